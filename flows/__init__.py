@@ -1,0 +1,1 @@
+"""Prefect flows: one thin file per stage, and the flows around the stages."""

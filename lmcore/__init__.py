@@ -1,0 +1,1 @@
+"""lmcore: text in, language models and numbers out; plain PyTorch and Python, no orchestration."""

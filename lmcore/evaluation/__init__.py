@@ -1,0 +1,1 @@
+"""From a model and held-out documents to numbers and pictures."""

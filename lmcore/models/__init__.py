@@ -1,0 +1,1 @@
+"""Bricks, model families and the self-describing model folder."""

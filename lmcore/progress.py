@@ -1,0 +1,52 @@
+"""Progress of long work: a bar on a terminal, a plain line now and then in a log."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+logger = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_LINES = 20.0
+
+
+class Work:
+    """A piece of long work whose size is known; :func:`progress` makes one."""
+
+    def __init__(self, description: str, total: int, unit: str, bar: Progress | None) -> None:
+        self.description, self.total, self.unit = description, total, unit
+        self.done = 0
+        self._start = self._last_line = time.monotonic()
+        self._bar = bar
+        self._task = bar.add_task(description, total=total, note="") if bar else None
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        """Count ``amount`` more units as done; ``note`` shows figures of the moment (loss, rate)."""
+        self.done += amount
+        if self._bar and self._task is not None:
+            self._bar.update(self._task, completed=self.done, note=note)
+        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
+            logger.info("%s", self._line(note))
+
+    def _line(self, note: str) -> str:
+        elapsed = time.monotonic() - self._start
+        left = elapsed / max(self.done, 1) * max(self.total - self.done, 0)
+        figures = f" · {note}" if note else ""
+        return f"{self.description}: {self.done:,} of {self.total:,} {self.unit}{figures} · {left:.0f} s left"
+
+
+@contextmanager
+def progress(description: str, total: int, unit: str) -> Iterator[Work]:
+    """Show the progress of ``total`` units of work until the block ends."""
+    if not sys.stderr.isatty():
+        yield Work(description, total, unit, None)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
+    times = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    with Progress(*columns, *times, console=Console(stderr=True), transient=False) as bar:
+        yield Work(description, total, unit, bar)

@@ -1,0 +1,1 @@
+"""From a clean document to a training batch."""

@@ -1,0 +1,98 @@
+"""``params.yaml`` as one checked value: every error at once, each with path, value and what would be right."""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from lmcore.config import Config
+from lmcore.evaluation.config import EvaluateConfig
+from lmcore.text.config import CleanConfig, CollectConfig
+from lmcore.tokens.config import TokenizeConfig
+from lmcore.training.config import FinetuneConfig, PretrainConfig
+
+
+class Parameters(Config):
+    """The sections of ``params.yaml``: one per stage, named as the stage."""
+
+    collect: CollectConfig
+    clean: CleanConfig
+    tokenize: TokenizeConfig
+    pretrain: PretrainConfig
+    finetune: FinetuneConfig
+    evaluate: EvaluateConfig
+
+
+def load_parameters(path: Path) -> Parameters:
+    """Read and check a whole parameter file.
+
+    Raises:
+        ValueError: with one line per error (path in the file, value, what would be right), all of them at once.
+    """
+    values = _read_yaml(path)
+    try:
+        # JSON mode keeps strictness about types while reading lists as tuples and strings as paths.
+        return Parameters.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        lines = [_describe(details, values) for details in error.errors(include_url=False)]
+        count = f"{len(lines)} error{'s' if len(lines) > 1 else ''}"
+        raise ValueError("\n  ".join([f"{path} has {count}; nothing was started:", *lines])) from None
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        # YAML 1.2, as DVC reads it: 3e-4 is a number and `off` is a string.
+        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} is missing: run from the project's root, or restore it with git") from None
+    except YAMLError as error:
+        raise ValueError(f"{path} is not valid YAML; nothing was started:\n{error}") from None
+
+
+def _describe(details: ErrorDetails, values: Any) -> str:
+    location = _locate(details["loc"], values)
+    path = ".".join(str(part) for part in location)
+    match details["type"]:
+        case "extra_forbidden":
+            return f"{path}: unknown key{_suggest(location, values)}"
+        case "missing":
+            return f"{path}: missing; add it (every value stands in this file, there are no hidden defaults)"
+        case _:
+            message = details["msg"].removeprefix("Value error, ")
+            return f"{path} = {json.dumps(details['input'], default=str)}: {message[0].lower()}{message[1:]}"
+
+
+def _locate(location: tuple[int | str, ...], values: Any) -> list[int | str]:
+    """The error's path as it stands in the file: pydantic also names the branch of a union, which does not."""
+    path: list[int | str] = []
+    for position, part in enumerate(location):
+        is_last = position == len(location) - 1
+        stands = (isinstance(values, dict) and part in values) or (
+            isinstance(values, list) and isinstance(part, int) and part < len(values)
+        )
+        if stands:
+            values = values[part]
+            path.append(part)
+        elif is_last:
+            path.append(part)
+    return path
+
+
+def _suggest(location: list[int | str], values: Any) -> str:
+    """Nearest known key of the section the unknown one stands in, if there is one."""
+    known: list[str] = []
+    section: Any = Parameters
+    for part in location[:-1]:
+        field = getattr(section, "model_fields", {}).get(part)
+        section = field.annotation if field else None
+    if section is not None:
+        known = list(getattr(section, "model_fields", {}))
+    nearest = difflib.get_close_matches(str(location[-1]), known, n=1)
+    if nearest:
+        return f"; did you mean {nearest[0]!r}?"
+    return f"; known keys here: {', '.join(known)}" if known else "; remove it"
