@@ -1,0 +1,55 @@
+"""What the project's own code logs: once on the terminal, and in the Prefect run it belongs to."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+PROJECT_LOGGERS = ("lmcore", "tasks", "flows")
+
+
+class _TerminalHandler(logging.Handler):
+    """Writes to what ``sys.stderr`` is at that moment, so that a progress bar can stay below the lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+        except Exception:
+            self.handleError(record)
+
+
+class _TerminalFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        return f"{record.levelname.lower()}: {line}" if record.levelno >= logging.WARNING else line
+
+
+def log_to_terminal() -> None:
+    """Show what the project says (INFO) and what libraries warn of; Prefect's own lines stand in its page."""
+    handler = _TerminalHandler()
+    handler.setFormatter(_TerminalFormatter("%(message)s"))
+    handler.addFilter(lambda record: not record.name.startswith("prefect"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    for name in PROJECT_LOGGERS:
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+@contextmanager
+def log_to_flow_run() -> Iterator[None]:
+    """Also send what the project says to the Prefect run that is being executed."""
+    from prefect.logging.handlers import APILogHandler
+
+    owner = os.getpid()
+    handler = APILogHandler()
+    handler.setLevel(logging.INFO)
+    # The thread that sends the lines does not exist in a forked worker, where waiting for it would never end.
+    handler.addFilter(lambda _: os.getpid() == owner)
+    loggers = [logging.getLogger(name) for name in PROJECT_LOGGERS]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)

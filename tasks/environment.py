@@ -1,0 +1,154 @@
+"""Where things run: the one place that reads the environment. What changes a result is in ``params.yaml``."""
+
+import json
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, PositiveInt
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tasks.process import ProcessIdentity
+
+ANSWER_SECONDS = 2.0
+
+
+def project_folder() -> Path:
+    """The project that owns the work folder: the current folder, or the one a DVC experiment was copied from.
+
+    ``dvc exp run --temp`` and ``--queue`` run stages in ``PROJECT/.dvc/tmp/exps/NAME``, where neither the
+    servers nor the tracking store are.
+    """
+    here = Path.cwd()
+    for folder in here.parents:
+        if folder.name == "exps" and folder.parent.name == "tmp" and folder.parent.parent.name == ".dvc":
+            return folder.parent.parent.parent
+    return here
+
+
+class Environment(BaseSettings):
+    """Settings from variables ``LMCORE_...``, and the addresses of the Prefect and MLflow servers."""
+
+    model_config = SettingsConfigDict(env_prefix="LMCORE_", frozen=True, extra="ignore")
+
+    work_folder: Annotated[Path, AfterValidator(Path.absolute)] = Field(
+        default_factory=lambda: project_folder() / ".work"
+    )
+    """What is written and is no stage's output: servers, tracking store, caches, checkpoints, logs."""
+    workers: PositiveInt = Field(default_factory=lambda: available_processors())
+    """Processes that a stage may use; never changes a result."""
+    mlflow_port: PositiveInt = 5000
+    prefect_port: PositiveInt = 4200
+    """Ports the project's own servers try first."""
+    schedule_cron: str = "0 3 * * *"
+    """When a served pipeline runs (``make schedule``)."""
+
+    pipeline_id: str | None = None
+    """The pipeline execution this process belongs to; set by the pipeline."""
+    parent_task_run_id: UUID | None = None
+    """The Prefect task run a stage's flow run hangs below; set by the pipeline."""
+
+    configured_prefect_api_url: str | None = Field(default=None, validation_alias="PREFECT_API_URL")
+    configured_mlflow_tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
+
+    @cached_property
+    def prefect_api_url(self) -> str | None:
+        """The Prefect API to report to: as configured, else the project's own; None if it is silent."""
+        url = self.configured_prefect_api_url or _own_server_url(self.work_folder, "prefect", "/api")
+        return url if url and answers(f"{url.rstrip('/')}/health") else None
+
+    @cached_property
+    def mlflow_tracking_uri(self) -> str:
+        """Where MLflow keeps its runs: as configured, else the project's server, else the file behind it."""
+        if self.configured_mlflow_tracking_uri:
+            return self.configured_mlflow_tracking_uri
+        url = _own_server_url(self.work_folder, "mlflow", "")
+        return url if url and answers(f"{url}/health") else self.mlflow_store_uri
+
+    @property
+    def mlflow_store_uri(self) -> str:
+        """The SQLite file that the project's MLflow server and a run without any server share."""
+        return f"sqlite:///{self.mlflow_folder / 'mlflow.db'}"
+
+    @property
+    def mlflow_artifacts_uri(self) -> str:
+        """Where new experiments keep artifacts: a folder that is reached with and without a server."""
+        return (self.mlflow_folder / "artifacts").as_uri()
+
+    @property
+    def mlflow_folder(self) -> Path:
+        """The folder of the tracking store."""
+        return self.work_folder / "mlflow"
+
+
+def prepare() -> None:
+    """Point the libraries' own folders into the work folder and switch telemetry off, unless already set.
+
+    Most libraries read these variables once, when they are imported: call this before.
+    """
+    environment = Environment()
+    work = environment.work_folder
+    defaults = {
+        "DO_NOT_TRACK": "true",
+        "DVC_NO_ANALYTICS": "true",
+        "DVC_SITE_CACHE_DIR": str(work / "dvc"),
+        "HF_HOME": str(work / "hugging-face"),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MPLCONFIGDIR": str(work / "matplotlib"),
+        "CUDA_CACHE_PATH": str(work / "cuda"),
+        "TORCHINDUCTOR_CACHE_DIR": str(work / "torch-inductor"),
+        "TORCH_HOME": str(work / "torch"),
+        "TRITON_CACHE_DIR": str(work / "triton"),
+        "XDG_CACHE_HOME": str(work / "cache"),
+        "PREFECT_HOME": str(work / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",  # starting one costs ten seconds
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "PREFECT_CLIENT_MAX_RETRIES": "3",  # a restarting server is waited for 14 s, not a minute a request
+    }
+    if url := _own_server_url(work, "prefect", "/api"):
+        defaults["PREFECT_API_URL"] = url
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+    _reach_loopback_directly()
+
+
+def available_processors() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def answers(url: str) -> bool:
+    """Whether a server answers at ``url`` within two seconds, be it with a refusal."""
+    if not url.startswith(("http://", "https://")):
+        return False
+    try:
+        with urlopen(Request(url, headers={"User-Agent": "lmcore"}), timeout=ANSWER_SECONDS):
+            return True
+    except HTTPError:
+        return True
+    except (URLError, OSError, ValueError):
+        return False
+
+
+def _own_server_url(work_folder: Path, name: str, path: str) -> str | None:
+    """The address of the project's own server while its process runs (``flows/servers.py`` writes it)."""
+    try:
+        record = json.loads((work_folder / "servers" / f"{name}.json").read_text(encoding="utf-8"))
+        return f"{record['url']}{path}" if ProcessIdentity.from_json(record).process() else None
+    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
+        return None
+
+
+def _reach_loopback_directly() -> None:
+    """Keep a configured proxy out of the way of the servers on this machine."""
+    names = [
+        name for name in (os.environ.get("NO_PROXY") or os.environ.get("no_proxy", "")).split(",") if name
+    ]
+    hosts = ",".join(dict.fromkeys([*names, "127.0.0.1", "localhost"]))
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = hosts
