@@ -1,0 +1,117 @@
+"""What documents are collected, how they are cleaned, and how they are divided."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+
+from lmcore.config import Config
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class InstalledDocumentation(Config):
+    """Docstrings of installed packages; each document is labeled with its package."""
+
+    kind: Literal["installed_documentation"]
+    name: Name
+    packages: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Names as on the package index; ``python`` is the standard library."""
+    skipped: tuple[Name, ...]
+    """Patterns of folder and file names that hold something else: tests, copies of other packages."""
+
+
+class TextFolder(Config):
+    """Text files below a folder, each labeled with the first folder below ``path`` it lies in, if any."""
+
+    kind: Literal["text_folder"]
+    name: Name
+    path: Path
+    pattern: Name
+    """Which files, for example ``**/*.txt``."""
+
+
+class Records(Config):
+    """Rows of a ``.jsonl`` or ``.csv`` file with named fields; ``null`` where there is no such field."""
+
+    kind: Literal["records"]
+    name: Name
+    path: Path
+    text_field: Name
+    label_field: Name | None
+    name_field: Name | None
+
+    @model_validator(mode="after")
+    def _has_known_format(self) -> Self:
+        if self.path.suffix not in (".jsonl", ".csv"):
+            raise ValueError(f"'{self.path}' is neither a .jsonl nor a .csv file")
+        return self
+
+
+Source = Annotated[InstalledDocumentation | TextFolder | Records, Field(discriminator="kind")]
+
+
+class CollectConfig(Config):
+    """Where documents come from, in the order in which they are read."""
+
+    sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _has_distinct_names(self) -> Self:
+        names = [source.name for source in self.sources]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"two sources are named {', '.join(repeated)}: a source is known by its name")
+        return self
+
+
+class FilterConfig(Config):
+    """Thresholds: a document beyond one of them is dropped under the name of the rule."""
+
+    min_characters: NonNegativeInt
+    min_words: NonNegativeInt
+    min_letter_share: Share
+    """Letters among the characters that are not white space."""
+    max_mean_word_length: NonNegativeFloat
+    max_repeated_line_share: Share
+    """Lines that already stood in the document, among its lines that are not blank."""
+    min_distinct_word_share: Share
+    """Different words among the words of any 100 that follow each other."""
+
+
+class CleanConfig(Config):
+    """Steps from a raw document to a clean one."""
+
+    language: Name
+    """A language that spaCy knows, as its code (``en``, ``de``, ``zh``)."""
+    filters: FilterConfig
+    max_bytes_per_label: PositiveInt | None
+    """Beyond this a label's documents are dropped, chosen by hash, so that no label drowns the others."""
+
+
+class SplitFractions(Config):
+    """Shares of the documents held out; the rest is for training."""
+
+    validation: Share
+    test: Share
+
+    @model_validator(mode="after")
+    def _leaves_training_documents(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError("validation + test must be below 1, or no document is left for training")
+        return self
+
+
+class CompletionExamplesConfig(Config):
+    """Which documents give a prompt (their body) and a completion (their summary)."""
+
+    min_summary_characters: PositiveInt
+    max_summary_characters: PositiveInt
+    min_body_characters: PositiveInt
+
+    @model_validator(mode="after")
+    def _has_ordered_lengths(self) -> Self:
+        if self.max_summary_characters < self.min_summary_characters:
+            raise ValueError("max_summary_characters must not be below min_summary_characters")
+        return self

@@ -1,0 +1,31 @@
+"""One form for texts that say the same: Unicode, control characters, white space."""
+
+import re
+import unicodedata
+
+import ftfy
+
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2060\ufeff]")
+SPACES = re.compile(r"[^\S\n\t ]")
+SPACE_BEFORE_NEWLINE = re.compile(r"[ \t]+$", re.MULTILINE)
+BLANK_LINES = re.compile(r"\n{3,}")
+# What ftfy can repair in ASCII: HTML entities, terminal escapes, line breaks and other control characters.
+REPAIRABLE_IN_ASCII = re.compile(r"&|[\x00-\x08\x0b-\x1f\x7f]")
+
+REPAIRS = ftfy.TextFixerConfig(
+    uncurl_quotes=False, fix_latin_ligatures=True, normalization="NFC", explain=False
+)
+
+
+def normalize(text: str) -> str:
+    """Repair and unify a text; doing it again changes nothing.
+
+    Wrongly decoded text, HTML entities and look-alike characters are repaired (ftfy, https://ftfy.readthedocs.io),
+    characters composed (Unicode normalization form C), control characters removed, line ends and spaces made
+    the plain ones; white space at the ends of lines goes, at most one blank line stays. Indentation is kept.
+    """
+    if not text.isascii() or REPAIRABLE_IN_ASCII.search(text):
+        text = unicodedata.normalize("NFC", ftfy.fix_text(text, REPAIRS))
+        text = SPACES.sub(" ", CONTROLS.sub("", text))
+    text = BLANK_LINES.sub("\n\n", SPACE_BEFORE_NEWLINE.sub("", text))
+    return text.strip("\n").rstrip()

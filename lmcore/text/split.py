@@ -1,0 +1,28 @@
+"""Which documents are held out: decided for each by its own content, for ever."""
+
+from hashlib import blake2b
+from typing import Literal, get_args
+
+from lmcore.text.config import SplitFractions
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+def document_id(text: str) -> str:
+    """The identity of a text: 128 bits of BLAKE2b over its UTF-8, as 32 hexadecimal digits."""
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def uniform(identity: str, purpose: bytes) -> float:
+    """A number in [0, 1) that an id has for a purpose (16 bytes at most); purposes are independent."""
+    digest = blake2b(identity.encode(), digest_size=8, person=purpose).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def split_of(identity: str, fractions: SplitFractions) -> Split:
+    """The split of a document: a function of its id alone, so it stays where it is when others come or go."""
+    position = uniform(identity, b"split")
+    if position < fractions.test:
+        return "test"
+    return "validation" if position < fractions.test + fractions.validation else "train"
