@@ -59,7 +59,7 @@ def _describe(details: ErrorDetails, values: Any) -> str:
     path = ".".join(str(part) for part in location)
     match details["type"]:
         case "extra_forbidden":
-            return f"{path}: unknown key{_suggest(location, values)}"
+            return f"{path}: unknown key{_suggest(location)}"
         case "missing":
             return f"{path}: missing; add it (every value stands in this file, there are no hidden defaults)"
         case _:
@@ -83,7 +83,7 @@ def _locate(location: tuple[int | str, ...], values: Any) -> list[int | str]:
     return path
 
 
-def _suggest(location: list[int | str], values: Any) -> str:
+def _suggest(location: list[int | str]) -> str:
     """Nearest known key of the section the unknown one stands in, if there is one."""
     known: list[str] = []
     section: Any = Parameters

@@ -1,0 +1,47 @@
+"""Stage finetune: the language model to a classifier and a completion model.  Run: ``python -m flows.finetune``."""
+
+import logging
+import shutil
+from pathlib import Path
+
+from flows.stage import run_stage
+from tasks.environment import Environment
+from tasks.finetune import FinetuneFiles, finetune_classifier, finetune_completion, write_summary
+from tasks.parameters import Parameters
+
+logger = logging.getLogger(__name__)
+
+MODELS = Path("models/finetuned")
+CURVES = Path("reports/finetune")
+
+
+def finetune(parameters: Parameters) -> None:
+    """Train each model that ``params.yaml`` asks for; one that the documents cannot feed is left out, with its reason."""
+    config, split, environment = parameters.finetune, parameters.tokenize.split, Environment()
+    for folder in (MODELS, CURVES):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    skipped = {}
+    if config.classification:
+        files = _files("classifier")
+        skipped["classifier"] = finetune_classifier(config.classification, split, config.seed, environment, files)
+    if config.completion:
+        files = _files("completion")
+        skipped["completion"] = finetune_completion(config.completion, split, config.seed, environment, files)
+    reasons = {model: reason for model, reason in skipped.items() if reason}
+    for model, reason in reasons.items():
+        logger.warning("%s is not trained: %s", model, reason)
+    write_summary(MODELS / "summary.json", reasons)
+
+
+def _files(model: str) -> FinetuneFiles:
+    return FinetuneFiles(
+        documents=Path("data/clean"),
+        language_model=Path("models/language-model"),
+        model_folder=MODELS / model,
+        curves=CURVES / model,
+    )
+
+
+if __name__ == "__main__":
+    run_stage(finetune)

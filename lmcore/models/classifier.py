@@ -1,0 +1,76 @@
+"""A classifier of texts: a language model's last layer, averaged over the text, under a linear head."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lmcore.models.gpt import GPT
+from lmcore.models.layers import Linear
+from lmcore.models.trainable import TrainableModel
+from lmcore.tokens.tokenizer import Tokenizer
+
+
+class Classifier(TrainableModel):
+    """Class logits for token sequences padded on the right.
+
+    Args:
+        backbone: the language model to start from; it is trained along.
+        labels: name of each class, in the order of the logits.
+        max_tokens: a text's first tokens, which are read.
+        padding_id: the token that fills up shorter sequences.
+    """
+
+    def __init__(
+        self, backbone: GPT, labels: Sequence[str], *, max_tokens: int, padding_id: int, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.labels = tuple(labels)
+        self.max_tokens = max_tokens
+        self.padding_id = padding_id
+        self.dropout = nn.Dropout(dropout)
+        self.head = Linear(backbone.config.width, len(labels), zero_init=True)
+
+    def compute_in(self, dtype: torch.dtype) -> None:
+        """Compute the backbone's activations in this dtype from now on."""
+        self.backbone.compute_in(dtype)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits, float32 (batch, classes), for int64 tokens (batch, length)."""
+        is_text = (tokens != self.padding_id).unsqueeze(-1)
+        hidden = self.backbone.hidden(tokens).float() * is_text
+        pooled = hidden.sum(dim=1) / is_text.sum(dim=1)
+        logits: Tensor = self.head(self.dropout(pooled))
+        return logits
+
+    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        """Summed cross-entropy in nats of int64 classes (batch,)."""
+        return F.cross_entropy(self(tokens), targets, reduction="sum")
+
+
+@torch.inference_mode()
+def predict(
+    classifier: Classifier, tokenizer: Tokenizer, texts: Sequence[str], *, batch_size: int = 64
+) -> npt.NDArray[np.float32]:
+    """Class probabilities, float32 (texts, classes); each text is read alone, whatever it is batched with."""
+    classifier.eval()
+    encoded = [encode_for_classifier(tokenizer, text, classifier.max_tokens) for text in texts]
+    order = sorted(range(len(texts)), key=lambda index: len(encoded[index]))
+    probabilities = np.zeros((len(texts), len(classifier.labels)), dtype=np.float32)
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        longest = max(len(encoded[row]) for row in rows)
+        tokens = torch.full((len(rows), longest), tokenizer.padding_id)
+        for place, row in enumerate(rows):
+            tokens[place, : len(encoded[row])] = torch.tensor(encoded[row])
+        probabilities[rows] = classifier(tokens).softmax(dim=-1).numpy()
+    return probabilities
+
+
+def encode_for_classifier(tokenizer: Tokenizer, text: str, max_tokens: int) -> list[int]:
+    """The end token, as before every document, and the text's first tokens: ``max_tokens`` in all."""
+    return [tokenizer.end_of_text_id, *tokenizer.encode(text)[: max_tokens - 1]]

@@ -1,0 +1,207 @@
+"""Training's most travelled paths as single differentiable functions.
+
+Composed of ordinary operators, each of these writes and reads its intermediate values many times, forward and
+backward; on a processor that, not arithmetic, is what training waits for. Here the derivative is written out by
+hand, so that little is stored and nothing is computed twice. ``tests/models/test_kernels.py`` holds every
+function against its plain formula.
+"""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# Rows of logits worked on at a time: small enough for a processor's cache, large enough for its matrix unit.
+ROWS_PER_CHUNK = 512
+# Above this length the square of probabilities no longer pays and the blocked algorithm of torch does.
+LONGEST_EXPLICIT_ATTENTION = 512
+
+
+def normalize(hidden: Tensor) -> Tensor:
+    """Scale the last dimension to a root mean square of one (Zhang & Sennrich 2019), keeping shape and dtype."""
+    return _apply(_Normalize, hidden)
+
+
+def rotate_normalized(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Normalize each head to a root mean square of one and rotate it by its position (Su et al. 2021).
+
+    Args:
+        heads: (batch, length, n_heads, head_width).
+        cosine: of each position's angles, (length, head_width / 2).
+        sine: likewise.
+
+    Returns:
+        (batch, n_heads, length, head_width), contiguous.
+    """
+    return _apply(_RotateNormalized, heads, cosine.to(heads.dtype), sine.to(heads.dtype))
+
+
+def causal_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Each position attends to itself and those before it; all are (batch, n_heads, length, head_width)."""
+    if query.device.type != "cpu" or query.size(2) > LONGEST_EXPLICIT_ATTENTION:
+        return F.scaled_dot_product_attention(query, key, value, is_causal=True)
+    return _apply(_CausalAttention, query, key, value)
+
+
+def squared_relu(hidden: Tensor) -> Tensor:
+    """The square of the positive part (So et al. 2021, Primer)."""
+    return _apply(_SquaredReLU, hidden)
+
+
+def softcapped_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, cap: float | None) -> Tensor:
+    """Sum over positions of the negative log-likelihood, in nats, of ``targets`` under the logits
+    ``cap * tanh(hidden @ weight.T / cap)`` (or the bare product without a cap; Gemma Team 2024).
+
+    Args:
+        hidden: (positions, width).
+        weight: (vocabulary, width), cast to the dtype of ``hidden``.
+        targets: int64 (positions,); -100 does not count.
+
+    Returns:
+        float32 scalar.
+    """
+    return _apply(_SoftcappedCrossEntropy, hidden, weight, targets, cap)
+
+
+def _apply(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:
+    result: Tensor = function.apply(*arguments)  # type: ignore[no-untyped-call]
+    return result
+
+
+def _inverse_rms(hidden: Tensor) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(hidden, dim=-1, keepdim=True, dtype=torch.float32)
+    return (math.sqrt(hidden.size(-1)) / norm.clamp_min(1e-6)).to(hidden.dtype)
+
+
+def _normalize_backward(gradient: Tensor, normalized: Tensor, scale: Tensor) -> Tensor:
+    along = (gradient * normalized).mean(dim=-1, keepdim=True)
+    return torch.addcmul(gradient, normalized, along, value=-1).mul_(scale)
+
+
+class _Normalize(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor) -> Tensor:
+        scale = _inverse_rms(hidden)
+        normalized = hidden * scale
+        ctx.save_for_backward(normalized, scale)
+        return normalized
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        normalized, scale = ctx.saved_tensors
+        return _normalize_backward(gradient, normalized, scale)
+
+
+def _rotate(heads: Tensor, cosine: Tensor, sine: Tensor, out: Tensor) -> Tensor:
+    """Rotate (batch, length, n_heads, head_width) into ``out`` by angles given as (length, 1, half)."""
+    first, second = heads.chunk(2, dim=-1)
+    out_first, out_second = out.chunk(2, dim=-1)
+    torch.mul(first, cosine, out=out_first).addcmul_(second, sine, value=-1)
+    torch.mul(second, cosine, out=out_second).addcmul_(first, sine)
+    return out
+
+
+class _RotateNormalized(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+        batch, length, n_heads, width = heads.shape
+        cosine, sine = cosine.unsqueeze(1), sine.unsqueeze(1)
+        scale = _inverse_rms(heads)
+        # Laid out by head, as the products of attention want it, while it is written.
+        rotated = heads.new_empty(batch, n_heads, length, width)
+        _rotate(heads, cosine, sine, rotated.transpose(1, 2)).mul_(scale)
+        ctx.save_for_backward(rotated, scale, cosine, sine)
+        return rotated
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        rotated, scale, cosine, sine = ctx.saved_tensors
+        turned = _normalize_backward(gradient.transpose(1, 2), rotated.transpose(1, 2), scale)
+        back = torch.empty(turned.shape, dtype=turned.dtype, device=turned.device)
+        return _rotate(turned, cosine, -sine, back), None, None
+
+
+class _CausalAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        batch, n_heads, length, width = query.shape
+        query, key, value = (part.reshape(batch * n_heads, length, width) for part in (query, key, value))
+        future = torch.full((length, length), -math.inf, dtype=query.dtype, device=query.device).triu_(1)
+        scores = torch.baddbmm(future, query, key.transpose(1, 2), alpha=width**-0.5)
+        weights = torch.softmax(scores, dim=-1)
+        ctx.save_for_backward(query, key, value, weights)
+        return torch.bmm(weights, value).view(batch, n_heads, length, width)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        query, key, value, weights = ctx.saved_tensors
+        batch, n_heads, length, width = gradient.shape
+        gradient = gradient.reshape(batch * n_heads, length, width)
+        for_value = torch.bmm(weights.transpose(1, 2), gradient)
+        for_weights = torch.bmm(gradient, value.transpose(1, 2))
+        for_scores = torch._softmax_backward_data(for_weights, weights, -1, weights.dtype).mul_(width**-0.5)
+        for_query = torch.bmm(for_scores, key)
+        for_key = torch.bmm(for_scores.transpose(1, 2), query)
+        shape = (batch, n_heads, length, width)
+        return for_query.view(shape), for_key.view(shape), for_value.view(shape)
+
+
+class _SquaredReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor) -> Tensor:
+        positive = F.relu(hidden)
+        ctx.save_for_backward(positive)
+        return positive * positive
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (positive,) = ctx.saved_tensors
+        return (gradient * positive).mul_(2)
+
+
+class _SoftcappedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, cap: float | None) -> Tensor:
+        weight = weight.to(hidden.dtype)
+        wants_gradient = any(ctx.needs_input_grad[:2])
+        gradient = hidden.new_empty(hidden.size(0), weight.size(0)) if wants_gradient else None
+        loss = hidden.new_zeros((), dtype=torch.float32)
+        for start in range(0, hidden.size(0), ROWS_PER_CHUNK):
+            rows = slice(start, start + ROWS_PER_CHUNK)
+            loss += _chunk_loss(hidden[rows] @ weight.T, targets[rows], cap, gradient, rows)
+        if gradient is not None:
+            ctx.save_for_backward(hidden, weight, gradient)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        hidden, weight, gradient = ctx.saved_tensors
+        scale = upstream.to(hidden.dtype)
+        # Scaled after the products: the gradient of the logits is by far the largest of the three.
+        for_hidden = (gradient @ weight).mul_(scale) if ctx.needs_input_grad[0] else None
+        for_weight = (gradient.T @ hidden).float().mul_(upstream) if ctx.needs_input_grad[1] else None
+        return for_hidden, for_weight, None, None
+
+
+def _chunk_loss(product: Tensor, targets: Tensor, cap: float | None, gradient: Tensor | None, rows: slice) -> Tensor:
+    """Loss of one chunk of logits (rows, vocabulary); writes their gradient when one is wanted."""
+    counts = targets != -100
+    picked = targets.clamp_min(0).unsqueeze(1)
+    if cap is None:
+        capped = None
+        logits = product.float()
+    else:
+        capped = product.float().mul_(1 / cap).tanh_()
+        logits = capped * cap
+    normalizer = torch.logsumexp(logits, dim=1, keepdim=True)
+    losses = (normalizer - logits.gather(1, picked)).squeeze(1) * counts
+    if gradient is not None:
+        probabilities = logits.sub_(normalizer).exp_()
+        probabilities.scatter_add_(1, picked, probabilities.new_full(picked.shape, -1.0))
+        if capped is not None:
+            # The slope of cap * tanh(z / cap) is one minus the squared tanh.
+            probabilities.addcmul_(probabilities, capped.square_(), value=-1)
+        gradient[rows] = probabilities.mul_(counts.unsqueeze(1))
+    return losses.sum()

@@ -1,0 +1,184 @@
+"""The bricks that models are composed of."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lmcore.models.kernels import causal_attention, normalize, rotate_normalized, squared_relu
+
+
+class Linear(nn.Linear):
+    """A linear map without bias, initialized for inputs of unit variance or, on the way back into the residual
+    stream, with zeros (``zero_init``), so that every block starts as the identity (Zhang et al. 2019, Fixup)."""
+
+    def __init__(self, n_inputs: int, n_outputs: int, *, zero_init: bool = False) -> None:
+        self.zero_init = zero_init
+        super().__init__(n_inputs, n_outputs, bias=False)
+
+    def reset_parameters(self) -> None:
+        """Draw the weights anew from torch's current generator."""
+        if self.zero_init:
+            nn.init.zeros_(self.weight)
+        else:
+            # The bound of a uniform distribution with standard deviation 1 / sqrt(2 · inputs).
+            bound = math.sqrt(1.5 / self.in_features)
+            nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(..., inputs) to (..., outputs), computed in the dtype of ``features``."""
+        return F.linear(features, self.weight.to(features.dtype))
+
+
+class RotaryEmbedding(nn.Module):
+    """Normalizes heads and rotates their pairs of features by an angle that grows with the position
+    (Su et al. 2021, RoFormer; Henry et al. 2020 for the normalization)."""
+
+    cosine: Tensor
+    sine: Tensor
+
+    def __init__(self, head_width: int, context_length: int, base: float) -> None:
+        super().__init__()
+        frequencies = base ** (-torch.arange(0, head_width, 2, dtype=torch.float64) / head_width)
+        angles = torch.outer(torch.arange(context_length, dtype=torch.float64), frequencies)
+        self.register_buffer("cosine", angles.cos().float(), persistent=False)
+        self.register_buffer("sine", angles.sin().float(), persistent=False)
+
+    def forward(self, heads: Tensor, start: int = 0) -> Tensor:
+        """(batch, length, heads, head width), first position ``start``, to (batch, heads, length, head width)."""
+        end = start + heads.size(1)
+        return rotate_normalized(heads, self.cosine[start:end], self.sine[start:end])
+
+
+class KeyValueCache:
+    """Keys and values of the positions seen so far, per layer, in buffers of a fixed length.
+
+    Args:
+        shape: (batch, n_heads, context_length, head_width) of one layer's keys.
+    """
+
+    def __init__(self, n_layers: int, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> None:
+        self.keys = [torch.zeros(*shape, dtype=dtype, device=device) for _ in range(n_layers)]
+        self.values = [torch.zeros_like(keys) for keys in self.keys]
+        self.length = 0
+
+    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Append one layer's new positions; returns all its keys and values (batch, heads, positions, width).
+
+        ``length`` moves on only when the model calls :meth:`advance`, after the last layer.
+        """
+        end = self.length + keys.size(2)
+        self.keys[layer][:, :, self.length : end] = keys
+        self.values[layer][:, :, self.length : end] = values
+        return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
+
+    def advance(self, n_positions: int) -> None:
+        """Count ``n_positions`` more positions as seen."""
+        self.length += n_positions
+
+    def select(self, rows: Tensor) -> None:
+        """Keep the given batch rows (int64, any order, repeats allowed)."""
+        self.keys = [keys[rows] for keys in self.keys]
+        self.values = [values[rows] for values in self.values]
+
+
+class SelfAttention(nn.Module):
+    """Causal multi-head self-attention with rotary positions and normalized queries and keys
+    (Vaswani et al. 2017; Henry et al. 2020 for the normalization)."""
+
+    def __init__(self, *, width: int, n_heads: int, rotary: RotaryEmbedding, dropout: float) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.dropout = dropout
+        self.rotary = rotary
+        self.query = Linear(width, width)
+        self.key = Linear(width, width)
+        self.value = Linear(width, width)
+        self.output = Linear(width, width, zero_init=True)
+
+    def forward(
+        self,
+        hidden: Tensor,
+        *,
+        mask: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+        layer: int = 0,
+    ) -> Tensor:
+        """Attend within (batch, length, width).
+
+        Args:
+            mask: boolean (batch, 1, length, positions), true where a query may look; causal when absent.
+            cache: positions before these; extended by these.
+        """
+        start = cache.length if cache else 0
+        query = self.rotary(self._heads(self.query(hidden)), start)
+        key = self.rotary(self._heads(self.key(hidden)), start)
+        value = self._heads(self.value(hidden)).transpose(1, 2)
+        if cache:
+            key, value = cache.extend(layer, key, value)
+        if mask is None and start == 0 and self.dropout == 0.0:
+            attended = causal_attention(query, key, value)
+        else:
+            attended = F.scaled_dot_product_attention(
+                query,
+                key,
+                value,
+                attn_mask=mask,
+                dropout_p=self.dropout if self.training else 0.0,
+                is_causal=mask is None and start == 0,
+            )
+        projected: Tensor = self.output(attended.transpose(1, 2).flatten(2))
+        return projected
+
+    def _heads(self, features: Tensor) -> Tensor:
+        """(batch, length, width) to (batch, length, heads, head width)."""
+        return features.view(*features.shape[:-1], self.n_heads, -1)
+
+
+class FeedForward(nn.Module):
+    """Two linear maps around squared rectification (So et al. 2021, Primer) or a gate (Shazeer 2020, SwiGLU)."""
+
+    def __init__(self, *, width: int, hidden_width: int, activation: str) -> None:
+        super().__init__()
+        self.input = Linear(width, hidden_width)
+        self.gate = Linear(width, hidden_width) if activation == "swiglu" else None
+        self.output = Linear(hidden_width, width, zero_init=True)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(batch, length, width) to the same."""
+        expanded = self.input(hidden)
+        activated = squared_relu(expanded) if self.gate is None else F.silu(self.gate(hidden)) * expanded
+        projected: Tensor = self.output(activated)
+        return projected
+
+
+class DecoderBlock(nn.Module):
+    """Attention and feed-forward, each normalized on the way in and added to the residual stream.
+
+    With residual mixing the stream is first blended with the token embeddings by two learned scalars
+    (the "x0 lambdas" of the modded-nanogpt speed runs).
+    """
+
+    def __init__(self, attention: SelfAttention, feed_forward: FeedForward, *, dropout: float, use_mixing: bool):
+        super().__init__()
+        self.attention = attention
+        self.feed_forward = feed_forward
+        self.dropout = nn.Dropout(dropout)
+        self.mixing = nn.Parameter(torch.tensor([1.0, 0.0])) if use_mixing else None
+
+    def forward(
+        self,
+        hidden: Tensor,
+        embedded: Tensor,
+        *,
+        mask: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+        layer: int = 0,
+    ) -> Tensor:
+        """(batch, length, width) to the same; ``embedded`` is the stream as it was before the first block."""
+        if self.mixing is not None:
+            hidden = self.mixing[0] * hidden + self.mixing[1] * embedded
+        hidden = hidden + self.dropout(self.attention(normalize(hidden), mask=mask, cache=cache, layer=layer))
+        return hidden + self.dropout(self.feed_forward(normalize(hidden)))

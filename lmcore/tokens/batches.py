@@ -1,0 +1,205 @@
+"""From tokens to training batches, in an order that is a pure function of the seed and the step."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+IGNORED = -100
+"""A target that does not count, as torch's losses have it."""
+
+# Sequences are brought together by length within this many batches: little padding, much of the shuffle kept.
+BATCHES_PER_BUCKET_POOL = 32
+# Padded lengths are multiples of this, so that few shapes occur.
+LENGTH_MULTIPLE = 8
+
+TokenArray = npt.NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A portion of training.
+
+    Attributes:
+        tokens: int64 (batch, length).
+        targets: int64 (batch, length) next tokens, or (batch,) classes; ``IGNORED`` does not count.
+    """
+
+    tokens: Tensor
+    targets: Tensor
+
+    @property
+    def n_targets(self) -> int:
+        """How many targets count."""
+        return int((self.targets != IGNORED).sum())
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        return Batch(self.tokens.to(device), self.targets.to(device))
+
+
+class Batches(Protocol):
+    """What a training is fed with."""
+
+    n_examples: int
+    batch_size: int
+
+    def training_batch(self, step: int) -> Batch:
+        """The batch of a step: the same for the same step, always."""
+
+    def validation_batches(self) -> Iterator[Batch]:
+        """The validation examples, in a fixed order."""
+
+
+def example_order(n_examples: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+    """The order of the examples in one epoch, int64 (n_examples,)."""
+    return _example_order(n_examples, seed, epoch)
+
+
+@lru_cache(maxsize=2)
+def _example_order(n_examples: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+    return np.random.default_rng([seed, epoch]).permutation(n_examples)
+
+
+def drawn_examples(n_examples: int, seed: int, first: int, count: int) -> npt.NDArray[np.int64]:
+    """The examples at places ``first`` to ``first + count`` of the endless sequence of epochs, int64 (count,)."""
+    parts = []
+    while count:
+        epoch, place = divmod(first, n_examples)
+        part = example_order(n_examples, seed, epoch)[place : place + count]
+        parts.append(part)
+        first, count = first + len(part), count - len(part)
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+
+class WindowBatches:
+    """Windows of ``context_length`` tokens cut from one stream of documents, each with its next tokens.
+
+    Windows do not overlap, and every epoch shuffles them anew, so that an epoch sees every token once.
+
+    Args:
+        training: flat token ids, documents each ended by the end token.
+        validation: likewise; its first ``max_validation_windows`` windows are used.
+
+    Raises:
+        ValueError: if either has too few tokens for one window.
+    """
+
+    def __init__(
+        self,
+        training: TokenArray,
+        validation: TokenArray,
+        *,
+        context_length: int,
+        batch_size: int,
+        seed: int,
+        max_validation_windows: int,
+    ) -> None:
+        self.batch_size = batch_size
+        self._training, self._validation = training, validation
+        self._context_length, self._seed = context_length, seed
+        self.n_examples = _count_windows(training, context_length, "training")
+        n_validation = _count_windows(validation, context_length, "validation")
+        self._n_validation_windows = min(n_validation, max_validation_windows)
+
+    def training_batch(self, step: int) -> Batch:
+        """The batch of a step, tokens and targets int64 (batch, context_length)."""
+        windows = drawn_examples(self.n_examples, self._seed, step * self.batch_size, self.batch_size)
+        return self._cut(self._training, windows)
+
+    def validation_batches(self) -> Iterator[Batch]:
+        """The first validation windows, in their order."""
+        for start in range(0, self._n_validation_windows, self.batch_size):
+            windows = np.arange(start, min(start + self.batch_size, self._n_validation_windows))
+            yield self._cut(self._validation, windows)
+
+    def _cut(self, stream: TokenArray, windows: npt.NDArray[np.int64]) -> Batch:
+        places = windows[:, None] * self._context_length + np.arange(self._context_length + 1)
+        cut = torch.from_numpy(stream[places].astype(np.int64))
+        return Batch(cut[:, :-1].contiguous(), cut[:, 1:].contiguous())
+
+
+def seen_pieces(
+    stream: TokenArray, *, context_length: int, n_drawn: int, seed: int
+) -> tuple[TokenArray, npt.NDArray[np.int64]]:
+    """The tokens that a training on :class:`WindowBatches` has seen after drawing ``n_drawn`` windows.
+
+    Windows that follow each other in the stream are joined again.
+
+    Returns:
+        the tokens, flat, and the int64 offsets (pieces + 1,) of the joined pieces in them.
+    """
+    n_windows = _count_windows(stream, context_length, "training")
+    windows = np.unique(drawn_examples(n_windows, seed, 0, min(n_drawn, n_windows)))
+    starts = np.flatnonzero(np.diff(windows, prepend=-2) > 1)
+    tokens = stream[(windows[:, None] * context_length + np.arange(context_length)).ravel()]
+    return tokens, np.append(starts, len(windows)) * context_length
+
+
+def _count_windows(stream: TokenArray, context_length: int, split: str) -> int:
+    n_windows = (len(stream) - 1) // context_length
+    if n_windows < 1:
+        raise ValueError(
+            f"the {split} split has {len(stream)} tokens, too few for one window of {context_length} + 1: "
+            "collect more text or lower pretrain.model.context_length"
+        )
+    return n_windows
+
+
+class ExampleBatches:
+    """Examples of different length, padded on the right, those of similar length together.
+
+    Args:
+        training: (tokens, targets) per example; targets are as long as the tokens, or a single class.
+        validation: likewise.
+        padding: the token id to pad with; padded targets are ``IGNORED``.
+    """
+
+    def __init__(
+        self,
+        training: Sequence[tuple[Sequence[int], Sequence[int] | int]],
+        validation: Sequence[tuple[Sequence[int], Sequence[int] | int]],
+        *,
+        batch_size: int,
+        seed: int,
+        padding: int,
+    ) -> None:
+        self.n_examples, self.batch_size = len(training), batch_size
+        self._training, self._seed, self._padding = training, seed, padding
+        self._lengths = np.array([len(tokens) for tokens, _ in training])
+        self._validation = sorted(validation, key=lambda example: len(example[0]))
+
+    def training_batch(self, step: int) -> Batch:
+        """The batch of a step; which batches share a pool, and their order in it, depends on seed and step alone."""
+        pool, place = divmod(step, BATCHES_PER_BUCKET_POOL)
+        return self._pad([self._training[example] for example in self._pool(pool)[place]])
+
+    def validation_batches(self) -> Iterator[Batch]:
+        """All validation examples, shortest first."""
+        for start in range(0, len(self._validation), self.batch_size):
+            yield self._pad(self._validation[start : start + self.batch_size])
+
+    def _pool(self, pool: int) -> npt.NDArray[np.int64]:
+        size = BATCHES_PER_BUCKET_POOL * self.batch_size
+        drawn = drawn_examples(self.n_examples, self._seed, pool * size, size)
+        by_length = drawn[np.argsort(self._lengths[drawn], kind="stable")].reshape(-1, self.batch_size)
+        return by_length[np.random.default_rng([self._seed, pool, 1]).permutation(len(by_length))]
+
+    def _pad(self, examples: Sequence[tuple[Sequence[int], Sequence[int] | int]]) -> Batch:
+        longest = max(len(tokens) for tokens, _ in examples)
+        longest += -longest % LENGTH_MULTIPLE
+        tokens = torch.full((len(examples), longest), self._padding)
+        is_class = isinstance(examples[0][1], int)
+        targets = torch.full((len(examples),) if is_class else tuple(tokens.shape), IGNORED)
+        for row, (example_tokens, example_targets) in enumerate(examples):
+            tokens[row, : len(example_tokens)] = torch.tensor(example_tokens)
+            if isinstance(example_targets, int):
+                targets[row] = example_targets
+            else:
+                targets[row, : len(example_targets)] = torch.tensor(example_targets)
+        return Batch(tokens, targets)

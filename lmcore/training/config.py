@@ -1,0 +1,112 @@
+"""How models are trained: what every training needs, and what each training stage adds."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from lmcore.config import Config
+from lmcore.models.config import GPTConfig, Probability
+from lmcore.text.config import CompletionExamplesConfig
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class AdamWConfig(Config):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+
+    name: Literal["adamw"]
+    learning_rate: PositiveFloat
+    beta1: Probability
+    beta2: Probability
+    weight_decay: Annotated[float, Field(ge=0.0)]
+
+
+class MuonConfig(Config):
+    """Muon for the matrices between layers (Jordan et al. 2024), AdamW for everything else."""
+
+    name: Literal["muon"]
+    learning_rate: PositiveFloat
+    momentum: Probability
+    weight_decay: Annotated[float, Field(ge=0.0)]
+    others: AdamWConfig
+
+
+class ScheduleConfig(Config):
+    """The learning rate's course: a linear rise, a plateau, a fall.
+
+    ``warm_up_steps`` of rising; ``decay_share`` is the last share of all steps, during which the rate falls (1 is a
+    decay from the warm-up on, a smaller share is warm-up-stable-decay) to ``final_share`` of its peak.
+    """
+
+    warm_up_steps: NonNegativeInt
+    decay: Literal["linear", "cosine"]
+    decay_share: Share
+    final_share: Share
+
+
+class TrainingConfig(Config):
+    """One training: how long, in what portions, by what optimizer, and how often it is looked at.
+
+    It ends after ``max_steps`` or ``max_epochs``, whichever comes first. ``batch_size`` counts sequences.
+    """
+
+    max_steps: PositiveInt
+    max_epochs: PositiveFloat
+    batch_size: PositiveInt
+    optimizer: Annotated[AdamWConfig | MuonConfig, Field(discriminator="name")]
+    schedule: ScheduleConfig
+    gradient_clip_norm: PositiveFloat
+    precision: Literal["native", "float32", "bfloat16"]
+    """``native`` is bfloat16 where the processor or GPU has instructions for it, float32 elsewhere."""
+    log_every_steps: PositiveInt
+    validate_every_steps: PositiveInt
+    max_validation_examples: PositiveInt
+    checkpoint_every_steps: PositiveInt
+    max_skipped_steps: PositiveInt
+    """As many steps in a row whose loss or gradient is not finite end the training with an error."""
+
+
+class PretrainConfig(Config):
+    """Stage pretrain: a language model from token shards."""
+
+    seed: NonNegativeInt
+    model: GPTConfig
+    training: TrainingConfig
+
+
+class ClassificationConfig(Config):
+    """Fine-tuning a classifier of documents by their label."""
+
+    max_tokens: Annotated[int, Field(ge=2)]
+    """A document's first tokens, which the classifier reads."""
+    max_examples: PositiveInt
+    min_examples_per_label: PositiveInt
+    """Labels with fewer training documents are left out."""
+    dropout: Probability
+    training: TrainingConfig
+
+
+class CompletionConfig(Config):
+    """Fine-tuning a model that answers a prompt (a document's body) with a completion (its summary)."""
+
+    examples: CompletionExamplesConfig
+    separator: str
+    """Text between prompt and completion."""
+    max_prompt_tokens: Annotated[int, Field(ge=2)]
+    max_completion_tokens: Annotated[int, Field(ge=2)]
+    max_examples: PositiveInt
+    training: TrainingConfig
+
+
+class FinetuneConfig(Config):
+    """Stage finetune: models that start from the language model; a task set to null is not trained."""
+
+    seed: NonNegativeInt
+    classification: ClassificationConfig | None
+    completion: CompletionConfig | None
+
+    @model_validator(mode="after")
+    def _has_a_task(self) -> Self:
+        if self.classification is None and self.completion is None:
+            raise ValueError("classification and completion are both null: there is nothing to fine-tune")
+        return self

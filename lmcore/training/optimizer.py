@@ -1,0 +1,155 @@
+"""Optimizers over named parameters, whose whole state is a flat dictionary of tensors."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lmcore.device import native_bfloat16
+from lmcore.training.config import AdamWConfig, MuonConfig
+
+# Coefficients of the quintic iteration, chosen by Jordan et al. (2024) for a steep slope at zero.
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+NEWTON_SCHULZ_STEPS = 5
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose update is brought to a semi-orthogonal matrix by Newton-Schulz iterations
+    (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
+
+    Matrices of one shape are worked on together, and in bfloat16 only where that is native: the iteration needs
+    little precision, but emulated it would take longer than the rest of the training.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], *, lr: float, momentum: float, weight_decay: float):
+        super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Update every matrix that has a gradient."""
+        for group in self.param_groups:
+            by_shape: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    by_shape[parameter.shape].append(parameter)
+            for parameters in by_shape.values():
+                self._update(parameters, group)
+
+    def _update(self, parameters: list[nn.Parameter], group: Mapping[str, Any]) -> None:
+        momentum = group["momentum"]
+        directions = []
+        for parameter in parameters:
+            assert parameter.grad is not None
+            average = self.state[parameter].setdefault("momentum", torch.zeros_like(parameter))
+            average.lerp_(parameter.grad, 1 - momentum)
+            directions.append(parameter.grad.lerp(average, momentum))
+        rows, columns = parameters[0].shape
+        # A taller matrix moves its outputs less per unit of weight; this evens it out.
+        rate = group["lr"] * math.sqrt(max(1.0, rows / columns))
+        for parameter, update in zip(parameters, orthogonalize(torch.stack(directions)), strict=True):
+            parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-rate)
+
+
+def orthogonalize(matrices: Tensor) -> Tensor:
+    """The nearest semi-orthogonal matrices, roughly: singular values between about 0.7 and 1.2.
+
+    Args:
+        matrices: float32 (n, rows, columns).
+
+    Returns:
+        the same shape, in the dtype it was computed in.
+    """
+    dtype = torch.bfloat16 if native_bfloat16(matrices.device) else torch.float32
+    is_tall = matrices.size(1) > matrices.size(2)
+    current = matrices.mT if is_tall else matrices
+    current = (current / (current.norm(dim=(1, 2), keepdim=True) + 1e-7)).to(dtype)
+    first, second, third = NEWTON_SCHULZ
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        gram = current @ current.mT
+        polynomial = torch.baddbmm(gram, gram, gram, beta=second, alpha=third)
+        current = torch.baddbmm(current, polynomial, current, beta=first)
+    return current.mT if is_tall else current
+
+
+class ModelOptimizer:
+    """Every parameter of a model under one or two optimizers, with one learning-rate factor for all.
+
+    Args:
+        model: its parameters are grouped here: embeddings, heads, vectors and scalars go to AdamW (vectors and
+            scalars without weight decay), the matrices between layers to Muon where that is chosen.
+    """
+
+    def __init__(self, model: nn.Module, config: AdamWConfig | MuonConfig) -> None:
+        named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+        self._names = {parameter: name for name, parameter in named}
+        matrices = [parameter for name, parameter in named if _is_inner_matrix(name, parameter)]
+        rest = named
+        self._optimizers: list[torch.optim.Optimizer] = []
+        if isinstance(config, MuonConfig):
+            muon = Muon(matrices, lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay)
+            self._optimizers.append(muon)
+            rest = [(name, parameter) for name, parameter in named if not _is_inner_matrix(name, parameter)]
+        self._optimizers.append(_adamw(rest, config.others if isinstance(config, MuonConfig) else config))
+        self._peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in self._optimizers]
+        self.peak_learning_rate = config.learning_rate
+
+    def step(self, factor: float) -> None:
+        """Update the weights from their gradients at ``factor`` times the peak learning rates; clear the gradients."""
+        for optimizer, peaks in zip(self._optimizers, self._peaks, strict=True):
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = factor * peak
+            optimizer.step()
+        self.clear_gradients()
+
+    def clear_gradients(self) -> None:
+        """Forget the gradients."""
+        for optimizer in self._optimizers:
+            optimizer.zero_grad(set_to_none=True)
+
+    def state(self) -> dict[str, Tensor]:
+        """Every tensor of the state, by ``parameter name/what``."""
+        return {
+            f"{self._names[parameter]}/{key}": value  # type: ignore[index]
+            for optimizer in self._optimizers
+            for parameter, state in optimizer.state.items()
+            for key, value in state.items()
+        }
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take over a state that :meth:`state` gave."""
+        parameters = {name: parameter for parameter, name in self._names.items()}
+        owners = {
+            parameter: optimizer
+            for optimizer in self._optimizers
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+        }
+        for key, value in state.items():
+            name, _, what = key.rpartition("/")
+            parameter = parameters[name]
+            # AdamW counts its steps on the processor, whatever the weights' device.
+            device = value.device if what == "step" else parameter.device
+            owners[parameter].state[parameter][what] = value.to(device).clone()
+
+
+def _is_inner_matrix(name: str, parameter: nn.Parameter) -> bool:
+    return parameter.ndim == 2 and "blocks." in name
+
+
+def _adamw(named: list[tuple[str, nn.Parameter]], config: AdamWConfig) -> torch.optim.AdamW:
+    groups = [
+        {
+            "params": [parameter for _, parameter in named if parameter.ndim >= 2],
+            "weight_decay": config.weight_decay,
+        },
+        {"params": [parameter for _, parameter in named if parameter.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=config.learning_rate,
+        betas=(config.beta1, config.beta2),
+        fused=True,
+    )

@@ -1,0 +1,21 @@
+"""The learning rate as a function of the step."""
+
+import math
+
+from lmcore.training.config import ScheduleConfig
+
+
+def learning_rate_factor(config: ScheduleConfig, step: int, n_steps: int) -> float:
+    """Share of the peak learning rate at ``step`` (0 to ``n_steps`` - 1): up, level, down.
+
+    The first step already moves the weights, and so does the last unless ``final_share`` is zero and its share of
+    the decay is complete only after it.
+    """
+    if step < config.warm_up_steps:
+        return (step + 1) / (config.warm_up_steps + 1)
+    n_decay_steps = min(round(config.decay_share * n_steps), n_steps - config.warm_up_steps)
+    done = (step - (n_steps - n_decay_steps) + 1) / (n_decay_steps + 1)
+    if done <= 0.0:
+        return 1.0
+    left = 1.0 - done if config.decay == "linear" else (1.0 + math.cos(math.pi * done)) / 2
+    return config.final_share + (1.0 - config.final_share) * left

@@ -1,0 +1,156 @@
+"""Fine-tunes the language model: a classifier of documents, and a model that completes prompts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import torch
+
+from lmcore.device import pick_device
+from lmcore.files import write_json
+from lmcore.models.classifier import Classifier
+from lmcore.models.folder import load_language_model, save_classifier, save_language_model
+from lmcore.models.prompt import PromptFormat
+from lmcore.text.config import SplitFractions
+from lmcore.text.supervised import classification_examples, completion_examples
+from lmcore.tokens.batches import ExampleBatches
+from lmcore.training.config import ClassificationConfig, CompletionConfig
+from lmcore.training.examples import (
+    choose_examples,
+    classification_sequence,
+    completion_sequence,
+    frequent_labels,
+    labeled_pairs,
+)
+from tasks.environment import Environment
+from tasks.step import step
+from tasks.training import TrackedTraining
+
+
+@dataclass(frozen=True)
+class FinetuneFiles:
+    """Where a fine-tuning finds what it starts from, and where it leaves its model and curves."""
+
+    documents: Path
+    language_model: Path
+    model_folder: Path
+    curves: Path
+
+
+@step()
+def finetune_classifier(
+    config: ClassificationConfig,
+    split: SplitFractions,
+    seed: int,
+    environment: Environment,
+    files: FinetuneFiles,
+) -> str | None:
+    """Train a classifier of the documents' labels; returns the reason where the documents cannot feed one."""
+    columns = ["id", "text", "label"]
+    examples = classification_examples(pq.read_table(files.documents / "documents.parquet", columns=columns), split)
+    labels = frequent_labels(examples["train"].labels, config.min_examples_per_label)
+    training = choose_examples(labeled_pairs(examples["train"], labels), config.max_examples, seed)
+    held_out = labeled_pairs(examples["validation"], labels)
+    validation = choose_examples(held_out, config.training.max_validation_examples, seed)
+    if len(labels) < 2 or not validation:
+        return (
+            f"{len(labels)} labels have at least {config.min_examples_per_label} training documents, and "
+            f"{len(validation)} validation documents carry one of them; a classifier needs two labels and a document"
+        )
+    backbone, tokenizer = load_language_model(files.language_model)
+    torch.manual_seed(seed)
+    classifier = Classifier(
+        backbone,
+        labels,
+        max_tokens=min(config.max_tokens, backbone.config.context_length),
+        padding_id=tokenizer.padding_id,
+        dropout=config.dropout,
+    ).to(pick_device())
+
+    def sequences(pairs: list[tuple[str, str]]) -> list[tuple[list[int], int]]:
+        length = classifier.max_tokens
+        return [classification_sequence(tokenizer, text, label, labels, length) for text, label in pairs]
+
+    _tracked("classifier", config, split, seed, files).run(
+        classifier,
+        ExampleBatches(
+            sequences(training),
+            sequences(validation),
+            batch_size=config.training.batch_size,
+            seed=seed,
+            padding=tokenizer.padding_id,
+        ),
+        config.training,
+        environment,
+        seed=seed,
+        save=lambda record: save_classifier(files.model_folder, classifier, tokenizer, record),
+        model_folder=files.model_folder,
+        curves=files.curves,
+    )
+    return None
+
+
+@step()
+def finetune_completion(
+    config: CompletionConfig, split: SplitFractions, seed: int, environment: Environment, files: FinetuneFiles
+) -> str | None:
+    """Train a model that completes a document's body by its summary; returns the reason where it cannot."""
+    documents = pq.read_table(files.documents / "documents.parquet", columns=["id", "text"])
+    examples = completion_examples(documents, split, config.examples)
+    training = choose_examples(examples["train"], config.max_examples, seed)
+    validation = choose_examples(examples["validation"], config.training.max_validation_examples, seed)
+    if not training or not validation:
+        return (
+            f"{len(training)} training and {len(validation)} validation documents have a summary and a body "
+            "(finetune.completion.examples); a completion model needs both"
+        )
+    model, tokenizer = load_language_model(files.language_model)
+    prompt_format = PromptFormat(
+        separator=config.separator,
+        max_prompt_tokens=config.max_prompt_tokens,
+        max_completion_tokens=config.max_completion_tokens,
+    )
+    model.to(pick_device())
+    _tracked("completion", config, split, seed, files).run(
+        model,
+        ExampleBatches(
+            [completion_sequence(tokenizer, example, prompt_format) for example in training],
+            [completion_sequence(tokenizer, example, prompt_format) for example in validation],
+            batch_size=config.training.batch_size,
+            seed=seed,
+            padding=tokenizer.padding_id,
+        ),
+        config.training,
+        environment,
+        seed=seed,
+        save=lambda record: save_language_model(
+            files.model_folder, model, tokenizer, record, prompt_format=prompt_format
+        ),
+        model_folder=files.model_folder,
+        curves=files.curves,
+    )
+    return None
+
+
+@step()
+def write_summary(path: Path, skipped: dict[str, str]) -> None:
+    """Write which models were not trained, and why."""
+    write_json(path, {"skipped": skipped})
+
+
+def _tracked(
+    model: str,
+    config: ClassificationConfig | CompletionConfig,
+    split: SplitFractions,
+    seed: int,
+    files: FinetuneFiles,
+) -> TrackedTraining:
+    parameters: dict[str, Any] = {"seed": seed, "split": split.model_dump(), **config.model_dump(mode="json")}
+    return TrackedTraining(
+        stage="finetune",
+        model=model,
+        parameters=parameters,
+        inputs=[files.documents, files.language_model],
+        datasets=[files.documents],
+    )

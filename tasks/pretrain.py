@@ -1,0 +1,52 @@
+"""Trains the language model from token shards."""
+
+from pathlib import Path
+
+import torch
+
+from lmcore.device import pick_device
+from lmcore.models.folder import save_language_model
+from lmcore.models.gpt import GPT
+from lmcore.tokens.batches import WindowBatches
+from lmcore.tokens.shards import TokenShards
+from lmcore.tokens.tokenizer import Tokenizer
+from lmcore.training.config import PretrainConfig
+from tasks.environment import Environment
+from tasks.step import step
+from tasks.training import TrackedTraining
+
+
+@step()
+def pretrain_language_model(
+    config: PretrainConfig, environment: Environment, *, tokens: Path, model_folder: Path, curves: Path
+) -> None:
+    """Train on the shards in ``tokens``; write the model folder, and the curves for ``dvc plots``."""
+    shards = TokenShards.open(tokens)
+    tokenizer = Tokenizer.load(tokens / "tokenizer.json")
+    batches = WindowBatches(
+        shards.tokens("train"),
+        shards.tokens("validation"),
+        context_length=config.model.context_length,
+        batch_size=config.training.batch_size,
+        seed=config.seed,
+        max_validation_windows=config.training.max_validation_examples,
+    )
+    torch.manual_seed(config.seed)
+    model = GPT(config.model, shards.vocabulary_size).to(pick_device())
+    training = TrackedTraining(
+        stage="pretrain",
+        model="language-model",
+        parameters=config.model_dump(mode="json"),
+        inputs=[tokens],
+        datasets=[tokens],
+    )
+    training.run(
+        model,
+        batches,
+        config.training,
+        environment,
+        seed=config.seed,
+        save=lambda record: save_language_model(model_folder, model, tokenizer, record),
+        model_folder=model_folder,
+        curves=curves,
+    )

@@ -1,0 +1,90 @@
+"""Trains a model where it can be interrupted, seen and found again: checkpoints, tracking, folder, curves."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lmcore.models.trainable import TrainableModel
+from lmcore.tokens.batches import Batches
+from lmcore.training.checkpoint import load_checkpoint
+from lmcore.training.config import TrainingConfig
+from lmcore.training.loop import train
+from tasks import tracking
+from tasks.checkpoints import checkpoint_folder
+from tasks.curves import write_curves
+from tasks.environment import Environment
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrackedTraining:
+    """What a training is called and what it depends on.
+
+    Attributes:
+        stage: the DVC stage.
+        model: the model's name, also that of its row and in the registry.
+        parameters: everything from ``params.yaml`` that the result depends on.
+        inputs: folders that the result depends on.
+        datasets: those of them that are data.
+    """
+
+    stage: str
+    model: str
+    parameters: Mapping[str, Any]
+    inputs: Sequence[Path]
+    datasets: Sequence[Path]
+
+    def run(
+        self,
+        model: TrainableModel,
+        batches: Batches,
+        config: TrainingConfig,
+        environment: Environment,
+        *,
+        seed: int,
+        save: Callable[[dict[str, Any]], None],
+        model_folder: Path,
+        curves: Path,
+    ) -> None:
+        """Train ``model``, let ``save`` write its folder from the training record, and write the curves."""
+        parent = environment.work_folder / "checkpoints"
+        with (
+            checkpoint_folder(parent, self.model, config=self.parameters, inputs=self.inputs) as work,
+            tracking.model_run(
+                environment,
+                stage=self.stage,
+                model=self.model,
+                parameters=self.parameters,
+                datasets=self.datasets,
+                work_folder=work,
+                resumed_from_step=_last_step(work),
+            ) as run,
+        ):
+            record = train(
+                model,
+                batches,
+                config,
+                seed=seed,
+                checkpoints=work,
+                on_metrics=run.log_metrics,
+                description=f"Train {self.model}",
+            )
+            save(record)
+            write_curves(curves, record["history"])
+            run.finish(model_folder)
+        logger.info("%s", _summary(self.model, record))
+
+
+def _last_step(work: Path) -> int | None:
+    checkpoint = load_checkpoint(work)
+    return checkpoint.step if checkpoint else None
+
+
+def _summary(model: str, record: Mapping[str, Any]) -> str:
+    return (
+        f"{model}: {record['n_parameters']:,} parameters, {record['n_steps']} steps of {record['n_epochs']} epochs, "
+        f"best validation loss {record['best_validation_loss']:.3f} nats at step {record['best_step']}"
+    )
