@@ -95,7 +95,7 @@ def count_ngrams(stream: Stream, order: int, vocabulary_size: int) -> list[Ngram
 
 def _rank(keys: npt.NDArray[np.int64]) -> tuple[NgramTable, npt.NDArray[np.int64]]:
     """The table of the distinct keys, and the index into it of every key."""
-    ordered, by_key = _sort(keys)
+    ordered, by_key = sort_with_places(keys)
     is_first = np.ones(len(keys), dtype=bool)
     is_first[1:] = ordered[1:] != ordered[:-1]
     indices = np.empty(len(keys), dtype=np.int64)
@@ -104,7 +104,7 @@ def _rank(keys: npt.NDArray[np.int64]) -> tuple[NgramTable, npt.NDArray[np.int64
     return _table(ordered[starts], np.diff(starts, append=len(keys))), indices
 
 
-def _sort(keys: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def sort_with_places(keys: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The keys in ascending order, and where each of them stood."""
     bits = max(len(keys) - 1, 0).bit_length()
     if len(keys) and int(keys.max()).bit_length() + bits > 63:
