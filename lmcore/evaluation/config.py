@@ -1,0 +1,103 @@
+"""What the evaluation can be told."""
+
+from typing import Annotated
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from lmcore.config import Config
+from lmcore.generation.config import GenerationConfig
+
+
+class LikelihoodConfig(Config):
+    """How held-out documents are scored.
+
+    ``max_documents`` of the test split are taken, those with the smallest ids, which are hashes: a sample
+    that depends neither on the order of the documents nor on how many there are. A document longer than
+    the model's context is read through a window that moves by ``window_stride_tokens``; ``batch_tokens``
+    are scored at once.
+    """
+
+    max_documents: PositiveInt
+    window_stride_tokens: PositiveInt
+    batch_tokens: PositiveInt
+
+
+class NgramConfig(Config):
+    """The Kneser-Ney model that stands beside the neural one: the length of its longest n-gram."""
+
+    order: PositiveInt
+
+
+class InterpolationConfig(Config):
+    """How the weights of the mixture are fitted on ``max_documents`` documents of the validation split.
+
+    Contexts are sorted into ``n_confidence_levels`` equally large classes by how sure each model is of its
+    prediction, and every class has its own weights, drawn towards the overall ones as if ``prior_tokens``
+    more tokens had been seen.
+    """
+
+    max_documents: PositiveInt
+    n_confidence_levels: PositiveInt
+    prior_tokens: NonNegativeFloat
+
+
+class BootstrapConfig(Config):
+    """How intervals are found: from how many resamples of the test items, covering which share."""
+
+    n_resamples: Annotated[int, Field(ge=100)]
+    confidence: Annotated[float, Field(gt=0.0, lt=1.0)]
+    seed: NonNegativeInt
+
+
+class BagOfWordsConfig(Config):
+    """The logistic regression over weighted words and word pairs that stands beside the classifier.
+
+    ``inverse_regularization`` is scikit-learn's ``C``.
+    """
+
+    max_features: PositiveInt
+    longest_phrase_words: PositiveInt
+    inverse_regularization: PositiveFloat
+    max_iterations: PositiveInt
+
+
+class ClassificationConfig(Config):
+    """On how many test documents the classifier is judged, and the baseline beside it."""
+
+    max_documents: PositiveInt
+    bag_of_words: BagOfWordsConfig
+
+
+class CompletionConfig(Config):
+    """On how many test prompts the completion model is judged, and how it generates."""
+
+    max_documents: PositiveInt
+    generation: GenerationConfig
+
+
+class SamplesConfig(Config):
+    """What the language model is asked to continue."""
+
+    prompts: Annotated[tuple[str, ...], Field(min_length=1)]
+    generation: GenerationConfig
+
+
+class ReportConfig(Config):
+    """How much the report shows: documents colored by their loss, and completions beside their references."""
+
+    n_documents: NonNegativeInt
+    max_document_tokens: PositiveInt
+    n_completions: NonNegativeInt
+
+
+class EvaluateConfig(Config):
+    """The section ``evaluate`` of ``params.yaml``."""
+
+    likelihood: LikelihoodConfig
+    ngram: NgramConfig
+    interpolation: InterpolationConfig
+    bootstrap: BootstrapConfig
+    classification: ClassificationConfig
+    completion: CompletionConfig
+    samples: SamplesConfig
+    report: ReportConfig

@@ -1,0 +1,125 @@
+"""Per-token log-probabilities of a neural causal model, for documents of any length."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lmcore.evaluation.bootstrap import Floats
+from lmcore.evaluation.config import LikelihoodConfig
+from lmcore.evaluation.likelihood import Tokens
+from lmcore.progress import progress
+
+
+@dataclass(frozen=True)
+class NeuralScores:
+    """What a neural model says about the tokens of some documents, all of them end to end."""
+
+    log_probabilities: Floats
+    """(n_tokens,) natural logarithms."""
+    confidence: Floats
+    """(n_tokens,) the logarithm of the highest probability among all tokens that could have stood there."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Places ``start`` to ``end`` of a document as the model sees them at once.
+
+    Those from ``scored_from`` on are scored; the ones before were scored by an earlier window and are
+    context.
+    """
+
+    document: int
+    start: int
+    end: int
+    scored_from: int
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+
+class NeuralLikelihood:
+    """A causal model as a judge of documents.
+
+    Args:
+        model: int64 tokens (batch, length) to float32 logits (batch, length, vocabulary).
+        context_length: the longest sequence the model takes, in tokens.
+        end_token: what stands before a document's first token.
+        config: the window's stride and the size of a batch.
+
+    Raises:
+        ValueError: the stride leaves gaps between windows.
+    """
+
+    def __init__(self, model: nn.Module, *, context_length: int, end_token: int, config: LikelihoodConfig) -> None:
+        if config.window_stride_tokens > context_length:
+            raise ValueError(
+                f"evaluate.likelihood.window_stride_tokens is {config.window_stride_tokens}, more than the "
+                f"model's context: some tokens would never be scored. At most {context_length} is right."
+            )
+        self._model = model
+        self._context_length = context_length
+        self._end_token = end_token
+        self._config = config
+
+    def log_probabilities(self, documents: Sequence[Tokens]) -> list[Floats]:
+        """The natural logarithm of every token's probability, aligned with the documents' tokens."""
+        ends = np.cumsum([len(document) for document in documents])
+        return np.split(self.score(documents).log_probabilities, ends[:-1]) if len(documents) else []
+
+    def score(self, documents: Sequence[Tokens]) -> NeuralScores:
+        """Every token's probability, and how sure the model was before it saw the token."""
+        offsets = np.cumsum([0, *(len(document) for document in documents)])
+        log_probabilities, confidence = np.empty((2, offsets[-1]), dtype=np.float64)
+        self._model.eval()
+        with torch.inference_mode(), progress("Score", int(offsets[-1]), "tokens") as work:
+            for batch in self._batches(documents):
+                scores = self._score_batch(batch, documents)
+                for window, (probability, best) in zip(batch, scores, strict=True):
+                    scored = slice(window.scored_from - window.start, len(window))
+                    first = offsets[window.document]
+                    places = slice(first + window.scored_from, first + window.end)
+                    log_probabilities[places], confidence[places] = probability[scored], best[scored]
+                work.advance(sum(window.end - window.scored_from for window in batch))
+        return NeuralScores(log_probabilities, confidence)
+
+    def _batches(self, documents: Sequence[Tokens]) -> Iterator[list[Window]]:
+        """Windows of similar length together, ``batch_tokens`` with their padding, the longest first."""
+        windows = [
+            window
+            for index, document in enumerate(documents)
+            for window in cut_windows(index, len(document), self._context_length, self._config.window_stride_tokens)
+        ]
+        windows.sort(key=len, reverse=True)  # stable: equal lengths stay in the documents' order
+        while windows:
+            size = max(1, self._config.batch_tokens // len(windows[0]))
+            yield windows[:size]
+            windows = windows[size:]
+
+    def _score_batch(self, batch: Sequence[Window], documents: Sequence[Tokens]) -> Floats:
+        """Log-probability of the token and of the likeliest token: (n_windows, 2, longest window)."""
+        # Padding behind a window changes nothing in it, for the model is causal.
+        inputs = np.full((len(batch), len(batch[0])), self._end_token, dtype=np.int64)
+        targets = inputs.copy()
+        for row, window in enumerate(batch):
+            tokens = documents[window.document]
+            targets[row, : len(window)] = tokens[window.start : window.end]
+            before = 1 if window.start == 0 else 0
+            inputs[row, before : len(window)] = tokens[window.start - 1 + before : window.end - 1]
+        device = next(self._model.parameters()).device
+        logits: Tensor = self._model(torch.from_numpy(inputs).to(device))
+        normalizer = logits.logsumexp(dim=-1)
+        chosen = logits.gather(-1, torch.from_numpy(targets).to(device)[..., None])[..., 0]
+        scores = torch.stack((chosen - normalizer, logits.amax(dim=-1) - normalizer), dim=1)
+        return np.asarray(scores.double().cpu().numpy())
+
+
+def cut_windows(document: int, length: int, context_length: int, stride: int) -> Iterator[Window]:
+    """Cover a document so that every place is scored once, behind all the context that the stride leaves."""
+    end = scored_from = 0
+    while scored_from < length:
+        end = min(length, end + stride if end else context_length)
+        yield Window(document, max(0, end - context_length), end, scored_from)
+        scored_from = end

@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lmcore.evaluation.bootstrap import Bootstrap
+from lmcore.evaluation.config import BootstrapConfig, LikelihoodConfig
+from lmcore.evaluation.likelihood import HeldOutDocuments, LikelihoodMeasures, bits_of, choose
+from lmcore.evaluation.neural import NeuralLikelihood, cut_windows
+
+VOCABULARY_SIZE, END, CONTEXT_LENGTH = 11, 10, 8
+
+
+class CausalConvolution(nn.Module):
+    """Logits from the last ``reach`` tokens: a causal model whose memory is exactly known."""
+
+    def __init__(self, reach: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embedding = nn.Embedding(VOCABULARY_SIZE, 16)
+        self.convolution = nn.Conv1d(16, VOCABULARY_SIZE, reach)
+        self.reach = reach
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        hidden = nn.functional.pad(self.embedding(tokens).transpose(1, 2), (self.reach - 1, 0))
+        return self.convolution(hidden).transpose(1, 2) * 3
+
+
+def random_documents(*lengths: int) -> list[np.ndarray]:
+    generator = np.random.default_rng(0)
+    return [np.append(generator.integers(0, END, length - 1), END).astype(np.uint16) for length in lengths]
+
+
+def likelihood(model: nn.Module, *, stride: int, batch_tokens: int) -> NeuralLikelihood:
+    config = LikelihoodConfig(max_documents=1, window_stride_tokens=stride, batch_tokens=batch_tokens)
+    return NeuralLikelihood(model, context_length=CONTEXT_LENGTH, end_token=END, config=config)
+
+
+def one_by_one(model: nn.Module, document: np.ndarray, context_length: int) -> list[float]:
+    """Every token by a forward pass of its own, behind all the context that fits."""
+    sequence = [END, *document.tolist()]
+    values = []
+    for place in range(1, len(sequence)):
+        context = torch.tensor([sequence[max(0, place - context_length) : place]])
+        values.append(model(context)[0, -1].log_softmax(-1)[sequence[place]].item())
+    return values
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 20, 1000])
+@pytest.mark.parametrize("stride", [1, 3, 5])
+def test_strides_and_batches_do_not_change_what_a_model_with_short_memory_says(stride, batch_tokens):
+    # Behind a stride of 5 every token still has 3 tokens of context: all that this model looks at.
+    model = CausalConvolution(reach=3)
+    documents = random_documents(1, 2, 7, 8, 9, 31, 16, 5)
+    scored = likelihood(model, stride=stride, batch_tokens=batch_tokens).log_probabilities(documents)
+    for document, values in zip(documents, scored, strict=True):
+        np.testing.assert_allclose(values, one_by_one(model, document, 100), rtol=1e-5)
+
+
+def test_a_stride_of_one_gives_every_token_all_the_context_there_is_room_for():
+    model = CausalConvolution(reach=CONTEXT_LENGTH)
+    document = random_documents(30)[0]
+    scored = likelihood(model, stride=1, batch_tokens=50).log_probabilities([document])[0]
+    np.testing.assert_allclose(scored, one_by_one(model, document, CONTEXT_LENGTH), rtol=1e-5)
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 20])
+@pytest.mark.parametrize("stride", [1, 4, 8])
+def test_windows_score_every_place_once_and_fit_the_context(length, stride):
+    windows = list(cut_windows(0, length, CONTEXT_LENGTH, stride))
+    assert [place for w in windows for place in range(w.scored_from, w.end)] == list(range(length))
+    assert all(len(window) <= CONTEXT_LENGTH for window in windows)
+    behind_first = [window.scored_from - window.start for window in windows[1:]]
+    assert all(n_context >= CONTEXT_LENGTH - stride for n_context in behind_first)
+
+
+def test_the_confidence_is_the_highest_probability_whatever_the_token():
+    model = CausalConvolution(reach=2)
+    documents = random_documents(6, 4)
+    scores = likelihood(model, stride=4, batch_tokens=100).score(documents)
+    inputs = torch.tensor([[END, *documents[0][:-1].tolist()]])
+    expected = model(inputs)[0].log_softmax(-1).amax(-1)
+    np.testing.assert_allclose(scores.confidence[:6], expected.detach(), rtol=1e-5)
+    assert np.all(scores.log_probabilities <= scores.confidence)
+
+
+def test_a_stride_longer_than_the_context_is_an_error():
+    with pytest.raises(ValueError, match=r"window_stride_tokens is 9, .* At most 8 is right"):
+        likelihood(CausalConvolution(2), stride=9, batch_tokens=10)
+
+
+def test_a_uniform_model_has_the_vocabulary_as_its_perplexity_and_its_bits_spread_over_the_bytes():
+    documents = held_out([4, 10], [12, 20])
+    bits = bits_of(documents, np.full(14, -np.log(VOCABULARY_SIZE)))
+    bootstrap = Bootstrap(2, BootstrapConfig(n_resamples=100, confidence=0.9, seed=0))
+    measures = LikelihoodMeasures(documents, bootstrap)
+    perplexity = measures.perplexity(bits)
+    assert perplexity.value == pytest.approx(VOCABULARY_SIZE)
+    assert perplexity.low == pytest.approx(VOCABULARY_SIZE)
+    assert measures.bits_per_byte(bits).value == pytest.approx(14 * np.log2(VOCABULARY_SIZE) / 32)
+    assert measures.bits_per_byte_difference(bits, bits * 2).value == pytest.approx(-14 * np.log2(VOCABULARY_SIZE) / 32)
+
+
+def test_the_bits_of_documents_are_the_sums_over_their_own_tokens():
+    documents = held_out([2, 1, 3], [1, 1, 1])
+    bits = bits_of(documents, -np.log(2.0) * np.arange(1, 7))
+    np.testing.assert_allclose(bits, [3, 3, 15])
+
+
+def test_the_chosen_documents_have_the_smallest_ids_and_stay_when_others_arrive():
+    ids = ["d", "a", "c", "e", "b"]
+    assert choose(ids, 3).tolist() == [1, 2, 4]
+    more = [*ids, "f", "0"]
+    kept = {more[index] for index in choose(more, 4)}
+    assert {ids[index] for index in choose(ids, 3)} <= kept
+    assert choose(ids, 100).tolist() == [0, 1, 2, 3, 4]
+
+
+def held_out(n_tokens: list[int], n_bytes: list[int]) -> HeldOutDocuments:
+    tokens = tuple(np.zeros(n, dtype=np.uint16) for n in n_tokens)
+    ids = tuple(str(index) for index in range(len(n_tokens)))
+    return HeldOutDocuments(ids=ids, tokens=tokens, n_bytes=np.array(n_bytes))
