@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+import sacrebleu
+from rouge_score import rouge_scorer
+
+from lmcore.evaluation.bootstrap import Bootstrap
+from lmcore.evaluation.config import BootstrapConfig
+from lmcore.evaluation.overlap import OverlapMeasures
+
+BOOTSTRAP = BootstrapConfig(n_resamples=200, confidence=0.95, seed=0)
+WORDS = [
+    "return",
+    "the",
+    "sum",
+    "of",
+    "an",
+    "array",
+    "over",
+    "its",
+    "last",
+    "axis",
+    "compute",
+    "a",
+    "new",
+    "tensor",
+    "from",
+    "rows",
+    "and",
+    "columns",
+]
+
+
+def random_texts(seed: int, n_texts: int) -> tuple[list[str], list[str]]:
+    generator = np.random.default_rng(seed)
+    references = [" ".join(generator.choice(WORDS, generator.integers(4, 12))) + "." for _ in range(n_texts)]
+    texts = [
+        " ".join(word if generator.random() < 0.8 else str(generator.choice(WORDS)) for word in reference.split())
+        for reference in references
+    ]
+    return texts, references
+
+
+def test_the_figures_are_those_of_sacrebleu_and_rouge_score():
+    texts, references = random_texts(0, 60)
+    measures = OverlapMeasures.of(texts, references, Bootstrap(60, BOOTSTRAP))
+    assert measures.bleu.value == pytest.approx(sacrebleu.corpus_bleu(texts, [references]).score)
+    assert measures.chrf.value == pytest.approx(sacrebleu.corpus_chrf(texts, [references]).score)
+    scorer = rouge_scorer.RougeScorer(["rougeL"])
+    f_measures = [scorer.score(r, t)["rougeL"].fmeasure for r, t in zip(references, texts, strict=True)]
+    assert measures.rouge_l.value == pytest.approx(100 * np.mean(f_measures))
+
+
+@pytest.mark.parametrize("metric", ["bleu", "chrf"])
+def test_intervals_are_those_of_sacrebleu_over_drawn_texts(metric):
+    texts, references = random_texts(1, 30)
+    estimate = getattr(OverlapMeasures.of(texts, references, Bootstrap(30, BOOTSTRAP)), metric)
+    score = {"bleu": sacrebleu.corpus_bleu, "chrf": sacrebleu.corpus_chrf}[metric]
+    generator = np.random.default_rng(2)
+    drawn = [generator.integers(0, 30, 30) for _ in range(100)]
+    scores = [score([texts[i] for i in sample], [[references[i] for i in sample]]).score for sample in drawn]
+    expected = np.quantile(scores, [0.025, 0.975])
+    np.testing.assert_allclose([estimate.low, estimate.high], expected, atol=3)
+    assert estimate.low < estimate.value < estimate.high
+
+
+def test_texts_equal_to_their_references_reach_100_and_empty_ones_0():
+    references = random_texts(3, 10)[1]
+    perfect = OverlapMeasures.of(references, references, Bootstrap(10, BOOTSTRAP))
+    empty = OverlapMeasures.of([""] * 10, references, Bootstrap(10, BOOTSTRAP))
+    for name in ("bleu", "chrf", "rouge_l"):
+        assert getattr(perfect, name).value == pytest.approx(100)
+        assert getattr(empty, name).value == 0
+        assert getattr(empty, name).high == 0
+
+
+def test_signatures_say_how_the_figures_were_computed():
+    signatures = OverlapMeasures.of(["a b"], ["a b"], Bootstrap(1, BOOTSTRAP)).signatures
+    assert signatures["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
+    assert signatures["chrf"].startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|version:")
+    assert "rougeL" in signatures["rouge_l"]
