@@ -11,14 +11,15 @@ import pyarrow as pa
 
 from lmcore.progress import progress
 from lmcore.text.config import CleanConfig, FilterConfig
-from lmcore.text.documents import CLEAN_SCHEMA, LEDGER_SCHEMA
+from lmcore.text.documents import ANALYSIS_SCHEMA, CLEAN_SCHEMA, LEDGER_SCHEMA
 from lmcore.text.filters import Drop, first_failure
 from lmcore.text.normalize import normalize
 from lmcore.text.parallel import map_in_order
 from lmcore.text.selection import beyond_label_budget, exact_duplicates
 from lmcore.text.split import document_id
 
-DOCUMENTS_PER_PIECE = 500
+# Neighbors share words: long pieces let a worker meet most of its words only once.
+DOCUMENTS_PER_PIECE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +62,7 @@ def clean(documents: pa.Table, config: CleanConfig, *, n_workers: int) -> Cleani
         _clean_table(documents, ids, texts, config.language, n_workers), _ledger_table(documents, drops)
     )
     if len(cleaning.kept) + len(cleaning.ledger) != len(documents):
-        raise AssertionError(
-            f"{len(cleaning.kept)} kept + {len(cleaning.ledger)} dropped are not {len(documents)}"
-        )
+        raise AssertionError(f"{len(cleaning.kept)} kept + {len(cleaning.ledger)} dropped are not {len(documents)}")
     return cleaning
 
 
@@ -114,39 +113,32 @@ def _clean_table(
     documents: pa.Table, ids: dict[int, str], texts: dict[int, str], language: str, n_workers: int
 ) -> pa.Table:
     kept = [texts[row] for row in ids]
-    token_ends, sentence_ends, n_words = [], [], []
+    analyze = partial(_analyze_piece, language=language)
+    analyses = []
     with progress("Tokens and sentences", len(kept), "documents") as work:
-        for columns in map_in_order(
-            partial(_analyze_piece, language=language), _pieces(kept), n_workers=n_workers
-        ):
-            token_ends.append(columns[0])
-            sentence_ends.append(columns[1])
-            n_words.append(columns[2])
-            work.advance(len(columns[2]))
+        for piece in map_in_order(analyze, _pieces(kept), n_workers=n_workers):
+            analyses.append(piece)
+            work.advance(len(piece))
     table = documents.take(pa.array(ids, pa.int64()))
-    columns = {name: table[name] for name in table.column_names} | {
+    columns = {
+        **{name: table[name] for name in table.column_names},
         "text": pa.array(kept, pa.string()),
         "id": pa.array(ids.values(), pa.string()),
         "n_bytes": pa.array([len(text.encode()) for text in kept], pa.int32()),
-        "n_words": pa.chunked_array(n_words, pa.int32()),
-        "token_ends": pa.chunked_array(token_ends),
-        "sentence_ends": pa.chunked_array(sentence_ends),
     }
+    for field in ANALYSIS_SCHEMA:
+        columns[field.name] = pa.concat_tables(analyses)[field.name]
     return pa.table(columns, schema=CLEAN_SCHEMA).combine_chunks()
 
 
-def _analyze_piece(texts: Sequence[str], language: str) -> tuple[pa.Array, pa.Array, pa.Array]:
-    """Columns token_ends, sentence_ends and n_words of some texts."""
+def _analyze_piece(texts: Sequence[str], language: str) -> pa.Table:
     # spaCy takes seconds to import, and only the process that computes needs it.
     from lmcore.text.linguistics import analyze
 
     analyses = analyze(texts, language)
-    positions = pa.list_(pa.int32())
-    return (
-        pa.array([analysis.token_ends for analysis in analyses], positions),
-        pa.array([analysis.sentence_ends for analysis in analyses], positions),
-        pa.array([analysis.n_words for analysis in analyses], pa.int32()),
-    )
+    columns = [[getattr(analysis, field.name) for analysis in analyses] for field in ANALYSIS_SCHEMA]
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, ANALYSIS_SCHEMA, strict=True)]
+    return pa.table(arrays, schema=ANALYSIS_SCHEMA)
 
 
 def _ledger_table(documents: pa.Table, drops: dict[int, Drop]) -> pa.Table:

@@ -8,8 +8,8 @@ import platform
 import sys
 import sysconfig
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
@@ -22,6 +22,8 @@ MODULES_PER_PIECE = 40
 # Parts of the standard library that some systems leave out or ship as packages of their own.
 OPTIONAL_MODULES = frozenset({"ensurepip", "idlelib", "lib2to3", "tkinter", "turtle", "turtledemo"})
 
+# The fields of a syntax tree that hold statements, in the order of their lines.
+BLOCKS = ("body", "handlers", "cases", "orelse", "finalbody")
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -135,17 +137,14 @@ def find_package(name: str, skipped: tuple[str, ...]) -> Package:
     """
     if name == STANDARD_LIBRARY:
         root = Path(sysconfig.get_path("stdlib"))
-        modules = _standard_modules(root)
-        version, license_name = platform.python_version(), "PSF-2.0"
-    else:
-        distribution = importlib.metadata.distribution(name)
-        root = Path(str(distribution.locate_file("")))
-        # What the package says it installed, so that files which others left in its folders stay out.
-        modules = [file.as_posix() for file in distribution.files or () if file.suffix == ".py"]
-        # "2.13.0+cpu" and "2.13.0" are builds of one release for different machines: the same documentation.
-        version, license_name = distribution.version.split("+")[0], _license(distribution)
-    kept = tuple(sorted(path for path in modules if _is_kept(PurePosixPath(path), skipped)))
-    return Package(name, version, license_name, root, kept)
+        return Package(name, platform.python_version(), "PSF-2.0", root, _kept(_standard_modules(root), skipped))
+    distribution = importlib.metadata.distribution(name)
+    # What the package says it installed, so that files which others left in its folders stay out.
+    modules = (file.as_posix() for file in distribution.files or () if file.suffix == ".py")
+    # "2.13.0+cpu" and "2.13.0" are builds of one release for different machines: the same documentation.
+    version = distribution.version.split("+")[0]
+    root = Path(str(distribution.locate_file("")))
+    return Package(name, version, _license(distribution.metadata), root, _kept(modules, skipped))
 
 
 def parse(source: bytes) -> ast.Module:
@@ -174,17 +173,18 @@ def module_name(path: str) -> str:
 
 
 def _docstrings_within(parent: ast.AST, name: str, *, in_class: bool) -> Iterator[Docstring]:
-    """Docstrings of the definitions below a node; expressions are not walked, as they hold none."""
-    for node in ast.iter_child_nodes(parent):
-        if isinstance(node, Definition):
+    """Docstrings of the definitions in the blocks of a statement; expressions hold none."""
+    for block in BLOCKS:
+        for node in getattr(parent, block, ()):
+            if not isinstance(node, Definition):
+                yield from _docstrings_within(node, name, in_class=in_class)
+                continue
             own_name, is_class = f"{name}.{node.name}", isinstance(node, ast.ClassDef)
             text = ast.get_docstring(node, clean=False)
             if text is not None:
                 kind = "class" if is_class else "method" if in_class else "function"
                 yield Docstring(inspect.cleandoc(text), own_name, kind, node.lineno)
             yield from _docstrings_within(node, own_name, in_class=is_class)
-        elif not isinstance(node, ast.expr):
-            yield from _docstrings_within(node, name, in_class=in_class)
 
 
 def _standard_modules(root: Path) -> list[str]:
@@ -197,18 +197,22 @@ def _standard_modules(root: Path) -> list[str]:
     return modules
 
 
-def _is_kept(path: PurePosixPath, skipped: tuple[str, ...]) -> bool:
-    return not any(part == ".." or fnmatchcase(part, pattern) for part in path.parts for pattern in skipped)
+def _kept(modules: Iterable[str], skipped: tuple[str, ...]) -> tuple[str, ...]:
+    """The modules, sorted, without those that have a skipped name in their path or lie outside the packages."""
+
+    def is_kept(path: str) -> bool:
+        patterns = (*skipped, "..")
+        return not any(fnmatchcase(part, pattern) for part in PurePosixPath(path).parts for pattern in patterns)
+
+    return tuple(sorted(filter(is_kept, modules)))
 
 
-def _license(distribution: importlib.metadata.Distribution) -> str | None:
-    """The license expression, else the field where it is a name and not a whole text, else the classifier."""
-    metadata = distribution.metadata
-    expression, field = metadata.get("License-Expression"), metadata.get("License")
-    if expression:
-        return str(expression)
-    if field and "\n" not in field.strip():
-        return str(field).strip()
+def _license(metadata: importlib.metadata.PackageMetadata) -> str | None:
+    """The license expression, else the field where it is a name and not a whole text, else the classifiers."""
+    if "License-Expression" in metadata:
+        return metadata["License-Expression"]
+    if "License" in metadata and "\n" not in metadata["License"].strip():
+        return metadata["License"].strip()
     classifiers = metadata.get_all("Classifier") or []
     licenses = [line.split(" :: ")[-1] for line in classifiers if line.startswith("License ::")]
     return " AND ".join(licenses) or None
@@ -217,9 +221,7 @@ def _license(distribution: importlib.metadata.Distribution) -> str | None:
 def _pieces(source: str, package: Package) -> Iterator[ModulePiece]:
     for start in range(0, len(package.modules), MODULES_PER_PIECE):
         modules = package.modules[start : start + MODULES_PER_PIECE]
-        yield ModulePiece(
-            source, Package(package.name, package.version, package.license, package.root, modules)
-        )
+        yield ModulePiece(source, replace(package, modules=modules))
 
 
 def _reason(error: BaseException) -> str:

@@ -95,17 +95,24 @@ RAW_SCHEMA = pa.schema(
 )
 """Columns of ``data/raw/documents.parquet``."""
 
-CLEAN_SCHEMA = pa.schema(
+ANALYSIS_SCHEMA = pa.schema(
     [
-        *RAW_SCHEMA,
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("n_bytes", pa.int32(), nullable=False),
         pa.field("n_words", pa.int32(), nullable=False),
         pa.field("token_ends", pa.list_(pa.int32()), nullable=False),
         pa.field("sentence_ends", pa.list_(pa.int32()), nullable=False),
     ]
 )
-"""Columns of ``data/clean/documents.parquet``: also the id of the text, its size, and spaCy's analysis of it."""
+"""What spaCy finds in a text: fields of :class:`lmcore.text.linguistics.Analysis`."""
+
+CLEAN_SCHEMA = pa.schema(
+    [
+        *RAW_SCHEMA,
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("n_bytes", pa.int32(), nullable=False),
+        *ANALYSIS_SCHEMA,
+    ]
+)
+"""Columns of ``data/clean/documents.parquet``: also the text's id, its size in UTF-8, and spaCy's analysis."""
 
 LEDGER_SCHEMA = pa.schema(
     [
@@ -134,9 +141,7 @@ def read_table(path: Path) -> pa.Table:
         FileNotFoundError: if the stage that writes it has not run.
     """
     if not path.exists():
-        raise FileNotFoundError(
-            f"{path} is missing: run the stage that writes it, or all of them with `dvc repro`"
-        )
+        raise FileNotFoundError(f"{path} is missing: run the stage that writes it, or all of them with `dvc repro`")
     return pq.read_table(path)
 
 

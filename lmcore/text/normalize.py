@@ -7,25 +7,23 @@ import ftfy
 
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2060\ufeff]")
 SPACES = re.compile(r"[^\S\n\t ]")
-SPACE_BEFORE_NEWLINE = re.compile(r"[ \t]+$", re.MULTILINE)
 BLANK_LINES = re.compile(r"\n{3,}")
-# What ftfy can repair in ASCII: HTML entities, terminal escapes, line breaks and other control characters.
+# All that ftfy would repair in ASCII: HTML entities, terminal escapes, line ends and other control characters.
 REPAIRABLE_IN_ASCII = re.compile(r"&|[\x00-\x08\x0b-\x1f\x7f]")
 
-REPAIRS = ftfy.TextFixerConfig(
-    uncurl_quotes=False, fix_latin_ligatures=True, normalization="NFC", explain=False
-)
+REPAIRS = ftfy.TextFixerConfig(uncurl_quotes=False, normalization="NFC", explain=False)
 
 
 def normalize(text: str) -> str:
-    """Repair and unify a text; doing it again changes nothing.
+    """Repair and unify a text.
 
-    Wrongly decoded text, HTML entities and look-alike characters are repaired (ftfy, https://ftfy.readthedocs.io),
-    characters composed (Unicode normalization form C), control characters removed, line ends and spaces made
-    the plain ones; white space at the ends of lines goes, at most one blank line stays. Indentation is kept.
+    Wrongly decoded text, HTML entities and look-alike characters are repaired (ftfy,
+    https://ftfy.readthedocs.io), characters composed (Unicode normalization form C), control characters
+    removed, line ends and spaces made the plain ones. White space at the ends of lines goes, at most one blank
+    line stays in a row. Indentation is kept.
     """
     if not text.isascii() or REPAIRABLE_IN_ASCII.search(text):
         text = unicodedata.normalize("NFC", ftfy.fix_text(text, REPAIRS))
         text = SPACES.sub(" ", CONTROLS.sub("", text))
-    text = BLANK_LINES.sub("\n\n", SPACE_BEFORE_NEWLINE.sub("", text))
-    return text.strip("\n").rstrip()
+    lines = "\n".join(map(str.rstrip, text.split("\n")))
+    return BLANK_LINES.sub("\n\n", lines).strip("\n")

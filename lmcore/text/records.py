@@ -58,9 +58,7 @@ class RecordPiece:
             raise RowError(line, "missing_field", f"there is no field {self.config.text_field!r}")
         if not isinstance(text, str):
             kind = type(text).__name__
-            raise RowError(
-                line, "text_not_string", f"field {self.config.text_field!r} holds a {kind}, not a string"
-            )
+            raise RowError(line, "text_not_string", f"field {self.config.text_field!r} holds a {kind}, not a string")
         return Document(
             text=text,
             label=_word(line, row, self.config.label_field),
@@ -99,15 +97,11 @@ def _word(line: int, row: dict[str, Any], field: str | None) -> str | None:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise RowError(
-                line, "not_unicode", f"field {field!r} is not Unicode, or its bytes are not UTF-8"
-            ) from None
+            raise RowError(line, "not_unicode", f"field {field!r} is not Unicode, or its bytes are not UTF-8") from None
         return value
     if isinstance(value, int):
         return str(value)
-    raise RowError(
-        line, "field_not_word", f"field {field!r} holds a {type(value).__name__}, not a word or a number"
-    )
+    raise RowError(line, "field_not_word", f"field {field!r} holds a {type(value).__name__}, not a word or a number")
 
 
 def _json_rows(file: TextIO, config: Records) -> Iterator[Row | RowError]:

@@ -1,7 +1,10 @@
 """Which documents are held out: decided for each by its own content, for ever."""
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Literal, get_args
+
+import pyarrow as pa
 
 from lmcore.text.config import SplitFractions
 
@@ -26,3 +29,11 @@ def split_of(identity: str, fractions: SplitFractions) -> Split:
     if position < fractions.test:
         return "test"
     return "validation" if position < fractions.test + fractions.validation else "train"
+
+
+def divide_by_split(documents: pa.Table, fractions: SplitFractions) -> Mapping[str, pa.Table]:
+    """The documents of each split, in the order in which they stand, by their column ``id``."""
+    rows: dict[Split, list[int]] = {split: [] for split in SPLITS}
+    for row, identity in enumerate(documents["id"].to_pylist()):
+        rows[split_of(identity, fractions)].append(row)
+    return {split: documents.take(pa.array(chosen, pa.int64())) for split, chosen in rows.items()}

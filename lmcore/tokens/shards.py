@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -26,14 +26,6 @@ INDEX_SCHEMA = pa.schema(
     ]
 )
 """Columns of ``index.parquet``: a document's place in its split's shard; its tokens include the end token."""
-
-
-@dataclass(frozen=True, slots=True)
-class Texts:
-    """Documents of one split: their ids and texts, one for one."""
-
-    ids: Sequence[str]
-    texts: Sequence[str]
 
 
 class TokenShards:
@@ -57,28 +49,24 @@ class TokenShards:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         shards = cls(folder, summary, pq.read_table(folder / "index.parquet"))
         for split in summary["splits"]:
-            n_bytes, expected = (
-                shards._path(split).stat().st_size,
-                int(shards.offsets(split)[-1]) * shards.dtype.itemsize,
-            )
-            if n_bytes != expected:
-                raise ValueError(
-                    f"{shards._path(split)} has {n_bytes} bytes, its index says {expected}: tokenize again"
-                )
+            path, n_tokens = folder / f"{split}.bin", int(shards.offsets(split)[-1])
+            if path.stat().st_size != n_tokens * shards.dtype.itemsize:
+                raise ValueError(f"{path} does not hold the {n_tokens} tokens its index says: tokenize again")
         return shards
 
     def tokens(self, split: str) -> np.memmap[Any, np.dtype[np.unsignedinteger[Any]]]:
         """All token ids of a split, uint16 or uint32 (n_tokens,), read from disk as they are used."""
-        return np.memmap(self._path(split), self.dtype, mode="r")
+        return np.memmap(self._folder / f"{split}.bin", self.dtype, mode="r")
 
-    def offsets(self, split: str) -> np.ndarray:
+    def offsets(self, split: str) -> npt.NDArray[np.int64]:
         """Where each document starts and the last one ends, int64 (n_documents + 1,)."""
         n_tokens = self._column(split, "n_tokens").to_numpy()
         return np.concatenate([[0], np.cumsum(n_tokens, dtype=np.int64)])
 
-    def n_bytes(self, split: str) -> np.ndarray:
+    def n_bytes(self, split: str) -> npt.NDArray[np.int64]:
         """Bytes of UTF-8 of each document's text, int64 (n_documents,)."""
-        return self._column(split, "n_bytes").to_numpy().astype(np.int64)
+        n_bytes: npt.NDArray[np.int64] = self._column(split, "n_bytes").to_numpy().astype(np.int64)
+        return n_bytes
 
     def document_ids(self, split: str) -> list[str]:
         """The documents' ids, in the order in which they stand in the shard."""
@@ -88,12 +76,14 @@ class TokenShards:
     def _column(self, split: str, name: str) -> pa.ChunkedArray:
         return self._index.filter(pc.field("split") == split)[name]
 
-    def _path(self, split: str) -> Path:
-        return self._folder / f"{split}.bin"
 
-
-def write_shards(folder: Path, tokenizer: Tokenizer, splits: Mapping[str, Texts]) -> dict[str, Any]:
+def write_shards(folder: Path, tokenizer: Tokenizer, splits: Mapping[str, pa.Table]) -> dict[str, Any]:
     """Encode the documents of every split into ``folder``: a shard per split, index, tokenizer and summary.
+
+    Args:
+        folder: that exists.
+        tokenizer: kept beside the shards.
+        splits: documents with the columns ``id`` and ``text``, by the name of their split.
 
     Returns:
         The summary: number format, vocabulary, and the size of each split.
@@ -101,21 +91,21 @@ def write_shards(folder: Path, tokenizer: Tokenizer, splits: Mapping[str, Texts]
     Raises:
         ValueError: if a split has no document.
     """
-    for split, texts in splits.items():
-        if not texts.ids:
-            counts = ", ".join(f"{name} {len(texts.ids)}" for name, texts in splits.items())
+    for split, documents in splits.items():
+        if len(documents) == 0:
             raise ValueError(
-                f"no document falls into {split} ({counts}): "
+                f"no document falls into {split} ({_counts(splits)}): "
                 "give more documents, or a larger share in tokenize.split"
             )
     dtype = np.dtype("<u2" if tokenizer.vocabulary_size <= 2**16 else "<u4")
     index, sizes = [], {}
-    with progress("Encode", sum(len(texts.ids) for texts in splits.values()), "documents") as work:
-        for split, texts in splits.items():
+    with progress("Encode", sum(map(len, splits.values())), "documents") as work:
+        for split, documents in splits.items():
+            texts: list[str] = documents["text"].to_pylist()
             with (folder / f"{split}.bin").open("wb") as shard:
-                n_tokens = _encode(shard, tokenizer, texts.texts, dtype, work)
-            index.append(_index(split, texts, n_tokens))
-            sizes[split] = _size(texts.texts, n_tokens)
+                n_tokens = _encode(shard, tokenizer, texts, dtype, work)
+            index.append(_index(split, documents["id"], texts, n_tokens))
+            sizes[split] = _size(texts, n_tokens)
     pq.write_table(pa.concat_tables(index).combine_chunks(), folder / "index.parquet", compression="zstd")
     tokenizer.save(folder / "tokenizer.json")
     summary = {
@@ -131,7 +121,7 @@ def write_shards(folder: Path, tokenizer: Tokenizer, splits: Mapping[str, Texts]
 
 def _encode(
     shard: BinaryIO, tokenizer: Tokenizer, texts: Sequence[str], dtype: np.dtype[Any], work: Work
-) -> np.ndarray:
+) -> npt.NDArray[np.int32]:
     """Append the texts' token ids to a file; returns how many each has, end token included."""
     n_tokens = np.empty(len(texts), np.int32)
     for start in range(0, len(texts), TEXTS_PER_BATCH):
@@ -144,18 +134,22 @@ def _encode(
     return n_tokens
 
 
-def _index(split: str, texts: Texts, n_tokens: np.ndarray) -> pa.Table:
+def _index(split: str, ids: pa.ChunkedArray, texts: Sequence[str], n_tokens: npt.NDArray[np.int32]) -> pa.Table:
     offsets = np.cumsum(n_tokens, dtype=np.int64) - n_tokens
-    n_bytes = [len(text.encode()) for text in texts.texts]
-    return pa.table([texts.ids, [split] * len(texts.ids), offsets, n_tokens, n_bytes], schema=INDEX_SCHEMA)
+    n_bytes = [len(text.encode()) for text in texts]
+    return pa.table([ids, [split] * len(ids), offsets, n_tokens, n_bytes], schema=INDEX_SCHEMA)
 
 
-def _size(texts: Sequence[str], n_tokens: np.ndarray) -> dict[str, float]:
-    n_characters, n_bytes = sum(map(len, texts)), sum(len(text.encode()) for text in texts)
+def _size(texts: Sequence[str], n_tokens: npt.NDArray[np.int32]) -> dict[str, float]:
+    n_characters, total = sum(map(len, texts)), int(n_tokens.sum())
     return {
         "n_documents": len(texts),
-        "n_tokens": int(n_tokens.sum()),
-        "n_bytes": n_bytes,
+        "n_tokens": total,
+        "n_bytes": sum(len(text.encode()) for text in texts),
         "n_characters": n_characters,
-        "characters_per_token": round(n_characters / int(n_tokens.sum()), 4),
+        "characters_per_token": round(n_characters / total, 4),
     }
+
+
+def _counts(splits: Mapping[str, pa.Table]) -> str:
+    return ", ".join(f"{split} {len(documents)}" for split, documents in splits.items())

@@ -72,10 +72,7 @@ class Tokenizer:
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, computed on all processor cores."""
-        return [
-            list(encoding.ids)
-            for encoding in self._backend.encode_batch_fast(texts, add_special_tokens=False)
-        ]
+        return [list(encoding.ids) for encoding in self._backend.encode_batch_fast(texts, add_special_tokens=False)]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids; special tokens have none, and bytes that are no UTF-8 become U+FFFD."""

@@ -1,0 +1,17 @@
+"""Stage clean: raw to clean documents.  Run: ``python -m flows.clean``."""
+
+from pathlib import Path
+
+from flows.stage import run_stage
+from tasks.clean import clean_documents
+from tasks.environment import Environment
+from tasks.parameters import Parameters
+
+
+def clean(parameters: Parameters) -> None:
+    """Normalize, filter and analyze the documents."""
+    clean_documents(parameters.clean, Environment(), raw=Path("data/raw"), clean_folder=Path("data/clean"))
+
+
+if __name__ == "__main__":
+    run_stage(clean)

@@ -1,0 +1,17 @@
+"""Stage collect: sources to raw documents.  Run: ``python -m flows.collect``."""
+
+from pathlib import Path
+
+from flows.stage import run_stage
+from tasks.collect import collect_documents
+from tasks.environment import Environment
+from tasks.parameters import Parameters
+
+
+def collect(parameters: Parameters) -> None:
+    """Read every source."""
+    collect_documents(parameters.collect, Environment(), raw=Path("data/raw"))
+
+
+if __name__ == "__main__":
+    run_stage(collect)

@@ -1,0 +1,16 @@
+"""Stage tokenize: clean documents to token shards.  Run: ``python -m flows.tokenize``."""
+
+from pathlib import Path
+
+from flows.stage import run_stage
+from tasks.parameters import Parameters
+from tasks.tokenize import tokenize_documents
+
+
+def tokenize(parameters: Parameters) -> None:
+    """Learn the tokenizer and encode the documents."""
+    tokenize_documents(parameters.tokenize, clean_folder=Path("data/clean"), tokens=Path("data/tokens"))
+
+
+if __name__ == "__main__":
+    run_stage(tokenize)
