@@ -34,7 +34,8 @@ def bag_of_words(
         sublinear_tf=True,
         token_pattern=r"\w+",
     )
-    regression = LogisticRegression(C=config.inverse_regularization, max_iter=config.max_iterations)
+    # With so many sparse features, Newton steps reach the optimum several times sooner than the default solver.
+    regression = LogisticRegression(C=config.inverse_regularization, max_iter=config.max_iterations, solver="newton-cg")
     pipeline = make_pipeline(words, regression)
     pipeline.fit(train_texts, train_labels)
     return [str(label) for label in pipeline.predict(texts)]

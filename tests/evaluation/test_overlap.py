@@ -8,26 +8,7 @@ from lmcore.evaluation.config import BootstrapConfig
 from lmcore.evaluation.overlap import OverlapMeasures
 
 BOOTSTRAP = BootstrapConfig(n_resamples=200, confidence=0.95, seed=0)
-WORDS = [
-    "return",
-    "the",
-    "sum",
-    "of",
-    "an",
-    "array",
-    "over",
-    "its",
-    "last",
-    "axis",
-    "compute",
-    "a",
-    "new",
-    "tensor",
-    "from",
-    "rows",
-    "and",
-    "columns",
-]
+WORDS = ["return", "the", "sum", "of", "an", "array", "over", "its", "last", "axis", "compute", "a", "new", "tensor"]
 
 
 def random_texts(seed: int, n_texts: int) -> tuple[list[str], list[str]]:
