@@ -1,12 +1,42 @@
 """What happened: one MLflow row per trained model, with everything needed to judge it and to get it back.
 
 The only package that imports MLflow, and only once a stage really tracks something (the import takes seconds).
+Whatever is tracked is first written below ``tracking/`` of the work folder and from there brought to MLflow, so that
+neither a killed training nor a silent server loses or doubles anything.
 
 * :func:`model_run` opens the row while a model trains, or continues the row of an interrupted training;
-* :func:`log_evaluation` finds the row of a finished model by the model's content and adds how good it is.
+* :func:`log_evaluation` finds the row of a finished model by the model's content and adds how good it is;
+* :func:`catch_up` delivers what MLflow has missed while it did not answer;
+* :func:`experiment_page` is where a person sees it all.
 """
 
-from tasks.tracking.evaluation import log_evaluation
-from tasks.tracking.run import ModelRun, model_run
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-__all__ = ["ModelRun", "log_evaluation", "model_run"]
+from tasks.environment import Environment
+from tasks.tracking.evaluations import keep_evaluation
+from tasks.tracking.page import experiment_page
+from tasks.tracking.run import ModelRun, model_run
+from tasks.tracking.upkeep import catch_up, journals_folder
+
+__all__ = ["ModelRun", "catch_up", "experiment_page", "log_evaluation", "model_run"]
+
+
+def log_evaluation(
+    environment: Environment, *, model: str, folder: Path, metrics: Mapping[str, Any], artifacts: Sequence[Path]
+) -> None:
+    """Log how good a model is to its row, found by the content of the model folder.
+
+    Args:
+        environment: where the tracking store is.
+        model: "language-model", "classifier" or "completion".
+        folder: the model folder; a model that this store has never seen gets a row made from the folder.
+        metrics: numbers, nested as in ``reports/metrics.json``; each becomes ``test/<names joined by _>``.
+            Of a mapping ``{value, low, high}``, ``value`` has no suffix; what is no number is left out.
+        artifacts: files and folders (report, plots, samples), logged below ``evaluation/``.
+
+    A tracking store that does not answer is a warning; the evaluation waits on disk (:func:`catch_up`).
+    """
+    keep_evaluation(journals_folder(environment), model, folder, metrics, artifacts)
+    catch_up(environment)
