@@ -3,38 +3,40 @@
 import json
 import logging
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from lmcore.files import write_json
 from tasks.process import ProcessIdentity
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
 
 logger = logging.getLogger(__name__)
 
 Outcome = Literal["completed", "failed"]
 
 
-def record_flow_run(
-    work_folder: Path, api_url: str, flow_run_id: UUID, outcome: Outcome | None = None
-) -> None:
+def record_flow_run(work_folder: Path, flow_run_id: UUID, outcome: Outcome | None = None) -> None:
     """Note that this process executes a run, and with ``outcome`` how the work ended."""
-    record = {"api_url": api_url, "outcome": outcome, **ProcessIdentity.current().as_json()}
+    record = {"outcome": outcome, **ProcessIdentity.current().as_json()}
     write_json(_records(work_folder) / f"{flow_run_id}.json", record)
 
 
-def close_abandoned_runs(work_folder: Path, api_url: str) -> int:
+def close_abandoned_runs(work_folder: Path) -> int:
     """Give every recorded run whose process is gone its final state, and return how many had none.
 
     A run that was killed becomes Crashed; one that ended while the server was away becomes what it ended as.
     """
-    gone = {id_: record for id_, record in _read_records(work_folder, api_url).items() if _is_gone(record)}
+    gone = {flow_run_id: record for flow_run_id, record in _read_records(work_folder).items() if _is_gone(record)}
     if not gone:
         return 0
-    unfinished = _unfinished(list(gone))
+    found = _find(list(gone))
+    unfinished = [run.id for run in found if run.state is None or not run.state.is_final()]
     for flow_run_id in unfinished:
         _close(flow_run_id, gone[flow_run_id])
-    for flow_run_id in gone:
-        (_records(work_folder) / f"{flow_run_id}.json").unlink(missing_ok=True)
+    for run in found:  # a run that is not found belongs to another server, and stays for it
+        (_records(work_folder) / f"{run.id}.json").unlink(missing_ok=True)
     if unfinished:
         logger.info("Closed %d Prefect run(s) whose process was gone", len(unfinished))
     return len(unfinished)
@@ -44,29 +46,28 @@ def _records(work_folder: Path) -> Path:
     return work_folder / "flow-runs"
 
 
-def _read_records(work_folder: Path, api_url: str) -> dict[UUID, dict[str, Any]]:
+def _read_records(work_folder: Path) -> dict[UUID, dict[str, Any]]:
     files = sorted(_records(work_folder).glob("*.json"))
-    records = {UUID(file.stem): json.loads(file.read_text(encoding="utf-8")) for file in files}
-    return {id_: record for id_, record in records.items() if record["api_url"] == api_url}
+    return {UUID(file.stem): json.loads(file.read_text(encoding="utf-8")) for file in files}
 
 
 def _is_gone(record: dict[str, Any]) -> bool:
     return ProcessIdentity.from_json(record).is_gone()
 
 
-def _unfinished(flow_run_ids: list[UUID]) -> list[UUID]:
+def _find(flow_run_ids: list[UUID]) -> "list[FlowRun]":
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
     with get_client(sync_client=True) as client:
-        runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=flow_run_ids)))
-    return [run.id for run in runs if run.state is None or not run.state.is_final()]
+        return client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=flow_run_ids)))
 
 
 def _close(flow_run_id: UUID, record: dict[str, Any]) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-    from prefect.states import Completed, Crashed, Failed, State
+    from prefect.client.schemas.objects import State
+    from prefect.states import Completed, Crashed, Failed
 
     process = f"process {record['pid']} on {record['host']}"
     match record["outcome"]:

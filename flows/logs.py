@@ -5,31 +5,37 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-PROJECT_LOGGERS = ("lmcore", "tasks", "flows")
+PROJECT_LOGGERS = ("lmcore", "tasks", "flows", "__main__")
 
 
-class _TerminalHandler(logging.Handler):
+class TerminalHandler(logging.Handler):
     """Writes to what ``sys.stderr`` is at that moment, so that a progress bar can stay below the lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
         try:
             sys.stderr.write(self.format(record) + "\n")
         except Exception:
             self.handleError(record)
 
 
-class _TerminalFormatter(logging.Formatter):
+class TerminalFormatter(logging.Formatter):
+    """The message alone; a warning or an error says so first."""
+
     def format(self, record: logging.LogRecord) -> str:
+        """The line for a record."""
         line = super().format(record)
         return f"{record.levelname.lower()}: {line}" if record.levelno >= logging.WARNING else line
 
 
 def log_to_terminal() -> None:
     """Show what the project says (INFO) and what libraries warn of; Prefect's own lines stand in its page."""
-    handler = _TerminalHandler()
-    handler.setFormatter(_TerminalFormatter("%(message)s"))
-    handler.addFilter(lambda record: not record.name.startswith("prefect"))
+    handler = TerminalHandler()
+    handler.setFormatter(TerminalFormatter("%(message)s"))
+    handler.addFilter(lambda record: "prefect" not in Path(record.pathname).parts)
+    logging.raiseExceptions = False  # that a Prefect server was lost is said once, not again with every line
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for name in PROJECT_LOGGERS:
         logging.getLogger(name).setLevel(logging.INFO)

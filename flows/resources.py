@@ -36,12 +36,8 @@ def measured() -> Iterator[Resources]:
         ended.set()
         sampler.join()
         # A peak between two samples is still seen by the kernel, for one process at a time.
-        kernel = (
-            resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        )
-        resources.peak_memory_bytes = max(
-            resources.peak_memory_bytes, *(peak * PEAK_UNIT_BYTES for peak in kernel)
-        )
+        kernel = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        resources.peak_memory_bytes = max(resources.peak_memory_bytes, *(peak * PEAK_UNIT_BYTES for peak in kernel))
         resources.seconds = time.time() - psutil.Process().create_time()
 
 

@@ -52,13 +52,19 @@ class Environment(BaseSettings):
     parent_task_run_id: UUID | None = None
     """The Prefect task run a stage's flow run hangs below; set by the pipeline."""
 
+    pipeline_process: ProcessIdentity | None = None
+    """The process of that pipeline; set by the pipeline."""
+    dvc_stage: str | None = Field(default=None, validation_alias="DVC_STAGE")
+    """The stage that DVC runs this process for; set by DVC."""
+
     configured_prefect_api_url: str | None = Field(default=None, validation_alias="PREFECT_API_URL")
     configured_mlflow_tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
 
     @cached_property
     def prefect_api_url(self) -> str | None:
         """The Prefect API to report to: as configured, else the project's own; None if it is silent."""
-        url = self.configured_prefect_api_url or _own_server_url(self.work_folder, "prefect", "/api")
+        own = _running_server_url(self.server_record("prefect"))
+        url = self.configured_prefect_api_url or (f"{own}/api" if own else None)
         return url if url and answers(f"{url.rstrip('/')}/health") else None
 
     @cached_property
@@ -66,7 +72,7 @@ class Environment(BaseSettings):
         """Where MLflow keeps its runs: as configured, else the project's server, else the file behind it."""
         if self.configured_mlflow_tracking_uri:
             return self.configured_mlflow_tracking_uri
-        url = _own_server_url(self.work_folder, "mlflow", "")
+        url = _running_server_url(self.server_record("mlflow"))
         return url if url and answers(f"{url}/health") else self.mlflow_store_uri
 
     @property
@@ -78,6 +84,14 @@ class Environment(BaseSettings):
     def mlflow_artifacts_uri(self) -> str:
         """Where new experiments keep artifacts: a folder that is reached with and without a server."""
         return (self.mlflow_folder / "artifacts").as_uri()
+
+    def server_record(self, name: str) -> Path:
+        """Where ``flows/daemon.py`` notes the process and the address of one of the project's own servers."""
+        return self.work_folder / "servers" / f"{name}.json"
+
+    def stage_record(self, name: str) -> Path:
+        """Where a stage leaves how its last run ended, its seconds and its peak memory."""
+        return self.work_folder / "stages" / f"{name}.json"
 
     @property
     def mlflow_folder(self) -> Path:
@@ -108,11 +122,10 @@ def prepare() -> None:
         "PREFECT_HOME": str(work / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",  # starting one costs ten seconds
+        "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # a page of text for every event a lost server did not get
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-        "PREFECT_CLIENT_MAX_RETRIES": "3",  # a restarting server is waited for 14 s, not a minute a request
+        "PREFECT_CLIENT_MAX_RETRIES": "2",  # for a server that is gone, work waits 6 s and not a minute a request
     }
-    if url := _own_server_url(work, "prefect", "/api"):
-        defaults["PREFECT_API_URL"] = url
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
     _reach_loopback_directly()
@@ -136,19 +149,16 @@ def answers(url: str) -> bool:
         return False
 
 
-def _own_server_url(work_folder: Path, name: str, path: str) -> str | None:
-    """The address of the project's own server while its process runs (``flows/servers.py`` writes it)."""
+def _running_server_url(record_file: Path) -> str | None:
     try:
-        record = json.loads((work_folder / "servers" / f"{name}.json").read_text(encoding="utf-8"))
-        return f"{record['url']}{path}" if ProcessIdentity.from_json(record).process() else None
-    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
+        record = json.loads(record_file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
         return None
+    return None if ProcessIdentity.from_json(record).is_gone() else str(record["url"])
 
 
 def _reach_loopback_directly() -> None:
     """Keep a configured proxy out of the way of the servers on this machine."""
-    names = [
-        name for name in (os.environ.get("NO_PROXY") or os.environ.get("no_proxy", "")).split(",") if name
-    ]
+    names = [name for name in (os.environ.get("NO_PROXY") or os.environ.get("no_proxy", "")).split(",") if name]
     hosts = ",".join(dict.fromkeys([*names, "127.0.0.1", "localhost"]))
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = hosts

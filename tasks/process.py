@@ -1,5 +1,6 @@
 """Which process did something, and whether it still runs."""
 
+import json
 import socket
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,7 +22,11 @@ class ProcessIdentity:
     @classmethod
     def current(cls) -> "ProcessIdentity":
         """The process that asks."""
-        process = psutil.Process()
+        return cls.of(psutil.Process())
+
+    @classmethod
+    def of(cls, process: psutil.Process) -> "ProcessIdentity":
+        """A process on this machine."""
         return cls(host=socket.gethostname(), pid=process.pid, create_time=process.create_time())
 
     @classmethod
@@ -32,6 +37,10 @@ class ProcessIdentity:
     def as_json(self) -> dict[str, Any]:
         """Plain values for a file."""
         return asdict(self)
+
+    def to_text(self) -> str:
+        """The identity for an environment variable."""
+        return json.dumps(self.as_json())
 
     def is_gone(self) -> bool:
         """Whether the process has certainly ended; of a process on another machine nothing is certain."""

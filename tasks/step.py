@@ -78,7 +78,7 @@ def call_through(engine: Callable[[Callable[[], R]], object], function: Callable
     except Exception as error:
         if error not in errors:
             reason = f"{type(error).__name__}: {error}"
-            logger.warning("Prefect could not follow this run (%s); the work itself goes on", reason)
+            logger.warning("Prefect could not follow this run (%s); the work itself is not affected", reason)
     if results:
         return results[-1]
     if errors:

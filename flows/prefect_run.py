@@ -1,0 +1,83 @@
+"""Work as a run that the Prefect page shows: a flow run, or a task run of the flow that is being executed.
+
+Prefect is imported here only when it is used, after ``PREFECT_API_URL`` has been set: it reads its address once.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from flows.flow_runs import close_abandoned_runs, record_flow_run
+from flows.logs import log_to_flow_run
+from tasks.environment import Environment
+
+R = TypeVar("R")
+
+
+def run_as_flow(
+    work: Callable[[], object],
+    *,
+    name: str,
+    run_name: str | None,
+    parameters: Mapping[str, Any],
+    api_url: str,
+    environment: Environment,
+) -> None:
+    """Do ``work`` as a flow run, below the pipeline's task run if this process is a stage of it.
+
+    Raises only if Prefect fails; an exception of ``work`` ends in the run's state.
+    """
+    os.environ["PREFECT_API_URL"] = api_url
+    from prefect import Flow
+    from prefect.client.orchestration import get_client
+    from prefect.flow_engine import run_flow
+    from prefect.states import Pending
+
+    def body(parameters: dict[str, Any]) -> None:
+        work()
+        record_flow_run(environment.work_folder, run.id, outcome="completed")
+
+    if environment.parent_task_run_id is None:
+        close_abandoned_runs(environment.work_folder)
+    flow = Flow(body, name=name, persist_result=False, validate_parameters=False)
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(
+            flow,
+            name=run_name,
+            parameters={"parameters": dict(parameters)},
+            parent_task_run_id=environment.parent_task_run_id,
+            state=Pending(),
+        )
+    record_flow_run(environment.work_folder, run.id)
+    with log_to_flow_run():
+        run_flow(flow, flow_run=run, return_type="state")
+
+
+def run_as_task(work: Callable[[], R], *, name: str, cached: Callable[[R], bool]) -> None:
+    """Do ``work`` as a task run of the current flow run; where ``cached`` says so, it ends in the state Cached."""
+    from prefect import Task
+    from prefect.cache_policies import NO_CACHE
+    from prefect.client.schemas.objects import State
+    from prefect.states import Completed
+
+    def body() -> State[None]:
+        if cached(work()):
+            return Completed(name="Cached", message="nothing it depends on has changed")
+        return Completed()
+
+    Task(body, name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)()
+
+
+def current_task_run() -> dict[str, str]:
+    """Environment variables by which a stage's process finds the task run it belongs to; none outside of one."""
+    from tasks.step import is_inside_flow_run
+
+    if not is_inside_flow_run():
+        return {}
+    from prefect.context import TaskRunContext
+    from prefect.settings import PREFECT_API_URL
+
+    context = TaskRunContext.get()
+    if context is None:
+        return {}
+    return {"LMCORE_PARENT_TASK_RUN_ID": str(context.task_run.id), "PREFECT_API_URL": str(PREFECT_API_URL.value())}

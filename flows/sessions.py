@@ -1,0 +1,79 @@
+"""Child processes in sessions of their own, so that a command and everything it started can be stopped together."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+import psutil
+
+from tasks.process import START_TOLERANCE_SECONDS, ProcessIdentity
+
+GRACE_SECONDS = 30.0  # a training writes its checkpoint
+SECONDS_BETWEEN_CHECKS = 0.1
+
+
+def run_in_session(command: Sequence[str], variables: Mapping[str, str]) -> int:
+    """Run a command to its end and return its exit code; nothing it started is left behind, however this ends.
+
+    Its standard error stays ours, so that progress bars show; its standard output is dropped.
+    """
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **variables},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    leader = ProcessIdentity.of(psutil.Process(process.pid))
+    try:
+        return process.wait()
+    finally:
+        stop_session(leader)
+        process.wait()
+
+
+def stop_session(leader: ProcessIdentity) -> bool:
+    """End the session that ``leader`` founded, gently and then by force; return whether there was any process.
+
+    A second interrupt while the processes take their time ends them at once.
+    """
+    members = session_members(leader)
+    _send(members, signal.SIGTERM)
+    try:
+        _wait_until_gone(members)
+    finally:
+        _send(session_members(leader), signal.SIGKILL)
+    return bool(members)
+
+
+def session_members(leader: ProcessIdentity) -> list[psutil.Process]:
+    """The running processes of the session; the leader itself may have ended before them."""
+    if _belongs_to_another(leader):
+        return []
+    return [process for process in psutil.process_iter() if _is_member(process, leader)]
+
+
+def _belongs_to_another(leader: ProcessIdentity) -> bool:
+    """Whether the leader's process id has been given to another process, so that its session is no longer ours."""
+    with suppress(psutil.NoSuchProcess):
+        return abs(psutil.Process(leader.pid).create_time() - leader.create_time) > START_TOLERANCE_SECONDS
+    return False
+
+
+def _is_member(process: psutil.Process, leader: ProcessIdentity) -> bool:
+    with suppress(ProcessLookupError, PermissionError, psutil.Error):
+        is_older = process.create_time() < leader.create_time - START_TOLERANCE_SECONDS
+        return os.getsid(process.pid) == leader.pid and not is_older and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _send(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+def _wait_until_gone(processes: Sequence[psutil.Process]) -> None:
+    psutil.wait_procs(processes, timeout=GRACE_SECONDS)
