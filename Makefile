@@ -1,0 +1,53 @@
+# Everything a newcomer needs: `make run` and `make test`. Nothing is written outside this folder.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run test install up down status ui schedule
+
+# The Python that .venv is made with; 3.11 is the version that constraints.txt was resolved for.
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(if $(shell $(name) --version 2>/dev/null),$(name))))
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+export PIP_CACHE_DIR ?= $(CURDIR)/.work/pip
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: install  ## install, start the servers, run the whole pipeline, show what came out
+	@$(BIN)/python -m flows.servers up
+	@$(BIN)/python -m flows.pipeline
+
+test: install  ## install, check style and types, run the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+install: $(INSTALLED)  ## make .venv and install the pinned packages into it
+
+up: install  ## start the MLflow and Prefect servers on this machine
+	@$(BIN)/python -m flows.servers up
+
+down:  ## stop the servers that `make up` or `make run` started
+	@test ! -x $(BIN)/python || $(BIN)/python -m flows.servers down
+
+status: install  ## say which servers run, and where
+	@$(BIN)/python -m flows.servers status
+
+ui: install  ## open the pages of MLflow and Prefect in a browser
+	@$(BIN)/python -m flows.servers ui
+
+schedule: install  ## run the pipeline every night at three (LMCORE_SCHEDULE_CRON) until Ctrl-C
+	@$(BIN)/python -m flows.servers up
+	@$(BIN)/python -m flows.schedule
+
+$(INSTALLED): constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed; '$(PYTHON)' is not. Set one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing the packages that constraints.txt pins into .venv (about two minutes) ..."
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
