@@ -32,10 +32,10 @@ class Estimate:
 class Bootstrap:
     """Resamples of test items, drawn once, so that figures of several models can be compared pairwise."""
 
-    def __init__(self, n_items: int, config: BootstrapConfig) -> None:
+    def __init__(self, n_items: int, config: BootstrapConfig, seed: int) -> None:
         if n_items < 1:
             raise ValueError("There are no test items to resample: the evaluation needs at least one.")
-        generator = np.random.default_rng(config.seed)
+        generator = np.random.default_rng(seed)
         shares = np.full(n_items, 1.0 / n_items)
         self._counts = generator.multinomial(n_items, shares, size=config.n_resamples).astype(np.float64)
         self._tails = ((1.0 - config.confidence) / 2, (1.0 + config.confidence) / 2)

@@ -9,12 +9,10 @@ from lmcore.generation.config import GenerationConfig
 
 
 class LikelihoodConfig(Config):
-    """How held-out documents are scored.
+    """How held-out documents are scored: at most ``max_documents`` of the test split.
 
-    ``max_documents`` of the test split are taken, those with the smallest ids, which are hashes: a sample
-    that depends neither on the order of the documents nor on how many there are. A document longer than
-    the model's context is read through a window that moves by ``window_stride_tokens``; ``batch_tokens``
-    are scored at once.
+    A document longer than the model's context is read through a window that moves by ``window_stride_tokens``;
+    ``batch_tokens`` are scored at once.
     """
 
     max_documents: PositiveInt
@@ -46,7 +44,6 @@ class BootstrapConfig(Config):
 
     n_resamples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0.0, lt=1.0)]
-    seed: NonNegativeInt
 
 
 class BagOfWordsConfig(Config):
@@ -69,9 +66,10 @@ class ClassificationConfig(Config):
 
 
 class CompletionConfig(Config):
-    """On how many test prompts the completion model is judged, and how it generates."""
+    """On how many test prompts the completion model is judged, and how it generates, so many at once."""
 
     max_documents: PositiveInt
+    batch_size: PositiveInt
     generation: GenerationConfig
 
 
@@ -91,8 +89,9 @@ class ReportConfig(Config):
 
 
 class EvaluateConfig(Config):
-    """The section ``evaluate`` of ``params.yaml``."""
+    """The section ``evaluate`` of ``params.yaml``; ``seed`` draws test documents and resamples."""
 
+    seed: NonNegativeInt
     likelihood: LikelihoodConfig
     ngram: NgramConfig
     interpolation: InterpolationConfig

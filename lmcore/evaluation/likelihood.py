@@ -1,6 +1,5 @@
 """How well a model predicts held-out documents: perplexity per token and bits per byte."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,15 +27,6 @@ class HeldOutDocuments:
     def n_tokens(self) -> npt.NDArray[np.int64]:
         """(n_documents,) the number of tokens of each document."""
         return np.array([len(document) for document in self.tokens], dtype=np.int64)
-
-
-def choose(ids: Sequence[str], limit: int) -> npt.NDArray[np.int64]:
-    """Up to ``limit`` documents, in their order: those with the smallest ids.
-
-    An id is a hash of the text, so that this is a random sample, and nearly the same one when documents
-    arrive.
-    """
-    return np.sort(np.argsort(np.asarray(ids, dtype=np.str_), kind="stable")[:limit])
 
 
 def bits_of(documents: HeldOutDocuments, log_probabilities: Floats) -> Floats:

@@ -100,9 +100,7 @@ class KneserNey:
             for table, n, discount in zip(tables, n_contexts, discounts, strict=False)
         )
         uniform = np.full(vocabulary_size, 1.0 / vocabulary_size)
-        self._unigrams = self._mix(
-            0, np.zeros(vocabulary_size, np.int64), np.arange(vocabulary_size), uniform
-        )
+        self._unigrams = self._mix(0, np.zeros(vocabulary_size, np.int64), np.arange(vocabulary_size), uniform)
 
     @classmethod
     def train(
@@ -219,18 +217,14 @@ class KneserNey:
                 raise ValueError(f"{path} holds no Kneser-Ney model: its metadata has no entry 'kneser_ney'.")
             configuration = json.loads(metadata)
             lengths = range(1, configuration["order"] + 1)
-            tables = [
-                NgramTable(file.get_tensor(f"keys.{n}"), file.get_tensor(f"counts.{n}")) for n in lengths
-            ]
+            tables = [NgramTable(file.get_tensor(f"keys.{n}"), file.get_tensor(f"counts.{n}")) for n in lengths]
             discounts = [file.get_tensor(f"discounts.{n}") for n in lengths]
         return cls(tables, discounts, configuration["vocabulary_size"], configuration["start_token"])
 
     def _mix(self, level: int, contexts: Integers, indices: Integers, lower: Floats) -> Floats:
         """Add what n-grams (by index; -1 if never seen) hold to the backed-off probabilities ``lower``."""
         smoothing, table = self._smoothing[level], self._tables[level]
-        counts = (
-            np.where(indices >= 0, table.counts[indices], 0) if len(table.counts) else np.zeros_like(indices)
-        )
+        counts = np.where(indices >= 0, table.counts[indices], 0) if len(table.counts) else np.zeros_like(indices)
         return smoothing.share(counts, contexts) + smoothing.backoff[contexts] * lower
 
     def _index(self, ngram: Sequence[int]) -> int:

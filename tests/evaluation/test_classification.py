@@ -10,7 +10,7 @@ from lmcore.evaluation.bootstrap import Bootstrap
 from lmcore.evaluation.classification import ClassificationMeasures, accuracy_difference
 from lmcore.evaluation.config import BagOfWordsConfig, BootstrapConfig
 
-BOOTSTRAP = BootstrapConfig(n_resamples=400, confidence=0.95, seed=0)
+BOOTSTRAP = BootstrapConfig(n_resamples=400, confidence=0.95)
 
 
 def random_predictions(seed: int, n_items: int, n_classes: int, skill: float) -> tuple[np.ndarray, np.ndarray]:
@@ -23,7 +23,7 @@ def random_predictions(seed: int, n_items: int, n_classes: int, skill: float) ->
 @pytest.mark.parametrize(("n_items", "skill"), [(300, 0.7), (5, 0.0), (40, 1.0)])
 def test_accuracy_macro_f1_and_confusions_are_those_of_scikit_learn(n_items, skill):
     actual, predicted = random_predictions(1, n_items, 6, skill)
-    measures = ClassificationMeasures.of(actual, predicted, 6, Bootstrap(n_items, BOOTSTRAP))
+    measures = ClassificationMeasures.of(actual, predicted, 6, Bootstrap(n_items, BOOTSTRAP, seed=0))
     assert measures.accuracy.value == pytest.approx(accuracy_score(actual, predicted))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn warns of classes that are never predicted
@@ -34,7 +34,7 @@ def test_accuracy_macro_f1_and_confusions_are_those_of_scikit_learn(n_items, ski
 
 def test_the_interval_of_the_macro_f1_is_that_of_scikit_learn_over_drawn_samples():
     actual, predicted = random_predictions(2, 200, 4, 0.6)
-    estimate = ClassificationMeasures.of(actual, predicted, 4, Bootstrap(200, BOOTSTRAP)).macro_f1
+    estimate = ClassificationMeasures.of(actual, predicted, 4, Bootstrap(200, BOOTSTRAP, seed=0)).macro_f1
     generator = np.random.default_rng(3)
     drawn = [generator.integers(0, 200, 200) for _ in range(150)]
     scores = [f1_score(actual[sample], predicted[sample], average="macro") for sample in drawn]
@@ -45,7 +45,7 @@ def test_the_interval_of_the_macro_f1_is_that_of_scikit_learn_over_drawn_samples
 def test_the_difference_to_a_reference_is_that_of_the_accuracies():
     actual, better = random_predictions(4, 500, 5, 0.8)
     worse = np.roll(better, 1)
-    estimate = accuracy_difference(actual, better, worse, Bootstrap(500, BOOTSTRAP))
+    estimate = accuracy_difference(actual, better, worse, Bootstrap(500, BOOTSTRAP, seed=0))
     assert estimate.value == pytest.approx(accuracy_score(actual, better) - accuracy_score(actual, worse))
     assert 0 < estimate.low < estimate.value < estimate.high
 
