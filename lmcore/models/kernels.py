@@ -71,7 +71,8 @@ def _apply(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:
 
 
 def _inverse_rms(hidden: Tensor) -> Tensor:
-    norm: Tensor = torch.linalg.vector_norm(hidden, dim=-1, keepdim=True, dtype=torch.float32)
+    accurate = torch.promote_types(hidden.dtype, torch.float32)
+    norm: Tensor = torch.linalg.vector_norm(hidden, dim=-1, keepdim=True, dtype=accurate)
     return (math.sqrt(hidden.size(-1)) / norm.clamp_min(1e-6)).to(hidden.dtype)
 
 

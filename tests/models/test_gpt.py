@@ -1,0 +1,88 @@
+"""The GPT: causal, the same with a cache, and told apart from what it is not."""
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from lmcore.models.config import GPTConfig
+from lmcore.models.gpt import GPT
+
+VOCABULARY = 23
+CONFIG = GPTConfig(
+    family="gpt",
+    width=16,
+    n_layers=2,
+    n_heads=2,
+    feed_forward_width=32,
+    activation="relu_squared",
+    context_length=12,
+    dropout=0.0,
+    tie_embeddings=True,
+    use_residual_mixing=True,
+    logit_soft_cap=15.0,
+    rotary_base=10000.0,
+)
+VARIANTS = {
+    "default": {},
+    "swiglu": {"activation": "swiglu"},
+    "untied": {"tie_embeddings": False},
+    "plain": {"use_residual_mixing": False, "logit_soft_cap": None},
+}
+
+
+def make_model(seed: int = 0, **changes: object) -> GPT:
+    """A small model whose zero-initialized weights are stirred, so that every path matters."""
+    model = GPT(CONFIG.model_copy(update=changes), VOCABULARY)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.2)
+    return model.eval()
+
+
+def draw_tokens(*shape: int) -> torch.Tensor:
+    return torch.randint(VOCABULARY, shape, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_later_tokens_do_not_change_earlier_logits(variant: str) -> None:
+    model, tokens = make_model(**VARIANTS[variant]), draw_tokens(2, 12)
+    changed = tokens.clone()
+    changed[:, 7:] = (changed[:, 7:] + 1) % VOCABULARY
+    torch.testing.assert_close(model(tokens)[:, :7], model(changed)[:, :7])
+    assert not torch.allclose(model(tokens)[:, 7:], model(changed)[:, 7:])
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_cached_logits_equal_those_of_the_whole_sequence(variant: str) -> None:
+    model, tokens = make_model(**VARIANTS[variant]), draw_tokens(3, 12)
+    cache = model.new_cache(3)
+    parts = [model(part, cache=cache) for part in tokens.split([5, 1, 1, 1, 1, 1, 1, 1], dim=1)]
+    torch.testing.assert_close(torch.cat(parts, dim=1), model(tokens), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_loss_is_the_cross_entropy_of_the_logits(variant: str) -> None:
+    model, tokens = make_model(**VARIANTS[variant]), draw_tokens(2, 12)
+    targets = draw_tokens(2, 12).roll(1)
+    targets[0, :4] = -100
+    expected = torch.nn.functional.cross_entropy(model(tokens).transpose(1, 2), targets, reduction="sum")
+    torch.testing.assert_close(model.loss(tokens, targets), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_an_untrained_model_knows_nothing() -> None:
+    torch.manual_seed(0)
+    model, tokens = GPT(CONFIG, VOCABULARY), draw_tokens(4, 12)
+    loss = model.loss(tokens, tokens.roll(-1, 1)) / tokens.numel()
+    assert loss.item() == pytest.approx(torch.tensor(float(VOCABULARY)).log().item(), abs=0.1)
+
+
+def test_too_long_a_sequence_is_refused() -> None:
+    with pytest.raises(ValueError, match="13 tokens do not fit the context of 12"):
+        make_model()(draw_tokens(1, 13))
+
+
+@pytest.mark.parametrize("n_heads", [3, 5, 16])
+def test_heads_that_do_not_divide_the_width_are_refused(n_heads: int) -> None:
+    with pytest.raises(ValidationError, match="right would be one of 1, 2, 4, 8"):
+        GPTConfig.model_validate(CONFIG.model_dump() | {"n_heads": n_heads})

@@ -1,0 +1,79 @@
+"""Batches: every token once an epoch, in an order that the seed and the step decide."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmcore.tokens.batches import IGNORED, ExampleBatches, WindowBatches, drawn_examples, seen_pieces
+
+STREAM = np.arange(1, 102, dtype=np.uint16)
+
+
+def make_windows(seed: int = 1) -> WindowBatches:
+    return WindowBatches(STREAM, STREAM, context_length=10, batch_size=2, seed=seed, max_validation_windows=3)
+
+
+def test_an_epoch_sees_every_token_once() -> None:
+    batches = make_windows()
+    seen = np.concatenate([batches.training_batch(step).tokens.numpy().ravel() for step in range(5)])
+    assert sorted(seen.tolist()) == STREAM[:100].tolist()
+
+
+def test_targets_are_the_next_tokens() -> None:
+    batch = make_windows().training_batch(3)
+    assert (batch.targets == batch.tokens + 1).all()
+
+
+def test_the_seed_changes_the_order_and_the_step_alone_gives_it_back() -> None:
+    first, again, other = make_windows(), make_windows(), make_windows(seed=2)
+    first.training_batch(7)
+    assert (first.training_batch(3).tokens == again.training_batch(3).tokens).all()
+    assert any((first.training_batch(step).tokens != other.training_batch(step).tokens).any() for step in range(5))
+
+
+def test_validation_is_the_first_windows() -> None:
+    tokens = [batch.tokens.numpy() for batch in make_windows().validation_batches()]
+    assert np.concatenate(tokens).ravel().tolist() == STREAM[:30].tolist()
+
+
+def test_too_few_tokens_are_refused() -> None:
+    with pytest.raises(ValueError, match="the validation split has 10 tokens, too few for one window of 10"):
+        WindowBatches(STREAM, STREAM[:10], context_length=10, batch_size=2, seed=1, max_validation_windows=3)
+
+
+@given(n_examples=st.integers(1, 50), first=st.integers(0, 200), count=st.integers(0, 120))
+def test_drawing_in_parts_equals_drawing_at_once(n_examples: int, first: int, count: int) -> None:
+    whole = drawn_examples(n_examples, 3, 0, first + count)
+    assert drawn_examples(n_examples, 3, first, count).tolist() == whole[first:].tolist()
+
+
+@given(n_drawn=st.integers(1, 25))
+def test_seen_pieces_are_what_the_batches_gave(n_drawn: int) -> None:
+    batches = WindowBatches(STREAM, STREAM, context_length=10, batch_size=1, seed=1, max_validation_windows=1)
+    given_tokens = {int(token) for step in range(n_drawn) for token in batches.training_batch(step).tokens.ravel()}
+    tokens, offsets = seen_pieces(STREAM, context_length=10, n_drawn=n_drawn, seed=1)
+    assert sorted(given_tokens) == tokens.tolist()
+    for start, end in zip(offsets[:-1], offsets[1:], strict=True):
+        assert (np.diff(tokens[start:end].astype(int)) == 1).all()
+    breaks = offsets[1:-1]
+    assert (tokens[breaks].astype(int) - tokens[breaks - 1] > 1).all()
+
+
+def test_examples_are_padded_and_each_is_seen_once_an_epoch() -> None:
+    examples = [([number] * (number % 13 + 1), number) for number in range(2, 66)]
+    batches = ExampleBatches(examples, examples[:5], batch_size=2, seed=1, padding=0)
+    seen = []
+    for step in range(32):
+        batch = batches.training_batch(step)
+        for row, target in zip(batch.tokens.tolist(), batch.targets.tolist(), strict=True):
+            assert [token for token in row if token] == examples[target - 2][0]
+            seen.append(target)
+    assert sorted(seen) == list(range(2, 66))
+
+
+def test_padded_targets_do_not_count() -> None:
+    batches = ExampleBatches([([5, 6], [6, 7])], [([5, 6], [6, 7]), ([5], [9])], batch_size=2, seed=1, padding=0)
+    (batch,) = batches.validation_batches()
+    assert batch.n_targets == 3
+    assert (batch.targets[batch.tokens == 0] == IGNORED).all()
