@@ -32,11 +32,11 @@ VARIANTS = {
 
 def make_model(seed: int = 0, **changes: object) -> GPT:
     """A small model whose zero-initialized weights are stirred, so that every path matters."""
+    torch.manual_seed(seed)
     model = GPT(CONFIG.model_copy(update=changes), VOCABULARY)
-    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.2)
+            parameter.add_(torch.randn_like(parameter), alpha=0.2)
     return model.eval()
 
 

@@ -1,0 +1,61 @@
+"""A small training as a process of its own, to be killed."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from lmcore.tokens.batches import WindowBatches
+from lmcore.training.config import TrainingConfig
+from lmcore.training.loop import train
+from tests.models.test_gpt import VOCABULARY, make_model
+
+CONFIG = {
+    "max_steps": 40,
+    "max_epochs": 100.0,
+    "batch_size": 4,
+    "optimizer": {
+        "name": "muon",
+        "learning_rate": 0.02,
+        "momentum": 0.95,
+        "weight_decay": 0.0,
+        "others": {"name": "adamw", "learning_rate": 0.01, "beta1": 0.9, "beta2": 0.95, "weight_decay": 0.0},
+    },
+    "schedule": {"warm_up_steps": 5, "decay": "linear", "decay_share": 0.5, "final_share": 0.0},
+    "gradient_clip_norm": 1.0,
+    "precision": "native",
+    # Not multiples of each other: a report may span a checkpoint.
+    "log_every_steps": 5,
+    "validate_every_steps": 7,
+    "max_validation_examples": 4,
+    "checkpoint_every_steps": 3,
+    "max_skipped_steps": 3,
+}
+
+
+def make_batches() -> WindowBatches:
+    """Windows over a stream in which every token tells the next."""
+    stream = np.arange(2000) * 7 % VOCABULARY
+    return WindowBatches(stream, stream, context_length=12, batch_size=4, seed=1, max_validation_windows=4)
+
+
+def main(folder: Path, dropout: float) -> None:
+    """Train; leave weights and record in ``folder``."""
+    torch.set_num_threads(1)
+    model = make_model(dropout=dropout)
+    config = TrainingConfig.model_validate_json(json.dumps(CONFIG))
+
+    record = train(
+        model,
+        make_batches(),
+        config,
+        seed=1,
+        checkpoints=folder / "work",
+        on_metrics=lambda _step, _figures: None,
+        description="Train",
+    )
+    save_file(model.state_dict(), folder / "weights.safetensors")
+    (folder / "record.json").write_text(json.dumps(record))
+
