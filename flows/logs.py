@@ -37,8 +37,8 @@ def log_to_terminal() -> None:
     handler.addFilter(lambda record: "prefect" not in Path(record.pathname).parts)
     logging.raiseExceptions = False  # that a Prefect server was lost is said once, not again with every line
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    for name in PROJECT_LOGGERS:
-        logging.getLogger(name).setLevel(logging.INFO)
+    for logger in _project_loggers():
+        logger.setLevel(logging.INFO)
 
 
 @contextmanager
@@ -51,11 +51,15 @@ def log_to_flow_run() -> Iterator[None]:
     handler.setLevel(logging.INFO)
     # The thread that sends the lines does not exist in a forked worker, where waiting for it would never end.
     handler.addFilter(lambda _: os.getpid() == owner)
-    loggers = [logging.getLogger(name) for name in PROJECT_LOGGERS]
-    for logger in loggers:
+    for logger in _project_loggers():
+        logger.setLevel(logging.INFO)
         logger.addHandler(handler)
     try:
         yield
     finally:
-        for logger in loggers:
+        for logger in _project_loggers():
             logger.removeHandler(handler)
+
+
+def _project_loggers() -> list[logging.Logger]:
+    return [logging.getLogger(name) for name in PROJECT_LOGGERS]

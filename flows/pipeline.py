@@ -1,7 +1,10 @@
 """All stages in order, each only if something it depends on has changed: ``python -m flows.pipeline``."""
 
+import fcntl
 import logging
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,13 +28,22 @@ def run_pipeline(environment: Environment, pipeline_id: str) -> list[StageResult
         RuntimeError: if a stage fails; those after it have not been started.
     """
     load_parameters(Path("params.yaml"))
-    graph = StageGraph()
-    return [_run_stage(graph, name, environment, pipeline_id) for name in graph.names()]
+    with _alone(environment.work_folder):
+        graph = StageGraph()
+        results = [_run_stage(graph, name, environment, pipeline_id) for name in graph.names()]
+    if is_unchanged(results):
+        logger.info("Nothing has changed: every stage is as its last run left it")
+    return results
 
 
 def new_pipeline_id() -> str:
     """A name for one execution of the pipeline, by which its runs are found in Prefect and in MLflow."""
     return f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {uuid.uuid4().hex[:4]}"
+
+
+def is_unchanged(results: list[StageResult]) -> bool:
+    """Whether no stage had to run."""
+    return all(result.is_cached for result in results)
 
 
 def _run_stage(graph: StageGraph, name: str, environment: Environment, pipeline_id: str) -> StageResult:
@@ -42,12 +54,25 @@ def _run_stage(graph: StageGraph, name: str, environment: Environment, pipeline_
             **current_task_run(),
         }
         result = bring_up_to_date(graph, name, environment, variables)
-        logger.info("%s: %s (%.1f s)", name, "unchanged" if result.state == "cached" else "done", result.seconds)
+        logger.info("%s: %s (%.1f s)", name, "unchanged" if result.is_cached else "done", result.seconds)
         return result
 
     if not is_inside_flow_run():
         return work()
-    return call_through(lambda call: run_as_task(call, name=name, cached=lambda result: result.state == "cached"), work)
+    return call_through(lambda call: run_as_task(call, name=name, is_cached=lambda result: result.is_cached), work)
+
+
+@contextmanager
+def _alone(work_folder: Path) -> Iterator[None]:
+    """One pipeline at a time: DVC refuses a stage that another process is running."""
+    work_folder.mkdir(parents=True, exist_ok=True)
+    with (work_folder / "pipeline.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.info("Another pipeline is running in this folder; waiting for its end")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _run(environment: Environment) -> list[StageResult]:
@@ -56,19 +81,26 @@ def _run(environment: Environment) -> list[StageResult]:
     def work() -> list[StageResult]:
         return run_pipeline(environment, pipeline_id)
 
+    def as_flow(call: Callable[[], list[StageResult]]) -> None:
+        run_as_flow(
+            call,
+            name="pipeline",
+            run_name=pipeline_id,
+            parameters={},
+            is_cached=is_unchanged,
+            api_url=str(api_url),
+            environment=environment,
+        )
+
     if (api_url := environment.prefect_api_url) is None:
         logger.info("No Prefect server answers, so it will not show this run; `make up` starts one")
         return work()
-    return call_through(
-        lambda call: run_as_flow(
-            call, name="pipeline", run_name=pipeline_id, parameters={}, api_url=api_url, environment=environment
-        ),
-        work,
-    )
+    return call_through(as_flow, work)
 
 
 def _run_and_show() -> None:
     environment = Environment()
+    load_parameters(Path("params.yaml"))  # an error there is no reason to open a run
     show_summary(_run(environment), environment)
 
 

@@ -5,27 +5,39 @@ Prefect is imported here only when it is used, after ``PREFECT_API_URL`` has bee
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flows.flow_runs import close_abandoned_runs, record_flow_run
 from flows.logs import log_to_flow_run
 from tasks.environment import Environment
+from tasks.step import is_inside_flow_run
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
 
 R = TypeVar("R")
 
 
 def run_as_flow(
-    work: Callable[[], object],
+    work: Callable[[], R],
     *,
     name: str,
     run_name: str | None,
     parameters: Mapping[str, Any],
+    is_cached: Callable[[R], bool],
     api_url: str,
     environment: Environment,
 ) -> None:
     """Do ``work`` as a flow run, below the pipeline's task run if this process is a stage of it.
 
-    Raises only if Prefect fails; an exception of ``work`` ends in the run's state.
+    Args:
+        work: what to do; its exception ends in the run's state, only an error of Prefect's is raised.
+        name: of the flow.
+        run_name: of this run; Prefect thinks of one if it is None.
+        parameters: what the page shows as the run's parameters.
+        is_cached: whether the result means that nothing had to be done; the run then ends in the state Cached.
+        api_url: the Prefect API.
+        environment: where runs are recorded and what this one belongs to.
     """
     os.environ["PREFECT_API_URL"] = api_url
     from prefect import Flow
@@ -33,9 +45,10 @@ def run_as_flow(
     from prefect.flow_engine import run_flow
     from prefect.states import Pending
 
-    def body(parameters: dict[str, Any]) -> None:
-        work()
+    def body(parameters: dict[str, Any]) -> "State[None]":
+        result = work()
         record_flow_run(environment.work_folder, run.id, outcome="completed")
+        return completed(is_cached(result))
 
     if environment.parent_task_run_id is None:
         close_abandoned_runs(environment.work_folder)
@@ -53,25 +66,26 @@ def run_as_flow(
         run_flow(flow, flow_run=run, return_type="state")
 
 
-def run_as_task(work: Callable[[], R], *, name: str, cached: Callable[[R], bool]) -> None:
-    """Do ``work`` as a task run of the current flow run; where ``cached`` says so, it ends in the state Cached."""
+def run_as_task(work: Callable[[], R], *, name: str, is_cached: Callable[[R], bool]) -> None:
+    """Do ``work`` as a task run of the current flow run; where ``is_cached`` says so, it ends in the state Cached."""
     from prefect import Task
     from prefect.cache_policies import NO_CACHE
-    from prefect.client.schemas.objects import State
-    from prefect.states import Completed
 
-    def body() -> State[None]:
-        if cached(work()):
-            return Completed(name="Cached", message="nothing it depends on has changed")
-        return Completed()
+    def body() -> "State[None]":
+        return completed(is_cached(work()))
 
     Task(body, name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)()
 
 
+def completed(is_cached: bool) -> "State[None]":
+    """The final state of a run that did its work, or found nothing to do."""
+    from prefect.states import Completed
+
+    return Completed(name="Cached", message="nothing it depends on has changed") if is_cached else Completed()
+
+
 def current_task_run() -> dict[str, str]:
     """Environment variables by which a stage's process finds the task run it belongs to; none outside of one."""
-    from tasks.step import is_inside_flow_run
-
     if not is_inside_flow_run():
         return {}
     from prefect.context import TaskRunContext

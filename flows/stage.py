@@ -53,7 +53,13 @@ def _execute(stage: Stage, parameters: Parameters, environment: Environment) -> 
         section = getattr(parameters, name).model_dump(mode="json")
         run_name = f"{name} {environment.pipeline_id}" if environment.pipeline_id else None
         run_as_flow(
-            call, name=name, run_name=run_name, parameters=section, api_url=str(api_url), environment=environment
+            call,
+            name=name,
+            run_name=run_name,
+            parameters=section,
+            is_cached=lambda _: False,
+            api_url=str(api_url),
+            environment=environment,
         )
 
     if (api_url := environment.prefect_api_url) is None:

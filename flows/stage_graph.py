@@ -23,6 +23,11 @@ class StageResult:
     seconds: float
     peak_memory_bytes: int | None
 
+    @property
+    def is_cached(self) -> bool:
+        """Whether it did not have to run."""
+        return self.state == "cached"
+
 
 class StageGraph:
     """The stage graph as DVC sees it now."""
