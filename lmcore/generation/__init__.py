@@ -1,6 +1,19 @@
 """From a model and a prompt to text."""
 
+from typing import TYPE_CHECKING, Any
+
 from lmcore.generation.config import GenerationConfig
-from lmcore.generation.decoding import generate
+
+if TYPE_CHECKING:
+    from lmcore.generation.decoding import generate
 
 __all__ = ["GenerationConfig", "generate"]
+
+
+def __getattr__(name: str) -> Any:
+    # The configuration is read by every stage and is checked without PyTorch, which takes seconds to import.
+    if name == "generate":
+        from lmcore.generation.decoding import generate
+
+        return generate
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
