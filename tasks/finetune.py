@@ -9,8 +9,8 @@ import torch
 
 from lmcore.device import pick_device
 from lmcore.files import write_json
-from lmcore.models.classifier import Classifier
-from lmcore.models.folder import load_language_model, save_classifier, save_language_model
+from lmcore.models.classifier import Classifier, save_classifier
+from lmcore.models.folder import load_language_model, save_language_model
 from lmcore.models.prompt import PromptFormat
 from lmcore.text.config import SplitFractions
 from lmcore.text.supervised import classification_examples, completion_examples

@@ -1,6 +1,8 @@
 """A classifier of texts: a language model's last layer, averaged over the text, under a linear head."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lmcore.models.folder import ModelDescription, load_weights, read_description, save_folder
 from lmcore.models.gpt import GPT
 from lmcore.models.layers import Linear
 from lmcore.models.trainable import TrainableModel
@@ -52,6 +55,39 @@ class Classifier(TrainableModel):
         return F.cross_entropy(self(tokens), targets, reduction="sum")
 
 
+def save_classifier(folder: Path, classifier: Classifier, tokenizer: Tokenizer, record: Any) -> None:
+    """Replace ``folder`` by a classifier."""
+    description = ModelDescription(
+        kind="classifier",
+        model=classifier.backbone.config,
+        vocabulary_size=classifier.backbone.vocabulary_size,
+        labels=classifier.labels,
+        max_tokens=classifier.max_tokens,
+        prompt_format=None,
+    )
+    save_folder(folder, description, classifier, tokenizer, record)
+
+
+def load_classifier(folder: Path) -> tuple[Classifier, Tokenizer]:
+    """The classifier in ``folder``, in evaluation mode on the processor.
+
+    Raises:
+        FileNotFoundError: if a file is missing.
+        ValueError: if the folder holds something else, or weights that do not fit the description.
+    """
+    description = read_description(folder)
+    if description.labels is None or description.max_tokens is None:
+        raise ValueError(f"{folder} holds a {description.kind.replace('_', ' ')}, not a classifier")
+    tokenizer = Tokenizer.load(folder / "tokenizer.json")
+    classifier = Classifier(
+        GPT(description.model, description.vocabulary_size),
+        description.labels,
+        max_tokens=description.max_tokens,
+        padding_id=tokenizer.padding_id,
+    )
+    return load_weights(folder, classifier), tokenizer
+
+
 @torch.inference_mode()
 def predict(
     classifier: Classifier, tokenizer: Tokenizer, texts: Sequence[str], *, batch_size: int = 64
@@ -67,7 +103,7 @@ def predict(
         tokens = torch.full((len(rows), longest), tokenizer.padding_id)
         for place, row in enumerate(rows):
             tokens[place, : len(encoded[row])] = torch.tensor(encoded[row])
-        probabilities[rows] = classifier(tokens).softmax(dim=-1).numpy()
+        probabilities[rows] = classifier(tokens.to(classifier.backbone.device)).softmax(dim=-1).cpu().numpy()
     return probabilities
 
 

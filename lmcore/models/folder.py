@@ -13,7 +13,6 @@ from torch import nn
 
 from lmcore.config import Config
 from lmcore.files import atomic_folder, write_json, write_text
-from lmcore.models.classifier import Classifier
 from lmcore.models.config import GPTConfig
 from lmcore.models.gpt import GPT
 from lmcore.models.prompt import PromptFormat
@@ -48,20 +47,7 @@ def save_language_model(
         max_tokens=None,
         prompt_format=prompt_format,
     )
-    _save(folder, description, model, tokenizer, record)
-
-
-def save_classifier(folder: Path, classifier: Classifier, tokenizer: Tokenizer, record: Any) -> None:
-    """Replace ``folder`` by a classifier."""
-    description = ModelDescription(
-        kind="classifier",
-        model=classifier.backbone.config,
-        vocabulary_size=classifier.backbone.vocabulary_size,
-        labels=classifier.labels,
-        max_tokens=classifier.max_tokens,
-        prompt_format=None,
-    )
-    _save(folder, description, classifier, tokenizer, record)
+    save_folder(folder, description, model, tokenizer, record)
 
 
 def load_language_model(folder: Path) -> tuple[GPT, Tokenizer]:
@@ -75,22 +61,7 @@ def load_language_model(folder: Path) -> tuple[GPT, Tokenizer]:
     if description.kind == "classifier":
         raise ValueError(f"{folder} holds a classifier, not a language model")
     model = GPT(description.model, description.vocabulary_size)
-    return _load_weights(folder, model), Tokenizer.load(folder / "tokenizer.json")
-
-
-def load_classifier(folder: Path) -> tuple[Classifier, Tokenizer]:
-    """The classifier in ``folder``, in evaluation mode on the processor; errors as :func:`load_language_model`."""
-    description = read_description(folder)
-    if description.labels is None or description.max_tokens is None:
-        raise ValueError(f"{folder} holds a {description.kind.replace('_', ' ')}, not a classifier")
-    tokenizer = Tokenizer.load(folder / "tokenizer.json")
-    classifier = Classifier(
-        GPT(description.model, description.vocabulary_size),
-        description.labels,
-        max_tokens=description.max_tokens,
-        padding_id=tokenizer.padding_id,
-    )
-    return _load_weights(folder, classifier), tokenizer
+    return load_weights(folder, model), Tokenizer.load(folder / "tokenizer.json")
 
 
 def read_description(folder: Path) -> ModelDescription:
@@ -104,7 +75,10 @@ def read_description(folder: Path) -> ModelDescription:
         raise ValueError(f"{path} was written by another version or damaged: {error}") from None
 
 
-def _save(folder: Path, description: ModelDescription, model: nn.Module, tokenizer: Tokenizer, record: Any) -> None:
+def save_folder(
+    folder: Path, description: ModelDescription, model: nn.Module, tokenizer: Tokenizer, record: Any
+) -> None:
+    """Replace ``folder`` by a model, atomically."""
     with atomic_folder(folder) as temporary:
         write_text(temporary / "config.json", description.model_dump_json(indent=2) + "\n")
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
@@ -113,7 +87,12 @@ def _save(folder: Path, description: ModelDescription, model: nn.Module, tokeniz
         write_json(temporary / "record.json", record)
 
 
-def _load_weights(folder: Path, model: Module) -> Module:
+def load_weights(folder: Path, model: Module) -> Module:
+    """The model with the weights in ``folder``, in evaluation mode.
+
+    Raises:
+        ValueError: if the weights do not fit the model.
+    """
     try:
         model.load_state_dict(load_file(folder / "weights.safetensors"))
     except RuntimeError as error:

@@ -159,7 +159,8 @@ class _SquaredReLU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (positive,) = ctx.saved_tensors
-        return (gradient * positive).mul_(2)
+        result: Tensor = (gradient * positive).mul_(2)
+        return result
 
 
 class _SoftcappedCrossEntropy(torch.autograd.Function):

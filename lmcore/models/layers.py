@@ -181,4 +181,5 @@ class DecoderBlock(nn.Module):
         if self.mixing is not None:
             hidden = self.mixing[0] * hidden + self.mixing[1] * embedded
         hidden = hidden + self.dropout(self.attention(normalize(hidden), mask=mask, cache=cache, layer=layer))
-        return hidden + self.dropout(self.feed_forward(normalize(hidden)))
+        result: Tensor = hidden + self.dropout(self.feed_forward(normalize(hidden)))
+        return result
