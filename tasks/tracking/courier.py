@@ -38,7 +38,7 @@ class Courier:
     """A thread that delivers a journal every few seconds; what cannot be delivered stays in the journal."""
 
     def __init__(self, environment: Environment, journal: Journal, prepare: Callable[[Store], None]) -> None:
-        """Args: where the store is, what to bring there, and what to do when it answers for the first time."""
+        """Args: where the store is, what to bring there, and what to do there first."""
         self.store: Store | None = None
         self._environment = environment
         self._journal = journal
@@ -49,7 +49,7 @@ class Courier:
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
 
     def start(self) -> None:
-        """Open the row, so that a mistake in the settings shows at once, and follow the training from now on."""
+        """Open the row now, so that a mistake in the settings shows at once, and deliver from now on."""
         self._attempt()
         self._thread.start()
 
@@ -65,6 +65,8 @@ class Courier:
         if self._monitor:
             self._monitor.finish()
         self._attempt()
+        if self._has_failed:
+            self._attempt()
 
     def _attempt(self) -> None:
         try:
@@ -75,9 +77,12 @@ class Courier:
         except Exception as error:  # whatever it is, it must not reach the training
             self._report(error)
             self._has_failed = True
+            # The project's own server may be gone for good; the next attempt goes to the file behind it.
+            self.store = None
+            self._environment = Environment(work_folder=self._environment.work_folder)
         else:
             if self._has_failed:
-                logger.info("MLflow at %s answers again: nothing is lost", self._environment.mlflow_tracking_uri)
+                logger.info("MLflow at %s has all figures again", self._environment.mlflow_tracking_uri)
             self._has_failed = False
 
     def _connect(self) -> Store:
@@ -96,10 +101,10 @@ class Courier:
     def _report(self, error: Exception) -> None:
         if not self._has_failed:
             logger.warning(
-                "MLflow at %s cannot be reached; the training goes on, its figures wait in %s (%s)",
+                "MLflow at %s does not take this training's figures (%s); the training goes on and they wait in %s",
                 self._environment.mlflow_tracking_uri,
-                self._journal.folder,
                 describe_failure(error),
+                self._journal.folder,
             )
 
 

@@ -12,7 +12,7 @@ from lmcore.files import atomic_folder, folder_digest
 from tasks.lineage import git_facts, lock_file_facts, uncommitted_changes
 from tasks.process import ProcessIdentity
 from tasks.tracking.closing import record_points, refresh_description
-from tasks.tracking.journal import CHANGES_NAME
+from tasks.tracking.journal import CHANGES_NAME, is_free
 from tasks.tracking.models import find_logged_model, log_model
 from tasks.tracking.row import Outcome, Point, Row, flatten_metrics, metric_name, now
 from tasks.tracking.store import Store
@@ -47,6 +47,7 @@ def keep_evaluation(
         owner=ProcessIdentity.current().as_json(),
     )
     with atomic_folder(folder / f"evaluation-{model}-{evaluation.digest[:16]}") as entry:
+        (entry / ARTIFACTS).mkdir()
         for artifact in artifacts:
             (shutil.copytree if artifact.is_dir() else shutil.copyfile)(artifact, entry / ARTIFACTS / artifact.name)
         (entry / CHANGES_NAME).write_bytes(uncommitted_changes(Path.cwd()))
@@ -55,7 +56,11 @@ def keep_evaluation(
 
 def waiting_evaluations(folder: Path) -> list[Path]:
     """Evaluations that the store does not have, and that no other process is about to deliver."""
-    return [entry.parent for entry in sorted(folder.glob("evaluation-*/evaluation.json")) if _is_ours(entry.parent)]
+    return [
+        entry.parent
+        for entry in sorted(folder.glob("evaluation-*/evaluation.json"))
+        if is_free(_read(entry.parent).owner, True)
+    ]
 
 
 def deliver_evaluation(store: Store, entry: Path) -> None:
@@ -71,11 +76,6 @@ def deliver_evaluation(store: Store, entry: Path) -> None:
         store.client.log_artifacts(run_id, str(entry / ARTIFACTS), ARTIFACTS)
     refresh_description(store, run_id)
     shutil.rmtree(entry)
-
-
-def _is_ours(entry: Path) -> bool:
-    owner = ProcessIdentity.from_json(_read(entry).owner)
-    return owner == ProcessIdentity.current() or owner.is_gone()
 
 
 def _read(entry: Path) -> Evaluation:

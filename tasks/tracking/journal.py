@@ -114,9 +114,9 @@ class Journal:
         """When something was last written to it, in milliseconds since 1970."""
         return max(round(file.stat().st_mtime * 1000) for file in self.folder.iterdir())
 
-    def is_orphan(self) -> bool:
-        """Whether the process that wrote it has certainly ended."""
-        return ProcessIdentity.from_json(self.row.owner).is_gone()
+    def is_done(self) -> bool:
+        """Whether nobody writes to it any more: the training has ended, or its process has without a word."""
+        return is_free(self.row.owner, self.row.outcome is not None)
 
     def is_resumable(self) -> bool:
         """Whether the training's work folder is still there and still means this journal."""
@@ -157,6 +157,15 @@ def journals(folder: Path) -> list[Journal]:
     return found
 
 
+def is_free(owner: dict[str, Any], has_ended: bool) -> bool:
+    """Whether what a process has left may be taken over: the process has gone, or it is this one and has ended it."""
+    identity = ProcessIdentity.from_json(owner)
+    return identity.is_gone() or (has_ended and identity.pid == os.getpid() and identity.process() is not None)
+
+
 def _read_points(line: bytes) -> list[Point]:
-    record = json.loads(line)
-    return [Point(name, value, record["time"], record["step"]) for name, value in record["values"].items()]
+    try:
+        record = json.loads(line)
+        return [Point(name, value, record["time"], record["step"]) for name, value in record["values"].items()]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []  # the machine went down while it was on its way to the disk

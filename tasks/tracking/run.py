@@ -21,7 +21,7 @@ from tasks.tracking.upkeep import journals_folder, tidy
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = {"FINISHED": 60.0, "FAILED": 20.0, "KILLED": 5.0}
+PATIENCE_SECONDS = {"FINISHED": 60.0, "FAILED": 20.0, "KILLED": 10.0}
 
 
 class ModelRun:

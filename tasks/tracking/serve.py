@@ -14,8 +14,8 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from lmcore.generation import GenerationConfig, generate
-from lmcore.models.classifier import predict
-from lmcore.models.folder import load_classifier, load_language_model, read_description
+from lmcore.models.classifier import load_classifier, predict
+from lmcore.models.folder import load_language_model, read_description
 from lmcore.models.prompt import encode_prompt
 
 

@@ -45,7 +45,7 @@ def tidy(store: Store, folder: Path, *, keep: Path | None = None) -> None:
         keep: the journal that is being continued.
     """
     for journal in journals(folder):
-        if journal.folder == keep or not journal.is_orphan():
+        if journal.folder == keep or not journal.is_done():
             continue
         if not journal.row.is_closed:
             _try(journal.folder, partial(close_orphan, store, journal))
@@ -56,7 +56,7 @@ def tidy(store: Store, folder: Path, *, keep: Path | None = None) -> None:
 
 
 def _needs_closing(journal: Journal) -> bool:
-    return not journal.row.is_closed and journal.is_orphan()
+    return not journal.row.is_closed and journal.is_done()
 
 
 def _try(folder: Path, delivery: Callable[[], None]) -> None:
