@@ -135,10 +135,7 @@ def _analyze_piece(texts: Sequence[str], language: str) -> pa.Table:
     # spaCy takes seconds to import, and only the process that computes needs it.
     from lmcore.text.linguistics import analyze
 
-    analyses = analyze(texts, language)
-    columns = [[getattr(analysis, field.name) for analysis in analyses] for field in ANALYSIS_SCHEMA]
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, ANALYSIS_SCHEMA, strict=True)]
-    return pa.table(arrays, schema=ANALYSIS_SCHEMA)
+    return analyze(texts, language)
 
 
 def _ledger_table(documents: pa.Table, drops: dict[int, Drop]) -> pa.Table:

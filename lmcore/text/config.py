@@ -1,9 +1,9 @@
 """What documents are collected, how they are cleaned, and how they are divided."""
 
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from lmcore.config import Config
 
@@ -30,6 +30,13 @@ class TextFolder(Config):
     path: Path
     pattern: Name
     """Which files, for example ``**/*.txt``."""
+
+    @field_validator("pattern")
+    @classmethod
+    def _stays_in_folder(cls, pattern: str) -> str:
+        if PurePath(pattern).is_absolute() or ".." in PurePath(pattern).parts:
+            raise ValueError("a pattern such as **/*.txt, which does not lead out of the folder")
+        return pattern
 
 
 class Records(Config):

@@ -61,11 +61,15 @@ class Reading:
 
     def add(self, document: Document) -> None:
         """Take a document; one without text, or with text that is not Unicode, is a fault instead."""
-        reason = _text_fault(document.text)
-        if reason is None:
-            self.documents.append(document)
+        if not document.text or document.text.isspace():
+            self._add_fault(document, "empty_text", "there is no text")
+        elif not is_unicode(document.text):
+            self._add_fault(document, "not_unicode", "the text holds bytes that are not UTF-8, or half a character")
         else:
-            self.faults.append(Fault(document.source, document.path, document.line, *reason))
+            self.documents.append(document)
+
+    def _add_fault(self, document: Document, reason: str, detail: str) -> None:
+        self.faults.append(Fault(document.source, document.path, document.line, reason, detail))
 
 
 class Piece(Protocol):
@@ -102,7 +106,7 @@ ANALYSIS_SCHEMA = pa.schema(
         pa.field("sentence_ends", pa.list_(pa.int32()), nullable=False),
     ]
 )
-"""What spaCy finds in a text: fields of :class:`lmcore.text.linguistics.Analysis`."""
+"""What spaCy finds in a text: see :func:`lmcore.text.linguistics.analyze`."""
 
 CLEAN_SCHEMA = pa.schema(
     [
@@ -151,11 +155,10 @@ def write_table(path: Path, table: pa.Table) -> None:
         pq.write_table(table, temporary, compression="zstd", compression_level=3, row_group_size=16_384)
 
 
-def _text_fault(text: str) -> tuple[str, str] | None:
-    if not text or text.isspace():
-        return "empty_text", "there is no text"
+def is_unicode(text: str) -> bool:
+    """Whether every character is a Unicode character: lone surrogates, which JSON can hold, are none."""
     try:
         text.encode()
-    except UnicodeEncodeError as error:
-        return "not_unicode", f"character {error.start} is no Unicode character, or its bytes are not UTF-8"
-    return None
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,98 +1,39 @@
-"""Tokens and sentences by spaCy, kept as positions in the text: four bytes per token."""
+"""Tokens and sentences by spaCy's rules, kept as positions in the text: four bytes per token."""
 
 import re
-import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import spacy
-from spacy.language import Language
+import pyarrow as pa
 
-PIECE_CHARACTERS = 100_000
-CHARACTERS_PER_PIPELINE = 50_000_000
-CACHED_CHUNKS = 1_000_000
+from lmcore.text.documents import ANALYSIS_SCHEMA
+from lmcore.text.spacy_tokens import IS_MARK, IS_PUNCTUATION, IS_SPACE, TokenReader, Tokens
+
+CHARACTERS_PER_BATCH = 500_000
+BEFORE_TEXT = "\n\n"
 BLANK_LINE = re.compile(r"\n\s*\n\s*")
 
-Positions = npt.NDArray[np.int32]
+Numbers = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """Where the tokens and sentences of a text end.
+def analyze(texts: Sequence[str], language: str) -> pa.Table:
+    """Tokens, sentences and words of each text, as columns of :data:`ANALYSIS_SCHEMA`.
 
-    Attributes:
-        token_ends: int32 (n_tokens,), character positions behind each token; see :func:`token_spans`.
-        sentence_ends: int32 (n_sentences,), character positions behind each sentence.
-        n_words: tokens that are neither punctuation nor white space.
-    """
+    ``token_ends`` and ``sentence_ends`` are positions behind tokens and sentences, in characters from the start of
+    the text (:func:`token_spans` gives the tokens); ``n_words`` counts the tokens that are neither punctuation
+    nor white space. White space at the end of a text belongs to no token.
 
-    token_ends: Positions
-    sentence_ends: Positions
-    n_words: int
-
-
-class Analyzer:
-    """Finds tokens and sentences by spaCy's rules for a language.
-
-    spaCy keeps every string it meets. Its memory zones would free them, but switch off the cache that makes its
-    tokenizer twice as fast: here the whole pipeline is replaced now and then instead.
+    A sentence ends, as with spaCy's ``sentencizer``, behind a mark that ends one and all punctuation that follows
+    the mark; and before a blank line.
 
     Raises:
-        ValueError: if spaCy does not know the language or misses a package for it.
+        ValueError: if spaCy does not know the language, or a package that it needs for it is not installed.
     """
-
-    def __init__(self, language: str) -> None:
-        self._language = language
-        self._pipeline = load_pipeline(language)
-        self._n_characters = 0
-
-    def analyze(self, text: str) -> Analysis:
-        """Tokens and sentences of a text of any length."""
-        self._n_characters += len(text)
-        if self._n_characters > CHARACTERS_PER_PIPELINE:
-            self._pipeline, self._n_characters = load_pipeline(self._language), len(text)
-        token_ends, sentence_ends, n_words, offset = [NO_POSITIONS], [NO_POSITIONS], 0, 0
-        for piece in pieces(text, PIECE_CHARACTERS):
-            analysis = _analyze(piece, self._pipeline)
-            token_ends.append(analysis.token_ends + np.int32(offset))
-            sentence_ends.append(analysis.sentence_ends + np.int32(offset))
-            n_words += analysis.n_words
-            offset += len(piece)
-        return Analysis(np.concatenate(token_ends), np.concatenate(sentence_ends), n_words)
-
-
-NO_POSITIONS: Positions = np.empty(0, np.int32)
-
-
-def analyze(texts: Sequence[str], language: str) -> list[Analysis]:
-    """Tokens and sentences of each text; the pipeline stays loaded for the next call.
-
-    Raises:
-        ValueError: if spaCy does not know the language or misses a package for it.
-    """
-    analyzer = _analyzer(language)
-    return [analyzer.analyze(text) for text in texts]
-
-
-def load_pipeline(language: str) -> Language:
-    """spaCy's tokenizer for a language, and its rules for the ends of sentences.
-
-    Raises:
-        ValueError: if spaCy does not know the language or misses a package for it.
-    """
-    try:
-        pipeline = spacy.blank(language)
-    except ImportError as error:
-        raise ValueError(f"spaCy cannot read the language {language!r} (clean.language): {error}") from error
-    pipeline.add_pipe("sentencizer")
-    pipeline.max_length = sys.maxsize  # Pieces are short; only a run of white space can make one longer.
-    if hasattr(pipeline.tokenizer, "max_cache_size"):
-        pipeline.tokenizer.max_cache_size = CACHED_CHUNKS
-    return pipeline
+    reader = _reader(language)
+    analyses = (_analyze(batch, reader) for batch in _batches([text.rstrip() for text in texts]))
+    return pa.concat_tables([ANALYSIS_SCHEMA.empty_table(), *analyses])
 
 
 def token_spans(text: str, token_ends: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -106,45 +47,69 @@ def token_spans(text: str, token_ends: Sequence[int]) -> Iterator[tuple[int, int
         start = end + (text[end : end + 1] == " ")
 
 
-def pieces(text: str, length: int) -> Iterator[str]:
-    """Divide a text into pieces of about ``length`` characters, behind a blank line, a line or a word."""
-    start = 0
-    while len(text) - start > length:
-        cuts = (text.rfind(separator, start + 1, start + length) for separator in ("\n\n", "\n", " "))
-        end = next((cut for cut in cuts if cut > 0), start + length)
-        while end < len(text) and text[end].isspace():
-            end += 1
-        yield text[start:end]
-        start = end
-    if start < len(text):
-        yield text[start:]
-
-
 @lru_cache(maxsize=1)
-def _analyzer(language: str) -> Analyzer:
-    return Analyzer(language)
+def _reader(language: str) -> TokenReader:
+    """Stays for the next texts: it costs seconds to load, and remembers what it has read."""
+    return TokenReader(language)
 
 
-def _analyze(text: str, pipeline: Language) -> Analysis:
-    attributes = pipeline(text).to_array(["LENGTH", "SPACY", "SENT_START", "IS_SPACE", "IS_PUNCT"])
-    lengths, spaces, begins, is_space, is_punctuation = attributes.astype(np.int64).T
-    ends = np.cumsum(lengths + spaces) - spaces
-    starts = _sentence_starts(text, ends - lengths, begins == 1, is_space == 1)
-    last_tokens = np.append(starts[1:], len(ends)) - 1
-    n_words = np.count_nonzero((is_space == 0) & (is_punctuation == 0))
-    return Analysis(ends.astype(np.int32), ends[last_tokens].astype(np.int32), int(n_words))
+def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    for text in texts:
+        if batch and sum(map(len, batch)) + len(text) > CHARACTERS_PER_BATCH:
+            yield batch
+            batch = []
+        batch.append(text)
+    if batch:
+        yield batch
 
 
-def _sentence_starts(
-    text: str, token_starts: npt.NDArray[Any], begins: npt.NDArray[Any], is_space: npt.NDArray[Any]
-) -> npt.NDArray[np.int64]:
-    """Numbers of the tokens that begin a sentence: those spaCy says, and those behind a blank line.
+def _analyze(texts: list[str], reader: TokenReader) -> pa.Table:
+    """Analyze the texts as one, with a blank line before each that no token of theirs reaches across."""
+    joined = "".join(BEFORE_TEXT + text for text in texts)
+    text_ends = np.cumsum([len(BEFORE_TEXT) + len(text) for text in texts])
+    text_starts = text_ends - [len(text) for text in texts]
+    tokens = reader.read(joined)
+    owners = np.searchsorted(text_ends, tokens.ends)
+    is_inside = tokens.ends > text_starts[np.minimum(owners, len(texts) - 1)]
+    is_inside &= owners < len(texts)
+    tokens, owners = Tokens(tokens.ends[is_inside], tokens.kinds[is_inside]), owners[is_inside]
+    first_tokens = np.flatnonzero(np.diff(owners, prepend=-1))
+    starts = _sentence_starts(joined, tokens, first_tokens)
+    last_tokens = np.append(starts[1:], len(owners))[: len(starts)] - 1
+    is_word = tokens.kinds & (IS_SPACE | IS_PUNCTUATION) == 0
+    columns = {
+        "n_words": pa.array(np.bincount(owners[is_word], minlength=len(texts)), pa.int32()),
+        "token_ends": _positions(tokens.ends, owners, text_starts),
+        "sentence_ends": _positions(tokens.ends[last_tokens], owners[last_tokens], text_starts),
+    }
+    return pa.table(columns, schema=ANALYSIS_SCHEMA)
 
-    White space belongs to the sentence before it.
+
+def _sentence_starts(text: str, tokens: Tokens, first_tokens: Numbers) -> Numbers:
+    """Numbers of the tokens that begin a sentence, given those that begin a text.
+
+    White space belongs to the sentence before it, at the start of a text to the sentence behind it.
     """
     paragraphs = [match.end() for match in BLANK_LINE.finditer(text)]
-    candidates = np.union1d(np.flatnonzero(begins), np.searchsorted(token_starts, paragraphs))
-    words = np.flatnonzero(~is_space)
-    following = np.searchsorted(words, candidates)
-    starts = words[following[following < len(words)]]
-    return np.union1d(starts[1:], [0])
+    behind_blank_lines = np.searchsorted(tokens.ends, paragraphs, side="right")
+    breaks = np.union1d(first_tokens, behind_blank_lines[behind_blank_lines < len(tokens.ends)])
+    ordinary = np.flatnonzero(tokens.kinds & (IS_MARK | IS_PUNCTUATION) == 0)
+    n_marks = np.cumsum(np.append(0, tokens.kinds & IS_MARK != 0))
+    latest_breaks = breaks[np.searchsorted(breaks, ordinary, side="right") - 1]
+    since = np.maximum(np.append(0, ordinary[:-1]), latest_breaks)
+    behind_marks = ordinary[n_marks[ordinary] > n_marks[since]]
+    words = np.flatnonzero(tokens.kinds & IS_SPACE == 0)
+
+    def next_words(numbers: Numbers) -> Numbers:
+        places = np.searchsorted(words, numbers)
+        return words[places[places < len(words)]]
+
+    starts = next_words(np.union1d(behind_marks, breaks))
+    return np.union1d(np.setdiff1d(starts, next_words(first_tokens)), first_tokens)
+
+
+def _positions(ends: Numbers, owners: Numbers, text_starts: Numbers) -> pa.ListArray:
+    """Positions in the joined texts as lists of positions in each."""
+    offsets = np.searchsorted(owners, np.arange(len(text_starts) + 1))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(ends - text_starts[owners], pa.int32()))

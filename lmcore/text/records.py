@@ -2,22 +2,27 @@
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TextIO
 
 from lmcore.text.config import Records
-from lmcore.text.documents import Document, Fault, Reading
+from lmcore.text.documents import Document, Fault, Reading, is_unicode
 
-Row = tuple[int, dict[str, Any]]
+LONGEST_CSV_FIELD = 2**31 - 1
+
+Row = dict[str, Any]
+# Where a row begins, and how to get at its fields: a row that cannot be parsed says so when it is asked.
+Rows = Iterator[tuple[int, Callable[[], Row]]]
 
 
 class RowError(ValueError):
-    """A row that gives no document: its line, the reason's name and what was wrong."""
+    """A row that gives no document, with the name of the reason."""
 
-    def __init__(self, line: int, reason: str, detail: str) -> None:
+    def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
-        self.line, self.reason, self.detail = line, reason, detail
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,37 +40,31 @@ class RecordPiece:
         """One document per usable row, in the order of the rows.
 
         Raises:
-            ValueError: if a CSV file has no column of a named field.
+            ValueError: if a CSV file has no column of a named field, or is not CSV.
         """
         reading = Reading()
-        rows = _json_rows if self.config.path.suffix == ".jsonl" else _csv_rows
-        # Bytes that are not UTF-8 become surrogates, so that only their own row is lost.
-        with self.config.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            for row in rows(file, self.config):
+        config, rows = self.config, _json_rows if self.config.path.suffix == ".jsonl" else _csv_rows
+        # Bytes that are not UTF-8 become lone surrogates, so that only their own row is lost.
+        with config.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            for line, parse in rows(file, config):
                 try:
-                    if isinstance(row, RowError):
-                        raise row
-                    reading.add(self._document(*row))
+                    reading.add(self._document(line, parse()))
                 except RowError as error:
-                    reading.faults.append(
-                        Fault(self.config.name, self.config.path.name, error.line, error.reason, error.detail)
-                    )
+                    reading.faults.append(Fault(config.name, config.path.name, line, error.reason, str(error)))
         return reading
 
-    def _document(self, line: int, row: dict[str, Any]) -> Document:
-        text = row.get(self.config.text_field)
-        if self.config.text_field not in row:
-            raise RowError(line, "missing_field", f"there is no field {self.config.text_field!r}")
+    def _document(self, line: int, row: Row) -> Document:
+        config = self.config
+        text = _field(row, config.text_field)
         if not isinstance(text, str):
-            kind = type(text).__name__
-            raise RowError(line, "text_not_string", f"field {self.config.text_field!r} holds a {kind}, not a string")
+            raise RowError("not_a_string", f"field {config.text_field!r} holds a {type(text).__name__}, not a string")
         return Document(
             text=text,
-            label=_word(line, row, self.config.label_field),
-            source=self.config.name,
+            label=_word(row, config.label_field),
+            source=config.name,
             package=None,
-            path=self.config.path.name,
-            name=_word(line, row, self.config.name_field),
+            path=config.path.name,
+            name=_word(row, config.name_field),
             kind="record",
             line=line,
             version=None,
@@ -84,43 +83,42 @@ def plan_records(config: Records) -> list[RecordPiece]:
     return [RecordPiece(config)]
 
 
-def _word(line: int, row: dict[str, Any], field: str | None) -> str | None:
-    """A label or name: a string, a whole number as its digits, or nothing."""
-    if field is None:
-        return None
-    if field not in row:
-        raise RowError(line, "missing_field", f"there is no field {field!r}")
-    value = row[field]
+def _field(row: Row, name: str) -> Any:
+    if name not in row:
+        raise RowError("missing_field", f"there is no field {name!r}")
+    return row[name]
+
+
+def _word(row: Row, name: str | None) -> str | None:
+    """A label or a name: a string, the digits of a whole number, or nothing."""
+    value = None if name is None else _field(row, name)
     if value is None or value == "":
         return None
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise RowError(line, "not_unicode", f"field {field!r} is not Unicode, or its bytes are not UTF-8") from None
-        return value
-    if isinstance(value, int):
-        return str(value)
-    raise RowError(line, "field_not_word", f"field {field!r} holds a {type(value).__name__}, not a word or a number")
+    if not isinstance(value, str | int):
+        raise RowError("not_a_string", f"field {name!r} holds a {type(value).__name__}, not a string")
+    if not is_unicode(word := str(value)):
+        raise RowError("not_unicode", f"field {name!r} holds bytes that are not UTF-8")
+    return word
 
 
-def _json_rows(file: TextIO, config: Records) -> Iterator[Row | RowError]:
+def _json_rows(file: TextIO, _: Records) -> Rows:
     for line, content in enumerate(file, start=1):
-        if content.isspace():
-            continue
-        try:
-            row = json.loads(content)
-        except (ValueError, RecursionError) as error:
-            yield RowError(line, "malformed_json", str(error))
-            continue
-        if isinstance(row, dict):
-            yield line, row
-        else:
-            yield RowError(line, "not_an_object", f"the line holds a {type(row).__name__}, not an object")
+        if not content.isspace():
+            yield line, partial(_json_object, content)
 
 
-def _csv_rows(file: TextIO, config: Records) -> Iterator[Row | RowError]:
-    csv.field_size_limit(2**31 - 1)  # The limit of 128 KiB is below the length of many a text.
+def _json_object(content: str) -> Row:
+    try:
+        row = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise RowError("malformed_json", str(error)) from error
+    if not isinstance(row, dict):
+        raise RowError("not_an_object", f"the line holds a {type(row).__name__}, not an object")
+    return row
+
+
+def _csv_rows(file: TextIO, config: Records) -> Rows:
+    csv.field_size_limit(LONGEST_CSV_FIELD)  # The default of 128 KiB is below the length of many a text.
     reader = csv.reader(file)
     header = next(reader, [])
     fields = (config.text_field, config.label_field, config.name_field)
@@ -128,13 +126,16 @@ def _csv_rows(file: TextIO, config: Records) -> Iterator[Row | RowError]:
     if missing:
         raise ValueError(
             f"source {config.name!r}: {config.path} has no column {', '.join(missing)}; "
-            f"its columns are {', '.join(header) or '(none: the file is empty)'}"
+            f"its columns are {', '.join(header) or 'none: the file is empty'}"
         )
-    start = reader.line_num + 1
+    begin = reader.line_num + 1
     for values in reader:
-        if len(values) == len(header):
-            yield start, dict(zip(header, values, strict=True))
-        elif values:
-            detail = f"the row has {len(values)} values, the header has {len(header)} columns"
-            yield RowError(start, "wrong_number_of_values", detail)
-        start = reader.line_num + 1
+        if values:
+            yield begin, partial(_csv_object, header, values)
+        begin = reader.line_num + 1
+
+
+def _csv_object(header: list[str], values: list[str]) -> Row:
+    if len(values) != len(header):
+        raise RowError("wrong_number_of_values", f"{len(values)} values in a table of {len(header)} columns")
+    return dict(zip(header, values, strict=True))
