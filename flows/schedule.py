@@ -26,7 +26,7 @@ def serve() -> None:
         raise RuntimeError("a schedule needs a Prefect server and none answers; start one with `make up`")
     os.environ["PREFECT_API_URL"] = environment.prefect_api_url
     from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
-    from prefect.deployments.runner import EntrypointType
+    from prefect.types.entrypoint import EntrypointType
 
     from flows.deployment import pipeline
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -11,7 +12,7 @@ import psutil
 from tasks.process import START_TOLERANCE_SECONDS, ProcessIdentity
 
 GRACE_SECONDS = 30.0  # a training writes its checkpoint
-SECONDS_BETWEEN_CHECKS = 0.1
+SECONDS_BETWEEN_CHECKS = 0.05
 
 
 def run_in_session(command: Sequence[str], variables: Mapping[str, str]) -> int:
@@ -76,4 +77,13 @@ def _send(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
 
 
 def _wait_until_gone(processes: Sequence[psutil.Process]) -> None:
-    psutil.wait_procs(processes, timeout=GRACE_SECONDS)
+    """Wait for processes without collecting their exit codes, which belong to whoever started them."""
+    deadline = time.monotonic() + GRACE_SECONDS
+    while time.monotonic() < deadline and any(_runs(process) for process in processes):
+        time.sleep(SECONDS_BETWEEN_CHECKS)
+
+
+def _runs(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
