@@ -9,7 +9,6 @@ computed.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Self
 
 import numpy as np
 from rouge_score.rouge_scorer import RougeScorer
@@ -17,41 +16,64 @@ from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-from lmcore.evaluation.bootstrap import Bootstrap, Estimate, Floats, ratio
+from lmcore.evaluation.bootstrap import Bootstrap, Estimate, Floats, Measure, ratio
+
+METRICS = ("bleu", "chrf", "rouge_l")
+
+Figures = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
-class OverlapMeasures:
-    """Figures of one system's texts, all of them from 0 to 100, and the signatures of those that have one."""
+class _Metric:
+    """Per text some statistics, (n_texts, n_statistics), and the figure, from 0 to 100, as a function of their sums."""
 
-    bleu: Estimate
-    chrf: Estimate
-    rouge_l: Estimate
-    signatures: dict[str, str]
-
-    @classmethod
-    def of(cls, texts: Sequence[str], references: Sequence[str], bootstrap: Bootstrap) -> Self:
-        """Compare every text with its one reference.
-
-        BLEU and chrF sum matches over all texts, then divide; ROUGE-L is the mean F-measure of the texts.
-        """
-        bleu, chrf = BLEU(), CHRF()
-        scorer = RougeScorer(["rougeL"], use_stemmer=False)
-        pairs = zip(texts, references, strict=True)
-        rouge_l = [100 * scorer.score(reference, text)["rougeL"].fmeasure for text, reference in pairs]
-        return cls(
-            bleu=_estimate(bleu, texts, references, bootstrap),
-            chrf=_estimate(chrf, texts, references, bootstrap),
-            rouge_l=bootstrap.estimate(np.stack((rouge_l, np.ones(len(texts))), axis=1), ratio),
-            signatures={
-                "bleu": str(bleu.get_signature()),
-                "chrf": str(chrf.get_signature()),
-                "rouge_l": f"rouge-score rougeL fmeasure|stemmer:no|version:{version('rouge-score')}",
-            },
-        )
+    statistics: Floats
+    measure: Measure
+    signature: str
 
 
-def _estimate(metric: Metric, texts: Sequence[str], references: Sequence[str], bootstrap: Bootstrap) -> Estimate:
+class TextOverlap:
+    """What a system's texts share with their references, one reference each.
+
+    BLEU and chrF sum matches over all texts, then divide; ROUGE-L is the mean F-measure of the texts.
+    """
+
+    def __init__(self, texts: Sequence[str], references: Sequence[str]) -> None:
+        self._metrics = {
+            "bleu": _sacrebleu(BLEU(), texts, references),
+            "chrf": _sacrebleu(CHRF(), texts, references),
+            "rouge_l": _rouge_l(texts, references),
+        }
+
+    @property
+    def signatures(self) -> dict[str, str]:
+        """How exactly each figure is computed."""
+        return {name: metric.signature for name, metric in self._metrics.items()}
+
+    def figures(self, bootstrap: Bootstrap) -> Figures:
+        """The figures by name, each with its interval."""
+        return {
+            name: bootstrap.estimate(metric.statistics, metric.measure).as_dict()
+            for name, metric in self._metrics.items()
+        }
+
+    def differences(self, reference: "TextOverlap", bootstrap: Bootstrap) -> Figures:
+        """How much higher the figures are than those of another system's texts for the same references."""
+        return {
+            name: _difference(metric, reference._metrics[name], bootstrap).as_dict()
+            for name, metric in self._metrics.items()
+        }
+
+
+def _difference(metric: _Metric, reference: _Metric, bootstrap: Bootstrap) -> Estimate:
+    n_statistics = metric.statistics.shape[1]
+    return bootstrap.estimate(
+        np.concatenate((metric.statistics, reference.statistics), axis=1),
+        lambda sums: metric.measure(sums[..., :n_statistics]) - metric.measure(sums[..., n_statistics:]),
+    )
+
+
+def _sacrebleu(metric: Metric, texts: Sequence[str], references: Sequence[str]) -> _Metric:
     # sacreBLEU resamples the same way, but with a seed from the environment and no percentiles; its counts of
     # matches per text are not part of its public interface, so a test compares with its public figures.
     statistics = np.asarray(metric._extract_corpus_statistics(texts, [references]), dtype=np.float64)
@@ -61,4 +83,12 @@ def _estimate(metric: Metric, texts: Sequence[str], references: Sequence[str], b
         scores = [float(metric._compute_score_from_stats(row.tolist()).score) for row in rows]
         return np.asarray(scores).reshape(sums.shape[:-1])
 
-    return bootstrap.estimate(statistics, measure)
+    return _Metric(statistics, measure, str(metric.get_signature()))
+
+
+def _rouge_l(texts: Sequence[str], references: Sequence[str]) -> _Metric:
+    scorer = RougeScorer(["rougeL"], use_stemmer=False)
+    pairs = zip(texts, references, strict=True)
+    scores = [100 * scorer.score(reference, text)["rougeL"].fmeasure for text, reference in pairs]
+    signature = f"rouge-score rougeL|f-measure|stemmer:no|version:{version('rouge-score')}"
+    return _Metric(np.stack((scores, np.ones(len(scores))), axis=1), ratio, signature)

@@ -1,0 +1,108 @@
+"""The completion model on test prompts, beside the first sentence of the prompt."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from lmcore.evaluation.baselines import first_sentence
+from lmcore.evaluation.bootstrap import Bootstrap
+from lmcore.evaluation.config import CompletionConfig, EvaluateConfig
+from lmcore.evaluation.overlap import TextOverlap
+from lmcore.files import write_json
+from lmcore.generation import generate
+from lmcore.models.folder import read_description
+from lmcore.models.prompt import encode_prompt
+from lmcore.progress import progress
+from lmcore.text.config import SplitFractions
+from lmcore.text.supervised import CompletionExample, completion_examples
+from lmcore.training.config import FinetuneConfig
+from lmcore.training.examples import choose_examples
+from tasks.evaluate.models import load_on_device, why_absent
+from tasks.step import step
+
+logger = logging.getLogger(__name__)
+
+NEURAL, FIRST_SENTENCE = "neural", "first_sentence"
+
+
+@step()
+def evaluate_completion(
+    config: EvaluateConfig,
+    finetune: FinetuneConfig,
+    split: SplitFractions,
+    *,
+    documents: Path,
+    models: Path,
+    output: Path,
+) -> None:
+    """Write ``completion.json`` into ``output``: figures, and every prompt with its reference and completions."""
+    reason = why_absent(models, "completion")
+    examples: list[CompletionExample] = []
+    if reason is None:
+        examples = _test_examples(config, finetune, split, documents)
+        reason = None if examples else "no test document has both a summary and a body"
+    if reason is not None:
+        logger.warning("The completion model is not evaluated: %s", reason)
+        write_json(output / "completion.json", {"skipped": reason})
+        return
+    completions = {
+        NEURAL: _complete(models / "completion", [example.prompt for example in examples], config.completion),
+        FIRST_SENTENCE: [first_sentence(example.prompt) for example in examples],
+    }
+    _write(output, examples, completions, config)
+
+
+def _test_examples(
+    config: EvaluateConfig, finetune: FinetuneConfig, split: SplitFractions, documents: Path
+) -> list[CompletionExample]:
+    if finetune.completion is None:
+        raise ValueError("there is a completion model that params.yaml does not ask for; run `dvc repro finetune`")
+    table = pq.read_table(documents / "documents.parquet", columns=["id", "text"])
+    test = completion_examples(table, split, finetune.completion.examples)["test"]
+    return choose_examples(test, config.completion.max_documents, config.seed)
+
+
+def _complete(folder: Path, prompts: Sequence[str], config: CompletionConfig) -> list[str]:
+    """What the model answers to each prompt; prompts of similar length are asked together."""
+    model, tokenizer = load_on_device(folder)
+    prompt_format = read_description(folder).prompt_format
+    if prompt_format is None:
+        raise ValueError(f"{folder} holds no completion model: its config.json has no prompt_format")
+    encoded = [encode_prompt(tokenizer, prompt, prompt_format) for prompt in prompts]
+    by_length = sorted(range(len(prompts)), key=lambda index: len(encoded[index]))
+    completions = [""] * len(prompts)
+    with progress("Complete", len(prompts), "prompts") as work:
+        for start in range(0, len(prompts), config.batch_size):
+            batch = by_length[start : start + config.batch_size]
+            answers = generate(
+                model, [encoded[index] for index in batch], config.generation, end_token=tokenizer.end_of_text_id
+            )
+            for index, answer in zip(batch, answers, strict=True):
+                completions[index] = tokenizer.decode(answer).strip()
+            work.advance(len(batch))
+    return completions
+
+
+def _write(
+    output: Path, examples: Sequence[CompletionExample], completions: dict[str, list[str]], config: EvaluateConfig
+) -> None:
+    references = [example.completion for example in examples]
+    bootstrap = Bootstrap(len(examples), config.bootstrap, config.seed)
+    overlaps = {name: TextOverlap(texts, references) for name, texts in completions.items()}
+    figures: dict[str, Any] = {name: overlap.figures(bootstrap) for name, overlap in overlaps.items()}
+    differences = overlaps[NEURAL].differences(overlaps[FIRST_SENTENCE], bootstrap)
+    figures["differences"] = {f"{NEURAL}_minus_{FIRST_SENTENCE}": differences}
+    figures["n_documents"] = len(examples)
+    rows = [
+        {"id": example.id, "prompt": example.prompt, "reference": example.completion}
+        | {name: texts[index] for name, texts in completions.items()}
+        for index, example in enumerate(examples)
+    ]
+    write_json(
+        output / "completion.json", {"figures": figures, "signatures": overlaps[NEURAL].signatures, "completions": rows}
+    )
+    shown = ", ".join(f"{name} {figures[name]['chrf']['value']:.1f}" for name in overlaps)
+    logger.info("chrF of %d completions: %s", len(examples), shown)

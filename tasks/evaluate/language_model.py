@@ -1,0 +1,144 @@
+"""The language model's likelihood of held-out documents, beside n-gram models and in a mixture with one."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lmcore.evaluation.comparison import MODELS, NEURAL, NGRAM, LanguageModelComparison, compare_language_models
+from lmcore.evaluation.config import EvaluateConfig, ReportConfig
+from lmcore.evaluation.likelihood import HeldOutDocuments
+from lmcore.evaluation.neural import NeuralLikelihood
+from lmcore.evaluation.seen import SeenDocuments
+from lmcore.evaluation.surprise import surprise_by_piece
+from lmcore.files import write_json
+from lmcore.models.gpt import GPT
+from lmcore.models.ngram import KneserNey
+from lmcore.tokens.batches import seen_pieces
+from lmcore.tokens.shards import TokenShards
+from lmcore.tokens.tokenizer import Tokenizer
+from lmcore.training.examples import choose_examples
+from tasks.evaluate.models import load_on_device
+from tasks.evaluate.tables import write_csv
+from tasks.step import step
+
+logger = logging.getLogger(__name__)
+
+
+@step()
+def evaluate_language_model(
+    config: EvaluateConfig, *, tokens: Path, documents: Path, language_model: Path, output: Path
+) -> None:
+    """Write ``language_model.json`` and ``bits_per_byte.csv`` into ``output``."""
+    shards = TokenShards.open(tokens)
+    model, tokenizer = load_on_device(language_model)
+    record = json.loads((language_model / "record.json").read_text(encoding="utf-8"))
+    test = _held_out(shards, "test", config.likelihood.max_documents, config.seed)
+    comparison = compare_language_models(
+        NeuralLikelihood(
+            model,
+            context_length=model.config.context_length,
+            end_token=shards.end_of_text_id,
+            config=config.likelihood,
+        ),
+        _train_ngram(shards, config),
+        _train_ngram_on_seen(shards, config, model, record),
+        validation=_held_out(shards, "validation", config.interpolation.max_documents, config.seed),
+        test=test,
+        config=config,
+    )
+    figures = comparison.figures
+    write_json(
+        output / "language_model.json",
+        {
+            "figures": figures,
+            "mixture": _as_lists(comparison),
+            "documents": _shown_documents(comparison, test, tokenizer, documents, config.report, config.seed),
+        },
+    )
+    rows = [[model, *figures[model]["bits_per_byte"].values()] for model in MODELS]
+    write_csv(output / "bits_per_byte.csv", ("model", "bits_per_byte", "low", "high"), rows)
+    shown = ", ".join(f"{model} {figures[model]['bits_per_byte']['value']:.3f}" for model in MODELS)
+    logger.info("Bits per byte of %d test documents: %s", len(test.ids), shown)
+
+
+def _held_out(shards: TokenShards, split: str, limit: int, seed: int) -> HeldOutDocuments:
+    """A random choice of a split's documents."""
+    ids, offsets, tokens = shards.document_ids(split), shards.offsets(split), shards.tokens(split)
+    chosen = choose_examples(range(len(ids)), limit, seed)
+    return HeldOutDocuments(
+        ids=tuple(ids[index] for index in chosen),
+        tokens=tuple(np.array(tokens[offsets[index] : offsets[index + 1]]) for index in chosen),
+        n_bytes=shards.n_bytes(split)[chosen],
+    )
+
+
+def _train_ngram(shards: TokenShards, config: EvaluateConfig) -> KneserNey:
+    return KneserNey.train(
+        shards.tokens("train"),
+        shards.offsets("train"),
+        order=config.ngram.order,
+        vocabulary_size=shards.vocabulary_size,
+        start_token=shards.end_of_text_id,
+    )
+
+
+def _train_ngram_on_seen(shards: TokenShards, config: EvaluateConfig, model: GPT, record: Any) -> KneserNey:
+    """A model of exactly the tokens that the neural one was trained on."""
+    pieces = seen_pieces(
+        shards.tokens("train"),
+        context_length=model.config.context_length,
+        n_drawn=record["n_examples_drawn"],
+        seed=record["seed"],
+    )
+    seen = SeenDocuments.of(*pieces, shards.end_of_text_id)
+    return KneserNey.train(
+        seen.tokens,
+        seen.offsets,
+        order=config.ngram.order,
+        vocabulary_size=shards.vocabulary_size,
+        start_token=shards.end_of_text_id,
+        continued=seen.continued,
+    )
+
+
+def _as_lists(comparison: LanguageModelComparison) -> dict[str, list[list[float | None]]]:
+    """The mixture's table for JSON, which knows no NaN."""
+    weights = [[None if np.isnan(cell) else round(cell, 4) for cell in row] for row in comparison.mixture.weights]
+    return {"weights": weights, "shares": np.round(comparison.mixture.shares, 4).tolist()}
+
+
+def _shown_documents(
+    comparison: LanguageModelComparison,
+    test: HeldOutDocuments,
+    tokenizer: Tokenizer,
+    documents: Path,
+    config: ReportConfig,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Some documents of a length that can be shown, with the bits that both models need for them."""
+    longest = config.max_document_tokens
+    fitting = [index for index, n_tokens in enumerate(test.n_tokens) if longest // 3 <= n_tokens - 1 <= longest]
+    shown = choose_examples(fitting, config.n_documents, seed)
+    titles = _titles(documents, [test.ids[index] for index in shown])
+    offsets = np.concatenate(([0], np.cumsum(test.n_tokens)))
+    found = []
+    for index in shown:
+        places = slice(offsets[index], offsets[index + 1])
+        bits = {name: -comparison.log_probabilities[name][places] / np.log(2) for name in (NEURAL, NGRAM)}
+        pieces = surprise_by_piece(test.tokens[index][:-1].tolist(), bits, tokenizer.decode)
+        found.append({"id": test.ids[index], "title": titles[test.ids[index]], "pieces": pieces})
+    return found
+
+
+def _titles(documents: Path, ids: list[str]) -> dict[str, str]:
+    """What the documents are called: their label and name, or where they were found."""
+    columns = ["id", "label", "name", "path"]
+    table = pq.read_table(documents / "documents.parquet", columns=columns)
+    rows = table.filter(pc.is_in(table["id"], pa.array(ids, pa.string()))).to_pylist()
+    return {row["id"]: " · ".join(filter(None, (row["label"], row["name"] or row["path"]))) for row in rows}

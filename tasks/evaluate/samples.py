@@ -1,0 +1,23 @@
+"""What the language model writes when it is asked to go on."""
+
+from pathlib import Path
+
+from lmcore.evaluation.config import SamplesConfig
+from lmcore.files import write_json
+from lmcore.generation import generate
+from tasks.evaluate.models import load_on_device
+from tasks.step import step
+
+
+@step()
+def generate_samples(config: SamplesConfig, *, language_model: Path, output: Path) -> None:
+    """Write ``samples.json`` into ``output``: every prompt of ``params.yaml`` and its continuation."""
+    model, tokenizer = load_on_device(language_model)
+    end_token = tokenizer.end_of_text_id
+    prompts = [[end_token, *tokenizer.encode(prompt)] for prompt in config.prompts]
+    continuations = generate(model, prompts, config.generation, end_token=end_token)
+    samples = [
+        {"prompt": prompt, "continuation": tokenizer.decode(continuation)}
+        for prompt, continuation in zip(config.prompts, continuations, strict=True)
+    ]
+    write_json(output / "samples.json", samples)
