@@ -16,7 +16,7 @@ CURVES = Path("reports/finetune")
 
 
 def finetune(parameters: Parameters) -> None:
-    """Train each model that ``params.yaml`` asks for; one that the documents cannot feed is left out, with its reason."""
+    """Train what ``params.yaml`` asks for; what the documents cannot feed is left out, with its reason."""
     config, split, environment = parameters.finetune, parameters.tokenize.split, Environment()
     for folder in (MODELS, CURVES):
         shutil.rmtree(folder, ignore_errors=True)

@@ -69,9 +69,7 @@ def machine_facts() -> dict[str, str]:
     """
     capabilities = torch.cpu.get_capabilities()
     instruction_sets = sorted(
-        name
-        for name, is_there in capabilities.items()
-        if is_there is True and name.startswith(MATRIX_INSTRUCTION_SETS)
+        name for name, is_there in capabilities.items() if is_there is True and name.startswith(MATRIX_INSTRUCTION_SETS)
     )
     return {
         "machine.processor": _processor_name(),
@@ -112,12 +110,8 @@ def _usable_cores() -> int:
 
 def _usable_memory_bytes() -> int:
     """Memory of the machine, or of the container where that allows less."""
-    limits = [
-        path.read_text(encoding="ascii").strip() for path in CONTROL_GROUP_MEMORY_LIMITS if path.exists()
-    ]
-    return min(
-        psutil.virtual_memory().total, *(int(limit) for limit in limits if limit != "max"), sys.maxsize
-    )
+    limits = [path.read_text(encoding="ascii").strip() for path in CONTROL_GROUP_MEMORY_LIMITS if path.exists()]
+    return min(psutil.virtual_memory().total, *(int(limit) for limit in limits if limit != "max"), sys.maxsize)
 
 
 def _gibibytes(n_bytes: float) -> str:

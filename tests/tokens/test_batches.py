@@ -1,5 +1,7 @@
 """Batches: every token once an epoch, in an order that the seed and the step decide."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -54,7 +56,7 @@ def test_seen_pieces_are_what_the_batches_gave(n_drawn: int) -> None:
     given_tokens = {int(token) for step in range(n_drawn) for token in batches.training_batch(step).tokens.ravel()}
     tokens, offsets = seen_pieces(STREAM, context_length=10, n_drawn=n_drawn, seed=1)
     assert sorted(given_tokens) == tokens.tolist()
-    for start, end in zip(offsets[:-1], offsets[1:], strict=True):
+    for start, end in pairwise(offsets):
         assert (np.diff(tokens[start:end].astype(int)) == 1).all()
     breaks = offsets[1:-1]
     assert (tokens[breaks].astype(int) - tokens[breaks - 1] > 1).all()

@@ -93,7 +93,7 @@ def test_a_loss_that_is_no_number_is_skipped_and_counted(tmp_path: Path) -> None
 
 
 def test_too_many_in_a_row_end_the_training_with_the_checkpoint_kept(tmp_path: Path) -> None:
-    with pytest.raises(FloatingPointError, match="3 steps in a row.*lower the learning rate"):
+    with pytest.raises(FloatingPointError, match=r"3 steps in a row.*lower the learning rate"):
         run(tmp_path, make_poisoned({10, 11, 12}))
     assert (tmp_path / "step-00000009").exists()
 

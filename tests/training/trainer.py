@@ -58,4 +58,3 @@ def main(folder: Path, dropout: float) -> None:
     )
     save_file(model.state_dict(), folder / "weights.safetensors")
     (folder / "record.json").write_text(json.dumps(record))
-
