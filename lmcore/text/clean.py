@@ -1,20 +1,19 @@
 """From raw to clean documents: the steps in order, and a ledger of every document they drop."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
-from operator import attrgetter
 from typing import Any
 
 import pyarrow as pa
 
 from lmcore.progress import progress
 from lmcore.text.config import CleanConfig, FilterConfig
-from lmcore.text.documents import ANALYSIS_SCHEMA, CLEAN_SCHEMA, LEDGER_SCHEMA
+from lmcore.text.documents import CLEAN_SCHEMA, LEDGER_SCHEMA, REASON_SCHEMA
 from lmcore.text.filters import Drop, first_failure
 from lmcore.text.normalize import normalize
-from lmcore.text.parallel import map_in_order
+from lmcore.text.parallel import Workers
 from lmcore.text.selection import beyond_label_budget, exact_duplicates
 from lmcore.text.split import document_id
 
@@ -44,26 +43,19 @@ def clean(documents: pa.Table, config: CleanConfig, *, n_workers: int) -> Cleani
     Raises:
         ValueError: if no document is left, or spaCy does not know the language.
     """
-    texts, drops = _normalize_and_filter(documents["text"].to_pylist(), config.filters, n_workers)
-    ids = {row: document_id(text) for row, text in texts.items()}
-    labels = documents["label"].to_pylist()
-    selections: list[Callable[[dict[int, str]], dict[int, Drop]]] = [
-        exact_duplicates,
-        partial(beyond_label_budget, labels=labels, texts=texts, budget=config.max_bytes_per_label),
-    ]
-    for select in selections:
-        dropped = select(ids)
-        drops |= dropped
-        ids = {row: identity for row, identity in ids.items() if row not in dropped}
-    if not ids:
-        counts = Counter(drop.rule for drop in drops.values())
-        raise ValueError(f"no document of {len(documents)} is left: {dict(counts)}; loosen clean.filters")
-    cleaning = Cleaning(
-        _clean_table(documents, ids, texts, config.language, n_workers), _ledger_table(documents, drops)
-    )
-    if len(cleaning.kept) + len(cleaning.ledger) != len(documents):
-        raise AssertionError(f"{len(cleaning.kept)} kept + {len(cleaning.ledger)} dropped are not {len(documents)}")
-    return cleaning
+    raw: list[str] = documents["text"].to_pylist()
+    labels: list[str | None] = documents["label"].to_pylist()
+    with Workers(n_workers) as workers:
+        texts, drops = _normalize_and_filter(raw, config.filters, workers)
+        drops |= _select(texts, labels, config.max_bytes_per_label)
+        kept = {row: text for row, text in texts.items() if row not in drops}
+        if not kept:
+            counts = Counter(drop.rule for drop in drops.values())
+            raise ValueError(f"no document of {len(raw)} is left: {dict(counts)}; loosen clean.filters")
+        analyses = _analyze(list(kept.values()), config.language, workers)
+    if len(kept) + len(drops) != len(documents):
+        raise AssertionError(f"{len(kept)} kept + {len(drops)} dropped documents are not {len(documents)}")
+    return Cleaning(_kept_table(documents, kept, analyses), _ledger_table(documents, drops))
 
 
 def summarize(cleaning: Cleaning) -> dict[str, Any]:
@@ -87,48 +79,39 @@ def summarize(cleaning: Cleaning) -> dict[str, Any]:
 
 
 def _normalize_and_filter(
-    raw: Sequence[str], config: FilterConfig, n_workers: int
+    raw: Sequence[str], config: FilterConfig, workers: Workers
 ) -> tuple[dict[int, str], dict[int, Drop]]:
     """Normalized texts that pass the filters, and the drops of those that do not, both by row."""
-    texts: dict[int, str] = {}
-    drops: dict[int, Drop] = {}
+    outcomes: list[str | Drop] = []
     judge = partial(_normalize_and_filter_piece, config=config)
     with progress("Normalize and filter", len(raw), "documents") as work:
-        for judged in map_in_order(judge, _pieces(raw), n_workers=n_workers):
-            for row, outcome in enumerate(judged, start=work.done):
-                if isinstance(outcome, Drop):
-                    drops[row] = outcome
-                else:
-                    texts[row] = outcome
+        for judged in workers.map(judge, _pieces(raw)):
+            outcomes.extend(judged)
             work.advance(len(judged))
-    return texts, drops
+    rows = list(enumerate(outcomes))
+    texts = {row: outcome for row, outcome in rows if not isinstance(outcome, Drop)}
+    return texts, {row: outcome for row, outcome in rows if isinstance(outcome, Drop)}
 
 
 def _normalize_and_filter_piece(raw: Sequence[str], config: FilterConfig) -> list[str | Drop]:
-    texts = map(normalize, raw)
-    return [first_failure(text, config) or text for text in texts]
+    return [first_failure(text, config) or text for text in map(normalize, raw)]
 
 
-def _clean_table(
-    documents: pa.Table, ids: dict[int, str], texts: dict[int, str], language: str, n_workers: int
-) -> pa.Table:
-    kept = [texts[row] for row in ids]
-    analyze = partial(_analyze_piece, language=language)
-    analyses = []
-    with progress("Tokens and sentences", len(kept), "documents") as work:
-        for piece in map_in_order(analyze, _pieces(kept), n_workers=n_workers):
-            analyses.append(piece)
+def _select(texts: dict[int, str], labels: Sequence[str | None], budget: int | None) -> dict[int, Drop]:
+    """Drops that come from looking at all documents, by row."""
+    ids = {row: document_id(text) for row, text in texts.items()}
+    drops = exact_duplicates(ids)
+    distinct = {row: identity for row, identity in ids.items() if row not in drops}
+    return drops | beyond_label_budget(distinct, labels, texts, budget)
+
+
+def _analyze(texts: Sequence[str], language: str, workers: Workers) -> pa.Table:
+    pieces = []
+    with progress("Tokens and sentences", len(texts), "documents") as work:
+        for piece in workers.map(partial(_analyze_piece, language=language), _pieces(texts)):
+            pieces.append(piece)
             work.advance(len(piece))
-    table = documents.take(pa.array(ids, pa.int64()))
-    columns = {
-        **{name: table[name] for name in table.column_names},
-        "text": pa.array(kept, pa.string()),
-        "id": pa.array(ids.values(), pa.string()),
-        "n_bytes": pa.array([len(text.encode()) for text in kept], pa.int32()),
-    }
-    for field in ANALYSIS_SCHEMA:
-        columns[field.name] = pa.concat_tables(analyses)[field.name]
-    return pa.table(columns, schema=CLEAN_SCHEMA).combine_chunks()
+    return pa.concat_tables(pieces)
 
 
 def _analyze_piece(texts: Sequence[str], language: str) -> pa.Table:
@@ -138,13 +121,23 @@ def _analyze_piece(texts: Sequence[str], language: str) -> pa.Table:
     return analyze(texts, language)
 
 
+def _kept_table(documents: pa.Table, texts: dict[int, str], analyses: pa.Table) -> pa.Table:
+    table = documents.take(pa.array(texts, pa.int64()))
+    columns = {
+        **{name: table[name] for name in table.column_names},
+        "text": pa.array(texts.values(), pa.string()),
+        "id": pa.array(map(document_id, texts.values()), pa.string()),
+        "n_bytes": pa.array((len(text.encode()) for text in texts.values()), pa.int32()),
+        **{name: analyses[name] for name in analyses.column_names},
+    }
+    return pa.table(columns, schema=CLEAN_SCHEMA).combine_chunks()
+
+
 def _ledger_table(documents: pa.Table, drops: dict[int, Drop]) -> pa.Table:
     rows = sorted(drops)
     table = documents.take(pa.array(rows, pa.int64()))
-    columns = {name: table[name] for name in table.column_names}
-    for field in list(LEDGER_SCHEMA)[len(columns) :]:
-        values: Iterable[Any] = map(attrgetter(field.name), map(drops.__getitem__, rows))
-        columns[field.name] = pa.array(values, field.type)
+    reasons = pa.Table.from_pylist([asdict(drops[row]) for row in rows], REASON_SCHEMA)
+    columns = {name: some[name] for some in (table, reasons) for name in some.column_names}
     return pa.table(columns, schema=LEDGER_SCHEMA).combine_chunks()
 
 

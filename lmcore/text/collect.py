@@ -10,7 +10,7 @@ from lmcore.text.config import CollectConfig, InstalledDocumentation, Source, Te
 from lmcore.text.documentation import plan_documentation
 from lmcore.text.documents import Fault, Piece, Reading
 from lmcore.text.files import plan_files
-from lmcore.text.parallel import map_in_order
+from lmcore.text.parallel import Workers
 from lmcore.text.records import plan_records
 
 
@@ -23,8 +23,9 @@ def collect(config: CollectConfig, *, n_workers: int) -> Reading:
     # All sources are looked for before any is read, so that a wrong name costs no time.
     pieces = [piece for source in config.sources for piece in plan(source)]
     whole = Reading()
-    with progress("Collect", sum(piece.size for piece in pieces), "files") as work:
-        for piece, reading in zip(pieces, map_in_order(_read, pieces, n_workers=n_workers), strict=True):
+    n_files = sum(piece.size for piece in pieces)
+    with Workers(n_workers) as workers, progress("Collect", n_files, "files") as work:
+        for piece, reading in zip(pieces, workers.map(_read, pieces), strict=True):
             whole.documents.extend(reading.documents)
             whole.faults.extend(reading.faults)
             work.advance(piece.size)

@@ -118,15 +118,17 @@ CLEAN_SCHEMA = pa.schema(
 )
 """Columns of ``data/clean/documents.parquet``: also the text's id, its size in UTF-8, and spaCy's analysis."""
 
-LEDGER_SCHEMA = pa.schema(
+REASON_SCHEMA = pa.schema(
     [
-        *RAW_SCHEMA,
         pa.field("rule", pa.string(), nullable=False),
         pa.field("score", pa.float64()),
         pa.field("threshold", pa.float64()),
         pa.field("detail", pa.string()),
     ]
 )
+"""Why a document was dropped: fields of :class:`lmcore.text.filters.Drop`."""
+
+LEDGER_SCHEMA = pa.schema([*RAW_SCHEMA, *REASON_SCHEMA])
 """Columns of ``data/clean/ledger.parquet``: a raw document and why it was dropped."""
 
 

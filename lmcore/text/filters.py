@@ -60,7 +60,7 @@ def words_too_long(text: str, config: FilterConfig) -> Drop | None:
 def too_many_repeated_lines(text: str, config: FilterConfig) -> Drop | None:
     """A larger share of lines that stood there before than ``max_repeated_line_share`` (Gopher)."""
     lines = [line for line in map(str.strip, text.split("\n")) if line]
-    share = 1 - len(set(lines)) / max(len(lines), 1)
+    share = (len(lines) - len(set(lines))) / max(len(lines), 1)
     return _above("too_many_repeated_lines", share, config.max_repeated_line_share)
 
 

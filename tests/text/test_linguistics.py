@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 import spacy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmcore.text.linguistics import analyze, token_spans
@@ -18,6 +18,7 @@ english = spacy.blank("en")
 english.add_pipe("sentencizer")
 
 
+@settings(max_examples=50)
 @given(st.lists(texts, min_size=1, max_size=4))
 def test_tokens_are_those_of_spacy(batch: list[str]) -> None:
     for text, analysis in zip(batch, analyze(batch, "en").to_pylist(), strict=True):
@@ -28,6 +29,7 @@ def test_tokens_are_those_of_spacy(batch: list[str]) -> None:
         assert analysis["n_words"] == sum(not token.is_punct and not token.is_space for token in document)
 
 
+@settings(max_examples=50)
 @given(st.lists(texts.filter(lambda text: "\n" not in text), min_size=1, max_size=4))
 def test_sentences_of_a_paragraph_are_those_of_spacy(batch: list[str]) -> None:
     for text, analysis in zip(batch, analyze(batch, "en").to_pylist(), strict=True):
@@ -35,6 +37,7 @@ def test_sentences_of_a_paragraph_are_those_of_spacy(batch: list[str]) -> None:
         assert sentences(text, analysis["sentence_ends"]) == [sentence for sentence in expected if sentence]
 
 
+@settings(max_examples=50)
 @given(st.lists(texts, min_size=1, max_size=4))
 def test_sentences_hold_every_token_once(batch: list[str]) -> None:
     for analysis in analyze(batch, "en").to_pylist():
@@ -44,6 +47,7 @@ def test_sentences_hold_every_token_once(batch: list[str]) -> None:
         assert ends[-1:] == analysis["token_ends"][-1:]
 
 
+@settings(max_examples=50)
 @given(st.lists(texts, max_size=6))
 def test_a_text_is_read_the_same_in_any_company(batch: list[str]) -> None:
     alone = [analyze([text], "en").to_pylist()[0] for text in batch]

@@ -1,0 +1,43 @@
+import unicodedata
+
+import ftfy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmcore.text.normalize import REPAIRS, normalize
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("cafe\u0301", "caf\u00e9"),
+        ("schÃ¶n", "schön"),
+        ("a\u00a0b\u3000c", "a b c"),
+        ("one\r\ntwo\rthree\u2028four", "one\ntwo\nthree\nfour"),
+        ("bell\x07 and \x1b[31mred\x1b[0m", "bell and red"),
+        ("\ufeffzero\u200bwidth", "zerowidth"),
+        ("AT&amp;T", "AT&T"),
+        ("\n\n a  \n\n\n\nb\t\n    c \n\n", " a\n\nb\n    c"),
+        ("tabs\tstay", "tabs\tstay"),
+        (" \n ", ""),
+    ],
+)
+def test_texts_that_say_the_same_become_the_same(text: str, expected: str) -> None:
+    assert normalize(text) == expected
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=127)))
+def test_ascii_is_repaired_as_by_ftfy(text: str) -> None:
+    repaired = ftfy.fix_text(text, REPAIRS)
+    assert normalize(text) == normalize(repaired)
+
+
+@given(st.text())
+def test_the_result_is_composed_and_free_of_control_characters(text: str) -> None:
+    result = normalize(text)
+    assert unicodedata.is_normalized("NFC", result)
+    assert not any(unicodedata.category(character) == "Cc" for character in result if character not in "\n\t")
+    assert not any(line != line.rstrip() for line in result.split("\n"))
+    assert "\n\n\n" not in result
+    result.encode()
