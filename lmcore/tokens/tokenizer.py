@@ -1,6 +1,6 @@
 """Text to token ids and back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -8,10 +8,12 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from lmcore.files import atomic_file
+from lmcore.progress import Work, progress
 from lmcore.tokens.config import BytePairConfig
 
 END_OF_TEXT = "<|endoftext|>"
 PADDING = "<|padding|>"
+TEXTS_PER_BATCH = 1_000
 
 
 class Tokenizer:
@@ -29,7 +31,7 @@ class Tokenizer:
         self.padding_id: int = _special_id(backend, PADDING)
 
     @classmethod
-    def train(cls, texts: Iterable[str], config: BytePairConfig) -> Self:
+    def train(cls, texts: Sequence[str], config: BytePairConfig) -> Self:
         """Learn a vocabulary from texts; the same texts give the same vocabulary.
 
         It is smaller than asked for where the texts have too few pairs of symbols.
@@ -43,7 +45,8 @@ class Tokenizer:
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
             show_progress=False,
         )
-        backend.train_from_iterator(texts, trainer)
+        with progress("Learn tokens", len(texts), "documents") as work:
+            backend.train_from_iterator(_batches(texts, work), trainer)
         return cls(backend)
 
     @classmethod
@@ -77,6 +80,13 @@ class Tokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids; special tokens have none, and bytes that are no UTF-8 become U+FFFD."""
         return self._backend.decode(ids, skip_special_tokens=True)
+
+
+def _batches(texts: Sequence[str], work: Work) -> Iterator[Sequence[str]]:
+    for start in range(0, len(texts), TEXTS_PER_BATCH):
+        batch = texts[start : start + TEXTS_PER_BATCH]
+        yield batch
+        work.advance(len(batch))
 
 
 def _special_id(backend: tokenizers.Tokenizer, token: str) -> int:
