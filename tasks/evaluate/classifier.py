@@ -19,13 +19,13 @@ from lmcore.evaluation.classification import (
 )
 from lmcore.evaluation.config import EvaluateConfig
 from lmcore.files import write_json
-from lmcore.models.classifier import load_classifier, predict
+from lmcore.models.classifier import predict
 from lmcore.models.folder import read_description
 from lmcore.text.config import SplitFractions
 from lmcore.text.supervised import classification_examples
 from lmcore.training.config import FinetuneConfig
 from lmcore.training.examples import choose_examples, labeled_pairs
-from tasks.evaluate.models import why_absent
+from tasks.evaluate.models import classifier_on_device, why_absent
 from tasks.evaluate.tables import write_csv
 from tasks.step import step
 
@@ -62,7 +62,7 @@ def evaluate_classifier(
         logger.warning("The classifier is not evaluated: %s", reason)
         write_json(output / "classifier.json", {"skipped": reason})
         return
-    classifier, tokenizer = load_classifier(models / "classifier")
+    classifier, tokenizer = classifier_on_device(models / "classifier")
     texts = [text for text, _ in task.test]
     chosen = predict(classifier, tokenizer, texts).argmax(axis=1)
     _write(output, task, {NEURAL: [task.labels[index] for index in chosen], **_baselines(task, config)}, config)

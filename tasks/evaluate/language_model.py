@@ -23,7 +23,7 @@ from lmcore.tokens.batches import seen_pieces
 from lmcore.tokens.shards import TokenShards
 from lmcore.tokens.tokenizer import Tokenizer
 from lmcore.training.examples import choose_examples
-from tasks.evaluate.models import load_on_device
+from tasks.evaluate.models import language_model_on_device
 from tasks.evaluate.tables import write_csv
 from tasks.step import step
 
@@ -36,7 +36,7 @@ def evaluate_language_model(
 ) -> None:
     """Write ``language_model.json`` and ``bits_per_byte.csv`` into ``output``."""
     shards = TokenShards.open(tokens)
-    model, tokenizer = load_on_device(language_model)
+    model, tokenizer = language_model_on_device(language_model)
     record = json.loads((language_model / "record.json").read_text(encoding="utf-8"))
     test = _held_out(shards, "test", config.likelihood.max_documents, config.seed)
     comparison = compare_language_models(

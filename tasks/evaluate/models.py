@@ -2,21 +2,30 @@
 
 import json
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from lmcore.device import native_bfloat16, pick_device
+from lmcore.models.classifier import Classifier, load_classifier
 from lmcore.models.folder import load_language_model
 from lmcore.models.gpt import GPT
+from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.tokenizer import Tokenizer
 
+Model = TypeVar("Model", bound=TrainableModel)
 
-def load_on_device(folder: Path) -> tuple[GPT, Tokenizer]:
-    """A language or completion model, computing as it was trained wherever the precision is native."""
+
+def language_model_on_device(folder: Path) -> tuple[GPT, Tokenizer]:
+    """A language or completion model, computing in the device's native precision."""
     model, tokenizer = load_language_model(folder)
-    device = pick_device()
-    model.compute_in(torch.bfloat16 if native_bfloat16(device) else torch.float32)
-    return model.to(device), tokenizer
+    return _on_device(model), tokenizer
+
+
+def classifier_on_device(folder: Path) -> tuple[Classifier, Tokenizer]:
+    """A classifier, computing in the device's native precision."""
+    classifier, tokenizer = load_classifier(folder)
+    return _on_device(classifier), tokenizer
 
 
 def why_absent(models: Path, name: str) -> str | None:
@@ -25,3 +34,9 @@ def why_absent(models: Path, name: str) -> str | None:
         return None
     skipped: dict[str, str] = json.loads((models / "summary.json").read_text(encoding="utf-8"))["skipped"]
     return skipped.get(name, f"params.yaml does not ask for it ({name} is null in finetune)")
+
+
+def _on_device(model: Model) -> Model:
+    device = pick_device()
+    model.compute_in(torch.bfloat16 if native_bfloat16(device) else torch.float32)
+    return model.to(device)

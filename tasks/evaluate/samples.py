@@ -5,14 +5,14 @@ from pathlib import Path
 from lmcore.evaluation.config import SamplesConfig
 from lmcore.files import write_json
 from lmcore.generation import generate
-from tasks.evaluate.models import load_on_device
+from tasks.evaluate.models import language_model_on_device
 from tasks.step import step
 
 
 @step()
 def generate_samples(config: SamplesConfig, *, language_model: Path, output: Path) -> None:
     """Write ``samples.json`` into ``output``: every prompt of ``params.yaml`` and its continuation."""
-    model, tokenizer = load_on_device(language_model)
+    model, tokenizer = language_model_on_device(language_model)
     end_token = tokenizer.end_of_text_id
     prompts = [[end_token, *tokenizer.encode(prompt)] for prompt in config.prompts]
     continuations = generate(model, prompts, config.generation, end_token=end_token)

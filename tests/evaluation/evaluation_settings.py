@@ -1,0 +1,26 @@
+"""Small settings that the tests of report and steps share."""
+
+from lmcore.evaluation.config import EvaluateConfig
+
+GENERATION = {"max_tokens": 8, "temperature": 1.0, "top_k": None, "top_p": None, "seed": 0}
+CONFIG = EvaluateConfig.model_validate(
+    {
+        "seed": 0,
+        "bootstrap": {"n_resamples": 100, "confidence": 0.95},
+        "likelihood": {"max_documents": 10, "window_stride_tokens": 8, "batch_tokens": 64},
+        "ngram": {"order": 5},
+        "interpolation": {"max_documents": 10, "n_confidence_levels": 2, "prior_tokens": 1.0},
+        "classification": {
+            "max_documents": 10,
+            "bag_of_words": {
+                "max_features": 10,
+                "longest_phrase_words": 1,
+                "inverse_regularization": 1.0,
+                "max_iterations": 10,
+            },
+        },
+        "completion": {"max_documents": 10, "batch_size": 2, "generation": GENERATION},
+        "samples": {"prompts": ("a",), "generation": GENERATION},
+        "report": {"n_documents": 1, "max_document_tokens": 10, "n_completions": 2},
+    }
+)

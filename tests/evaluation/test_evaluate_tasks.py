@@ -1,0 +1,207 @@
+"""The steps of the stage on tiny models and documents: real files, real models, real generation."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from evaluation_settings import CONFIG as SMALL_CONFIG
+
+from lmcore.evaluation.config import ReportConfig
+from lmcore.files import folder_digest, write_json
+from lmcore.models.classifier import Classifier, load_classifier, save_classifier
+from lmcore.models.config import GPTConfig
+from lmcore.models.folder import load_language_model, save_language_model
+from lmcore.models.gpt import GPT
+from lmcore.models.prompt import PromptFormat
+from lmcore.text.config import CompletionExamplesConfig, SplitFractions
+from lmcore.text.split import document_id, split_of
+from lmcore.tokens.config import BytePairConfig
+from lmcore.tokens.shards import TokenShards, write_shards
+from lmcore.tokens.tokenizer import Tokenizer
+from lmcore.training.config import ClassificationConfig, CompletionConfig, FinetuneConfig
+from tasks.curves import write_curves
+from tasks.evaluate import (
+    ReportInputs,
+    evaluate_classifier,
+    evaluate_completion,
+    evaluate_language_model,
+    generate_samples,
+    write_metrics,
+    write_report,
+)
+
+CONFIG = SMALL_CONFIG.model_copy(
+    update={"report": ReportConfig(n_documents=2, max_document_tokens=63, n_completions=2)}
+)
+SPLIT = SplitFractions(validation=0.2, test=0.3)
+SHAPE = GPTConfig(
+    family="gpt",
+    width=16,
+    n_layers=1,
+    n_heads=2,
+    feed_forward_width=32,
+    activation="relu_squared",
+    context_length=64,
+    dropout=0.0,
+    tie_embeddings=True,
+    use_residual_mixing=False,
+    logit_soft_cap=None,
+    rotary_base=10000.0,
+)
+RECORD = {
+    "n_parameters": 5000,
+    "n_steps": 2,
+    "n_epochs": 0.1,
+    "n_examples_drawn": 12,
+    "n_targets": 600,
+    "best_step": 2,
+    "best_validation_loss": 5.0,
+    "precision": "float32",
+    "seed": 3,
+}
+FINETUNE = FinetuneConfig(
+    seed=1,
+    classification=ClassificationConfig.model_construct(max_examples=40),
+    completion=CompletionConfig.model_construct(
+        examples=CompletionExamplesConfig(min_summary_characters=5, max_summary_characters=200, min_body_characters=10)
+    ),
+)
+
+
+def write_documents(folder: Path) -> list[str]:
+    generator = np.random.default_rng(0)
+    words = {"numpy": ["array", "axis", "shape", "dtype"], "prefect": ["flow", "task", "server", "run"]}
+    rows = []
+    for number in range(120):
+        label = ("numpy", "prefect")[number % 2]
+        body = " ".join(generator.choice(words[label], generator.integers(3, 25)))
+        text = f"Return the {words[label][number % 4]} number {number}.\n\n{body.capitalize()}. Naïve ✓."
+        rows.append({"id": document_id(text), "text": text, "label": label, "name": f"f{number}", "path": "x.py"})
+    folder.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows), folder / "documents.parquet")
+    write_json(
+        folder / "summary.json", {"input": 120, "kept": 120, "dropped": 0, "dropped_by_reason": {}, "labels": []}
+    )
+    return [row["text"] for row in rows]
+
+
+def write_models(project: Path, texts: list[str]) -> None:
+    rows = [{"id": document_id(text), "text": text} for text in texts]
+    splits = {
+        split: pa.Table.from_pylist([row for row in rows if split_of(row["id"], SPLIT) == split])
+        for split in ("train", "validation", "test")
+    }
+    config = BytePairConfig(kind="byte_pair", vocabulary_size=280)
+    tokenizer = Tokenizer.train(splits["train"]["text"].to_pylist(), config)
+    (project / "tokens").mkdir()
+    write_shards(project / "tokens", tokenizer, splits)
+    torch.manual_seed(0)
+    model = GPT(SHAPE, tokenizer.vocabulary_size)
+    save_language_model(project / "language-model", model, tokenizer, RECORD)
+    prompt_format = PromptFormat(separator="\n=>\n", max_prompt_tokens=20, max_completion_tokens=8)
+    save_language_model(project / "finetuned/completion", model, tokenizer, RECORD, prompt_format=prompt_format)
+    classifier = Classifier(model, ("numpy", "prefect"), max_tokens=16, padding_id=tokenizer.padding_id)
+    save_classifier(project / "finetuned/classifier", classifier, tokenizer, RECORD)
+    write_json(project / "finetuned/summary.json", {"skipped": {}})
+    history = [{"step": 1, "loss": 6.0, "gradient_norm": 1.0, "learning_rate": 0.1, "validation_loss": 5.5}]
+    for curves in ("pretrain", "finetune/classifier", "finetune/completion"):
+        write_curves(project / "curves" / curves, history)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    write_models(folder, write_documents(folder / "clean"))
+    run_steps(folder, "reports")
+    return folder
+
+
+def run_steps(project: Path, name: str) -> None:
+    output = project / name
+    places = {"documents": project / "clean", "output": output}
+    evaluate_language_model(CONFIG, tokens=project / "tokens", language_model=project / "language-model", **places)
+    evaluate_classifier(CONFIG, FINETUNE, SPLIT, models=project / "finetuned", **places)
+    evaluate_completion(CONFIG, FINETUNE, SPLIT, models=project / "finetuned", **places)
+    generate_samples(CONFIG.samples, language_model=project / "language-model", output=output)
+    write_metrics(output=output, metrics=output / "metrics.json")
+    inputs = ReportInputs(
+        clean=project / "clean",
+        tokens=project / "tokens",
+        language_model=project / "language-model",
+        finetuned=project / "finetuned",
+        pretrain_curves=project / "curves/pretrain",
+        finetune_curves=project / "curves/finetune",
+    )
+    write_report(CONFIG, {"evaluate": CONFIG.model_dump(mode="json")}, inputs, output=output)
+
+
+def read(path: Path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_the_neural_figure_is_that_of_the_model_on_whole_documents_one_by_one(project):
+    model, _ = load_language_model(project / "language-model")
+    shards = TokenShards.open(project / "tokens")
+    offsets, tokens = shards.offsets("test"), shards.tokens("test")
+    figures = read(project / "reports/metrics.json")["language_model"]
+    assert figures["n_documents"] == CONFIG.likelihood.max_documents
+    lengths = np.diff(offsets)
+    shown = read(project / "reports/language_model.json")["documents"]
+    ids = shards.document_ids("test")
+    assert len(shown) == 2
+    for document in shown:
+        place = ids.index(document["id"])
+        assert lengths[place] <= SHAPE.context_length
+        text = torch.tensor(tokens[offsets[place] : offsets[place + 1]].astype(np.int64))
+        inputs = torch.cat((torch.tensor([shards.end_of_text_id]), text[:-1]))
+        bits = -model(inputs[None])[0].log_softmax(-1).gather(1, text[:, None]) / np.log(2)
+        found = sum(piece["bits"]["neural"] for piece in document["pieces"])
+        assert found == pytest.approx(bits[:-1].sum().item(), rel=0.02)
+
+
+def test_every_figure_lies_within_its_interval_and_the_mixture_is_close_to_its_best_part(project):
+    metrics = read(project / "reports/metrics.json")
+    assert set(metrics) == {"language_model", "classifier", "completion"}
+    for name in ("neural", "ngram", "interpolation", "ngram_on_seen_tokens"):
+        figure = metrics["language_model"][name]["bits_per_byte"]
+        assert figure["low"] <= figure["value"] <= figure["high"]
+    bits = {name: metrics["language_model"][name]["bits_per_byte"]["value"] for name in ("ngram", "interpolation")}
+    assert bits["interpolation"] <= bits["ngram"] * 1.02
+    assert metrics["classifier"]["bag_of_words"]["accuracy"]["value"] == 1.0
+
+
+def test_the_confusions_are_the_classifiers_own_answers(project):
+    with (project / "reports/confusion.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    accuracy = np.mean([row["actual"] == row["predicted"] for row in rows])
+    figures = read(project / "reports/metrics.json")["classifier"]
+    assert figures["neural"]["accuracy"]["value"] == pytest.approx(accuracy)
+    labels = load_classifier(project / "finetuned/classifier")[0].labels
+    assert {row["actual"] for row in rows} <= set(labels)
+
+
+def test_the_baseline_of_a_completion_is_the_first_sentence_of_its_prompt(project):
+    completions = read(project / "reports/completion.json")["completions"]
+    assert len(completions) == CONFIG.completion.max_documents
+    for row in completions:
+        assert row["prompt"].startswith(row["first_sentence"])
+        assert row["reference"].startswith("Return the")
+
+
+def test_equal_inputs_give_equal_files(project):
+    run_steps(project, "again")
+    assert folder_digest(project / "again") == folder_digest(project / "reports")
+
+
+def test_models_that_are_not_there_are_skipped_with_the_reason_of_the_finetuning(project, tmp_path):
+    write_json(tmp_path / "models/summary.json", {"skipped": {"classifier": "no document has a label"}})
+    places = {"documents": project / "clean", "models": tmp_path / "models", "output": tmp_path / "out"}
+    evaluate_classifier(CONFIG, FINETUNE, SPLIT, **places)
+    evaluate_completion(CONFIG, FINETUNE, SPLIT, **places)
+    assert read(tmp_path / "out/classifier.json") == {"skipped": "no document has a label"}
+    assert "does not ask for it" in read(tmp_path / "out/completion.json")["skipped"]
