@@ -48,11 +48,9 @@ class Store:
         import mlflow
 
         self.uri = environment.mlflow_tracking_uri
-        # Some of MLflow's functions take no client, only the address of the whole process.
-        mlflow.set_tracking_uri(self.uri)
-        mlflow.set_registry_uri(self.uri)
         environment.mlflow_folder.mkdir(parents=True, exist_ok=True)
-        self.client = mlflow.MlflowClient(self.uri)
+        _set_address(self.uri)
+        self.client = mlflow.MlflowClient(self.uri, self.uri)
         self.experiment_id = self._find_or_create_experiment(environment)
 
     def has_row(self, run_id: str) -> bool:
@@ -127,6 +125,24 @@ class Store:
 def chunks(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """The values in pieces of at most ``size``."""
     return (values[start : start + size] for start in range(0, len(values), size))
+
+
+def _set_address(uri: str) -> None:
+    """Tell the functions of MLflow that take no client where the store is, and nobody else.
+
+    MLflow would leave it in the process's environment, where it would stand for something the user has set.
+    """
+    import mlflow
+
+    names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+    before = {name: os.environ.get(name) for name in names}
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def _page_tags(row: Row) -> dict[str, str]:

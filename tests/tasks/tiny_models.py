@@ -1,0 +1,53 @@
+"""Model folders of every kind, small enough to make in a moment."""
+
+from pathlib import Path
+
+import torch
+
+from lmcore.models.classifier import Classifier, save_classifier
+from lmcore.models.config import GPTConfig
+from lmcore.models.folder import save_language_model
+from lmcore.models.gpt import GPT
+from lmcore.models.prompt import PromptFormat
+from lmcore.tokens.config import BytePairConfig
+from lmcore.tokens.tokenizer import Tokenizer
+
+LABELS = ("numpy", "pandas")
+RECORD = {
+    "n_parameters": 12345,
+    "n_steps": 4,
+    "best_validation_loss": 2.5,
+    "precision": "float32",
+    "seed": 0,
+    "history": [{"step": 2, "loss": 3.0, "learning_rate": 0.01}, {"step": 4, "loss": 2.0, "validation_loss": 2.5}],
+}
+CONFIG = GPTConfig(
+    family="gpt",
+    width=16,
+    n_layers=1,
+    n_heads=2,
+    feed_forward_width=32,
+    activation="relu_squared",
+    context_length=32,
+    dropout=0.0,
+    tie_embeddings=True,
+    use_residual_mixing=False,
+    logit_soft_cap=None,
+    rotary_base=10000.0,
+)
+
+
+def save_tiny_model(folder: Path, model: str, *, seed: int = 0) -> None:
+    """Write an untrained "language-model", "classifier" or "completion" whose content depends on the seed."""
+    tokenizer = Tokenizer.train(
+        ["the list is sorted in place"] * 3, BytePairConfig(kind="byte_pair", vocabulary_size=300)
+    )
+    torch.manual_seed(seed)
+    gpt = GPT(CONFIG, tokenizer.vocabulary_size)
+    if model == "classifier":
+        classifier = Classifier(gpt, LABELS, max_tokens=16, padding_id=tokenizer.padding_id)
+        save_classifier(folder, classifier, tokenizer, RECORD)
+    else:
+        prompt_format = PromptFormat(separator="\n", max_prompt_tokens=16, max_completion_tokens=8)
+        is_completion = model == "completion"
+        save_language_model(folder, gpt, tokenizer, RECORD, prompt_format=prompt_format if is_completion else None)
