@@ -9,6 +9,7 @@ import sys
 import sysconfig
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -53,13 +54,9 @@ class ModulePiece:
     def read(self) -> Reading:
         """The docstrings of the modules, sorted by path and line."""
         reading = Reading()
-        # The garbage collector would walk the growing syntax trees again and again, finding nothing.
-        gc.disable()
-        try:
+        with _without_garbage_collection():
             for path in self.package.modules:
                 self._read_module(path, reading)
-        finally:
-            gc.enable()
         return reading
 
     def _read_module(self, path: str, reading: Reading) -> None:
@@ -216,6 +213,18 @@ def _license(metadata: importlib.metadata.PackageMetadata) -> str | None:
     classifiers = metadata.get_all("Classifier") or []
     licenses = [line.split(" :: ")[-1] for line in classifiers if line.startswith("License ::")]
     return " AND ".join(licenses) or None
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """The collector would walk the growing syntax trees again and again, finding nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _pieces(source: str, package: Package) -> Iterator[ModulePiece]:
