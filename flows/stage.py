@@ -63,7 +63,8 @@ def _execute(stage: Stage, parameters: Parameters, environment: Environment) -> 
         )
 
     if (api_url := environment.prefect_api_url) is None:
-        logger.info("%s: no Prefect server answers, so it will not show this run; `make up` starts one", name)
+        if environment.pipeline_id is None:  # else the pipeline has said so
+            logger.info("%s: no Prefect server answers, so it will not show this run; `make up` starts one", name)
         work()
     else:
         call_through(as_flow, work)

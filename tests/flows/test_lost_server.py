@@ -1,0 +1,84 @@
+"""A Prefect server that goes away while a stage works costs neither the work nor, later, its place on the page."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+import pytest
+
+from flows.flow_runs import Outcome
+from tests.flows.conftest import Sample, Servers, wait_until
+
+
+class Relay:
+    """Passes connections on to a server until it is cut."""
+
+    def __init__(self, target: str) -> None:
+        self._target = (urlsplit(target).hostname, urlsplit(target).port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open = [self._listener]
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/api"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Close every connection and accept no more."""
+        for connection in self._open:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(self._target)
+            self._open += [client, server]
+            for source, sink in ((client, server), (server, client)):
+                threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            return
+
+
+@pytest.fixture
+def relay(servers: Servers) -> Iterator[Relay]:
+    relay = Relay(servers.prefect)
+    yield relay
+    relay.cut()
+
+
+def test_the_work_is_done_and_the_page_learns_of_it_later(sample: Sample, servers: Servers, relay: Relay) -> None:
+    assert sample.run("sample.collect").returncode == 0
+    sample.set_language("slow")
+    started, output = sample.folder / "started", sample.folder / "clean.txt"
+    output.unlink(missing_ok=True)
+    stage = sample.start("sample.clean", PREFECT_API_URL=relay.url, PREFECT_CLIENT_MAX_RETRIES="0")
+    wait_until(lambda: started.exists() and started.read_text())
+    relay.cut()
+    started.unlink()
+    _, said = stage.communicate()
+
+    assert stage.returncode == 0, said
+    assert output.read_text() == "documentsslow"
+    assert said.count("Prefect could not follow this run") == 1
+    assert "Traceback" not in said
+    run = servers.latest("clean")
+    assert run["state_name"] == "Running"
+    record = json.loads((servers.work_folder / "flow-runs" / f"{run['id']}.json").read_text())
+    outcome: Outcome = record["outcome"]
+    assert outcome == "completed"
+
+    assert sample.run("sample.collect").returncode == 0
+    closed = servers.flow_runs()[run["id"]]
+    assert closed["state_name"] == "Completed"
+    assert "while this server was away" in closed["state"]["message"]
