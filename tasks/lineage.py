@@ -64,7 +64,7 @@ def uncommitted_changes(project: Path) -> bytes:
     New files that are large or very many are left out and named in the first lines.
     """
     changes = _git(project, "diff", "HEAD", "--binary", "--relative", *ALL_BUT_DVC_LOCK)
-    listed = _git(project, "ls-files", "--others", "--exclude-standard", "-z")
+    listed = _git(project, "ls-files", "--others", "--exclude-standard", "-z", *ALL_BUT_DVC_LOCK)
     new_files = [os.fsdecode(name) for name in listed.split(b"\0") if name]
     small = [name for name in new_files if _size(project / name) <= MAX_NEW_FILE_BYTES][:MAX_NEW_FILES]
     left_out = [f"# Left out: {name}\n" for name in new_files if name not in set(small)]

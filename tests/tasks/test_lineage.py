@@ -102,6 +102,7 @@ def test_what_a_pipeline_writes_does_not_make_the_code_dirty(repository):
     (repository / "data").mkdir()
     (repository / "data" / "made").write_text("by a stage")
     assert git_facts(repository)["git.dirty"] == "false"
+    assert uncommitted_changes(repository) == b""
 
 
 def test_commit_and_changes_give_back_exactly_the_files_that_ran(repository, tmp_path):
