@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lmcore.evaluation.config import BagOfWordsConfig
 
-SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n\s*\n")
+SENTENCE_END = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)\s|\n\s*\n")
 
 
 def majority_class(labels: Sequence[str], n_texts: int) -> list[str]:

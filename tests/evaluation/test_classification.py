@@ -70,6 +70,7 @@ def test_the_bag_of_words_learns_words_that_tell_classes_apart():
         ("One line\nand another\n\nA paragraph", "One line and another"),
         ("Version 3.11 is out! Yes.", "Version 3.11 is out!"),
         ("  no end at all", "no end at all"),
+        ("A name (e.g. an id) of it. More.", "A name (e.g. an id) of it."),
         ("", ""),
     ],
 )
