@@ -66,36 +66,37 @@ class Interpolation:
             n_classes: how many classes there are.
             prior_tokens: how many tokens the overall weights count for in every class.
         """
-        everything = np.zeros_like(classes)
-        start = np.full((1, len(log_probabilities)), 1.0 / len(log_probabilities))
-        overall = _maximize(log_probabilities, everything, start, np.zeros_like(start))
+        relative, _ = _relative(log_probabilities)
+        start = np.full((1, len(relative)), 1.0 / len(relative))
+        overall = _maximize(relative, np.zeros_like(classes), start, np.zeros_like(start))
         start = np.repeat(overall, n_classes, axis=0)
-        return cls(_maximize(log_probabilities, classes, start, prior_tokens * start))
+        return cls(_maximize(relative, classes, start, prior_tokens * start))
 
     def log_probabilities(self, log_probabilities: Floats, classes: Classes) -> Floats:
         """The natural logarithm of the mixture's probability of every token: (n_tokens,)."""
-        return _mix(log_probabilities, classes, self.weights)[0]
+        relative, highest = _relative(log_probabilities)
+        return np.asarray(np.log((self.weights.T[:, classes] * relative).sum(axis=0)) + highest)
 
 
-def _mix(log_probabilities: Floats, classes: Classes, weights: Floats) -> tuple[Floats, Floats]:
-    """The mixture's log-probabilities (n_tokens,), and each model's share in them (n_models, n_tokens)."""
+def _relative(log_probabilities: Floats) -> tuple[Floats, Floats]:
+    """Probabilities relative to that of the best model, which do not vanish, and the logarithm of that one."""
     highest = log_probabilities.max(axis=0)
-    parts = weights.T[:, classes] * np.exp(log_probabilities - highest)
-    total = parts.sum(axis=0)
-    return np.log(total) + highest, parts / total
+    return np.exp(log_probabilities - highest), highest
 
 
-def _maximize(log_probabilities: Floats, classes: Classes, weights: Floats, prior: Floats) -> Floats:
+def _maximize(relative: Floats, classes: Classes, weights: Floats, prior: Floats) -> Floats:
     """Expectation maximization; ``prior`` (n_classes, n_models) are tokens assigned to models beforehand."""
     last = -np.inf
     for _ in range(MOST_STEPS):
-        mixture, shares = _mix(log_probabilities, classes, weights)
+        parts = weights.T[:, classes] * relative
+        total = parts.sum(axis=0)
         # What rises with every step is the likelihood together with the prior.
-        objective = mixture.sum() + np.sum(prior * np.log(weights, where=prior > 0, out=np.zeros_like(weights)))
+        objective = np.log(total).sum() + np.sum(prior * np.log(weights, where=prior > 0, out=np.zeros_like(weights)))
         if objective - last < LARGEST_GAIN_LEFT * len(classes):
             break
         last = objective
+        shares = parts / total
         assigned = np.stack([np.bincount(classes, row, minlength=len(weights)) for row in shares], axis=1) + prior
-        total = assigned.sum(axis=1, keepdims=True)
-        weights = np.divide(assigned, total, out=weights.copy(), where=total > 0)
+        n_tokens = assigned.sum(axis=1, keepdims=True)
+        weights = np.divide(assigned, n_tokens, out=weights.copy(), where=n_tokens > 0)
     return weights
