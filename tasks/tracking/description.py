@@ -42,6 +42,7 @@ def _origin(run: "Run") -> str:
     machine = tags.get("gpu.name") or tags.get("machine.processor")
     parts = [
         f"trained on {datasets}" if datasets else "trained",
+        f"from the model `{tags['model.base_digest'][:8]}`" if "model.base_digest" in tags else "",
         f"in stage `{tags['dvc.stage']}`" if "dvc.stage" in tags else "",
         f"of experiment `{tags['dvc.experiment']}`" if "dvc.experiment" in tags else "",
         f"on {machine}, {tags['machine.cores']} cores" if machine else "elsewhere",

@@ -48,6 +48,8 @@ class Row(_Value):
     tags: dict[str, str]
     parameters: dict[str, Any]
     datasets: list[Dataset]
+    base_digest: str | None = None
+    """The hash of the model that the training starts from, if there is one."""
     work_folder: str
     """Where the training keeps its checkpoints."""
     owner: dict[str, Any]

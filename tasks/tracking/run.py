@@ -82,6 +82,7 @@ def model_run(
     datasets: Sequence[Path],
     work_folder: Path,
     resumed_from_step: int | None,
+    base_model: Path | None = None,
 ) -> Iterator[ModelRun]:
     """Open the row of a model for as long as it trains.
 
@@ -94,6 +95,7 @@ def model_run(
         work_folder: where the training keeps its checkpoints; the row's identity is kept beside them.
         resumed_from_step: the step of the checkpoint the training continues from, None when it starts afresh.
             A resumed training continues its row.
+        base_model: the folder of the model that the training starts from, if it does from one.
 
     An exception leaves the row FAILED with the tag ``error``, anything else that ends the block early (Ctrl-C, the
     exit that ``run_stage`` makes of SIGTERM) leaves it KILLED. A tracking store that does not answer is a warning:
@@ -112,6 +114,7 @@ def model_run(
             tags=facts,
             parameters=dict(parameters),
             datasets=[_dataset(path, facts) for path in datasets],
+            base_digest=folder_digest(base_model) if base_model else None,
             work_folder=str(work_folder.absolute()),
             owner=ProcessIdentity.current().as_json(),
         )

@@ -73,12 +73,16 @@ class Store:
 
     def describe_row(self, run_id: str, row: Row, changes: Path) -> None:
         """Write what is known before the training starts: parameters, data sets, and ``changes`` if it exists."""
-        from mlflow.entities import Param
+        from mlflow.entities import LoggedModelInput, Param
 
         parameters = [Param(name, value) for name, value in flatten_parameters(row.parameters).items()]
         for some in chunks(parameters, MAX_PARAMETERS):
             self.client.log_batch(run_id, params=some)
-        self.client.log_inputs(run_id, datasets=[_dataset_input(dataset) for dataset in row.datasets])
+        self.client.log_inputs(
+            run_id,
+            datasets=[_dataset_input(dataset) for dataset in row.datasets],
+            models=[LoggedModelInput(model_id) for model_id in self._models_of(row.base_digest)],
+        )
         self.client.log_dict(run_id, row.parameters, "parameters.json")
         if changes.exists():
             self.client.log_artifact(run_id, str(changes))
@@ -97,6 +101,18 @@ class Store:
 
         for some in chunks([RunTag(name, value) for name, value in _fitting(tags).items()], MAX_TAGS):
             self.client.log_batch(run_id, tags=some)
+
+    def _models_of(self, digest: str | None) -> list[str]:
+        """The id of the newest logged model with this content, if there is one."""
+        if digest is None:
+            return []
+        models = self.client.search_logged_models(
+            [self.experiment_id],
+            f"tags.`model.digest` = '{digest}'",
+            max_results=1,
+            order_by=[{"field_name": "creation_timestamp", "ascending": False}],
+        )
+        return [str(model.model_id) for model in models]
 
     def _find_or_create_experiment(self, environment: Environment) -> str:
         from mlflow.exceptions import MlflowException
@@ -146,9 +162,10 @@ def _set_address(uri: str) -> None:
 
 
 def _page_tags(row: Row) -> dict[str, str]:
-    """What MLflow's page shows in columns of its own."""
+    """The model, and what MLflow's page shows in columns of its own."""
     return {
         "model.name": row.model,
+        "model.base_digest": row.base_digest or "",
         "mlflow.user": row.tags.get("process.user", ""),
         "mlflow.source.type": "LOCAL",
         "mlflow.source.name": f"python -m flows.{row.stage}",

@@ -1,0 +1,95 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from trainings import curve, fail, finish, interrupt, only_row, rows, store_of, train
+
+
+def killed_child(environment, code):
+    """Run Python code in a process that kills itself; it has ``start``, ``log_steps`` and ``environment``."""
+    script = f"""
+import os, signal, time
+from pathlib import Path
+from tasks.environment import Environment
+from trainings import start, log_steps, rows
+environment = Environment(work_folder=Path({str(environment.work_folder)!r}))
+{code}
+"""
+    here = Path(__file__).parent
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(here), str(here.parents[2])])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == -signal.SIGKILL, result.stderr
+
+
+DIE_WHEN_STORED = """
+with start(environment) as run:
+    log_steps(run, range(1, 61))
+    while not any(row.data.metrics for row in rows(environment)):
+        time.sleep(0.1)
+    log_steps(run, range(61, 71))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_training_is_closed_by_the_next_one_and_continues_its_row_when_it_is_resumed(environment):
+    killed_child(environment, DIE_WHEN_STORED)
+    row = only_row(environment)
+    assert row.info.status == "RUNNING"
+    train(environment, model="classifier")
+    killed, other = rows(environment)
+    assert (killed.info.status, other.info.status) == ("KILLED", "FINISHED")
+    assert killed.data.tags["error"].startswith("killed: process")
+    assert killed.info.end_time <= other.info.start_time
+    assert len(curve(environment, killed, "train/loss")) == 70  # also what it had no time to deliver
+
+    # A checkpoint's history is reported once more, and so are the steps since the checkpoint.
+    finish(environment, resumed_from_step=50, steps=[*range(1, 51), *range(51, 101)])
+    resumed, _ = rows(environment)
+    assert resumed.info.run_id == row.info.run_id
+    assert resumed.info.status == "FINISHED"
+    assert resumed.data.tags["resume.count"] == "1"
+    assert "error" not in resumed.data.tags
+    assert curve(environment, resumed, "train/loss") == [(step, 1 / step) for step in range(1, 101)]
+    assert [step for step, _ in curve(environment, resumed, "validation/loss")] == list(range(2, 101, 2))
+
+
+def test_a_training_that_starts_afresh_has_a_new_row(environment):
+    interrupt(environment)
+    interrupt(environment)
+    assert len({row.info.run_id for row in rows(environment)}) == 2
+
+
+def test_a_resumed_training_whose_row_was_deleted_gets_a_whole_new_one(environment):
+    with pytest.raises(ValueError, match="x"):
+        fail(environment, ValueError("x"), steps=range(1, 6))
+    store_of(environment).delete_run(only_row(environment).info.run_id)
+    finish(environment, resumed_from_step=3, steps=range(1, 11))
+    row = only_row(environment)
+    assert [step for step, _ in curve(environment, row, "train/loss")] == list(range(1, 11))
+    assert "error" not in row.data.tags
+
+
+def test_a_line_that_a_kill_cut_off_is_written_again(environment):
+    interrupt(environment, steps=range(1, 4))
+    (points,) = environment.work_folder.glob("tracking/*/points.jsonl")
+    with points.open("a") as file:
+        file.write('{"time": 1, "st')
+    interrupt(environment, resumed_from_step=2, steps=range(1, 6))
+    assert [step for step, _ in curve(environment, only_row(environment), "train/loss")] == [1, 2, 3, 4, 5]
+
+
+def test_journals_do_not_pile_up(environment):
+    for model in ("language-model", "classifier", "completion"):
+        interrupt(environment, model=model)
+        # As a training that has ended well does with its checkpoints.
+        shutil.rmtree(environment.work_folder / "checkpoints" / model)
+    assert len(list(environment.work_folder.glob("tracking/*"))) == 1

@@ -1,0 +1,103 @@
+import contextlib
+import time
+
+import pytest
+from trainings import curve, fail, interrupt, only_row, rows, start, store_of, train
+
+from tasks.environment import Environment
+from tasks.tracking.row import flatten_metrics, flatten_parameters, metric_name
+
+DATA_DIGEST_LENGTH = 36
+
+
+def test_a_finished_row_has_curves_parameters_data_model_and_lineage(environment):
+    folder = train(environment, steps=range(1, 11))
+    row = only_row(environment)
+    assert row.info.status == "FINISHED"
+    assert curve(environment, row, "train/loss") == [(step, 1 / step) for step in range(1, 11)]
+    assert [step for step, _ in curve(environment, row, "validation/loss")] == [2, 4, 6, 8, 10]
+    assert row.data.params == {"seed": "0", "training.learning_rate": "0.0003"}
+    assert row.data.metrics["train/n_parameters"] == 12345
+    (data,) = row.inputs.dataset_inputs
+    assert data.dataset.name == "data/tokens"
+    assert len(data.dataset.digest) == DATA_DIGEST_LENGTH
+    assert {"pipeline.id", "machine.processor", "gpu.count", "process.pid"} <= row.data.tags.keys()
+    assert row.info.run_name == f"language-model {row.data.tags['model.digest'][:8]}"
+    assert "models:/language-model/1" in row.data.tags["mlflow.note.content"]
+    assert not (folder / "tracking.json").exists()
+
+
+def test_a_finetuned_model_leads_to_the_model_it_started_from(environment):
+    base = train(environment)
+    interrupt(environment, model="classifier", base_model=base)
+    parent, child = rows(environment)
+    assert child.data.tags["model.base_digest"] == parent.data.tags["model.digest"]
+    (model,) = store_of(environment).get_run(child.info.run_id).inputs.model_inputs
+    assert model.model_id == parent.outputs.model_outputs[0].model_id
+
+
+def test_a_failed_training_says_why_and_has_no_model(environment):
+    with pytest.raises(FloatingPointError):
+        fail(environment, FloatingPointError("the loss is not finite"), steps=range(1, 4))
+    row = only_row(environment)
+    assert row.info.status == "FAILED"
+    assert row.data.tags["error"] == "FloatingPointError: the loss is not finite"
+    assert len(curve(environment, row, "train/loss")) == 3
+    assert store_of(environment).search_registered_models() == []
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), SystemExit(143)])
+def test_an_interrupted_training_is_killed_not_failed(environment, end):
+    with pytest.raises(type(end)):
+        fail(environment, end)
+    assert only_row(environment).info.status == "KILLED"
+
+
+def test_a_training_that_forgets_its_model_is_an_error(environment):
+    with pytest.raises(RuntimeError, match="finish"), start(environment):
+        pass
+    assert only_row(environment).info.status == "FAILED"
+
+
+def test_what_is_more_than_mlflow_takes_at_once_is_sent_in_pieces(environment):
+    parameters = {"many": {f"name_{index}": index for index in range(250)}, "long": "x" * 7000, "list": ["a", "b"]}
+    interrupt(environment, parameters=parameters, steps=range(1, 1201))
+    row = only_row(environment)
+    assert len(row.data.params) == 252
+    assert row.data.params["list"] == '["a", "b"]'
+    assert row.data.params["long"].endswith("(7,000 characters, whole in parameters.json)")
+    assert len(curve(environment, row, "train/loss")) == 1200
+
+
+def test_logging_takes_next_to_no_time_of_the_training(environment):
+    with contextlib.suppress(KeyboardInterrupt), start(environment) as run:
+        started = time.thread_time()
+        for step in range(500):
+            run.log_metrics(step, dict.fromkeys("abcdef", 1.0))
+        seconds = (time.thread_time() - started) / 500
+        raise KeyboardInterrupt
+    assert seconds < 0.001  # while a step takes a tenth of a second or more
+
+
+def test_rows_of_one_execution_have_one_pipeline_id(environment, monkeypatch):
+    monkeypatch.setenv("LMCORE_PIPELINE_ID", "nightly 7")
+    for model in ("language-model", "classifier"):
+        interrupt(Environment(work_folder=environment.work_folder), model=model)
+    assert {row.data.tags["pipeline.id"] for row in rows(environment)} == {"nightly 7"}
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("loss", "train/loss"), ("validation_loss", "validation/loss"), ("test/accuracy", "test/accuracy")],
+)
+def test_figures_are_grouped_by_the_data_they_are_of(name, shown):
+    assert metric_name(name) == shown
+
+
+def test_names_that_mlflow_refuses_are_mended():
+    assert flatten_parameters({"a(b)": {"c": True}, "none": None, "empty": {}}) == {
+        "a_b_.c": "true",
+        "none": "null",
+        "empty": "{}",
+    }
+    assert flatten_metrics({"f1": {"macro": 0.5}, "is_good": True}) == {"test/f1_macro": 0.5}

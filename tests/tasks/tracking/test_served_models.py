@@ -1,0 +1,63 @@
+import os
+import subprocess
+import sys
+
+import pytest
+from tiny_models import LABELS
+from trainings import rows, store_of, train
+
+
+def test_every_kind_of_model_answers_in_another_process_and_folder(environment, tmp_path):
+    for model in ("language-model", "classifier", "completion"):
+        train(environment, model=model)
+    script = f"""
+import mlflow, pandas
+mlflow.set_tracking_uri({environment.mlflow_store_uri!r})
+load = mlflow.pyfunc.load_model
+question = pandas.DataFrame({{"prompt": ["the list is", ""]}})
+models = [load("models:/language-model/1"), load("models:/completion/1")]
+short = [list(model.predict(question, params={{"max_tokens": 3}})["completion"]) for model in models]
+again = [list(model.predict(question, params={{"max_tokens": 3}})["completion"]) for model in models]
+assert short == again and all(isinstance(text, str) for texts in short for text in texts), short
+answer = load("models:/classifier/1").predict(pandas.DataFrame({{"text": ["sorted", "the list"]}}))
+assert set(answer["label"]) <= set({LABELS!r}), answer
+assert all(abs(sum(row.values()) - 1) < 1e-5 for row in answer["probabilities"]), answer
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=without_project(), capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def without_project():
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+@pytest.mark.parametrize(
+    ("model", "request_body", "column"),
+    [
+        ("language-model", {"dataframe_split": {"columns": ["prompt"], "data": [["the list"]]}}, "completion"),
+        ("classifier", {"dataframe_records": [{"text": "the list"}]}, "label"),
+    ],
+)
+def test_a_model_answers_requests_as_its_server_gets_them(environment, model, request_body, column):
+    import mlflow
+    from fastapi.testclient import TestClient
+    from mlflow.pyfunc.scoring_server import init
+
+    train(environment, model=model)
+    client = TestClient(init(mlflow.pyfunc.load_model(f"models:/{model}/1")))
+    answer = client.post("/invocations", json=request_body)
+    assert answer.status_code == 200, answer.text
+    assert isinstance(answer.json()["predictions"][0][column], str)
+    assert client.post("/invocations", json={"dataframe_records": [{"wrong": "x"}]}).status_code == 400
+
+
+def test_equal_models_are_registered_once_and_different_ones_twice(environment):
+    for seed in (1, 1, 2):
+        train(environment, seed=seed)
+    versions = store_of(environment).search_model_versions("name = 'language-model'")
+    assert {version.version for version in versions} == {1, 2}
+    assert {version.tags["model.digest"] for version in versions} == {
+        row.data.tags["model.digest"] for row in rows(environment)
+    }

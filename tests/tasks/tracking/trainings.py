@@ -1,0 +1,105 @@
+"""Trainings in which nothing is learnt, and what their rows then hold."""
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from tiny_models import save_tiny_model
+
+from tasks import tracking
+from tasks.environment import Environment
+
+
+def start(environment, *, model="language-model", resumed_from_step=None, parameters=None, base_model=None):
+    return tracking.model_run(
+        environment,
+        stage="pretrain",
+        model=model,
+        parameters=parameters or {"seed": 0, "training": {"learning_rate": 3e-4}},
+        datasets=[Path("data/tokens")],
+        work_folder=environment.work_folder / "checkpoints" / model,
+        resumed_from_step=resumed_from_step,
+        base_model=base_model,
+    )
+
+
+def train(environment, *, model="language-model", seed=0, steps=range(1, 6), base_model=None):
+    """A whole training in which nothing happens; answers its model folder."""
+    folder = Path("models") / f"{model}-{seed}"
+    with start(environment, model=model, base_model=base_model) as run:
+        log_steps(run, steps)
+        save_tiny_model(folder, model, seed=seed)
+        run.finish(folder)
+    return folder
+
+
+def fail(environment, error, *, steps=range(0), **details):
+    """A training that ends with an error."""
+    with start(environment, **details) as run:
+        log_steps(run, steps)
+        raise error
+
+
+def interrupt(environment, *, steps=range(0), **details):
+    """A training that a person stops; what there is to see of its row comes without the cost of a model."""
+    with pytest.raises(KeyboardInterrupt):
+        fail(environment, KeyboardInterrupt(), steps=steps, **details)
+
+
+def finish(environment, *, resumed_from_step, steps=range(0)):
+    """An interrupted training that goes on to its end."""
+    with start(environment, resumed_from_step=resumed_from_step) as run:
+        log_steps(run, steps)
+        save_tiny_model(Path("model"), "language-model")
+        run.finish(Path("model"))
+
+
+def log_steps(run, steps):
+    for step in steps:
+        run.log_metrics(step, {"loss": 1 / step, "learning_rate": 0.01})
+        if step % 2 == 0:
+            run.log_metrics(step, {"validation_loss": 2 / step})
+
+
+def store_of(environment):
+    from mlflow import MlflowClient
+
+    return MlflowClient(environment.mlflow_store_uri)
+
+
+def rows(environment):
+    """All rows, oldest first."""
+    client = store_of(environment)
+    experiment = client.get_experiment_by_name("lmcore")
+    return client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"]) if experiment else []
+
+
+def only_row(environment):
+    (row,) = rows(environment)
+    return row
+
+
+def curve(environment, row, name):
+    return [(point.step, point.value) for point in store_of(environment).get_metric_history(row.info.run_id, name)]
+
+
+def artifacts(environment, row, folder=None):
+    return {item.path for item in store_of(environment).list_artifacts(row.info.run_id, folder)}
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def wait_for(condition, seconds=180):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
+
+
+def found_server(environment):
+    return Environment(work_folder=environment.work_folder).mlflow_tracking_uri
