@@ -4,39 +4,21 @@ import ast
 import gc
 import importlib.metadata
 import inspect
-import platform
-import sys
-import sysconfig
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from lmcore.text.config import InstalledDocumentation
 from lmcore.text.documents import Document, Fault, Reading
+from lmcore.text.packages import Package, find_package
 
-STANDARD_LIBRARY = "python"
 MODULES_PER_PIECE = 40
-
-# Parts of the standard library that some systems leave out or ship as packages of their own.
-OPTIONAL_MODULES = frozenset({"ensurepip", "idlelib", "lib2to3", "tkinter", "turtle", "turtledemo"})
 
 # The fields of a syntax tree that hold statements, in the order of their lines.
 BLOCKS = ("body", "handlers", "cases", "orelse", "finalbody")
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-
-
-@dataclass(frozen=True, slots=True)
-class Package:
-    """An installed package: its name, version without the mark of its build, license, folder and modules."""
-
-    name: str
-    version: str
-    license: str | None
-    root: Path
-    modules: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,28 +104,6 @@ def plan_documentation(config: InstalledDocumentation) -> list[ModulePiece]:
     return [piece for package in packages for piece in _pieces(config.name, package)]
 
 
-def find_package(name: str, skipped: tuple[str, ...]) -> Package:
-    """Find an installed package and its modules, without importing it.
-
-    Args:
-        name: as on the package index; ``python`` is the standard library.
-        skipped: patterns of the folder and file names that are left out.
-
-    Raises:
-        importlib.metadata.PackageNotFoundError: if it is not installed.
-    """
-    if name == STANDARD_LIBRARY:
-        root = Path(sysconfig.get_path("stdlib"))
-        return Package(name, platform.python_version(), "PSF-2.0", root, _kept(_standard_modules(root), skipped))
-    distribution = importlib.metadata.distribution(name)
-    # What the package says it installed, so that files which others left in its folders stay out.
-    modules = (file.as_posix() for file in distribution.files or () if file.suffix == ".py")
-    # "2.13.0+cpu" and "2.13.0" are builds of one release for different machines: the same documentation.
-    version = distribution.version.split("+")[0]
-    root = Path(str(distribution.locate_file("")))
-    return Package(name, version, _license(distribution.metadata), root, _kept(modules, skipped))
-
-
 def parse(source: bytes) -> ast.Module:
     """Parse a module; its own encoding declaration counts.
 
@@ -182,37 +142,6 @@ def _docstrings_within(parent: ast.AST, name: str, *, in_class: bool) -> Iterato
                 kind = "class" if is_class else "method" if in_class else "function"
                 yield Docstring(inspect.cleandoc(text), own_name, kind, node.lineno)
             yield from _docstrings_within(node, own_name, in_class=is_class)
-
-
-def _standard_modules(root: Path) -> list[str]:
-    """Modules that Python's own list names: the same on every system, whatever else lies beside them."""
-    modules = []
-    for name in sys.stdlib_module_names - OPTIONAL_MODULES:
-        if (root / f"{name}.py").is_file():
-            modules.append(f"{name}.py")
-        modules.extend(file.relative_to(root).as_posix() for file in (root / name).rglob("*.py"))
-    return modules
-
-
-def _kept(modules: Iterable[str], skipped: tuple[str, ...]) -> tuple[str, ...]:
-    """The modules, sorted, without those that have a skipped name in their path or lie outside the packages."""
-
-    def is_kept(path: str) -> bool:
-        patterns = (*skipped, "..")
-        return not any(fnmatchcase(part, pattern) for part in PurePosixPath(path).parts for pattern in patterns)
-
-    return tuple(sorted(filter(is_kept, modules)))
-
-
-def _license(metadata: importlib.metadata.PackageMetadata) -> str | None:
-    """The license expression, else the field where it is a name and not a whole text, else the classifiers."""
-    if "License-Expression" in metadata:
-        return metadata["License-Expression"]
-    if "License" in metadata and "\n" not in metadata["License"].strip():
-        return metadata["License"].strip()
-    classifiers = metadata.get_all("Classifier") or []
-    licenses = [line.split(" :: ")[-1] for line in classifiers if line.startswith("License ::")]
-    return " AND ".join(licenses) or None
 
 
 @contextmanager

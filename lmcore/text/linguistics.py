@@ -55,11 +55,13 @@ def _reader(language: str) -> TokenReader:
 
 def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
     batch: list[str] = []
+    n_characters = 0
     for text in texts:
-        if batch and sum(map(len, batch)) + len(text) > CHARACTERS_PER_BATCH:
+        if batch and n_characters + len(text) > CHARACTERS_PER_BATCH:
             yield batch
-            batch = []
+            batch, n_characters = [], 0
         batch.append(text)
+        n_characters += len(text)
     if batch:
         yield batch
 
@@ -71,8 +73,7 @@ def _analyze(texts: list[str], reader: TokenReader) -> pa.Table:
     text_starts = text_ends - [len(text) for text in texts]
     tokens = reader.read(joined)
     owners = np.searchsorted(text_ends, tokens.ends)
-    is_inside = tokens.ends > text_starts[np.minimum(owners, len(texts) - 1)]
-    is_inside &= owners < len(texts)
+    is_inside = tokens.ends > text_starts[owners]
     tokens, owners = Tokens(tokens.ends[is_inside], tokens.kinds[is_inside]), owners[is_inside]
     first_tokens = np.flatnonzero(np.diff(owners, prepend=-1))
     starts = _sentence_starts(joined, tokens, first_tokens)

@@ -1,0 +1,79 @@
+"""Installed packages: where their modules are, and under which version and license."""
+
+import importlib.metadata
+import platform
+import sys
+import sysconfig
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+STANDARD_LIBRARY = "python"
+
+# Parts of the standard library that some systems leave out or ship as packages of their own.
+OPTIONAL_MODULES = frozenset({"ensurepip", "idlelib", "lib2to3", "tkinter", "turtle", "turtledemo"})
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """An installed package: its name, version without the mark of its build, license, folder and modules."""
+
+    name: str
+    version: str
+    license: str | None
+    root: Path
+    modules: tuple[str, ...]
+
+
+def find_package(name: str, skipped: tuple[str, ...]) -> Package:
+    """Find an installed package and its modules, without importing it.
+
+    Args:
+        name: as on the package index; ``python`` is the standard library.
+        skipped: patterns of the folder and file names that are left out.
+
+    Raises:
+        importlib.metadata.PackageNotFoundError: if it is not installed.
+    """
+    if name == STANDARD_LIBRARY:
+        root = Path(sysconfig.get_path("stdlib"))
+        return Package(name, platform.python_version(), "PSF-2.0", root, _kept(_standard_modules(root), skipped))
+    distribution = importlib.metadata.distribution(name)
+    # What the package says it installed, so that files which others left in its folders stay out.
+    modules = (file.as_posix() for file in distribution.files or () if file.suffix == ".py")
+    # "2.13.0+cpu" and "2.13.0" are builds of one release for different machines: the same documentation.
+    version = distribution.version.split("+")[0]
+    root = Path(str(distribution.locate_file("")))
+    return Package(name, version, _license(distribution.metadata), root, _kept(modules, skipped))
+
+
+def _standard_modules(root: Path) -> list[str]:
+    """Modules that Python's own list names: the same on every system, whatever else lies beside them."""
+    modules = []
+    for name in sys.stdlib_module_names - OPTIONAL_MODULES:
+        if (root / f"{name}.py").is_file():
+            modules.append(f"{name}.py")
+        modules.extend(file.relative_to(root).as_posix() for file in (root / name).rglob("*.py"))
+    return modules
+
+
+def _kept(modules: Iterable[str], skipped: tuple[str, ...]) -> tuple[str, ...]:
+    """The modules, sorted, without those that have a skipped name in their path or lie outside the packages."""
+
+    def is_kept(path: str) -> bool:
+        patterns = (*skipped, "..")
+        return not any(fnmatchcase(part, pattern) for part in PurePosixPath(path).parts for pattern in patterns)
+
+    return tuple(sorted(filter(is_kept, modules)))
+
+
+def _license(metadata: importlib.metadata.PackageMetadata) -> str | None:
+    """The license expression, else the field where it is a name and not a whole text, else the classifiers."""
+    if "License-Expression" in metadata:
+        return metadata["License-Expression"]
+    if "License" in metadata and "\n" not in metadata["License"].strip():
+        return metadata["License"].strip()
+    classifiers = metadata.get_all("Classifier") or []
+    licenses = [line.split(" :: ")[-1] for line in classifiers if line.startswith("License ::")]
+    return " AND ".join(licenses) or None
