@@ -1,5 +1,6 @@
-"""A classifier of texts: a language model's last layer, averaged over the text, under a linear head."""
+"""A classifier of texts: a language model's last layer, its mean and its maximum over the text, under a linear head."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ class Classifier(TrainableModel):
         self.max_tokens = max_tokens
         self.padding_id = padding_id
         self.dropout = nn.Dropout(dropout)
-        self.head = Linear(backbone.config.width, len(labels), zero_init=True)
+        self.head = Linear(2 * backbone.config.width, len(labels), zero_init=True)
 
     def compute_in(self, dtype: torch.dtype) -> None:
         """Compute the backbone's activations in this dtype from now on."""
@@ -45,9 +46,11 @@ class Classifier(TrainableModel):
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits, float32 (batch, classes), for int64 tokens (batch, length)."""
         is_text = (tokens != self.padding_id).unsqueeze(-1)
-        hidden = self.backbone.hidden(tokens).float() * is_text
-        pooled = hidden.sum(dim=1) / is_text.sum(dim=1)
-        logits: Tensor = self.head(self.dropout(pooled))
+        hidden = self.backbone.hidden(tokens).float()
+        mean = (hidden * is_text).sum(dim=1) / is_text.sum(dim=1)
+        # One telling word in a long text: the mean drowns it, the maximum does not.
+        maximum = hidden.masked_fill(~is_text, -math.inf).amax(dim=1)
+        logits: Tensor = self.head(self.dropout(torch.cat((mean, maximum), dim=1)))
         return logits
 
     def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
