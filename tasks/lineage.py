@@ -23,6 +23,7 @@ ALL_BUT_DVC_LOCK = ("--", ".", ":(exclude)dvc.lock")
 MAX_NEW_FILE_BYTES = 1_000_000
 MAX_NEW_FILES = 200
 DIGEST_LENGTH = 36
+DEPENDENCY = "dvc.dep."
 
 
 def lineage(environment: Environment, project: Path, stage: str) -> dict[str, str]:
@@ -33,14 +34,17 @@ def lineage(environment: Environment, project: Path, stage: str) -> dict[str, st
     """
     from lmcore.device import machine_facts  # takes seconds: it imports torch
 
+    dvc = dvc_facts(project, stage)
+    # In the order in which people look: MLflow's page keeps it.
     return {
-        **git_facts(project),
-        **dvc_facts(project, stage),
-        **prefect_facts(),
-        **lock_file_facts(project),
         "pipeline.id": pipeline_id(environment),
-        **process_facts(),
+        **git_facts(project),
+        **{name: value for name, value in dvc.items() if not name.startswith(DEPENDENCY)},
+        **prefect_facts(),
         **machine_facts(),
+        **process_facts(),
+        **lock_file_facts(project),
+        **{name: value for name, value in dvc.items() if name.startswith(DEPENDENCY)},
     }
 
 
@@ -81,7 +85,7 @@ def dvc_facts(project: Path, stage: str) -> dict[str, str]:
     if experiment := os.environ.get("DVC_EXP_NAME"):
         facts["dvc.experiment"] = experiment
         facts["dvc.experiment.baseline"] = os.environ.get("DVC_EXP_BASELINE_REV", "unknown")
-    return facts | {f"dvc.dep.{path}": digest for path, digest in _dependency_hashes(project, stage).items()}
+    return facts | {f"{DEPENDENCY}{path}": digest for path, digest in _dependency_hashes(project, stage).items()}
 
 
 def dataset_digest(project: Path, path: Path, facts: Mapping[str, str]) -> str:
@@ -92,7 +96,7 @@ def dataset_digest(project: Path, path: Path, facts: Mapping[str, str]) -> str:
         path: a file or folder.
         facts: what :func:`dvc_facts` answered for the stage that reads it.
     """
-    if digest := facts.get(f"dvc.dep.{path.as_posix()}"):
+    if digest := facts.get(f"{DEPENDENCY}{path.as_posix()}"):
         return digest
     there = project / path
     return (folder_digest(there) if there.is_dir() else file_digest(there))[:DIGEST_LENGTH]

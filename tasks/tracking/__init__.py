@@ -32,8 +32,9 @@ def log_evaluation(
         environment: where the tracking store is.
         model: "language-model", "classifier" or "completion".
         folder: the model folder; a model that this store has never seen gets a row made from the folder.
-        metrics: numbers, nested as in ``reports/metrics.json``; each becomes ``test/<names joined by _>``.
-            Of a mapping ``{value, low, high}``, ``value`` has no suffix; what is no number is left out.
+        metrics: numbers, nested as in ``reports/metrics.json``: the model's own become ``test/<name>``, those below
+            another name (baselines, differences) ``versus/<names joined by _>``. Of a mapping
+            ``{value, low, high}`` the ends are ``with_interval/...``; what is no number is left out.
         artifacts: files and folders (report, plots, samples), logged below ``evaluation/``.
 
     A tracking store that does not answer is a warning; the evaluation waits on disk (:func:`catch_up`).

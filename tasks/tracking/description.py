@@ -16,8 +16,8 @@ TRAINING_FIGURES = ("validation/best_loss", "validation/loss", "train/loss", "tr
 def describe(run: "Run", version: str | None) -> str:
     """The page's Markdown for a row; ``version`` is that of its model in the registry."""
     metrics = run.data.metrics
-    names = [name for name in metrics if name.startswith("test/")][:MAX_FIGURES]
-    names += [name for name in TRAINING_FIGURES if name in metrics]
+    tested = [name for group in ("test/", "versus/") for name in metrics if name.startswith(group)]
+    names = [*tested[:MAX_FIGURES], *(name for name in TRAINING_FIGURES if name in metrics)]
     parts = [
         f"{_headline(run, names)} {_origin(run)}.",
         _table(names, metrics),

@@ -99,24 +99,29 @@ def flatten_parameters(parameters: Mapping[str, Any]) -> dict[str, str]:
 
 
 def flatten_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Nested figures as ``test/<names joined by _>``.
+    """Nested figures in groups: ``test/`` for the model's own, ``versus/`` for those below another name.
 
-    A figure with an interval (``value``, ``low``, ``high``) has its ends in a group of their own,
-    ``test_interval/``, so that they do not crowd the figures.
+    A figure with an interval (``value``, ``low``, ``high``) has its ends in ``with_interval/``. MLflow's page has the
+    groups in alphabetical order: the model's own figures, its curves (``train``, ``validation``), and then the rest.
     """
     flat = {}
     for path, value in _leaves(metrics):
         if isinstance(value, int | float) and not isinstance(value, bool):
-            group = "test_interval" if path[-1] in INTERVAL_ENDS else "test"
             names = path[:-1] if path[-1] == "value" else path
-            flat[_safe_name(f"{group}/{'_'.join(names)}")] = float(value)
+            flat[_safe_name(f"{_group(names)}/{'_'.join(names)}")] = float(value)
     return flat
 
 
 def interval_of(name: str, metrics: Mapping[str, float]) -> tuple[float, float] | None:
-    """The ends of the interval of a figure ``test/...``, if it has one."""
-    low, high = (metrics.get(f"{name.replace('test/', 'test_interval/', 1)}_{end}") for end in INTERVAL_ENDS)
+    """The ends of the interval of an evaluation's figure, if it has one."""
+    low, high = (metrics.get(f"with_interval/{name.partition('/')[2]}_{end}") for end in INTERVAL_ENDS)
     return None if low is None or high is None else (low, high)
+
+
+def _group(names: tuple[str, ...]) -> str:
+    if names[-1] in INTERVAL_ENDS:
+        return "with_interval"
+    return "test" if len(names) == 1 else "versus"
 
 
 def _leaves(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

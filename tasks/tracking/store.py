@@ -16,8 +16,9 @@ T = TypeVar("T")
 
 EXPERIMENT = "lmcore"
 EXPERIMENT_NOTE = """One row per trained model; what belongs to one execution has the same tag `pipeline.id` \
-(group by it). Curves are under `train/` and `validation/`, the evaluation's figures under `test/`; the report, \
-plots and samples are among a row's artifacts under `evaluation/`."""
+(group by it). Curves are under `train/` and `validation/`, the evaluation under `test/` (`versus/`: beside \
+other models, `with_interval/`: ends of the 95 % intervals); report, plots and samples are a row's artifacts \
+`evaluation/`."""
 
 # Most that MLflow takes at once.
 MAX_METRICS = 1000
@@ -67,7 +68,7 @@ class Store:
 
     def create_row(self, row: Row) -> str:
         """Open a row and answer its run id."""
-        tags = _fitting(row.tags | _page_tags(row))
+        tags = _fitting({**_page_tags(row), **row.tags})
         run = self.client.create_run(self.experiment_id, row.start_time, tags, run_name=row.name)
         return str(run.info.run_id)
 

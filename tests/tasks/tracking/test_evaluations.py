@@ -5,6 +5,8 @@ from trainings import artifacts, curve, only_row, rows, store_of, train
 
 from tasks import tracking
 
+GROUPS = ("test/", "versus/", "with_interval/")
+
 
 def test_an_evaluation_goes_to_the_row_of_the_model_once(environment):
     train(environment, seed=1)
@@ -19,13 +21,13 @@ def test_an_evaluation_goes_to_the_row_of_the_model_once(environment):
     for _ in range(2):
         tracking.log_evaluation(environment, model="language-model", folder=folder, metrics=metrics, artifacts=[report])
     other, row = rows(environment)
-    assert not any(name.startswith("test") for name in other.data.metrics)
-    tested = {name: value for name, value in row.data.metrics.items() if name.startswith("test")}
+    assert not any(name.startswith(GROUPS) for name in other.data.metrics)
+    tested = {name: value for name, value in row.data.metrics.items() if name.startswith(GROUPS)}
     assert tested == {
         "test/bits_per_byte": 1.5,
-        "test_interval/bits_per_byte_low": 1.4,
-        "test_interval/bits_per_byte_high": 1.6,
-        "test/likelihood_perplexity": 30,
+        "with_interval/bits_per_byte_low": 1.4,
+        "with_interval/bits_per_byte_high": 1.6,
+        "versus/likelihood_perplexity": 30,
     }
     assert curve(environment, row, "test/bits_per_byte") == [(0, 1.5)]
     assert "1.5 (1.4 to 1.6)" in row.data.tags["mlflow.note.content"]

@@ -100,4 +100,4 @@ def test_names_that_mlflow_refuses_are_mended():
         "none": "null",
         "empty": "{}",
     }
-    assert flatten_metrics({"f1": {"macro": 0.5}, "is_good": True}) == {"test/f1_macro": 0.5}
+    assert flatten_metrics({"f1": {"macro": 0.5}, "is_good": True}) == {"versus/f1_macro": 0.5}
