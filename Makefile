@@ -49,5 +49,5 @@ $(INSTALLED): constraints.txt pyproject.toml
 		{ echo "Python 3.11 or later is needed; '$(PYTHON)' is not. Set one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing the packages that constraints.txt pins into .venv (about two minutes) ..."
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --use-pep517 --constraint constraints.txt --editable '.[dev]'
 	@touch $@

@@ -52,9 +52,10 @@ def _report(name: str, error: BaseException) -> int:
     if not isinstance(error, Exception):
         logger.error("%s was terminated", name)
         return error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 128 + signal.SIGTERM
-    if not explains_itself(error):
-        logger.error("%s", "".join(traceback.format_exception(error)))
-    logger.error("%s failed: %s", name, str(error) or type(error).__name__)
+    if explains_itself(error):
+        logger.error("%s failed: %s", name, error)
+    else:
+        logger.error("%s failed unexpectedly:\n%s", name, "".join(traceback.format_exception(error)).rstrip())
     return 1
 
 

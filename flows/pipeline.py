@@ -17,7 +17,9 @@ from tasks.parameters import load_parameters
 from tasks.process import ProcessIdentity
 from tasks.step import call_through, is_inside_flow_run
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("flows.pipeline")  # also where this file is run as a command
+
+PARAMETERS = Path("params.yaml")
 
 
 def run_pipeline(environment: Environment, pipeline_id: str) -> list[StageResult]:
@@ -27,7 +29,7 @@ def run_pipeline(environment: Environment, pipeline_id: str) -> list[StageResult
         ValueError: if ``params.yaml`` has errors; nothing has been started then.
         RuntimeError: if a stage fails; those after it have not been started.
     """
-    load_parameters(Path("params.yaml"))
+    load_parameters(PARAMETERS)
     with _alone(environment.work_folder):
         graph = StageGraph()
         results = [_run_stage(graph, name, environment, pipeline_id) for name in graph.names()]
@@ -86,7 +88,7 @@ def _run(environment: Environment) -> list[StageResult]:
             call,
             name="pipeline",
             run_name=pipeline_id,
-            parameters={},
+            parameters=load_parameters(PARAMETERS).model_dump(mode="json"),
             is_cached=is_unchanged,
             api_url=str(api_url),
             environment=environment,
@@ -100,7 +102,7 @@ def _run(environment: Environment) -> list[StageResult]:
 
 def _run_and_show() -> None:
     environment = Environment()
-    load_parameters(Path("params.yaml"))  # an error there is no reason to open a run
+    load_parameters(PARAMETERS)  # an error there is no reason to open a run
     show_summary(_run(environment), environment)
 
 

@@ -10,7 +10,7 @@ import os
 from flows.commands import run_command
 from tasks.environment import Environment
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("flows.schedule")  # also where this file is run as a command
 
 NAME = "scheduled"
 

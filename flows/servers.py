@@ -6,6 +6,7 @@ They keep their data in the work folder and run until ``down`` or a reboot.
 import argparse
 import fcntl
 import logging
+import os
 import sys
 import webbrowser
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from flows.commands import run_command
 from flows.daemon import HOST, Daemon
 from tasks.environment import Environment
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("flows.servers")  # also where this file is run as a command
 
 
 def up(environment: Environment) -> dict[str, str]:
@@ -126,12 +127,18 @@ def _act(action: str, environment: Environment) -> None:
         case "ui":
             addresses = up(environment)
             _show_addresses(addresses)
-            for url in addresses.values():
-                webbrowser.open(url)
+            if _has_display():
+                for url in addresses.values():
+                    webbrowser.open(url)
         case "down":
             logger.info("Stopped: %s", ", ".join(down(environment)) or "nothing, no server was running")
         case "status":
             _show_status(environment)
+
+
+def _has_display() -> bool:
+    """Whether a browser can show itself; without, ``webbrowser`` may take over the terminal."""
+    return sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def main() -> None:

@@ -66,9 +66,8 @@ def bring_up_to_date(
     if graph.is_unchanged(name):
         return StageResult(name, "cached", time.time() - start, None)
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name]
-    code = run_in_session(command, {**variables, "PATH": _path_with_this_python()})
-    if code != 0:
-        raise RuntimeError(f"stage {name!r} failed (exit code {code}); the lines above say why")
+    if run_in_session(command, {**variables, "PATH": _path_with_this_python()}) != 0:
+        raise RuntimeError(f"stage {name!r} failed; its own lines say why")
     record = environment.stage_record(name)
     # Without a new record DVC found the result of an earlier run in its cache.
     if not record.exists() or record.stat().st_mtime < start:

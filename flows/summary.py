@@ -41,7 +41,8 @@ def show_summary(results: Sequence[StageResult], environment: Environment) -> No
 
     console = Console(highlight=False)
     console.print(_stages(results))
-    console.print(_metrics(_read(METRICS, {})))
+    if rows := list(_metric_rows(_read(METRICS, {}))):
+        console.print(_metrics(rows))
     _show_samples(console, _read(SAMPLES, []))
     _show_addresses(console, environment)
 
@@ -58,12 +59,9 @@ def _stages(results: Sequence[StageResult]) -> "RenderableType":
     return table
 
 
-def _metrics(metrics: dict[str, Any]) -> "RenderableType":
+def _metrics(rows: Sequence[tuple[str, str, str, str]]) -> "RenderableType":
     from rich.table import Table
 
-    rows = list(_metric_rows(metrics))
-    if not rows:
-        return ""
     table = Table("measure", "model", title="Main metrics", title_justify="left")
     for name in ("value", "interval"):
         table.add_column(name, justify="right")

@@ -53,7 +53,7 @@ def test_a_missing_file_met_in_the_project_explains_itself(tmp_path: Path) -> No
     ("body", "code", "shown"),
     [
         ("raise ValueError('width 7 is odd')", 1, ["error: sample failed: width 7 is odd\n"]),
-        ("int('seven')", 1, ["Traceback", "invalid literal", "error: sample failed: "]),
+        ("int('seven')", 1, ["error: sample failed unexpectedly:\n", "Traceback", "ValueError: invalid literal"]),
         ("raise KeyboardInterrupt", 130, ["error: sample was interrupted\n"]),
         ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", 143, ["error: sample was terminated\n"]),
         ("import os, signal; os.kill(os.getpid(), signal.SIGHUP)", 129, ["error: sample was terminated\n"]),
