@@ -21,7 +21,7 @@ SAMPLE_CHARACTERS = 400
 
 @dataclass(frozen=True)
 class Headline:
-    """The one measure by which the models of a part of ``metrics.json`` are compared."""
+    """The one measure by which the models of a part of ``metrics.json`` are compared, and how it is called."""
 
     part: str
     measure: str
@@ -29,9 +29,9 @@ class Headline:
 
 
 HEADLINES = (
-    Headline("language_model", "bits_per_byte", "bits per byte (lower is better)"),
-    Headline("classifier", "accuracy", "accuracy of the classifier"),
-    Headline("completion", "chrf", "chrF of the completions"),
+    Headline("language_model", "bits_per_byte", "bits per byte"),
+    Headline("classifier", "accuracy", "accuracy"),
+    Headline("completion", "chrf", "chrF"),
 )
 
 
@@ -62,7 +62,7 @@ def _stages(results: Sequence[StageResult]) -> "RenderableType":
 def _metrics(rows: Sequence[tuple[str, str, str, str]]) -> "RenderableType":
     from rich.table import Table
 
-    table = Table("measure", "model", title="Main metrics", title_justify="left")
+    table = Table("measure", "model", title="Main metrics (bits per byte: lower is better)", title_justify="left")
     for name in ("value", "interval"):
         table.add_column(name, justify="right")
     for row in rows:
