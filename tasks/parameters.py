@@ -3,9 +3,9 @@
 import difflib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -26,6 +26,22 @@ class Parameters(Config):
     pretrain: PretrainConfig
     finetune: FinetuneConfig
     evaluate: EvaluateConfig
+
+    @model_validator(mode="after")
+    def _fit_the_context(self) -> Self:
+        """What a model reads and writes at once has to fit the context that it is trained with."""
+        context = self.pretrain.model.context_length
+        sizes = {
+            "evaluate.likelihood.window_stride_tokens": self.evaluate.likelihood.window_stride_tokens,
+            "evaluate.samples.generation.max_tokens": self.evaluate.samples.generation.max_tokens + 1,
+        }
+        if completion := self.finetune.completion:
+            answer = max(completion.max_completion_tokens, self.evaluate.completion.generation.max_tokens)
+            sizes["finetune.completion.max_prompt_tokens with the completion"] = completion.max_prompt_tokens + answer
+        too_large = [f"{name} takes {size}" for name, size in sizes.items() if size > context]
+        if too_large:
+            raise ValueError(f"pretrain.model.context_length is {context}, but {' and '.join(too_large)} tokens")
+        return self
 
 
 def load_parameters(path: Path) -> Parameters:
@@ -57,6 +73,8 @@ def _read_yaml(path: Path) -> Any:
 def _describe(details: ErrorDetails, values: Any) -> str:
     location = _locate(details["loc"], values)
     path = ".".join(str(part) for part in location)
+    if not path:
+        return details["msg"].removeprefix("Value error, ")
     match details["type"]:
         case "extra_forbidden":
             return f"{path}: unknown key{_suggest(location)}"

@@ -59,10 +59,12 @@ def divide(text: str, config: CompletionExamplesConfig) -> tuple[str, str] | Non
     """Divide a text into its summary and its body, or ``None`` where it has not both.
 
     The summary is the first paragraph (PEP 257), its lines joined to one; the body is all that follows. A body
-    that repeats the summary is no example: whoever copies would be right.
+    that repeats the summary is no example: whoever copies would be right. An underlined heading is no summary.
     """
     first, _, body = text.partition("\n\n")
     summary, body = " ".join(first.split()), body.strip("\n")
+    if any(line and not line.strip("-=~ ") for line in first.splitlines()):
+        return None
     fits = config.min_summary_characters <= len(summary) <= config.max_summary_characters
     if not fits or len(body) < config.min_body_characters or summary in " ".join(body.split()):
         return None

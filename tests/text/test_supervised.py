@@ -19,6 +19,7 @@ DOCUMENTS = pa.table({"id": [document_id(text) for text in TEXTS], "text": TEXTS
         ("Do a thing\n    on two lines.\n\nA body it is.", ("Do a thing on two lines.", "A body it is.")),
         ("Do a thing.\n\n\n    indented body", ("Do a thing.", "    indented body")),
         ("No body follows.", None),
+        ("Parameters\n----------\nfile : str\n\nA body it is.", None),
         ("Do a thing.\n\nshort", None),
         ("Tiny\n\nA body it is.", None),
         ("A summary so long that it is no summary at all.\n\nA body it is.", None),
