@@ -10,12 +10,13 @@ from trainings import rows, store_of, train
 def test_every_kind_of_model_answers_in_another_process_and_folder(environment, tmp_path):
     for model in ("language-model", "classifier", "completion"):
         train(environment, model=model)
+    by_row = f"runs:/{rows(environment)[0].info.run_id}/language-model"
     script = f"""
 import mlflow, pandas
 mlflow.set_tracking_uri({environment.mlflow_store_uri!r})
 load = mlflow.pyfunc.load_model
 question = pandas.DataFrame({{"prompt": ["the list is", ""]}})
-models = [load("models:/language-model/1"), load("models:/completion/1")]
+models = [load({by_row!r}), load("models:/completion/1")]
 short = [list(model.predict(question, params={{"max_tokens": 3}})["completion"]) for model in models]
 again = [list(model.predict(question, params={{"max_tokens": 3}})["completion"]) for model in models]
 assert short == again and all(isinstance(text, str) for texts in short for text in texts), short
