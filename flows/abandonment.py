@@ -4,6 +4,9 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Sequence
+
+import psutil
 
 from tasks.process import ProcessIdentity
 
@@ -11,6 +14,7 @@ logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_CHECKS = 1.0
 GRACE_SECONDS = 60.0
+SHELLS = {"bash", "dash", "fish", "ksh", "sh", "zsh"}
 
 
 def stop_when_abandoned(pipeline: ProcessIdentity | None, *, is_started_by_dvc: bool) -> None:
@@ -18,18 +22,25 @@ def stop_when_abandoned(pipeline: ProcessIdentity | None, *, is_started_by_dvc: 
 
     DVC, killed, leaves its command running, and so does a pipeline that was killed outright.
     """
-    parent = os.getppid() if is_started_by_dvc else None
-    if parent is None and pipeline is None:
-        return
-    threading.Thread(target=_watch, args=(parent, pipeline), name="abandonment", daemon=True).start()
+    awaited = [*([pipeline] if pipeline else []), *(_starters() if is_started_by_dvc else [])]
+    if awaited:
+        threading.Thread(target=_watch, args=(awaited,), name="abandonment", daemon=True).start()
 
 
-def _watch(parent: int | None, pipeline: ProcessIdentity | None) -> None:
-    waiting = threading.Event()
-    while not waiting.wait(SECONDS_BETWEEN_CHECKS):
-        is_orphan = parent is not None and os.getppid() != parent
-        if is_orphan or (pipeline is not None and pipeline.is_gone()):
+def _starters() -> list[ProcessIdentity]:
+    """DVC's process, and the shell that may stand between it and this process."""
+    found = []
+    for process in psutil.Process().parents():
+        found.append(ProcessIdentity.of(process))
+        if process.name() not in SHELLS:
             break
+    return found
+
+
+def _watch(awaited: Sequence[ProcessIdentity]) -> None:
+    waiting = threading.Event()
+    while not any(process.is_gone() for process in awaited):
+        waiting.wait(SECONDS_BETWEEN_CHECKS)
     logger.warning("what started this stage is gone; stopping it")
     os.kill(os.getpid(), signal.SIGTERM)
     waiting.wait(GRACE_SECONDS)

@@ -52,8 +52,11 @@ from tasks.step import step
 @step()
 def wait(started: Path) -> None:
     started.write_text(str(os.getpid()))
-    while started.exists():
+    for _ in range(2400):
+        if not started.exists():
+            return
         time.sleep(0.05)
+    raise TimeoutError("nobody has let this stage go on for two minutes")
 
 def clean(parameters) -> None:
     if parameters.clean.language == "slow":
@@ -163,7 +166,7 @@ class Sample:
     def run(self, *command: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         """Run a Python module in the project to its end."""
         process = self.start(*command, **variables)
-        output, error = process.communicate(timeout=240)
+        output, error = process.communicate()
         return subprocess.CompletedProcess(command, process.returncode, output, error)
 
 
@@ -214,9 +217,9 @@ def make_sample(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Sampl
     return make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def sample(make_sample: Callable[..., Sample], servers: Servers) -> Sample:
-    """A small project that uses the servers."""
+    """A small project of a test file's own that uses the servers."""
     return make_sample(LMCORE_WORK_FOLDER=str(servers.work_folder))
 
 

@@ -179,9 +179,9 @@ def test_a_stage_stops_by_itself_when_dvc_was_killed(make_sample: Callable[..., 
     sample = make_sample()
     sample.set_language("slow")
     started = sample.folder / "started"
-    dvc = sample.start(
-        "dvc", "repro", "clean", PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    )
+    python_first = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    # With this shell, and without any in the environment, a shell stays between DVC and the stage.
+    dvc = sample.start("dvc", "repro", "clean", PATH=python_first, SHELL="/bin/sh")
     stage = int(wait_until(lambda: started.exists() and started.read_text()))
     dvc.kill()
     dvc.communicate()
