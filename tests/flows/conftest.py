@@ -82,22 +82,16 @@ if __name__ == "__main__":
 """,
 }
 
-GRAPH = """
-stages:
-  collect:
-    cmd: python -m sample.collect
-    deps: [sample/collect.py]
-    outs: [raw.txt]
-  clean:
-    cmd: python -m sample.clean
-    deps: [raw.txt]
-    params: [clean.language]
-    outs: [clean.txt]
-  tokenize:
-    cmd: python -m sample.tokenize
-    deps: [clean.txt]
-    outs: [tokens.txt]
-"""
+GRAPH: dict[str, dict[str, Any]] = {
+    "collect": {"cmd": "python -m sample.collect", "deps": ["sample/collect.py"], "outs": ["raw.txt"]},
+    "clean": {
+        "cmd": "python -m sample.clean",
+        "deps": ["raw.txt"],
+        "params": ["clean.language"],
+        "outs": ["clean.txt"],
+    },
+    "tokenize": {"cmd": "python -m sample.tokenize", "deps": ["clean.txt"], "outs": ["tokens.txt"]},
+}
 
 
 @dataclass(frozen=True)
@@ -143,6 +137,10 @@ class Sample:
 
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
+
+    def keep_stages(self, *names: str) -> None:
+        """Write the stage graph with these stages only."""
+        YAML(typ="safe", pure=True).dump({"stages": {name: GRAPH[name] for name in names}}, self.folder / "dvc.yaml")
 
     def set_language(self, language: str) -> None:
         """Change a parameter of the stage clean."""
@@ -208,11 +206,12 @@ def make_sample(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Sampl
         shutil.copy(PROJECT / ".dvc" / "config", folder / ".dvc" / "config")
         shutil.copy(PROJECT / "params.yaml", folder / "params.yaml")
         (folder / ".gitignore").write_text(".work/\n")
-        (folder / "dvc.yaml").write_text(GRAPH)
         (folder / "sample").mkdir()
         for name, program in STAGES.items():
             (folder / "sample" / f"{name}.py").write_text(program)
-        return Sample(folder, variables)
+        sample = Sample(folder, variables)
+        sample.keep_stages(*GRAPH)
+        return sample
 
     return make
 

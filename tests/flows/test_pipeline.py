@@ -143,8 +143,7 @@ def test_a_stage_ends_with_the_pipeline_and_the_page_shows_both_as_crashed(
     pipeline, clean = servers.latest("pipeline"), servers.latest("clean")
     if number == signal.SIGKILL:
         assert pipeline["state_name"] == "Running"
-        sample.set_language("en")
-        assert "whose process was gone" in sample.run("flows.pipeline").stderr
+        assert "whose process was gone" in sample.run("sample.collect").stderr
     runs = servers.flow_runs()
     assert runs[pipeline["id"]]["state_name"] == runs[clean["id"]]["state_name"] == "Crashed"
     assert servers.task_runs(pipeline)["clean"]["state_name"] in ("Crashed", "Failed")
