@@ -50,4 +50,6 @@ $(INSTALLED): constraints.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing the packages that constraints.txt pins into .venv (about two minutes) ..."
 	@$(BIN)/python -m pip install --quiet --use-pep517 --constraint constraints.txt --editable '.[dev]'
+	@# DVC keeps its index in /var/tmp unless it is told an absolute path, which only this machine's settings can hold.
+	@DVC_SITE_CACHE_DIR=.work/dvc $(BIN)/dvc config --local core.site_cache_dir '$(CURDIR)/.work/dvc'
 	@touch $@
