@@ -16,6 +16,7 @@ from tasks.environment import Environment
 from tasks.parameters import load_parameters
 from tasks.process import ProcessIdentity
 from tasks.step import call_through, is_inside_flow_run
+from tasks.tracking import catch_up
 
 logger = logging.getLogger("flows.pipeline")  # also where this file is run as a command
 
@@ -103,7 +104,9 @@ def _run(environment: Environment) -> list[StageResult]:
 def _run_and_show() -> None:
     environment = Environment()
     load_parameters(PARAMETERS)  # an error there is no reason to open a run
-    show_summary(_run(environment), environment)
+    results = _run(environment)
+    catch_up(environment)
+    show_summary(results, environment)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.stage_graph import StageResult
 from tasks.environment import Environment
+from tasks.tracking import experiment_page
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -92,8 +93,7 @@ def _show_samples(console: "Console", samples: Sequence[dict[str, str]]) -> None
 
 
 def _show_addresses(console: "Console", environment: Environment) -> None:
-    is_served = environment.mlflow_tracking_uri.startswith("http")
-    mlflow = environment.mlflow_tracking_uri if is_served else ""
+    mlflow = experiment_page(environment)
     prefect = (environment.prefect_api_url or "").removesuffix("/api")
     console.print()
     for title, address in (("MLflow", mlflow), ("Prefect", prefect)):

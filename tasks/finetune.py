@@ -153,4 +153,5 @@ def _tracked(
         parameters=parameters,
         inputs=[files.documents, files.language_model],
         datasets=[files.documents],
+        base_model=files.language_model,
     )

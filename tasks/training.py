@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lmcore.device import peak_matrix_rate
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.batches import Batches
 from lmcore.training.checkpoint import load_checkpoint
 from lmcore.training.config import TrainingConfig
-from lmcore.training.loop import train
+from lmcore.training.loop import OnMetrics, compute_dtype, train
 from tasks import tracking
 from tasks.checkpoints import checkpoint_folder
 from tasks.curves import write_curves
@@ -29,6 +30,7 @@ class TrackedTraining:
         parameters: everything from ``params.yaml`` that the result depends on.
         inputs: folders that the result depends on.
         datasets: those of them that are data.
+        base_model: the folder of the model that the training starts from, if it does from one.
     """
 
     stage: str
@@ -36,6 +38,7 @@ class TrackedTraining:
     parameters: Mapping[str, Any]
     inputs: Sequence[Path]
     datasets: Sequence[Path]
+    base_model: Path | None = None
 
     def run(
         self,
@@ -61,6 +64,7 @@ class TrackedTraining:
                 datasets=self.datasets,
                 work_folder=work,
                 resumed_from_step=_last_step(work),
+                base_model=self.base_model,
             ) as run,
         ):
             record = train(
@@ -69,13 +73,28 @@ class TrackedTraining:
                 config,
                 seed=seed,
                 checkpoints=work,
-                on_metrics=run.log_metrics,
+                on_metrics=_with_utilization(run.log_metrics, model, config, environment),
                 description=f"Train {self.model}",
             )
             save(record)
             write_curves(curves, record["history"])
             run.finish(model_folder)
         logger.info("%s", _summary(self.model, record))
+
+
+def _with_utilization(
+    log: OnMetrics, model: TrainableModel, config: TrainingConfig, environment: Environment
+) -> OnMetrics:
+    """Add to every rate the share of this machine's matrix products that it takes."""
+    device = next(model.parameters()).device
+    peak = peak_matrix_rate(device, compute_dtype(config, device), environment.work_folder / "matrix-rates.json")
+    operations = model.training_operations_per_token()
+
+    def log_with_utilization(step: int, figures: Mapping[str, float]) -> None:
+        rate = figures.get("tokens_per_second")
+        log(step, figures if rate is None else {**figures, "utilization_of_peak": rate * operations / peak})
+
+    return log_with_utilization
 
 
 def _last_step(work: Path) -> int | None:

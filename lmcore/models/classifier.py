@@ -39,6 +39,10 @@ class Classifier(TrainableModel):
         self.dropout = nn.Dropout(dropout)
         self.head = Linear(2 * backbone.config.width, len(labels), zero_init=True)
 
+    def training_operations_per_token(self) -> float:
+        """Those of the blocks; the head, once a text, is nothing beside them."""
+        return self.backbone.block_operations_per_token(self.max_tokens)
+
     def compute_in(self, dtype: torch.dtype) -> None:
         """Compute the backbone's activations in this dtype from now on."""
         self.backbone.compute_in(dtype)

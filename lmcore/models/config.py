@@ -27,6 +27,8 @@ class GPTConfig(Config):
     dropout: Probability
     tie_embeddings: bool
     use_residual_mixing: bool
+    use_value_embeddings: bool
+    use_token_shift: bool
     logit_soft_cap: Annotated[float, Field(gt=0.0)] | None
     rotary_base: Annotated[float, Field(gt=1.0)]
 

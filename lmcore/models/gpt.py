@@ -13,6 +13,8 @@ from lmcore.models.layers import (
     Linear,
     RotaryEmbedding,
     SelfAttention,
+    TokenShift,
+    ValueEmbedding,
 )
 from lmcore.models.trainable import TrainableModel
 
@@ -34,9 +36,14 @@ class GPT(TrainableModel):
         self.compute_dtype = torch.float32
         self.embedding = nn.Embedding(vocabulary_size, config.width)
         nn.init.normal_(self.embedding.weight, std=0.02)
+        self.token_shift = TokenShift(config.width) if config.use_token_shift else None
         self.dropout = nn.Dropout(config.dropout)
         rotary = RotaryEmbedding(config.width // config.n_heads, config.context_length, config.rotary_base)
         self.blocks = nn.ModuleList(_block(config, rotary) for _ in range(config.n_layers))
+        n_value_embeddings = config.n_layers if config.use_value_embeddings else 0
+        self.value_embeddings = nn.ModuleList(
+            ValueEmbedding(vocabulary_size, config.width) for _ in range(n_value_embeddings)
+        )
         self.head = None if config.tie_embeddings else Linear(config.width, vocabulary_size, zero_init=True)
 
     def compute_in(self, dtype: torch.dtype) -> None:
@@ -61,9 +68,12 @@ class GPT(TrainableModel):
                 "or train with a larger pretrain.model.context_length"
             )
         embedded = normalize(self.embedding(tokens).to(self.compute_dtype))
+        if self.token_shift is not None:
+            embedded = self.token_shift(embedded, mask=mask, cache=cache)
         stream = embedded = self.dropout(embedded)
         for layer, block in enumerate(self.blocks):
-            stream = block(stream, embedded, mask=mask, cache=cache, layer=layer)
+            own_values = self.value_embeddings[layer](tokens, stream.dtype) if self.value_embeddings else None
+            stream = block(stream, embedded, own_values=own_values, mask=mask, cache=cache, layer=layer)
         if cache:
             cache.advance(tokens.size(1))
         return normalize(stream)
@@ -87,6 +97,15 @@ class GPT(TrainableModel):
         """
         hidden = self.hidden(tokens).flatten(0, 1)
         return softcapped_cross_entropy(hidden, self._output_weight(), targets.flatten(), self.config.logit_soft_cap)
+
+    def training_operations_per_token(self) -> float:
+        """Those of the blocks, for a whole context, and of the product that gives the logits."""
+        return self.block_operations_per_token(self.config.context_length) + 6.0 * self._output_weight().numel()
+
+    def block_operations_per_token(self, length: int) -> float:
+        """Floating-point operations of training the blocks on one token of a sequence of ``length`` tokens."""
+        weights = sum(parameter.numel() for parameter in self.blocks.parameters() if parameter.ndim == 2)
+        return 6.0 * (weights + self.config.n_layers * self.config.width * length)
 
     def new_cache(self, batch_size: int) -> KeyValueCache:
         """An empty cache for generating ``batch_size`` sequences."""

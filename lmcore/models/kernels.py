@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # Rows of logits worked on at a time: small enough for a processor's cache, large enough for its matrix unit.
-ROWS_PER_CHUNK = 512
+ROWS_PER_CHUNK = 256
 # Above this length the square of probabilities no longer pays and the blocked algorithm of torch does.
 LONGEST_EXPLICIT_ATTENTION = 512
 
@@ -62,6 +62,10 @@ def softcapped_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, ca
     Returns:
         float32 scalar.
     """
+    counts = targets != -100
+    if not counts.all():
+        # What does not count, the whole of a prompt, costs no logits.
+        hidden, targets = hidden[counts], targets[counts]
     return _apply(_SoftcappedCrossEntropy, hidden, weight, targets, cap)
 
 
@@ -189,21 +193,23 @@ class _SoftcappedCrossEntropy(torch.autograd.Function):
 
 def _chunk_loss(product: Tensor, targets: Tensor, cap: float | None, gradient: Tensor | None, rows: slice) -> Tensor:
     """Loss of one chunk of logits (rows, vocabulary); writes their gradient when one is wanted."""
-    counts = targets != -100
-    picked = targets.clamp_min(0).unsqueeze(1)
-    if cap is None:
-        capped = None
-        logits = product.float()
-    else:
-        capped = product.float().mul_(1 / cap).tanh_()
-        logits = capped * cap
-    normalizer = torch.logsumexp(logits, dim=1, keepdim=True)
-    losses = (normalizer - logits.gather(1, picked)).squeeze(1) * counts
+    picked = targets.unsqueeze(1)
+    logits, tanh = product.float(), None
+    if cap is not None:
+        tanh = logits.mul_(1 / cap).tanh_()
+        logits = tanh * cap
+    # A low cap is a ceiling that need not be looked for: even exp(-2 * cap) is far from vanishing.
+    is_low = cap is not None and cap <= 30.0
+    ceiling = logits.new_full((len(logits), 1), cap or 0.0) if is_low else logits.amax(dim=1, keepdim=True)
+    picked_logits = logits.gather(1, picked)
+    probabilities = logits.sub_(ceiling).exp_()
+    total = probabilities.sum(dim=1, keepdim=True)
+    losses = ceiling + total.log() - picked_logits
     if gradient is not None:
-        probabilities = logits.sub_(normalizer).exp_()
+        probabilities.div_(total)
         probabilities.scatter_add_(1, picked, probabilities.new_full(picked.shape, -1.0))
-        if capped is not None:
+        if tanh is not None:
             # The slope of cap * tanh(z / cap) is one minus the squared tanh.
-            probabilities.addcmul_(probabilities, capped.square_(), value=-1)
-        gradient[rows] = probabilities.mul_(counts.unsqueeze(1))
+            probabilities.addcmul_(probabilities, tanh.square_(), value=-1)
+        gradient[rows] = probabilities
     return losses.sum()

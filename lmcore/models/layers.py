@@ -52,6 +52,53 @@ class RotaryEmbedding(nn.Module):
         return rotate_normalized(heads, self.cosine[start:end], self.sine[start:end])
 
 
+class TokenShift(nn.Module):
+    """Adds to each token's embedding a learned share of the one before it, feature by feature, so that the first
+    block already sees pairs (Peng et al. 2023, RWKV; the "smear" of the modded-nanogpt speed runs)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.share = nn.Parameter(torch.zeros(width))
+
+    def forward(self, embedded: Tensor, *, mask: Tensor | None = None, cache: "KeyValueCache | None" = None) -> Tensor:
+        """(batch, length, width) to the same.
+
+        Args:
+            embedded: the new positions.
+            mask: as for :class:`SelfAttention`; a position that may not look at the one before it gets nothing of it.
+            cache: holds the last embedding before these, and gets the last of these.
+        """
+        start = cache.length if cache else 0
+        first = cache.last_embedding if cache and cache.last_embedding is not None else embedded.new_zeros(1, 1, 1)
+        previous = torch.cat((first.expand(len(embedded), 1, embedded.size(2)), embedded[:, :-1]), dim=1)
+        if mask is not None:
+            previous = previous * self._may_look_back(mask, start)
+        if cache:
+            cache.last_embedding = embedded[:, -1:]
+        return torch.addcmul(embedded, previous, self.share.to(embedded.dtype))
+
+    @staticmethod
+    def _may_look_back(mask: Tensor, start: int) -> Tensor:
+        """For each new position whether it may look at the one before it, boolean (batch, length, 1)."""
+        allowed = mask[:, 0].diagonal(offset=start - 1, dim1=1, dim2=2)
+        return F.pad(allowed, (mask.size(2) - allowed.size(1), 0)).unsqueeze(-1)
+
+
+class ValueEmbedding(nn.Module):
+    """What a token says of itself to those that attend to it, whatever stands around it: a table of its own beside
+    the values made from the residual stream (the "value embeddings" of the modded-nanogpt speed runs)."""
+
+    def __init__(self, vocabulary_size: int, width: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(vocabulary_size, width)
+        nn.init.normal_(self.table.weight, std=0.02)
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, tokens: Tensor, dtype: torch.dtype) -> Tensor:
+        """(batch, length, width) in ``dtype`` for int64 tokens (batch, length)."""
+        return normalize(self.table(tokens).to(dtype)) * self.weight.to(dtype)
+
+
 class KeyValueCache:
     """Keys and values of the positions seen so far, per layer, in buffers of a fixed length.
 
@@ -62,6 +109,7 @@ class KeyValueCache:
     def __init__(self, n_layers: int, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> None:
         self.keys = [torch.zeros(*shape, dtype=dtype, device=device) for _ in range(n_layers)]
         self.values = [torch.zeros_like(keys) for keys in self.keys]
+        self.last_embedding: Tensor | None = None
         self.length = 0
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,6 +130,8 @@ class KeyValueCache:
         """Keep the given batch rows (int64, any order, repeats allowed)."""
         self.keys = [keys[rows] for keys in self.keys]
         self.values = [values[rows] for values in self.values]
+        if self.last_embedding is not None:
+            self.last_embedding = self.last_embedding[rows]
 
 
 class SelfAttention(nn.Module):
@@ -102,6 +152,7 @@ class SelfAttention(nn.Module):
         self,
         hidden: Tensor,
         *,
+        own_values: Tensor | None = None,
         mask: Tensor | None = None,
         cache: KeyValueCache | None = None,
         layer: int = 0,
@@ -109,13 +160,15 @@ class SelfAttention(nn.Module):
         """Attend within (batch, length, width).
 
         Args:
+            own_values: (batch, length, width), added to the values (:class:`ValueEmbedding`).
             mask: boolean (batch, 1, length, positions), true where a query may look; causal when absent.
             cache: positions before these; extended by these.
         """
         start = cache.length if cache else 0
         query = self.rotary(self._heads(self.query(hidden)), start)
         key = self.rotary(self._heads(self.key(hidden)), start)
-        value = self._heads(self.value(hidden)).transpose(1, 2)
+        values = self.value(hidden) if own_values is None else self.value(hidden) + own_values
+        value = self._heads(values).transpose(1, 2)
         if cache:
             key, value = cache.extend(layer, key, value)
         if mask is None and start == 0 and self.dropout == 0.0:
@@ -173,6 +226,7 @@ class DecoderBlock(nn.Module):
         hidden: Tensor,
         embedded: Tensor,
         *,
+        own_values: Tensor | None = None,
         mask: Tensor | None = None,
         cache: KeyValueCache | None = None,
         layer: int = 0,
@@ -180,6 +234,7 @@ class DecoderBlock(nn.Module):
         """(batch, length, width) to the same; ``embedded`` is the stream as it was before the first block."""
         if self.mixing is not None:
             hidden = self.mixing[0] * hidden + self.mixing[1] * embedded
-        hidden = hidden + self.dropout(self.attention(normalize(hidden), mask=mask, cache=cache, layer=layer))
+        attended = self.attention(normalize(hidden), own_values=own_values, mask=mask, cache=cache, layer=layer)
+        hidden = hidden + self.dropout(attended)
         result: Tensor = hidden + self.dropout(self.feed_forward(normalize(hidden)))
         return result

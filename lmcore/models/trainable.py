@@ -14,5 +14,11 @@ class TrainableModel(nn.Module, ABC):
         """Summed negative log-likelihood of the targets in nats, a float32 scalar; a target of -100 does not count."""
 
     @abstractmethod
+    def training_operations_per_token(self) -> float:
+        """Floating-point operations that a step of training needs for one token, forward and backward: six for each
+        weight of a matrix product, and those of causal attention over the longest input (Chowdhery et al. 2022, PaLM,
+        appendix B, but without the future that causal attention never sees)."""
+
+    @abstractmethod
     def compute_in(self, dtype: torch.dtype) -> None:
         """Compute activations in float32 or bfloat16 from now on."""

@@ -50,6 +50,8 @@ SHAPE = GPTConfig(
     dropout=0.0,
     tie_embeddings=True,
     use_residual_mixing=False,
+    use_value_embeddings=False,
+    use_token_shift=False,
     logit_soft_cap=None,
     rotary_base=10000.0,
 )

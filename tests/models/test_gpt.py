@@ -19,6 +19,8 @@ CONFIG = GPTConfig(
     dropout=0.0,
     tie_embeddings=True,
     use_residual_mixing=True,
+    use_value_embeddings=True,
+    use_token_shift=True,
     logit_soft_cap=15.0,
     rotary_base=10000.0,
 )
@@ -26,7 +28,12 @@ VARIANTS = {
     "default": {},
     "swiglu": {"activation": "swiglu"},
     "untied": {"tie_embeddings": False},
-    "plain": {"use_residual_mixing": False, "logit_soft_cap": None},
+    "plain": {
+        "use_residual_mixing": False,
+        "use_value_embeddings": False,
+        "use_token_shift": False,
+        "logit_soft_cap": None,
+    },
 }
 
 
