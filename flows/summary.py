@@ -1,7 +1,6 @@
 """What a person wants to see when the pipeline has ended: stages, main metrics, samples, and where to look further."""
 
 import json
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
 METRICS = Path("reports/metrics.json")
 SAMPLES = Path("reports/evaluate/samples.json")
 REPORT = Path("reports/evaluate/report.html")
-SAMPLE_CHARACTERS = 400
+SAMPLE_LINES = 8
+SAMPLE_WIDTH = 96
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,12 @@ def _show_samples(console: "Console", samples: Sequence[dict[str, str]]) -> None
     if samples:
         console.print("What the language model makes of", style="italic")
     for sample in samples:
-        continuation = textwrap.shorten(sample["continuation"], SAMPLE_CHARACTERS, placeholder=" ...")
-        console.print(Text(f"\n{sample['prompt']}", style="bold"), Text(continuation))
+        text = Text.assemble((sample["prompt"], "bold"), sample["continuation"].rstrip())
+        lines = text.wrap(console, SAMPLE_WIDTH)
+        console.print()
+        console.print(*lines[:SAMPLE_LINES], sep="\n")
+        if len(lines) > SAMPLE_LINES:
+            console.print("...", style="dim")
 
 
 def _show_addresses(console: "Console", environment: Environment) -> None:
