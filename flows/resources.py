@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 SECONDS_BETWEEN_SAMPLES = 0.5
-# The kernel counts a process's peak in kibibytes on Linux, in bytes on macOS.
-PEAK_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
+STATUS = Path("/proc/self/status")
 
 
 @dataclass
@@ -35,9 +35,8 @@ def measured() -> Iterator[Resources]:
     finally:
         ended.set()
         sampler.join()
-        # A peak between two samples is still seen by the kernel, for one process at a time.
-        kernel = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        resources.peak_memory_bytes = max(resources.peak_memory_bytes, *(peak * PEAK_UNIT_BYTES for peak in kernel))
+        # A peak of this process between two samples is still seen by the kernel.
+        resources.peak_memory_bytes = max(resources.peak_memory_bytes, _own_peak_bytes())
         resources.seconds = time.time() - psutil.Process().create_time()
 
 
@@ -46,6 +45,16 @@ def _sample(resources: Resources, ended: threading.Event) -> None:
     while not ended.wait(SECONDS_BETWEEN_SAMPLES):
         memory = sum(_resident_bytes(member) for member in (process, *process.children(recursive=True)))
         resources.peak_memory_bytes = max(resources.peak_memory_bytes, memory)
+
+
+def _own_peak_bytes() -> int:
+    """The most memory this process has held; 0 where the kernel does not tell."""
+    if STATUS.exists():
+        # Not getrusage: on Linux its maximum starts with what the parent process held.
+        for line in STATUS.read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if sys.platform == "darwin" else 0
 
 
 def _resident_bytes(process: psutil.Process) -> int:

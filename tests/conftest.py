@@ -3,16 +3,23 @@
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 
 import torch
 from hypothesis import settings
+
+from tasks.environment import prepare
 
 # Nothing of the developer's own servers and settings reaches the tests, and nothing of theirs the work folder.
 for name in [name for name in os.environ if name.startswith(("LMCORE_", "PREFECT_", "MLFLOW_", "DVC_"))]:
     del os.environ[name]
 os.environ["LMCORE_WORK_FOLDER"] = tempfile.mkdtemp(prefix="lmcore-tests-")
 atexit.register(shutil.rmtree, os.environ["LMCORE_WORK_FOLDER"], ignore_errors=True)
+prepare()
+
+# A shell lets what it starts in the background ignore Ctrl-C, and a process hands that on to those that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A machine that is busy is no error of the code.
 settings.register_profile("project", deadline=None)
