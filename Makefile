@@ -48,7 +48,7 @@ $(INSTALLED): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or later is needed; '$(PYTHON)' is not. Set one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "Installing the packages that constraints.txt pins into .venv (about two minutes) ..."
+	@echo "Installing the packages that constraints.txt pins into .venv; this takes a few minutes ..."
 	@$(BIN)/python -m pip install --quiet --use-pep517 --constraint constraints.txt --editable '.[dev]'
 	@# DVC keeps its index in /var/tmp unless it is told an absolute path, which only this machine's settings can hold.
 	@DVC_SITE_CACHE_DIR=.work/dvc $(BIN)/dvc config --local core.site_cache_dir '$(CURDIR)/.work/dvc'
