@@ -34,6 +34,7 @@ def run_pipeline(environment: Environment, pipeline_id: str) -> list[StageResult
     with _alone(environment.work_folder):
         graph = StageGraph()
         results = [_run_stage(graph, name, environment, pipeline_id) for name in graph.names()]
+        catch_up(environment)
     if is_unchanged(results):
         logger.info("Nothing has changed: every stage is as its last run left it")
     return results
@@ -104,9 +105,7 @@ def _run(environment: Environment) -> list[StageResult]:
 def _run_and_show() -> None:
     environment = Environment()
     load_parameters(PARAMETERS)  # an error there is no reason to open a run
-    results = _run(environment)
-    catch_up(environment)
-    show_summary(results, environment)
+    show_summary(_run(environment), environment)
 
 
 def main() -> None:

@@ -89,7 +89,7 @@ def _show_samples(console: "Console", samples: Sequence[dict[str, str]]) -> None
         console.print("What the language model makes of", style="italic")
     for sample in samples:
         text = Text.assemble((sample["prompt"], "bold"), sample["continuation"].rstrip())
-        lines = text.wrap(console, SAMPLE_WIDTH)
+        lines = text.wrap(console, min(console.width, SAMPLE_WIDTH))
         console.print()
         console.print(*lines[:SAMPLE_LINES], sep="\n")
         if len(lines) > SAMPLE_LINES:

@@ -114,7 +114,7 @@ def prepare() -> None:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MPLCONFIGDIR": str(work / "matplotlib"),
-        "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait make a shared machine ten times slower
+        "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait may stall a training on a busy machine
         "CUDA_CACHE_PATH": str(work / "cuda"),
         "TORCHINDUCTOR_CACHE_DIR": str(work / "torch-inductor"),
         "TORCH_HOME": str(work / "torch"),

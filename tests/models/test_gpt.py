@@ -3,6 +3,7 @@
 import pytest
 import torch
 from pydantic import ValidationError
+from torch.utils.flop_counter import FlopCounterMode
 
 from lmcore.models.config import GPTConfig
 from lmcore.models.gpt import GPT
@@ -93,3 +94,13 @@ def test_too_long_a_sequence_is_refused() -> None:
 def test_heads_that_do_not_divide_the_width_are_refused(n_heads: int) -> None:
     with pytest.raises(ValidationError, match="right would be one of 1, 2, 4, 8"):
         GPTConfig.model_validate(CONFIG.model_dump() | {"n_heads": n_heads})
+
+
+@pytest.mark.parametrize("variant", ["default", "untied", "plain"])
+def test_the_operations_of_training_are_those_that_torch_counts(variant: str) -> None:
+    model, tokens = make_model(**VARIANTS[variant]), draw_tokens(3, CONFIG.context_length)
+    with FlopCounterMode(display=False) as counter:
+        model.loss(tokens, tokens.roll(-1, 1)).backward()
+    # What is computed and thrown away, attention's look into the future, is not needed for training.
+    future = 6 * CONFIG.n_layers * CONFIG.width * CONFIG.context_length
+    assert counter.get_total_flops() / tokens.numel() == model.training_operations_per_token() + future
