@@ -9,9 +9,12 @@ import torch
 
 from lmcore.device import pick_device
 from lmcore.files import write_json
+from lmcore.models.causal import CausalModel, TextEncoder
 from lmcore.models.classifier import Classifier, save_classifier
+from lmcore.models.config import context_length_of
 from lmcore.models.folder import load_language_model, save_language_model
 from lmcore.models.prompt import PromptFormat
+from lmcore.models.trainable import TrainableModel
 from lmcore.text.config import SplitFractions
 from lmcore.text.supervised import classification_examples, completion_examples
 from lmcore.tokens.batches import ExampleBatches
@@ -59,12 +62,14 @@ def finetune_classifier(
             f"{len(validation)} validation documents carry one of them; a classifier needs two labels and a document"
         )
     backbone, tokenizer = load_language_model(files.language_model)
+    if not isinstance(backbone, TextEncoder):
+        return f"a model of family {backbone.config.family} gives no features to classify by"
+    context = context_length_of(backbone.config)
     torch.manual_seed(seed)
     classifier = Classifier(
         backbone,
         labels,
-        max_tokens=min(config.max_tokens, backbone.config.context_length),
-        padding_id=tokenizer.padding_id,
+        max_tokens=config.max_tokens if context is None else min(config.max_tokens, context),
         dropout=config.dropout,
     ).to(pick_device())
 
@@ -79,7 +84,7 @@ def finetune_classifier(
             sequences(validation),
             batch_size=config.training.batch_size,
             seed=seed,
-            padding=tokenizer.padding_id,
+            padding=tokenizer.vocabulary.padding_id,
         ),
         config.training,
         environment,
@@ -106,6 +111,8 @@ def finetune_completion(
             "(finetune.completion.examples); a completion model needs both"
         )
     model, tokenizer = load_language_model(files.language_model)
+    if not isinstance(model, TrainableModel) or not isinstance(model, CausalModel):
+        return f"a model of family {model.config.family} cannot be trained to complete prompts"
     prompt_format = PromptFormat(
         separator=config.separator,
         max_prompt_tokens=config.max_prompt_tokens,
@@ -119,7 +126,7 @@ def finetune_completion(
             [completion_sequence(tokenizer, example, prompt_format) for example in validation],
             batch_size=config.training.batch_size,
             seed=seed,
-            padding=tokenizer.padding_id,
+            padding=tokenizer.vocabulary.padding_id,
         ),
         config.training,
         environment,

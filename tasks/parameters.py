@@ -12,6 +12,7 @@ from ruamel.yaml.error import YAMLError
 
 from lmcore.config import Config
 from lmcore.evaluation.config import EvaluateConfig
+from lmcore.models.config import context_length_of
 from lmcore.text.config import CleanConfig, CollectConfig
 from lmcore.tokens.config import TokenizeConfig
 from lmcore.training.config import FinetuneConfig, PretrainConfig
@@ -30,8 +31,11 @@ class Parameters(Config):
     @model_validator(mode="after")
     def _fit_the_context(self) -> Self:
         """What a model reads and writes at once has to fit the context that it is trained with."""
-        context = self.pretrain.model.context_length
+        context = context_length_of(self.pretrain.model)
+        if context is None:
+            return self
         sizes = {
+            "pretrain.window_tokens": self.pretrain.window_tokens,
             "evaluate.likelihood.window_stride_tokens": self.evaluate.likelihood.window_stride_tokens,
             "evaluate.samples.generation.max_tokens": self.evaluate.samples.generation.max_tokens + 1,
         }

@@ -5,8 +5,9 @@ from pathlib import Path
 import torch
 
 from lmcore.device import pick_device
+from lmcore.models.families import build_model
 from lmcore.models.folder import save_language_model
-from lmcore.models.gpt import GPT
+from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.batches import WindowBatches
 from lmcore.tokens.shards import TokenShards
 from lmcore.tokens.tokenizer import Tokenizer
@@ -26,13 +27,15 @@ def pretrain_language_model(
     batches = WindowBatches(
         shards.tokens("train"),
         shards.tokens("validation"),
-        context_length=config.model.context_length,
+        window_tokens=config.window_tokens,
         batch_size=config.training.batch_size,
         seed=config.seed,
         max_validation_windows=config.training.max_validation_examples,
     )
     torch.manual_seed(config.seed)
-    model = GPT(config.model, shards.vocabulary_size).to(pick_device())
+    model = build_model(config.model, tokenizer.vocabulary).to(pick_device())
+    if not isinstance(model, TrainableModel):
+        raise TypeError(f"a model of family {config.model.family} is not trained by gradients")
     training = TrackedTraining(
         stage="pretrain",
         model="language-model",
@@ -46,7 +49,9 @@ def pretrain_language_model(
         config.training,
         environment,
         seed=config.seed,
-        save=lambda record: save_language_model(model_folder, model, tokenizer, record),
+        save=lambda record: save_language_model(
+            model_folder, model, tokenizer, record | {"window_tokens": config.window_tokens}
+        ),
         model_folder=model_folder,
         curves=curves,
     )

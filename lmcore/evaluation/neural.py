@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lmcore.evaluation.bootstrap import Floats
 from lmcore.evaluation.config import LikelihoodConfig
 from lmcore.evaluation.likelihood import Tokens
+from lmcore.models.causal import CausalModel
 from lmcore.progress import progress
 
 
@@ -43,25 +44,25 @@ class Window:
 class NeuralLikelihood:
     """A causal model as a judge of documents.
 
+    A model with a limited context reads a longer document through a moving window; one that carries a state reads
+    every document from its start to its end.
+
     Args:
-        model: int64 tokens (batch, length) to float32 logits (batch, length, vocabulary).
-        context_length: the longest sequence the model takes, in tokens.
-        end_token: what stands before a document's first token.
+        model: with its weights, on its device.
         config: the window's stride and the size of a batch.
 
     Raises:
         ValueError: the stride leaves gaps between windows.
     """
 
-    def __init__(self, model: nn.Module, *, context_length: int, end_token: int, config: LikelihoodConfig) -> None:
-        if config.window_stride_tokens > context_length:
+    def __init__(self, model: CausalModel, *, config: LikelihoodConfig) -> None:
+        if model.context_length is not None and config.window_stride_tokens > model.context_length:
             raise ValueError(
                 f"evaluate.likelihood.window_stride_tokens is {config.window_stride_tokens}, more than the "
-                f"model's context: some tokens would never be scored. At most {context_length} is right."
+                f"model's context: some tokens would never be scored. At most {model.context_length} is right."
             )
         self._model = model
-        self._context_length = context_length
-        self._end_token = end_token
+        self._end_token = model.vocabulary.end_of_text_id
         self._config = config
 
     def log_probabilities(self, documents: Sequence[Tokens]) -> list[Floats]:
@@ -75,8 +76,7 @@ class NeuralLikelihood:
         log_probabilities, confidence = np.empty((2, offsets[-1]), dtype=np.float64)
         self._model.eval()
         with torch.inference_mode(), progress("Score", int(offsets[-1]), "tokens") as work:
-            for batch in self._batches(documents):
-                scores = self._score_batch(batch, documents)
+            for batch, scores in self._scored(documents):
                 for window, (probability, best) in zip(batch, scores, strict=True):
                     scored = slice(window.scored_from - window.start, len(window))
                     first = offsets[window.document]
@@ -85,12 +85,39 @@ class NeuralLikelihood:
                 work.advance(sum(window.end - window.scored_from for window in batch))
         return NeuralScores(log_probabilities, confidence)
 
-    def _batches(self, documents: Sequence[Tokens]) -> Iterator[list[Window]]:
+    def _scored(self, documents: Sequence[Tokens]) -> Iterator[tuple[list[Window], Floats]]:
+        """Windows with their scores, (n_windows, 2, longest window), until every token has its own."""
+        if self._model.context_length is None:
+            for rows in self._side_by_side(documents):
+                yield from self._read_through(rows, documents)
+        else:
+            for batch in self._batches(documents, self._model.context_length):
+                inputs, targets = self._place(batch, documents)
+                yield batch, self._score(self._model(inputs), targets)
+
+    def _read_through(self, rows: Sequence[int], documents: Sequence[Tokens]) -> Iterator[tuple[list[Window], Floats]]:
+        """Some documents, the longest first, from start to end, the state carried along."""
+        stride, state = self._config.window_stride_tokens, self._model.new_state(len(rows))
+        for start in range(0, len(documents[rows[0]]), stride):
+            ends = [min(len(documents[row]), start + stride) for row in rows]
+            batch = [Window(row, start, end, start) for row, end in zip(rows, ends, strict=True) if end > start]
+            state.select(torch.arange(len(batch), device=self._model.device))
+            inputs, targets = self._place(batch, documents)
+            yield batch, self._score(self._model(inputs, state=state), targets)
+
+    def _side_by_side(self, documents: Sequence[Tokens]) -> Iterator[list[int]]:
+        """Documents of similar length, the longest first, as many as make ``batch_tokens`` at a time."""
+        order = sorted(range(len(documents)), key=lambda row: len(documents[row]), reverse=True)
+        size = max(1, self._config.batch_tokens // self._config.window_stride_tokens)
+        for start in range(0, len(order), size):
+            yield order[start : start + size]
+
+    def _batches(self, documents: Sequence[Tokens], context_length: int) -> Iterator[list[Window]]:
         """Windows of similar length together, ``batch_tokens`` with their padding, the longest first."""
         windows = [
             window
             for index, document in enumerate(documents)
-            for window in cut_windows(index, len(document), self._context_length, self._config.window_stride_tokens)
+            for window in cut_windows(index, len(document), context_length, self._config.window_stride_tokens)
         ]
         windows.sort(key=len, reverse=True)  # stable: equal lengths stay in the documents' order
         while windows:
@@ -98,8 +125,8 @@ class NeuralLikelihood:
             yield windows[:size]
             windows = windows[size:]
 
-    def _score_batch(self, batch: Sequence[Window], documents: Sequence[Tokens]) -> Floats:
-        """Log-probability of the token and of the likeliest token: (n_windows, 2, longest window)."""
+    def _place(self, batch: Sequence[Window], documents: Sequence[Tokens]) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of windows, int64 (n_windows, longest window), the longest window first."""
         # Padding behind a window changes nothing in it, for the model is causal.
         inputs = np.full((len(batch), len(batch[0])), self._end_token, dtype=np.int64)
         targets = inputs.copy()
@@ -108,10 +135,14 @@ class NeuralLikelihood:
             targets[row, : len(window)] = tokens[window.start : window.end]
             before = 1 if window.start == 0 else 0
             inputs[row, before : len(window)] = tokens[window.start - 1 + before : window.end - 1]
-        device = next(self._model.parameters()).device
-        logits: Tensor = self._model(torch.from_numpy(inputs).to(device))
+        device = self._model.device
+        return torch.from_numpy(inputs).to(device), torch.from_numpy(targets).to(device)
+
+    @staticmethod
+    def _score(logits: Tensor, targets: Tensor) -> Floats:
+        """Log-probability of the token and of the likeliest token: (n_windows, 2, longest window)."""
         normalizer = logits.logsumexp(dim=-1)
-        chosen = logits.gather(-1, torch.from_numpy(targets).to(device)[..., None])[..., 0]
+        chosen = logits.gather(-1, targets[..., None])[..., 0]
         scores = torch.stack((chosen - normalizer, logits.amax(dim=-1) - normalizer), dim=1)
         return np.asarray(scores.double().cpu().numpy())
 

@@ -7,13 +7,11 @@ from torch import Tensor
 
 from lmcore.generation.config import GenerationConfig
 from lmcore.generation.sampling import choose
-from lmcore.models.gpt import GPT
+from lmcore.models.causal import CausalModel
 
 
 @torch.inference_mode()
-def generate(
-    model: GPT, prompts: Sequence[Sequence[int]], config: GenerationConfig, *, end_token: int
-) -> list[list[int]]:
+def generate(model: CausalModel, prompts: Sequence[Sequence[int]], config: GenerationConfig) -> list[list[int]]:
     """Completions (without their prompts and without the end token), one per prompt.
 
     Prompts may differ in length; each is continued as if it were alone. An empty one starts a new document.
@@ -22,24 +20,20 @@ def generate(
     Raises:
         ValueError: if ``max_tokens`` leaves no room for any prompt.
     """
-    room = model.config.context_length - config.max_tokens
-    if room < 1:
-        raise ValueError(
-            f"max_tokens {config.max_tokens} leaves no room for a prompt in the context of "
-            f"{model.config.context_length}: right would be at most {model.config.context_length - 1}"
-        )
+    room = _room(model, config.max_tokens)
     if not prompts:
         return []
+    end_token = model.vocabulary.end_of_text_id
     model.eval()
     generator = torch.Generator(model.device).manual_seed(config.seed)
-    kept = [list(prompt[-room:]) or [end_token] for prompt in prompts]
+    kept = [list(prompt if room is None else prompt[-room:]) or [end_token] for prompt in prompts]
     tokens, is_text = _pad_left(kept, end_token, model.device)
-    cache = model.new_cache(len(prompts))
+    state = model.new_state(len(prompts))
     completions: list[Tensor] = []
     has_ended = torch.zeros(len(prompts), dtype=torch.bool, device=model.device)
     while len(completions) < config.max_tokens and not has_ended.all():
-        hidden = model.hidden(tokens, mask=_mask(is_text, tokens.size(1)), cache=cache)
-        chosen = choose(model.logits(hidden[:, -1]), config, generator).masked_fill(has_ended, end_token)
+        logits = model.next_logits(tokens, mask=None if is_text.all() else is_text, state=state)
+        chosen = choose(logits, config, generator).masked_fill(has_ended, end_token)
         completions.append(chosen)
         has_ended = has_ended | (chosen == end_token)
         tokens = chosen.unsqueeze(1)
@@ -58,16 +52,16 @@ def _pad_left(prompts: Sequence[Sequence[int]], padding: int, device: torch.devi
     return tokens, torch.arange(longest, device=device) >= (longest - lengths).unsqueeze(1)
 
 
-def _mask(is_text: Tensor, n_new: int) -> Tensor | None:
-    """Which positions the ``n_new`` last ones may look at, boolean (batch, 1, n_new, positions); None if plain."""
-    if is_text.all():
+def _room(model: CausalModel, max_tokens: int) -> int | None:
+    """How many tokens of a prompt fit beside the answer; None where there is no limit."""
+    if model.context_length is None:
         return None
-    n_positions = is_text.size(1)
-    positions = torch.arange(n_positions, device=is_text.device)
-    queries = positions[-n_new:, None]
-    # A padded position looks at itself, since looking at nothing has no result.
-    visible = (is_text.unsqueeze(1) & (positions <= queries)) | (positions == queries)
-    return visible.unsqueeze(1)
+    if max_tokens >= model.context_length:
+        raise ValueError(
+            f"max_tokens {max_tokens} leaves no room for a prompt in the context of "
+            f"{model.context_length}: right would be at most {model.context_length - 1}"
+        )
+    return model.context_length - max_tokens
 
 
 def _until(tokens: list[int], end_token: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""A classifier of texts: a language model's last layer, its mean and its maximum over the text, under a linear head."""
+"""A classifier of texts: an encoder's last layer, its mean and its maximum over the text, under a linear head."""
 
 import math
 from collections.abc import Sequence
@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lmcore.models.folder import ModelDescription, load_weights, read_description, save_folder
-from lmcore.models.gpt import GPT
+from lmcore.models.causal import TextEncoder
+from lmcore.models.families import build_model
+from lmcore.models.folder import ModelDescription, read_description, save_folder
 from lmcore.models.layers import Linear
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.tokenizer import Tokenizer
@@ -22,26 +23,23 @@ class Classifier(TrainableModel):
     """Class logits for token sequences padded on the right.
 
     Args:
-        backbone: the language model to start from; it is trained along.
+        backbone: the model to start from; it is trained along.
         labels: name of each class, in the order of the logits.
         max_tokens: a text's first tokens, which are read.
-        padding_id: the token that fills up shorter sequences.
+        dropout: of the features that the head sees.
     """
 
-    def __init__(
-        self, backbone: GPT, labels: Sequence[str], *, max_tokens: int, padding_id: int, dropout: float = 0.0
-    ) -> None:
-        super().__init__()
+    def __init__(self, backbone: TextEncoder, labels: Sequence[str], *, max_tokens: int, dropout: float = 0.0) -> None:
+        super().__init__(backbone.config, backbone.vocabulary)
         self.backbone = backbone
         self.labels = tuple(labels)
         self.max_tokens = max_tokens
-        self.padding_id = padding_id
         self.dropout = nn.Dropout(dropout)
-        self.head = Linear(2 * backbone.config.width, len(labels), zero_init=True)
+        self.head = Linear(2 * backbone.feature_width, len(labels), zero_init=True)
 
     def training_operations_per_token(self) -> float:
         """Those of the blocks; the head, once a text, is nothing beside them."""
-        return self.backbone.block_operations_per_token(self.max_tokens)
+        return self.backbone.feature_operations_per_token(self.max_tokens)
 
     def compute_in(self, dtype: torch.dtype) -> None:
         """Compute the backbone's activations in this dtype from now on."""
@@ -49,17 +47,18 @@ class Classifier(TrainableModel):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits, float32 (batch, classes), for int64 tokens (batch, length)."""
-        is_text = (tokens != self.padding_id).unsqueeze(-1)
-        hidden = self.backbone.hidden(tokens).float()
+        is_text = tokens != self.vocabulary.padding_id
+        hidden = self.backbone.features(tokens, is_text).float()
+        is_text = is_text.unsqueeze(-1)
         mean = (hidden * is_text).sum(dim=1) / is_text.sum(dim=1)
         # One telling word in a long text: the mean drowns it, the maximum does not.
         maximum = hidden.masked_fill(~is_text, -math.inf).amax(dim=1)
         logits: Tensor = self.head(self.dropout(torch.cat((mean, maximum), dim=1)))
         return logits
 
-    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
         """Summed cross-entropy in nats of int64 classes (batch,)."""
-        return F.cross_entropy(self(tokens), targets, reduction="sum")
+        return F.cross_entropy(self(tokens), targets, reduction="sum", label_smoothing=label_smoothing)
 
 
 def save_classifier(folder: Path, classifier: Classifier, tokenizer: Tokenizer, record: Any) -> None:
@@ -67,7 +66,6 @@ def save_classifier(folder: Path, classifier: Classifier, tokenizer: Tokenizer, 
     description = ModelDescription(
         kind="classifier",
         model=classifier.backbone.config,
-        vocabulary_size=classifier.backbone.vocabulary_size,
         labels=classifier.labels,
         max_tokens=classifier.max_tokens,
         prompt_format=None,
@@ -86,13 +84,12 @@ def load_classifier(folder: Path) -> tuple[Classifier, Tokenizer]:
     if description.labels is None or description.max_tokens is None:
         raise ValueError(f"{folder} holds a {description.kind.replace('_', ' ')}, not a classifier")
     tokenizer = Tokenizer.load(folder / "tokenizer.json")
-    classifier = Classifier(
-        GPT(description.model, description.vocabulary_size),
-        description.labels,
-        max_tokens=description.max_tokens,
-        padding_id=tokenizer.padding_id,
-    )
-    return load_weights(folder, classifier), tokenizer
+    backbone = build_model(description.model, tokenizer.vocabulary)
+    if not isinstance(backbone, TextEncoder):
+        raise ValueError(f"{folder} holds a classifier on a model of family {description.model.family}, which has none")
+    classifier = Classifier(backbone, description.labels, max_tokens=description.max_tokens)
+    classifier.load_weights(folder / "weights.safetensors")
+    return classifier.eval(), tokenizer
 
 
 @torch.inference_mode()
@@ -107,13 +104,13 @@ def predict(
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         longest = max(len(encoded[row]) for row in rows)
-        tokens = torch.full((len(rows), longest), tokenizer.padding_id)
+        tokens = torch.full((len(rows), longest), tokenizer.vocabulary.padding_id)
         for place, row in enumerate(rows):
             tokens[place, : len(encoded[row])] = torch.tensor(encoded[row])
-        probabilities[rows] = classifier(tokens.to(classifier.backbone.device)).softmax(dim=-1).cpu().numpy()
+        probabilities[rows] = classifier(tokens.to(classifier.device)).softmax(dim=-1).cpu().numpy()
     return probabilities
 
 
 def encode_for_classifier(tokenizer: Tokenizer, text: str, max_tokens: int) -> list[int]:
     """The end token, as before every document, and the text's first tokens: ``max_tokens`` in all."""
-    return [tokenizer.end_of_text_id, *tokenizer.encode(text)[: max_tokens - 1]]
+    return [tokenizer.vocabulary.end_of_text_id, *tokenizer.encode(text)[: max_tokens - 1]]

@@ -7,7 +7,47 @@ from pydantic import Field, ValidationInfo, field_validator
 from lmcore.config import Config
 
 PositiveInteger = Annotated[int, Field(ge=1)]
+Length = Annotated[int, Field(ge=2)]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class NgramConfig(Config):
+    """Interpolated modified Kneser-Ney (Chen & Goodman 1998): counted, not trained."""
+
+    family: Literal["ngram"]
+    order: PositiveInteger
+
+
+class HMMConfig(Config):
+    """A hidden Markov model whose states emit tokens (Rabiner 1989; Chiu & Rush 2020 for many states)."""
+
+    family: Literal["hmm"]
+    n_states: PositiveInteger
+    emission_rank: PositiveInteger | None
+    """States and tokens meet in vectors of this size; null gives every state a table of its own."""
+
+
+class LSTMConfig(Config):
+    """A long short-term memory (Hochreiter & Schmidhuber 1997) with the dropouts of AWD-LSTM (Merity et al. 2017).
+
+    ``width`` is the size of an embedding and of the last layer's output, ``hidden_width`` that of the layers before.
+    """
+
+    family: Literal["lstm"]
+    width: PositiveInteger
+    hidden_width: PositiveInteger
+    n_layers: PositiveInteger
+    tie_embeddings: bool
+    embedding_dropout: Probability
+    """Of whole words, for the length of a batch."""
+    input_dropout: Probability
+    """Of an embedding's features, the same ones at every position (Gal & Ghahramani 2016), as the next two."""
+    hidden_dropout: Probability
+    output_dropout: Probability
+    weight_dropout: Probability
+    """Of the weights from one position to the next (Wan et al. 2013)."""
+    activation_regularization: Annotated[float, Field(ge=0.0)]
+    temporal_regularization: Annotated[float, Field(ge=0.0)]
 
 
 class GPTConfig(Config):
@@ -21,9 +61,11 @@ class GPTConfig(Config):
     width: PositiveInteger
     n_layers: PositiveInteger
     n_heads: PositiveInteger
+    n_key_value_heads: PositiveInteger
+    """Fewer than ``n_heads``: groups of query heads share keys and values (Ainslie et al. 2023)."""
     feed_forward_width: PositiveInteger
     activation: Literal["relu_squared", "swiglu"]
-    context_length: Annotated[int, Field(ge=2)]
+    context_length: Length
     dropout: Probability
     tie_embeddings: bool
     use_residual_mixing: bool
@@ -35,11 +77,108 @@ class GPTConfig(Config):
     @field_validator("n_heads")
     @classmethod
     def _heads_divide_width(cls, n_heads: int, info: ValidationInfo) -> int:
-        width = info.data.get("width")
-        if width is None:
-            return n_heads  # the width has an error of its own
-        if width % n_heads or (width // n_heads) % 2:
-            fitting = [heads for heads in range(1, width // 2 + 1) if width % (2 * heads) == 0]
-            right = ", ".join(map(str, fitting)) or "none: choose an even width"
-            raise ValueError(f"must divide width {width} into heads of even size; right would be one of {right}")
-        return n_heads
+        return _dividing_heads(n_heads, info, multiple=2)
+
+    @field_validator("n_key_value_heads")
+    @classmethod
+    def _groups_divide_heads(cls, n_key_value_heads: int, info: ValidationInfo) -> int:
+        n_heads = info.data.get("n_heads")
+        if n_heads is not None and n_heads % n_key_value_heads:
+            fitting = ", ".join(str(count) for count in range(1, n_heads + 1) if n_heads % count == 0)
+            raise ValueError(f"must divide the {n_heads} n_heads into groups; right would be one of {fitting}")
+        return n_key_value_heads
+
+
+class GPT2Config(Config):
+    """GPT-2 to the letter (Radford et al. 2019), so that its published weights fit."""
+
+    family: Literal["gpt2"]
+    width: PositiveInteger
+    n_layers: PositiveInteger
+    n_heads: PositiveInteger
+    context_length: Length
+    dropout: Probability
+
+    @field_validator("n_heads")
+    @classmethod
+    def _heads_divide_width(cls, n_heads: int, info: ValidationInfo) -> int:
+        return _dividing_heads(n_heads, info)
+
+
+class MaskingConfig(Config):
+    """What a masked language model has to guess: of ``share`` of all tokens 80 % are hidden, 10 % replaced by a random
+    one and 10 % left as they are (Devlin et al. 2019)."""
+
+    share: Annotated[float, Field(gt=0.0, lt=1.0)]
+    use_whole_words: bool
+
+
+class BERTConfig(Config):
+    """A bidirectional Transformer that guesses hidden tokens (Devlin et al. 2019), to the letter."""
+
+    family: Literal["bert"]
+    width: PositiveInteger
+    n_layers: PositiveInteger
+    n_heads: PositiveInteger
+    feed_forward_width: PositiveInteger
+    context_length: Length
+    dropout: Probability
+    masking: MaskingConfig
+
+    @field_validator("n_heads")
+    @classmethod
+    def _heads_divide_width(cls, n_heads: int, info: ValidationInfo) -> int:
+        return _dividing_heads(n_heads, info)
+
+
+class CorruptionConfig(Config):
+    """What an encoder-decoder has to restore: spans of a mean length that cover a share of the text, each of them
+    hidden behind one token (Raffel et al. 2020; Lewis et al. 2020)."""
+
+    share: Annotated[float, Field(gt=0.0, lt=1.0)]
+    mean_span_tokens: Annotated[float, Field(ge=1.0)]
+
+
+class EncoderDecoderConfig(Config):
+    """A Transformer that reads one sequence and writes another (Vaswani et al. 2017), normalizing first
+    (Xiong et al. 2020), with one table for all embeddings (Press & Wolf 2017)."""
+
+    family: Literal["encoder_decoder"]
+    width: PositiveInteger
+    n_encoder_layers: PositiveInteger
+    n_decoder_layers: PositiveInteger
+    n_heads: PositiveInteger
+    feed_forward_width: PositiveInteger
+    context_length: Length
+    """The longest source, and the longest target."""
+    dropout: Probability
+    corruption: CorruptionConfig
+
+    @field_validator("n_heads")
+    @classmethod
+    def _heads_divide_width(cls, n_heads: int, info: ValidationInfo) -> int:
+        return _dividing_heads(n_heads, info)
+
+
+ModelConfig = Annotated[
+    NgramConfig | HMMConfig | LSTMConfig | GPTConfig | GPT2Config | BERTConfig | EncoderDecoderConfig,
+    Field(discriminator="family"),
+]
+
+
+def context_length_of(config: Config) -> int | None:
+    """The longest sequence that models of this configuration take; None where there is no limit."""
+    return getattr(config, "context_length", None)
+
+
+def _dividing_heads(n_heads: int, info: ValidationInfo, multiple: int = 1) -> int:
+    """Refuse heads that do not divide the width into heads whose size is a multiple of ``multiple``."""
+    width = info.data.get("width")
+    if width is None:
+        return n_heads  # the width has an error of its own
+    if width % (multiple * n_heads):
+        fitting = [heads for heads in range(1, width // multiple + 1) if width % (multiple * heads) == 0]
+        right = ", ".join(map(str, fitting)) or "none: choose an even width"
+        size = "heads of even size" if multiple == 2 else "heads"
+        raise ValueError(f"must divide width {width} into {size}; right would be one of {right}")
+    return n_heads

@@ -5,28 +5,25 @@ was trained). Equal models have equal folders, byte for byte.
 """
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pydantic import ValidationError
-from safetensors.torch import load_file, save_file
-from torch import nn
 
 from lmcore.config import Config
 from lmcore.files import atomic_folder, write_json, write_text
-from lmcore.models.config import GPTConfig
-from lmcore.models.gpt import GPT
+from lmcore.models.causal import CausalModel
+from lmcore.models.config import ModelConfig
+from lmcore.models.families import build_model
+from lmcore.models.model import Model
 from lmcore.models.prompt import PromptFormat
 from lmcore.tokens.tokenizer import Tokenizer
-
-Module = TypeVar("Module", bound=nn.Module)
 
 
 class ModelDescription(Config):
     """What ``config.json`` says."""
 
     kind: Literal["language_model", "classifier", "completion"]
-    model: GPTConfig
-    vocabulary_size: int
+    model: ModelConfig
     labels: tuple[str, ...] | None
     """Of a classifier, in the order of its logits."""
     max_tokens: int | None
@@ -36,13 +33,12 @@ class ModelDescription(Config):
 
 
 def save_language_model(
-    folder: Path, model: GPT, tokenizer: Tokenizer, record: Any, *, prompt_format: PromptFormat | None = None
+    folder: Path, model: Model, tokenizer: Tokenizer, record: Any, *, prompt_format: PromptFormat | None = None
 ) -> None:
     """Replace ``folder`` by a language model, or a completion model where a prompt format is given."""
     description = ModelDescription(
         kind="completion" if prompt_format else "language_model",
         model=model.config,
-        vocabulary_size=model.vocabulary_size,
         labels=None,
         max_tokens=None,
         prompt_format=prompt_format,
@@ -50,7 +46,7 @@ def save_language_model(
     save_folder(folder, description, model, tokenizer, record)
 
 
-def load_language_model(folder: Path) -> tuple[GPT, Tokenizer]:
+def load_language_model(folder: Path) -> tuple[Model, Tokenizer]:
     """The language or completion model in ``folder``, in evaluation mode on the processor.
 
     Raises:
@@ -60,8 +56,22 @@ def load_language_model(folder: Path) -> tuple[GPT, Tokenizer]:
     description = read_description(folder)
     if description.kind == "classifier":
         raise ValueError(f"{folder} holds a classifier, not a language model")
-    model = GPT(description.model, description.vocabulary_size)
-    return load_weights(folder, model), Tokenizer.load(folder / "tokenizer.json")
+    tokenizer = Tokenizer.load(folder / "tokenizer.json")
+    model = build_model(description.model, tokenizer.vocabulary)
+    model.load_weights(folder / "weights.safetensors")
+    return model.eval(), tokenizer
+
+
+def load_causal_model(folder: Path) -> tuple[CausalModel, Tokenizer]:
+    """As :func:`load_language_model`, but only a model that predicts the next token.
+
+    Raises:
+        ValueError: also if it is of another kind, such as a masked one.
+    """
+    model, tokenizer = load_language_model(folder)
+    if not isinstance(model, CausalModel):
+        raise ValueError(f"{folder} holds a model of family {model.config.family}, which does not predict next tokens")
+    return model, tokenizer
 
 
 def read_description(folder: Path) -> ModelDescription:
@@ -75,27 +85,10 @@ def read_description(folder: Path) -> ModelDescription:
         raise ValueError(f"{path} was written by another version or damaged: {error}") from None
 
 
-def save_folder(
-    folder: Path, description: ModelDescription, model: nn.Module, tokenizer: Tokenizer, record: Any
-) -> None:
+def save_folder(folder: Path, description: ModelDescription, model: Model, tokenizer: Tokenizer, record: Any) -> None:
     """Replace ``folder`` by a model, atomically."""
     with atomic_folder(folder) as temporary:
         write_text(temporary / "config.json", description.model_dump_json(indent=2) + "\n")
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-        save_file(weights, temporary / "weights.safetensors")
+        model.save_weights(temporary / "weights.safetensors")
         tokenizer.save(temporary / "tokenizer.json")
         write_json(temporary / "record.json", record)
-
-
-def load_weights(folder: Path, model: Module) -> Module:
-    """The model with the weights in ``folder``, in evaluation mode.
-
-    Raises:
-        ValueError: if the weights do not fit the model.
-    """
-    try:
-        model.load_state_dict(load_file(folder / "weights.safetensors"))
-    except RuntimeError as error:
-        raise ValueError(f"{folder / 'weights.safetensors'} does not fit config.json beside it: {error}") from None
-    model.eval()
-    return model

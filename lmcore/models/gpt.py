@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lmcore.models.causal import CausalModel, State, TextEncoder, visible_positions
 from lmcore.models.config import GPTConfig
 from lmcore.models.kernels import normalize, softcapped_cross_entropy
 from lmcore.models.layers import (
@@ -16,56 +17,59 @@ from lmcore.models.layers import (
     TokenShift,
     ValueEmbedding,
 )
-from lmcore.models.trainable import TrainableModel
+from lmcore.tokens.vocabulary import Vocabulary
 
 
-class GPT(TrainableModel):
+class GPT(CausalModel, TextEncoder):
     """A decoder-only Transformer language model.
 
     The weights are float32; ``compute_dtype`` (float32 unless set) is what the activations are computed in.
 
     Args:
         config: its shape.
-        vocabulary_size: number of distinct tokens; ids run from 0 to ``vocabulary_size`` - 1.
+        vocabulary: of its tokens.
     """
 
-    def __init__(self, config: GPTConfig, vocabulary_size: int) -> None:
-        super().__init__()
-        self.config = config
-        self.vocabulary_size = vocabulary_size
+    config: GPTConfig
+
+    def __init__(self, config: GPTConfig, vocabulary: Vocabulary) -> None:
+        super().__init__(config, vocabulary)
+        self.context_length = config.context_length
+        self.feature_width = config.width
         self.compute_dtype = torch.float32
-        self.embedding = nn.Embedding(vocabulary_size, config.width)
+        self.embedding = nn.Embedding(vocabulary.size, config.width)
         nn.init.normal_(self.embedding.weight, std=0.02)
         self.token_shift = TokenShift(config.width) if config.use_token_shift else None
         self.dropout = nn.Dropout(config.dropout)
         rotary = RotaryEmbedding(config.width // config.n_heads, config.context_length, config.rotary_base)
         self.blocks = nn.ModuleList(_block(config, rotary) for _ in range(config.n_layers))
+        key_value_width = config.width // config.n_heads * config.n_key_value_heads
         n_value_embeddings = config.n_layers if config.use_value_embeddings else 0
         self.value_embeddings = nn.ModuleList(
-            ValueEmbedding(vocabulary_size, config.width) for _ in range(n_value_embeddings)
+            ValueEmbedding(vocabulary.size, key_value_width) for _ in range(n_value_embeddings)
         )
-        self.head = None if config.tie_embeddings else Linear(config.width, vocabulary_size, zero_init=True)
+        self.head = None if config.tie_embeddings else Linear(config.width, vocabulary.size, zero_init=True)
 
     def compute_in(self, dtype: torch.dtype) -> None:
         """Compute activations in this dtype from now on; the weights stay float32."""
         self.compute_dtype = dtype
 
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.embedding.weight.device
-
-    def hidden(self, tokens: Tensor, *, mask: Tensor | None = None, cache: KeyValueCache | None = None) -> Tensor:
-        """Normalized output (batch, length, width) of the last block for int64 tokens (batch, length).
-
-        Raises:
-            ValueError: if the tokens, with those in the cache, are more than the context holds.
-        """
-        n_positions = tokens.size(1) + (cache.length if cache else 0)
+    def hidden(self, tokens: Tensor, *, mask: Tensor | None = None, state: State | None = None) -> Tensor:
+        """Normalized output (batch, length, width) of the last block; arguments and errors as for :meth:`forward`."""
+        cache = state if isinstance(state, KeyValueCache) else None
+        start = cache.length if cache else 0
+        n_positions = start + tokens.size(1)
         if n_positions > self.config.context_length:
             raise ValueError(
                 f"{n_positions} tokens do not fit the context of {self.config.context_length}: shorten the input "
                 "or train with a larger pretrain.model.context_length"
+            )
+        visible = None
+        if mask is not None:
+            visible = visible_positions(mask, tokens.size(1))
+        elif start and tokens.size(1) > 1:
+            visible = visible_positions(
+                torch.ones(1, n_positions, dtype=torch.bool, device=self.device), tokens.size(1)
             )
         embedded = normalize(self.embedding(tokens).to(self.compute_dtype))
         if self.token_shift is not None:
@@ -73,44 +77,50 @@ class GPT(TrainableModel):
         stream = embedded = self.dropout(embedded)
         for layer, block in enumerate(self.blocks):
             own_values = self.value_embeddings[layer](tokens, stream.dtype) if self.value_embeddings else None
-            stream = block(stream, embedded, own_values=own_values, mask=mask, cache=cache, layer=layer)
+            stream = block(stream, embedded, own_values=own_values, mask=visible, cache=cache, layer=layer)
         if cache:
             cache.advance(tokens.size(1))
         return normalize(stream)
 
-    def forward(self, tokens: Tensor, *, mask: Tensor | None = None, cache: KeyValueCache | None = None) -> Tensor:
-        """Next-token logits, float32 (batch, length, vocabulary), for int64 tokens (batch, length)."""
-        return self.logits(self.hidden(tokens, mask=mask, cache=cache))
+    def forward(self, tokens: Tensor, *, mask: Tensor | None = None, state: State | None = None) -> Tensor:
+        """Next-token logits, see :class:`CausalModel`."""
+        return self.output_logits(self.hidden(tokens, mask=mask, state=state))
 
-    def logits(self, hidden: Tensor) -> Tensor:
+    def next_logits(self, tokens: Tensor, *, mask: Tensor | None = None, state: State | None = None) -> Tensor:
+        """The logits behind the last token alone, see :class:`CausalModel`."""
+        return self.output_logits(self.hidden(tokens, mask=mask, state=state)[:, -1])
+
+    def output_logits(self, hidden: Tensor) -> Tensor:
         """Float32 logits (..., vocabulary) of hidden states (..., width)."""
         logits = F.linear(hidden, self._output_weight().to(hidden.dtype)).float()
         cap = self.config.logit_soft_cap
         return logits if cap is None else cap * torch.tanh(logits / cap)
 
-    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        """Sum of the negative log-likelihoods in nats (float32 scalar) of the targets.
-
-        Args:
-            tokens: int64 (batch, length).
-            targets: int64 (batch, length); positions holding -100 do not count.
-        """
+    def loss(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+        """Summed loss of next tokens (batch, length), see :class:`TrainableModel`."""
         hidden = self.hidden(tokens).flatten(0, 1)
-        return softcapped_cross_entropy(hidden, self._output_weight(), targets.flatten(), self.config.logit_soft_cap)
+        cap = self.config.logit_soft_cap
+        return softcapped_cross_entropy(
+            hidden, self._output_weight(), targets.flatten(), cap, label_smoothing=label_smoothing
+        )
+
+    def features(self, tokens: Tensor, is_text: Tensor) -> Tensor:
+        """Hidden states of sequences filled up on the right, which a causal model does not notice."""
+        return self.hidden(tokens)
 
     def training_operations_per_token(self) -> float:
         """Those of the blocks, for a whole context, and of the product that gives the logits."""
-        return self.block_operations_per_token(self.config.context_length) + 6.0 * self._output_weight().numel()
+        return self.feature_operations_per_token(self.config.context_length) + 6.0 * self._output_weight().numel()
 
-    def block_operations_per_token(self, length: int) -> float:
-        """Floating-point operations of training the blocks on one token of a sequence of ``length`` tokens."""
+    def feature_operations_per_token(self, length: int) -> float:
+        """Those of the blocks, see :class:`TextEncoder`."""
         weights = sum(parameter.numel() for parameter in self.blocks.parameters() if parameter.ndim == 2)
         return 6.0 * (weights + self.config.n_layers * self.config.width * length)
 
-    def new_cache(self, batch_size: int) -> KeyValueCache:
-        """An empty cache for generating ``batch_size`` sequences."""
+    def new_state(self, batch_size: int) -> KeyValueCache:
+        """An empty cache of keys and values for ``batch_size`` sequences."""
         config = self.config
-        shape = (batch_size, config.n_heads, config.context_length, config.width // config.n_heads)
+        shape = (batch_size, config.n_key_value_heads, config.context_length, config.width // config.n_heads)
         return KeyValueCache(config.n_layers, shape, self.compute_dtype, self.device)
 
     def _output_weight(self) -> Tensor:
@@ -118,6 +128,12 @@ class GPT(TrainableModel):
 
 
 def _block(config: GPTConfig, rotary: RotaryEmbedding) -> DecoderBlock:
-    attention = SelfAttention(width=config.width, n_heads=config.n_heads, rotary=rotary, dropout=config.dropout)
+    attention = SelfAttention(
+        width=config.width,
+        n_heads=config.n_heads,
+        n_key_value_heads=config.n_key_value_heads,
+        rotary=rotary,
+        dropout=config.dropout,
+    )
     feed_forward = FeedForward(width=config.width, hidden_width=config.feed_forward_width, activation=config.activation)
     return DecoderBlock(attention, feed_forward, dropout=config.dropout, use_mixing=config.use_residual_mixing)

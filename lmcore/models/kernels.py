@@ -50,7 +50,9 @@ def squared_relu(hidden: Tensor) -> Tensor:
     return _apply(_SquaredReLU, hidden)
 
 
-def softcapped_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, cap: float | None) -> Tensor:
+def softcapped_cross_entropy(
+    hidden: Tensor, weight: Tensor, targets: Tensor, cap: float | None, *, label_smoothing: float = 0.0
+) -> Tensor:
     """Sum over positions of the negative log-likelihood, in nats, of ``targets`` under the logits
     ``cap * tanh(hidden @ weight.T / cap)`` (or the bare product without a cap; Gemma Team 2024).
 
@@ -58,6 +60,8 @@ def softcapped_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, ca
         hidden: (positions, width).
         weight: (vocabulary, width), cast to the dtype of ``hidden``.
         targets: int64 (positions,); -100 does not count.
+        label_smoothing: share of each target's probability that is spread evenly over the vocabulary
+            (Szegedy et al. 2016).
 
     Returns:
         float32 scalar.
@@ -66,7 +70,7 @@ def softcapped_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, ca
     if not counts.all():
         # What does not count, the whole of a prompt, costs no logits.
         hidden, targets = hidden[counts], targets[counts]
-    return _apply(_SoftcappedCrossEntropy, hidden, weight, targets, cap)
+    return _apply(_SoftcappedCrossEntropy, hidden, weight, targets, cap, label_smoothing)
 
 
 def _apply(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:
@@ -169,30 +173,35 @@ class _SquaredReLU(torch.autograd.Function):
 
 class _SoftcappedCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, cap: float | None) -> Tensor:
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, cap: float | None, label_smoothing: float
+    ) -> Tensor:
         weight = weight.to(hidden.dtype)
         wants_gradient = any(ctx.needs_input_grad[:2])
         gradient = hidden.new_empty(hidden.size(0), weight.size(0)) if wants_gradient else None
         loss = hidden.new_zeros((), dtype=torch.float32)
         for start in range(0, hidden.size(0), ROWS_PER_CHUNK):
             rows = slice(start, start + ROWS_PER_CHUNK)
-            loss += _chunk_loss(hidden[rows] @ weight.T, targets[rows], cap, gradient, rows)
+            out = None if gradient is None else gradient[rows]
+            loss += _chunk_loss(hidden[rows] @ weight.T, targets[rows], cap, label_smoothing, out)
         if gradient is not None:
             ctx.save_for_backward(hidden, weight, gradient)
         return loss
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         hidden, weight, gradient = ctx.saved_tensors
         scale = upstream.to(hidden.dtype)
         # Scaled after the products: the gradient of the logits is by far the largest of the three.
         for_hidden = (gradient @ weight).mul_(scale) if ctx.needs_input_grad[0] else None
         for_weight = (gradient.T @ hidden).float().mul_(upstream) if ctx.needs_input_grad[1] else None
-        return for_hidden, for_weight, None, None
+        return for_hidden, for_weight, None, None, None
 
 
-def _chunk_loss(product: Tensor, targets: Tensor, cap: float | None, gradient: Tensor | None, rows: slice) -> Tensor:
-    """Loss of one chunk of logits (rows, vocabulary); writes their gradient when one is wanted."""
+def _chunk_loss(
+    product: Tensor, targets: Tensor, cap: float | None, label_smoothing: float, gradient: Tensor | None
+) -> Tensor:
+    """Loss of one chunk of logits (rows, vocabulary); writes their gradient where one is wanted."""
     picked = targets.unsqueeze(1)
     logits, tanh = product.float(), None
     if cap is not None:
@@ -201,15 +210,19 @@ def _chunk_loss(product: Tensor, targets: Tensor, cap: float | None, gradient: T
     # A low cap is a ceiling that need not be looked for: even exp(-2 * cap) is far from vanishing.
     is_low = cap is not None and cap <= 30.0
     ceiling = logits.new_full((len(logits), 1), cap or 0.0) if is_low else logits.amax(dim=1, keepdim=True)
-    picked_logits = logits.gather(1, picked)
+    expected = logits.gather(1, picked)
+    if label_smoothing:
+        expected = expected.lerp(logits.mean(dim=1, keepdim=True), label_smoothing)
     probabilities = logits.sub_(ceiling).exp_()
     total = probabilities.sum(dim=1, keepdim=True)
-    losses = ceiling + total.log() - picked_logits
+    losses = ceiling + total.log() - expected
     if gradient is not None:
         probabilities.div_(total)
-        probabilities.scatter_add_(1, picked, probabilities.new_full(picked.shape, -1.0))
+        probabilities.scatter_add_(1, picked, probabilities.new_full(picked.shape, label_smoothing - 1.0))
+        if label_smoothing:
+            probabilities.sub_(label_smoothing / probabilities.size(1))
         if tanh is not None:
             # The slope of cap * tanh(z / cap) is one minus the squared tanh.
             probabilities.addcmul_(probabilities, tanh.square_(), value=-1)
-        gradient[rows] = probabilities
+        gradient.copy_(probabilities)
     return losses.sum()

@@ -65,23 +65,19 @@ class TokenShift(nn.Module):
 
         Args:
             embedded: the new positions.
-            mask: as for :class:`SelfAttention`; a position that may not look at the one before it gets nothing of it.
+            mask: boolean (batch, positions), those in the cache included; of a position without text the next one
+                gets nothing.
             cache: holds the last embedding before these, and gets the last of these.
         """
         start = cache.length if cache else 0
         first = cache.last_embedding if cache and cache.last_embedding is not None else embedded.new_zeros(1, 1, 1)
         previous = torch.cat((first.expand(len(embedded), 1, embedded.size(2)), embedded[:, :-1]), dim=1)
         if mask is not None:
-            previous = previous * self._may_look_back(mask, start)
+            is_text = F.pad(mask, (1, 0))[:, start : start + embedded.size(1)]
+            previous = previous * is_text.unsqueeze(-1)
         if cache:
             cache.last_embedding = embedded[:, -1:]
         return torch.addcmul(embedded, previous, self.share.to(embedded.dtype))
-
-    @staticmethod
-    def _may_look_back(mask: Tensor, start: int) -> Tensor:
-        """For each new position whether it may look at the one before it, boolean (batch, length, 1)."""
-        allowed = mask[:, 0].diagonal(offset=start - 1, dim1=1, dim2=2)
-        return F.pad(allowed, (mask.size(2) - allowed.size(1), 0)).unsqueeze(-1)
 
 
 class ValueEmbedding(nn.Module):
@@ -103,7 +99,7 @@ class KeyValueCache:
     """Keys and values of the positions seen so far, per layer, in buffers of a fixed length.
 
     Args:
-        shape: (batch, n_heads, context_length, head_width) of one layer's keys.
+        shape: (batch, n_key_value_heads, context_length, head_width) of one layer's keys.
     """
 
     def __init__(self, n_layers: int, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> None:
@@ -136,16 +132,21 @@ class KeyValueCache:
 
 class SelfAttention(nn.Module):
     """Causal multi-head self-attention with rotary positions and normalized queries and keys
-    (Vaswani et al. 2017; Henry et al. 2020 for the normalization)."""
+    (Vaswani et al. 2017; Henry et al. 2020 for the normalization; Ainslie et al. 2023 for fewer heads of keys and
+    values than of queries)."""
 
-    def __init__(self, *, width: int, n_heads: int, rotary: RotaryEmbedding, dropout: float) -> None:
+    def __init__(
+        self, *, width: int, n_heads: int, n_key_value_heads: int, rotary: RotaryEmbedding, dropout: float
+    ) -> None:
         super().__init__()
-        self.n_heads = n_heads
+        self.head_width = width // n_heads
+        self.group_size = n_heads // n_key_value_heads
+        key_value_width = self.head_width * n_key_value_heads
         self.dropout = dropout
         self.rotary = rotary
         self.query = Linear(width, width)
-        self.key = Linear(width, width)
-        self.value = Linear(width, width)
+        self.key = Linear(width, key_value_width)
+        self.value = Linear(width, key_value_width)
         self.output = Linear(width, width, zero_init=True)
 
     def forward(
@@ -160,7 +161,7 @@ class SelfAttention(nn.Module):
         """Attend within (batch, length, width).
 
         Args:
-            own_values: (batch, length, width), added to the values (:class:`ValueEmbedding`).
+            own_values: (batch, length, width of all values), added to the values (:class:`ValueEmbedding`).
             mask: boolean (batch, 1, length, positions), true where a query may look; causal when absent.
             cache: positions before these; extended by these.
         """
@@ -171,6 +172,8 @@ class SelfAttention(nn.Module):
         value = self._heads(values).transpose(1, 2)
         if cache:
             key, value = cache.extend(layer, key, value)
+        if self.group_size > 1:
+            key, value = (part.repeat_interleave(self.group_size, dim=1) for part in (key, value))
         if mask is None and start == 0 and self.dropout == 0.0:
             attended = causal_attention(query, key, value)
         else:
@@ -187,7 +190,7 @@ class SelfAttention(nn.Module):
 
     def _heads(self, features: Tensor) -> Tensor:
         """(batch, length, width) to (batch, length, heads, head width)."""
-        return features.view(*features.shape[:-1], self.n_heads, -1)
+        return features.view(*features.shape[:-1], -1, self.head_width)
 
 
 class FeedForward(nn.Module):

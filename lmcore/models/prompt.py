@@ -18,4 +18,4 @@ class PromptFormat(Config):
 def encode_prompt(tokenizer: Tokenizer, prompt: str, prompt_format: PromptFormat) -> list[int]:
     """The tokens after which a completion model gives its answer, and then the end token."""
     body = tokenizer.encode(prompt)[: prompt_format.max_prompt_tokens]
-    return [tokenizer.end_of_text_id, *body, *tokenizer.encode(prompt_format.separator)]
+    return [tokenizer.vocabulary.end_of_text_id, *body, *tokenizer.encode(prompt_format.separator)]

@@ -78,7 +78,7 @@ def drawn_examples(n_examples: int, seed: int, first: int, count: int) -> npt.ND
 
 
 class WindowBatches:
-    """Windows of ``context_length`` tokens cut from one stream of documents, each with its next tokens.
+    """Windows of ``window_tokens`` tokens cut from one stream of documents, each with its next tokens.
 
     Windows do not overlap, and every epoch shuffles them anew, so that an epoch sees every token once.
 
@@ -95,20 +95,20 @@ class WindowBatches:
         training: TokenArray,
         validation: TokenArray,
         *,
-        context_length: int,
+        window_tokens: int,
         batch_size: int,
         seed: int,
         max_validation_windows: int,
     ) -> None:
         self.batch_size = batch_size
         self._training, self._validation = training, validation
-        self._context_length, self._seed = context_length, seed
-        self.n_examples = _count_windows(training, context_length, "training")
-        n_validation = _count_windows(validation, context_length, "validation")
+        self._window_tokens, self._seed = window_tokens, seed
+        self.n_examples = _count_windows(training, window_tokens, "training")
+        n_validation = _count_windows(validation, window_tokens, "validation")
         self._n_validation_windows = min(n_validation, max_validation_windows)
 
     def training_batch(self, step: int) -> Batch:
-        """The batch of a step, tokens and targets int64 (batch, context_length)."""
+        """The batch of a step, tokens and targets int64 (batch, window_tokens)."""
         windows = drawn_examples(self.n_examples, self._seed, step * self.batch_size, self.batch_size)
         return self._cut(self._training, windows)
 
@@ -119,13 +119,13 @@ class WindowBatches:
             yield self._cut(self._validation, windows)
 
     def _cut(self, stream: TokenArray, windows: npt.NDArray[np.int64]) -> Batch:
-        places = windows[:, None] * self._context_length + np.arange(self._context_length + 1)
+        places = windows[:, None] * self._window_tokens + np.arange(self._window_tokens + 1)
         cut = torch.from_numpy(stream[places].astype(np.int64))
         return Batch(cut[:, :-1].contiguous(), cut[:, 1:].contiguous())
 
 
 def seen_pieces(
-    stream: TokenArray, *, context_length: int, n_drawn: int, seed: int
+    stream: TokenArray, *, window_tokens: int, n_drawn: int, seed: int
 ) -> tuple[TokenArray, npt.NDArray[np.int64]]:
     """The tokens that a training on :class:`WindowBatches` has seen after drawing ``n_drawn`` windows.
 
@@ -134,19 +134,19 @@ def seen_pieces(
     Returns:
         the tokens, flat, and the int64 offsets (pieces + 1,) of the joined pieces in them.
     """
-    n_windows = _count_windows(stream, context_length, "training")
+    n_windows = _count_windows(stream, window_tokens, "training")
     windows = np.unique(drawn_examples(n_windows, seed, 0, min(n_drawn, n_windows)))
     starts = np.flatnonzero(np.diff(windows, prepend=-2) > 1)
-    tokens = stream[(windows[:, None] * context_length + np.arange(context_length)).ravel()]
-    return tokens, np.append(starts, len(windows)) * context_length
+    tokens = stream[(windows[:, None] * window_tokens + np.arange(window_tokens)).ravel()]
+    return tokens, np.append(starts, len(windows)) * window_tokens
 
 
-def _count_windows(stream: TokenArray, context_length: int, split: str) -> int:
-    n_windows = (len(stream) - 1) // context_length
+def _count_windows(stream: TokenArray, window_tokens: int, split: str) -> int:
+    n_windows = (len(stream) - 1) // window_tokens
     if n_windows < 1:
         raise ValueError(
-            f"the {split} split has {len(stream)} tokens, too few for one window of {context_length} + 1: "
-            "collect more text or lower pretrain.model.context_length"
+            f"the {split} split has {len(stream)} tokens, too few for one window of {window_tokens} + 1: "
+            "collect more text or lower pretrain.window_tokens"
         )
     return n_windows
 

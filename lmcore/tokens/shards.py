@@ -97,7 +97,7 @@ def write_shards(folder: Path, tokenizer: Tokenizer, splits: Mapping[str, pa.Tab
                 f"no document falls into {split} ({_counts(splits)}): "
                 "give more documents, or a larger share in tokenize.split"
             )
-    dtype = np.dtype("<u2" if tokenizer.vocabulary_size <= 2**16 else "<u4")
+    dtype = np.dtype("<u2" if tokenizer.vocabulary.size <= 2**16 else "<u4")
     index, sizes = [], {}
     with progress("Encode", sum(map(len, splits.values())), "documents") as work:
         for split, documents in splits.items():
@@ -110,9 +110,9 @@ def write_shards(folder: Path, tokenizer: Tokenizer, splits: Mapping[str, pa.Tab
     tokenizer.save(folder / "tokenizer.json")
     summary = {
         "dtype": dtype.name,
-        "vocabulary_size": tokenizer.vocabulary_size,
-        "end_of_text_id": tokenizer.end_of_text_id,
-        "padding_id": tokenizer.padding_id,
+        "vocabulary_size": tokenizer.vocabulary.size,
+        "end_of_text_id": tokenizer.vocabulary.end_of_text_id,
+        "padding_id": tokenizer.vocabulary.padding_id,
         "splits": sizes,
     }
     write_json(folder / "summary.json", summary)
@@ -127,7 +127,7 @@ def _encode(
     for start in range(0, len(texts), TEXTS_PER_BATCH):
         batch = tokenizer.encode_batch(texts[start : start + TEXTS_PER_BATCH])
         for row, ids in enumerate(batch, start):
-            ids.append(tokenizer.end_of_text_id)
+            ids.append(tokenizer.vocabulary.end_of_text_id)
             n_tokens[row] = len(ids)
             shard.write(np.array(ids, dtype).tobytes())
         work.advance(len(batch))

@@ -10,9 +10,11 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 from lmcore.files import atomic_file
 from lmcore.progress import Work, progress
 from lmcore.tokens.config import BytePairConfig
+from lmcore.tokens.vocabulary import Vocabulary
 
 END_OF_TEXT = "<|endoftext|>"
 PADDING = "<|padding|>"
+MASK = "<|mask|>"
 TEXTS_PER_BATCH = 1_000
 
 
@@ -26,9 +28,12 @@ class Tokenizer:
         # Not kept in the file: without it, a document could end itself by naming the end token.
         backend.encode_special_tokens = True
         self._backend = backend
-        self.vocabulary_size: int = backend.get_vocab_size()
-        self.end_of_text_id: int = _special_id(backend, END_OF_TEXT)
-        self.padding_id: int = _special_id(backend, PADDING)
+        self.vocabulary = Vocabulary(
+            size=backend.get_vocab_size(),
+            end_of_text_id=_special_id(backend, END_OF_TEXT),
+            padding_id=_special_id(backend, PADDING),
+            mask_id=_special_id(backend, MASK),
+        )
 
     @classmethod
     def train(cls, texts: Sequence[str], config: BytePairConfig) -> Self:
@@ -41,7 +46,7 @@ class Tokenizer:
         backend.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
             vocab_size=config.vocabulary_size,
-            special_tokens=[END_OF_TEXT, PADDING],
+            special_tokens=[END_OF_TEXT, PADDING, MASK],
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
             show_progress=False,
         )

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from lmcore.config import Config
-from lmcore.models.config import GPTConfig, Probability
+from lmcore.models.config import ModelConfig, Probability
 from lmcore.text.config import CompletionExamplesConfig
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -70,7 +70,9 @@ class PretrainConfig(Config):
     """Stage pretrain: a language model from token shards."""
 
     seed: NonNegativeInt
-    model: GPTConfig
+    window_tokens: Annotated[int, Field(ge=2)]
+    """Length of a training sequence."""
+    model: ModelConfig
     training: TrainingConfig
 
 

@@ -47,6 +47,6 @@ def completion_sequence(
     """Tokens of prompt and completion, and the next tokens as targets, those within the prompt not counting."""
     prompt = encode_prompt(tokenizer, example.prompt, prompt_format)
     completion = tokenizer.encode(example.completion)[: prompt_format.max_completion_tokens - 1]
-    sequence = [*prompt, *completion, tokenizer.end_of_text_id]
+    sequence = [*prompt, *completion, tokenizer.vocabulary.end_of_text_id]
     targets = [IGNORED] * (len(prompt) - 1) + sequence[len(prompt) :]
     return sequence[:-1], targets

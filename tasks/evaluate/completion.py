@@ -78,7 +78,9 @@ def _complete(folder: Path, prompts: Sequence[str], config: CompletionConfig) ->
         for start in range(0, len(prompts), config.batch_size):
             batch = by_length[start : start + config.batch_size]
             answers = generate(
-                model, [encoded[index] for index in batch], config.generation, end_token=tokenizer.end_of_text_id
+                model,
+                [encoded[index] for index in batch],
+                config.generation,
             )
             for index, answer in zip(batch, answers, strict=True):
                 completions[index] = tokenizer.decode(answer).strip()

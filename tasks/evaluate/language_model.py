@@ -17,7 +17,6 @@ from lmcore.evaluation.neural import NeuralLikelihood
 from lmcore.evaluation.seen import SeenDocuments
 from lmcore.evaluation.surprise import surprise_by_piece
 from lmcore.files import write_json
-from lmcore.models.gpt import GPT
 from lmcore.models.ngram import KneserNey
 from lmcore.tokens.batches import seen_pieces
 from lmcore.tokens.shards import TokenShards
@@ -40,14 +39,9 @@ def evaluate_language_model(
     record = json.loads((language_model / "record.json").read_text(encoding="utf-8"))
     test = _held_out(shards, "test", config.likelihood.max_documents, config.seed)
     comparison = compare_language_models(
-        NeuralLikelihood(
-            model,
-            context_length=model.config.context_length,
-            end_token=shards.end_of_text_id,
-            config=config.likelihood,
-        ),
+        NeuralLikelihood(model, config=config.likelihood),
         _train_ngram(shards, config),
-        _train_ngram_on_seen(shards, config, model, record),
+        _train_ngram_on_seen(shards, config, record),
         validation=_held_out(shards, "validation", config.interpolation.max_documents, config.seed),
         test=test,
         config=config,
@@ -88,11 +82,11 @@ def _train_ngram(shards: TokenShards, config: EvaluateConfig) -> KneserNey:
     )
 
 
-def _train_ngram_on_seen(shards: TokenShards, config: EvaluateConfig, model: GPT, record: Any) -> KneserNey:
+def _train_ngram_on_seen(shards: TokenShards, config: EvaluateConfig, record: Any) -> KneserNey:
     """A model of exactly the tokens that the neural one was trained on."""
     pieces = seen_pieces(
         shards.tokens("train"),
-        context_length=model.config.context_length,
+        window_tokens=record["window_tokens"],
         n_drawn=record["n_examples_drawn"],
         seed=record["seed"],
     )

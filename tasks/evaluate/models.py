@@ -7,18 +7,19 @@ from typing import TypeVar
 import torch
 
 from lmcore.device import native_bfloat16, pick_device
+from lmcore.models.causal import CausalModel
 from lmcore.models.classifier import Classifier, load_classifier
-from lmcore.models.folder import load_language_model
-from lmcore.models.gpt import GPT
+from lmcore.models.folder import load_causal_model
+from lmcore.models.model import Model
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.tokenizer import Tokenizer
 
-Model = TypeVar("Model", bound=TrainableModel)
+AnyModel = TypeVar("AnyModel", bound=Model)
 
 
-def language_model_on_device(folder: Path) -> tuple[GPT, Tokenizer]:
+def language_model_on_device(folder: Path) -> tuple[CausalModel, Tokenizer]:
     """A language or completion model, computing in the device's native precision."""
-    model, tokenizer = load_language_model(folder)
+    model, tokenizer = load_causal_model(folder)
     return _on_device(model), tokenizer
 
 
@@ -36,7 +37,8 @@ def why_absent(models: Path, name: str) -> str | None:
     return skipped.get(name, f"params.yaml does not ask for it ({name} is null in finetune)")
 
 
-def _on_device(model: Model) -> Model:
+def _on_device(model: AnyModel) -> AnyModel:
     device = pick_device()
-    model.compute_in(torch.bfloat16 if native_bfloat16(device) else torch.float32)
+    if isinstance(model, TrainableModel):
+        model.compute_in(torch.bfloat16 if native_bfloat16(device) else torch.float32)
     return model.to(device)

@@ -13,9 +13,9 @@ from tasks.step import step
 def generate_samples(config: SamplesConfig, *, language_model: Path, output: Path) -> None:
     """Write ``samples.json`` into ``output``: every prompt of ``params.yaml`` and its continuation."""
     model, tokenizer = language_model_on_device(language_model)
-    end_token = tokenizer.end_of_text_id
+    end_token = tokenizer.vocabulary.end_of_text_id
     prompts = [[end_token, *tokenizer.encode(prompt)] for prompt in config.prompts]
-    continuations = generate(model, prompts, config.generation, end_token=end_token)
+    continuations = generate(model, prompts, config.generation)
     samples = [
         {"prompt": prompt, "continuation": tokenizer.decode(continuation)}
         for prompt, continuation in zip(config.prompts, continuations, strict=True)

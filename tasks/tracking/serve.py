@@ -15,7 +15,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from lmcore.generation import GenerationConfig, generate
 from lmcore.models.classifier import load_classifier, predict
-from lmcore.models.folder import load_language_model, read_description
+from lmcore.models.folder import load_causal_model, read_description
 from lmcore.models.prompt import encode_prompt
 
 
@@ -29,7 +29,7 @@ class ServedModel(PythonModel):
         if self.description.kind == "classifier":
             self.classifier, self.tokenizer = load_classifier(folder)
         else:
-            self.model, self.tokenizer = load_language_model(folder)
+            self.model, self.tokenizer = load_causal_model(folder)
 
     def predict(
         self, context: PythonModelContext, model_input: pandas.DataFrame, params: Mapping[str, Any] | None = None
@@ -59,14 +59,14 @@ class ServedModel(PythonModel):
             seed=params["seed"],
         )
         tokens = [self._encode(prompt) for prompt in prompts]
-        completions = generate(self.model, tokens, config, end_token=self.tokenizer.end_of_text_id)
+        completions = generate(self.model, tokens, config)
         return pandas.DataFrame({"completion": [self.tokenizer.decode(completion) for completion in completions]})
 
     def _encode(self, prompt: str) -> list[int]:
         if self.description.prompt_format:
             return encode_prompt(self.tokenizer, prompt, self.description.prompt_format)
         # Every document of the training came after an end token.
-        return [self.tokenizer.end_of_text_id, *self.tokenizer.encode(prompt)]
+        return [self.tokenizer.vocabulary.end_of_text_id, *self.tokenizer.encode(prompt)]
 
 
 set_model(ServedModel())

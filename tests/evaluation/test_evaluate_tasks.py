@@ -44,6 +44,7 @@ SHAPE = GPTConfig(
     width=16,
     n_layers=1,
     n_heads=2,
+    n_key_value_heads=2,
     feed_forward_width=32,
     activation="relu_squared",
     context_length=64,
@@ -103,11 +104,11 @@ def write_models(project: Path, texts: list[str]) -> None:
     (project / "tokens").mkdir()
     write_shards(project / "tokens", tokenizer, splits)
     torch.manual_seed(0)
-    model = GPT(SHAPE, tokenizer.vocabulary_size)
+    model = GPT(SHAPE, tokenizer.vocabulary)
     save_language_model(project / "language-model", model, tokenizer, RECORD)
     prompt_format = PromptFormat(separator="\n=>\n", max_prompt_tokens=20, max_completion_tokens=8)
     save_language_model(project / "finetuned/completion", model, tokenizer, RECORD, prompt_format=prompt_format)
-    classifier = Classifier(model, ("numpy", "prefect"), max_tokens=16, padding_id=tokenizer.padding_id)
+    classifier = Classifier(model, ("numpy", "prefect"), max_tokens=16)
     save_classifier(project / "finetuned/classifier", classifier, tokenizer, RECORD)
     write_json(project / "finetuned/summary.json", {"skipped": {}})
     history = [{"step": 1, "loss": 6.0, "gradient_norm": 1.0, "learning_rate": 0.1, "validation_loss": 5.5}]

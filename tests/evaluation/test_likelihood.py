@@ -33,7 +33,7 @@ def random_documents(*lengths: int) -> list[np.ndarray]:
 
 def likelihood(model: nn.Module, *, stride: int, batch_tokens: int) -> NeuralLikelihood:
     config = LikelihoodConfig(max_documents=1, window_stride_tokens=stride, batch_tokens=batch_tokens)
-    return NeuralLikelihood(model, context_length=CONTEXT_LENGTH, end_token=END, config=config)
+    return NeuralLikelihood(model, config=config)
 
 
 def one_by_one(model: nn.Module, document: np.ndarray, context_length: int) -> list[float]:

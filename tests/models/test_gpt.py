@@ -7,13 +7,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lmcore.models.config import GPTConfig
 from lmcore.models.gpt import GPT
+from lmcore.tokens.vocabulary import Vocabulary
 
-VOCABULARY = 23
+VOCABULARY = Vocabulary(size=23, end_of_text_id=0, padding_id=1, mask_id=2)
 CONFIG = GPTConfig(
     family="gpt",
     width=16,
     n_layers=2,
     n_heads=2,
+    n_key_value_heads=2,
     feed_forward_width=32,
     activation="relu_squared",
     context_length=12,
@@ -29,6 +31,7 @@ VARIANTS = {
     "default": {},
     "swiglu": {"activation": "swiglu"},
     "untied": {"tie_embeddings": False},
+    "grouped": {"n_heads": 4, "n_key_value_heads": 2},
     "plain": {
         "use_residual_mixing": False,
         "use_value_embeddings": False,
@@ -49,14 +52,14 @@ def make_model(seed: int = 0, **changes: object) -> GPT:
 
 
 def draw_tokens(*shape: int) -> torch.Tensor:
-    return torch.randint(VOCABULARY, shape, generator=torch.Generator().manual_seed(1))
+    return torch.randint(VOCABULARY.size, shape, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_later_tokens_do_not_change_earlier_logits(variant: str) -> None:
     model, tokens = make_model(**VARIANTS[variant]), draw_tokens(2, 12)
     changed = tokens.clone()
-    changed[:, 7:] = (changed[:, 7:] + 1) % VOCABULARY
+    changed[:, 7:] = (changed[:, 7:] + 1) % VOCABULARY.size
     torch.testing.assert_close(model(tokens)[:, :7], model(changed)[:, :7])
     assert not torch.allclose(model(tokens)[:, 7:], model(changed)[:, 7:])
 
@@ -64,8 +67,8 @@ def test_later_tokens_do_not_change_earlier_logits(variant: str) -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_cached_logits_equal_those_of_the_whole_sequence(variant: str) -> None:
     model, tokens = make_model(**VARIANTS[variant]), draw_tokens(3, 12)
-    cache = model.new_cache(3)
-    parts = [model(part, cache=cache) for part in tokens.split([5, 1, 1, 1, 1, 1, 1, 1], dim=1)]
+    state = model.new_state(3)
+    parts = [model(part, state=state) for part in tokens.split([5, 1, 4, 1, 1], dim=1)]
     torch.testing.assert_close(torch.cat(parts, dim=1), model(tokens), rtol=1e-4, atol=1e-5)
 
 
@@ -82,7 +85,7 @@ def test_an_untrained_model_knows_nothing() -> None:
     torch.manual_seed(0)
     model, tokens = GPT(CONFIG, VOCABULARY), draw_tokens(4, 12)
     loss = model.loss(tokens, tokens.roll(-1, 1)) / tokens.numel()
-    assert loss.item() == pytest.approx(torch.tensor(float(VOCABULARY)).log().item(), abs=0.1)
+    assert loss.item() == pytest.approx(torch.tensor(float(VOCABULARY.size)).log().item(), abs=0.1)
 
 
 def test_too_long_a_sequence_is_refused() -> None:

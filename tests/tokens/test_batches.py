@@ -13,7 +13,7 @@ STREAM = np.arange(1, 102, dtype=np.uint16)
 
 
 def make_windows(seed: int = 1) -> WindowBatches:
-    return WindowBatches(STREAM, STREAM, context_length=10, batch_size=2, seed=seed, max_validation_windows=3)
+    return WindowBatches(STREAM, STREAM, window_tokens=10, batch_size=2, seed=seed, max_validation_windows=3)
 
 
 def test_an_epoch_sees_every_token_once() -> None:
@@ -41,7 +41,7 @@ def test_validation_is_the_first_windows() -> None:
 
 def test_too_few_tokens_are_refused() -> None:
     with pytest.raises(ValueError, match="the validation split has 10 tokens, too few for one window of 10"):
-        WindowBatches(STREAM, STREAM[:10], context_length=10, batch_size=2, seed=1, max_validation_windows=3)
+        WindowBatches(STREAM, STREAM[:10], window_tokens=10, batch_size=2, seed=1, max_validation_windows=3)
 
 
 @given(n_examples=st.integers(1, 50), first=st.integers(0, 200), count=st.integers(0, 120))
@@ -52,9 +52,9 @@ def test_drawing_in_parts_equals_drawing_at_once(n_examples: int, first: int, co
 
 @given(n_drawn=st.integers(1, 25))
 def test_seen_pieces_are_what_the_batches_gave(n_drawn: int) -> None:
-    batches = WindowBatches(STREAM, STREAM, context_length=10, batch_size=1, seed=1, max_validation_windows=1)
+    batches = WindowBatches(STREAM, STREAM, window_tokens=10, batch_size=1, seed=1, max_validation_windows=1)
     given_tokens = {int(token) for step in range(n_drawn) for token in batches.training_batch(step).tokens.ravel()}
-    tokens, offsets = seen_pieces(STREAM, context_length=10, n_drawn=n_drawn, seed=1)
+    tokens, offsets = seen_pieces(STREAM, window_tokens=10, n_drawn=n_drawn, seed=1)
     assert sorted(given_tokens) == tokens.tolist()
     for start, end in pairwise(offsets):
         assert (np.diff(tokens[start:end].astype(int)) == 1).all()

@@ -30,7 +30,7 @@ def shards(tmp_path: Path) -> TokenShards:
 def test_each_document_is_its_tokens_and_the_end_token(shards: TokenShards, split: str) -> None:
     tokens, offsets = shards.tokens(split), shards.offsets(split)
     documents = [tokens[start:end].tolist() for start, end in pairwise(offsets)]
-    assert [document.pop() for document in documents] == [TOKENIZER.end_of_text_id] * len(TEXTS[split])
+    assert [document.pop() for document in documents] == [TOKENIZER.vocabulary.end_of_text_id] * len(TEXTS[split])
     assert [TOKENIZER.decode(document) for document in documents] == TEXTS[split]
     assert shards.document_ids(split) == IDS[split]
     assert shards.n_bytes(split).tolist() == [len(text.encode()) for text in TEXTS[split]]
@@ -40,7 +40,7 @@ def test_tokens_are_mapped_into_memory(shards: TokenShards) -> None:
     tokens = shards.tokens("train")
     assert isinstance(tokens, np.memmap)
     assert tokens.dtype == np.dtype("<u2")
-    assert shards.vocabulary_size == TOKENIZER.vocabulary_size
+    assert shards.vocabulary_size == TOKENIZER.vocabulary.size
 
 
 def test_the_index_says_where_each_document_stands(shards: TokenShards, tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ def test_decoding_gives_back_any_text(text: str) -> None:
 @given(texts)
 def test_a_text_cannot_name_the_special_tokens(text: str) -> None:
     ids = TOKENIZER.encode(text)
-    assert not {TOKENIZER.end_of_text_id, TOKENIZER.padding_id} & set(ids)
-    assert all(0 <= identity < TOKENIZER.vocabulary_size for identity in ids)
+    assert not {TOKENIZER.vocabulary.end_of_text_id, TOKENIZER.vocabulary.padding_id} & set(ids)
+    assert all(0 <= identity < TOKENIZER.vocabulary.size for identity in ids)
 
 
 @given(st.lists(texts, max_size=5))
@@ -35,18 +35,18 @@ def test_a_batch_is_encoded_as_its_texts(batch: list[str]) -> None:
 
 
 def test_special_tokens_have_no_text() -> None:
-    ids = [TOKENIZER.end_of_text_id, *TOKENIZER.encode("text"), TOKENIZER.padding_id]
+    ids = [TOKENIZER.vocabulary.end_of_text_id, *TOKENIZER.encode("text"), TOKENIZER.vocabulary.padding_id]
     assert TOKENIZER.decode(ids) == "text"
 
 
 def test_frequent_pairs_become_tokens() -> None:
     assert len(TOKENIZER.encode(CORPUS[0])) < len(CORPUS[0]) / 2
-    assert TOKENIZER.vocabulary_size == 300
+    assert TOKENIZER.vocabulary.size == 300
 
 
 def test_a_small_corpus_gives_a_small_vocabulary() -> None:
     tokenizer = Tokenizer.train(["ab"], CONFIG)
-    assert tokenizer.vocabulary_size == 2 + 256 + 1
+    assert tokenizer.vocabulary.size == 3 + 256 + 1
     assert tokenizer.decode(tokenizer.encode("é")) == "é"
 
 
@@ -56,7 +56,7 @@ def test_a_saved_tokenizer_is_the_same(tmp_path: Path) -> None:
     loaded = Tokenizer.load(path)
     text = f"The fox {END_OF_TEXT} schön"
     assert loaded.encode(text) == TOKENIZER.encode(text)
-    assert loaded.end_of_text_id == TOKENIZER.end_of_text_id
+    assert loaded.vocabulary.end_of_text_id == TOKENIZER.vocabulary.end_of_text_id
 
 
 @pytest.mark.parametrize("content", ["not json", "{}", json.dumps({"model": {"type": "BPE"}})])

@@ -68,8 +68,8 @@ class Poisoned(GPT):
     def poison(self, calls: set[int]) -> None:
         self.calls, self.n_calls = calls, 0
 
-    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        loss = super().loss(tokens, targets)
+    def loss(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+        loss = super().loss(tokens, targets, label_smoothing=label_smoothing)
         if self.training:
             self.n_calls += 1
             if self.n_calls in self.calls:

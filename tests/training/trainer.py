@@ -37,8 +37,8 @@ CONFIG = {
 
 def make_batches() -> WindowBatches:
     """Windows over a stream in which every token tells the next."""
-    stream = np.arange(2000) * 7 % VOCABULARY
-    return WindowBatches(stream, stream, context_length=12, batch_size=4, seed=1, max_validation_windows=4)
+    stream = np.arange(2000) * 7 % VOCABULARY.size
+    return WindowBatches(stream, stream, window_tokens=12, batch_size=4, seed=1, max_validation_windows=4)
 
 
 def main(folder: Path, dropout: float) -> None:

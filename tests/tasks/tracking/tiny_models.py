@@ -26,6 +26,7 @@ CONFIG = GPTConfig(
     width=16,
     n_layers=1,
     n_heads=2,
+    n_key_value_heads=2,
     feed_forward_width=32,
     activation="relu_squared",
     context_length=32,
@@ -45,9 +46,9 @@ def save_tiny_model(folder: Path, model: str, *, seed: int = 0) -> None:
         ["the list is sorted in place"] * 3, BytePairConfig(kind="byte_pair", vocabulary_size=300)
     )
     torch.manual_seed(seed)
-    gpt = GPT(CONFIG, tokenizer.vocabulary_size)
+    gpt = GPT(CONFIG, tokenizer.vocabulary)
     if model == "classifier":
-        classifier = Classifier(gpt, LABELS, max_tokens=16, padding_id=tokenizer.padding_id)
+        classifier = Classifier(gpt, LABELS, max_tokens=16)
         save_classifier(folder, classifier, tokenizer, RECORD)
     else:
         prompt_format = PromptFormat(separator="\n", max_prompt_tokens=16, max_completion_tokens=8)

@@ -1,0 +1,16 @@
+"""The families of models that can be pretrained: a new one is a file, a configuration and a line here."""
+
+from lmcore.config import Config
+from lmcore.models.config import GPTConfig
+from lmcore.models.gpt import GPT
+from lmcore.models.model import Model
+from lmcore.tokens.vocabulary import Vocabulary
+
+FAMILIES: dict[type[Config], type[Model]] = {
+    GPTConfig: GPT,
+}
+
+
+def build_model(config: Config, vocabulary: Vocabulary) -> Model:
+    """An untrained model of the family that ``config`` is of, on the processor."""
+    return FAMILIES[type(config)](config, vocabulary)
