@@ -26,7 +26,11 @@ class Work:
 
     def advance(self, amount: int = 1, note: str = "") -> None:
         """Count ``amount`` more units as done; ``note`` shows figures of the moment (loss, rate)."""
-        self.done += amount
+        self.reach(self.done + amount, note)
+
+    def reach(self, done: int, note: str = "") -> None:
+        """Count ``done`` units as done in all, which may be fewer than before."""
+        self.done = done
         if self._bar and self._task is not None:
             self._bar.update(self._task, completed=self.done, note=note)
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:

@@ -8,10 +8,10 @@ from lmcore.device import pick_device
 from lmcore.models.families import build_model
 from lmcore.models.folder import save_language_model
 from lmcore.models.trainable import TrainableModel
-from lmcore.tokens.batches import WindowBatches
 from lmcore.tokens.shards import TokenShards
 from lmcore.tokens.tokenizer import Tokenizer
 from lmcore.training.config import PretrainConfig
+from lmcore.training.pretraining import pretraining_batches
 from tasks.environment import Environment
 from tasks.step import step
 from tasks.training import TrackedTraining
@@ -24,18 +24,11 @@ def pretrain_language_model(
     """Train on the shards in ``tokens``; write the model folder, and the curves for ``dvc plots``."""
     shards = TokenShards.open(tokens)
     tokenizer = Tokenizer.load(tokens / "tokenizer.json")
-    batches = WindowBatches(
-        shards.tokens("train"),
-        shards.tokens("validation"),
-        window_tokens=config.window_tokens,
-        batch_size=config.training.batch_size,
-        seed=config.seed,
-        max_validation_windows=config.training.max_validation_examples,
-    )
     torch.manual_seed(config.seed)
     model = build_model(config.model, tokenizer.vocabulary).to(pick_device())
     if not isinstance(model, TrainableModel):
         raise TypeError(f"a model of family {config.model.family} is not trained by gradients")
+    batches = pretraining_batches(model, config, shards)
     training = TrackedTraining(
         stage="pretrain",
         model="language-model",
@@ -50,7 +43,7 @@ def pretrain_language_model(
         environment,
         seed=config.seed,
         save=lambda record: save_language_model(
-            model_folder, model, tokenizer, record | {"window_tokens": config.window_tokens}
+            model_folder, model, tokenizer, record | {"drawn": batches.drawn(record["n_steps"])}
         ),
         model_folder=model_folder,
         curves=curves,

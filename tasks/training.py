@@ -11,7 +11,8 @@ from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.batches import Batches
 from lmcore.training.checkpoint import load_checkpoint
 from lmcore.training.config import TrainingConfig
-from lmcore.training.loop import OnMetrics, compute_dtype, train
+from lmcore.training.loop import OnMetrics, train
+from lmcore.training.precision import compute_dtype
 from tasks import tracking
 from tasks.checkpoints import checkpoint_folder
 from tasks.curves import write_curves

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,10 +28,12 @@ class Batch:
     Attributes:
         tokens: int64 (batch, length).
         targets: int64 (batch, length) next tokens, or (batch,) classes; ``IGNORED`` does not count.
+        continues: whether every sequence goes on where that of the batch before ended.
     """
 
     tokens: Tensor
     targets: Tensor
+    continues: bool = False
 
     @property
     def n_targets(self) -> int:
@@ -39,8 +41,13 @@ class Batch:
         return int((self.targets != IGNORED).sum())
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on another device."""
-        return Batch(self.tokens.to(device), self.targets.to(device))
+        """The same batch on another device; from pinned memory it is copied while the caller goes on."""
+        tokens, targets = (tensor.to(device, non_blocking=True) for tensor in (self.tokens, self.targets))
+        return Batch(tokens, targets, self.continues)
+
+    def pinned(self) -> "Batch":
+        """The same batch in memory that a GPU reads by itself."""
+        return Batch(self.tokens.pin_memory(), self.targets.pin_memory(), self.continues)
 
 
 class Batches(Protocol):
@@ -118,24 +125,28 @@ class WindowBatches:
             windows = np.arange(start, min(start + self.batch_size, self._n_validation_windows))
             yield self._cut(self._validation, windows)
 
+    def drawn(self, n_steps: int) -> dict[str, Any]:
+        """What is needed to know which tokens a training of ``n_steps`` has seen, as JSON values."""
+        n_windows = min(n_steps * self.batch_size, self.n_examples)
+        return {"kind": "windows", "window_tokens": self._window_tokens, "n_windows": n_windows, "seed": self._seed}
+
     def _cut(self, stream: TokenArray, windows: npt.NDArray[np.int64]) -> Batch:
         places = windows[:, None] * self._window_tokens + np.arange(self._window_tokens + 1)
         cut = torch.from_numpy(stream[places].astype(np.int64))
         return Batch(cut[:, :-1].contiguous(), cut[:, 1:].contiguous())
 
 
-def seen_pieces(
-    stream: TokenArray, *, window_tokens: int, n_drawn: int, seed: int
-) -> tuple[TokenArray, npt.NDArray[np.int64]]:
-    """The tokens that a training on :class:`WindowBatches` has seen after drawing ``n_drawn`` windows.
+def windowed_pieces(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, npt.NDArray[np.int64]]:
+    """The tokens that a training on :class:`WindowBatches` has seen.
 
     Windows that follow each other in the stream are joined again.
 
     Returns:
         the tokens, flat, and the int64 offsets (pieces + 1,) of the joined pieces in them.
     """
+    window_tokens = drawn["window_tokens"]
     n_windows = _count_windows(stream, window_tokens, "training")
-    windows = np.unique(drawn_examples(n_windows, seed, 0, min(n_drawn, n_windows)))
+    windows = np.unique(drawn_examples(n_windows, drawn["seed"], 0, min(drawn["n_windows"], n_windows)))
     starts = np.flatnonzero(np.diff(windows, prepend=-2) > 1)
     tokens = stream[(windows[:, None] * window_tokens + np.arange(window_tokens)).ravel()]
     return tokens, np.append(starts, len(windows)) * window_tokens

@@ -44,26 +44,53 @@ class ScheduleConfig(Config):
     final_share: Share
 
 
+class StabilityConfig(Config):
+    """Which steps never reach the weights, and what follows when they come one after the other.
+
+    A step is skipped if its loss or gradient is not finite, or if its loss lies ``spike_sigmas`` standard deviations
+    above the mean of the last ``spike_window_steps`` accepted ones. After ``max_skipped_steps`` in a row the training
+    goes back to its last checkpoint and leaves the data out that led there; after ``max_rollbacks`` of that it ends
+    with an error.
+    """
+
+    spike_window_steps: Annotated[int, Field(ge=10)]
+    spike_sigmas: PositiveFloat
+    max_skipped_steps: PositiveInt
+    max_rollbacks: NonNegativeInt
+
+
 class TrainingConfig(Config):
     """One training: how long, in what portions, by what optimizer, and how often it is looked at.
 
-    It ends after ``max_steps`` or ``max_epochs``, whichever comes first. ``batch_size`` counts sequences.
+    It ends after ``max_steps`` or ``max_epochs``, whichever comes first. A step takes ``accumulated_batches`` batches
+    of ``batch_size`` sequences.
     """
 
     max_steps: PositiveInt
     max_epochs: PositiveFloat
+    max_validations_without_gain: PositiveInt | None
+    """Ends the training early; null lets it run."""
     batch_size: PositiveInt
+    accumulated_batches: PositiveInt
     optimizer: Annotated[AdamWConfig | MuonConfig, Field(discriminator="name")]
     schedule: ScheduleConfig
     gradient_clip_norm: PositiveFloat
+    label_smoothing: Probability
+    weight_averaging_decay: Probability | None
+    """Of an exponential moving average of the weights, which then is what is validated and kept; null for none."""
+    stability: StabilityConfig
     precision: Literal["native", "float32", "bfloat16"]
     """``native`` is bfloat16 where the processor or GPU has instructions for it, float32 elsewhere."""
+    compile: Literal["never", "auto", "always"]
+    """``auto`` compiles on a GPU where the training is long enough to pay for it."""
+    recompute_activations: bool
+    """Trades time for memory: a Transformer's blocks are computed a second time on the way back."""
+    is_deterministic: bool
+    """On a GPU: only algorithms that give the same bits each time; a processor's always do."""
     log_every_steps: PositiveInt
     validate_every_steps: PositiveInt
     max_validation_examples: PositiveInt
     checkpoint_every_steps: PositiveInt
-    max_skipped_steps: PositiveInt
-    """As many steps in a row whose loss or gradient is not finite end the training with an error."""
 
 
 class PretrainConfig(Config):

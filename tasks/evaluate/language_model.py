@@ -18,10 +18,10 @@ from lmcore.evaluation.seen import SeenDocuments
 from lmcore.evaluation.surprise import surprise_by_piece
 from lmcore.files import write_json
 from lmcore.models.ngram import KneserNey
-from lmcore.tokens.batches import seen_pieces
 from lmcore.tokens.shards import TokenShards
 from lmcore.tokens.tokenizer import Tokenizer
 from lmcore.training.examples import choose_examples
+from lmcore.training.pretraining import seen_pieces
 from tasks.evaluate.models import language_model_on_device
 from tasks.evaluate.tables import write_csv
 from tasks.step import step
@@ -84,12 +84,7 @@ def _train_ngram(shards: TokenShards, config: EvaluateConfig) -> KneserNey:
 
 def _train_ngram_on_seen(shards: TokenShards, config: EvaluateConfig, record: Any) -> KneserNey:
     """A model of exactly the tokens that the neural one was trained on."""
-    pieces = seen_pieces(
-        shards.tokens("train"),
-        window_tokens=record["window_tokens"],
-        n_drawn=record["n_examples_drawn"],
-        seed=record["seed"],
-    )
+    pieces = seen_pieces(shards.tokens("train"), record["drawn"])
     seen = SeenDocuments.of(*pieces, shards.end_of_text_id)
     return KneserNey.train(
         seen.tokens,

@@ -60,7 +60,7 @@ RECORD = {
     "n_parameters": 5000,
     "n_steps": 2,
     "n_epochs": 0.1,
-    "n_examples_drawn": 12,
+    "drawn": {"kind": "windows", "window_tokens": 64, "n_windows": 12, "seed": 3},
     "n_targets": 600,
     "best_step": 2,
     "best_validation_loss": 5.0,

@@ -7,23 +7,43 @@ from lmcore.evaluation.bootstrap import Bootstrap
 from lmcore.evaluation.config import BootstrapConfig, LikelihoodConfig
 from lmcore.evaluation.likelihood import HeldOutDocuments, LikelihoodMeasures, bits_of
 from lmcore.evaluation.neural import NeuralLikelihood, cut_windows
+from lmcore.models.causal import CausalModel
+from lmcore.tokens.vocabulary import Vocabulary
 
 VOCABULARY_SIZE, END, CONTEXT_LENGTH = 11, 10, 8
 
 
-class CausalConvolution(nn.Module):
+VOCABULARY = Vocabulary(size=VOCABULARY_SIZE, end_of_text_id=END, padding_id=0, mask_id=0)
+
+
+class TokensSoFar:
+    def __init__(self, batch_size: int) -> None:
+        self.tokens, self.length = torch.empty(batch_size, 0, dtype=torch.int64), 0
+
+    def select(self, rows: torch.Tensor) -> None:
+        self.tokens = self.tokens[rows]
+
+
+class CausalConvolution(CausalModel):
     """Logits from the last ``reach`` tokens: a causal model whose memory is exactly known."""
 
-    def __init__(self, reach: int) -> None:
-        super().__init__()
+    def __init__(self, reach: int, context_length: int | None = CONTEXT_LENGTH) -> None:
+        super().__init__(None, VOCABULARY)
+        self.context_length = context_length
         torch.manual_seed(0)
         self.embedding = nn.Embedding(VOCABULARY_SIZE, 16)
         self.convolution = nn.Conv1d(16, VOCABULARY_SIZE, reach)
         self.reach = reach
 
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+    def new_state(self, batch_size: int) -> TokensSoFar:
+        return TokensSoFar(batch_size)
+
+    def forward(self, tokens, *, mask=None, state=None):
+        n_new = tokens.size(1)
+        if state is not None:
+            tokens = state.tokens = torch.cat((state.tokens, tokens), dim=1)
         hidden = nn.functional.pad(self.embedding(tokens).transpose(1, 2), (self.reach - 1, 0))
-        return self.convolution(hidden).transpose(1, 2) * 3
+        return self.convolution(hidden).transpose(1, 2)[:, -n_new:] * 3
 
 
 def random_documents(*lengths: int) -> list[np.ndarray]:
@@ -63,6 +83,17 @@ def test_a_stride_of_one_gives_every_token_all_the_context_there_is_room_for():
     document = random_documents(20)[0]
     scored = likelihood(model, stride=1, batch_tokens=50).log_probabilities([document])[0]
     np.testing.assert_allclose(scored, one_by_one(model, document, CONTEXT_LENGTH), rtol=1e-5)
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 10, 1000])
+@pytest.mark.parametrize("stride", [1, 4, 100])
+def test_a_model_that_carries_a_state_reads_each_document_as_a_whole(stride, batch_tokens):
+    model = CausalConvolution(reach=30, context_length=None)
+    documents = random_documents(1, 9, 4, 31, 5, 12)
+    scored = likelihood(model, stride=stride, batch_tokens=batch_tokens).log_probabilities(documents)
+    for document, values in zip(documents, scored, strict=True):
+        whole = model(torch.tensor([[END, *document[:-1].tolist()]]))[0].log_softmax(-1).detach().numpy()
+        np.testing.assert_allclose(values, whole[np.arange(len(document)), document], rtol=1e-4)
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 20])

@@ -65,17 +65,18 @@ def test_equals_its_plain_formula(name: str) -> None:
 
 @pytest.mark.parametrize("cap", [None, 3.0])
 @pytest.mark.parametrize("n_rows", [5, 1100])
-def test_cross_entropy_equals_that_of_torch(cap: float | None, n_rows: int) -> None:
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_cross_entropy_equals_that_of_torch(cap: float | None, n_rows: int, smoothing: float) -> None:
     vocabulary = 11
     hidden, weight = draw(n_rows, WIDTH).float(), draw(vocabulary, WIDTH).float()
     targets = torch.randint(vocabulary, (n_rows,), generator=torch.Generator().manual_seed(3))
     targets[::4] = -100
     ours = [hidden.clone().requires_grad_(), weight.clone().requires_grad_()]
     theirs = [hidden.clone().requires_grad_(), weight.clone().requires_grad_()]
-    result = softcapped_cross_entropy(ours[0], ours[1], targets, cap)
+    result = softcapped_cross_entropy(ours[0], ours[1], targets, cap, label_smoothing=smoothing)
     logits = theirs[0] @ theirs[1].T
     capped = logits if cap is None else cap * torch.tanh(logits / cap)
-    expected = F.cross_entropy(capped, targets, ignore_index=-100, reduction="sum")
+    expected = F.cross_entropy(capped, targets, ignore_index=-100, reduction="sum", label_smoothing=smoothing)
     torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-4)
     (result / 7).backward()
     (expected / 7).backward()

@@ -1,6 +1,7 @@
 """The training loop learns, keeps what was best, and never lets a number that is none into the weights."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,22 @@ import torch
 from torch import Tensor
 
 from lmcore.models.gpt import GPT
+from lmcore.tokens.batches import Batch, WindowBatches
+from lmcore.training.averaging import AveragedWeights
 from lmcore.training.config import TrainingConfig
 from lmcore.training.loop import count_steps, train
 from tests.models.test_gpt import make_model
-from tests.training.trainer import CONFIG, make_batches
+from tests.training.trainer import BATCHES, CONFIG, make_batches
 
 
-def run(folder: Path, model: GPT, **changes: Any) -> tuple[dict[str, Any], list[tuple[int, Mapping[str, float]]]]:
+def run(
+    folder: Path, model: GPT, batches: WindowBatches | None = None, **changes: Any
+) -> tuple[dict[str, Any], list[tuple[int, Mapping[str, float]]]]:
     figures: list[tuple[int, Mapping[str, float]]] = []
     config = TrainingConfig.model_validate_json(json.dumps(CONFIG | changes))
     record = train(
         model,
-        make_batches(),
+        batches or make_batches(),
         config,
         seed=1,
         checkpoints=folder,
@@ -63,25 +68,37 @@ def test_it_ends_at_whichever_comes_first(max_steps: int, max_epochs: float, exp
 
 
 class Poisoned(GPT):
-    """A model whose loss is not a number at some calls."""
+    """A model whose loss is multiplied at some calls."""
 
-    def poison(self, calls: set[int]) -> None:
-        self.calls, self.n_calls = calls, 0
+    def poison(self, calls: set[int], factor: float) -> None:
+        self.calls, self.factor, self.n_calls = calls, factor, 0
 
     def loss(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
         loss = super().loss(tokens, targets, label_smoothing=label_smoothing)
         if self.training:
             self.n_calls += 1
             if self.n_calls in self.calls:
-                return loss * float("nan")
+                return loss * self.factor
         return loss
 
 
-def make_poisoned(calls: set[int]) -> Poisoned:
+class Noting(WindowBatches):
+    """Batches that remember which places they were asked for."""
+
+    def __init__(self) -> None:
+        self.places: list[int] = []
+        super().__init__(**BATCHES)
+
+    def training_batch(self, step: int) -> Batch:
+        self.places.append(step)
+        return super().training_batch(step)
+
+
+def make_poisoned(calls: set[int], factor: float = math.nan) -> Poisoned:
     model = make_model()
     model.__class__ = Poisoned
     assert isinstance(model, Poisoned)
-    model.poison(calls)
+    model.poison(calls, factor)
     return model
 
 
@@ -92,10 +109,72 @@ def test_a_loss_that_is_no_number_is_skipped_and_counted(tmp_path: Path) -> None
     assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
-def test_too_many_in_a_row_end_the_training_with_the_checkpoint_kept(tmp_path: Path) -> None:
-    with pytest.raises(FloatingPointError, match=r"3 steps in a row.*lower the learning rate"):
-        run(tmp_path, make_poisoned({10, 11, 12}))
+def test_too_many_in_a_row_go_back_to_the_checkpoint_and_past_their_data(tmp_path: Path) -> None:
+    batches = Noting()
+    record, _ = run(tmp_path, make_poisoned({11, 12, 13}), batches)
+    assert record["n_rollbacks"] == 1
+    assert record["n_skipped_steps"] == 3
+    # Steps 11 to 13 read the data of places 10 to 12 in vain; after the return to step 9 it is that of place 13 on.
+    assert batches.places[:16] == [*range(13), 13, 14, 15]
+    assert record["n_steps"] == 40
+    assert batches.places[-1] == 39 + 4
+
+
+def test_going_back_in_vain_ends_the_training_with_the_checkpoint_kept(tmp_path: Path) -> None:
+    with pytest.raises(FloatingPointError, match=r"3 steps in a row were skipped, after 1 returns.*lower the learning"):
+        run(tmp_path, make_poisoned(set(range(11, 100))))
     assert (tmp_path / "step-00000009").exists()
+
+
+def test_a_loss_that_leaps_is_skipped(tmp_path: Path) -> None:
+    model = make_poisoned({20}, factor=30.0)
+    record, figures = run(tmp_path, model, precision="float32")
+    assert record["n_skipped_steps"] == 1
+    assert max(values["loss"] for _, values in figures if "loss" in values) < 2 * figures[0][1]["loss"]
+
+
+def test_two_batches_accumulated_are_one_of_twice_the_size(tmp_path: Path) -> None:
+    settings = {"precision": "float32", "max_steps": 3}
+    one, other = make_model(), make_model()
+    run(tmp_path / "one", one, make_batches(batch_size=8), **settings)
+    run(tmp_path / "other", other, make_batches(batch_size=4), accumulated_batches=2, **settings)
+    for name, weight in one.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[name], weight, rtol=0, atol=2e-3)
+
+
+def test_what_is_kept_are_the_averaged_weights(tmp_path: Path) -> None:
+    plain, averaged = make_model(), make_model()
+    run(tmp_path / "plain", plain, max_steps=7)
+    record, _ = run(tmp_path / "averaged", averaged, max_steps=7, weight_averaging_decay=0.9)
+    assert any((plain.state_dict()[name] != weight).any() for name, weight in averaged.state_dict().items())
+    assert mean_loss(averaged) == pytest.approx(record["best_validation_loss"], rel=1e-2)
+
+
+def test_averaged_weights_follow_their_formula() -> None:
+    model = torch.nn.Linear(2, 2, bias=False)
+    average = AveragedWeights(model, decay=0.5)
+    expected = model.weight.detach().clone()
+    for step in range(1, 30):
+        torch.nn.init.normal_(model.weight)
+        average.update(step)
+        decay = min(0.5, step / (step + 10))
+        expected = decay * expected + (1 - decay) * model.weight.detach()
+    torch.testing.assert_close(average.state()["weight"], expected)
+    own = model.weight.detach().clone()
+    with average.in_place():
+        torch.testing.assert_close(model.weight.detach(), expected)
+    assert torch.equal(model.weight, own)
+
+
+def test_a_training_that_gains_nothing_ends_early(tmp_path: Path) -> None:
+    optimizer = {"name": "adamw", "learning_rate": 3.0, "beta1": 0.9, "beta2": 0.95, "weight_decay": 0.0}
+    changes = {"optimizer": optimizer, "max_validations_without_gain": 2, "max_steps": 400, "validate_every_steps": 2}
+    record, figures = run(tmp_path, make_model(), **changes)
+    validations = [values["validation_loss"] for _, values in figures if "validation_loss" in values]
+    assert record["n_steps"] < 400
+    assert min(validations) not in validations[-2:]
+    again, _ = run(tmp_path, make_model(), **changes)
+    assert again == record
 
 
 def test_a_resumed_training_reports_its_whole_history_again(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,9 @@ from tests.models.test_gpt import VOCABULARY, make_model
 CONFIG = {
     "max_steps": 40,
     "max_epochs": 100.0,
+    "max_validations_without_gain": None,
     "batch_size": 4,
+    "accumulated_batches": 1,
     "optimizer": {
         "name": "muon",
         "learning_rate": 0.02,
@@ -25,20 +28,34 @@ CONFIG = {
     },
     "schedule": {"warm_up_steps": 5, "decay": "linear", "decay_share": 0.5, "final_share": 0.0},
     "gradient_clip_norm": 1.0,
+    "label_smoothing": 0.0,
+    "weight_averaging_decay": None,
+    "stability": {"spike_window_steps": 10, "spike_sigmas": 6.0, "max_skipped_steps": 3, "max_rollbacks": 1},
     "precision": "native",
+    "compile": "never",
+    "recompute_activations": False,
+    "is_deterministic": True,
     # Not multiples of each other: a report may span a checkpoint.
     "log_every_steps": 5,
     "validate_every_steps": 7,
     "max_validation_examples": 4,
     "checkpoint_every_steps": 3,
-    "max_skipped_steps": 3,
 }
 
 
-def make_batches() -> WindowBatches:
-    """Windows over a stream in which every token tells the next."""
-    stream = np.arange(2000) * 7 % VOCABULARY.size
-    return WindowBatches(stream, stream, window_tokens=12, batch_size=4, seed=1, max_validation_windows=4)
+STREAM = np.arange(2000) * 7 % VOCABULARY.size  # every token tells the next
+BATCHES = {
+    "training": STREAM,
+    "validation": STREAM,
+    "window_tokens": 12,
+    "batch_size": 4,
+    "seed": 1,
+    "max_validation_windows": 4,
+}
+
+
+def make_batches(**changes: Any) -> WindowBatches:
+    return WindowBatches(**(BATCHES | changes))
 
 
 def main(folder: Path, dropout: float) -> None:

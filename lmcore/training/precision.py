@@ -1,0 +1,35 @@
+"""How a training computes: in which precision, compiled or not, and in which order on a GPU."""
+
+import torch
+
+from lmcore.device import native_bfloat16
+from lmcore.training.config import TrainingConfig
+
+# Compiling takes about a minute, and a compiled step saves about half of its time.
+STEPS_THAT_PAY_FOR_COMPILING = 1_000
+
+
+def compute_dtype(config: TrainingConfig, device: torch.device) -> torch.dtype:
+    """What activations are computed in: chosen, or decided by what the device can do."""
+    if config.precision == "native":
+        return torch.bfloat16 if native_bfloat16(device) else torch.float32
+    return torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+
+
+def is_compiled(config: TrainingConfig, n_steps: int, device: torch.device) -> bool:
+    """Whether the loss is compiled. On a processor, where the kernels are written out by hand, only if it must be."""
+    if config.compile == "auto":
+        return device.type == "cuda" and n_steps * config.accumulated_batches >= STEPS_THAT_PAY_FOR_COMPILING
+    return config.compile == "always"
+
+
+def use_deterministic_algorithms(config: TrainingConfig, device: torch.device) -> None:
+    """Let a GPU give the same bits each time, where that is asked for; a processor always does.
+
+    Attention then also leaves its fastest kernels, whose backward pass adds up in the order of the threads.
+    """
+    if device.type == "cuda":
+        torch.use_deterministic_algorithms(config.is_deterministic)
+        torch.backends.cudnn.deterministic = config.is_deterministic
+        # Sums of float32 products in the tensor cores: their inputs keep 10 bits, enough for what is left in float32.
+        torch.set_float32_matmul_precision("high")

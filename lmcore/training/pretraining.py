@@ -1,0 +1,41 @@
+"""What each family of models is pretrained on: the tokens are the same, the batches are not."""
+
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from lmcore.models.causal import RecurrentModel
+from lmcore.models.model import Model
+from lmcore.tokens.batches import Batches, TokenArray, WindowBatches, windowed_pieces
+from lmcore.tokens.shards import TokenShards
+from lmcore.tokens.streams import StreamBatches, streamed_pieces
+from lmcore.training.config import PretrainConfig
+
+
+class PretrainingBatches(Batches, Protocol):
+    """Batches that can say afterwards what of the corpus they have given."""
+
+    def drawn(self, n_steps: int) -> dict[str, Any]:
+        """What is needed to know which tokens a training of ``n_steps`` has seen, as JSON values."""
+
+
+def pretraining_batches(model: Model, config: PretrainConfig, shards: TokenShards) -> PretrainingBatches:
+    """The batches that this model learns from: streams where it carries its state, otherwise shuffled windows."""
+    kind = StreamBatches if isinstance(model, RecurrentModel) else WindowBatches
+    return kind(
+        shards.tokens("train"),
+        shards.tokens("validation"),
+        window_tokens=config.window_tokens,
+        batch_size=config.training.batch_size,
+        seed=config.seed,
+        max_validation_windows=config.training.max_validation_examples,
+    )
+
+
+def seen_pieces(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, npt.NDArray[Any]]:
+    """The tokens that a training has seen, from what its batches said of it.
+
+    Returns:
+        the tokens, flat, and the int64 offsets (pieces + 1,) of pieces that are joined in the corpus.
+    """
+    return (streamed_pieces if drawn["kind"] == "streams" else windowed_pieces)(stream, drawn)
