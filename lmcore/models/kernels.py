@@ -1,9 +1,9 @@
 """Training's most travelled paths as single differentiable functions.
 
 Composed of ordinary operators, each of these writes and reads its intermediate values many times, forward and
-backward; on a processor that, not arithmetic, is what training waits for. Here the derivative is written out by
-hand, so that little is stored and nothing is computed twice. ``tests/models/test_kernels.py`` holds every
-function against its plain formula.
+backward; on a processor that, not arithmetic, is what training waits for. There the derivative is written out by
+hand, so that little is stored and nothing is computed twice. On a GPU the plain formulas stand, which a compiler
+fuses. ``tests/models/test_kernels.py`` holds every function against its plain formula.
 """
 
 import math
@@ -21,6 +21,8 @@ LONGEST_EXPLICIT_ATTENTION = 512
 
 def normalize(hidden: Tensor) -> Tensor:
     """Scale the last dimension to a root mean square of one (Zhang & Sennrich 2019), keeping shape and dtype."""
+    if not _is_by_hand(hidden):
+        return F.rms_norm(hidden, (hidden.size(-1),), eps=1e-12)
     return _apply(_Normalize, hidden)
 
 
@@ -33,20 +35,27 @@ def rotate_normalized(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
         sine: likewise.
 
     Returns:
-        (batch, n_heads, length, head_width), contiguous.
+        (batch, n_heads, length, head_width), contiguous on a processor.
     """
+    if not _is_by_hand(heads):
+        first, second = normalize(heads).chunk(2, dim=-1)
+        cosine, sine = (part.to(heads.dtype).unsqueeze(1) for part in (cosine, sine))
+        rotated = (first * cosine - second * sine, second * cosine + first * sine)
+        return torch.cat(rotated, dim=-1).transpose(1, 2)
     return _apply(_RotateNormalized, heads, cosine.to(heads.dtype), sine.to(heads.dtype))
 
 
 def causal_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Each position attends to itself and those before it; all are (batch, n_heads, length, head_width)."""
-    if query.device.type != "cpu" or query.size(2) > LONGEST_EXPLICIT_ATTENTION:
+    if not _is_by_hand(query) or query.size(2) > LONGEST_EXPLICIT_ATTENTION:
         return F.scaled_dot_product_attention(query, key, value, is_causal=True)
     return _apply(_CausalAttention, query, key, value)
 
 
 def squared_relu(hidden: Tensor) -> Tensor:
     """The square of the positive part (So et al. 2021, Primer)."""
+    if not _is_by_hand(hidden):
+        return F.relu(hidden).square()
     return _apply(_SquaredReLU, hidden)
 
 
@@ -66,11 +75,20 @@ def softcapped_cross_entropy(
     Returns:
         float32 scalar.
     """
+    if not _is_by_hand(hidden):
+        logits = F.linear(hidden, weight.to(hidden.dtype)).float()
+        logits = logits if cap is None else cap * torch.tanh(logits / cap)
+        return F.cross_entropy(logits, targets, reduction="sum", label_smoothing=label_smoothing)
     counts = targets != -100
     if not counts.all():
         # What does not count, the whole of a prompt, costs no logits.
         hidden, targets = hidden[counts], targets[counts]
     return _apply(_SoftcappedCrossEntropy, hidden, weight, targets, cap, label_smoothing)
+
+
+def _is_by_hand(tensor: Tensor) -> bool:
+    """Whether what is written out by hand computes on this tensor, and not the plain formula."""
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def _apply(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:

@@ -1,0 +1,126 @@
+"""A GPT of 124 million parameters on one GPU: the share of the GPU's matrix rate that its training reaches."""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lmcore.device import machine_facts, peak_matrix_rate, pick_device
+from lmcore.models.config import GPTConfig
+from lmcore.models.gpt import GPT
+from lmcore.tokens.batches import Batch
+from lmcore.tokens.vocabulary import Vocabulary
+from lmcore.training.config import TrainingConfig
+from lmcore.training.loop import train
+
+VOCABULARY = Vocabulary(size=50_304, end_of_text_id=0, padding_id=1, mask_id=2)
+MODEL = {
+    "family": "gpt",
+    "width": 768,
+    "n_layers": 12,
+    "n_heads": 6,
+    "n_key_value_heads": 6,
+    "feed_forward_width": 3072,
+    "activation": "relu_squared",
+    "context_length": 1024,
+    "dropout": 0.0,
+    "tie_embeddings": True,
+    "use_residual_mixing": True,
+    "use_value_embeddings": False,
+    "use_token_shift": False,
+    "logit_soft_cap": 15.0,
+    "rotary_base": 10000.0,
+}
+TRAINING = {
+    "max_steps": 60,
+    "max_epochs": 1.0,
+    "max_validations_without_gain": None,
+    "batch_size": 64,
+    "accumulated_batches": 8,
+    "optimizer": {
+        "name": "muon",
+        "learning_rate": 0.02,
+        "momentum": 0.95,
+        "weight_decay": 0.01,
+        "others": {"name": "adamw", "learning_rate": 0.003, "beta1": 0.9, "beta2": 0.95, "weight_decay": 0.0},
+    },
+    "schedule": {"warm_up_steps": 5, "decay": "linear", "decay_share": 0.5, "final_share": 0.0},
+    "gradient_clip_norm": 1.0,
+    "label_smoothing": 0.0,
+    "weight_averaging_decay": None,
+    "stability": {"spike_window_steps": 50, "spike_sigmas": 6.0, "max_skipped_steps": 5, "max_rollbacks": 1},
+    "precision": "native",
+    "compile": "always",
+    "recompute_activations": False,
+    "is_deterministic": False,
+    "log_every_steps": 10,
+    "validate_every_steps": 1000,
+    "max_validation_examples": 8,
+    "checkpoint_every_steps": 1000,
+}
+
+
+class RandomWindows:
+    """Endless windows of tokens that have nothing to say: what is measured is speed."""
+
+    n_examples = 10_000_000
+
+    def __init__(self, batch_size: int, context_length: int) -> None:
+        self.batch_size = batch_size
+        generator = torch.Generator().manual_seed(0)
+        self._tokens = torch.randint(VOCABULARY.size, (batch_size, context_length + 1), generator=generator)
+
+    def training_batch(self, step: int) -> Batch:
+        """The same tokens, moved by the number of the step."""
+        moved = self._tokens.roll(step, dims=1)
+        return Batch(moved[:, :-1].contiguous(), moved[:, 1:].contiguous())
+
+    def validation_batches(self) -> Iterator[Batch]:
+        """One small batch."""
+        yield Batch(self._tokens[:8, :-1].contiguous(), self._tokens[:8, 1:].contiguous())
+
+
+def measure(**changes: Any) -> dict[str, Any]:
+    """Train for a while; the last reported rate, and what share of the matrix rate that is."""
+    config = TrainingConfig.model_validate_json(json.dumps(TRAINING | changes))
+    device = pick_device()
+    torch.manual_seed(0)
+    model = GPT(GPTConfig.model_validate(MODEL), VOCABULARY).to(device)
+    rates: list[Mapping[str, float]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        peak = peak_matrix_rate(device, torch.bfloat16, Path(folder) / "rates.json")
+        train(
+            model,
+            RandomWindows(config.batch_size, model.config.context_length),
+            config,
+            seed=1,
+            checkpoints=Path(folder) / "checkpoints",
+            on_metrics=lambda _step, figures: rates.append(figures),
+            description="Train 124M",
+        )
+    tokens_per_second = max(figures["tokens_per_second"] for figures in rates)
+    return {
+        "tokens_per_second": round(tokens_per_second),
+        "matrix_teraflops": round(peak / 1e12, 1),
+        "share_of_matrix_rate": round(tokens_per_second * model.training_operations_per_token() / peak, 4),
+        "gpu_memory_gib": round(max(figures.get("gpu_memory_gib", 0.0) for figures in rates), 1),
+        "changes": changes,
+    }
+
+
+def main() -> None:
+    """Print one JSON line per setting."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--set", action="append", default=[], help="a JSON object of changed training settings")
+    arguments = parser.parse_args()
+    print(json.dumps(machine_facts()), flush=True)  # noqa: T201
+    for changes in arguments.set or ["{}"]:
+        print(json.dumps(measure(**json.loads(changes))), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
