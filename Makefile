@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test install up down status ui schedule
+.PHONY: help run test bench install up down status ui schedule
 
 # The Python that .venv is made with; 3.11 is the version that constraints.txt was resolved for.
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(if $(shell $(name) --version 2>/dev/null),$(name))))
@@ -25,6 +25,9 @@ test: install  ## install, check style and types, run the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+bench: install  ## measure speed beside what one would use instead; BENCH="training generation" for some of it
+	@$(BIN)/python -W ignore -m benchmarks $(BENCH)
 
 install: $(INSTALLED)  ## make .venv and install the pinned packages into it
 

@@ -1,5 +1,6 @@
 """What machine this is: the device to compute on, its native precision, its peak rate, and plain facts."""
 
+import ctypes
 import json
 import math
 import os
@@ -17,6 +18,9 @@ from lmcore.files import write_json
 
 GIBIBYTE = 1024**3
 MEASUREMENT_SECONDS = 0.4
+
+# Numbers of settings in malloc.h of the GNU C library.
+MALLOC_TRIM_THRESHOLD, MALLOC_MMAP_THRESHOLD = -1, -3
 
 # What decides how fast a processor multiplies matrices; the rest of its instruction sets says little here.
 MATRIX_INSTRUCTION_SETS = ("avx", "amx", "fma", "f16c", "neon", "sve", "sme", "bf16", "fp16", "i8mm", "dot")
@@ -43,6 +47,18 @@ def native_bfloat16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device) >= (8, 0)
     capabilities = torch.cpu.get_capabilities()
     return device.type == "cpu" and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep the memory that it frees for what it allocates next.
+
+    The C library of most Linux systems gives every larger block back at once and gets it anew, page by page, for the
+    next tensor: in a training on a processor a quarter of the time. Elsewhere this does nothing.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        library = ctypes.CDLL(None)
+        library.mallopt(MALLOC_MMAP_THRESHOLD, GIBIBYTE)
+        library.mallopt(MALLOC_TRIM_THRESHOLD, 2 * GIBIBYTE - 1)
 
 
 def peak_matrix_rate(device: torch.device, dtype: torch.dtype, cache: Path) -> float:

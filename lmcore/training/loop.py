@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lmcore.device import keep_freed_memory
 from lmcore.models.causal import CarriedState, RecurrentModel
 from lmcore.models.trainable import TrainableModel
 from lmcore.progress import Work, progress
@@ -109,6 +110,7 @@ class _Training:
         self._rate = Rate()
 
     def run(self, description: str) -> dict[str, Any]:
+        keep_freed_memory()
         dtype = compute_dtype(self.config, self.device)
         use_deterministic_algorithms(self.config, self.device)
         self.model.compute_in(dtype)

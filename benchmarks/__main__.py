@@ -1,0 +1,74 @@
+"""``python -m benchmarks [NAME ...]``: measures, prints a table, and writes ``benchmarks/results.json``."""
+
+import argparse
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.character_model import character_model
+from benchmarks.generation_speed import generation
+from benchmarks.large_model import large_model
+from benchmarks.line import Line
+from benchmarks.ngram_speed import penn_treebank
+from benchmarks.precision import precision
+from benchmarks.tracking_cost import tracking_cost
+from benchmarks.training_speed import memory, speed
+from lmcore.device import machine_facts
+from lmcore.files import write_json
+
+BENCHMARKS = {
+    "training": speed,
+    "memory": memory,
+    "precision": precision,
+    "generation": generation,
+    "ngram": penn_treebank,
+    "tracking": tracking_cost,
+    "characters": character_model,
+    "large": large_model,
+}
+WIDTH = 150
+RESULTS = Path(__file__).with_name("results.json")
+
+
+def main() -> None:
+    """Run what is named, or everything; what is not run keeps its last result."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    names = parser.parse_args().names or list(BENCHMARKS)
+    if unknown := sorted(set(names) - set(BENCHMARKS)):
+        parser.error(f"{', '.join(unknown)}: no such benchmark; there are {', '.join(BENCHMARKS)}")
+    console, machine = Console(width=WIDTH), machine_facts()
+    results = {line["name"]: line for line in json.loads(RESULTS.read_text("utf-8"))} if RESULTS.exists() else {}
+    lines = []
+    for name in names:
+        with console.status(f"Measuring {name} ..."):
+            found = BENCHMARKS[name]()
+        lines += found
+        results |= {line.name: line.as_dict(machine) for line in found}
+        write_json(RESULTS, list(results.values()))
+    console.print(_table(lines))
+
+
+def _table(lines: list[Line]) -> Table:
+    table = Table(title="Side by side on this machine")
+    for name in ("what", "ours", "beside it", "unit", "ratio", "to reach", "reached"):
+        table.add_column(name, justify="left" if name in ("what", "unit") else "right")
+    for line in lines:
+        relation = "≥" if line.better == "higher" else "≤"
+        reached = {None: "not measured", True: "yes", False: "NO"}[line.holds]
+        name = f"{line.name}\n[dim]{line.note}" if line.note else line.name
+        figures = [_number(line.ours), _number(line.theirs), line.unit, _number(line.ratio)]
+        table.add_row(name, *figures, f"{relation} {line.target:g}", reached)
+    return table
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""A small character model: how long ours takes to the loss that a plain GPT-2 with AdamW reaches in 2,000 steps."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pydoc_data.topics import topics
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmarks.line import OUR_ENVIRONMENT, Line
+from benchmarks.models import OPTIMIZER, our_gpt
+from benchmarks.worker import Action, worker
+from lmcore.device import keep_freed_memory, native_bfloat16, pick_device
+from lmcore.training.config import ScheduleConfig
+from lmcore.training.optimizer import ModelOptimizer
+from lmcore.training.schedule import learning_rate_factor
+
+BASELINE_STEPS, BASELINE_BATCH, BASELINE_LENGTH = 2_000, 12, 64
+OUR_STEPS, OUR_BATCH, OUR_LENGTH = 300, 16, 64
+VALIDATION_EVERY = 25
+
+
+@dataclass(frozen=True)
+class Text:
+    """Characters as numbers: nine tenths to train on, the rest to be judged by."""
+
+    training: torch.Tensor
+    validation: torch.Tensor
+    n_characters: int
+
+    @classmethod
+    def read(cls) -> "Text":
+        """Python's own language reference: about as long as the collected Shakespeare, and on every machine."""
+        text = "\n\n".join(topics[name] for name in sorted(topics))
+        characters = sorted(set(text))
+        numbers = torch.tensor([characters.index(character) for character in text])
+        border = len(numbers) * 9 // 10
+        return cls(numbers[:border], numbers[border:], len(characters))
+
+    def draw(self, batch: int, length: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Random windows for ever."""
+        generator = np.random.default_rng(seed)
+        while True:
+            starts = torch.from_numpy(generator.integers(len(self.training) - length - 1, size=batch))
+            windows = self.training[starts[:, None] + torch.arange(length + 1)]
+            yield windows[:, :-1].contiguous(), windows[:, 1:].contiguous()
+
+    def validation_loss(self, loss: Callable[[Tensor, Tensor], Tensor]) -> float:
+        """Mean loss in nats over all windows of the baseline's length, given the summed loss of a batch."""
+        n_windows = (len(self.validation) - 1) // BASELINE_LENGTH
+        places = torch.arange(n_windows)[:, None] * BASELINE_LENGTH + torch.arange(BASELINE_LENGTH + 1)
+        total = 0.0
+        with torch.no_grad():
+            for windows in torch.split(self.validation[places], 64):
+                total += float(loss(windows[:, :-1].contiguous(), windows[:, 1:].contiguous()))
+        return total / (n_windows * BASELINE_LENGTH)
+
+
+class PlainBlock(nn.Module):
+    """A block of GPT-2 (Radford et al. 2019)."""
+
+    def __init__(self, width: int, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.attention_norm, self.feed_forward_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention, self.projection = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.feed_forward = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(batch, length, width) to the same."""
+        batch, length, width = hidden.shape
+        parts = self.attention(self.attention_norm(hidden)).view(batch, length, 3, self.n_heads, -1)
+        query, key, value = parts.permute(2, 0, 3, 1, 4)
+        attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        hidden = hidden + self.projection(attended.transpose(1, 2).reshape(batch, length, width))
+        result: Tensor = hidden + self.feed_forward(self.feed_forward_norm(hidden))
+        return result
+
+
+class PlainGPT(nn.Module):
+    """GPT-2 with 4 layers of width 128, initialized and trained as it is usually done."""
+
+    def __init__(self, n_characters: int, width: int = 128, n_layers: int = 4, n_heads: int = 4) -> None:
+        super().__init__()
+        self.tokens, self.places = nn.Embedding(n_characters, width), nn.Embedding(BASELINE_LENGTH, width)
+        self.blocks = nn.Sequential(*(PlainBlock(width, n_heads) for _ in range(n_layers)))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, n_characters, bias=False)
+        self.head.weight = self.tokens.weight
+        for name, parameter in self.named_parameters():
+            if parameter.ndim == 2:
+                is_residual = name.endswith(("projection.weight", "feed_forward.2.weight"))
+                nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * n_layers) if is_residual else 0.02)
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
+
+    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        """Summed cross-entropy in nats."""
+        hidden = self.tokens(tokens) + self.places(torch.arange(tokens.size(1)))
+        logits = self.head(self.norm(self.blocks(hidden)))
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
+
+
+def character_model() -> list[Line]:
+    """One line: seconds of training, validation not counted."""
+    with worker(_baseline, {}) as theirs:
+        seconds, goal = theirs()[1]
+    with worker(partial(_ours, goal), OUR_ENVIRONMENT) as ours:
+        our_seconds, reached, n_steps = ours()[1]
+    note = f"validation loss {goal:.3f}; ours {reached:.3f} after {n_steps} of {OUR_STEPS} steps"
+    if reached > goal:
+        note += ": NOT reached"
+        our_seconds = math.inf
+    name = "character model: time to the loss of a plain GPT-2 after 2,000 steps"
+    return [Line(name, our_seconds, seconds, "s", our_seconds / seconds, 0.2, "lower", note)]
+
+
+def _baseline() -> Action:
+    return partial(_train_baseline, Text.read())
+
+
+def _ours(goal: float) -> Action:
+    keep_freed_memory()
+    return partial(_train_ours, Text.read(), goal)
+
+
+def _train_baseline(text: Text) -> tuple[float, float]:
+    """Seconds, and the validation loss after them."""
+    torch.manual_seed(1)
+    model = PlainGPT(text.n_characters)
+    decayed = [parameter for parameter in model.parameters() if parameter.ndim == 2]
+    others = [parameter for parameter in model.parameters() if parameter.ndim != 2]
+    groups = [{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99), fused=True)
+    schedule = ScheduleConfig(warm_up_steps=100, decay="cosine", decay_share=1.0, final_share=0.1)
+    draw = text.draw(BASELINE_BATCH, BASELINE_LENGTH, seed=1)
+    start = time.perf_counter()
+    for step in range(BASELINE_STEPS):
+        tokens, targets = next(draw)
+        (model.loss(tokens, targets) / targets.numel()).backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-3 * learning_rate_factor(schedule, step, BASELINE_STEPS)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return time.perf_counter() - start, text.validation_loss(model.loss)
+
+
+def _train_ours(text: Text, goal: float) -> tuple[float, float, int]:
+    """Seconds until the goal, the loss there, and the steps made."""
+    model = our_gpt(n_layers=4, width=128, n_heads=4, vocabulary_size=text.n_characters, context_length=OUR_LENGTH)
+    if native_bfloat16(pick_device()):
+        model.compute_in(torch.bfloat16)
+    optimizer = ModelOptimizer(model, OPTIMIZER)
+    schedule = ScheduleConfig(warm_up_steps=10, decay="linear", decay_share=0.8, final_share=0.0)
+    draw, seconds, reached = text.draw(OUR_BATCH, OUR_LENGTH, seed=1), 0.0, math.inf
+    for step in range(OUR_STEPS):
+        start = time.perf_counter()
+        tokens, targets = next(draw)
+        (model.loss(tokens, targets) / targets.numel()).backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step(learning_rate_factor(schedule, step, OUR_STEPS))
+        seconds += time.perf_counter() - start
+        if (step + 1) % VALIDATION_EVERY == 0:
+            reached = text.validation_loss(model.loss)
+            if reached <= goal:
+                break
+    return seconds, reached, step + 1

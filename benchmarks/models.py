@@ -1,0 +1,103 @@
+"""The models that are compared: this project's GPT and the class that most people would use instead."""
+
+import json
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lmcore.models.config import GPTConfig
+from lmcore.models.gpt import GPT
+from lmcore.tokens.vocabulary import Vocabulary
+from lmcore.training.config import AdamWConfig, MuonConfig
+from lmcore.training.optimizer import ModelOptimizer
+
+OPTIMIZER = MuonConfig.model_validate_json(
+    json.dumps(
+        {
+            "name": "muon",
+            "learning_rate": 0.02,
+            "momentum": 0.95,
+            "weight_decay": 0.01,
+            "others": {"name": "adamw", "learning_rate": 0.01, "beta1": 0.9, "beta2": 0.95, "weight_decay": 0.0},
+        }
+    )
+)
+
+
+def our_gpt(
+    *, n_layers: int, width: int, n_heads: int, vocabulary_size: int, context_length: int, **changes: Any
+) -> GPT:
+    """A GPT with the settings of ``params.yaml`` in another size."""
+    settings = {
+        "family": "gpt",
+        "width": width,
+        "n_layers": n_layers,
+        "n_heads": n_heads,
+        "n_key_value_heads": n_heads,
+        "feed_forward_width": 4 * width,
+        "activation": "relu_squared",
+        "context_length": context_length,
+        "dropout": 0.0,
+        "tie_embeddings": True,
+        "use_residual_mixing": True,
+        "use_value_embeddings": True,
+        "use_token_shift": True,
+        "logit_soft_cap": 15.0,
+        "rotary_base": 10000.0,
+    }
+    torch.manual_seed(0)
+    vocabulary = Vocabulary(size=vocabulary_size, end_of_text_id=0, padding_id=1, mask_id=2)
+    return GPT(GPTConfig.model_validate(settings | changes), vocabulary)
+
+
+def their_gpt2(*, n_layers: int, width: int, n_heads: int, vocabulary_size: int, context_length: int) -> Any:
+    """Hugging Face's GPT-2 in the same size, dropout off as in ours."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=vocabulary_size,
+        n_positions=context_length,
+        n_embd=width,
+        n_layer=n_layers,
+        n_head=n_heads,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    return GPT2LMHeadModel(config)
+
+
+class OurTraining:
+    """Steps of this project's training, without what the loop does around them."""
+
+    def __init__(self, model: GPT, dtype: torch.dtype, optimizer: AdamWConfig | MuonConfig = OPTIMIZER) -> None:
+        self.model = model
+        self.model.compute_in(dtype)
+        self._optimizer = ModelOptimizer(model, optimizer)
+
+    def step(self, tokens: Tensor, targets: Tensor) -> None:
+        """One step."""
+        (self.model.loss(tokens, targets) / targets.numel()).backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self._optimizer.step(1.0)
+
+
+class TheirTraining:
+    """Steps as the documentation of Hugging Face has them: the model's own loss, AdamW, autocast where asked for."""
+
+    def __init__(self, model: Any, dtype: torch.dtype) -> None:
+        self.model, self._dtype = model, dtype
+        self._optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+
+    def step(self, tokens: Tensor) -> None:
+        """One step; the model shifts the labels itself."""
+        with torch.autocast("cpu", dtype=self._dtype, enabled=self._dtype != torch.float32):
+            loss = self.model(input_ids=tokens, labels=tokens).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)

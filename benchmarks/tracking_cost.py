@@ -1,0 +1,108 @@
+"""What tracking takes of a training's time: in the training's own thread, and in those that work beside it."""
+
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+
+from benchmarks.line import Line
+from benchmarks.models import our_gpt
+from lmcore.progress import Work
+from lmcore.tokens.batches import WindowBatches
+from lmcore.training.config import TrainingConfig
+from lmcore.training.loop import train
+from tasks import tracking
+from tasks.environment import Environment
+from tasks.parameters import load_parameters
+
+N_STEPS, VOCABULARY_SIZE = 150, 4096
+PARAMETERS = Path(__file__).parents[1] / "params.yaml"
+
+
+class Stopwatch:
+    """Seconds spent in functions that are wrapped in it."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function, timed."""
+
+        def timed(*arguments: Any, **options: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return function(*arguments, **options)
+            finally:
+                self.seconds += time.perf_counter() - start
+
+        return timed
+
+
+def tracking_cost() -> list[Line]:
+    """One line: the default training, reporting as it does into a store of its own."""
+    pretrain = load_parameters(PARAMETERS).pretrain
+    changes = {"max_steps": N_STEPS, "max_epochs": 1000.0, "checkpoint_every_steps": N_STEPS}
+    config = TrainingConfig.model_validate_json(pretrain.training.model_copy(update=changes).model_dump_json())
+    stopwatch, stream = Stopwatch(), np.random.default_rng(0).integers(VOCABULARY_SIZE, size=100_000)
+    reach, Work.reach = Work.reach, stopwatch.wrap(Work.reach)  # type: ignore[method-assign]
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["LMCORE_WORK_FOLDER"] = folder
+            seconds, beside = _train_tracked(Path(folder), config, stream, stopwatch)
+    finally:
+        Work.reach = reach  # type: ignore[method-assign]
+    spent = stopwatch.seconds + beside
+    note = (
+        f"{N_STEPS} reports, one a step; {stopwatch.seconds:.2f} s in the training's thread, {beside:.2f} s beside it"
+    )
+    return [Line("tracking and progress, share of training", spent, seconds, "s", spent / seconds, 0.01, "lower", note)]
+
+
+def _train_tracked(
+    folder: Path, config: TrainingConfig, stream: npt.NDArray[np.int64], stopwatch: Stopwatch
+) -> tuple[float, float]:
+    """Seconds of the training, and processor seconds of the tracking threads in that time."""
+    model = our_gpt(n_layers=3, width=256, n_heads=4, vocabulary_size=VOCABULARY_SIZE, context_length=256)
+    sizes = {"window_tokens": 256, "batch_size": config.batch_size, "seed": 1, "max_validation_windows": 4}
+    with tracking.model_run(
+        Environment(),
+        stage="pretrain",
+        model="benchmark",
+        parameters={},
+        datasets=[],
+        work_folder=folder / "checkpoints",
+        resumed_from_step=None,
+    ) as run:
+        log = stopwatch.wrap(run.log_metrics)
+
+        def on_metrics(step: int, figures: Mapping[str, float]) -> None:
+            log(step, figures)
+
+        before, start = _seconds_beside(), time.perf_counter()
+        train(
+            model,
+            WindowBatches(stream, stream, **sizes),
+            config,
+            seed=1,
+            checkpoints=folder / "checkpoints",
+            on_metrics=on_metrics,
+            description="Train",
+        )
+        seconds, beside = time.perf_counter() - start, _seconds_beside() - before
+        (folder / "model").mkdir()
+        run.abort(KeyboardInterrupt("measured"))
+    return seconds, beside
+
+
+def _seconds_beside() -> float:
+    """Processor seconds of this process's Python threads but for the one that trains."""
+    trains = threading.main_thread().native_id
+    others = {thread.native_id for thread in threading.enumerate()} - {trains}
+    return sum(sum(times[1:]) for times in psutil.Process().threads() if times[0] in others)

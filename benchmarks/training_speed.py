@@ -1,0 +1,104 @@
+"""Training tokens a second and memory, against Hugging Face's GPT-2 class of the same size."""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.line import Line, median_ratio, seconds_in_turn
+from benchmarks.models import OurTraining, TheirTraining, our_gpt, their_gpt2
+from benchmarks.worker import Action
+from lmcore.device import keep_freed_memory, native_bfloat16, peak_matrix_rate, pick_device
+
+SHAPE = {"n_layers": 6, "width": 256, "n_heads": 4, "vocabulary_size": 8192, "context_length": 256}
+BATCH, LENGTH = 16, 256
+N_ROUNDS = 5
+
+
+def our_step(dtype: torch.dtype) -> Action:
+    """A training step of this project's GPT."""
+    keep_freed_memory()
+    training, tokens = OurTraining(our_gpt(**SHAPE), dtype), draw()
+    return partial(training.step, tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous())
+
+
+def their_step(dtype: torch.dtype) -> Action:
+    """A training step of Hugging Face's."""
+    return partial(TheirTraining(their_gpt2(**SHAPE), dtype).step, draw()[:, :-1].contiguous())
+
+
+def draw() -> Tensor:
+    """Tokens that have nothing to say."""
+    return torch.randint(SHAPE["vocabulary_size"], (BATCH, LENGTH + 1))
+
+
+def chosen_dtype() -> torch.dtype:
+    """What this project trains in on this machine."""
+    return torch.bfloat16 if native_bfloat16(pick_device()) else torch.float32
+
+
+def speed() -> list[Line]:
+    """Three lines: against its default precision, against its bfloat16, and the share of the matrix rate."""
+    dtype, lines, best = chosen_dtype(), [], float("inf")
+    for name, other, target in (("fp32", torch.float32, 3.0), ("bf16 autocast", torch.bfloat16, 1.5)):
+        mine, others = seconds_in_turn(partial(our_step, dtype), partial(their_step, other), n_rounds=N_ROUNDS)
+        best = min(best, *mine)
+        lines.append(
+            Line(
+                f"training, 6 layers x 256, against Hugging Face GPT-2 in {name}",
+                BATCH * LENGTH / min(mine),
+                BATCH * LENGTH / min(others),
+                "tokens/s",
+                median_ratio(others, mine),
+                target,
+                "higher",
+            )
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        peak = peak_matrix_rate(pick_device(), dtype, Path(folder) / "rates.json")
+    reached = BATCH * LENGTH / best * our_gpt(**SHAPE).training_operations_per_token()
+    name, note = "training, share of the matrix rate", f"of {str(dtype).removeprefix('torch.')} products"
+    return [*lines, Line(name, reached / 1e9, peak / 1e9, "GFLOP/s", reached / peak, 0.5, "higher", note)]
+
+
+def memory() -> list[Line]:
+    """Peak memory of a few steps, each in a process of its own, less that of one that only imports."""
+    base = {who: _peak_gibibytes(who, n_steps=0) for who in ("ours", "theirs")}
+    peak = {who: _peak_gibibytes(who, n_steps=3) - base[who] for who in base}
+    return [
+        Line(
+            "memory of training, same size",
+            peak["ours"],
+            peak["theirs"],
+            "GiB",
+            peak["ours"] / peak["theirs"],
+            0.8,
+            "lower",
+            "beyond the imports, Hugging Face GPT-2 in fp32",
+        )
+    ]
+
+
+def _peak_gibibytes(who: str, n_steps: int) -> float:
+    command = [sys.executable, "-m", "benchmarks.training_speed", who, str(n_steps)]
+    return float(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+
+
+def _train(who: str, n_steps: int) -> None:
+    import transformers  # noqa: F401  both processes import it, so that it does not count
+
+    if n_steps:
+        step = our_step(chosen_dtype()) if who == "ours" else their_step(torch.float32)
+        for _ in range(n_steps):
+            step()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2)  # noqa: T201
+
+
+if __name__ == "__main__":
+    _train(sys.argv[1], int(sys.argv[2]))

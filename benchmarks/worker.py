@@ -1,0 +1,55 @@
+"""Something to be timed in a process of its own, so that neither side lives with the other one's settings."""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Any
+
+Action = Callable[[], object]
+
+
+@contextmanager
+def worker(make: Callable[[], Action], environment: Mapping[str, str]) -> Iterator[Callable[[], tuple[float, Any]]]:
+    """A function that lets the other process act once, and answers how many seconds that took and what came out.
+
+    Args:
+        make: called in the other process; gives what is timed. A function at the top of a module, or a partial of one.
+        environment: variables of the other process beyond this one's.
+    """
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(make, theirs), daemon=True)
+    before = dict(os.environ)
+    os.environ.update(environment)
+    try:
+        process.start()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    theirs.close()
+
+    def act() -> tuple[float, Any]:
+        ours.send(True)
+        answer: tuple[float, Any] = ours.recv()
+        return answer
+
+    try:
+        yield act
+    finally:
+        ours.close()
+        process.join(10)
+        process.kill()
+
+
+def _serve(make: Callable[[], Action], requests: Connection) -> None:
+    action = make()
+    while True:
+        try:
+            requests.recv()
+        except EOFError:
+            return
+        start = time.perf_counter()
+        result = action()
+        requests.send((time.perf_counter() - start, result))
