@@ -15,56 +15,52 @@ N_GATES = 4
 the three that the cell's gradient flows through."""
 
 
-def lstm_recurrence(
-    gates: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor, dtype: torch.dtype | None = None
-) -> tuple[Tensor, Tensor]:
+def lstm_recurrence(gates: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     """Run a long short-term memory (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000).
+
+    The products are computed in the dtype of ``weight``, which may be lower than that of all the rest.
 
     Args:
         gates: what the inputs and the bias add to the gates, (length, batch, 4 · width).
         weight: from one position to the next, (4 · width, width).
         hidden: the output before the first position, (batch, width).
-        cell: likewise its cell.
-        dtype: what the product for the gradient of ``weight`` is computed in; that of ``weight`` where None.
+        cell: likewise its cell, in the dtype of ``gates``.
 
     Returns:
-        the outputs (length, batch, width) and the last cell (batch, width).
+        the outputs (length, batch, width) in the dtype of ``weight``, and the last cell (batch, width).
     """
-    outputs, last_cell = _LSTMRecurrence.apply(gates, weight, hidden, cell, dtype)  # type: ignore[no-untyped-call]
+    outputs, last_cell = _LSTMRecurrence.apply(gates, weight, hidden.to(weight.dtype), cell)  # type: ignore[no-untyped-call]
     return outputs, last_cell
 
 
 class _LSTMRecurrence(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, gates: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor, dtype: torch.dtype | None
-    ) -> tuple[Tensor, Tensor]:
-        length, batch, width = gates.size(0), hidden.size(0), hidden.size(1)
+    def forward(ctx: Any, gates: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+        length, (batch, width) = len(gates), hidden.shape
         activated = torch.empty_like(gates, memory_format=torch.contiguous_format)
         hiddens, cells = (start.new_empty(length + 1, batch, width) for start in (hidden, cell))
         hiddens[0], cells[0] = hidden, cell
         bounded = cells.new_empty(length, batch, width)  # the hyperbolic tangents of the cells
         transposed = weight.T
         for place in range(length):
-            gate = torch.addmm(gates[place], hiddens[place], transposed, out=activated[place])
+            gate = _add_product(gates[place], hiddens[place], transposed, activated[place])
             gate[:, : 3 * width].sigmoid_()
             gate[:, 3 * width :].tanh_()
-            opened, written, kept, candidate = gate.split(width, dim=1)
+            opened, written, kept, candidate = gate.chunk(N_GATES, dim=1)
             torch.mul(kept, cells[place], out=cells[place + 1]).addcmul_(written, candidate)
             torch.tanh(cells[place + 1], out=bounded[place])
             torch.mul(opened, bounded[place], out=hiddens[place + 1])
-        ctx.dtype = dtype or weight.dtype
         ctx.save_for_backward(activated, weight, hiddens, cells, bounded)
         return hiddens[1:], cells[length].clone()
 
     @staticmethod
     def backward(
         ctx: Any, for_outputs: Tensor, for_cell: Tensor
-    ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, None]:
+    ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
         activated, weight, hiddens, cells, bounded = ctx.saved_tensors
         slopes, through_output = _lstm_slopes(activated, cells[:-1], bounded)
-        kept = activated.unflatten(2, (N_GATES, -1))[:, :, 2]
-        for_hidden, for_cell = for_outputs[-1], for_cell.clone()
+        kept = activated.chunk(N_GATES, dim=2)[2]
+        for_hidden, for_cell = for_outputs[-1].to(slopes.dtype), for_cell.clone()
         for place in reversed(range(len(slopes))):
             slope = slopes[place]
             for_cell.addcmul_(for_hidden, through_output[place])
@@ -72,25 +68,34 @@ class _LSTMRecurrence(torch.autograd.Function):
             slope[:, 1:].mul_(for_cell.unsqueeze(1))
             for_cell.mul_(kept[place])
             if place > 0:
-                for_hidden = torch.addmm(for_outputs[place - 1], slope.flatten(1), weight)
+                gradient = slope.flatten(1).to(weight.dtype)
+                for_hidden = _add_product(for_outputs[place - 1], gradient, weight, torch.empty_like(for_hidden))
         for_gates = slopes.flatten(2)
-        for_weight = None
-        if ctx.needs_input_grad[1]:
-            rows, before = (part.flatten(0, 1).to(ctx.dtype) for part in (for_gates, hiddens[:-1]))
-            for_weight = (rows.T @ before).to(weight.dtype)
-        for_first = for_gates[0] @ weight if ctx.needs_input_grad[2] else None
-        return for_gates, for_weight, for_first, for_cell if ctx.needs_input_grad[3] else None, None
+        rows, before = for_gates.flatten(0, 1).to(weight.dtype), hiddens[:-1].flatten(0, 1)
+        wants_gradient = ctx.needs_input_grad
+        return (
+            for_gates,
+            rows.T @ before if wants_gradient[1] else None,
+            rows[: hiddens.size(1)] @ weight if wants_gradient[2] else None,
+            for_cell if wants_gradient[3] else None,
+        )
+
+
+def _add_product(summand: Tensor, rows: Tensor, weight: Tensor, out: Tensor) -> Tensor:
+    """Write ``summand + rows @ weight`` to ``out``."""
+    if rows.dtype == summand.dtype == out.dtype:
+        return torch.addmm(summand, rows, weight, out=out)
+    return torch.add(summand, rows @ weight, out=out)
 
 
 def _lstm_slopes(activated: Tensor, cells_before: Tensor, bounded: Tensor) -> tuple[Tensor, Tensor]:
     """How the output (first gate) or the cell (the others) changes with each gate before its activation function,
     (length, batch, 4, width), and how the output changes with the cell, (length, batch, width)."""
-    opened, written, kept, candidate = activated.unflatten(2, (N_GATES, -1)).unbind(2)
+    opened, written, kept, candidate = activated.chunk(N_GATES, dim=2)
     slopes = activated.new_empty(*bounded.shape[:2], N_GATES, bounded.size(2))
     torch.addcmul(opened, opened, opened, value=-1, out=slopes[:, :, 0]).mul_(bounded)
     torch.addcmul(written, written, written, value=-1, out=slopes[:, :, 1]).mul_(candidate)
     torch.addcmul(kept, kept, kept, value=-1, out=slopes[:, :, 2]).mul_(cells_before)
     torch.addcmul(written, written * candidate, candidate, value=-1, out=slopes[:, :, 3])
-    through_output = opened * bounded
-    through_output = torch.addcmul(opened, through_output, bounded, value=-1)
+    through_output = torch.addcmul(opened, opened * bounded, bounded, value=-1)
     return slopes, through_output
