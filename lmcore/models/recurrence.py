@@ -13,6 +13,8 @@ from torch import Tensor
 N_GATES = 4
 """Of an LSTM, stacked in this order: output, input, forget, cell. So the three sigmoids stand side by side, and so do
 the three that the cell's gradient flows through."""
+LEAST_EXPECTED = 1e-30
+"""No state of a hidden Markov model is held for less likely than this before its token is seen."""
 
 
 def lstm_recurrence(gates: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
@@ -41,7 +43,7 @@ class _LSTMRecurrence(torch.autograd.Function):
         hiddens, cells = (start.new_empty(length + 1, batch, width) for start in (hidden, cell))
         hiddens[0], cells[0] = hidden, cell
         bounded = cells.new_empty(length, batch, width)  # the hyperbolic tangents of the cells
-        transposed = weight.T
+        transposed = weight.T.contiguous()  # faster, product by product, by more than the copy costs
         for place in range(length):
             gate = _add_product(gates[place], hiddens[place], transposed, activated[place])
             gate[:, : 3 * width].sigmoid_()
@@ -99,3 +101,65 @@ def _lstm_slopes(activated: Tensor, cells_before: Tensor, bounded: Tensor) -> tu
     torch.addcmul(written, written * candidate, candidate, value=-1, out=slopes[:, :, 3])
     through_output = torch.addcmul(opened, opened * bounded, bounded, value=-1)
     return slopes, through_output
+
+
+def filter_states(start: Tensor, transition: Tensor, evidence: Tensor) -> Tensor:
+    """The forward algorithm of a hidden Markov model (Rabiner 1989), scaled at every position.
+
+    Args:
+        start: how likely each state is at the first position, before its token is known, (batch, states).
+        transition: row by row, how likely each state is behind another one, (states, states).
+        evidence: how likely each state makes the token at each position, up to a factor for the position,
+            (length, batch, states).
+
+    Returns:
+        how likely each state is at the position behind each one, given all tokens so far, (length, batch, states).
+    """
+    result: Tensor = _FilterStates.apply(start, transition, evidence)  # type: ignore[no-untyped-call]
+    return result
+
+
+def filter_step(expected: Tensor, transition: Tensor, evidence: Tensor) -> Tensor:
+    """One step of :func:`filter_states`, from the states expected at a position, (batch, states), to the next one's."""
+    return _posterior(expected, evidence)[0] @ transition
+
+
+def _posterior(expected: Tensor, evidence: Tensor) -> tuple[Tensor, Tensor]:
+    """The states (batch, states) at a position whose token is known, and the factor (batch, 1) that makes them sum
+    to one."""
+    # However unlikely the token: were all products to vanish, nothing could be said of what comes behind it.
+    joint = expected.clamp_min(LEAST_EXPECTED) * evidence
+    factor = joint.sum(dim=1, keepdim=True).reciprocal_()
+    return joint.mul_(factor), factor
+
+
+class _FilterStates(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, start: Tensor, transition: Tensor, evidence: Tensor) -> Tensor:
+        expected = evidence.new_empty(len(evidence) + 1, *start.shape)
+        posteriors, factors = torch.empty_like(evidence), evidence.new_empty(*evidence.shape[:2], 1)
+        expected[0] = start
+        for place in range(len(evidence)):
+            posteriors[place], factors[place] = _posterior(expected[place], evidence[place])
+            torch.mm(posteriors[place], transition, out=expected[place + 1])
+        ctx.save_for_backward(transition, evidence, expected, posteriors, factors)
+        return expected[1:]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        transition, evidence, expected, posteriors, factors = ctx.saved_tensors
+        for_joint, for_expected = torch.empty_like(posteriors), gradient.clone()
+        backwards, scaled_evidence = transition.T.contiguous(), evidence * factors
+        before = expected[:-1].clamp_min(LEAST_EXPECTED)
+        scaled_evidence.masked_fill_(expected[:-1] < before, 0.0)
+        for_start = for_expected[0]
+        for place in reversed(range(len(evidence))):
+            for_posterior = torch.mm(for_expected[place], backwards, out=for_joint[place])
+            # The factor makes the sum one, so only what differs from the mean counts.
+            for_posterior.sub_((for_posterior * posteriors[place]).sum(dim=1, keepdim=True))
+            if place > 0:
+                for_expected[place - 1].addcmul_(for_posterior, scaled_evidence[place])
+            else:
+                for_start = for_posterior * scaled_evidence[place]
+        for_transition = posteriors.flatten(0, 1).T @ for_expected.flatten(0, 1)
+        return for_start, for_transition, for_joint.mul_(before).mul_(factors)
