@@ -1,12 +1,18 @@
 """The families of models that can be pretrained: a new one is a file, a configuration and a line here."""
 
 from lmcore.config import Config
-from lmcore.models.config import GPTConfig
+from lmcore.models.config import GPTConfig, HMMConfig, LSTMConfig, NgramConfig
 from lmcore.models.gpt import GPT
+from lmcore.models.hmm import HMM
+from lmcore.models.lstm import LSTM
 from lmcore.models.model import Model
+from lmcore.models.ngram_model import NgramModel
 from lmcore.tokens.vocabulary import Vocabulary
 
 FAMILIES: dict[type[Config], type[Model]] = {
+    NgramConfig: NgramModel,
+    HMMConfig: HMM,
+    LSTMConfig: LSTM,
     GPTConfig: GPT,
 }
 
