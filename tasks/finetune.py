@@ -28,7 +28,7 @@ from lmcore.training.examples import (
 )
 from tasks.environment import Environment
 from tasks.step import step
-from tasks.training import TrackedTraining
+from tasks.training import TrackedTraining, by_gradient
 
 
 @dataclass(frozen=True)
@@ -78,17 +78,21 @@ def finetune_classifier(
         return [classification_sequence(tokenizer, text, label, labels, length) for text, label in pairs]
 
     _tracked("classifier", config, split, seed, files).run(
-        classifier,
-        ExampleBatches(
-            sequences(training),
-            sequences(validation),
-            batch_size=config.training.batch_size,
+        by_gradient(
+            classifier,
+            ExampleBatches(
+                sequences(training),
+                sequences(validation),
+                batch_size=config.training.batch_size,
+                seed=seed,
+                padding=tokenizer.vocabulary.padding_id,
+            ),
+            config.training,
+            environment,
             seed=seed,
-            padding=tokenizer.vocabulary.padding_id,
+            description="Train classifier",
         ),
-        config.training,
         environment,
-        seed=seed,
         save=lambda record: save_classifier(files.model_folder, classifier, tokenizer, record),
         model_folder=files.model_folder,
         curves=files.curves,
@@ -120,17 +124,21 @@ def finetune_completion(
     )
     model.to(pick_device())
     _tracked("completion", config, split, seed, files).run(
-        model,
-        ExampleBatches(
-            [completion_sequence(tokenizer, example, prompt_format) for example in training],
-            [completion_sequence(tokenizer, example, prompt_format) for example in validation],
-            batch_size=config.training.batch_size,
+        by_gradient(
+            model,
+            ExampleBatches(
+                [completion_sequence(tokenizer, example, prompt_format) for example in training],
+                [completion_sequence(tokenizer, example, prompt_format) for example in validation],
+                batch_size=config.training.batch_size,
+                seed=seed,
+                padding=tokenizer.vocabulary.padding_id,
+            ),
+            config.training,
+            environment,
             seed=seed,
-            padding=tokenizer.vocabulary.padding_id,
+            description="Train completion",
         ),
-        config.training,
         environment,
-        seed=seed,
         save=lambda record: save_language_model(
             files.model_folder, model, tokenizer, record, prompt_format=prompt_format
         ),

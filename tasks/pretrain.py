@@ -1,20 +1,25 @@
-"""Trains the language model from token shards."""
+"""Trains the language model, of whatever family, from token shards."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from lmcore.device import pick_device
 from lmcore.models.families import build_model
 from lmcore.models.folder import save_language_model
+from lmcore.models.model import Model
+from lmcore.models.ngram_model import NgramModel
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.shards import TokenShards
 from lmcore.tokens.tokenizer import Tokenizer
 from lmcore.training.config import PretrainConfig
-from lmcore.training.pretraining import pretraining_batches
+from lmcore.training.loop import OnMetrics
+from lmcore.training.pretraining import EVERYTHING, pretraining_batches
 from tasks.environment import Environment
 from tasks.step import step
-from tasks.training import TrackedTraining
+from tasks.training import MakeRecord, TrackedTraining, by_gradient
 
 
 @step()
@@ -25,10 +30,7 @@ def pretrain_language_model(
     shards = TokenShards.open(tokens)
     tokenizer = Tokenizer.load(tokens / "tokenizer.json")
     torch.manual_seed(config.seed)
-    model = build_model(config.model, tokenizer.vocabulary).to(pick_device())
-    if not isinstance(model, TrainableModel):
-        raise TypeError(f"a model of family {config.model.family} is not trained by gradients")
-    batches = pretraining_batches(model, config, shards)
+    model = build_model(config.model, tokenizer.vocabulary)
     training = TrackedTraining(
         stage="pretrain",
         model="language-model",
@@ -37,14 +39,50 @@ def pretrain_language_model(
         datasets=[tokens],
     )
     training.run(
-        model,
-        batches,
-        config.training,
+        _making(model, config, shards, environment),
         environment,
-        seed=config.seed,
-        save=lambda record: save_language_model(
-            model_folder, model, tokenizer, record | {"drawn": batches.drawn(record["n_steps"])}
-        ),
+        save=lambda record: save_language_model(model_folder, model, tokenizer, record),
         model_folder=model_folder,
         curves=curves,
     )
+
+
+def _making(model: Model, config: PretrainConfig, shards: TokenShards, environment: Environment) -> MakeRecord:
+    """How a model of this family comes about, and what of the corpus it then has seen."""
+    if isinstance(model, NgramModel):
+        return lambda _checkpoints, log: _count(model, shards, config.seed, log)
+    if not isinstance(model, TrainableModel):
+        raise TypeError(f"there is no way to train a model of family {config.model.family}")
+    batches = pretraining_batches(model.to(pick_device()), config, shards)
+    train = by_gradient(
+        model, batches, config.training, environment, seed=config.seed, description="Train language-model"
+    )
+
+    def make(checkpoints: Path, log: OnMetrics) -> dict[str, Any]:
+        record = train(checkpoints, log)
+        return record | {"drawn": batches.drawn(record["n_steps"])}
+
+    return make
+
+
+def _count(model: NgramModel, shards: TokenShards, seed: int, log: OnMetrics) -> dict[str, Any]:
+    """Count the training split, and say how likely the model finds the validation split."""
+    model.fit(shards.tokens("train"), shards.offsets("train"))
+    validation, offsets = shards.tokens("validation"), shards.offsets("validation")
+    documents = np.split(np.asarray(validation), offsets[1:-1])
+    loss = -float(model.score(documents).log_probabilities.mean())
+    log(1, {"validation_loss": loss})
+    return {
+        "n_parameters": sum(model.counted.n_ngrams),
+        "n_steps": 1,
+        "n_epochs": 1.0,
+        "n_targets": int(shards.offsets("train")[-1]),
+        "n_skipped_steps": 0,
+        "n_rollbacks": 0,
+        "best_step": 1,
+        "best_validation_loss": loss,
+        "precision": "float64",
+        "seed": seed,
+        "history": [{"step": 1, "validation_loss": loss}],
+        "drawn": {"kind": EVERYTHING},
+    }

@@ -20,6 +20,9 @@ from tasks.environment import Environment
 
 logger = logging.getLogger(__name__)
 
+MakeRecord = Callable[[Path, OnMetrics], dict[str, Any]]
+"""Makes a model, given a folder for checkpoints and where to report figures; answers the training record."""
+
 
 @dataclass(frozen=True)
 class TrackedTraining:
@@ -43,17 +46,14 @@ class TrackedTraining:
 
     def run(
         self,
-        model: TrainableModel,
-        batches: Batches,
-        config: TrainingConfig,
+        make: MakeRecord,
         environment: Environment,
         *,
-        seed: int,
         save: Callable[[dict[str, Any]], None],
         model_folder: Path,
         curves: Path,
     ) -> None:
-        """Train ``model``, let ``save`` write its folder from the training record, and write the curves."""
+        """Let ``make`` train the model, let ``save`` write its folder from the record, and write the curves."""
         parent = environment.work_folder / "checkpoints"
         with (
             checkpoint_folder(parent, self.model, config=self.parameters, inputs=self.inputs) as work,
@@ -68,26 +68,43 @@ class TrackedTraining:
                 base_model=self.base_model,
             ) as run,
         ):
-            record = train(
-                model,
-                batches,
-                config,
-                seed=seed,
-                checkpoints=work,
-                on_metrics=_with_utilization(run.log_metrics, model, config, environment),
-                description=f"Train {self.model}",
-            )
+            record = make(work, run.log_metrics)
             save(record)
             write_curves(curves, record["history"])
             run.finish(model_folder)
         logger.info("%s", _summary(self.model, record))
 
 
+def by_gradient(
+    model: TrainableModel,
+    batches: Batches,
+    config: TrainingConfig,
+    environment: Environment,
+    *,
+    seed: int,
+    description: str,
+) -> MakeRecord:
+    """The making of a model that the training loop trains."""
+
+    def make(checkpoints: Path, log: OnMetrics) -> dict[str, Any]:
+        return train(
+            model,
+            batches,
+            config,
+            seed=seed,
+            checkpoints=checkpoints,
+            on_metrics=_with_utilization(log, model, config, environment),
+            description=description,
+        )
+
+    return make
+
+
 def _with_utilization(
     log: OnMetrics, model: TrainableModel, config: TrainingConfig, environment: Environment
 ) -> OnMetrics:
     """Add to every rate the share of this machine's matrix products that it takes."""
-    device = next(model.parameters()).device
+    device = model.device
     peak = peak_matrix_rate(device, compute_dtype(config, device), environment.work_folder / "matrix-rates.json")
     operations = model.training_operations_per_token()
 

@@ -1,5 +1,4 @@
 import json
-import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -64,20 +63,3 @@ def test_a_damaged_cache_of_rates_is_measured_again(tmp_path):
     cache = tmp_path / "rates.json"
     cache.write_text("{")
     assert peak_matrix_rate(torch.device("cpu"), torch.float32, cache) > 1e8
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs the GNU C library")
-def test_kept_memory_is_not_asked_for_again() -> None:
-    program = (
-        "import resource, sys, torch; from lmcore.device import keep_freed_memory\n"
-        "if sys.argv[1] == 'kept': keep_freed_memory()\n"
-        "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "torch.ones(1_000_000); torch.ones(1_000_000); start = faults()\n"
-        "for _ in range(50): torch.ones(1_000_000)\n"
-        "print(faults() - start)"
-    )
-    counts = [
-        int(subprocess.run([sys.executable, "-c", program, how], capture_output=True, text=True, check=True).stdout)
-        for how in ("kept", "given back")
-    ]
-    assert counts[0] * 2 < counts[1]

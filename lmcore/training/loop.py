@@ -47,6 +47,8 @@ class Progress:
     best_step: int = 0
     best_validation_loss: float = 1e30  # JSON knows no infinity
     n_validations_without_gain: int = 0
+    n_carried_positions: int = 0
+    """How many positions a recurrent model's state has seen."""
     recent_losses: list[float] = field(default_factory=list)
     """Of the last accepted steps, by which a spike is told."""
     unreported: list[tuple[float, float, float]] = field(default_factory=list)
@@ -159,8 +161,8 @@ class _Training:
         self.best_weights = groups["best"]
         if self.average is not None:
             self.average.load_state(groups["average"])
-        self.state = CarriedState(groups["state"]) if groups["state"] else None
         self.done = Progress(**checkpoint.facts)
+        self.state = CarriedState(groups["state"], self.done.n_carried_positions) if groups["state"] else None
 
     def _step(self, feed: Feed) -> None:
         # Seeded anew for every step, so that dropout needs no state to be kept.
@@ -179,6 +181,8 @@ class _Training:
         value, gradient_norm = loss.item(), norm.item()
         reason = reason_to_skip(value, gradient_norm, self.done.recent_losses, self.config.stability)
         if reason is not None:
+            # A state that came from finite activations is as good as any; without one the next step would leap again.
+            self.state = state if math.isfinite(value) else None
             self._skip(reason)
             return
         self.optimizer.step(factor)
@@ -208,7 +212,6 @@ class _Training:
     def _skip(self, reason: str) -> None:
         """Leave the weights as they were before a step that would have spoilt them."""
         self.optimizer.clear_gradients()
-        self.state = None  # what was carried came from the same activations
         self.done.n_skipped_steps += 1
         self.done.n_skipped_in_a_row += 1
         logger.warning("step %d skipped: %s", self.done.step, reason)
@@ -313,6 +316,7 @@ class _Training:
             for group, state in groups.items()
             for name, tensor in state.items()
         }
+        self.done.n_carried_positions = 0 if self.state is None else self.state.length
         save_checkpoint(self.checkpoints, Checkpoint(self.done.step, tensors, asdict(self.done)))
         self._rate.pause(time.monotonic() - started)
 

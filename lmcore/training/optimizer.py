@@ -95,7 +95,7 @@ class ModelOptimizer:
         matrices = [parameter for name, parameter in named if _is_inner_matrix(name, parameter)]
         rest = named
         self._optimizers: list[torch.optim.Optimizer] = []
-        if isinstance(config, MuonConfig):
+        if isinstance(config, MuonConfig) and matrices:
             muon = Muon(matrices, lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay)
             self._optimizers.append(muon)
             rest = [(name, parameter) for name, parameter in named if not _is_inner_matrix(name, parameter)]

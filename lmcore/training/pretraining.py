@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 
 from lmcore.models.causal import RecurrentModel
@@ -10,6 +11,9 @@ from lmcore.tokens.batches import Batches, TokenArray, WindowBatches, windowed_p
 from lmcore.tokens.shards import TokenShards
 from lmcore.tokens.streams import StreamBatches, streamed_pieces
 from lmcore.training.config import PretrainConfig
+
+EVERYTHING = "everything"
+"""What a model has drawn that was counted, not trained."""
 
 
 class PretrainingBatches(Batches, Protocol):
@@ -32,10 +36,12 @@ def pretraining_batches(model: Model, config: PretrainConfig, shards: TokenShard
     )
 
 
-def seen_pieces(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, npt.NDArray[Any]]:
+def seen_pieces(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, npt.NDArray[np.int64]]:
     """The tokens that a training has seen, from what its batches said of it.
 
     Returns:
         the tokens, flat, and the int64 offsets (pieces + 1,) of pieces that are joined in the corpus.
     """
+    if drawn["kind"] == EVERYTHING:
+        return stream, np.array([0, len(stream)])
     return (streamed_pieces if drawn["kind"] == "streams" else windowed_pieces)(stream, drawn)

@@ -127,7 +127,7 @@ def test_going_back_in_vain_ends_the_training_with_the_checkpoint_kept(tmp_path:
 
 
 def test_a_loss_that_leaps_is_skipped(tmp_path: Path) -> None:
-    model = make_poisoned({20}, factor=30.0)
+    model = make_poisoned({20}, factor=300.0)
     record, figures = run(tmp_path, model, precision="float32")
     assert record["n_skipped_steps"] == 1
     assert max(values["loss"] for _, values in figures if "loss" in values) < 2 * figures[0][1]["loss"]

@@ -11,20 +11,22 @@ import pytest
 import torch
 
 from lmcore.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from tests.training.trainer import main
+from tests.training.trainer import MAKERS, main
 
 SECONDS = 120
+# At least three steps lie between two kills.
+N_STEPS = 90
 
 
 @pytest.fixture(scope="module")
-def start() -> Callable[[Path, float], ForkServerProcess]:
+def start() -> Callable[[Path, str], ForkServerProcess]:
     """Starts the training as a process of its own; the server has imported torch once for all of them."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.training.trainer"])
 
-    def start(folder: Path, dropout: float) -> ForkServerProcess:
+    def start(folder: Path, family: str) -> ForkServerProcess:
         folder.mkdir(exist_ok=True)
-        process = context.Process(target=main, args=(folder, dropout))
+        process = context.Process(target=main, args=(folder, family, N_STEPS))
         process.start()
         return process
 
@@ -55,17 +57,17 @@ def result(folder: Path) -> tuple[bytes, bytes]:
     return (folder / "weights.safetensors").read_bytes(), (folder / "record.json").read_bytes()
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.2])
-def test_a_killed_training_ends_as_if_it_had_not_been(
-    tmp_path: Path, dropout: float, start: Callable[[Path, float], ForkServerProcess]
+@pytest.mark.parametrize("family", MAKERS)
+def test_a_training_killed_twenty_times_ends_as_if_it_had_not_been(
+    tmp_path: Path, family: str, start: Callable[[Path, str], ForkServerProcess]
 ) -> None:
     clean, killed = tmp_path / "clean", tmp_path / "killed"
-    finish(start(clean, dropout))
-    moment = random.Random(dropout)
-    for _ in range(4):
-        kill_somewhere(start(killed, dropout), killed, moment)
+    finish(start(clean, family))
+    moment = random.Random(family)
+    for _ in range(20):
+        kill_somewhere(start(killed, family), killed, moment)
     assert not (killed / "weights.safetensors").exists()
-    finish(start(killed, dropout))
+    finish(start(killed, family))
     assert result(killed) == result(clean)
 
 

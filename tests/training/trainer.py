@@ -8,10 +8,17 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from lmcore.models.causal import RecurrentModel
+from lmcore.models.config import HMMConfig
+from lmcore.models.families import build_model
+from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.batches import WindowBatches
+from lmcore.tokens.streams import StreamBatches
 from lmcore.training.config import TrainingConfig
 from lmcore.training.loop import train
-from tests.models.test_gpt import VOCABULARY, make_model
+from tests.models.test_gpt import VOCABULARY
+from tests.models.test_gpt import make_model as make_gpt
+from tests.models.test_lstm import make_model as make_lstm
 
 CONFIG = {
     "max_steps": 40,
@@ -30,7 +37,7 @@ CONFIG = {
     "gradient_clip_norm": 1.0,
     "label_smoothing": 0.0,
     "weight_averaging_decay": None,
-    "stability": {"spike_window_steps": 10, "spike_sigmas": 6.0, "max_skipped_steps": 3, "max_rollbacks": 1},
+    "stability": {"spike_window_steps": 10, "spike_sigmas": 30.0, "max_skipped_steps": 3, "max_rollbacks": 1},
     "precision": "native",
     "compile": "never",
     "recompute_activations": False,
@@ -58,16 +65,30 @@ def make_batches(**changes: Any) -> WindowBatches:
     return WindowBatches(**(BATCHES | changes))
 
 
-def main(folder: Path, dropout: float) -> None:
+HMM = HMMConfig(family="hmm", n_states=8, emission_rank=None)
+MAKERS = {
+    "gpt": lambda: make_gpt(),
+    "gpt with dropout": lambda: make_gpt(dropout=0.2),
+    "lstm": lambda: make_lstm(weight_dropout=0.2, output_dropout=0.1),
+    "hmm": lambda: build_model(HMM, VOCABULARY),
+}
+CHANGES: dict[str, dict[str, Any]] = {
+    "gpt with dropout": {"weight_averaging_decay": 0.9, "accumulated_batches": 2, "label_smoothing": 0.1},
+}
+
+
+def main(folder: Path, family: str, n_steps: int = 40) -> None:
     """Train; leave weights and record in ``folder``."""
     torch.set_num_threads(1)
-    model = make_model(dropout=dropout)
-    config = TrainingConfig.model_validate_json(json.dumps(CONFIG))
-
+    torch.manual_seed(1)
+    model = MAKERS[family]()
+    assert isinstance(model, TrainableModel)
+    batches = StreamBatches(**BATCHES) if isinstance(model, RecurrentModel) else WindowBatches(**BATCHES)
+    settings = CONFIG | {"max_steps": n_steps} | CHANGES.get(family, {})
     record = train(
         model,
-        make_batches(),
-        config,
+        batches,
+        TrainingConfig.model_validate_json(json.dumps(settings)),
         seed=1,
         checkpoints=folder / "work",
         on_metrics=lambda _step, _figures: None,
