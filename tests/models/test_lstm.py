@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from lmcore.generation import GenerationConfig, generate
 from lmcore.models.causal import CarriedState
 from lmcore.models.config import LSTMConfig
-from lmcore.models.lstm import LSTM, TORCH_GATES
+from lmcore.models.lstm import LSTM, TORCH_GATES, _kept
 from lmcore.models.recurrence import lstm_recurrence
 from lmcore.tokens.vocabulary import Vocabulary
 
@@ -226,6 +226,16 @@ def test_weight_dropout_leaves_all_but_the_recurrent_weights() -> None:
     expected = model(first)
     model.train()
     torch.testing.assert_close(model(first), expected)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
+def test_weight_dropout_keeps_the_share_and_the_sum_of_the_weights(rate: float) -> None:
+    torch.manual_seed(0)
+    kept = _kept(torch.ones(333, 301), rate)
+    assert (kept == 0).float().mean() == pytest.approx(rate, abs=0.01)
+    assert kept.mean() == pytest.approx(1.0, abs=0.02)
+    assert len(kept.unique()) == 2
+    assert abs(torch.corrcoef(torch.stack((kept.flatten()[:-1], kept.flatten()[1:])))[0, 1]) < 0.02
 
 
 def test_the_penalties_are_those_of_activation_and_temporal_regularization() -> None:
