@@ -1,13 +1,15 @@
 """The families of models that can be pretrained: a new one is a file, a configuration and a line here."""
 
 from lmcore.config import Config
-from lmcore.models.config import GPTConfig
+from lmcore.models.config import GPT2Config, GPTConfig
 from lmcore.models.gpt import GPT
+from lmcore.models.gpt2 import GPT2
 from lmcore.models.model import Model
 from lmcore.tokens.vocabulary import Vocabulary
 
 FAMILIES: dict[type[Config], type[Model]] = {
     GPTConfig: GPT,
+    GPT2Config: GPT2,
 }
 
 
