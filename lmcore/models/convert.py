@@ -1,7 +1,7 @@
 """Folders as Hugging Face ``transformers`` reads and writes them, to this project's models and back."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lmcore.files import atomic_folder, write_json
-from lmcore.models.config import GPT2Config
+from lmcore.models.bert import BERT, NORM_EPSILON
+from lmcore.models.config import BERTConfig, GPT2Config
 from lmcore.models.gpt2 import FEED_FORWARD_WIDENING, GPT2
+from lmcore.tokens.config import MaskingConfig
 from lmcore.tokens.tokenizer import END_OF_TEXT, MASK, PADDING, Tokenizer
+from lmcore.tokens.vocabulary import Vocabulary
 
 # Tokens that a published tokenizer need not have.
 APPENDED = (PADDING, MASK)
@@ -39,6 +42,29 @@ GPT2_FIXED = {
     "scale_attn_by_inverse_layer_idx": False,
     "tie_word_embeddings": True,
     "add_cross_attention": False,
+}
+# For BERT's self-attention, query, key and value follow each other in one matrix here.
+BERT_NAMES = (
+    ("head.transform.", "cls.predictions.transform.dense."),
+    ("head.norm.", "cls.predictions.transform.LayerNorm."),
+    ("head.bias", "cls.predictions.bias"),
+    ("embedding_norm.", "bert.embeddings.LayerNorm."),
+    ("embedding.", "bert.embeddings.word_embeddings."),
+    ("positions.", "bert.embeddings.position_embeddings."),
+    ("blocks.", "bert.encoder.layer."),
+    ("attention.output.", "attention.output.dense."),
+    ("attention_norm.", "attention.output.LayerNorm."),
+    ("feed_forward_norm.", "output.LayerNorm."),
+    ("feed_forward.input.", "intermediate.dense."),
+    ("feed_forward.output.", "output.dense."),
+)
+BERT_FIXED = {
+    "model_type": "bert",
+    "hidden_act": "gelu",
+    "layer_norm_eps": NORM_EPSILON,
+    "tie_word_embeddings": True,
+    "position_embedding_type": "absolute",
+    "is_decoder": False,
 }
 
 
@@ -71,7 +97,7 @@ def import_gpt2(folder: Path) -> tuple[GPT2, Tokenizer]:
     )
     model = GPT2(config, tokenizer.vocabulary)
     theirs = {name.removeprefix("transformer."): weight for name, weight in _read_weights(folder).items()}
-    renamed = {name: _pick(theirs, _their_gpt2_name(name), folder) for name in model.state_dict()}
+    renamed = {name: _pick(theirs, _renamed(name, GPT2_NAMES), folder) for name in model.state_dict()}
     weights = {name: weight.T if _is_turned(name, weight) else weight for name, weight in renamed.items()}
     weights["embedding.weight"] = _resize_table(weights["embedding.weight"], tokenizer.vocabulary.size)
     _load(model, weights, folder)
@@ -98,7 +124,7 @@ def export_gpt2(model: GPT2, tokenizer: Tokenizer, folder: Path) -> None:
         "dtype": "float32",
     }
     weights = {
-        f"transformer.{_their_gpt2_name(name)}": (weight.T if _is_turned(name, weight) else weight)
+        f"transformer.{_renamed(name, GPT2_NAMES)}": (weight.T if _is_turned(name, weight) else weight)
         .detach()
         .cpu()
         .contiguous()
@@ -109,6 +135,53 @@ def export_gpt2(model: GPT2, tokenizer: Tokenizer, folder: Path) -> None:
         save_file(weights, temporary / "model.safetensors", metadata={"format": "pt"})
         tokenizer.save(temporary / "tokenizer.json")
         write_json(temporary / "tokenizer_config.json", _tokenizer_description(config.context_length))
+
+
+def import_bert(folder: Path, vocabulary: Vocabulary, masking: MaskingConfig) -> BERT:
+    """The BERT with its head in a folder with ``config.json`` and ``model.safetensors``, in evaluation mode.
+
+    Args:
+        folder: what ``BertForMaskedLM`` or ``BertForPreTraining`` of ``transformers`` saved.
+        vocabulary: of its tokenizer, which is of a kind that this project does not have.
+        masking: how it is trained further.
+
+    Raises:
+        FileNotFoundError: if a file is missing.
+        ValueError: if it holds another model, or weights that do not fit its configuration or the vocabulary.
+    """
+    described = _read_config(folder, BERT_FIXED)
+    if described["vocab_size"] != vocabulary.size:
+        raise ValueError(f"{folder} has {described['vocab_size']} tokens, but the vocabulary given {vocabulary.size}")
+    config = BERTConfig(
+        family="bert",
+        width=described["hidden_size"],
+        n_layers=described["num_hidden_layers"],
+        n_heads=described["num_attention_heads"],
+        feed_forward_width=described["intermediate_size"],
+        context_length=described["max_position_embeddings"],
+        dropout=float(described.get("hidden_dropout_prob", 0.1)),
+        masking=masking,
+    )
+    model = BERT(config, vocabulary)
+    theirs = {_present_name(name): weight for name, weight in _read_weights(folder).items()}
+    weights = {name: _bert_weight(theirs, name, folder) for name in model.state_dict()}
+    segments = _pick(theirs, "bert.embeddings.token_type_embeddings.weight", folder)
+    weights["positions.weight"] = weights["positions.weight"] + segments[0]
+    _load(model, weights, folder)
+    return model
+
+
+def _bert_weight(theirs: Mapping[str, Tensor], name: str, folder: Path) -> Tensor:
+    block, _, kind = name.partition(".attention.query_key_value.")
+    if kind:
+        own = f"{_renamed(block + '.', BERT_NAMES)}attention.self"
+        return torch.cat([_pick(theirs, f"{own}.{part}.{kind}", folder) for part in ("query", "key", "value")])
+    return _pick(theirs, _renamed(name, BERT_NAMES), folder)
+
+
+def _present_name(name: str) -> str:
+    """What the oldest published weights call otherwise."""
+    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 
 
 def _tokenizer_description(context_length: int) -> dict[str, Any]:
@@ -125,8 +198,9 @@ def _tokenizer_description(context_length: int) -> dict[str, Any]:
     }
 
 
-def _their_gpt2_name(name: str) -> str:
-    for ours, theirs in GPT2_NAMES:
+def _renamed(name: str, names: Sequence[tuple[str, str]]) -> str:
+    """A parameter's name there."""
+    for ours, theirs in names:
         name = name.replace(ours, theirs)
     return name
 

@@ -1,7 +1,8 @@
 """The families of models that can be pretrained: a new one is a file, a configuration and a line here."""
 
 from lmcore.config import Config
-from lmcore.models.config import GPT2Config, GPTConfig
+from lmcore.models.bert import BERT
+from lmcore.models.config import BERTConfig, GPT2Config, GPTConfig
 from lmcore.models.gpt import GPT
 from lmcore.models.gpt2 import GPT2
 from lmcore.models.model import Model
@@ -10,6 +11,7 @@ from lmcore.tokens.vocabulary import Vocabulary
 FAMILIES: dict[type[Config], type[Model]] = {
     GPTConfig: GPT,
     GPT2Config: GPT2,
+    BERTConfig: BERT,
 }
 
 

@@ -223,3 +223,15 @@ def causally_visible(n_new: int, start: int, mask: Tensor | None, device: torch.
     if start and n_new > 1:
         return visible_positions(torch.ones(1, start + n_new, dtype=torch.bool, device=device), n_new)
     return None
+
+
+def visible_text(is_text: Tensor) -> Tensor | None:
+    """Which positions all may attend to, boolean (batch, 1, 1, length); None where there is nothing but text.
+
+    Args:
+        is_text: boolean (batch, length). Of a sequence without any text everything is visible, since looking at
+            nothing has no result.
+    """
+    if is_text.all():
+        return None
+    return (is_text | ~is_text.any(dim=1, keepdim=True))[:, None, None]
