@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from lmcore.config import Config
+from lmcore.tokens.config import CorruptionConfig, MaskingConfig
 
 PositiveInteger = Annotated[int, Field(ge=1)]
 Length = Annotated[int, Field(ge=2)]
@@ -105,14 +106,6 @@ class GPT2Config(Config):
         return _dividing_heads(n_heads, info)
 
 
-class MaskingConfig(Config):
-    """What a masked language model has to guess: of ``share`` of all tokens 80 % are hidden, 10 % replaced by a random
-    one and 10 % left as they are (Devlin et al. 2019)."""
-
-    share: Annotated[float, Field(gt=0.0, lt=1.0)]
-    use_whole_words: bool
-
-
 class BERTConfig(Config):
     """A bidirectional Transformer that guesses hidden tokens (Devlin et al. 2019), to the letter."""
 
@@ -129,14 +122,6 @@ class BERTConfig(Config):
     @classmethod
     def _heads_divide_width(cls, n_heads: int, info: ValidationInfo) -> int:
         return _dividing_heads(n_heads, info)
-
-
-class CorruptionConfig(Config):
-    """What an encoder-decoder has to restore: spans of a mean length that cover a share of the text, each of them
-    hidden behind one token (Raffel et al. 2020; Lewis et al. 2020)."""
-
-    share: Annotated[float, Field(gt=0.0, lt=1.0)]
-    mean_span_tokens: Annotated[float, Field(ge=1.0)]
 
 
 class EncoderDecoderConfig(Config):

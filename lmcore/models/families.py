@@ -1,8 +1,10 @@
 """The families of models that can be pretrained: a new one is a file, a configuration and a line here."""
 
 from lmcore.config import Config
-from lmcore.models.config import GPTConfig, HMMConfig, LSTMConfig, NgramConfig
+from lmcore.models.bert import BERT
+from lmcore.models.config import BERTConfig, GPT2Config, GPTConfig, HMMConfig, LSTMConfig, NgramConfig
 from lmcore.models.gpt import GPT
+from lmcore.models.gpt2 import GPT2
 from lmcore.models.hmm import HMM
 from lmcore.models.lstm import LSTM
 from lmcore.models.model import Model
@@ -14,6 +16,8 @@ FAMILIES: dict[type[Config], type[Model]] = {
     HMMConfig: HMM,
     LSTMConfig: LSTM,
     GPTConfig: GPT,
+    GPT2Config: GPT2,
+    BERTConfig: BERT,
 }
 
 

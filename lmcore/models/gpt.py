@@ -17,6 +17,7 @@ from lmcore.models.layers import (
     TokenShift,
     ValueEmbedding,
 )
+from lmcore.models.recomputation import run_block
 from lmcore.tokens.vocabulary import Vocabulary
 
 
@@ -77,7 +78,9 @@ class GPT(CausalModel, TextEncoder):
         stream = embedded = self.dropout(embedded)
         for layer, block in enumerate(self.blocks):
             own_values = self.value_embeddings[layer](tokens, stream.dtype) if self.value_embeddings else None
-            stream = block(stream, embedded, own_values=own_values, mask=visible, cache=cache, layer=layer)
+            stream = run_block(
+                self, block, stream, embedded, own_values=own_values, mask=visible, cache=cache, layer=layer
+            )
         if cache:
             cache.advance(tokens.size(1))
         return normalize(stream)

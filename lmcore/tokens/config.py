@@ -21,3 +21,19 @@ class TokenizeConfig(Config):
 
     tokenizer: BytePairConfig
     split: SplitFractions
+
+
+class MaskingConfig(Config):
+    """What a masked language model has to guess: of ``share`` of all tokens 80 % are hidden, 10 % replaced by a random
+    one and 10 % left as they are (Devlin et al. 2019)."""
+
+    share: Annotated[float, Field(gt=0.0, lt=1.0)]
+    use_whole_words: bool
+
+
+class CorruptionConfig(Config):
+    """What an encoder-decoder has to restore: spans of a mean length that cover a share of the text, each of them
+    hidden behind one token (Raffel et al. 2020; Lewis et al. 2020)."""
+
+    share: Annotated[float, Field(gt=0.0, lt=1.0)]
+    mean_span_tokens: Annotated[float, Field(ge=1.0)]

@@ -1,0 +1,258 @@
+"""Folders as Hugging Face ``transformers`` reads and writes them, to this project's models and back."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lmcore.files import atomic_folder, write_json
+from lmcore.models.bert import BERT, NORM_EPSILON
+from lmcore.models.config import BERTConfig, GPT2Config
+from lmcore.models.gpt2 import FEED_FORWARD_WIDENING, GPT2
+from lmcore.tokens.config import MaskingConfig
+from lmcore.tokens.tokenizer import END_OF_TEXT, MASK, PADDING, Tokenizer
+from lmcore.tokens.vocabulary import Vocabulary
+
+# Tokens that a published tokenizer need not have.
+APPENDED = (PADDING, MASK)
+# Parts of this project's parameter names and of theirs, in the order in which they are replaced.
+GPT2_NAMES = (
+    ("embedding.", "wte."),
+    ("positions.", "wpe."),
+    ("blocks.", "h."),
+    ("attention_norm.", "ln_1."),
+    ("attention.query_key_value.", "attn.c_attn."),
+    ("attention.output.", "attn.c_proj."),
+    ("feed_forward_norm.", "ln_2."),
+    ("feed_forward.input.", "mlp.c_fc."),
+    ("feed_forward.output.", "mlp.c_proj."),
+    ("final_norm.", "ln_f."),
+)
+# What GPT-2's configuration can say and this project's model cannot do otherwise.
+GPT2_FIXED = {
+    "model_type": "gpt2",
+    "activation_function": "gelu_new",
+    "layer_norm_epsilon": 1e-5,
+    "scale_attn_weights": True,
+    "scale_attn_by_inverse_layer_idx": False,
+    "tie_word_embeddings": True,
+    "add_cross_attention": False,
+}
+# For BERT's self-attention, query, key and value follow each other in one matrix here.
+BERT_NAMES = (
+    ("head.transform.", "cls.predictions.transform.dense."),
+    ("head.norm.", "cls.predictions.transform.LayerNorm."),
+    ("head.bias", "cls.predictions.bias"),
+    ("embedding_norm.", "bert.embeddings.LayerNorm."),
+    ("embedding.", "bert.embeddings.word_embeddings."),
+    ("positions.", "bert.embeddings.position_embeddings."),
+    ("blocks.", "bert.encoder.layer."),
+    ("attention.output.", "attention.output.dense."),
+    ("attention_norm.", "attention.output.LayerNorm."),
+    ("feed_forward_norm.", "output.LayerNorm."),
+    ("feed_forward.input.", "intermediate.dense."),
+    ("feed_forward.output.", "output.dense."),
+)
+BERT_FIXED = {
+    "model_type": "bert",
+    "hidden_act": "gelu",
+    "layer_norm_eps": NORM_EPSILON,
+    "tie_word_embeddings": True,
+    "position_embedding_type": "absolute",
+    "is_decoder": False,
+}
+
+
+def import_gpt2(folder: Path) -> tuple[GPT2, Tokenizer]:
+    """The GPT-2 in a folder with ``config.json``, ``model.safetensors`` and ``tokenizer.json``, in evaluation mode.
+
+    Where its tokenizer has no token for padding or for hiding, one is appended, and the mean of all embeddings as its
+    row of the table. Such a token's logit is the mean of all logits, so that its probability is below one by the
+    vocabulary's size and no text is predicted noticeably otherwise. Rows behind the last token are left out.
+
+    Raises:
+        FileNotFoundError: if a file is missing.
+        ValueError: if it holds another model, or weights that do not fit its configuration.
+    """
+    described = _read_config(folder, GPT2_FIXED)
+    width = described["n_embd"]
+    widening = described.get("n_inner") or FEED_FORWARD_WIDENING * width
+    if widening != FEED_FORWARD_WIDENING * width:
+        raise ValueError(
+            f"{folder / 'config.json'} says n_inner {widening}; a GPT-2 has {FEED_FORWARD_WIDENING}·n_embd"
+        )
+    tokenizer = _read_tokenizer(folder / "tokenizer.json")
+    config = GPT2Config(
+        family="gpt2",
+        width=width,
+        n_layers=described["n_layer"],
+        n_heads=described["n_head"],
+        context_length=described["n_positions"],
+        dropout=float(described.get("resid_pdrop", 0.1)),
+    )
+    model = GPT2(config, tokenizer.vocabulary)
+    theirs = {name.removeprefix("transformer."): weight for name, weight in _read_weights(folder).items()}
+    renamed = {name: _pick(theirs, _renamed(name, GPT2_NAMES), folder) for name in model.state_dict()}
+    weights = {name: weight.T if _is_turned(name, weight) else weight for name, weight in renamed.items()}
+    weights["embedding.weight"] = _resize_table(weights["embedding.weight"], tokenizer.vocabulary.size)
+    _load(model, weights, folder)
+    return model, tokenizer
+
+
+def export_gpt2(model: GPT2, tokenizer: Tokenizer, folder: Path) -> None:
+    """Replace ``folder`` by one that ``AutoModelForCausalLM`` and ``AutoTokenizer`` of ``transformers`` load."""
+    config, vocabulary = model.config, model.vocabulary
+    description = GPT2_FIXED | {
+        "architectures": ["GPT2LMHeadModel"],
+        "n_embd": config.width,
+        "n_layer": config.n_layers,
+        "n_head": config.n_heads,
+        "n_positions": config.context_length,
+        "n_inner": None,
+        "embd_pdrop": config.dropout,
+        "attn_pdrop": config.dropout,
+        "resid_pdrop": config.dropout,
+        "vocab_size": vocabulary.size,
+        "bos_token_id": vocabulary.end_of_text_id,
+        "eos_token_id": vocabulary.end_of_text_id,
+        "pad_token_id": vocabulary.padding_id,
+        "dtype": "float32",
+    }
+    weights = {
+        f"transformer.{_renamed(name, GPT2_NAMES)}": (weight.T if _is_turned(name, weight) else weight)
+        .detach()
+        .cpu()
+        .contiguous()
+        for name, weight in model.state_dict().items()
+    }
+    with atomic_folder(folder) as temporary:
+        write_json(temporary / "config.json", description)
+        save_file(weights, temporary / "model.safetensors", metadata={"format": "pt"})
+        tokenizer.save(temporary / "tokenizer.json")
+        write_json(temporary / "tokenizer_config.json", _tokenizer_description(config.context_length))
+
+
+def import_bert(folder: Path, vocabulary: Vocabulary, masking: MaskingConfig) -> BERT:
+    """The BERT with its head in a folder with ``config.json`` and ``model.safetensors``, in evaluation mode.
+
+    Args:
+        folder: what ``BertForMaskedLM`` or ``BertForPreTraining`` of ``transformers`` saved.
+        vocabulary: of its tokenizer, which is of a kind that this project does not have.
+        masking: how it is trained further.
+
+    Raises:
+        FileNotFoundError: if a file is missing.
+        ValueError: if it holds another model, or weights that do not fit its configuration or the vocabulary.
+    """
+    described = _read_config(folder, BERT_FIXED)
+    if described["vocab_size"] != vocabulary.size:
+        raise ValueError(f"{folder} has {described['vocab_size']} tokens, but the vocabulary given {vocabulary.size}")
+    config = BERTConfig(
+        family="bert",
+        width=described["hidden_size"],
+        n_layers=described["num_hidden_layers"],
+        n_heads=described["num_attention_heads"],
+        feed_forward_width=described["intermediate_size"],
+        context_length=described["max_position_embeddings"],
+        dropout=float(described.get("hidden_dropout_prob", 0.1)),
+        masking=masking,
+    )
+    model = BERT(config, vocabulary)
+    theirs = {_present_name(name): weight for name, weight in _read_weights(folder).items()}
+    weights = {name: _bert_weight(theirs, name, folder) for name in model.state_dict()}
+    segments = _pick(theirs, "bert.embeddings.token_type_embeddings.weight", folder)
+    weights["positions.weight"] = weights["positions.weight"] + segments[0]
+    _load(model, weights, folder)
+    return model
+
+
+def _bert_weight(theirs: Mapping[str, Tensor], name: str, folder: Path) -> Tensor:
+    block, _, kind = name.partition(".attention.query_key_value.")
+    if kind:
+        own = f"{_renamed(block + '.', BERT_NAMES)}attention.self"
+        return torch.cat([_pick(theirs, f"{own}.{part}.{kind}", folder) for part in ("query", "key", "value")])
+    return _pick(theirs, _renamed(name, BERT_NAMES), folder)
+
+
+def _present_name(name: str) -> str:
+    """What the oldest published weights call otherwise."""
+    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+
+
+def _tokenizer_description(context_length: int) -> dict[str, Any]:
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": END_OF_TEXT,
+        "eos_token": END_OF_TEXT,
+        "pad_token": PADDING,
+        "mask_token": MASK,
+        "model_max_length": context_length,
+        "clean_up_tokenization_spaces": False,
+        # As here, a text that names a special token is text.
+        "split_special_tokens": True,
+    }
+
+
+def _renamed(name: str, names: Sequence[tuple[str, str]]) -> str:
+    """A parameter's name there."""
+    for ours, theirs in names:
+        name = name.replace(ours, theirs)
+    return name
+
+
+def _is_turned(name: str, weight: Tensor) -> bool:
+    """Whether GPT-2 keeps this matrix the other way round, inputs by outputs: all between its layers."""
+    return name.startswith("blocks.") and weight.ndim == 2
+
+
+def _resize_table(table: Tensor, n_rows: int) -> Tensor:
+    missing = max(0, n_rows - len(table))
+    if missing > len(APPENDED):
+        raise ValueError(f"the tokenizer has {n_rows} tokens, but the model a table of {len(table)}: they do not match")
+    return torch.cat((table[:n_rows], table.mean(dim=0, keepdim=True).expand(missing, -1)))
+
+
+def _read_config(folder: Path, fixed: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``config.json`` says, held against what has to be so; what it does not say is so."""
+    path = folder / "config.json"
+    described: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    for key, value in fixed.items():
+        if described.get(key, value) != value:
+            raise ValueError(f"{path} says {key} {described[key]!r}; only models with {value!r} can be taken over")
+    return described
+
+
+def _read_tokenizer(path: Path) -> Tokenizer:
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is not there; save the tokenizer beside the model in its fast form")
+    backend = tokenizers.Tokenizer.from_file(str(path))
+    backend.add_special_tokens([token for token in APPENDED if backend.token_to_id(token) is None])
+    if backend.token_to_id(END_OF_TEXT) is None:
+        raise ValueError(f"{path} has no token {END_OF_TEXT}, which every GPT-2 has")
+    return Tokenizer(backend)
+
+
+def _read_weights(folder: Path) -> dict[str, Tensor]:
+    path = folder / "model.safetensors"
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is not there; only models saved in one file of safetensors can be taken over")
+    return {name: weight.float() for name, weight in load_file(path).items()}
+
+
+def _pick(weights: Mapping[str, Tensor], name: str, folder: Path) -> Tensor:
+    if name not in weights:
+        raise ValueError(f"{folder / 'model.safetensors'} has no weight {name}")
+    return weights[name]
+
+
+def _load(model: torch.nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
+    try:
+        model.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        raise ValueError(f"{folder / 'model.safetensors'} does not fit its config.json: {error}") from None
+    model.eval()

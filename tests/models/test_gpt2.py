@@ -1,0 +1,213 @@
+"""GPT-2: the same numbers as the reference implementation, both ways, and the promises of every causal model."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from tokenizers.pre_tokenizers import ByteLevel
+from torch.utils.flop_counter import FlopCounterMode
+
+from lmcore.models.config import GPT2Config
+from lmcore.models.convert import export_gpt2, import_gpt2
+from lmcore.models.gpt2 import GPT2
+from lmcore.tokens.config import BytePairConfig
+from lmcore.tokens.tokenizer import END_OF_TEXT, Tokenizer
+
+TEXTS = ["The quick brown fox jumps over the lazy dog.\n    return self.value", "Ein schöner Tag , don 't ."] * 20
+TOKENIZER = Tokenizer.train(TEXTS, BytePairConfig(kind="byte_pair", vocabulary_size=280))
+VOCABULARY = TOKENIZER.vocabulary
+CONFIG = GPT2Config(family="gpt2", width=16, n_layers=2, n_heads=2, context_length=12, dropout=0.0)
+
+
+def make_model(**changes: object) -> GPT2:
+    """A small model whose weights are stirred, so that biases matter as well."""
+    torch.manual_seed(0)
+    model = GPT2(CONFIG.model_copy(update=changes), VOCABULARY)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.2)
+    return model.eval()
+
+
+def draw_tokens(*shape: int) -> torch.Tensor:
+    return torch.randint(VOCABULARY.size, shape, generator=torch.Generator().manual_seed(1))
+
+
+def make_reference(folder: Path, vocabulary_size: int = VOCABULARY.size) -> transformers.GPT2LMHeadModel:
+    """A model of the reference implementation, saved to ``folder`` without a tokenizer."""
+    torch.manual_seed(2)
+    config = transformers.GPT2Config(
+        vocab_size=vocabulary_size, n_embd=16, n_layer=2, n_head=2, n_positions=12, bos_token_id=0, eos_token_id=0
+    )
+    model = transformers.GPT2LMHeadModel(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.2)
+    model.save_pretrained(folder)
+    return model
+
+
+@torch.no_grad()
+def test_imported_weights_give_the_logits_of_the_reference(tmp_path: Path) -> None:
+    reference, tokens = make_reference(tmp_path), draw_tokens(3, 12)
+    TOKENIZER.save(tmp_path / "tokenizer.json")
+    model, tokenizer = import_gpt2(tmp_path)
+    torch.testing.assert_close(model(tokens), reference(tokens).logits, rtol=0, atol=1e-5)
+    assert tokenizer.encode(TEXTS[0]) == TOKENIZER.encode(TEXTS[0])
+    assert model.config.model_copy(update={"dropout": 0.0}) == CONFIG
+
+
+@torch.no_grad()
+def test_an_exported_model_gives_the_same_logits_in_the_reference(tmp_path: Path) -> None:
+    model, tokens = make_model(), draw_tokens(3, 12)
+    export_gpt2(model, TOKENIZER, tmp_path / "exported")
+    reference = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "exported")
+    assert isinstance(reference, transformers.GPT2LMHeadModel)
+    torch.testing.assert_close(reference(tokens).logits, model(tokens), rtol=0, atol=1e-5)
+
+
+def test_an_exported_tokenizer_gives_the_same_tokens_in_the_reference(tmp_path: Path) -> None:
+    export_gpt2(make_model(), TOKENIZER, tmp_path / "exported")
+    reference = transformers.AutoTokenizer.from_pretrained(tmp_path / "exported")
+    for text in (*TEXTS[:2], "", "  two  spaces ", "🏳️‍🌈", f"not the end: {END_OF_TEXT}"):
+        assert reference(text)["input_ids"] == TOKENIZER.encode(text)
+        assert reference.decode(TOKENIZER.encode(text)) == text
+    assert reference.eos_token_id == reference.bos_token_id == VOCABULARY.end_of_text_id
+    assert (reference.pad_token_id, reference.mask_token_id) == (VOCABULARY.padding_id, VOCABULARY.mask_id)
+
+
+@torch.no_grad()
+def test_an_exported_model_is_imported_again_bit_for_bit(tmp_path: Path) -> None:
+    model = make_model(dropout=0.25)
+    export_gpt2(model, TOKENIZER, tmp_path / "exported")
+    again, tokenizer = import_gpt2(tmp_path / "exported")
+    assert again.config == model.config
+    assert again.vocabulary == tokenizer.vocabulary == VOCABULARY
+    assert all(torch.equal(weight, again.state_dict()[name]) for name, weight in model.state_dict().items())
+
+
+@torch.no_grad()
+def test_tokens_that_the_published_tokenizer_lacks_are_appended_and_hardly_ever_likely(tmp_path: Path) -> None:
+    reference = make_reference(tmp_path, vocabulary_size=257)
+    alphabet = transformers.GPT2Tokenizer(
+        vocab={character: index for index, character in enumerate([*sorted(ByteLevel.alphabet()), END_OF_TEXT])},
+        merges=[],
+    )
+    alphabet.backend_tokenizer.save(str(tmp_path / "tokenizer.json"))
+    model, tokenizer = import_gpt2(tmp_path)
+    tokens = draw_tokens(3, 12) % 257
+    assert tokenizer.vocabulary.size == 259
+    torch.testing.assert_close(model(tokens)[..., :257], reference(tokens).logits, rtol=0, atol=1e-5)
+    assert (model(tokens).softmax(dim=-1)[..., 257:] < 1 / 257).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"activation_function": "relu"}, "says activation_function 'relu'; only models with 'gelu_new'"),
+        ({"n_inner": 20}, "says n_inner 20"),
+        ({"n_positions": 13}, "does not fit its config.json"),
+        ({"n_layer": 3}, r"has no weight h\.2\."),
+    ],
+)
+def test_what_is_no_such_model_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    reference = make_reference(tmp_path)
+    reference.config.update(change)
+    reference.config.save_pretrained(tmp_path)
+    TOKENIZER.save(tmp_path / "tokenizer.json")
+    with pytest.raises(ValueError, match=message):
+        import_gpt2(tmp_path)
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
+    make_reference(tmp_path, vocabulary_size=VOCABULARY.size - 3)
+    TOKENIZER.save(tmp_path / "tokenizer.json")
+    with pytest.raises(ValueError, match="the tokenizer has 280 tokens, but the model a table of 277"):
+        import_gpt2(tmp_path)
+
+
+def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:
+    make_reference(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"tokenizer\.json is not there"):
+        import_gpt2(tmp_path)
+
+
+@torch.no_grad()
+def test_cached_logits_equal_those_of_the_whole_sequence() -> None:
+    model, tokens = make_model(), draw_tokens(3, 12)
+    state = model.new_state(3)
+    parts = [model(part, state=state) for part in tokens.split([5, 1, 4, 1, 1], dim=1)]
+    torch.testing.assert_close(torch.cat(parts, dim=1), model(tokens), rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_sequences_filled_up_on_the_left_are_read_as_if_alone() -> None:
+    model, tokens = make_model(), draw_tokens(3, 10)
+    lengths = [10, 3, 7]
+    mask = torch.arange(10) >= 10 - torch.tensor(lengths)[:, None]
+    whole = model(tokens, mask=mask)
+    state = model.new_state(3)
+    parts = [model(tokens[:, :8], mask=mask[:, :8], state=state), model(tokens[:, 8:9], mask=mask[:, :9], state=state)]
+    parts.append(model(tokens[:, 9:], mask=mask, state=state))
+    for row, length in enumerate(lengths):
+        alone = model(tokens[row : row + 1, -length:])[0]
+        torch.testing.assert_close(whole[row, -length:], alone, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(torch.cat(parts, dim=1)[row, -length:], alone, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_selected_rows_of_a_state_go_on_as_they_were() -> None:
+    model, tokens = make_model(), draw_tokens(3, 6)
+    state = model.new_state(3)
+    model(tokens[:, :5], state=state)
+    rows = torch.tensor([2, 0, 2, 1])
+    state.select(rows)
+    torch.testing.assert_close(
+        model.next_logits(tokens[rows, 5:], state=state), model.next_logits(tokens)[rows], rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_loss_is_the_cross_entropy_of_the_logits(label_smoothing: float) -> None:
+    model, tokens = make_model(), draw_tokens(2, 12)
+    targets = draw_tokens(2, 12).roll(1)
+    targets[0, :4] = -100
+    expected = torch.nn.functional.cross_entropy(
+        model(tokens).transpose(1, 2), targets, reduction="sum", label_smoothing=label_smoothing
+    )
+    torch.testing.assert_close(
+        model.loss(tokens, targets, label_smoothing=label_smoothing), expected, rtol=1e-4, atol=1e-4
+    )
+
+
+def test_an_untrained_model_knows_nothing() -> None:
+    torch.manual_seed(0)
+    model, tokens = GPT2(CONFIG, VOCABULARY), draw_tokens(4, 12)
+    loss = model.loss(tokens, tokens.roll(-1, 1)) / tokens.numel()
+    assert loss.item() == pytest.approx(torch.tensor(float(VOCABULARY.size)).log().item(), abs=0.1)
+
+
+def test_activations_in_bfloat16_come_close() -> None:
+    model, tokens = make_model(), draw_tokens(2, 12)
+    accurate = model.loss(tokens, tokens.roll(-1, 1))
+    model.compute_in(torch.bfloat16)
+    assert model.new_state(1).keys[0].dtype == torch.bfloat16
+    rough = model.loss(tokens, tokens.roll(-1, 1))
+    rough.backward()
+    torch.testing.assert_close(rough, accurate, rtol=0.02, atol=0)
+    assert all(parameter.grad.dtype == torch.float32 for parameter in model.parameters())
+
+
+def test_too_long_a_sequence_is_refused() -> None:
+    with pytest.raises(ValueError, match="13 tokens do not fit the context of 12"):
+        make_model()(draw_tokens(1, 13))
+
+
+def test_the_operations_of_training_are_those_that_torch_counts() -> None:
+    model, tokens = make_model(), draw_tokens(3, CONFIG.context_length)
+    with FlopCounterMode(display=False) as counter:
+        model.loss(tokens, tokens.roll(-1, 1)).backward()
+    # What is computed and thrown away, attention's look into the future, is not needed for training.
+    future = 6 * CONFIG.n_layers * CONFIG.width * CONFIG.context_length
+    assert counter.get_total_flops() / tokens.numel() == model.training_operations_per_token() + future
