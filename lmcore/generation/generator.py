@@ -9,6 +9,7 @@ from lmcore.generation.completion import Completion
 from lmcore.generation.config import GenerationConfig
 from lmcore.generation.continuation import Continuation, SourceModel, behind_prompts, behind_sources
 from lmcore.generation.decoding import decode, sample
+from lmcore.generation.scores import TextScore, pieces_of, score_tokens
 from lmcore.generation.text import TextStream, ends_at, until_stop
 from lmcore.models.causal import CausalModel
 from lmcore.models.prompt import PromptFormat, encode_prompt
@@ -86,6 +87,18 @@ class Generator:
             n_seen = len(completion.tokens)
         if rest := stream.finish():
             yield rest
+
+    def score(self, text: str) -> TextScore:
+        """How probable the model finds ``text`` as a document's beginning.
+
+        Raises:
+            ValueError: if the model does not predict next tokens from those before alone.
+        """
+        if not isinstance(self.model, CausalModel):
+            raise ValueError(f"a {type(self.model).__name__} gives no probability to a text without a source")
+        tokens = self.tokenizer.encode(text)
+        values = score_tokens(self.model, tokens)
+        return TextScore(tokens, values, pieces_of(tokens, values, self.tokenizer.decode))
 
     def encode(self, prompt: str) -> list[int]:
         """The tokens that the model is given for ``prompt``."""
