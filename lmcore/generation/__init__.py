@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from lmcore.generation.config import GenerationConfig
+from lmcore.generation.config import BeamSearchConfig, GenerationConfig, SamplingConfig
 
 if TYPE_CHECKING:
     from lmcore.generation.decoding import generate
+    from lmcore.generation.generator import Generator
 
-__all__ = ["GenerationConfig", "generate"]
+__all__ = ["BeamSearchConfig", "GenerationConfig", "Generator", "SamplingConfig", "generate"]
 
 
 def __getattr__(name: str) -> Any:
@@ -16,4 +17,8 @@ def __getattr__(name: str) -> Any:
         from lmcore.generation.decoding import generate
 
         return generate
+    if name == "Generator":
+        from lmcore.generation.generator import Generator
+
+        return Generator
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

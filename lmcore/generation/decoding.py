@@ -1,16 +1,21 @@
-"""Continuing prompts with a causal language model."""
+"""Continuing token sequences with any model of the next token."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from lmcore.generation.config import GenerationConfig
-from lmcore.generation.sampling import choose
+from lmcore.generation.beams import beam_search
+from lmcore.generation.completion import Completion, EndedBy, Ending, likeliest_of
+from lmcore.generation.config import GenerationConfig, SamplingConfig
+from lmcore.generation.continuation import Continuation, behind_prompts
+from lmcore.generation.sampling import choose, penalize, uniform_draws, used_tokens
 from lmcore.models.causal import CausalModel
+from lmcore.tokens.vocabulary import Vocabulary
+
+EndsText = Callable[[Sequence[int]], bool]
 
 
-@torch.inference_mode()
 def generate(model: CausalModel, prompts: Sequence[Sequence[int]], config: GenerationConfig) -> list[list[int]]:
     """Completions (without their prompts and without the end token), one per prompt.
 
@@ -18,51 +23,120 @@ def generate(model: CausalModel, prompts: Sequence[Sequence[int]], config: Gener
     A prompt that leaves no room in the context for ``max_tokens`` loses its first tokens.
 
     Raises:
-        ValueError: if ``max_tokens`` leaves no room for any prompt.
+        ValueError: if ``max_tokens`` leaves no room for any prompt, or there are stop strings, for which
+            :class:`~lmcore.generation.generator.Generator` is.
     """
-    room = _room(model, config.max_tokens)
+    if config.stop:
+        raise ValueError(f"tokens alone cannot tell the stop strings {list(config.stop)}: use Generator, or no `stop`")
     if not prompts:
         return []
-    end_token = model.vocabulary.end_of_text_id
     model.eval()
-    generator = torch.Generator(model.device).manual_seed(config.seed)
-    kept = [list(prompt if room is None else prompt[-room:]) or [end_token] for prompt in prompts]
-    tokens, is_text = _pad_left(kept, end_token, model.device)
-    state = model.new_state(len(prompts))
-    completions: list[Tensor] = []
-    has_ended = torch.zeros(len(prompts), dtype=torch.bool, device=model.device)
-    while len(completions) < config.max_tokens and not has_ended.all():
-        logits = model.next_logits(tokens, mask=None if is_text.all() else is_text, state=state)
-        chosen = choose(logits, config, generator).masked_fill(has_ended, end_token)
-        completions.append(chosen)
-        has_ended = has_ended | (chosen == end_token)
-        tokens = chosen.unsqueeze(1)
-        is_text = torch.cat((is_text, torch.ones_like(tokens, dtype=torch.bool)), dim=1)
-    return [_until(row, end_token) for row in torch.stack(completions, dim=1).tolist()]
+    with torch.inference_mode():
+        continuation = behind_prompts(model, prompts, config.max_tokens)
+    answers = decode(continuation, prompts, config, model.vocabulary)
+    return [candidates[0].tokens for candidates in answers]
 
 
-def _pad_left(prompts: Sequence[Sequence[int]], padding: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Tokens int64 (batch, longest) and which of them are text, boolean.
+def decode(
+    continuation: Continuation,
+    prompts: Sequence[Sequence[int]],
+    config: GenerationConfig,
+    vocabulary: Vocabulary,
+    *,
+    ends_text: EndsText | None = None,
+    n_likeliest: int = 0,
+) -> list[list[Completion]]:
+    """The answers to each prompt, best first: as many as there are beams, or one where they are drawn.
 
-    Positions are relative, so padding on the left, once hidden, changes nothing.
+    Args:
+        continuation: of the prompts.
+        prompts: what counts as used for the repetition penalty, and what the draws depend on.
+        config: how tokens are chosen; its ``stop`` is not looked at.
+        vocabulary: of the tokens.
+        ends_text: whether the text of some tokens has come to its end.
+        n_likeliest: of how many of the likeliest tokens the log-probabilities are wanted.
     """
-    longest = max(map(len, prompts))
-    tokens = torch.tensor([[padding] * (longest - len(prompt)) + list(prompt) for prompt in prompts], device=device)
-    lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
-    return tokens, torch.arange(longest, device=device) >= (longest - lengths).unsqueeze(1)
+    if isinstance(config.decoding, SamplingConfig):
+        steps = sample(continuation, prompts, config, vocabulary, ends_text=ends_text, n_likeliest=n_likeliest)
+        return [[completion] for completion in list(steps)[-1]]
+    ending = ending_of(config, vocabulary, ends_text)
+    is_used = _used(prompts, config, vocabulary, continuation.logits.device)
+    return beam_search(continuation, config, ending, is_used=is_used, n_likeliest=n_likeliest)
 
 
-def _room(model: CausalModel, max_tokens: int) -> int | None:
-    """How many tokens of a prompt fit beside the answer; None where there is no limit."""
-    if model.context_length is None:
+@torch.inference_mode()
+def sample(
+    continuation: Continuation,
+    prompts: Sequence[Sequence[int]],
+    config: GenerationConfig,
+    vocabulary: Vocabulary,
+    *,
+    ends_text: EndsText | None = None,
+    n_likeliest: int = 0,
+) -> Iterator[list[Completion]]:
+    """After every token, the completions as far as they are, until all have ended; arguments as for :func:`decode`.
+
+    It is one list, whose elements grow.
+    """
+    sampling = config.decoding
+    if not isinstance(sampling, SamplingConfig):
+        raise ValueError("an answer of a beam search is known only at its end: choose `method: sampling`")
+    device = continuation.logits.device
+    ending = ending_of(config, vocabulary, ends_text)
+    is_used = _used(prompts, config, vocabulary, device)
+    uniform = uniform_draws(prompts, config.max_tokens, sampling.seed).to(device)
+    completions = [Completion() for _ in prompts]
+    rows = list(range(len(prompts)))  # whose text each row of the batch is
+    for position in range(config.max_tokens):
+        logits = continuation.logits
+        if is_used is not None:
+            logits = penalize(logits, is_used, config.repetition_penalty)
+        chosen = choose(logits, sampling, uniform[:, position])
+        if is_used is not None:
+            is_used.scatter_(1, chosen.unsqueeze(1), True)
+        _append(completions, rows, chosen, continuation.logits, ending, n_likeliest)
+        yield completions
+        is_going_on = [completions[row].ended_by is None for row in rows]
+        if not any(is_going_on):
+            return
+        # Rows that have ended are carried along until leaving them out is worth the copy of the others' state.
+        if sum(is_going_on) <= len(rows) // 2:
+            kept = torch.tensor([place for place, goes_on in enumerate(is_going_on) if goes_on], device=device)
+            rows = [row for row, goes_on in zip(rows, is_going_on, strict=True) if goes_on]
+            continuation.select(kept)
+            chosen, uniform = chosen[kept], uniform[kept]
+            is_used = None if is_used is None else is_used[kept]
+        continuation.advance(chosen)
+
+
+def ending_of(config: GenerationConfig, vocabulary: Vocabulary, ends_text: EndsText | None) -> Ending:
+    """What ends an answer according to ``config``."""
+    tokens: dict[int, EndedBy] = dict.fromkeys(config.stop_tokens, "stop")
+    tokens[vocabulary.end_of_text_id] = "end_token"
+    return Ending(tokens, config.max_tokens, ends_text)
+
+
+def _append(
+    completions: list[Completion], rows: list[int], chosen: Tensor, logits: Tensor, ending: Ending, n_likeliest: int
+) -> None:
+    of_chosen = logits.gather(1, chosen.unsqueeze(1)).squeeze(1) - logits.logsumexp(dim=1)
+    likeliest = likeliest_of(logits, n_likeliest) if n_likeliest else None
+    for place, (row, token, value) in enumerate(zip(rows, chosen.tolist(), of_chosen.tolist(), strict=True)):
+        if completions[row].ended_by is None:
+            completions[row].append(token, value, ending)
+            if likeliest is not None:
+                completions[row].likeliest.append(likeliest[place])
+
+
+def _used(
+    prompts: Sequence[Sequence[int]], config: GenerationConfig, vocabulary: Vocabulary, device: torch.device
+) -> Tensor | None:
+    """Which tokens the repetition penalty is for, boolean (batch, vocabulary); None where there is none.
+
+    The end token, which stands before every document, is no repetition behind it.
+    """
+    if config.repetition_penalty == 1.0:
         return None
-    if max_tokens >= model.context_length:
-        raise ValueError(
-            f"max_tokens {max_tokens} leaves no room for a prompt in the context of "
-            f"{model.context_length}: right would be at most {model.context_length - 1}"
-        )
-    return model.context_length - max_tokens
-
-
-def _until(tokens: list[int], end_token: int) -> list[int]:
-    return tokens[: tokens.index(end_token)] if end_token in tokens else tokens
+    is_used = used_tokens(prompts, vocabulary.size, device)
+    is_used[:, vocabulary.end_of_text_id] = False
+    return is_used

@@ -1,15 +1,22 @@
 """Choosing a token from logits."""
 
+import hashlib
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from lmcore.generation.config import GenerationConfig
+from lmcore.generation.config import SamplingConfig
 
 
-def choose(logits: Tensor, config: GenerationConfig, generator: torch.Generator) -> Tensor:
-    """One token per row, int64 (batch,), from next-token logits (batch, vocabulary)."""
+def choose(logits: Tensor, config: SamplingConfig, uniform: Tensor) -> Tensor:
+    """One token per row, int64 (batch,).
+
+    Args:
+        logits: of the next token, (batch, vocabulary).
+        uniform: a row's own draw from [0, 1), float64 (batch,).
+    """
     if config.temperature == 0.0:
         return logits.argmax(dim=-1)
     logits = logits / config.temperature
@@ -17,7 +24,17 @@ def choose(logits: Tensor, config: GenerationConfig, generator: torch.Generator)
         logits = keep_top_k(logits, config.top_k)
     if config.top_p is not None:
         logits = keep_top_p(logits, config.top_p)
-    return torch.multinomial(logits.softmax(dim=-1), 1, generator=generator).squeeze(1)
+    if config.min_p is not None:
+        logits = keep_min_p(logits, config.min_p)
+    return draw(logits, uniform)
+
+
+def draw(logits: Tensor, uniform: Tensor) -> Tensor:
+    """The token (batch,) in whose share of [0, 1) each row's ``uniform`` (batch,) falls."""
+    cumulative = logits.softmax(dim=-1, dtype=torch.float64).cumsum(dim=-1)
+    threshold = uniform.unsqueeze(1) * cumulative[:, -1:]
+    # Searching on the right never finds a token of probability zero.
+    return torch.searchsorted(cumulative, threshold, right=True).squeeze(1).clamp_max(logits.size(-1) - 1)
 
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:
@@ -34,3 +51,46 @@ def keep_top_p(logits: Tensor, p: float) -> Tensor:
     before = probabilities.cumsum(dim=-1) - probabilities
     dropped = torch.zeros_like(before, dtype=torch.bool).scatter_(1, indices, before >= p)
     return logits.masked_fill(dropped, -math.inf)
+
+
+def keep_min_p(logits: Tensor, p: float) -> Tensor:
+    """Minus infinity for tokens less than ``p`` times as probable as the likeliest (Nguyen et al. 2024)."""
+    threshold = logits.amax(dim=-1, keepdim=True) + math.log(p)
+    return logits.masked_fill(logits < threshold, -math.inf)
+
+
+def penalize(logits: Tensor, is_used: Tensor, penalty: float) -> Tensor:
+    """Less likely logits for used tokens: a positive one divided by ``penalty`` (Keskar et al. 2019), a negative
+    one, which dividing would make likelier, multiplied by it.
+
+    Args:
+        logits: (batch, vocabulary).
+        is_used: boolean, likewise.
+        penalty: 1 changes nothing, below 1 makes repetitions likelier.
+    """
+    penalized = torch.where(logits > 0, logits / penalty, logits * penalty)
+    return torch.where(is_used, penalized, logits)
+
+
+def used_tokens(prompts: Sequence[Sequence[int]], vocabulary_size: int, device: torch.device) -> Tensor:
+    """Which tokens occur in each prompt, boolean (batch, vocabulary)."""
+    is_used = torch.zeros(len(prompts), vocabulary_size, dtype=torch.bool)
+    for row, prompt in enumerate(prompts):
+        is_used[row, list(prompt)] = True
+    return is_used.to(device)
+
+
+def uniform_draws(prompts: Sequence[Sequence[int]], n_draws: int, seed: int) -> Tensor:
+    """Numbers from [0, 1), float64 (batch, n_draws), on the processor.
+
+    A row's depend on the seed and on its prompt, not on what else is in the batch: only copies of a prompt that stand
+    in it before make another row of the same prompt different.
+    """
+    copies: dict[tuple[int, ...], int] = {}
+    rows = []
+    for prompt in map(tuple, prompts):
+        copies[prompt] = copies.get(prompt, -1) + 1
+        digest = hashlib.sha256(repr((seed, copies[prompt], prompt)).encode()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big", signed=True))
+        rows.append(torch.rand(n_draws, generator=generator, dtype=torch.float64))
+    return torch.stack(rows)

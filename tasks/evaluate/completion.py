@@ -12,9 +12,8 @@ from lmcore.evaluation.bootstrap import Bootstrap
 from lmcore.evaluation.config import CompletionConfig, EvaluateConfig
 from lmcore.evaluation.overlap import TextOverlap
 from lmcore.files import write_json
-from lmcore.generation import generate
+from lmcore.generation import Generator
 from lmcore.models.folder import read_description
-from lmcore.models.prompt import encode_prompt
 from lmcore.progress import progress
 from lmcore.text.config import SplitFractions
 from lmcore.text.supervised import CompletionExample, completion_examples
@@ -71,19 +70,15 @@ def _complete(folder: Path, prompts: Sequence[str], config: CompletionConfig) ->
     prompt_format = read_description(folder).prompt_format
     if prompt_format is None:
         raise ValueError(f"{folder} holds no completion model: its config.json has no prompt_format")
-    encoded = [encode_prompt(tokenizer, prompt, prompt_format) for prompt in prompts]
-    by_length = sorted(range(len(prompts)), key=lambda index: len(encoded[index]))
+    generator = Generator(model, tokenizer, prompt_format)
+    by_length = sorted(range(len(prompts)), key=lambda index: len(generator.encode(prompts[index])))
     completions = [""] * len(prompts)
     with progress("Complete", len(prompts), "prompts") as work:
         for start in range(0, len(prompts), config.batch_size):
             batch = by_length[start : start + config.batch_size]
-            answers = generate(
-                model,
-                [encoded[index] for index in batch],
-                config.generation,
-            )
+            answers = generator.complete([prompts[index] for index in batch], config.generation)
             for index, answer in zip(batch, answers, strict=True):
-                completions[index] = tokenizer.decode(answer).strip()
+                completions[index] = (answer.text or "").strip()
             work.advance(len(batch))
     return completions
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lmcore.evaluation.config import SamplesConfig
 from lmcore.files import write_json
-from lmcore.generation import generate
+from lmcore.generation import Generator
 from tasks.evaluate.models import language_model_on_device
 from tasks.step import step
 
@@ -13,11 +13,9 @@ from tasks.step import step
 def generate_samples(config: SamplesConfig, *, language_model: Path, output: Path) -> None:
     """Write ``samples.json`` into ``output``: every prompt of ``params.yaml`` and its continuation."""
     model, tokenizer = language_model_on_device(language_model)
-    end_token = tokenizer.vocabulary.end_of_text_id
-    prompts = [[end_token, *tokenizer.encode(prompt)] for prompt in config.prompts]
-    continuations = generate(model, prompts, config.generation)
+    continuations = Generator(model, tokenizer).complete(config.prompts, config.generation)
     samples = [
-        {"prompt": prompt, "continuation": tokenizer.decode(continuation)}
+        {"prompt": prompt, "continuation": continuation.text}
         for prompt, continuation in zip(config.prompts, continuations, strict=True)
     ]
     write_json(output / "samples.json", samples)

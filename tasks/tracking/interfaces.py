@@ -70,6 +70,9 @@ def _generation_settings(description: "ModelDescription") -> "ParamSchema":
             ParamSpec("temperature", DataType.double, 0.0 if prompt_format else 0.8),
             ParamSpec("top_k", DataType.long, 0 if prompt_format else 50),  # 0: all tokens
             ParamSpec("top_p", DataType.double, 1.0),
+            ParamSpec("min_p", DataType.double, 0.0),  # 0: all tokens
+            ParamSpec("repetition_penalty", DataType.double, 1.0),
+            ParamSpec("stop", DataType.string, [], shape=(-1,)),
             ParamSpec("seed", DataType.long, 0),
         ]
     )

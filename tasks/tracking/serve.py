@@ -13,10 +13,9 @@ import pandas
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from lmcore.generation import GenerationConfig, generate
+from lmcore.generation import GenerationConfig, Generator, SamplingConfig
 from lmcore.models.classifier import load_classifier, predict
 from lmcore.models.folder import load_causal_model, read_description
-from lmcore.models.prompt import encode_prompt
 
 
 class ServedModel(PythonModel):
@@ -29,7 +28,7 @@ class ServedModel(PythonModel):
         if self.description.kind == "classifier":
             self.classifier, self.tokenizer = load_classifier(folder)
         else:
-            self.model, self.tokenizer = load_causal_model(folder)
+            self.generator = Generator(*load_causal_model(folder), self.description.prompt_format)
 
     def predict(
         self, context: PythonModelContext, model_input: pandas.DataFrame, params: Mapping[str, Any] | None = None
@@ -53,20 +52,20 @@ class ServedModel(PythonModel):
     def _complete(self, prompts: list[str], params: dict[str, Any]) -> pandas.DataFrame:
         config = GenerationConfig(
             max_tokens=params["max_tokens"],
-            temperature=params["temperature"],
-            top_k=params["top_k"] or None,
-            top_p=params["top_p"],
-            seed=params["seed"],
+            stop=tuple(params["stop"]),
+            stop_tokens=(),
+            repetition_penalty=params["repetition_penalty"],
+            decoding=SamplingConfig(
+                method="sampling",
+                temperature=params["temperature"],
+                top_k=params["top_k"] or None,
+                top_p=params["top_p"],
+                min_p=params["min_p"] or None,
+                seed=params["seed"],
+            ),
         )
-        tokens = [self._encode(prompt) for prompt in prompts]
-        completions = generate(self.model, tokens, config)
-        return pandas.DataFrame({"completion": [self.tokenizer.decode(completion) for completion in completions]})
-
-    def _encode(self, prompt: str) -> list[int]:
-        if self.description.prompt_format:
-            return encode_prompt(self.tokenizer, prompt, self.description.prompt_format)
-        # Every document of the training came after an end token.
-        return [self.tokenizer.vocabulary.end_of_text_id, *self.tokenizer.encode(prompt)]
+        completions = self.generator.complete(prompts, config)
+        return pandas.DataFrame({"completion": [completion.text for completion in completions]})
 
 
 set_model(ServedModel())

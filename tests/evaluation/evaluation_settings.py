@@ -2,7 +2,13 @@
 
 from lmcore.evaluation.config import EvaluateConfig
 
-GENERATION = {"max_tokens": 8, "temperature": 1.0, "top_k": None, "top_p": None, "seed": 0}
+GENERATION = {
+    "max_tokens": 8,
+    "stop": (),
+    "stop_tokens": (),
+    "repetition_penalty": 1.0,
+    "decoding": {"method": "sampling", "temperature": 1.0, "top_k": None, "top_p": None, "min_p": None, "seed": 0},
+}
 CONFIG = EvaluateConfig.model_validate(
     {
         "seed": 0,

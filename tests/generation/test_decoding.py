@@ -3,17 +3,13 @@
 import pytest
 import torch
 
-from lmcore.generation import GenerationConfig, generate
+from lmcore.generation import generate
 from lmcore.generation.sampling import keep_top_k, keep_top_p
 from lmcore.models.gpt import GPT
+from tests.generation.toy_models import settings
 from tests.models.test_gpt import VOCABULARY, make_model
 
 END = 0
-
-
-def settings(**changes: object) -> GenerationConfig:
-    values: dict[str, object] = {"max_tokens": 6, "temperature": 0.0, "top_k": None, "top_p": None, "seed": 1}
-    return GenerationConfig.model_validate(values | changes)
 
 
 def continue_slowly(model: GPT, prompt: list[int], n_tokens: int) -> list[int]:

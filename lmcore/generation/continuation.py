@@ -1,0 +1,128 @@
+"""A batch of texts that a model is continuing, whatever kind of model that is."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from lmcore.models.causal import CausalModel, State
+from lmcore.tokens.vocabulary import Vocabulary
+
+NextLogits = Callable[..., Tensor]
+"""A model's ``next_logits(tokens, state=...)``, called with ``mask=`` as well where a text is filled up on the left."""
+
+
+class SourceModel(Protocol):
+    """A model that reads one sequence and writes another, as far as generation is concerned."""
+
+    vocabulary: Vocabulary
+    context_length: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+
+    def new_state(self, source: Tensor) -> State:
+        """The state before the first written token, for int64 sources (batch, length) that are filled up on the right
+        with the padding token."""
+
+    def next_logits(self, tokens: Tensor, *, state: Any) -> Tensor:
+        """Logits (batch, vocabulary) behind the last of the written tokens (batch, length)."""
+
+
+class Continuation:
+    """The model's state behind every text, and what it predicts next.
+
+    Args:
+        next_logits: of the model.
+        state: before the tokens; moved on by them.
+        tokens: int64 (batch, length), with which the texts begin.
+        is_text: boolean (batch, length), false where a text is filled up on the left; None where none is.
+
+    Attributes:
+        logits: of the next token, float32 (batch, vocabulary).
+    """
+
+    def __init__(self, next_logits: NextLogits, state: State, tokens: Tensor, is_text: Tensor | None = None) -> None:
+        self._next_logits = next_logits
+        self._state = state
+        self._is_text = is_text
+        self.logits = self._read(tokens)
+
+    def advance(self, chosen: Tensor) -> None:
+        """Go on with one token per text, int64 (batch,)."""
+        if self._is_text is not None:
+            more = torch.ones(len(chosen), 1, dtype=torch.bool, device=chosen.device)
+            self._is_text = torch.cat((self._is_text, more), dim=1)
+        self.logits = self._read(chosen.unsqueeze(1))
+
+    def select(self, rows: Tensor) -> None:
+        """Keep the given texts (int64, any order, repeats allowed)."""
+        self._state.select(rows)
+        self.logits = self.logits[rows]
+        if self._is_text is not None:
+            self._is_text = self._is_text[rows]
+
+    def _read(self, tokens: Tensor) -> Tensor:
+        mask = {} if self._is_text is None else {"mask": self._is_text}
+        return self._next_logits(tokens, state=self._state, **mask)
+
+
+def behind_prompts(model: CausalModel, prompts: Sequence[Sequence[int]], max_tokens: int) -> Continuation:
+    """Texts that begin with prompts (one or more, of any length).
+
+    An empty prompt starts a new document; one that leaves no room in the context for ``max_tokens`` loses its first
+    tokens.
+
+    Raises:
+        ValueError: if ``max_tokens`` leaves no room for any prompt.
+    """
+    room = prompt_room(model.context_length, max_tokens)
+    start = model.vocabulary.end_of_text_id
+    kept = [list(prompt if room is None else prompt[-room:]) or [start] for prompt in prompts]
+    tokens, is_text = _pad_left(kept, model.vocabulary.padding_id, model.device)
+    is_padded = len(set(map(len, kept))) > 1
+    return Continuation(model.next_logits, model.new_state(len(kept)), tokens, is_text if is_padded else None)
+
+
+def behind_sources(model: SourceModel, sources: Sequence[Sequence[int]], max_tokens: int) -> Continuation:
+    """Texts to be written about sources (one or more, of any length); a too long source loses its last tokens.
+
+    Raises:
+        ValueError: if ``max_tokens`` do not fit the context.
+    """
+    prompt_room(model.context_length, max_tokens)
+    kept = [source[: model.context_length] for source in sources]
+    longest = max(map(len, kept))
+    padding, start = model.vocabulary.padding_id, model.vocabulary.end_of_text_id
+    filled = torch.tensor([[*source, *[padding] * (longest - len(source))] for source in kept], device=model.device)
+    starts = torch.full((len(kept), 1), start, device=model.device)
+    return Continuation(model.next_logits, model.new_state(filled), starts)
+
+
+def prompt_room(context_length: int | None, max_tokens: int) -> int | None:
+    """How many tokens of a prompt fit beside the answer; None where there is no limit.
+
+    Raises:
+        ValueError: if none do.
+    """
+    if context_length is None:
+        return None
+    if max_tokens >= context_length:
+        raise ValueError(
+            f"max_tokens {max_tokens} leaves no room for a prompt in the context of "
+            f"{context_length}: right would be at most {context_length - 1}"
+        )
+    return context_length - max_tokens
+
+
+def _pad_left(prompts: Sequence[Sequence[int]], padding: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Tokens int64 (batch, longest) and which of them are text, boolean.
+
+    Positions are relative, so padding on the left, once hidden, changes nothing.
+    """
+    longest = max(map(len, prompts))
+    tokens = torch.tensor([[padding] * (longest - len(prompt)) + list(prompt) for prompt in prompts], device=device)
+    lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
+    return tokens, torch.arange(longest, device=device) >= (longest - lengths).unsqueeze(1)

@@ -1,0 +1,117 @@
+"""Text from a model and its tokenizer."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from lmcore.generation.completion import Completion
+from lmcore.generation.config import GenerationConfig
+from lmcore.generation.continuation import Continuation, SourceModel, behind_prompts, behind_sources
+from lmcore.generation.decoding import decode, sample
+from lmcore.generation.scores import TextScore, pieces_of, score_tokens
+from lmcore.generation.text import TextStream, ends_at, until_stop
+from lmcore.models.causal import CausalModel
+from lmcore.models.prompt import PromptFormat, encode_prompt
+from lmcore.tokens.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A model that is given text and gives text.
+
+    A model of the next token continues its prompt as a document from its beginning; an encoder-decoder writes what
+    belongs to its prompt.
+
+    Args:
+        model: of either kind.
+        tokenizer: that the model was trained with.
+        prompt_format: how a completion model is asked.
+    """
+
+    model: CausalModel | SourceModel
+    tokenizer: Tokenizer
+    prompt_format: PromptFormat | None = None
+
+    def complete(self, prompts: Sequence[str], config: GenerationConfig, *, n_likeliest: int = 0) -> list[Completion]:
+        """The answer to each prompt, the best one where there are several, with its text.
+
+        Args:
+            prompts: any number, answered together, each as if it were alone.
+            config: how tokens are chosen and when an answer ends.
+            n_likeliest: of how many of the likeliest tokens of each position the log-probabilities are wanted.
+
+        Raises:
+            ValueError: if ``max_tokens`` leaves no room in the context for any prompt.
+        """
+        return [answers[0] for answers in self.complete_n_best(prompts, config, n_likeliest=n_likeliest)]
+
+    def complete_n_best(
+        self, prompts: Sequence[str], config: GenerationConfig, *, n_likeliest: int = 0
+    ) -> list[list[Completion]]:
+        """As :meth:`complete`, all answers that the beams of a search found, best first."""
+        if not prompts:
+            return []
+        encoded = [self.encode(prompt) for prompt in prompts]
+        answers = decode(
+            self._continuation(encoded, config),
+            encoded,
+            config,
+            self.model.vocabulary,
+            ends_text=ends_at(config.stop, self.tokenizer.decode),
+            n_likeliest=n_likeliest,
+        )
+        for completion in (completion for candidates in answers for completion in candidates):
+            completion.text = until_stop(self.tokenizer.decode(completion.tokens), config.stop)
+        return answers
+
+    def stream(self, prompt: str, config: GenerationConfig) -> Iterator[str]:
+        """The text of the answer in pieces, as it comes; joined, they are what :meth:`complete` gives.
+
+        Raises:
+            ValueError: as :meth:`complete`, and if the tokens are not sampled: beams are known only at their end.
+        """
+        encoded = [self.encode(prompt)]
+        stream = TextStream(self.tokenizer.decode, config.stop)
+        n_seen = 0
+        for (completion,) in sample(
+            self._continuation(encoded, config),
+            encoded,
+            config,
+            self.model.vocabulary,
+            ends_text=ends_at(config.stop, self.tokenizer.decode),
+        ):
+            for token in completion.tokens[n_seen:]:
+                if piece := stream.push(token):
+                    yield piece
+            n_seen = len(completion.tokens)
+        if rest := stream.finish():
+            yield rest
+
+    def score(self, text: str) -> TextScore:
+        """How probable the model finds ``text`` as a document's beginning.
+
+        Raises:
+            ValueError: if the model does not predict next tokens from those before alone.
+        """
+        if not isinstance(self.model, CausalModel):
+            raise ValueError(f"a {type(self.model).__name__} gives no probability to a text without a source")
+        tokens = self.tokenizer.encode(text)
+        values = score_tokens(self.model, tokens)
+        return TextScore(tokens, values, pieces_of(tokens, values, self.tokenizer.decode))
+
+    def encode(self, prompt: str) -> list[int]:
+        """The tokens that the model is given for ``prompt``."""
+        if self.prompt_format is not None:
+            return encode_prompt(self.tokenizer, prompt, self.prompt_format)
+        if not isinstance(self.model, CausalModel):
+            return self.tokenizer.encode(prompt)
+        # Every document of the training came after an end token.
+        return [self.tokenizer.vocabulary.end_of_text_id, *self.tokenizer.encode(prompt)]
+
+    def _continuation(self, encoded: Sequence[Sequence[int]], config: GenerationConfig) -> Continuation:
+        with torch.inference_mode():
+            if isinstance(self.model, CausalModel):
+                self.model.eval()
+                return behind_prompts(self.model, encoded, config.max_tokens)
+            return behind_sources(self.model, encoded, config.max_tokens)

@@ -1,0 +1,154 @@
+"""The command line of generation: what can be said, and what it means."""
+
+import argparse
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from lmcore.generation.config import BeamSearchConfig, GenerationConfig, SamplingConfig
+from lmcore.models.config import context_length_of
+from lmcore.models.folder import ModelDescription
+
+DEFAULT_MAX_TOKENS = 128
+DEFAULT_LENGTH_PENALTY = 0.6
+SAMPLING_OPTIONS = ("temperature", "top_k", "top_p", "min_p", "seed")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """What can be said, with its help."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lmcore.generation",
+        description="Continue prompts with a trained model.",
+        epilog="A language model samples at temperature 0.8 from its 50 likeliest tokens unless told otherwise; a "
+        "completion model gives its likeliest answer.",
+    )
+    parser.add_argument("model", metavar="MODEL", type=Path, help="a model's folder")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--prompt", action="append", help="text to continue, may be repeated; - reads standard input")
+    what.add_argument("--chat", action="store_true", help="talk with the model in the terminal; Ctrl-D ends it")
+    _add_choices(parser)
+    _add_ends(parser)
+    _add_answers(parser)
+    return parser
+
+
+def generation_config(options: argparse.Namespace, description: ModelDescription) -> GenerationConfig:
+    """What the options say for a model so described.
+
+    Raises:
+        ValueError: if they contradict each other or a value is out of range, naming the option.
+    """
+    try:
+        return GenerationConfig(
+            max_tokens=_max_tokens(options, description),
+            stop=tuple(_unescape(stop) for stop in options.stop),
+            stop_tokens=tuple(options.stop_token),
+            repetition_penalty=options.repetition_penalty,
+            decoding=_decoding(options, is_exact=description.prompt_format is not None),
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][-1]).replace("_", "-")
+        raise ValueError(f"--{name} {first['input']}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+
+
+def _add_choices(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how tokens are chosen")
+    group.add_argument("--temperature", type=float, metavar="T", help="0 always takes the likeliest token")
+    group.add_argument("--top-k", type=int, metavar="K", help="keep the K likeliest tokens; 0 keeps all")
+    group.add_argument("--top-p", type=float, metavar="P", help="keep the likeliest tokens that reach probability P")
+    group.add_argument("--min-p", type=float, metavar="P", help="keep tokens P times as probable as the likeliest")
+    group.add_argument("--seed", type=int, metavar="N", help="of the draws (default: 0)")
+    group.add_argument(
+        "--repetition-penalty", type=float, default=1.0, metavar="X", help="above 1: avoid what was already written"
+    )
+    group.add_argument("--n-beams", type=int, metavar="N", help="search with N beams instead of drawing")
+    group.add_argument(
+        "--length-penalty", type=float, metavar="A", help=f"of the search (default: {DEFAULT_LENGTH_PENALTY})"
+    )
+
+
+def _add_ends(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("when an answer ends, besides at the end token")
+    group.add_argument(
+        "--max-tokens",
+        type=int,
+        metavar="N",
+        help=f"default: as a completion model was trained for, else {DEFAULT_MAX_TOKENS} or half the context",
+    )
+    group.add_argument(
+        "--stop", action="append", default=[], metavar="TEXT", help=r"before this text, \n a new line; may be repeated"
+    )
+    group.add_argument(
+        "--stop-token", type=int, action="append", default=[], metavar="ID", help="at this token; may be repeated"
+    )
+
+
+def _add_answers(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what is shown")
+    group.add_argument("--n-best", type=int, metavar="N", help="the N best answers of the search")
+    group.add_argument(
+        "--log-probabilities",
+        type=int,
+        nargs="?",
+        const=0,
+        metavar="K",
+        help="of each token, and of the K likeliest at its place",
+    )
+    group.add_argument(
+        "--figures", type=Path, metavar="FOLDER", help="write each text colored by surprise, and attention maps, as PNG"
+    )
+    group.add_argument("--system", metavar="TEXT", help="in a chat: what the model is told first")
+    group.add_argument(
+        "--template",
+        type=Path,
+        metavar="FILE",
+        help="in a chat: JSON with prefix and suffix of system, user, assistant",
+    )
+
+
+def _max_tokens(options: argparse.Namespace, description: ModelDescription) -> int:
+    if options.max_tokens is not None:
+        return int(options.max_tokens)
+    if description.prompt_format is not None:
+        return description.prompt_format.max_completion_tokens
+    context = context_length_of(description.model)
+    return DEFAULT_MAX_TOKENS if context is None else min(DEFAULT_MAX_TOKENS, max(context // 2, 1))
+
+
+def _decoding(options: argparse.Namespace, *, is_exact: bool) -> SamplingConfig | BeamSearchConfig:
+    n_beams = options.n_beams or options.n_best
+    if n_beams is not None:
+        return _beam_search(options, n_beams)
+    if options.length_penalty is not None:
+        raise ValueError("--length-penalty is for a search: give --n-beams as well")
+    temperature = (0.0 if is_exact else 0.8) if options.temperature is None else options.temperature
+    top_k = (0 if is_exact else 50) if options.top_k is None else options.top_k
+    return SamplingConfig(
+        method="sampling",
+        temperature=temperature,
+        top_k=top_k or None,
+        top_p=options.top_p,
+        min_p=options.min_p,
+        seed=options.seed or 0,
+    )
+
+
+def _beam_search(options: argparse.Namespace, n_beams: int) -> BeamSearchConfig:
+    given = [f"--{name.replace('_', '-')}" for name in SAMPLING_OPTIONS if getattr(options, name) is not None]
+    if given:
+        raise ValueError(f"{', '.join(given)}: a search draws nothing; leave out either this or --n-beams and --n-best")
+    if options.chat:
+        raise ValueError(
+            "--n-beams, --n-best: a chat shows answers while they come, and a search knows them at its end"
+        )
+    if options.n_best is not None and options.n_best > n_beams:
+        raise ValueError(
+            f"--n-best {options.n_best}: a search with {n_beams} beams has no more answers; raise --n-beams"
+        )
+    penalty = DEFAULT_LENGTH_PENALTY if options.length_penalty is None else options.length_penalty
+    return BeamSearchConfig(method="beam_search", n_beams=n_beams, length_penalty=penalty)
+
+
+def _unescape(text: str) -> str:
+    return text.replace("\\n", "\n").replace("\\t", "\t")
