@@ -7,7 +7,7 @@ from benchmarks.models import our_gpt, their_gpt2
 from benchmarks.training_speed import SHAPE, chosen_dtype
 from benchmarks.worker import Action
 from lmcore.device import keep_freed_memory
-from lmcore.generation import GenerationConfig, generate
+from lmcore.generation import GenerationConfig, SamplingConfig, generate
 
 PROMPT, N_NEW, N_ROUNDS = 32, 128, 5
 
@@ -17,7 +17,8 @@ def ours() -> Action:
     keep_freed_memory()
     model = our_gpt(**SHAPE).eval()
     model.compute_in(chosen_dtype())
-    config = GenerationConfig(max_tokens=N_NEW, temperature=0.0, top_k=None, top_p=None, seed=1)
+    greedy = SamplingConfig(method="sampling", temperature=0.0, top_k=None, top_p=None, min_p=None, seed=1)
+    config = GenerationConfig(max_tokens=N_NEW, stop=(), stop_tokens=(), repetition_penalty=1.0, decoding=greedy)
     prompt = list(range(3, 3 + PROMPT))
     return lambda: generate(model, [prompt], config)
 

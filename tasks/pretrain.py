@@ -39,7 +39,7 @@ def pretrain_language_model(
         datasets=[tokens],
     )
     training.run(
-        _making(model, config, shards, environment),
+        _making(model, config, shards, tokenizer, environment),
         environment,
         save=lambda record: save_language_model(model_folder, model, tokenizer, record),
         model_folder=model_folder,
@@ -47,13 +47,15 @@ def pretrain_language_model(
     )
 
 
-def _making(model: Model, config: PretrainConfig, shards: TokenShards, environment: Environment) -> MakeRecord:
+def _making(
+    model: Model, config: PretrainConfig, shards: TokenShards, tokenizer: Tokenizer, environment: Environment
+) -> MakeRecord:
     """How a model of this family comes about, and what of the corpus it then has seen."""
     if isinstance(model, NgramModel):
         return lambda _checkpoints, log: _count(model, shards, config.seed, log)
     if not isinstance(model, TrainableModel):
         raise TypeError(f"there is no way to train a model of family {config.model.family}")
-    batches = pretraining_batches(model.to(pick_device()), config, shards)
+    batches = pretraining_batches(model.to(pick_device()), config, shards, tokenizer)
     train = by_gradient(
         model, batches, config.training, environment, seed=config.seed, description="Train language-model"
     )

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from lmcore.evaluation.bootstrap import Bootstrap, Floats
-from lmcore.evaluation.config import EvaluateConfig, InterpolationConfig
+from lmcore.evaluation.cache import Cache
+from lmcore.evaluation.config import CacheConfig, EvaluateConfig, InterpolationConfig
 from lmcore.evaluation.interpolation import Classes, ContextClasses, Interpolation
 from lmcore.evaluation.likelihood import HeldOutDocuments, LikelihoodMeasures, bits_of
 from lmcore.evaluation.neural import NeuralLikelihood, NeuralScores
@@ -67,12 +68,18 @@ def compare_language_models(
         test: documents on which everything is measured.
         config: the section ``evaluate``.
     """
-    mixture = _Mixture.fit(neural.score(validation.tokens), ngram.score(validation.tokens), config.interpolation)
+    cache = _cache(config.interpolation.cache, ngram.vocabulary_size)
+    mixture = _Mixture.fit(
+        neural.score(validation.tokens),
+        ngram.score(validation.tokens),
+        _remembered(cache, validation),
+        config.interpolation,
+    )
     neural_scores, ngram_scores = neural.score(test.tokens), ngram.score(test.tokens)
     log_probabilities = {
         NEURAL: neural_scores.log_probabilities,
         NGRAM: ngram_scores.log_probabilities,
-        INTERPOLATION: mixture.log_probabilities(neural_scores, ngram_scores),
+        INTERPOLATION: mixture.log_probabilities(neural_scores, ngram_scores, _remembered(cache, test)),
         NGRAM_ON_SEEN: ngram_on_seen.score(test.tokens).log_probabilities,
     }
     measures = LikelihoodMeasures(test, Bootstrap(len(test.ids), config.bootstrap, config.seed))
@@ -102,23 +109,28 @@ def _figures(measures: LikelihoodMeasures, bits: Mapping[str, Floats], test: Hel
 
 @dataclass(frozen=True)
 class _Mixture:
-    """Neural and n-gram model mixed by how sure each is of its prediction."""
+    """Neural and n-gram model, and a cache where there is one, mixed by how sure the first two are."""
 
     classes: ContextClasses
     interpolation: Interpolation
 
     @classmethod
-    def fit(cls, neural: NeuralScores, ngram: NgramScores, config: InterpolationConfig) -> "_Mixture":
+    def fit(
+        cls, neural: NeuralScores, ngram: NgramScores, remembered: list[Floats], config: InterpolationConfig
+    ) -> "_Mixture":
         features = _features(neural, ngram)
         classes = ContextClasses.fit(features, config.n_confidence_levels)
         interpolation = Interpolation.fit(
-            _stack(neural, ngram), classes.classify(features), classes.n_classes, prior_tokens=config.prior_tokens
+            _stack(neural, ngram, remembered),
+            classes.classify(features),
+            classes.n_classes,
+            prior_tokens=config.prior_tokens,
         )
         return cls(classes, interpolation)
 
-    def log_probabilities(self, neural: NeuralScores, ngram: NgramScores) -> Floats:
+    def log_probabilities(self, neural: NeuralScores, ngram: NgramScores, remembered: list[Floats]) -> Floats:
         classes = self.classes.classify(_features(neural, ngram))
-        return self.interpolation.log_probabilities(_stack(neural, ngram), classes)
+        return self.interpolation.log_probabilities(_stack(neural, ngram, remembered), classes)
 
     def table(self, neural: NeuralScores, ngram: NgramScores, order: int) -> MixtureTable:
         features = _features(neural, ngram)
@@ -137,5 +149,16 @@ def _features(neural: NeuralScores, ngram: NgramScores) -> Floats:
     return np.stack((neural.confidence, ngram.context_lengths.astype(np.float64), ngram.backoff))
 
 
-def _stack(neural: NeuralScores, ngram: NgramScores) -> Floats:
-    return np.stack((neural.log_probabilities, ngram.log_probabilities))
+def _stack(neural: NeuralScores, ngram: NgramScores, remembered: list[Floats]) -> Floats:
+    return np.stack((neural.log_probabilities, ngram.log_probabilities, *remembered))
+
+
+def _cache(config: CacheConfig | None, vocabulary_size: int) -> Cache | None:
+    return None if config is None else Cache(vocabulary_size=vocabulary_size, **config.model_dump())
+
+
+def _remembered(cache: Cache | None, documents: HeldOutDocuments) -> list[Floats]:
+    """What a cache that forgets between documents says of all tokens, if there is one."""
+    if cache is None:
+        return []
+    return [np.concatenate([cache.log_probabilities(tokens) for tokens in documents.tokens])]

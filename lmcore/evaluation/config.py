@@ -26,6 +26,16 @@ class NgramConfig(Config):
     order: PositiveInt
 
 
+class CacheConfig(Config):
+    """The cache in the mixture: n-grams up to ``order`` among the last ``n_tokens`` of a document, each token back
+    counting ``decay`` times the one behind it, and ``prior`` tokens for what it does not know."""
+
+    order: PositiveInt
+    n_tokens: PositiveInt
+    decay: Annotated[float, Field(gt=0.0, le=1.0)]
+    prior: PositiveFloat
+
+
 class InterpolationConfig(Config):
     """How the weights of the mixture are fitted on ``max_documents`` documents of the validation split.
 
@@ -37,6 +47,8 @@ class InterpolationConfig(Config):
     max_documents: PositiveInt
     n_confidence_levels: PositiveInt
     prior_tokens: NonNegativeFloat
+    cache: CacheConfig | None
+    """Also mixed in; null for none."""
 
 
 class BootstrapConfig(Config):

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -136,6 +137,10 @@ class MaskedBatches:
         """The first validation windows, in their order."""
         for place, batch in enumerate(self._windows.validation_batches()):
             yield self._masked(batch, [VALIDATION, place])
+
+    def drawn(self, n_steps: int) -> dict[str, Any]:
+        """What is needed to know which tokens a training of ``n_steps`` has seen, as JSON values."""
+        return self._windows.drawn(n_steps)
 
     def _masked(self, batch: Batch, seeds: list[int]) -> Batch:
         generator = np.random.default_rng(seeds)

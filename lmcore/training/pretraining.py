@@ -5,11 +5,14 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from lmcore.models.bert import BERT
 from lmcore.models.causal import RecurrentModel
 from lmcore.models.model import Model
 from lmcore.tokens.batches import Batches, TokenArray, WindowBatches, windowed_pieces
+from lmcore.tokens.masking import MaskedBatches, word_starts
 from lmcore.tokens.shards import TokenShards
 from lmcore.tokens.streams import StreamBatches, streamed_pieces
+from lmcore.tokens.tokenizer import Tokenizer
 from lmcore.training.config import PretrainConfig
 
 EVERYTHING = "everything"
@@ -23,10 +26,13 @@ class PretrainingBatches(Batches, Protocol):
         """What is needed to know which tokens a training of ``n_steps`` has seen, as JSON values."""
 
 
-def pretraining_batches(model: Model, config: PretrainConfig, shards: TokenShards) -> PretrainingBatches:
-    """The batches that this model learns from: streams where it carries its state, otherwise shuffled windows."""
+def pretraining_batches(
+    model: Model, config: PretrainConfig, shards: TokenShards, tokenizer: Tokenizer
+) -> PretrainingBatches:
+    """The batches that this model learns from: streams where it carries its state, otherwise shuffled windows, with
+    tokens hidden where it guesses those."""
     kind = StreamBatches if isinstance(model, RecurrentModel) else WindowBatches
-    return kind(
+    batches = kind(
         shards.tokens("train"),
         shards.tokens("validation"),
         window_tokens=config.window_tokens,
@@ -34,6 +40,11 @@ def pretraining_batches(model: Model, config: PretrainConfig, shards: TokenShard
         seed=config.seed,
         max_validation_windows=config.training.max_validation_examples,
     )
+    if isinstance(model, BERT) and isinstance(batches, WindowBatches):
+        masking = model.config.masking
+        starts = word_starts(tokenizer) if masking.use_whole_words else None
+        return MaskedBatches(batches, tokenizer.vocabulary, masking, seed=config.seed, starts=starts)
+    return batches
 
 
 def seen_pieces(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, npt.NDArray[np.int64]]:

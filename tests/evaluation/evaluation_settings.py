@@ -9,13 +9,14 @@ GENERATION = {
     "repetition_penalty": 1.0,
     "decoding": {"method": "sampling", "temperature": 1.0, "top_k": None, "top_p": None, "min_p": None, "seed": 0},
 }
+CACHE = {"order": 2, "n_tokens": 20, "decay": 0.9, "prior": 2.0}
 CONFIG = EvaluateConfig.model_validate(
     {
         "seed": 0,
         "bootstrap": {"n_resamples": 100, "confidence": 0.95},
         "likelihood": {"max_documents": 10, "window_stride_tokens": 8, "batch_tokens": 64},
         "ngram": {"order": 5},
-        "interpolation": {"max_documents": 10, "n_confidence_levels": 2, "prior_tokens": 1.0},
+        "interpolation": {"max_documents": 10, "n_confidence_levels": 2, "prior_tokens": 1.0, "cache": CACHE},
         "classification": {
             "max_documents": 10,
             "bag_of_words": {

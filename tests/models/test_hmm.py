@@ -7,11 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from lmcore.generation import GenerationConfig, generate
+from lmcore.generation import generate
 from lmcore.models.config import HMMConfig
 from lmcore.models.hmm import HMM
 from lmcore.models.recurrence import filter_states
 from lmcore.tokens.vocabulary import Vocabulary
+from tests.generation.toy_models import settings
 
 VOCABULARY = Vocabulary(size=7, end_of_text_id=0, padding_id=1, mask_id=2)
 CONFIG = HMMConfig(family="hmm", n_states=3, emission_rank=None)
@@ -125,7 +126,7 @@ def test_prompts_padded_on_the_left_are_continued_as_if_each_were_alone() -> Non
     for row, length in enumerate(lengths):
         alone = model(tokens[row : row + 1, 7 - length :])
         torch.testing.assert_close(torch.cat(parts, dim=1)[row, 7 - length :], alone[0])
-    config = GenerationConfig(max_tokens=6, temperature=0.0, top_k=None, top_p=None, seed=0)
+    config = settings(max_tokens=6)
     prompts = [[3, 4, 5, 6], [6], [4, 5]]
     assert generate(model, prompts, config) == [generate(model, [prompt], config)[0] for prompt in prompts]
 

@@ -7,12 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from lmcore.generation import GenerationConfig, generate
+from lmcore.generation import generate
 from lmcore.models.causal import CarriedState
 from lmcore.models.config import LSTMConfig
 from lmcore.models.lstm import LSTM, TORCH_GATES, _kept
 from lmcore.models.recurrence import lstm_recurrence
 from lmcore.tokens.vocabulary import Vocabulary
+from tests.generation.toy_models import settings
 
 VOCABULARY = Vocabulary(size=23, end_of_text_id=0, padding_id=1, mask_id=2)
 CONFIG = LSTMConfig(
@@ -174,7 +175,7 @@ def test_prompts_padded_on_the_left_are_continued_as_if_each_were_alone() -> Non
 
 def test_generated_completions_do_not_depend_on_the_prompts_beside_them() -> None:
     model = make_model()
-    config = GenerationConfig(max_tokens=8, temperature=0.0, top_k=None, top_p=None, seed=0)
+    config = settings(max_tokens=8)
     prompts = [[3, 4, 5, 6], [7], [8, 9]]
     together = generate(model, prompts, config)
     assert together == [generate(model, [prompt], config)[0] for prompt in prompts]

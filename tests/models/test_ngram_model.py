@@ -8,10 +8,11 @@ import torch
 
 from lmcore.evaluation.config import LikelihoodConfig
 from lmcore.evaluation.neural import NeuralLikelihood
-from lmcore.generation import GenerationConfig, generate
+from lmcore.generation import generate
 from lmcore.models.config import NgramConfig
 from lmcore.models.ngram_model import NgramModel
 from lmcore.tokens.vocabulary import Vocabulary
+from tests.generation.toy_models import settings
 
 VOCABULARY = Vocabulary(size=11, end_of_text_id=0, padding_id=1, mask_id=2)
 
@@ -70,7 +71,7 @@ def test_prompts_padded_on_the_left_are_continued_as_if_each_were_alone() -> Non
     model = make_model()
     padded = model(as_tokens([3, 4, 3], [0, 5, 3]), mask=torch.tensor([[True] * 3, [False, True, True]]))
     torch.testing.assert_close(padded[1, 1:], model(as_tokens([5, 3]))[0])
-    config = GenerationConfig(max_tokens=6, temperature=0.0, top_k=None, top_p=None, seed=0)
+    config = settings(max_tokens=6)
     prompts = [[3, 4, 5, 6], [6], [4, 5]]
     assert generate(model, prompts, config) == [generate(model, [prompt], config)[0] for prompt in prompts]
 
