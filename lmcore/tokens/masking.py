@@ -152,7 +152,7 @@ def _choose(
     tokens: Tokens, is_text: Flags, config: MaskingConfig, generator: np.random.Generator, starts: WordStarts | None
 ) -> Flags:
     """Which tokens are to be guessed, boolean (batch, length)."""
-    words = np.arange(tokens.size).reshape(tokens.shape)
+    words: npt.NDArray[np.integer] = np.arange(tokens.size).reshape(tokens.shape)
     if config.use_whole_words:
         if starts is None:
             raise ValueError(
