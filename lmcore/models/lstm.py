@@ -219,8 +219,9 @@ class LSTMLayer(nn.Module):
         places = [0, *accumulate(part.numel() for part in parts)]
         weights = [block[first:end].view_as(part) for (first, end), part in zip(pairwise(places), parts, strict=True)]
         before = (hidden.unsqueeze(0).contiguous(), cell.unsqueeze(0).contiguous())
+        # It keeps what the way back needs only if told that it trains; without dropout that changes nothing else.
         outputs, last, last_cell = torch._VF.lstm(
-            inputs.float(), before, weights, True, 1, 0.0, self.training, False, False
+            inputs.float(), before, weights, True, 1, 0.0, torch.is_grad_enabled(), False, False
         )
         return outputs.to(inputs.dtype), last[0], last_cell[0]
 
