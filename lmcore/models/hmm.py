@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from lmcore.models.causal import CarriedState, RecurrentModel, State
 from lmcore.models.config import HMMConfig
+from lmcore.models.derived import Derived
 from lmcore.models.recurrence import LEAST_EXPECTED, filter_states, filter_step
 from lmcore.tokens.vocabulary import Vocabulary
 
@@ -27,6 +28,7 @@ class HMM(RecurrentModel):
     def __init__(self, config: HMMConfig, vocabulary: Vocabulary) -> None:
         super().__init__(config, vocabulary)
         n_states, rank = config.n_states, config.emission_rank
+        self.derived = Derived()
         self.start = nn.Parameter(torch.zeros(n_states))
         self.transition = nn.Parameter(torch.randn(n_states, n_states))
         # Equal states would have equal gradients for ever: what tells them apart is drawn.
@@ -95,12 +97,22 @@ class HMM(RecurrentModel):
 
     def _log_emission(self) -> Tensor:
         """Of each token (row) how likely each state makes it, log-probabilities (vocabulary, states)."""
+        return self.derived.get("log", self._emission_weights(), self._make_log_emission)
+
+    def _make_log_emission(self) -> Tensor:
         scores = self.emission if self.state_vectors is None else self.emission @ self.state_vectors.T
         return scores.log_softmax(dim=0)
 
+    def _emission(self) -> Tensor:
+        """The same as probabilities."""
+        return self.derived.get("plain", self._emission_weights(), lambda: self._log_emission().exp())
+
+    def _emission_weights(self) -> list[Tensor]:
+        return [self.emission] if self.state_vectors is None else [self.emission, self.state_vectors]
+
     def _log_mixture(self, expected: Tensor) -> Tensor:
         """Log-probabilities (..., vocabulary) of the token made by states (..., states)."""
-        probabilities = expected @ self._log_emission().exp().T
+        probabilities = expected @ self._emission().T
         return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lmcore.models.causal import CarriedState, RecurrentModel, State, TextEncoder
 from lmcore.models.config import LSTMConfig
+from lmcore.models.derived import Derived
 from lmcore.models.kernels import softcapped_cross_entropy
 from lmcore.models.layers import Linear
 from lmcore.models.recurrence import lstm_recurrence
@@ -176,6 +177,7 @@ class LSTMLayer(nn.Module):
         super().__init__()
         self.width = width
         self.weight_dropout = weight_dropout
+        self.derived = Derived()
         # A forget gate that is open at first lets gradients through (Jozefowicz et al. 2015).
         self.gates = nn.ModuleDict({gate: Gate(n_inputs, width, bias=float(gate == "forget")) for gate in GATES})
 
@@ -194,42 +196,47 @@ class LSTMLayer(nn.Module):
             the outputs (length, batch, width) in the dtype of ``inputs``, the last of them and the last cell, float32.
         """
         dtype = inputs.dtype
-        recurrent = self._stack("recurrent", GATES)
-        if self.training and self.weight_dropout:
-            recurrent = recurrent * _kept(recurrent, self.weight_dropout)
         if inputs.device.type == "cuda" and is_gap is None:
-            return self._on_gpu(inputs, hidden, cell, recurrent)
-        weight = self._stack("input", GATES).to(dtype)
-        gates = F.linear(inputs, weight).float() + self._stack("bias", GATES)
+            return self._on_gpu(inputs, hidden, cell)
+        gates = F.linear(inputs, self._stack("input", dtype)).float() + self._stack("bias", torch.float32)
         if is_gap is not None:
             # With the input gate shut, a cell of zero stays zero, and so does the output.
             shut = torch.zeros_like(gates[0, 0])
             shut[self.width : 2 * self.width] = -math.inf
             gates = torch.where(is_gap.unsqueeze(2), shut, gates)
-        outputs, last_cell = lstm_recurrence(gates, recurrent.to(dtype), hidden, cell)
+        outputs, last_cell = lstm_recurrence(gates, self._recurrent(dtype), hidden, cell)
         return outputs, outputs[-1].float(), last_cell
 
-    def _on_gpu(self, inputs: Tensor, hidden: Tensor, cell: Tensor, recurrent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _on_gpu(self, inputs: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """cuDNN's layer. It wants all weights in one block of memory, its own order of gates and a second bias."""
-        by_gate = dict(zip(GATES, recurrent.chunk(len(GATES)), strict=True))
-        bias = self._stack("bias", TORCH_GATES)
         parts = [
-            self._stack("input", TORCH_GATES),
-            torch.cat([by_gate[gate] for gate in TORCH_GATES]),
-            bias,
+            _in_torch_order(self._stack("input", torch.float32)),
+            _in_torch_order(self._recurrent(torch.float32)),
+            bias := _in_torch_order(self._stack("bias", torch.float32)),
             torch.zeros_like(bias),
         ]
         block = torch.cat([part.flatten() for part in parts])
         places = [0, *accumulate(part.numel() for part in parts)]
         weights = [block[first:end].view_as(part) for (first, end), part in zip(pairwise(places), parts, strict=True)]
         before = (hidden.unsqueeze(0).contiguous(), cell.unsqueeze(0).contiguous())
+        # It keeps what the way back needs only if told that it trains; without dropout that changes nothing else.
         outputs, last, last_cell = torch._VF.lstm(
-            inputs.float(), before, weights, True, 1, 0.0, self.training, False, False
+            inputs.float(), before, weights, True, 1, 0.0, torch.is_grad_enabled(), False, False
         )
         return outputs.to(inputs.dtype), last[0], last_cell[0]
 
-    def _stack(self, name: str, gates: tuple[str, ...]) -> Tensor:
-        return torch.cat([self.gates[gate].get_parameter(name) for gate in gates])
+    def _recurrent(self, dtype: torch.dtype) -> Tensor:
+        weight = self._stack("recurrent", dtype)
+        return weight * _kept(weight, self.weight_dropout) if self.training and self.weight_dropout else weight
+
+    def _stack(self, name: str, dtype: torch.dtype) -> Tensor:
+        weights = [self.gates[gate].get_parameter(name) for gate in GATES]
+        return self.derived.get((name, dtype), weights, lambda: torch.cat([weight.to(dtype) for weight in weights]))
+
+
+def _in_torch_order(stacked: Tensor) -> Tensor:
+    by_gate = dict(zip(GATES, stacked.chunk(len(GATES)), strict=True))
+    return torch.cat([by_gate[gate] for gate in TORCH_GATES])
 
 
 def _kept(weight: Tensor, rate: float) -> Tensor:
@@ -240,7 +247,7 @@ def _kept(weight: Tensor, rate: float) -> Tensor:
     n_kept = max(1, round((1.0 - rate) * 2**16))
     drawn = torch.randint(-(2**63), 2**63 - 1, ((weight.numel() + 3) // 4,), device=weight.device)
     is_kept = drawn.view(torch.int16)[: weight.numel()].view_as(weight) < n_kept - 2**15
-    return is_kept * (2**16 / n_kept)
+    return is_kept.to(weight.dtype) * (2**16 / n_kept)
 
 
 class Gate(nn.Module):

@@ -13,6 +13,7 @@ from torch import Tensor
 N_GATES = 4
 """Of an LSTM, stacked in this order: output, input, forget, cell. So the three sigmoids stand side by side, and so do
 the three that the cell's gradient flows through."""
+PRODUCTS_WORTH_A_COPY = 8
 LEAST_EXPECTED = 1e-30
 """No state of a hidden Markov model is held for less likely than this before its token is seen."""
 
@@ -43,7 +44,8 @@ class _LSTMRecurrence(torch.autograd.Function):
         hiddens, cells = (start.new_empty(length + 1, batch, width) for start in (hidden, cell))
         hiddens[0], cells[0] = hidden, cell
         bounded = cells.new_empty(length, batch, width)  # the hyperbolic tangents of the cells
-        transposed = weight.T.contiguous()  # faster, product by product, by more than the copy costs
+        # Laid out for the product: faster by more than the copy costs, unless there are few of them.
+        transposed = weight.T.contiguous() if length >= PRODUCTS_WORTH_A_COPY else weight.T
         for place in range(length):
             gate = _add_product(gates[place], hiddens[place], transposed, activated[place])
             gate[:, : 3 * width].sigmoid_()

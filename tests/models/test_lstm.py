@@ -106,6 +106,27 @@ def test_the_gradients_of_the_weights_are_those_of_torchs_lstm() -> None:
             torch.testing.assert_close(ours, expected.grad, rtol=1e-4, atol=1e-5)
 
 
+def test_the_layer_of_a_gpu_has_the_same_outputs_and_gradients() -> None:
+    layer = make_model().blocks[1]
+    inputs, hidden, cell = torch.randn(5, 3, 18), torch.randn(3, 18), torch.randn(3, 18)
+    results = []
+    for run in (layer, layer._on_gpu):  # torch's own layer, which is there on a processor as well
+        outputs, last, last_cell = run(inputs, hidden, cell)
+        loss = outputs.square().sum() + last.sum() + last_cell.sum()
+        results.append((outputs, last, last_cell, *torch.autograd.grad(loss, list(layer.parameters()))))
+    torch.testing.assert_close(results[0], results[1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_gives_the_losses_of_the_processor() -> None:
+    model, tokens = make_model(), draw_tokens(3, 9)
+    expected = model.loss(tokens, tokens.roll(-1, 1))
+    model.to("cuda")
+    loss = model.loss(tokens.cuda(), tokens.roll(-1, 1).cuda())
+    loss.backward()
+    torch.testing.assert_close(loss.cpu(), expected, rtol=1e-2, atol=1e-2)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_logits_with_a_carried_state_equal_those_of_the_whole_sequence(variant: str) -> None:
     model, tokens = make_model(**VARIANTS[variant]), draw_tokens(3, 12)
