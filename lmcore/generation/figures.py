@@ -51,6 +51,7 @@ def draw_surprise(path: Path, pieces: Sequence[tuple[str, float]], *, title: str
         bar = figure.add_axes((0.3 / (width + 0.6), 0.42 / (height + 1.35), 0.3, 0.13 / (height + 1.35)))
         scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, most), SURPRISE)
         figure.colorbar(scale, cax=bar, orientation="horizontal", label="bits per token, darkest: as many or more")
+        bar.spines[:].set_color(LINE)
         bar.tick_params(labelsize=8, color=LINE, labelcolor=MUTED)
         bar.xaxis.label.set(size=8, color=MUTED)
         _save(figure, path)
@@ -61,14 +62,14 @@ def draw_attention(path: Path, maps: Tensor, tokens: Sequence[str], *, title: st
     n_layers, n_heads, length, _ = maps.shape
     n_columns = min(n_heads, MOST_HEADS_PER_ROW)
     rows_per_layer = math.ceil(n_heads / n_columns)
-    names = [_visible(token) for token in tokens] if length <= MOST_NAMED_TOKENS else None
+    names = [_shortened(_visible(token)) for token in tokens] if length <= MOST_NAMED_TOKENS else None
     inches = max(1.7, 0.13 * length) if names else 1.9
     n_rows = n_layers * rows_per_layer
     margin = 0.075 * max(map(len, names)) + 0.3 if names else 0.5
     with mpl.rc_context(
         {"font.family": ["DejaVu Sans"], "text.parse_math": False, "text.color": INK, "axes.labelcolor": MUTED}
     ):
-        figure = Figure(figsize=(n_columns * inches + margin + 1.0, n_rows * (inches + 0.25) + margin + 0.8))
+        figure = Figure(figsize=(n_columns * (inches + 0.05) + margin + 1.0, n_rows * (inches + 0.12) + margin + 0.5))
         figure.set_layout_engine("constrained")
         grid = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)
         image = None
@@ -95,6 +96,7 @@ def draw_attention(path: Path, maps: Tensor, tokens: Sequence[str], *, title: st
             shown = (0.0, 0.05, 0.25, 0.5, 1.0)
             bar.set_ticks([math.sqrt(weight) for weight in shown], labels=[f"{weight:g}" for weight in shown])
             bar.set_label("attention weight", color=MUTED, fontsize=8)
+            bar.outline.set_edgecolor(LINE)
             bar.ax.tick_params(labelsize=7, color=LINE, labelcolor=MUTED)
         _save(figure, path)
 
@@ -104,17 +106,17 @@ def _lay_out(pieces: Sequence[tuple[str, float]]) -> tuple[list[tuple[str, float
     placed = []
     column = line = 0
     for text, bits in pieces:
-        shown = _visible(text, space=" ")
-        if column and column + len(shown) > COLUMNS:
+        if column and column + len(text.split("\n", 1)[0]) > COLUMNS:
             column, line = 0, line + 1
-        for start in range(0, len(shown), COLUMNS):
-            part = shown[start : start + COLUMNS]
-            if start:
+        for part in text.splitlines(keepends=True):
+            shown = _visible(part, space=" ")
+            for start in range(0, len(shown), COLUMNS):
+                if start:
+                    column, line = 0, line + 1
+                placed.append((shown[start : start + COLUMNS], bits, column, line))
+                column += len(shown[start : start + COLUMNS])
+            if part.endswith("\n"):
                 column, line = 0, line + 1
-            placed.append((part, bits, column, line))
-            column += len(part)
-        if text.endswith("\n"):
-            column, line = 0, line + 1
     return placed, line + (1 if column else 0) or 1
 
 
@@ -122,6 +124,10 @@ def _visible(text: str, *, space: str = "\u00b7") -> str:
     """The text with signs for what is not seen."""
     text = text.replace("\n", "\u21b5").replace("\t", "\u2192").replace(" ", space)
     return "".join(character if character.isprintable() else "\u25a1" for character in text)
+
+
+def _shortened(name: str, length: int = 12) -> str:
+    return name if len(name) <= length else f"{name[: length - 1]}\u2026"
 
 
 def _save(figure: Figure, path: Path) -> None:

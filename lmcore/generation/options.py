@@ -117,7 +117,7 @@ def _max_tokens(options: argparse.Namespace, description: ModelDescription) -> i
 
 
 def _decoding(options: argparse.Namespace, *, is_exact: bool) -> SamplingConfig | BeamSearchConfig:
-    n_beams = options.n_beams or options.n_best
+    n_beams = options.n_best if options.n_beams is None else options.n_beams
     if n_beams is not None:
         return _beam_search(options, n_beams)
     if options.length_penalty is not None:

@@ -1,41 +1,73 @@
-"""Generation continues each prompt as if it were alone, and chooses as it was told."""
+"""Generation continues each prompt as if it were alone, and chooses and ends as it was told."""
+
+import random
+from collections import Counter
 
 import pytest
 import torch
 
 from lmcore.generation import generate
-from lmcore.generation.sampling import keep_top_k, keep_top_p
-from lmcore.models.gpt import GPT
-from tests.generation.toy_models import settings
+from lmcore.generation.completion import Completion
+from lmcore.generation.continuation import Continuation, behind_prompts, behind_sources
+from lmcore.generation.decoding import decode
+from lmcore.models.causal import CarriedState, CausalModel
+from tests.generation.toy_models import make_recurrent, settings
 from tests.models.test_gpt import VOCABULARY, make_model
 
-END = 0
+END = VOCABULARY.end_of_text_id
+MODELS = {"gpt": make_model, "recurrent": lambda seed=0: make_recurrent(VOCABULARY, seed)}
 
 
-def continue_slowly(model: GPT, prompt: list[int], n_tokens: int) -> list[int]:
+@torch.no_grad()
+def continue_slowly(model: CausalModel, prompt: list[int], n_tokens: int, *, penalty: float = 1.0) -> list[int]:
     """Greedy decoding that recomputes everything for every token."""
     tokens = prompt[:]
     while len(tokens) < len(prompt) + n_tokens:
-        chosen = int(model(torch.tensor([tokens]))[0, -1].argmax())
+        logits = model(torch.tensor([tokens]))[0, -1]
+        for token in set(tokens) - {END}:
+            logits[token] = logits[token] / penalty if logits[token] > 0 else logits[token] * penalty
+        chosen = int(logits.argmax())
         if chosen == END:
             break
         tokens.append(chosen)
     return tokens[len(prompt) :]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_prompts_of_different_length_are_continued_as_if_alone(seed: int) -> None:
-    model = make_model(seed)
-    prompts = [[3], [5, 2, 9, 4], [8, 1], [7, 7, 7, 2, 11, 19]]
+def draw_prompts(n_prompts: int, longest: int) -> list[list[int]]:
+    chance = random.Random(0)
+    return [[chance.randrange(3, VOCABULARY.size) for _ in range(chance.randint(1, longest))] for _ in range(n_prompts)]
+
+
+def complete(
+    model: CausalModel, prompts: list[list[int]], *, n_likeliest: int = 0, **changes: object
+) -> list[Completion]:
+    config = settings(**changes)
+    with torch.inference_mode():
+        continuation = behind_prompts(model, prompts, config.max_tokens)
+    answers = decode(continuation, prompts, config, model.vocabulary, n_likeliest=n_likeliest)
+    return [candidates[0] for candidates in answers]
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_fifty_prompts_of_different_length_are_continued_as_without_a_state_and_alone(kind: str) -> None:
+    model, prompts = MODELS[kind](), draw_prompts(50, longest=6)
     expected = [continue_slowly(model, prompt, 6) for prompt in prompts]
     assert generate(model, prompts, settings()) == expected
+    assert len({len(answer) for answer in expected}) > 1, "some answers have to end earlier than others"
 
 
-def test_sampling_depends_on_the_seed_alone() -> None:
-    model, prompts = make_model(), [[3, 4], [5]]
-    first, again, other = (generate(model, prompts, settings(temperature=1.0, seed=seed)) for seed in (1, 1, 2))
-    assert first == again
-    assert first != other
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_sample_depends_on_its_prompt_and_the_seed_not_on_its_batch(kind: str) -> None:
+    model, prompts = MODELS[kind](), draw_prompts(8, longest=6)
+    together = generate(model, prompts, settings(temperature=1.0))
+    assert together == [generate(model, [prompt], settings(temperature=1.0))[0] for prompt in prompts]
+    assert together == generate(model, prompts[::-1], settings(temperature=1.0))[::-1]
+    assert together != generate(model, prompts, settings(temperature=1.0, seed=2))
+
+
+def test_copies_of_a_prompt_are_answered_differently() -> None:
+    answers = generate(make_model(), [[3, 4]] * 10, settings(temperature=1.0))
+    assert len(set(map(tuple, answers))) > 5
 
 
 def test_a_prompt_longer_than_the_context_keeps_its_end() -> None:
@@ -43,25 +75,85 @@ def test_a_prompt_longer_than_the_context_keeps_its_end() -> None:
     assert generate(model, [prompt], settings()) == [continue_slowly(model, prompt[-6:], 6)]
 
 
+def test_an_empty_prompt_is_the_start_of_a_document() -> None:
+    model = make_model()
+    assert generate(model, [[]], settings()) == generate(model, [[END]], settings())
+
+
 def test_an_answer_that_fills_the_whole_context_is_refused() -> None:
     with pytest.raises(ValueError, match="max_tokens 12 leaves no room"):
         generate(make_model(), [[1]], settings(max_tokens=12))
+
+
+def test_tokens_alone_are_not_asked_for_stop_strings() -> None:
+    with pytest.raises(ValueError, match="use Generator"):
+        generate(make_model(), [[1]], settings(stop=("a",)))
 
 
 def test_no_prompt_gives_no_answer() -> None:
     assert generate(make_model(), [], settings()) == []
 
 
-@pytest.mark.parametrize("k", [1, 3, VOCABULARY.size, 100])
-def test_top_k_keeps_k_tokens(k: int) -> None:
-    logits = torch.randn(4, VOCABULARY.size, generator=torch.Generator().manual_seed(0))
-    assert keep_top_k(logits, k).isfinite().sum(dim=-1).tolist() == [min(k, VOCABULARY.size)] * 4
+@pytest.mark.parametrize("kind", MODELS)
+def test_an_answer_ends_before_a_stop_token_or_the_end_token_or_at_its_length(kind: str) -> None:
+    model, prompts = MODELS[kind](), draw_prompts(50, longest=6)
+    free = complete(model, prompts)
+    ((stop, _),) = Counter(token for answer in free for token in answer.tokens).most_common(1)
+    for answer, whole in zip(complete(model, prompts, stop_tokens=(stop,)), free, strict=True):
+        if stop in whole.tokens:
+            assert (answer.tokens, answer.ended_by) == (whole.tokens[: whole.tokens.index(stop)], "stop")
+        else:
+            assert (answer.tokens, answer.ended_by) == (whole.tokens, whole.ended_by)
+    assert {answer.ended_by for answer in free} == {"end_token", "max_tokens"}
+    assert all((len(answer.tokens) == 6) == (answer.ended_by == "max_tokens") for answer in free)
 
 
-@pytest.mark.parametrize("p", [0.05, 0.5, 0.9, 1.0])
-def test_top_p_keeps_the_fewest_tokens_that_reach_p(p: float) -> None:
-    logits = torch.randn(4, VOCABULARY.size, generator=torch.Generator().manual_seed(0)) * 2
-    for row, kept in zip(logits.softmax(-1), keep_top_p(logits, p).isfinite(), strict=True):
-        n_needed = int((row.sort(descending=True).values.cumsum(0) < p).sum()) + 1
-        assert int(kept.sum()) == min(n_needed, VOCABULARY.size)
-        assert row[kept].min() >= row[~kept].max() if not kept.all() else True
+@pytest.mark.parametrize("changes", [{}, {"temperature": 1.5, "top_k": 5}, {"n_beams": 3}])
+def test_log_probabilities_are_the_models_own(changes: dict[str, object]) -> None:
+    model, prompts = make_model(), draw_prompts(5, longest=5)
+    for prompt, answer in zip(prompts, complete(model, prompts, n_likeliest=3, **changes), strict=True):
+        chosen = answer.tokens + [END] * (answer.ended_by == "end_token")
+        with torch.no_grad():
+            logits = model(torch.tensor([prompt + chosen[:-1]]))[0, len(prompt) - 1 :]
+        expected = logits.log_softmax(dim=-1)
+        torch.testing.assert_close(
+            torch.tensor(answer.log_probabilities), expected[range(len(chosen)), chosen], rtol=1e-3, atol=1e-4
+        )
+        assert [set(place.tokens) for place in answer.likeliest] == [
+            set(row.topk(3).indices.tolist()) for row in expected
+        ]
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_repetition_penalty_is_taken_off_what_stands_in_prompt_and_answer(kind: str) -> None:
+    model, prompts = MODELS[kind](), draw_prompts(30, longest=6)
+    answers = generate(model, prompts, settings(repetition_penalty=1.4))
+    assert answers == [continue_slowly(model, prompt, 6, penalty=1.4) for prompt in prompts]
+    assert answers != generate(model, prompts, settings())
+
+
+class Copier:
+    """A model with a source: writes it out backwards, token for token, and then ends."""
+
+    vocabulary, context_length, device = VOCABULARY, 10, torch.device("cpu")
+
+    def new_state(self, source: torch.Tensor) -> CarriedState:
+        return CarriedState({"source": source})
+
+    def next_logits(self, tokens: torch.Tensor, *, state: CarriedState) -> torch.Tensor:
+        assert tokens.size(1) == 1
+        logits = torch.zeros(len(tokens), VOCABULARY.size)
+        for row, source in enumerate(state.tensors["source"].tolist()):
+            left = [token for token in source if token != VOCABULARY.padding_id][::-1][state.length :]
+            logits[row, left[0] if left else END] = 5.0
+        state.length += 1
+        return logits
+
+
+@pytest.mark.parametrize("changes", [{}, {"n_beams": 3}])
+def test_a_model_that_reads_a_source_is_decoded_by_the_same_loop(changes: dict[str, object]) -> None:
+    sources = [[5], [7, 8, 9], [11, 12], [4, 4, 4, 6]]
+    continuation = behind_sources(Copier(), sources, 6)
+    assert isinstance(continuation, Continuation)
+    answers = decode(continuation, sources, settings(**changes), VOCABULARY)
+    assert [candidates[0].tokens for candidates in answers] == [source[::-1] for source in sources]

@@ -1,0 +1,146 @@
+"""The command line, as a user calls it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lmcore.generation import Generator
+from lmcore.generation.cli import load_generator, main
+from lmcore.generation.options import generation_config, make_parser
+from lmcore.models.folder import read_description
+from tests.tasks.tracking.tiny_models import save_tiny_model
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("models")
+    for model in ("language-model", "classifier", "completion"):
+        save_tiny_model(folder / model, model)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def generator(folder: Path) -> Generator:
+    return load_generator(folder / "language-model")
+
+
+def expected(generator: Generator, folder: Path, *arguments: str) -> list[str]:
+    """What the Python interface gives for the same options."""
+    options = make_parser().parse_args([str(folder / "language-model"), *arguments])
+    config = generation_config(options, read_description(options.model))
+    return [completion.text or "" for completion in generator.complete(options.prompt, config)]
+
+
+def test_a_prompt_in_another_process_is_answered_on_standard_output(folder: Path, generator: Generator) -> None:
+    arguments = ("--prompt", "the list", "--max-tokens", "9", "--seed", "3")
+    done = subprocess.run(
+        [sys.executable, "-m", "lmcore.generation", str(folder / "language-model"), *arguments],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{expected(generator, folder, *arguments)[0]}\n"
+
+
+def test_an_error_in_another_process_is_one_line(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lmcore.generation", str(folder / "classifier"), "--prompt", "a"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"error: {folder / 'classifier'} holds a classifier, not a language model\n"
+
+
+def test_several_prompts_are_answered_each_below_its_own(
+    folder: Path, generator: Generator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--prompt", "the list", "--prompt", "is sorted", "--max-tokens", "5")
+    main([str(folder / "language-model"), *arguments])
+    first, second = expected(generator, folder, *arguments)
+    assert capsys.readouterr().out == f"--- 1: the list\n{first}\n--- 2: is sorted\n{second}\n"
+
+
+def test_the_n_best_answers_stand_in_order_with_their_log_probabilities(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--n-best", "3", "--length-penalty", "0", "--max-tokens", "2", "--log-probabilities", "2"]
+    main([str(folder / "completion"), "--prompt", "the", *options])
+    lines = capsys.readouterr().out.splitlines()
+    totals = [float(line.split()[-1]) for line in lines if line.startswith("[")]
+    assert len(totals) == 3
+    assert totals == sorted(totals, reverse=True)
+
+
+def test_figures_are_written_for_every_prompt(folder: Path, tmp_path: Path) -> None:
+    arguments = ["--prompt", "the list", "--prompt", "$x$ 世\n\nin place " * 20, "--max-tokens", "4"]
+    main([str(folder / "language-model"), *arguments, "--figures", str(tmp_path)])
+    names = {"surprise-1.png", "surprise-2.png", "attention-1.png", "attention-2.png"}
+    assert {file.name for file in tmp_path.iterdir()} == names
+    assert all(file.read_bytes().startswith(PNG) for file in tmp_path.iterdir())
+
+
+def test_a_chat_answers_every_line_until_the_input_ends(folder: Path, tmp_path: Path) -> None:
+    template = tmp_path / "template.json"
+    role = {"prefix": "- ", "suffix": "\n"}
+    template.write_text(json.dumps({"system": role, "user": role, "assistant": role}))
+    options = ["--chat", "--system", "be brief", "--template", str(template), "--max-tokens", "4", "--seed", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "lmcore.generation", str(folder / "language-model"), *options],
+        input="the list\nis sorted\n" * 4,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("> ") >= 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--top-p", "2"], "error: --top-p 2.0: input should be less than or equal to 1"),
+        (["--max-tokens", "99"], "error: max_tokens 99 leaves no room for a prompt in the context of 32"),
+        (["--n-beams", "2", "--seed", "1"], "error: --seed: a search draws nothing"),
+        (["--n-beams", "2", "--n-best", "3"], "error: --n-best 3: a search with 2 beams has no more answers"),
+        (["--length-penalty", "1"], "error: --length-penalty is for a search"),
+        (["--n-beams", "0"], "error: --n-beams 0: input should be greater than 0"),
+    ],
+)
+def test_options_that_make_no_sense_are_named_in_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit, match="1"):
+        main([str(folder / "language-model"), "--prompt", "a", *arguments])
+    assert capsys.readouterr().err.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (None, "is not a model folder: it has no config.json"),
+        ("config.json", "was written by another version or damaged"),
+        ("weights.safetensors", "error: "),
+        ("tokenizer.json", "is not a tokenizer file"),
+    ],
+)
+def test_a_folder_that_holds_no_whole_model_is_named_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str | None, message: str
+) -> None:
+    if damage is not None:
+        save_tiny_model(tmp_path, "language-model")
+        (tmp_path / damage).write_text("{")
+    with pytest.raises(SystemExit, match="1"):
+        main([str(tmp_path), "--prompt", "a"])
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1

@@ -1,0 +1,48 @@
+"""A stream's pieces are whole characters, hold no part of a stop string, and join to the whole text."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmcore.generation.text import TextStream, until_stop
+from lmcore.tokens.config import BytePairConfig
+from lmcore.tokens.tokenizer import Tokenizer
+
+TOKENIZER = Tokenizer.train(["Grüße, 世界! aaab aaab aab"] * 3, BytePairConfig(kind="byte_pair", vocabulary_size=290))
+
+
+def stream(tokens: list[int], stops: tuple[str, ...]) -> list[str]:
+    text = TextStream(TOKENIZER.decode, stops)
+    return [*(text.push(token) for token in tokens), text.finish()]
+
+
+@given(
+    st.lists(st.integers(0, TOKENIZER.vocabulary.size - 1), max_size=30),
+    st.lists(st.text("ab ü世", min_size=1, max_size=4), max_size=3).map(tuple),
+)
+def test_pieces_of_any_tokens_join_to_the_text_before_the_first_stop_string(
+    tokens: list[int], stops: tuple[str, ...]
+) -> None:
+    assert "".join(stream(tokens, stops)) == until_stop(TOKENIZER.decode(tokens), stops)
+
+
+@given(st.text("ab ü世!", max_size=20), st.text("ab ü世!", min_size=1, max_size=4))
+def test_pieces_of_a_text_are_whole_characters_and_no_part_of_a_stop_string(text: str, stop: str) -> None:
+    pieces = stream(TOKENIZER.encode(text), (stop,))
+    shown = ""
+    for piece in pieces[:-1]:
+        assert "\ufffd" not in piece
+        shown += piece
+        assert text.split(stop)[0].startswith(shown)
+    assert shown + pieces[-1] == text.split(stop)[0]
+
+
+def test_a_character_of_several_tokens_comes_in_one_piece() -> None:
+    tokens = TOKENIZER.encode("€")
+    assert len(tokens) == 3
+    assert stream(tokens, ()) == ["", "", "€", ""]
+
+
+@pytest.mark.parametrize(("stops", "expected"), [(("b", "aa"), ""), (("xb",), "aab"), (("b",), "aa")])
+def test_the_stop_string_that_begins_first_ends_the_text(stops: tuple[str, ...], expected: str) -> None:
+    assert until_stop("aab", stops) == expected
