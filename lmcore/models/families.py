@@ -2,7 +2,16 @@
 
 from lmcore.config import Config
 from lmcore.models.bert import BERT
-from lmcore.models.config import BERTConfig, GPT2Config, GPTConfig, HMMConfig, LSTMConfig, NgramConfig
+from lmcore.models.config import (
+    BERTConfig,
+    EncoderDecoderConfig,
+    GPT2Config,
+    GPTConfig,
+    HMMConfig,
+    LSTMConfig,
+    NgramConfig,
+)
+from lmcore.models.encoder_decoder import EncoderDecoder
 from lmcore.models.gpt import GPT
 from lmcore.models.gpt2 import GPT2
 from lmcore.models.hmm import HMM
@@ -18,6 +27,7 @@ FAMILIES: dict[type[Config], type[Model]] = {
     GPTConfig: GPT,
     GPT2Config: GPT2,
     BERTConfig: BERT,
+    EncoderDecoderConfig: EncoderDecoder,
 }
 
 

@@ -1,0 +1,292 @@
+"""The encoder-decoder: reads one sequence and writes another (Vaswani et al. 2017)."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lmcore.models.causal import TextEncoder
+from lmcore.models.config import EncoderDecoderConfig
+from lmcore.models.kernels import softcapped_cross_entropy
+from lmcore.models.layers import KeyValueCache
+from lmcore.models.recomputation import run_block
+from lmcore.models.transformer_layers import (
+    INITIAL_DEVIATION,
+    GELUFeedForward,
+    LayerNorm,
+    MultiHeadCrossAttention,
+    MultiHeadSelfAttention,
+    PreNormBlock,
+    causally_visible,
+    check_context,
+    embedding_table,
+    text_positions,
+    visible_text,
+)
+from lmcore.tokens.vocabulary import Vocabulary
+
+
+@dataclass
+class ConditionalState:
+    """What a decoder keeps: what it has read of the source, and what it has written so far.
+
+    Attributes:
+        source_keys: per layer, (batch, heads, source length, head width).
+        source_values: likewise.
+        visible_source: boolean (batch, 1, 1, source length), false where a source is filled up; None where none is.
+        written: of the positions of the target.
+    """
+
+    source_keys: list[Tensor]
+    source_values: list[Tensor]
+    visible_source: Tensor | None
+    written: KeyValueCache
+
+    @property
+    def length(self) -> int:
+        """How many positions of the target it has seen."""
+        return self.written.length
+
+    def select(self, rows: Tensor) -> None:
+        """Keep the given rows of the batch (int64, any order, repeats allowed)."""
+        self.source_keys = [keys[rows] for keys in self.source_keys]
+        self.source_values = [values[rows] for values in self.source_values]
+        if self.visible_source is not None:
+            self.visible_source = self.visible_source[rows]
+        self.written.select(rows)
+
+
+class EncoderDecoder(TextEncoder):
+    """A Transformer whose decoder attends to what its encoder made of a source.
+
+    One table gives the embeddings of source and target and, turned, the logits (Press & Wolf 2017); positions are
+    learned, those of the source apart from those of the target. The weights are float32; ``compute_dtype`` (float32
+    unless set) is what the activations are computed in.
+
+    Args:
+        config: its shape.
+        vocabulary: of the tokens of source and target.
+    """
+
+    config: EncoderDecoderConfig
+
+    def __init__(self, config: EncoderDecoderConfig, vocabulary: Vocabulary) -> None:
+        super().__init__(config, vocabulary)
+        self.context_length = config.context_length
+        self.feature_width = config.width
+        self.compute_dtype = torch.float32
+        self.embedding = embedding_table(vocabulary.size, config.width)
+        self.source_positions = embedding_table(config.context_length, config.width)
+        self.target_positions = embedding_table(config.context_length, config.width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.encoder_blocks = nn.ModuleList(
+            _pre_norm_block(config, config.n_encoder_layers) for _ in range(config.n_encoder_layers)
+        )
+        self.encoder_norm = LayerNorm(config.width)
+        self.decoder_blocks = nn.ModuleList(CrossAttendingBlock(config) for _ in range(config.n_decoder_layers))
+        self.decoder_norm = LayerNorm(config.width)
+
+    def compute_in(self, dtype: torch.dtype) -> None:
+        """Compute activations in this dtype from now on; the weights stay float32."""
+        self.compute_dtype = dtype
+
+    def features(self, tokens: Tensor, is_text: Tensor) -> Tensor:
+        """The encoder's normalized output (batch, length, width), see :class:`TextEncoder`.
+
+        Raises:
+            ValueError: if the tokens are more than the context holds.
+        """
+        return self._read(tokens, visible_text(is_text))
+
+    def encode(self, source: Tensor) -> Tensor:
+        """What the encoder makes of a source, (batch, length, width).
+
+        Args:
+            source: int64 (batch, length), filled up on the right with the padding token.
+        """
+        return self.features(source, self._is_text(source))
+
+    def new_state(self, source: Tensor) -> ConditionalState:
+        """The state before the first token of the targets of ``source``, which is as for :meth:`encode`."""
+        encoded, config = self.encode(source), self.config
+        pairs = [block.source_attention.keys_and_values(encoded) for block in self._decoder()]
+        shape = (len(source), config.n_heads, config.context_length, config.width // config.n_heads)
+        return ConditionalState(
+            source_keys=[keys for keys, _ in pairs],
+            source_values=[values for _, values in pairs],
+            visible_source=visible_text(self._is_text(source)),
+            written=KeyValueCache(config.n_decoder_layers, shape, self.compute_dtype, self.device),
+        )
+
+    def forward(self, tokens: Tensor, *, mask: Tensor | None = None, state: ConditionalState) -> Tensor:
+        """Next-token logits of targets, float32 (batch, length, vocabulary).
+
+        Args:
+            tokens: int64 (batch, length) of the targets, which begin with the end token.
+            mask: boolean (batch, positions), false where a target's beginning is filled up on the left; positions are
+                those in the state and the new ones. None where nothing is.
+            state: of the sources and the positions before these; moved on by these.
+
+        Raises:
+            ValueError: if the tokens, with those in the state, are more than the context holds.
+        """
+        return self.output_logits(self._write(tokens, mask, state))
+
+    def next_logits(self, tokens: Tensor, *, mask: Tensor | None = None, state: ConditionalState) -> Tensor:
+        """The logits behind the last token alone, float32 (batch, vocabulary); arguments as for :meth:`forward`."""
+        return self.output_logits(self._write(tokens, mask, state)[:, -1])
+
+    def output_logits(self, hidden: Tensor) -> Tensor:
+        """Float32 logits (..., vocabulary) of the decoder's output (..., width)."""
+        return F.linear(hidden, self.embedding.weight.to(hidden.dtype)).float()
+
+    def loss(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+        """Summed loss of whole targets, see :class:`TrainableModel`.
+
+        Args:
+            tokens: the sources, int64 (batch, length), filled up on the right with the padding token.
+            targets: int64 (batch, length of the longest), filled up on the right with -100. The decoder sees each
+                token's predecessors behind an end token.
+            label_smoothing: as ever.
+        """
+        hidden = self.target_hidden(tokens, self.shifted(targets)).flatten(0, 1)
+        weight = self.embedding.weight
+        return softcapped_cross_entropy(hidden, weight, targets.flatten(), None, label_smoothing=label_smoothing)
+
+    def shifted(self, targets: Tensor) -> Tensor:
+        """What the decoder reads when it is to write ``targets``: the end token, and all of them but the last."""
+        first = targets.new_full((len(targets), 1), self.vocabulary.end_of_text_id)
+        return torch.cat((first, targets[:, :-1].masked_fill(targets[:, :-1] < 0, self.vocabulary.padding_id)), dim=1)
+
+    def target_hidden(self, source: Tensor, tokens: Tensor) -> Tensor:
+        """The decoder's normalized output (batch, length, width) for whole targets, computed at once.
+
+        Args:
+            source: int64 (batch, source length), filled up on the right.
+            tokens: int64 (batch, length), as :meth:`shifted` gives them.
+        """
+        check_context(tokens.size(1), self.config.context_length)
+        visible_source = visible_text(self._is_text(source))
+        encoded = self._read(source, visible_source)
+        stream = self._embed(tokens, self.target_positions.weight[: tokens.size(1)])
+        for block in self._decoder():
+            stream = run_block(self, block, stream, encoded, visible_source=visible_source)
+        normalized: Tensor = self.decoder_norm(stream)
+        return normalized
+
+    def training_operations_per_token(self) -> float:
+        """Those of one token of a source and one of its target, both as long as the context."""
+        config, length = self.config, self.config.context_length
+        weights = _count_matrix_weights(self.decoder_blocks) + self.embedding.weight.numel()
+        # A target's token attends to half of the target and to all of the source.
+        attention = 3 * config.n_decoder_layers * config.width * length
+        return self.feature_operations_per_token(length) + 6.0 * (weights + attention)
+
+    def feature_operations_per_token(self, length: int) -> float:
+        """Those of the encoder's blocks, in which every token attends to all others, see :class:`TextEncoder`."""
+        attention = 2 * self.config.n_encoder_layers * self.config.width * length
+        return 6.0 * (_count_matrix_weights(self.encoder_blocks) + attention)
+
+    def _is_text(self, source: Tensor) -> Tensor:
+        return source != self.vocabulary.padding_id
+
+    def _read(self, source: Tensor, visible: Tensor | None) -> Tensor:
+        check_context(source.size(1), self.config.context_length)
+        stream = self._embed(source, self.source_positions.weight[: source.size(1)])
+        for block in self.encoder_blocks:
+            stream = run_block(self, block, stream, is_causal=False, visible=visible)
+        normalized: Tensor = self.encoder_norm(stream)
+        return normalized
+
+    def _write(self, tokens: Tensor, mask: Tensor | None, state: ConditionalState) -> Tensor:
+        start, n_new = state.length, tokens.size(1)
+        check_context(start + n_new, self.config.context_length)
+        positions = self.target_positions(text_positions(n_new, start, mask, self.device))
+        visible = causally_visible(n_new, start, mask, self.device)
+        stream = self._embed(tokens, positions)
+        for layer, block in enumerate(self._decoder()):
+            keys, values = state.source_keys[layer], state.source_values[layer]
+            stream = block.attend_and_transform(
+                stream, keys, values, state.visible_source, visible=visible, cache=state.written, layer=layer
+            )
+        state.written.advance(n_new)
+        normalized: Tensor = self.decoder_norm(stream)
+        return normalized
+
+    def _embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        embedded: Tensor = self.dropout((self.embedding(tokens) + positions).to(self.compute_dtype))
+        return embedded
+
+    def _decoder(self) -> "list[CrossAttendingBlock]":
+        return [block for block in self.decoder_blocks if isinstance(block, CrossAttendingBlock)]
+
+
+class CrossAttendingBlock(nn.Module):
+    """Attention to what was written, attention to the source and feed-forward, each normalized on the way in and
+    added to the residual stream."""
+
+    def __init__(self, config: EncoderDecoderConfig) -> None:
+        super().__init__()
+        deviation = INITIAL_DEVIATION / math.sqrt(3 * config.n_decoder_layers)
+        width, n_heads, dropout = config.width, config.n_heads, config.dropout
+        self.attention_norm = LayerNorm(width)
+        self.attention = MultiHeadSelfAttention(
+            width=width, n_heads=n_heads, dropout=dropout, output_deviation=deviation
+        )
+        self.source_norm = LayerNorm(width)
+        self.source_attention = MultiHeadCrossAttention(
+            width=width, n_heads=n_heads, dropout=dropout, output_deviation=deviation
+        )
+        self.feed_forward_norm = LayerNorm(width)
+        self.feed_forward = _feed_forward(config, deviation)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden: Tensor, encoded: Tensor, *, visible_source: Tensor | None = None) -> Tensor:
+        """(batch, length, width) of a whole target, and (batch, source length, width) of its source, to the former."""
+        keys, values = self.source_attention.keys_and_values(encoded)
+        return self.attend_and_transform(hidden, keys, values, visible_source)
+
+    def attend_and_transform(
+        self,
+        hidden: Tensor,
+        source_keys: Tensor,
+        source_values: Tensor,
+        visible_source: Tensor | None,
+        *,
+        visible: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+        layer: int = 0,
+    ) -> Tensor:
+        """(batch, length, width) to the same, with the source's keys and values (batch, heads, source length,
+        head width); the rest as for :class:`MultiHeadSelfAttention`."""
+        attended = self.attention(
+            self.attention_norm(hidden), is_causal=True, visible=visible, cache=cache, layer=layer
+        )
+        hidden = hidden + self.dropout(attended)
+        attended = self.source_attention(self.source_norm(hidden), source_keys, source_values, visible=visible_source)
+        hidden = hidden + self.dropout(attended)
+        result: Tensor = hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))
+        return result
+
+
+def _pre_norm_block(config: EncoderDecoderConfig, n_layers: int) -> PreNormBlock:
+    deviation = INITIAL_DEVIATION / math.sqrt(2 * n_layers)
+    attention = MultiHeadSelfAttention(
+        width=config.width, n_heads=config.n_heads, dropout=config.dropout, output_deviation=deviation
+    )
+    return PreNormBlock(attention, _feed_forward(config, deviation), width=config.width, dropout=config.dropout)
+
+
+def _feed_forward(config: EncoderDecoderConfig, output_deviation: float) -> GELUFeedForward:
+    return GELUFeedForward(
+        width=config.width,
+        hidden_width=config.feed_forward_width,
+        approximate=False,
+        output_deviation=output_deviation,
+    )
+
+
+def _count_matrix_weights(blocks: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in blocks.parameters() if parameter.ndim == 2)
