@@ -9,9 +9,11 @@ import torch
 
 from lmcore.device import pick_device
 from lmcore.files import write_json
-from lmcore.models.causal import CausalModel, TextEncoder
+from lmcore.models.causal import TextEncoder
 from lmcore.models.classifier import Classifier, save_classifier
 from lmcore.models.config import context_length_of
+from lmcore.models.encoder_decoder import EncoderDecoder
+from lmcore.models.families import WritingModel
 from lmcore.models.folder import load_language_model, save_language_model
 from lmcore.models.prompt import PromptFormat
 from lmcore.models.trainable import TrainableModel
@@ -25,6 +27,7 @@ from lmcore.training.examples import (
     completion_sequence,
     frequent_labels,
     labeled_pairs,
+    written_sequence,
 )
 from tasks.environment import Environment
 from tasks.step import step
@@ -115,8 +118,9 @@ def finetune_completion(
             "(finetune.completion.examples); a completion model needs both"
         )
     model, tokenizer = load_language_model(files.language_model)
-    if not isinstance(model, TrainableModel) or not isinstance(model, CausalModel):
+    if not isinstance(model, WritingModel) or not isinstance(model, TrainableModel):
         return f"a model of family {model.config.family} cannot be trained to complete prompts"
+    sequence = written_sequence if isinstance(model, EncoderDecoder) else completion_sequence
     prompt_format = PromptFormat(
         separator=config.separator,
         max_prompt_tokens=config.max_prompt_tokens,
@@ -127,8 +131,8 @@ def finetune_completion(
         by_gradient(
             model,
             ExampleBatches(
-                [completion_sequence(tokenizer, example, prompt_format) for example in training],
-                [completion_sequence(tokenizer, example, prompt_format) for example in validation],
+                [sequence(tokenizer, example, prompt_format) for example in training],
+                [sequence(tokenizer, example, prompt_format) for example in validation],
                 batch_size=config.training.batch_size,
                 seed=seed,
                 padding=tokenizer.vocabulary.padding_id,

@@ -11,7 +11,7 @@ from lmcore.evaluation.cache import Cache
 from lmcore.evaluation.config import CacheConfig, EvaluateConfig, InterpolationConfig
 from lmcore.evaluation.interpolation import Classes, ContextClasses, Interpolation
 from lmcore.evaluation.likelihood import HeldOutDocuments, LikelihoodMeasures, bits_of
-from lmcore.evaluation.neural import NeuralLikelihood, NeuralScores
+from lmcore.evaluation.neural import Judge, NeuralScores
 from lmcore.models.ngram import KneserNey, NgramScores
 
 NEURAL, NGRAM, INTERPOLATION, NGRAM_ON_SEEN = "neural", "ngram", "interpolation", "ngram_on_seen_tokens"
@@ -50,7 +50,7 @@ class MixtureTable:
 
 
 def compare_language_models(
-    neural: NeuralLikelihood,
+    neural: Judge,
     ngram: KneserNey,
     ngram_on_seen: KneserNey,
     *,

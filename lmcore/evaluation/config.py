@@ -12,10 +12,12 @@ class LikelihoodConfig(Config):
     """How held-out documents are scored: at most ``max_documents`` of the test split.
 
     A document longer than the model's context is read through a window that moves by ``window_stride_tokens``;
-    ``batch_tokens`` are scored at once.
+    ``batch_tokens`` are scored at once. A masked model has to read a document once for each of its tokens, so it is
+    judged on ``max_masked_documents``.
     """
 
     max_documents: PositiveInt
+    max_masked_documents: PositiveInt
     window_stride_tokens: PositiveInt
     batch_tokens: PositiveInt
 

@@ -49,6 +49,11 @@ class LikelihoodMeasures:
         statistics = np.stack((bits, self._n_tokens), axis=1)
         return self._bootstrap.estimate(statistics, lambda sums: np.exp2(ratio(sums)))
 
+    def pseudo_perplexity(self, bits: Floats, n_guessed: npt.NDArray[np.int64]) -> Estimate:
+        """Perplexity of a model that needs ``bits`` for ``n_guessed`` tokens, both (n_documents,)."""
+        statistics = np.stack((bits, n_guessed.astype(np.float64)), axis=1)
+        return self._bootstrap.estimate(statistics, lambda sums: np.exp2(ratio(sums)))
+
     def bits_per_byte(self, bits: Floats) -> Estimate:
         """Bits per byte of text of a model that needs ``bits`` (n_documents,)."""
         return self._bootstrap.estimate(np.stack((bits, self._n_bytes), axis=1), ratio)

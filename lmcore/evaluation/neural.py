@@ -11,6 +11,7 @@ from lmcore.evaluation.bootstrap import Floats
 from lmcore.evaluation.config import LikelihoodConfig
 from lmcore.evaluation.likelihood import Tokens
 from lmcore.models.causal import CausalModel
+from lmcore.models.ngram_model import NgramModel
 from lmcore.progress import progress
 
 
@@ -145,6 +146,24 @@ class NeuralLikelihood:
         chosen = logits.gather(-1, targets[..., None])[..., 0]
         scores = torch.stack((chosen - normalizer, logits.amax(dim=-1) - normalizer), dim=1)
         return np.asarray(scores.double().cpu().numpy())
+
+
+class NgramLikelihood:
+    """An n-gram model as a judge of documents: it looks its answers up.
+
+    Its confidence is the share of the probability that the known context does not give away.
+    """
+
+    def __init__(self, model: NgramModel) -> None:
+        self._model = model
+
+    def score(self, documents: Sequence[Tokens]) -> NeuralScores:
+        """Every token's probability, and how sure the model was before it saw the token."""
+        found = self._model.score(documents)
+        return NeuralScores(found.log_probabilities, np.log1p(-np.minimum(found.backoff, 0.999)))
+
+
+Judge = NeuralLikelihood | NgramLikelihood
 
 
 def cut_windows(document: int, length: int, context_length: int, stride: int) -> Iterator[Window]:

@@ -42,7 +42,8 @@ class Training:
 class ReportContent:
     """Everything on the page; mappings as the files of the same names hold them.
 
-    ``classifier`` and ``completion`` may instead hold the reason ``skipped``.
+    ``classifier`` and ``completion`` may instead hold the reason ``skipped``, and so may ``language_model``, beside
+    figures of its own.
     """
 
     language_model: Mapping[str, Any]
@@ -82,8 +83,8 @@ def render_report(content: ReportContent, config: EvaluateConfig) -> str:
         style=Markup((folder / "report.css").read_text(encoding="utf-8")),
         names=names,
         models=MODELS,
-        comparisons=[_describe_comparison(content.language_model["figures"], *pair, names) for pair in COMPARISONS],
-        intervals_figure=_intervals_figure(content.language_model["figures"], names),
+        comparisons=_describe_comparisons(content, names),
+        intervals_figure=_intervals_figure(content, names),
         curve_figures=[_curve_figure(f"curve-{place}", item) for place, item in enumerate(content.trainings)],
         shown_completions=_evenly(content.completion.get("completions", []), config.report.n_completions),
         flat_parameters={section: dict(_flatten(values)) for section, values in content.parameters.items()},
@@ -94,12 +95,13 @@ def render_report(content: ReportContent, config: EvaluateConfig) -> str:
 
 def render_figures(content: ReportContent, config: EvaluateConfig) -> dict[str, str]:
     """The figures of the page by file name, each as a file of its own."""
-    intervals = _intervals_figure(content.language_model["figures"], model_names(config.ngram.order))
+    intervals = _intervals_figure(content, model_names(config.ngram.order))
     curves = {
         f"loss-{item.title.lower().replace(' ', '-')}.svg": _curve_figure(f"curve-{place}", item)
         for place, item in enumerate(content.trainings)
     }
-    return {"bits-per-byte.svg": str(intervals), **{name: str(figure) for name, figure in curves.items()}}
+    figures = {"bits-per-byte.svg": intervals, **curves}
+    return {name: str(figure) for name, figure in figures.items() if figure}
 
 
 def model_names(order: int) -> dict[str, str]:
@@ -120,6 +122,12 @@ def verdict(difference: Mapping[str, float], *, lower_is_better: bool) -> str:
     return "better" if (high < 0) == lower_is_better else "worse"
 
 
+def _describe_comparisons(content: ReportContent, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    if "mixture" not in content.language_model:
+        return []
+    return [_describe_comparison(content.language_model["figures"], *pair, names) for pair in COMPARISONS]
+
+
 def _describe_comparison(
     figures: Mapping[str, Any], model: str, reference: str, names: Mapping[str, str]
 ) -> dict[str, Any]:
@@ -132,7 +140,10 @@ def _describe_comparison(
     }
 
 
-def _intervals_figure(figures: Mapping[str, Any], names: Mapping[str, str]) -> Markup:
+def _intervals_figure(content: ReportContent, names: Mapping[str, str]) -> Markup:
+    if "mixture" not in content.language_model:
+        return Markup("")
+    figures = content.language_model["figures"]
     estimates = {names[model]: Estimate(**figures[model]["bits_per_byte"]) for model in MODELS}
     spoken = "; ".join(f"{name} {e.value:.3f}, from {e.low:.3f} to {e.high:.3f}" for name, e in estimates.items())
     return Markup(

@@ -16,7 +16,7 @@ from lmcore.generation.config import GenerationConfig, SamplingConfig
 from lmcore.generation.continuation import prompt_room
 from lmcore.generation.generator import Generator
 from lmcore.generation.options import generation_config, make_parser
-from lmcore.models.folder import load_causal_model, read_description
+from lmcore.models.folder import load_writing_model, read_description
 from lmcore.models.trainable import TrainableModel
 
 
@@ -41,7 +41,7 @@ def load_generator(folder: Path) -> Generator:
         FileNotFoundError: if it is not there.
         ValueError: if it is no model that generates text.
     """
-    model, tokenizer = load_causal_model(folder)
+    model, tokenizer = load_writing_model(folder)
     device = pick_device()
     if isinstance(model, TrainableModel):
         model.compute_in(torch.bfloat16 if native_bfloat16(device) else torch.float32)

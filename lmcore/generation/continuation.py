@@ -1,34 +1,15 @@
 """A batch of texts that a model is continuing, whatever kind of model that is."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from lmcore.models.causal import CausalModel, State
-from lmcore.tokens.vocabulary import Vocabulary
+from lmcore.models.encoder_decoder import EncoderDecoder
 
 NextLogits = Callable[..., Tensor]
 """A model's ``next_logits(tokens, state=...)``, called with ``mask=`` as well where a text is filled up on the left."""
-
-
-class SourceModel(Protocol):
-    """A model that reads one sequence and writes another, as far as generation is concerned."""
-
-    vocabulary: Vocabulary
-    context_length: int
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-
-    def new_state(self, source: Tensor) -> State:
-        """The state before the first written token, for int64 sources (batch, length) that are filled up on the right
-        with the padding token."""
-
-    def next_logits(self, tokens: Tensor, *, state: Any) -> Tensor:
-        """Logits (batch, vocabulary) behind the last of the written tokens (batch, length)."""
 
 
 class Continuation:
@@ -86,7 +67,7 @@ def behind_prompts(model: CausalModel, prompts: Sequence[Sequence[int]], max_tok
     return Continuation(model.next_logits, model.new_state(len(kept)), tokens, is_text if is_padded else None)
 
 
-def behind_sources(model: SourceModel, sources: Sequence[Sequence[int]], max_tokens: int) -> Continuation:
+def behind_sources(model: EncoderDecoder, sources: Sequence[Sequence[int]], max_tokens: int) -> Continuation:
     """Texts to be written about sources (one or more, of any length); a too long source loses its last tokens.
 
     Raises:

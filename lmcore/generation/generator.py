@@ -7,11 +7,12 @@ import torch
 
 from lmcore.generation.completion import Completion
 from lmcore.generation.config import GenerationConfig
-from lmcore.generation.continuation import Continuation, SourceModel, behind_prompts, behind_sources
+from lmcore.generation.continuation import Continuation, behind_prompts, behind_sources
 from lmcore.generation.decoding import decode, sample
 from lmcore.generation.scores import TextScore, pieces_of, score_tokens
 from lmcore.generation.text import TextStream, ends_at, until_stop
 from lmcore.models.causal import CausalModel
+from lmcore.models.families import WritingModel
 from lmcore.models.prompt import PromptFormat, encode_prompt
 from lmcore.tokens.tokenizer import Tokenizer
 
@@ -29,7 +30,7 @@ class Generator:
         prompt_format: how a completion model is asked.
     """
 
-    model: CausalModel | SourceModel
+    model: WritingModel
     tokenizer: Tokenizer
     prompt_format: PromptFormat | None = None
 

@@ -2,6 +2,7 @@
 
 from lmcore.config import Config
 from lmcore.models.bert import BERT
+from lmcore.models.causal import CausalModel
 from lmcore.models.config import (
     BERTConfig,
     EncoderDecoderConfig,
@@ -19,6 +20,9 @@ from lmcore.models.lstm import LSTM
 from lmcore.models.model import Model
 from lmcore.models.ngram_model import NgramModel
 from lmcore.tokens.vocabulary import Vocabulary
+
+WritingModel = CausalModel | EncoderDecoder
+"""What text can be generated with."""
 
 FAMILIES: dict[type[Config], type[Model]] = {
     NgramConfig: NgramModel,

@@ -11,9 +11,8 @@ from pydantic import ValidationError
 
 from lmcore.config import Config
 from lmcore.files import atomic_folder, write_json, write_text
-from lmcore.models.causal import CausalModel
 from lmcore.models.config import ModelConfig
-from lmcore.models.families import build_model
+from lmcore.models.families import WritingModel, build_model
 from lmcore.models.model import Model
 from lmcore.models.prompt import PromptFormat
 from lmcore.tokens.tokenizer import Tokenizer
@@ -62,15 +61,15 @@ def load_language_model(folder: Path) -> tuple[Model, Tokenizer]:
     return model.eval(), tokenizer
 
 
-def load_causal_model(folder: Path) -> tuple[CausalModel, Tokenizer]:
-    """As :func:`load_language_model`, but only a model that predicts the next token.
+def load_writing_model(folder: Path) -> tuple[WritingModel, Tokenizer]:
+    """As :func:`load_language_model`, but only a model that text can be generated with.
 
     Raises:
         ValueError: also if it is of another kind, such as a masked one.
     """
     model, tokenizer = load_language_model(folder)
-    if not isinstance(model, CausalModel):
-        raise ValueError(f"{folder} holds a model of family {model.config.family}, which does not predict next tokens")
+    if not isinstance(model, WritingModel):
+        raise ValueError(f"{folder} holds a model of family {model.config.family}, which does not write")
     return model, tokenizer
 
 

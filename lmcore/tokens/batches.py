@@ -166,7 +166,8 @@ class ExampleBatches:
     """Examples of different length, padded on the right, those of similar length together.
 
     Args:
-        training: (tokens, targets) per example; targets are as long as the tokens, or a single class.
+        training: (tokens, targets) per example; targets are a single class, as long as the tokens, or, where a model
+            reads the tokens and writes the targets, of any length.
         validation: likewise.
         padding: the token id to pad with; padded targets are ``IGNORED``.
     """
@@ -202,11 +203,10 @@ class ExampleBatches:
         return by_length[np.random.default_rng([self._seed, pool, 1]).permutation(len(by_length))]
 
     def _pad(self, examples: Sequence[tuple[Sequence[int], Sequence[int] | int]]) -> Batch:
-        longest = max(len(tokens) for tokens, _ in examples)
-        longest += -longest % LENGTH_MULTIPLE
-        tokens = torch.full((len(examples), longest), self._padding)
-        is_class = isinstance(examples[0][1], int)
-        targets = torch.full((len(examples),) if is_class else tuple(tokens.shape), IGNORED)
+        tokens = torch.full((len(examples), _padded_length([tokens for tokens, _ in examples])), self._padding)
+        sequences = [targets for _, targets in examples if not isinstance(targets, int)]
+        shape = (len(examples), _padded_length(sequences)) if sequences else (len(examples),)
+        targets = torch.full(shape, IGNORED)
         for row, (example_tokens, example_targets) in enumerate(examples):
             tokens[row, : len(example_tokens)] = torch.tensor(example_tokens)
             if isinstance(example_targets, int):
@@ -214,3 +214,8 @@ class ExampleBatches:
             else:
                 targets[row, : len(example_targets)] = torch.tensor(example_targets)
         return Batch(tokens, targets)
+
+
+def _padded_length(sequences: Sequence[Sequence[int]]) -> int:
+    longest = max(map(len, sequences))
+    return longest + -longest % LENGTH_MULTIPLE

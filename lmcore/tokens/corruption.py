@@ -1,6 +1,7 @@
 """Hiding spans of text, so that a model learns to write it out again."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +77,10 @@ class CorruptedBatches:
         """The first validation windows, in their order."""
         for place, batch in enumerate(self._windows.validation_batches()):
             yield self._corrupted(batch, [VALIDATION, place])
+
+    def drawn(self, n_steps: int) -> dict[str, Any]:
+        """What is needed to know which tokens a training of ``n_steps`` has seen, as JSON values."""
+        return self._windows.drawn(n_steps)
 
     def _corrupted(self, batch: Batch, seeds: list[int]) -> Batch:
         generator = np.random.default_rng(seeds)

@@ -50,3 +50,11 @@ def completion_sequence(
     sequence = [*prompt, *completion, tokenizer.vocabulary.end_of_text_id]
     targets = [IGNORED] * (len(prompt) - 1) + sequence[len(prompt) :]
     return sequence[:-1], targets
+
+
+def written_sequence(
+    tokenizer: Tokenizer, example: CompletionExample, prompt_format: PromptFormat
+) -> tuple[list[int], list[int]]:
+    """Tokens of the prompt, which an encoder-decoder reads, and those of the completion, which it writes."""
+    completion = tokenizer.encode(example.completion)[: prompt_format.max_completion_tokens - 1]
+    return encode_prompt(tokenizer, example.prompt, prompt_format), [*completion, tokenizer.vocabulary.end_of_text_id]

@@ -7,8 +7,10 @@ import numpy.typing as npt
 
 from lmcore.models.bert import BERT
 from lmcore.models.causal import RecurrentModel
+from lmcore.models.encoder_decoder import EncoderDecoder
 from lmcore.models.model import Model
 from lmcore.tokens.batches import Batches, TokenArray, WindowBatches, windowed_pieces
+from lmcore.tokens.corruption import CorruptedBatches
 from lmcore.tokens.masking import MaskedBatches, word_starts
 from lmcore.tokens.shards import TokenShards
 from lmcore.tokens.streams import StreamBatches, streamed_pieces
@@ -30,7 +32,7 @@ def pretraining_batches(
     model: Model, config: PretrainConfig, shards: TokenShards, tokenizer: Tokenizer
 ) -> PretrainingBatches:
     """The batches that this model learns from: streams where it carries its state, otherwise shuffled windows, with
-    tokens hidden where it guesses those."""
+    tokens or spans hidden where it guesses those."""
     kind = StreamBatches if isinstance(model, RecurrentModel) else WindowBatches
     batches = kind(
         shards.tokens("train"),
@@ -44,6 +46,8 @@ def pretraining_batches(
         masking = model.config.masking
         starts = word_starts(tokenizer) if masking.use_whole_words else None
         return MaskedBatches(batches, tokenizer.vocabulary, masking, seed=config.seed, starts=starts)
+    if isinstance(model, EncoderDecoder) and isinstance(batches, WindowBatches):
+        return CorruptedBatches(batches, tokenizer.vocabulary, model.config.corruption, seed=config.seed)
     return batches
 
 

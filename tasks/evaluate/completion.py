@@ -19,7 +19,7 @@ from lmcore.text.config import SplitFractions
 from lmcore.text.supervised import CompletionExample, completion_examples
 from lmcore.training.config import FinetuneConfig
 from lmcore.training.examples import choose_examples
-from tasks.evaluate.models import language_model_on_device, why_absent
+from tasks.evaluate.models import why_absent, writing_model_on_device
 from tasks.step import step
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def _test_examples(
 
 def _complete(folder: Path, prompts: Sequence[str], config: CompletionConfig) -> list[str]:
     """What the model answers to each prompt; prompts of similar length are asked together."""
-    model, tokenizer = language_model_on_device(folder)
+    model, tokenizer = writing_model_on_device(folder)
     prompt_format = read_description(folder).prompt_format
     if prompt_format is None:
         raise ValueError(f"{folder} holds no completion model: its config.json has no prompt_format")

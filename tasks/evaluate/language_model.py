@@ -10,14 +10,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lmcore.evaluation.bootstrap import Bootstrap
 from lmcore.evaluation.comparison import MODELS, NEURAL, NGRAM, LanguageModelComparison, compare_language_models
-from lmcore.evaluation.config import EvaluateConfig, ReportConfig
-from lmcore.evaluation.likelihood import HeldOutDocuments
-from lmcore.evaluation.neural import NeuralLikelihood
+from lmcore.evaluation.config import EvaluateConfig, LikelihoodConfig, ReportConfig
+from lmcore.evaluation.likelihood import HeldOutDocuments, LikelihoodMeasures
+from lmcore.evaluation.neural import Judge, NeuralLikelihood, NgramLikelihood
+from lmcore.evaluation.pseudo_likelihood import PseudoLikelihood
 from lmcore.evaluation.seen import SeenDocuments
 from lmcore.evaluation.surprise import surprise_by_piece
 from lmcore.files import write_json
+from lmcore.models.bert import BERT
+from lmcore.models.causal import CausalModel
+from lmcore.models.model import Model
 from lmcore.models.ngram import KneserNey
+from lmcore.models.ngram_model import NgramModel
 from lmcore.tokens.shards import TokenShards
 from lmcore.tokens.tokenizer import Tokenizer
 from lmcore.training.examples import choose_examples
@@ -36,10 +42,14 @@ def evaluate_language_model(
     """Write ``language_model.json`` and ``bits_per_byte.csv`` into ``output``."""
     shards = TokenShards.open(tokens)
     model, tokenizer = language_model_on_device(language_model)
+    judge = _judge(model, config.likelihood)
+    if judge is None:
+        _judge_otherwise(model, shards, config, output)
+        return
     record = json.loads((language_model / "record.json").read_text(encoding="utf-8"))
     test = _held_out(shards, "test", config.likelihood.max_documents, config.seed)
     comparison = compare_language_models(
-        NeuralLikelihood(model, config=config.likelihood),
+        judge,
         _train_ngram(shards, config),
         _train_ngram_on_seen(shards, config, record),
         validation=_held_out(shards, "validation", config.interpolation.max_documents, config.seed),
@@ -59,6 +69,28 @@ def evaluate_language_model(
     write_csv(output / "bits_per_byte.csv", ("model", "bits_per_byte", "low", "high"), rows)
     shown = ", ".join(f"{model} {figures[model]['bits_per_byte']['value']:.3f}" for model in MODELS)
     logger.info("Bits per byte of %d test documents: %s", len(test.ids), shown)
+
+
+def _judge(model: Model, config: LikelihoodConfig) -> Judge | None:
+    """What a model says of documents, if it predicts them token by token."""
+    if isinstance(model, NgramModel):
+        return NgramLikelihood(model)
+    return NeuralLikelihood(model, config=config) if isinstance(model, CausalModel) else None
+
+
+def _judge_otherwise(model: Model, shards: TokenShards, config: EvaluateConfig, output: Path) -> None:
+    """Of a masked model its pseudo-perplexity; of any other why there is no figure."""
+    found: dict[str, Any] = {"skipped": f"a model of family {model.config.family} does not predict the next token"}
+    if isinstance(model, BERT):
+        test = _held_out(shards, "test", config.likelihood.max_masked_documents, config.seed)
+        judge = PseudoLikelihood(model, batch_tokens=max(config.likelihood.batch_tokens, model.context_length))
+        scores = judge.log_probabilities(test.tokens)
+        bits = np.array([-score.sum() / np.log(2.0) for score in scores])
+        measures = LikelihoodMeasures(test, Bootstrap(len(test.ids), config.bootstrap, config.seed))
+        estimate = measures.pseudo_perplexity(bits, np.array([len(score) for score in scores]))
+        found["figures"] = {"neural": {"pseudo_perplexity": estimate.as_dict()}, "n_documents": len(test.ids)}
+        logger.info("Pseudo-perplexity of %d test documents: %.2f", len(test.ids), estimate.value)
+    write_json(output / "language_model.json", found)
 
 
 def _held_out(shards: TokenShards, split: str, limit: int, seed: int) -> HeldOutDocuments:

@@ -7,9 +7,9 @@ from typing import TypeVar
 import torch
 
 from lmcore.device import native_bfloat16, pick_device
-from lmcore.models.causal import CausalModel
 from lmcore.models.classifier import Classifier, load_classifier
-from lmcore.models.folder import load_causal_model
+from lmcore.models.families import WritingModel
+from lmcore.models.folder import load_language_model, load_writing_model
 from lmcore.models.model import Model
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.tokenizer import Tokenizer
@@ -17,9 +17,15 @@ from lmcore.tokens.tokenizer import Tokenizer
 AnyModel = TypeVar("AnyModel", bound=Model)
 
 
-def language_model_on_device(folder: Path) -> tuple[CausalModel, Tokenizer]:
-    """A language or completion model, computing in the device's native precision."""
-    model, tokenizer = load_causal_model(folder)
+def language_model_on_device(folder: Path) -> tuple[Model, Tokenizer]:
+    """A language or completion model of any family, computing in the device's native precision."""
+    model, tokenizer = load_language_model(folder)
+    return _on_device(model), tokenizer
+
+
+def writing_model_on_device(folder: Path) -> tuple[WritingModel, Tokenizer]:
+    """Likewise, but one that text can be generated with."""
+    model, tokenizer = load_writing_model(folder)
     return _on_device(model), tokenizer
 
 

@@ -76,7 +76,7 @@ def track_evaluation(environment: Environment, *, language_model: Path, finetune
             model=name.replace("_", "-"),
             folder=folders[name],
             metrics={**own, **others},
-            artifacts=[output / artifact for artifact in ARTIFACTS[name]],
+            artifacts=[output / artifact for artifact in ARTIFACTS[name] if (output / artifact).exists()],
         )
 
 

@@ -5,14 +5,18 @@ from pathlib import Path
 from lmcore.evaluation.config import SamplesConfig
 from lmcore.files import write_json
 from lmcore.generation import Generator
+from lmcore.models.causal import CausalModel
 from tasks.evaluate.models import language_model_on_device
 from tasks.step import step
 
 
 @step()
 def generate_samples(config: SamplesConfig, *, language_model: Path, output: Path) -> None:
-    """Write ``samples.json`` into ``output``: every prompt of ``params.yaml`` and its continuation."""
+    """Write ``samples.json`` into ``output``: what a causal model makes of every prompt."""
     model, tokenizer = language_model_on_device(language_model)
+    if not isinstance(model, CausalModel):
+        write_json(output / "samples.json", [])
+        return
     continuations = Generator(model, tokenizer).complete(config.prompts, config.generation)
     samples = [
         {"prompt": prompt, "continuation": continuation.text}

@@ -15,7 +15,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from lmcore.generation import GenerationConfig, Generator, SamplingConfig
 from lmcore.models.classifier import load_classifier, predict
-from lmcore.models.folder import load_causal_model, read_description
+from lmcore.models.folder import load_writing_model, read_description
 
 
 class ServedModel(PythonModel):
@@ -28,7 +28,7 @@ class ServedModel(PythonModel):
         if self.description.kind == "classifier":
             self.classifier, self.tokenizer = load_classifier(folder)
         else:
-            self.generator = Generator(*load_causal_model(folder), self.description.prompt_format)
+            self.generator = Generator(*load_writing_model(folder), self.description.prompt_format)
 
     def predict(
         self, context: PythonModelContext, model_input: pandas.DataFrame, params: Mapping[str, Any] | None = None

@@ -52,7 +52,9 @@ def random_documents(*lengths: int) -> list[np.ndarray]:
 
 
 def likelihood(model: nn.Module, *, stride: int, batch_tokens: int) -> NeuralLikelihood:
-    config = LikelihoodConfig(max_documents=1, window_stride_tokens=stride, batch_tokens=batch_tokens)
+    config = LikelihoodConfig(
+        max_documents=1, max_masked_documents=1, window_stride_tokens=stride, batch_tokens=batch_tokens
+    )
     return NeuralLikelihood(model, config=config)
 
 
