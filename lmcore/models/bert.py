@@ -58,7 +58,7 @@ class BERT(TextEncoder):
         """
         check_context(tokens.size(1), self.config.context_length)
         embedded = self.embedding(tokens) + self.positions.weight[: tokens.size(1)]
-        hidden = self.dropout(self.embedding_norm(embedded.to(self.compute_dtype)))
+        hidden: Tensor = self.dropout(self.embedding_norm(embedded.to(self.compute_dtype)))
         visible = visible_text(is_text)
         for block in self.blocks:
             hidden = run_block(self, block, hidden, visible=visible)

@@ -153,7 +153,7 @@ def _choose(
             raise ValueError(
                 "whole words cannot be hidden without knowing where they begin: give word_starts(tokenizer)"
             )
-        words = np.cumsum(starts.of(tokens) | ~is_text).reshape(tokens.shape)
+        words = np.cumsum(starts.of(tokens) | ~is_text, dtype=np.int64).reshape(tokens.shape)
     sizes = np.bincount(words[is_text])
     n_wanted = max(1, round(config.share * int(is_text.sum())))
     order = generator.permutation(np.flatnonzero(sizes))

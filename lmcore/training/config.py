@@ -66,6 +66,17 @@ class TrainingConfig(Config):
     """As many steps in a row whose loss or gradient is not finite end the training with an error."""
 
 
+class LoRAConfig(Config):
+    """Fine-tuning by low-rank adapters (Hu et al. 2021): the model itself stays as it is."""
+
+    rank: PositiveInt
+    """The adapters' inner size."""
+    alpha: PositiveFloat
+    """The weight of what the adapters say, which is divided by the rank."""
+    dropout: Probability
+    """Of the adapters' inputs."""
+
+
 class PretrainConfig(Config):
     """Stage pretrain: a language model from token shards."""
 
