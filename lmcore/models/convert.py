@@ -221,6 +221,8 @@ def _read_config(folder: Path, fixed: Mapping[str, Any]) -> dict[str, Any]:
     """What ``config.json`` says, held against what has to be so; what it does not say is so."""
     path = folder / "config.json"
     described: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if "model_type" not in described:
+        raise ValueError(f"{path} says no model_type: only folders that transformers has saved can be taken over")
     for key, value in fixed.items():
         if described.get(key, value) != value:
             raise ValueError(f"{path} says {key} {described[key]!r}; only models with {value!r} can be taken over")

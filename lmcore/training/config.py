@@ -93,6 +93,17 @@ class TrainingConfig(Config):
     checkpoint_every_steps: PositiveInt
 
 
+class LoRAConfig(Config):
+    """Fine-tuning by low-rank adapters (Hu et al. 2021): the model itself stays as it is."""
+
+    rank: PositiveInt
+    """The adapters' inner size."""
+    alpha: PositiveFloat
+    """The weight of what the adapters say, which is divided by the rank."""
+    dropout: Probability
+    """Of the adapters' inputs."""
+
+
 class PretrainConfig(Config):
     """Stage pretrain: a language model from token shards."""
 

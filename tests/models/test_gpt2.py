@@ -8,8 +8,10 @@ import transformers
 from tokenizers.pre_tokenizers import ByteLevel
 from torch.utils.flop_counter import FlopCounterMode
 
+from lmcore.generation import GenerationConfig, generate
 from lmcore.models.config import GPT2Config
 from lmcore.models.convert import export_gpt2, import_gpt2
+from lmcore.models.folder import save_language_model
 from lmcore.models.gpt2 import GPT2
 from lmcore.tokens.config import BytePairConfig
 from lmcore.tokens.tokenizer import END_OF_TEXT, Tokenizer
@@ -118,6 +120,27 @@ def test_what_is_no_such_model_is_refused(tmp_path: Path, change: dict[str, obje
     TOKENIZER.save(tmp_path / "tokenizer.json")
     with pytest.raises(ValueError, match=message):
         import_gpt2(tmp_path)
+
+
+def test_a_folder_of_this_project_is_no_folder_of_the_reference(tmp_path: Path) -> None:
+    save_language_model(tmp_path / "model", make_model(), TOKENIZER, {})
+    with pytest.raises(ValueError, match="says no model_type"):
+        import_gpt2(tmp_path / "model")
+
+
+@torch.no_grad()
+def test_prompts_of_different_length_are_gone_on_from_as_by_the_reference(tmp_path: Path) -> None:
+    model = make_model()
+    export_gpt2(model, TOKENIZER, tmp_path / "exported")
+    reference = transformers.GPT2LMHeadModel.from_pretrained(tmp_path / "exported")
+    prompts = [draw_tokens(9)[:length].tolist() for length in (6, 1, 3)]
+    config = GenerationConfig(max_tokens=6, temperature=0.0, top_k=None, top_p=None, seed=0)
+    for prompt, completion in zip(prompts, generate(model, prompts, config), strict=True):
+        tokens = torch.tensor([prompt])
+        expected = reference.generate(
+            tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=6, do_sample=False
+        )[0, len(prompt) :].tolist()
+        assert [*completion, VOCABULARY.end_of_text_id][: len(expected)] == expected
 
 
 def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
