@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow.parquet as pq
 import torch
+from torch import nn
 
 from lmcore.device import pick_device
 from lmcore.files import write_json
@@ -15,12 +16,13 @@ from lmcore.models.config import context_length_of
 from lmcore.models.encoder_decoder import EncoderDecoder
 from lmcore.models.families import WritingModel
 from lmcore.models.folder import load_language_model, save_language_model
+from lmcore.models.lora import add_lora, fold_lora
 from lmcore.models.prompt import PromptFormat
 from lmcore.models.trainable import TrainableModel
 from lmcore.text.config import SplitFractions
 from lmcore.text.supervised import classification_examples, completion_examples
 from lmcore.tokens.batches import ExampleBatches
-from lmcore.training.config import ClassificationConfig, CompletionConfig
+from lmcore.training.config import ClassificationConfig, CompletionConfig, LoRAConfig
 from lmcore.training.examples import (
     choose_examples,
     classification_sequence,
@@ -32,6 +34,8 @@ from lmcore.training.examples import (
 from tasks.environment import Environment
 from tasks.step import step
 from tasks.training import TrackedTraining, by_gradient
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ def finetune_classifier(
         return f"a model of family {backbone.config.family} gives no features to classify by"
     context = context_length_of(backbone.config)
     torch.manual_seed(seed)
+    _adapt(backbone, config.lora, seed)
     classifier = Classifier(
         backbone,
         labels,
@@ -96,7 +101,7 @@ def finetune_classifier(
             description="Train classifier",
         ),
         environment,
-        save=lambda record: save_classifier(files.model_folder, classifier, tokenizer, record),
+        save=lambda record: save_classifier(files.model_folder, _folded(classifier), tokenizer, record),
         model_folder=files.model_folder,
         curves=files.curves,
     )
@@ -126,6 +131,7 @@ def finetune_completion(
         max_prompt_tokens=config.max_prompt_tokens,
         max_completion_tokens=config.max_completion_tokens,
     )
+    _adapt(model, config.lora, seed)
     model.to(pick_device())
     _tracked("completion", config, split, seed, files).run(
         by_gradient(
@@ -144,7 +150,7 @@ def finetune_completion(
         ),
         environment,
         save=lambda record: save_language_model(
-            files.model_folder, model, tokenizer, record, prompt_format=prompt_format
+            files.model_folder, _folded(model), tokenizer, record, prompt_format=prompt_format
         ),
         model_folder=files.model_folder,
         curves=files.curves,
@@ -156,6 +162,19 @@ def finetune_completion(
 def write_summary(path: Path, skipped: dict[str, str]) -> None:
     """Write which models were not trained, and why."""
     write_json(path, {"skipped": skipped})
+
+
+def _adapt(model: nn.Module, config: LoRAConfig | None, seed: int) -> None:
+    """Put adapters into the model, which alone are trained then, where that is asked for."""
+    if config is not None:
+        generator = torch.Generator().manual_seed(seed)
+        add_lora(model, rank=config.rank, alpha=config.alpha, dropout=config.dropout, generator=generator)
+
+
+def _folded(model: AnyModule) -> AnyModule:
+    """The model itself, without adapters of its own: what they have learned is in its weights."""
+    fold_lora(model)
+    return model
 
 
 def _tracked(

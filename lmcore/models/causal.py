@@ -14,8 +14,9 @@ from lmcore.models.trainable import TrainableModel
 class State(Protocol):
     """What a model keeps of the positions it has seen: keys and values, or a carried state."""
 
-    length: int
-    """How many positions that are."""
+    @property
+    def length(self) -> int:
+        """How many positions that are."""
 
     def select(self, rows: Tensor) -> None:
         """Keep the given rows of the batch (int64, any order, repeats allowed)."""

@@ -123,6 +123,8 @@ class ClassificationConfig(Config):
     min_examples_per_label: PositiveInt
     """Labels with fewer training documents are left out."""
     dropout: Probability
+    lora: LoRAConfig | None
+    """Trains adapters beside the language model's weights instead of the weights; null trains these."""
     training: TrainingConfig
 
 
@@ -135,6 +137,8 @@ class CompletionConfig(Config):
     max_prompt_tokens: Annotated[int, Field(ge=2)]
     max_completion_tokens: Annotated[int, Field(ge=2)]
     max_examples: PositiveInt
+    lora: LoRAConfig | None
+    """As for the classifier."""
     training: TrainingConfig
 
 

@@ -9,7 +9,7 @@ import torch
 from lmcore.generation import Generator
 from lmcore.generation.attention import attention_maps
 from lmcore.generation.scores import score_tokens
-from lmcore.models.folder import load_causal_model
+from lmcore.models.folder import load_writing_model
 from lmcore.models.layers import SelfAttention
 from lmcore.models.prompt import PromptFormat, encode_prompt
 from tests.generation.toy_models import make_recurrent, settings
@@ -24,7 +24,7 @@ SAMPLING = {"max_tokens": 16, "temperature": 1.0}
 def generator(tmp_path_factory: pytest.TempPathFactory) -> Generator:
     folder: Path = tmp_path_factory.mktemp("generation") / "model"
     save_tiny_model(folder, "language-model")
-    model, tokenizer = load_causal_model(folder)
+    model, tokenizer = load_writing_model(folder)
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():

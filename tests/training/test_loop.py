@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lmcore.models.gpt import GPT
+from lmcore.models.lora import add_lora
 from lmcore.tokens.batches import Batch, WindowBatches
 from lmcore.training.averaging import AveragedWeights
 from lmcore.training.config import TrainingConfig
@@ -164,6 +165,17 @@ def test_averaged_weights_follow_their_formula() -> None:
     with average.in_place():
         torch.testing.assert_close(model.weight.detach(), expected)
     assert torch.equal(model.weight, own)
+
+
+def test_adapters_learn_beside_weights_that_stay_as_they_are(tmp_path: Path) -> None:
+    model, before = make_model(), make_model().state_dict()
+    add_lora(model, rank=4, alpha=8.0, dropout=0.0, generator=torch.Generator().manual_seed(1))
+    start = mean_loss(model)
+    record, _ = run(tmp_path, model, precision="float32")
+    assert record["best_validation_loss"] < start
+    kept = {name.replace(".base", ""): weight for name, weight in model.state_dict().items() if "base" in name}
+    assert kept
+    assert all(torch.equal(weight, before[name]) for name, weight in kept.items())
 
 
 def test_a_training_that_gains_nothing_ends_early(tmp_path: Path) -> None:

@@ -8,14 +8,19 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from lmcore.models.bert import BERT
 from lmcore.models.causal import RecurrentModel
 from lmcore.models.config import HMMConfig
+from lmcore.models.encoder_decoder import EncoderDecoder
 from lmcore.models.families import build_model
 from lmcore.models.trainable import TrainableModel
-from lmcore.tokens.batches import WindowBatches
+from lmcore.tokens.batches import Batches, WindowBatches
+from lmcore.tokens.corruption import CorruptedBatches
+from lmcore.tokens.masking import MaskedBatches
 from lmcore.tokens.streams import StreamBatches
 from lmcore.training.config import TrainingConfig
 from lmcore.training.loop import train
+from tests.models.small_models import make_model
 from tests.models.test_gpt import VOCABULARY
 from tests.models.test_gpt import make_model as make_gpt
 from tests.models.test_lstm import make_model as make_lstm
@@ -71,10 +76,23 @@ MAKERS = {
     "gpt with dropout": lambda: make_gpt(dropout=0.2),
     "lstm": lambda: make_lstm(weight_dropout=0.2, output_dropout=0.1),
     "hmm": lambda: build_model(HMM, VOCABULARY),
+    "bert": lambda: make_model("bert"),
+    "encoder-decoder": lambda: make_model("encoder_decoder"),
 }
 CHANGES: dict[str, dict[str, Any]] = {
     "gpt with dropout": {"weight_averaging_decay": 0.9, "accumulated_batches": 2, "label_smoothing": 0.1},
 }
+
+
+def batches_for(model: TrainableModel) -> Batches:
+    if isinstance(model, RecurrentModel):
+        return StreamBatches(**BATCHES)
+    windows = WindowBatches(**BATCHES)
+    if isinstance(model, BERT):
+        return MaskedBatches(windows, VOCABULARY, model.config.masking, seed=1)
+    if isinstance(model, EncoderDecoder):
+        return CorruptedBatches(windows, VOCABULARY, model.config.corruption, seed=1)
+    return windows
 
 
 def main(folder: Path, family: str, n_steps: int = 40) -> None:
@@ -83,7 +101,7 @@ def main(folder: Path, family: str, n_steps: int = 40) -> None:
     torch.manual_seed(1)
     model = MAKERS[family]()
     assert isinstance(model, TrainableModel)
-    batches = StreamBatches(**BATCHES) if isinstance(model, RecurrentModel) else WindowBatches(**BATCHES)
+    batches = batches_for(model)
     settings = CONFIG | {"max_steps": n_steps} | CHANGES.get(family, {})
     record = train(
         model,

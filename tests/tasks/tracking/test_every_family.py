@@ -1,0 +1,107 @@
+"""A model of every family goes the whole way: pretrained, fine-tuned, evaluated, asked; or it says why not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from trainings import rows
+
+from lmcore.generation import Generator
+from lmcore.models.folder import load_writing_model
+from lmcore.text.config import CompletionExamplesConfig
+from lmcore.training.config import ClassificationConfig, CompletionConfig, PretrainConfig, TrainingConfig
+from tasks.evaluate import evaluate_language_model, generate_samples
+from tasks.finetune import FinetuneFiles, finetune_classifier, finetune_completion
+from tasks.pretrain import pretrain_language_model
+from tests.evaluation.test_evaluate_tasks import CONFIG, SPLIT, write_documents, write_models
+from tests.generation.toy_models import settings
+from tests.models.small_models import CONFIGS as TRANSFORMERS
+from tests.models.test_hmm import CONFIG as HMM
+from tests.models.test_lstm import CONFIG as LSTM
+from tests.training.trainer import CONFIG as TRAINING
+
+SHORT = TRAINING | {
+    "max_steps": 2,
+    "log_every_steps": 1,
+    "validate_every_steps": 2,
+    "checkpoint_every_steps": 2,
+    "weight_averaging_decay": 0.9,
+}
+LORA = {"rank": 2, "alpha": 2.0, "dropout": 0.0}
+FAMILIES: dict[str, Any] = {
+    "ngram": {"family": "ngram", "order": 3},
+    "hmm": HMM.model_dump(),
+    "lstm": LSTM.model_dump(),
+    **{name: config.model_dump() | {"context_length": 64} for name, config in TRANSFORMERS.items()},
+}
+WITHOUT_FEATURES = {"ngram", "hmm"}
+NOT_WRITING = {"ngram", "bert"}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_model_of_every_family_goes_the_whole_way(family: str, environment: Any, tmp_path: Path) -> None:
+    write_models(tmp_path, write_documents(tmp_path / "clean"))
+    config = PretrainConfig.model_validate_json(
+        json.dumps({"seed": 1, "window_tokens": 24, "model": FAMILIES[family], "training": SHORT})
+    )
+    places = {"tokens": tmp_path / "tokens", "model_folder": tmp_path / "model", "curves": tmp_path / "curves"}
+    pretrain_language_model(config, environment, **places)
+    (row,) = rows(environment)
+    assert row.info.status == "FINISHED"
+    assert row.data.params["model.family"] == family
+    reasons = finetune(family, environment, tmp_path)
+    assert (reasons["classifier"] is not None) == (family in WITHOUT_FEATURES)
+    assert (reasons["completion"] is not None) == (family in NOT_WRITING)
+    found = evaluate(tmp_path)
+    if family in ("bert", "encoder_decoder"):
+        assert f"family {family} does not predict the next token" in found["skipped"]
+    else:
+        assert found["figures"]["neural"]["bits_per_byte"]["value"] > 0
+    if family == "bert":
+        assert 1 < found["figures"]["neural"]["pseudo_perplexity"]["value"] < 1000
+        return
+    generator = Generator(*load_writing_model(tmp_path / "model"))
+    assert generator.complete(["array"], settings(max_tokens=3))[0].text is not None
+
+
+def finetune(family: str, environment: Any, folder: Path) -> dict[str, str | None]:
+    """Why each fine-tuned model was not trained; None if it was."""
+    lora = LORA if family == "gpt" else None
+    training = TrainingConfig.model_validate_json(json.dumps(SHORT))
+    classification = ClassificationConfig.model_validate(
+        {
+            "max_tokens": 16,
+            "max_examples": 40,
+            "min_examples_per_label": 2,
+            "dropout": 0.1,
+            "lora": lora,
+            "training": training,
+        }
+    )
+    completion = CompletionConfig(
+        examples=CompletionExamplesConfig(min_summary_characters=5, max_summary_characters=200, min_body_characters=10),
+        separator="\n=>\n",
+        max_prompt_tokens=20,
+        max_completion_tokens=8,
+        max_examples=40,
+        lora=classification.lora,
+        training=training,
+    )
+    steps = {"classifier": (finetune_classifier, classification), "completion": (finetune_completion, completion)}
+    reasons = {}
+    for name, (finetune_one, config) in steps.items():
+        files = FinetuneFiles(folder / "clean", folder / "model", folder / f"new/{name}", folder / f"new-curves/{name}")
+        reasons[name] = finetune_one(config, SPLIT, 1, environment, files)
+        assert files.model_folder.exists() == (reasons[name] is None)
+    return reasons
+
+
+def evaluate(folder: Path) -> dict[str, Any]:
+    output = folder / "out"
+    evaluate_language_model(
+        CONFIG, tokens=folder / "tokens", documents=folder / "clean", language_model=folder / "model", output=output
+    )
+    generate_samples(CONFIG.samples, language_model=folder / "model", output=output)
+    found: dict[str, Any] = json.loads((output / "language_model.json").read_text())
+    return found
