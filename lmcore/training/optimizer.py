@@ -99,7 +99,8 @@ class ModelOptimizer:
             muon = Muon(matrices, lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay)
             self._optimizers.append(muon)
             rest = [(name, parameter) for name, parameter in named if not _is_inner_matrix(name, parameter)]
-        self._optimizers.append(_adamw(rest, config.others if isinstance(config, MuonConfig) else config))
+        if rest:
+            self._optimizers.append(_adamw(rest, config.others if isinstance(config, MuonConfig) else config))
         self._peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in self._optimizers]
         self.peak_learning_rate = config.learning_rate
 

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from evaluation_settings import CONFIG as SMALL_CONFIG
 
 from lmcore.evaluation.config import ReportConfig
 from lmcore.files import folder_digest, write_json
@@ -34,6 +33,7 @@ from tasks.evaluate import (
     write_metrics,
     write_report,
 )
+from tests.evaluation.evaluation_settings import CONFIG as SMALL_CONFIG
 
 CONFIG = SMALL_CONFIG.model_copy(
     update={"report": ReportConfig(n_documents=2, max_document_tokens=63, n_completions=2)}

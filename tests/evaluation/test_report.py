@@ -3,10 +3,10 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from evaluation_settings import CONFIG
 
 from lmcore.evaluation.plots import Curve, interval_plot
 from lmcore.evaluation.report import ReportContent, Training, render_figures, render_report, verdict
+from tests.evaluation.evaluation_settings import CONFIG
 
 HOSTILE = '<script>alert("1 & 2")</script><img src=x onerror=alert(1)>'
 
