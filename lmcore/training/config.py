@@ -82,7 +82,8 @@ class TrainingConfig(Config):
     precision: Literal["native", "float32", "bfloat16"]
     """``native`` is bfloat16 where the processor or GPU has instructions for it, float32 elsewhere."""
     compile: Literal["never", "auto", "always"]
-    """``auto`` compiles on a GPU where the training is long enough to pay for it."""
+    """``auto`` compiles on a GPU where the training is long enough to pay for it. A model that carries a state has
+    kernels of its own and is never compiled."""
     recompute_activations: bool
     """Trades time for memory: a Transformer's blocks are computed a second time on the way back."""
     is_deterministic: bool
@@ -112,6 +113,13 @@ class PretrainConfig(Config):
     """Length of a training sequence."""
     model: ModelConfig
     training: TrainingConfig
+
+    @model_validator(mode="after")
+    def _has_what_is_asked_for(self) -> Self:
+        family = self.model.family
+        if self.training.recompute_activations and family in ("ngram", "hmm", "lstm"):
+            raise ValueError(f"training.recompute_activations is for Transformers; for family {family} set it to false")
+        return self
 
 
 class ClassificationConfig(Config):

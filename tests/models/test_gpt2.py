@@ -8,13 +8,14 @@ import transformers
 from tokenizers.pre_tokenizers import ByteLevel
 from torch.utils.flop_counter import FlopCounterMode
 
-from lmcore.generation import GenerationConfig, generate
+from lmcore.generation import generate
 from lmcore.models.config import GPT2Config
 from lmcore.models.convert import export_gpt2, import_gpt2
 from lmcore.models.folder import save_language_model
 from lmcore.models.gpt2 import GPT2
 from lmcore.tokens.config import BytePairConfig
 from lmcore.tokens.tokenizer import END_OF_TEXT, Tokenizer
+from tests.generation.toy_models import settings
 
 TEXTS = ["The quick brown fox jumps over the lazy dog.\n    return self.value", "Ein schöner Tag , don 't ."] * 20
 TOKENIZER = Tokenizer.train(TEXTS, BytePairConfig(kind="byte_pair", vocabulary_size=280))
@@ -134,7 +135,7 @@ def test_prompts_of_different_length_are_gone_on_from_as_by_the_reference(tmp_pa
     export_gpt2(model, TOKENIZER, tmp_path / "exported")
     reference = transformers.GPT2LMHeadModel.from_pretrained(tmp_path / "exported")
     prompts = [draw_tokens(9)[:length].tolist() for length in (6, 1, 3)]
-    config = GenerationConfig(max_tokens=6, temperature=0.0, top_k=None, top_p=None, seed=0)
+    config = settings(max_tokens=6)
     for prompt, completion in zip(prompts, generate(model, prompts, config), strict=True):
         tokens = torch.tensor([prompt])
         expected = reference.generate(
