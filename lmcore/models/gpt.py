@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from lmcore.models.causal import CausalModel, State, TextEncoder, visible_positions
 from lmcore.models.config import GPTConfig
+from lmcore.models.gpt_step import GPTStep
 from lmcore.models.kernels import normalize, softcapped_cross_entropy
 from lmcore.models.layers import (
     DecoderBlock,
@@ -60,11 +61,7 @@ class GPT(CausalModel, TextEncoder):
         cache = state if isinstance(state, KeyValueCache) else None
         start = cache.length if cache else 0
         n_positions = start + tokens.size(1)
-        if n_positions > self.config.context_length:
-            raise ValueError(
-                f"{n_positions} tokens do not fit the context of {self.config.context_length}: shorten the input "
-                "or train with a larger pretrain.model.context_length"
-            )
+        self._check_length(n_positions)
         visible = None
         if mask is not None:
             visible = visible_positions(mask, tokens.size(1))
@@ -91,11 +88,17 @@ class GPT(CausalModel, TextEncoder):
 
     def next_logits(self, tokens: Tensor, *, mask: Tensor | None = None, state: State | None = None) -> Tensor:
         """The logits behind the last token alone, see :class:`CausalModel`."""
+        if isinstance(state, KeyValueCache) and tokens.size(1) == 1 and not torch.is_grad_enabled():
+            self._check_length(state.length + 1)
+            if state.step is None and GPTStep.fits(self):
+                state.step = GPTStep(self)
+            if state.step is not None:
+                return state.step(tokens, state, mask)
         return self.output_logits(self.hidden(tokens, mask=mask, state=state)[:, -1])
 
     def output_logits(self, hidden: Tensor) -> Tensor:
         """Float32 logits (..., vocabulary) of hidden states (..., width)."""
-        logits = F.linear(hidden, self._output_weight().to(hidden.dtype)).float()
+        logits = F.linear(hidden, self.output_weight.to(hidden.dtype)).float()
         cap = self.config.logit_soft_cap
         return logits if cap is None else cap * torch.tanh(logits / cap)
 
@@ -104,7 +107,7 @@ class GPT(CausalModel, TextEncoder):
         hidden = self.hidden(tokens).flatten(0, 1)
         cap = self.config.logit_soft_cap
         return softcapped_cross_entropy(
-            hidden, self._output_weight(), targets.flatten(), cap, label_smoothing=label_smoothing
+            hidden, self.output_weight, targets.flatten(), cap, label_smoothing=label_smoothing
         )
 
     def features(self, tokens: Tensor, is_text: Tensor) -> Tensor:
@@ -113,7 +116,7 @@ class GPT(CausalModel, TextEncoder):
 
     def training_operations_per_token(self) -> float:
         """Those of the blocks, for a whole context, and of the product that gives the logits."""
-        return self.feature_operations_per_token(self.config.context_length) + 6.0 * self._output_weight().numel()
+        return self.feature_operations_per_token(self.config.context_length) + 6.0 * self.output_weight.numel()
 
     def feature_operations_per_token(self, length: int) -> float:
         """Those of the blocks, see :class:`TextEncoder`."""
@@ -126,8 +129,17 @@ class GPT(CausalModel, TextEncoder):
         shape = (batch_size, config.n_key_value_heads, config.context_length, config.width // config.n_heads)
         return KeyValueCache(config.n_layers, shape, self.compute_dtype, self.device)
 
-    def _output_weight(self) -> Tensor:
+    @property
+    def output_weight(self) -> Tensor:
+        """(vocabulary, width), whose product with a hidden state gives the logits."""
         return self.embedding.weight if self.head is None else self.head.weight
+
+    def _check_length(self, n_positions: int) -> None:
+        if n_positions > self.config.context_length:
+            raise ValueError(
+                f"{n_positions} tokens do not fit the context of {self.config.context_length}: shorten the input "
+                "or train with a larger pretrain.model.context_length"
+            )
 
 
 def _block(config: GPTConfig, rotary: RotaryEmbedding) -> DecoderBlock:

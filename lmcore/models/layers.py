@@ -1,7 +1,7 @@
 """The bricks that models are composed of."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -106,6 +106,8 @@ class KeyValueCache:
         self.keys = [torch.zeros(*shape, dtype=dtype, device=device) for _ in range(n_layers)]
         self.values = [torch.zeros_like(keys) for keys in self.keys]
         self.last_embedding: Tensor | None = None
+        self.step: Callable[[Tensor, KeyValueCache, Tensor | None], Tensor] | None = None
+        """What the model prepared for reading single tokens, once and for as long as this cache is used."""
         self.length = 0
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,8 +11,8 @@ from tests.generation.toy_models import settings
 N_TOKENS = 23
 
 
-def draw_logits(seed: int = 0, n_rows: int = 4) -> torch.Tensor:
-    return torch.randn(n_rows, N_TOKENS, generator=torch.Generator().manual_seed(seed)) * 2
+def draw_logits(seed: int = 0, n_rows: int = 4, n_tokens: int = N_TOKENS) -> torch.Tensor:
+    return torch.randn(n_rows, n_tokens, generator=torch.Generator().manual_seed(seed)) * 2
 
 
 @pytest.mark.parametrize("k", [1, 3, N_TOKENS, 100])
@@ -22,11 +22,13 @@ def test_top_k_keeps_k_tokens(k: int) -> None:
         assert set(kept.isfinite().nonzero().flatten().tolist()) == set(likeliest)
 
 
-@pytest.mark.parametrize("p", [0.05, 0.5, 0.9, 1.0])
-def test_top_p_keeps_the_fewest_tokens_that_reach_p(p: float) -> None:
-    for row, kept in zip(draw_logits().softmax(-1), keep_top_p(draw_logits(), p).isfinite(), strict=True):
+@pytest.mark.parametrize("p", [0.05, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("n_tokens", [N_TOKENS, 700])
+def test_top_p_keeps_the_fewest_tokens_that_reach_p(p: float, n_tokens: int) -> None:
+    logits = draw_logits(n_tokens=n_tokens)
+    for row, kept in zip(logits.softmax(-1), keep_top_p(logits, p).isfinite(), strict=True):
         wanted, total = set(), 0.0
-        for token in sorted(range(N_TOKENS), key=lambda token: -row[token]):
+        for token in sorted(range(n_tokens), key=lambda token: -row[token]):
             if total >= p:
                 break
             wanted.add(token)

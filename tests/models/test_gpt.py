@@ -73,6 +73,24 @@ def test_cached_logits_equal_those_of_the_whole_sequence(variant: str) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("is_padded", [False, True])
+def test_logits_of_single_steps_equal_those_of_the_whole_sequence(variant: str, *, is_padded: bool) -> None:
+    model, tokens = make_model(**VARIANTS[variant]), draw_tokens(3, 12)
+    mask = torch.arange(12) >= torch.tensor([[0], [4], [1]]) if is_padded else None
+    with torch.inference_mode():
+        expected = model(tokens, mask=mask)
+        state = model.new_state(3)
+        model(tokens[:, :5], mask=None if mask is None else mask[:, :5], state=state)
+        for position in range(5, 12):
+            seen = None if mask is None else mask[:, : position + 1]
+            logits = model.next_logits(tokens[:, position : position + 1], mask=seen, state=state)
+            torch.testing.assert_close(logits, expected[:, position], rtol=1e-4, atol=1e-5)
+        assert state.step is not None
+        with pytest.raises(ValueError, match="13 tokens do not fit"):
+            model.next_logits(tokens[:, :1], state=state)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_loss_is_the_cross_entropy_of_the_logits(variant: str) -> None:
     model, tokens = make_model(**VARIANTS[variant]), draw_tokens(2, 12)
     targets = draw_tokens(2, 12).roll(1)
