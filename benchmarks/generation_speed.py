@@ -4,7 +4,7 @@ import torch
 
 from benchmarks.line import Line, median_ratio, seconds_in_turn
 from benchmarks.models import our_gpt, their_gpt2
-from benchmarks.training_speed import SHAPE, chosen_dtype
+from benchmarks.training_speed import SHAPE
 from benchmarks.worker import Action
 from lmcore.device import keep_freed_memory
 from lmcore.generation import GenerationConfig, SamplingConfig, generate
@@ -13,10 +13,9 @@ PROMPT, N_NEW, N_ROUNDS = 32, 128, 5
 
 
 def ours() -> Action:
-    """Greedy generation of this project."""
+    """Greedy generation of this project, in float32, in which it answers one prompt fastest."""
     keep_freed_memory()
     model = our_gpt(**SHAPE).eval()
-    model.compute_in(chosen_dtype())
     greedy = SamplingConfig(method="sampling", temperature=0.0, top_k=None, top_p=None, min_p=None, seed=1)
     config = GenerationConfig(max_tokens=N_NEW, stop=(), stop_tokens=(), repetition_penalty=1.0, decoding=greedy)
     prompt = list(range(3, 3 + PROMPT))

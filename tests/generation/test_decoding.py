@@ -152,8 +152,13 @@ class Copier:
 
 @pytest.mark.parametrize("changes", [{}, {"n_beams": 3}])
 def test_a_model_that_reads_a_source_is_decoded_by_the_same_loop(changes: dict[str, object]) -> None:
-    sources = [[5], [7, 8, 9], [11, 12], [4, 4, 4, 6]]
+    sources: list[list[int]] = [[5], [7, 8, 9], [11, 12], [4, 4, 4, 6]]
     continuation = behind_sources(Copier(), sources, 6)
     assert isinstance(continuation, Continuation)
     answers = decode(continuation, sources, settings(**changes), VOCABULARY)
     assert [candidates[0].tokens for candidates in answers] == [source[::-1] for source in sources]
+
+
+def test_an_empty_source_is_read_as_an_end_token() -> None:
+    (answers,) = decode(behind_sources(Copier(), [[]], 6), [[]], settings(), VOCABULARY)
+    assert answers[0].tokens == []
