@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def load_generator(folder: Path) -> Generator:
-    """The model in ``folder`` on the device that there is, in its native precision.
+    """The model in ``folder`` on the device that there is, in the precision that answers one prompt fastest.
 
     Raises:
         FileNotFoundError: if it is not there.
@@ -44,7 +44,9 @@ def load_generator(folder: Path) -> Generator:
     model, tokenizer = load_writing_model(folder)
     device = pick_device()
     if isinstance(model, TrainableModel):
-        model.compute_in(torch.bfloat16 if native_bfloat16(device) else torch.float32)
+        # A processor multiplies a single row by float32 weights, which it has, faster than by bfloat16 ones.
+        is_fast = device.type == "cuda" and native_bfloat16(device)
+        model.compute_in(torch.bfloat16 if is_fast else torch.float32)
     return Generator(model.to(device), tokenizer, read_description(folder).prompt_format)
 
 

@@ -74,9 +74,10 @@ def behind_sources(model: EncoderDecoder, sources: Sequence[Sequence[int]], max_
         ValueError: if ``max_tokens`` do not fit the context.
     """
     prompt_room(model.context_length, max_tokens)
-    kept = [source[: model.context_length] for source in sources]
-    longest = max(map(len, kept))
     padding, start = model.vocabulary.padding_id, model.vocabulary.end_of_text_id
+    # There is nothing to look at in an empty source, and looking at nothing has no result.
+    kept = [list(source[: model.context_length]) or [start] for source in sources]
+    longest = max(map(len, kept))
     filled = torch.tensor([[*source, *[padding] * (longest - len(source))] for source in kept], device=model.device)
     starts = torch.full((len(kept), 1), start, device=model.device)
     return Continuation(model.next_logits, model.new_state(filled), starts)

@@ -12,6 +12,7 @@ from lmcore.generation.continuation import Continuation, behind_prompts, behind_
 from lmcore.generation.decoding import decode
 from lmcore.models.causal import CarriedState, CausalModel
 from tests.generation.toy_models import make_recurrent, settings
+from tests.models import test_encoder_decoder
 from tests.models.test_gpt import VOCABULARY, make_model
 
 END = VOCABULARY.end_of_text_id
@@ -152,8 +153,25 @@ class Copier:
 
 @pytest.mark.parametrize("changes", [{}, {"n_beams": 3}])
 def test_a_model_that_reads_a_source_is_decoded_by_the_same_loop(changes: dict[str, object]) -> None:
-    sources = [[5], [7, 8, 9], [11, 12], [4, 4, 4, 6]]
+    sources: list[list[int]] = [[5], [7, 8, 9], [11, 12], [4, 4, 4, 6]]
     continuation = behind_sources(Copier(), sources, 6)
     assert isinstance(continuation, Continuation)
     answers = decode(continuation, sources, settings(**changes), VOCABULARY)
     assert [candidates[0].tokens for candidates in answers] == [source[::-1] for source in sources]
+
+
+@pytest.mark.parametrize("changes", [{}, {"n_beams": 1}])
+def test_an_encoder_decoder_writes_what_it_would_without_a_state_and_alone(changes: dict[str, object]) -> None:
+    model = test_encoder_decoder.make_model()
+    vocabulary, chance = model.vocabulary, random.Random(0)
+    sources = [[], *([chance.randrange(3, vocabulary.size) for _ in range(chance.randint(1, 12))] for _ in range(19))]
+    answers = decode(behind_sources(model, sources, 6), sources, settings(**changes), vocabulary)
+    for source, candidates in zip(sources, answers, strict=True):
+        written = [vocabulary.end_of_text_id]
+        while len(written) < 7:
+            with torch.no_grad():
+                state = model.new_state(torch.tensor([source or [vocabulary.end_of_text_id]]))
+                written.append(int(model(torch.tensor([written]), state=state)[0, -1].argmax()))
+            if written[-1] == vocabulary.end_of_text_id:
+                break
+        assert candidates[0].tokens == [token for token in written if token != vocabulary.end_of_text_id]
