@@ -12,6 +12,7 @@ from lmcore.generation.continuation import Continuation, behind_prompts, behind_
 from lmcore.generation.decoding import decode
 from lmcore.models.causal import CarriedState, CausalModel
 from tests.generation.toy_models import make_recurrent, settings
+from tests.models import test_encoder_decoder
 from tests.models.test_gpt import VOCABULARY, make_model
 
 END = VOCABULARY.end_of_text_id
@@ -159,6 +160,18 @@ def test_a_model_that_reads_a_source_is_decoded_by_the_same_loop(changes: dict[s
     assert [candidates[0].tokens for candidates in answers] == [source[::-1] for source in sources]
 
 
-def test_an_empty_source_is_read_as_an_end_token() -> None:
-    (answers,) = decode(behind_sources(Copier(), [[]], 6), [[]], settings(), VOCABULARY)
-    assert answers[0].tokens == []
+@pytest.mark.parametrize("changes", [{}, {"n_beams": 1}])
+def test_an_encoder_decoder_writes_what_it_would_without_a_state_and_alone(changes: dict[str, object]) -> None:
+    model = test_encoder_decoder.make_model()
+    vocabulary, chance = model.vocabulary, random.Random(0)
+    sources = [[], *([chance.randrange(3, vocabulary.size) for _ in range(chance.randint(1, 12))] for _ in range(19))]
+    answers = decode(behind_sources(model, sources, 6), sources, settings(**changes), vocabulary)
+    for source, candidates in zip(sources, answers, strict=True):
+        written = [vocabulary.end_of_text_id]
+        while len(written) < 7:
+            with torch.no_grad():
+                state = model.new_state(torch.tensor([source or [vocabulary.end_of_text_id]]))
+                written.append(int(model(torch.tensor([written]), state=state)[0, -1].argmax()))
+            if written[-1] == vocabulary.end_of_text_id:
+                break
+        assert candidates[0].tokens == [token for token in written if token != vocabulary.end_of_text_id]

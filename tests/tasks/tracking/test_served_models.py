@@ -54,6 +54,30 @@ def test_a_model_answers_requests_as_its_server_gets_them(environment, model, re
     assert client.post("/invocations", json={"dataframe_records": [{"wrong": "x"}]}).status_code == 400
 
 
+def test_a_request_may_say_how_tokens_are_chosen_and_where_the_text_ends(environment):
+    import mlflow
+    from fastapi.testclient import TestClient
+    from mlflow.pyfunc.scoring_server import init
+
+    train(environment, model="language-model")
+    client = TestClient(init(mlflow.pyfunc.load_model("models:/language-model/1")))
+
+    def ask(**params):
+        body = {
+            "dataframe_split": {"columns": ["prompt"], "data": [["the list"]]},
+            "params": {"max_tokens": 12} | params,
+        }
+        answer = client.post("/invocations", json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["predictions"][0]["completion"]
+
+    whole = ask(min_p=0.1)
+    assert len(whole) > 3
+    stop = whole[2:4]
+    assert ask(min_p=0.1, stop=[stop, "never there"]) == whole[: whole.index(stop)]
+    assert ask(temperature=0.0, repetition_penalty=5.0) != ask(temperature=0.0)
+
+
 def test_equal_models_are_registered_once_and_different_ones_twice(environment):
     for seed in (1, 1, 2):
         train(environment, seed=seed)
