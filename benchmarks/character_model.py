@@ -12,13 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.line import OUR_ENVIRONMENT, Line
+from benchmarks.line import Line
 from benchmarks.models import OPTIMIZER, our_gpt
 from benchmarks.worker import Action, worker
 from lmcore.device import keep_freed_memory, native_bfloat16, pick_device
 from lmcore.training.config import ScheduleConfig
 from lmcore.training.optimizer import ModelOptimizer
 from lmcore.training.schedule import learning_rate_factor
+from tasks.environment import WAITING_THREADS
 
 BASELINE_STEPS, BASELINE_BATCH, BASELINE_LENGTH = 2_000, 12, 64
 OUR_STEPS, OUR_BATCH, OUR_LENGTH = 300, 16, 64
@@ -35,7 +36,7 @@ class Text:
 
     @classmethod
     def read(cls) -> "Text":
-        """Python's own language reference: about as long as the collected Shakespeare, and on every machine."""
+        """Python's own language reference, half a megabyte that is on every machine."""
         text = "\n\n".join(topics[name] for name in sorted(topics))
         characters = sorted(set(text))
         numbers = torch.tensor([characters.index(character) for character in text])
@@ -109,7 +110,7 @@ def character_model() -> list[Line]:
     """One line: seconds of training, validation not counted."""
     with worker(_baseline, {}) as theirs:
         seconds, goal = theirs()[1]
-    with worker(partial(_ours, goal), OUR_ENVIRONMENT) as ours:
+    with worker(partial(_ours, goal), WAITING_THREADS) as ours:
         our_seconds, reached, n_steps = ours()[1]
     note = f"validation loss {goal:.3f}; ours {reached:.3f} after {n_steps} of {OUR_STEPS} steps"
     if reached > goal:

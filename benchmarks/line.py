@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from benchmarks.worker import Action, worker
+from tasks.environment import WAITING_THREADS
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,6 @@ class Line:
         return {**asdict(self), "holds": self.holds, "machine": machine}
 
 
-# What this project sets for its own processes; see tasks/environment.py.
-OUR_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "5000"}
-
-
 def seconds_in_turn(
     ours: Callable[[], Action], theirs: Callable[[], Action], *, n_rounds: int
 ) -> tuple[list[float], list[float]]:
@@ -59,7 +56,7 @@ def seconds_in_turn(
         n_rounds: how often each is timed.
     """
     times: tuple[list[float], list[float]] = ([], [])
-    with worker(ours, OUR_ENVIRONMENT) as mine, worker(theirs, {}) as other:
+    with worker(ours, WAITING_THREADS) as mine, worker(theirs, {}) as other:
         mine()
         other()
         for _ in range(n_rounds):

@@ -96,7 +96,6 @@ def _train_tracked(
             description="Train",
         )
         seconds, beside = time.perf_counter() - start, _seconds_beside() - before
-        (folder / "model").mkdir()
         run.abort(KeyboardInterrupt("measured"))
     return seconds, beside
 

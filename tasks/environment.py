@@ -16,6 +16,10 @@ from tasks.process import ProcessIdentity
 
 ANSWER_SECONDS = 2.0
 
+WAITING_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "5000"}
+"""Threads that spin while they wait may stall a training on a busy machine; those that sleep at once halve its speed on
+a free one. So they spin for as long as a short operation takes, and then sleep."""
+
 
 def project_folder() -> Path:
     """The project that owns the work folder: the current folder, or the one a DVC experiment was copied from.
@@ -114,10 +118,9 @@ def prepare() -> None:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MPLCONFIGDIR": str(work / "matplotlib"),
-        # Threads that spin while they wait may stall a training on a busy machine; those that sleep at once halve its
-        # speed on a free one. So they spin for as long as a short operation takes, and then sleep.
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "GOMP_SPINCOUNT": "5000",
+        **WAITING_THREADS,
+        # Without it cuBLAS has no deterministic algorithms, which a training may ask for.
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         "CUDA_CACHE_PATH": str(work / "cuda"),
         "TORCHINDUCTOR_CACHE_DIR": str(work / "torch-inductor"),
         "TORCH_HOME": str(work / "torch"),

@@ -62,7 +62,7 @@ def _making(
 
     def make(checkpoints: Path, log: OnMetrics) -> dict[str, Any]:
         record = train(checkpoints, log)
-        return record | {"drawn": batches.drawn(record["n_steps"])}
+        return record | {"drawn": batches.drawn(record["n_batches"])}
 
     return make
 
@@ -77,6 +77,7 @@ def _count(model: NgramModel, shards: TokenShards, seed: int, log: OnMetrics) ->
     return {
         "n_parameters": sum(model.counted.n_ngrams),
         "n_steps": 1,
+        "n_batches": 1,
         "n_epochs": 1.0,
         "n_targets": int(shards.offsets("train")[-1]),
         "n_skipped_steps": 0,

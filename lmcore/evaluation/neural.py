@@ -151,7 +151,7 @@ class NeuralLikelihood:
 class NgramLikelihood:
     """An n-gram model as a judge of documents: it looks its answers up.
 
-    Its confidence is the share of the probability that the known context does not give away.
+    Its confidence is the logarithm of the share of the probability that the known context does not give away.
     """
 
     def __init__(self, model: NgramModel) -> None:

@@ -38,17 +38,12 @@ class BERT(TextEncoder):
         super().__init__(config, vocabulary)
         self.context_length = config.context_length
         self.feature_width = config.width
-        self.compute_dtype = torch.float32
         self.embedding = embedding_table(vocabulary.size, config.width)
         self.positions = embedding_table(config.context_length, config.width)
         self.embedding_norm = LayerNorm(config.width, eps=NORM_EPSILON)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(PostNormBlock(config) for _ in range(config.n_layers))
         self.head = GuessingHead(config.width, vocabulary.size)
-
-    def compute_in(self, dtype: torch.dtype) -> None:
-        """Compute activations in this dtype from now on; the weights stay float32."""
-        self.compute_dtype = dtype
 
     def features(self, tokens: Tensor, is_text: Tensor) -> Tensor:
         """Output (batch, length, width) of the last block, see :class:`TextEncoder`.

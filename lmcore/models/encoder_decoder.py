@@ -76,7 +76,6 @@ class EncoderDecoder(TextEncoder):
         super().__init__(config, vocabulary)
         self.context_length = config.context_length
         self.feature_width = config.width
-        self.compute_dtype = torch.float32
         self.embedding = embedding_table(vocabulary.size, config.width)
         self.source_positions = embedding_table(config.context_length, config.width)
         self.target_positions = embedding_table(config.context_length, config.width)
@@ -87,10 +86,6 @@ class EncoderDecoder(TextEncoder):
         self.encoder_norm = LayerNorm(config.width)
         self.decoder_blocks = nn.ModuleList(CrossAttendingBlock(config) for _ in range(config.n_decoder_layers))
         self.decoder_norm = LayerNorm(config.width)
-
-    def compute_in(self, dtype: torch.dtype) -> None:
-        """Compute activations in this dtype from now on; the weights stay float32."""
-        self.compute_dtype = dtype
 
     def features(self, tokens: Tensor, is_text: Tensor) -> Tensor:
         """The encoder's normalized output (batch, length, width), see :class:`TextEncoder`.

@@ -38,7 +38,6 @@ class GPT(CausalModel, TextEncoder):
         super().__init__(config, vocabulary)
         self.context_length = config.context_length
         self.feature_width = config.width
-        self.compute_dtype = torch.float32
         self.embedding = nn.Embedding(vocabulary.size, config.width)
         nn.init.normal_(self.embedding.weight, std=0.02)
         self.token_shift = TokenShift(config.width) if config.use_token_shift else None
@@ -51,10 +50,6 @@ class GPT(CausalModel, TextEncoder):
             ValueEmbedding(vocabulary.size, key_value_width) for _ in range(n_value_embeddings)
         )
         self.head = None if config.tie_embeddings else Linear(config.width, vocabulary.size, zero_init=True)
-
-    def compute_in(self, dtype: torch.dtype) -> None:
-        """Compute activations in this dtype from now on; the weights stay float32."""
-        self.compute_dtype = dtype
 
     def hidden(self, tokens: Tensor, *, mask: Tensor | None = None, state: State | None = None) -> Tensor:
         """Normalized output (batch, length, width) of the last block; arguments and errors as for :meth:`forward`."""

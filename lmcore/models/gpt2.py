@@ -2,7 +2,6 @@
 
 import math
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -43,16 +42,11 @@ class GPT2(CausalModel, TextEncoder):
         super().__init__(config, vocabulary)
         self.context_length = config.context_length
         self.feature_width = config.width
-        self.compute_dtype = torch.float32
         self.embedding = embedding_table(vocabulary.size, config.width)
         self.positions = embedding_table(config.context_length, config.width)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(_block(config) for _ in range(config.n_layers))
         self.final_norm = LayerNorm(config.width)
-
-    def compute_in(self, dtype: torch.dtype) -> None:
-        """Compute activations in this dtype from now on; the weights stay float32."""
-        self.compute_dtype = dtype
 
     def hidden(self, tokens: Tensor, *, mask: Tensor | None = None, state: State | None = None) -> Tensor:
         """Normalized output (batch, length, width) of the last block; arguments and errors as for :meth:`forward`."""

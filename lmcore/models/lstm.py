@@ -38,7 +38,6 @@ class LSTM(RecurrentModel, TextEncoder):
     def __init__(self, config: LSTMConfig, vocabulary: Vocabulary) -> None:
         super().__init__(config, vocabulary)
         self.feature_width = config.width
-        self.compute_dtype = torch.float32
         self.embedding = nn.Embedding(vocabulary.size, config.width)
         nn.init.normal_(self.embedding.weight, std=config.width**-0.5)
         sizes = [config.width, *[config.hidden_width] * (config.n_layers - 1), config.width]
@@ -46,10 +45,6 @@ class LSTM(RecurrentModel, TextEncoder):
             LSTMLayer(n_inputs, width, weight_dropout=config.weight_dropout) for n_inputs, width in pairwise(sizes)
         )
         self.head = None if config.tie_embeddings else Linear(config.width, vocabulary.size)
-
-    def compute_in(self, dtype: torch.dtype) -> None:
-        """Compute products in this dtype from now on; the weights and the state stay float32."""
-        self.compute_dtype = dtype
 
     def forward(self, tokens: Tensor, *, mask: Tensor | None = None, state: State | None = None) -> Tensor:
         """Next-token logits, see :class:`CausalModel`."""

@@ -11,6 +11,9 @@ from lmcore.models.model import Model
 class TrainableModel(Model):
     """A model with a loss. Its weights are float32, whatever its activations are computed in."""
 
+    compute_dtype = torch.float32
+    """What activations are computed in."""
+
     recomputes_activations = False
     """Whether blocks keep their inputs only and compute the rest again on the way back (Chen et al. 2016)."""
 
@@ -31,6 +34,6 @@ class TrainableModel(Model):
         weight of a matrix product, and those of causal attention over the longest input (Chowdhery et al. 2022, PaLM,
         appendix B, but without the future that causal attention never sees)."""
 
-    @abstractmethod
     def compute_in(self, dtype: torch.dtype) -> None:
         """Compute activations in float32 or bfloat16 from now on."""
+        self.compute_dtype = dtype

@@ -125,9 +125,9 @@ class WindowBatches:
             windows = np.arange(start, min(start + self.batch_size, self._n_validation_windows))
             yield self._cut(self._validation, windows)
 
-    def drawn(self, n_steps: int) -> dict[str, Any]:
-        """What is needed to know which tokens a training of ``n_steps`` has seen, as JSON values."""
-        n_windows = min(n_steps * self.batch_size, self.n_examples)
+    def drawn(self, n_batches: int) -> dict[str, Any]:
+        """What is needed to know which tokens a training on the first ``n_batches`` has seen, as JSON values."""
+        n_windows = min(n_batches * self.batch_size, self.n_examples)
         return {"kind": "windows", "window_tokens": self._window_tokens, "n_windows": n_windows, "seed": self._seed}
 
     def _cut(self, stream: TokenArray, windows: npt.NDArray[np.int64]) -> Batch:

@@ -138,9 +138,9 @@ class MaskedBatches:
         for place, batch in enumerate(self._windows.validation_batches()):
             yield self._masked(batch, [VALIDATION, place])
 
-    def drawn(self, n_steps: int) -> dict[str, Any]:
-        """What is needed to know which tokens a training of ``n_steps`` has seen, as JSON values."""
-        return self._windows.drawn(n_steps)
+    def drawn(self, n_batches: int) -> dict[str, Any]:
+        """What is needed to know which tokens a training on the first ``n_batches`` has seen, as JSON values."""
+        return self._windows.drawn(n_batches)
 
     def _masked(self, batch: Batch, seeds: list[int]) -> Batch:
         generator = np.random.default_rng(seeds)

@@ -55,13 +55,13 @@ class StreamBatches:
         for place in range(self._n_validation_batches):
             yield self._cut(self._validation, self._n_validation_streams, place, first_token=0)
 
-    def drawn(self, n_steps: int) -> dict[str, Any]:
-        """What is needed to know which tokens a training of ``n_steps`` has seen, as JSON values."""
+    def drawn(self, n_batches: int) -> dict[str, Any]:
+        """What is needed to know which tokens a training on the first ``n_batches`` has seen, as JSON values."""
         return {
             "kind": "streams",
             "window_tokens": self._window_tokens,
             "batch_size": self.batch_size,
-            "n_batches": min(n_steps, self._n_batches),
+            "n_batches": min(n_batches, self._n_batches),
             "first_token": self._first_token(0),
         }
 

@@ -321,11 +321,12 @@ class _Training:
         self._rate.pause(time.monotonic() - started)
 
     def _record(self, dtype: torch.dtype) -> dict[str, Any]:
-        n_drawn = self.done.step * self.batches.batch_size * self.config.accumulated_batches
+        n_batches = (self.done.step + self.done.n_steps_left_out) * self.config.accumulated_batches
         return {
             "n_parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "n_steps": self.done.step,
-            "n_epochs": round(n_drawn / self.batches.n_examples, 4),
+            "n_batches": n_batches,
+            "n_epochs": round(n_batches * self.batches.batch_size / self.batches.n_examples, 4),
             "n_targets": self.done.n_targets,
             "n_skipped_steps": self.done.n_skipped_steps,
             "n_rollbacks": self.done.n_rollbacks,

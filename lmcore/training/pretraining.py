@@ -24,8 +24,8 @@ EVERYTHING = "everything"
 class PretrainingBatches(Batches, Protocol):
     """Batches that can say afterwards what of the corpus they have given."""
 
-    def drawn(self, n_steps: int) -> dict[str, Any]:
-        """What is needed to know which tokens a training of ``n_steps`` has seen, as JSON values."""
+    def drawn(self, n_batches: int) -> dict[str, Any]:
+        """What is needed to know which tokens a training on the first ``n_batches`` has seen, as JSON values."""
 
 
 def pretraining_batches(

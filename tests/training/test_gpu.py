@@ -44,8 +44,8 @@ def test_it_learns_compiled_in_bfloat16(tmp_path: Path) -> None:
 
 
 def test_a_resumed_training_ends_with_the_same_bits(tmp_path: Path) -> None:
-    whole, record = on_gpu(dropout=0.1), run(tmp_path / "whole", (model := on_gpu(dropout=0.1)))[0]
-    del whole
+    model = on_gpu(dropout=0.1)
+    record, _ = run(tmp_path / "whole", model)
     parts = on_gpu(dropout=0.1)
     with pytest.raises(KeyboardInterrupt):
         interrupted(tmp_path / "parts", parts)

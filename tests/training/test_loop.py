@@ -201,3 +201,11 @@ def test_bfloat16_is_computed_in_when_asked_for(tmp_path: Path) -> None:
     record, _ = run(tmp_path, model, precision="bfloat16", max_steps=2)
     assert record["precision"] == "bfloat16"
     assert model.embedding.weight.dtype == torch.float32
+
+
+def test_the_record_counts_the_batches_of_accumulated_and_left_out_steps(tmp_path: Path) -> None:
+    record, _ = run(tmp_path / "accumulated", make_model(), max_steps=3, accumulated_batches=2)
+    assert record["n_batches"] == 6
+    batches = Noting()
+    record, _ = run(tmp_path / "rolled-back", make_poisoned({11, 12, 13}), batches)
+    assert record["n_batches"] == max(batches.places) + 1
