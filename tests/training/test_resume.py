@@ -14,8 +14,8 @@ from lmcore.training.checkpoint import Checkpoint, load_checkpoint, save_checkpo
 from tests.training.trainer import MAKERS, main
 
 SECONDS = 120
-# At least three steps lie between two kills.
-N_STEPS = 90
+# Between two kills lie three steps at least, and seldom more than six, however fast the machine.
+N_STEPS = 240
 N_KILLS = {"gpt": 20, "lstm": 20, "bert": 20}
 
 
@@ -43,13 +43,18 @@ def newest_checkpoint(folder: Path) -> str:
     return max((path.name for path in (folder / "work").glob("step-*")), default="")
 
 
+def wait_for_another(folder: Path, checkpoint: str, process: ForkServerProcess, seconds: float) -> str:
+    """The newest checkpoint, as soon as it is another one, or else after some seconds."""
+    deadline = time.monotonic() + seconds
+    while newest_checkpoint(folder) == checkpoint and process.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return newest_checkpoint(folder)
+
+
 def kill_somewhere(process: ForkServerProcess, folder: Path, moment: random.Random) -> None:
     """Kill a training that has gone on from where it was, a little later, wherever it then is."""
-    before = newest_checkpoint(folder)
-    deadline = time.monotonic() + SECONDS
-    while newest_checkpoint(folder) == before and process.is_alive() and time.monotonic() < deadline:
-        time.sleep(0.002)
-    time.sleep(moment.uniform(0, 0.05))
+    reached = wait_for_another(folder, newest_checkpoint(folder), process, SECONDS)
+    wait_for_another(folder, reached, process, moment.uniform(0, 0.05))
     process.kill()
     process.join()
 
