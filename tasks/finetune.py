@@ -14,13 +14,18 @@ from lmcore.models.causal import TextEncoder
 from lmcore.models.classifier import Classifier, save_classifier
 from lmcore.models.config import context_length_of
 from lmcore.models.encoder_decoder import EncoderDecoder
-from lmcore.models.families import WritingModel
+from lmcore.models.families import WritingModel, build_model
 from lmcore.models.folder import load_language_model, save_language_model
 from lmcore.models.lora import add_lora, fold_lora
 from lmcore.models.prompt import PromptFormat
 from lmcore.models.trainable import TrainableModel
 from lmcore.text.config import SplitFractions
-from lmcore.text.supervised import classification_examples, completion_examples
+from lmcore.text.supervised import (
+    CLASSIFICATION_COLUMNS,
+    COMPLETION_COLUMNS,
+    classification_examples,
+    completion_examples,
+)
 from lmcore.tokens.batches import ExampleBatches
 from lmcore.training.config import ClassificationConfig, CompletionConfig, LoRAConfig
 from lmcore.training.examples import (
@@ -57,8 +62,8 @@ def finetune_classifier(
     files: FinetuneFiles,
 ) -> str | None:
     """Train a classifier of the documents' labels; returns the reason where the documents cannot feed one."""
-    columns = ["id", "text", "label"]
-    examples = classification_examples(pq.read_table(files.documents / "documents.parquet", columns=columns), split)
+    documents = pq.read_table(files.documents / "documents.parquet", columns=list(CLASSIFICATION_COLUMNS))
+    examples = classification_examples(documents, split)
     labels = frequent_labels(examples["train"].labels, config.min_examples_per_label)
     training = choose_examples(labeled_pairs(examples["train"], labels), config.max_examples, seed)
     held_out = labeled_pairs(examples["validation"], labels)
@@ -69,10 +74,12 @@ def finetune_classifier(
             f"{len(validation)} validation documents carry one of them; a classifier needs two labels and a document"
         )
     backbone, tokenizer = load_language_model(files.language_model)
+    torch.manual_seed(seed)
+    if config.starts_from == "nothing":
+        backbone = build_model(backbone.config, tokenizer.vocabulary)
     if not isinstance(backbone, TextEncoder):
         return f"a model of family {backbone.config.family} gives no features to classify by"
     context = context_length_of(backbone.config)
-    torch.manual_seed(seed)
     _adapt(backbone, config.lora, seed)
     classifier = Classifier(
         backbone,
@@ -113,7 +120,7 @@ def finetune_completion(
     config: CompletionConfig, split: SplitFractions, seed: int, environment: Environment, files: FinetuneFiles
 ) -> str | None:
     """Train a model that completes a document's body by its summary; returns the reason where it cannot."""
-    documents = pq.read_table(files.documents / "documents.parquet", columns=["id", "text"])
+    documents = pq.read_table(files.documents / "documents.parquet", columns=list(COMPLETION_COLUMNS))
     examples = completion_examples(documents, split, config.examples)
     training = choose_examples(examples["train"], config.max_examples, seed)
     validation = choose_examples(examples["validation"], config.training.max_validation_examples, seed)

@@ -7,8 +7,8 @@ from lmcore.files import atomic_folder
 from lmcore.text.documents import read_table
 from lmcore.text.split import divide_by_split
 from lmcore.tokens.config import TokenizeConfig
+from lmcore.tokens.learning import learn_tokenizer
 from lmcore.tokens.shards import write_shards
-from lmcore.tokens.tokenizer import Tokenizer
 from tasks.step import step
 
 logger = logging.getLogger(__name__)
@@ -18,7 +18,10 @@ logger = logging.getLogger(__name__)
 def tokenize_documents(config: TokenizeConfig, *, clean_folder: Path, tokens: Path) -> None:
     """Write the tokenizer, a shard per split, and their index into the folder ``tokens``."""
     splits = divide_by_split(read_table(clean_folder / "documents.parquet"), config.split)
-    tokenizer = Tokenizer.train(splits["train"]["text"].to_pylist(), config.tokenizer)
+    train = splits["train"]
+    # A translation has words that no text has.
+    texts = [*train["text"].to_pylist(), *train["target"].drop_null().to_pylist()]
+    tokenizer = learn_tokenizer(texts, config.tokenizer)
     with atomic_folder(tokens) as folder:
         summary = write_shards(folder, tokenizer, splits)
     for split, size in summary["splits"].items():

@@ -70,17 +70,17 @@ def compare_language_models(
     """
     cache = _cache(config.interpolation.cache, ngram.vocabulary_size)
     mixture = _Mixture.fit(
-        neural.score(validation.tokens),
-        ngram.score(validation.tokens),
+        neural.score(validation.texts),
+        ngram.score(validation.texts),
         _remembered(cache, validation),
         config.interpolation,
     )
-    neural_scores, ngram_scores = neural.score(test.tokens), ngram.score(test.tokens)
+    neural_scores, ngram_scores = neural.score(test.texts), ngram.score(test.texts)
     log_probabilities = {
         NEURAL: neural_scores.log_probabilities,
         NGRAM: ngram_scores.log_probabilities,
         INTERPOLATION: mixture.log_probabilities(neural_scores, ngram_scores, _remembered(cache, test)),
-        NGRAM_ON_SEEN: ngram_on_seen.score(test.tokens).log_probabilities,
+        NGRAM_ON_SEEN: ngram_on_seen.score(test.texts).log_probabilities,
     }
     measures = LikelihoodMeasures(test, Bootstrap(len(test.ids), config.bootstrap, config.seed))
     bits = {model: bits_of(test, values) for model, values in log_probabilities.items()}
@@ -158,7 +158,7 @@ def _cache(config: CacheConfig | None, vocabulary_size: int) -> Cache | None:
 
 
 def _remembered(cache: Cache | None, documents: HeldOutDocuments) -> list[Floats]:
-    """What a cache that forgets between documents says of all tokens, if there is one."""
+    """What a cache says of all tokens, if there is one; it forgets between texts."""
     if cache is None:
         return []
-    return [np.concatenate([cache.log_probabilities(tokens) for tokens in documents.tokens])]
+    return [np.concatenate([cache.log_probabilities(tokens) for tokens in documents.texts])]

@@ -1,6 +1,6 @@
 """What the evaluation can be told."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -9,14 +9,16 @@ from lmcore.generation.config import GenerationConfig
 
 
 class LikelihoodConfig(Config):
-    """How held-out documents are scored: at most ``max_documents`` of the test split.
+    """How held-out documents are scored: at most ``max_documents`` of the test split, null for all of them.
 
-    A document longer than the model's context is read through a window that moves by ``window_stride_tokens``;
-    ``batch_tokens`` are scored at once. A masked model has to read a document once for each of its tokens, so it is
-    judged on ``max_masked_documents``.
+    What stands before a token is its document (``context: document``), or everything that was scored before it
+    (``stream``, as is usual where documents are sentences of one text). A text longer than the model's context is
+    read through a window that moves by ``window_stride_tokens``; ``batch_tokens`` are scored at once. A masked model
+    has to read a document once for each of its tokens, so it is judged on ``max_masked_documents``.
     """
 
-    max_documents: PositiveInt
+    max_documents: PositiveInt | None
+    context: Literal["document", "stream"]
     max_masked_documents: PositiveInt
     window_stride_tokens: PositiveInt
     batch_tokens: PositiveInt
@@ -39,14 +41,14 @@ class CacheConfig(Config):
 
 
 class InterpolationConfig(Config):
-    """How the weights of the mixture are fitted on ``max_documents`` documents of the validation split.
+    """How the weights of the mixture are fitted on ``max_documents`` documents of the validation split, null for all.
 
     Contexts are sorted into ``n_confidence_levels`` equally large classes by how sure each model is of its
     prediction, and every class has its own weights, drawn towards the overall ones as if ``prior_tokens``
     more tokens had been seen.
     """
 
-    max_documents: PositiveInt
+    max_documents: PositiveInt | None
     n_confidence_levels: PositiveInt
     prior_tokens: NonNegativeFloat
     cache: CacheConfig | None

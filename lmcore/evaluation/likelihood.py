@@ -22,6 +22,13 @@ class HeldOutDocuments:
     tokens: tuple[Tokens, ...]
     n_bytes: npt.NDArray[np.int64]
     """(n_documents,)"""
+    are_one_stream: bool = False
+    """Whether a document is read behind those before it, and not alone."""
+
+    @property
+    def texts(self) -> tuple[Tokens, ...]:
+        """What is read from its start to its end: the documents one by one, or all of them end to end."""
+        return (np.concatenate(self.tokens),) if self.are_one_stream and self.tokens else self.tokens
 
     @property
     def n_tokens(self) -> npt.NDArray[np.int64]:

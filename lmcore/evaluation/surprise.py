@@ -21,12 +21,13 @@ def surprise_by_piece(
         decode: tokens to text.
     """
     pieces: list[dict[str, Any]] = []
-    start = 0
+    before = start = 0
     for end in range(1, len(tokens) + 1):
-        text = decode(tokens[start:end])
+        # Behind a word comes a space, which a tokenizer of words shows between two of them only.
+        text = decode(tokens[before:end])[len(decode(tokens[before:start])) :]
         if text.endswith(REPLACEMENT) and end < len(tokens):
             continue  # the bytes of a character are not all there yet
         needed = {model: round(float(values[start:end].sum()), 3) for model, values in bits.items()}
         pieces.append({"text": text, "bits": needed})
-        start = end
+        before, start = start, end
     return pieces

@@ -15,8 +15,8 @@ from lmcore.models.bert import BERT, NORM_EPSILON
 from lmcore.models.config import BERTConfig, GPT2Config
 from lmcore.models.gpt2 import FEED_FORWARD_WIDENING, GPT2
 from lmcore.tokens.config import MaskingConfig
-from lmcore.tokens.tokenizer import END_OF_TEXT, MASK, PADDING, Tokenizer
-from lmcore.tokens.vocabulary import Vocabulary
+from lmcore.tokens.tokenizer import Tokenizer
+from lmcore.tokens.vocabulary import END_OF_TEXT, MASK, PADDING, Vocabulary
 
 # Tokens that a published tokenizer need not have.
 APPENDED = (PADDING, MASK)

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from lmcore.progress import progress
-from lmcore.text.config import CleanConfig, FilterConfig
+from lmcore.text.config import CleanConfig
 from lmcore.text.documents import CLEAN_SCHEMA, LEDGER_SCHEMA, REASON_SCHEMA
 from lmcore.text.filters import Drop, first_failure
 from lmcore.text.normalize import normalize
@@ -46,8 +46,8 @@ def clean(documents: pa.Table, config: CleanConfig, *, n_workers: int) -> Cleani
     raw: list[str] = documents["text"].to_pylist()
     labels: list[str | None] = documents["label"].to_pylist()
     with Workers(n_workers) as workers:
-        texts, drops = _normalize_and_filter(raw, config.filters, workers)
-        drops |= _select(texts, labels, config.max_bytes_per_label)
+        texts, drops = _normalize_and_filter(raw, config, workers)
+        drops |= _select(texts, labels, config)
         kept = {row: text for row, text in texts.items() if row not in drops}
         if not kept:
             counts = Counter(drop.rule for drop in drops.values())
@@ -55,7 +55,7 @@ def clean(documents: pa.Table, config: CleanConfig, *, n_workers: int) -> Cleani
         analyses = _analyze(list(kept.values()), config.language, workers)
     if len(kept) + len(drops) != len(documents):
         raise AssertionError(f"{len(kept)} kept + {len(drops)} dropped documents are not {len(documents)}")
-    return Cleaning(_kept_table(documents, kept, analyses), _ledger_table(documents, drops))
+    return Cleaning(_kept_table(documents, kept, analyses, config), _ledger_table(documents, drops))
 
 
 def summarize(cleaning: Cleaning) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def summarize(cleaning: Cleaning) -> dict[str, Any]:
 
 
 def _normalize_and_filter(
-    raw: Sequence[str], config: FilterConfig, workers: Workers
+    raw: Sequence[str], config: CleanConfig, workers: Workers
 ) -> tuple[dict[int, str], dict[int, Drop]]:
     """Normalized texts that pass the filters, and the drops of those that do not, both by row."""
     outcomes: list[str | Drop] = []
@@ -93,16 +93,23 @@ def _normalize_and_filter(
     return texts, {row: outcome for row, outcome in rows if isinstance(outcome, Drop)}
 
 
-def _normalize_and_filter_piece(raw: Sequence[str], config: FilterConfig) -> list[str | Drop]:
-    return [first_failure(text, config) or text for text in map(normalize, raw)]
+def _normalize_and_filter_piece(raw: Sequence[str], config: CleanConfig) -> list[str | Drop]:
+    texts = map(normalize, raw) if config.normalize else raw
+    return [_first_failure(text, config) or text for text in texts]
 
 
-def _select(texts: dict[int, str], labels: Sequence[str | None], budget: int | None) -> dict[int, Drop]:
+def _first_failure(text: str, config: CleanConfig) -> Drop | None:
+    if not text or text.isspace():
+        return Drop("empty_text")
+    return None if config.filters is None else first_failure(text, config.filters)
+
+
+def _select(texts: dict[int, str], labels: Sequence[str | None], config: CleanConfig) -> dict[int, Drop]:
     """Drops that come from looking at all documents, by row."""
     ids = {row: document_id(text) for row, text in texts.items()}
-    drops = exact_duplicates(ids)
+    drops = exact_duplicates(ids) if config.remove_duplicates else {}
     distinct = {row: identity for row, identity in ids.items() if row not in drops}
-    return drops | beyond_label_budget(distinct, labels, texts, budget)
+    return drops | beyond_label_budget(distinct, labels, texts, config.max_bytes_per_label)
 
 
 def _analyze(texts: Sequence[str], language: str, workers: Workers) -> pa.Table:
@@ -121,11 +128,14 @@ def _analyze_piece(texts: Sequence[str], language: str) -> pa.Table:
     return analyze(texts, language)
 
 
-def _kept_table(documents: pa.Table, texts: dict[int, str], analyses: pa.Table) -> pa.Table:
+def _kept_table(documents: pa.Table, texts: dict[int, str], analyses: pa.Table, config: CleanConfig) -> pa.Table:
     table = documents.take(pa.array(texts, pa.int64()))
+    targets = [target and (normalize(target) if config.normalize else target) for target in table["target"].to_pylist()]
     columns = {
         **{name: table[name] for name in table.column_names},
         "text": pa.array(texts.values(), pa.string()),
+        # Where nothing is left of what the text was to become, there is nothing to learn.
+        "target": pa.array((target or None for target in targets), pa.string()),
         "id": pa.array(map(document_id, texts.values()), pa.string()),
         "n_bytes": pa.array((len(text.encode()) for text in texts.values()), pa.int32()),
         **{name: analyses[name] for name in analyses.column_names},

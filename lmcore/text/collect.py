@@ -6,10 +6,11 @@ from dataclasses import asdict
 from typing import Any
 
 from lmcore.progress import progress
-from lmcore.text.config import CollectConfig, InstalledDocumentation, Source, TextFolder
+from lmcore.text.config import CollectConfig, InstalledDocumentation, Lines, ParallelText, Source, TextFolder
 from lmcore.text.documentation import plan_documentation
 from lmcore.text.documents import Fault, Piece, Reading
 from lmcore.text.files import plan_files
+from lmcore.text.lines import plan_lines
 from lmcore.text.parallel import Workers
 from lmcore.text.records import plan_records
 
@@ -44,6 +45,8 @@ def plan(source: Source) -> Sequence[Piece]:
             return plan_documentation(source)
         case TextFolder():
             return plan_files(source)
+        case Lines() | ParallelText():
+            return plan_lines(source)
         case _:
             return plan_records(source)
 

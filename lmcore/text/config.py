@@ -9,6 +9,9 @@ from lmcore.config import Config
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
+Split = Literal["train", "validation", "test"]
+GivenSplit = Split | None
+"""Where all documents of a source belong; null lets the hash of each decide, by ``tokenize.split``."""
 
 
 class InstalledDocumentation(Config):
@@ -30,6 +33,7 @@ class TextFolder(Config):
     path: Path
     pattern: Name
     """Which files, for example ``**/*.txt``."""
+    split: GivenSplit
 
     @field_validator("pattern")
     @classmethod
@@ -39,24 +43,52 @@ class TextFolder(Config):
         return pattern
 
 
+class Lines(Config):
+    """A text file, every line of it a document, in its order; ``.gz`` is read as it is."""
+
+    kind: Literal["lines"]
+    name: Name
+    path: Path
+    split: GivenSplit
+
+
+class ParallelText(Config):
+    """Two text files, line by line a text and what it is to become: its translation, say."""
+
+    kind: Literal["parallel_text"]
+    name: Name
+    path: Path
+    target_path: Path
+    split: GivenSplit
+
+
 class Records(Config):
-    """Rows of a ``.jsonl`` or ``.csv`` file with named fields; ``null`` where there is no such field."""
+    """Rows of a ``.jsonl``, ``.csv`` or ``.tsv`` file, each also as ``.gz``, with named fields; ``null`` where there is
+    no such field."""
 
     kind: Literal["records"]
     name: Name
     path: Path
     text_field: Name
     label_field: Name | None
+    target_field: Name | None
+    """What the text is to become, for completion: a summary, an answer, a translation."""
     name_field: Name | None
+    split: GivenSplit
 
     @model_validator(mode="after")
     def _has_known_format(self) -> Self:
-        if self.path.suffix not in (".jsonl", ".csv"):
-            raise ValueError(f"'{self.path}' is neither a .jsonl nor a .csv file")
+        if self.format not in (".jsonl", ".csv", ".tsv"):
+            raise ValueError(f"'{self.path}' is neither a .jsonl nor a .csv nor a .tsv file, plain or .gz")
         return self
 
+    @property
+    def format(self) -> str:
+        """What the file's name ends with, not counting ``.gz``."""
+        return Path(self.path.stem).suffix if self.path.suffix == ".gz" else self.path.suffix
 
-Source = Annotated[InstalledDocumentation | TextFolder | Records, Field(discriminator="kind")]
+
+Source = Annotated[InstalledDocumentation | TextFolder | Lines | ParallelText | Records, Field(discriminator="kind")]
 
 
 class CollectConfig(Config):
@@ -92,7 +124,11 @@ class CleanConfig(Config):
 
     language: Name
     """A language that spaCy knows, as its code (``en``, ``de``, ``zh``)."""
-    filters: FilterConfig
+    normalize: bool
+    """Repair and unify texts; false leaves them as they are."""
+    filters: FilterConfig | None
+    """Null lets every text pass that is not empty."""
+    remove_duplicates: bool
     max_bytes_per_label: PositiveInt | None
     """Beyond this a label's documents are dropped, chosen by hash, so that no label drowns the others."""
 
@@ -110,9 +146,10 @@ class SplitFractions(Config):
         return self
 
 
-class CompletionExamplesConfig(Config):
-    """Which documents give a prompt (their body) and a completion (their summary)."""
+class SummaryExamples(Config):
+    """Documents that hold both: their first paragraph is the completion, all that follows the prompt."""
 
+    kind: Literal["summary"]
     min_summary_characters: PositiveInt
     max_summary_characters: PositiveInt
     min_body_characters: PositiveInt
@@ -122,3 +159,12 @@ class CompletionExamplesConfig(Config):
         if self.max_summary_characters < self.min_summary_characters:
             raise ValueError("max_summary_characters must not be below min_summary_characters")
         return self
+
+
+class TargetExamples(Config):
+    """Documents whose source names a target: the text is the prompt, the target the completion."""
+
+    kind: Literal["target"]
+
+
+CompletionExamples = Annotated[SummaryExamples | TargetExamples, Field(discriminator="kind")]

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmcore.files import atomic_file
+from lmcore.text.config import Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,12 @@ class Document:
         package: the Python package it documents, if any.
         path: of its file, relative to the source, with forward slashes: the same on every machine.
         name: what it documents or is called, if anything.
-        kind: ``module``, ``class``, ``function``, ``method``, ``file`` or ``record``.
+        kind: ``module``, ``class``, ``function``, ``method``, ``file``, ``line`` or ``record``.
         line: where it starts in its file, counted from 1; ``None`` for a whole file.
         version: of the package.
         license: of the package, an SPDX expression or a name.
+        target: what the text is to become, where the source knows it: a translation, a summary.
+        split: where it belongs, where the source knows it.
     """
 
     text: str
@@ -39,6 +42,8 @@ class Document:
     line: int | None
     version: str | None
     license: str | None
+    target: str | None = None
+    split: Split | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +66,10 @@ class Reading:
 
     def add(self, document: Document) -> None:
         """Take a document; one without text, or with text that is not Unicode, is a fault instead."""
-        if not document.text or document.text.isspace():
+        texts = [document.text] if document.target is None else [document.text, document.target]
+        if not all(map(str.strip, texts)):
             self._add_fault(document, "empty_text", "there is no text")
-        elif not is_unicode(document.text):
+        elif not all(map(is_unicode, texts)):
             self._add_fault(document, "not_unicode", "the text holds bytes that are not UTF-8, or half a character")
         else:
             self.documents.append(document)
@@ -95,6 +101,8 @@ RAW_SCHEMA = pa.schema(
         pa.field("line", pa.int32()),
         pa.field("version", pa.string()),
         pa.field("license", pa.string()),
+        pa.field("target", pa.string()),
+        pa.field("split", pa.string()),
     ]
 )
 """Columns of ``data/raw/documents.parquet``."""

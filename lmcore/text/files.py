@@ -13,8 +13,7 @@ FILES_PER_PIECE = 100
 class FilePiece:
     """Some files of one folder: a piece of work of :class:`TextFolder`."""
 
-    source: str
-    root: Path
+    config: TextFolder
     paths: tuple[str, ...]
 
     @property
@@ -27,13 +26,13 @@ class FilePiece:
         reading = Reading()
         for path in self.paths:
             try:
-                text = (self.root / path).read_text(encoding="utf-8-sig")
+                text = (self.config.path / path).read_text(encoding="utf-8-sig")
             except OSError as error:
                 detail = error.strerror or type(error).__name__
-                reading.faults.append(Fault(self.source, path, None, "unreadable_file", detail))
+                reading.faults.append(Fault(self.config.name, path, None, "unreadable_file", detail))
             except UnicodeDecodeError as error:
                 detail = f"byte {error.start} is not UTF-8: {error.reason}"
-                reading.faults.append(Fault(self.source, path, None, "not_unicode", detail))
+                reading.faults.append(Fault(self.config.name, path, None, "not_unicode", detail))
             else:
                 reading.add(self._document(path, text))
         return reading
@@ -43,7 +42,7 @@ class FilePiece:
         return Document(
             text=text,
             label=folder if separator else None,
-            source=self.source,
+            source=self.config.name,
             package=None,
             path=path,
             name=Path(path).stem,
@@ -51,6 +50,7 @@ class FilePiece:
             line=None,
             version=None,
             license=None,
+            split=self.config.split,
         )
 
 
@@ -67,6 +67,5 @@ def plan_files(config: TextFolder) -> list[FilePiece]:
     if not paths:
         raise ValueError(f"source {config.name!r}: no file in {config.path} matches {config.pattern!r}")
     return [
-        FilePiece(config.name, config.path, paths[start : start + FILES_PER_PIECE])
-        for start in range(0, len(paths), FILES_PER_PIECE)
+        FilePiece(config, paths[start : start + FILES_PER_PIECE]) for start in range(0, len(paths), FILES_PER_PIECE)
     ]

@@ -1,4 +1,4 @@
-"""JSON lines and comma-separated values: one document per row."""
+"""JSON lines, comma-separated and tab-separated values: one document per row."""
 
 import csv
 import json
@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from lmcore.text.config import Records
 from lmcore.text.documents import Document, Fault, Reading, is_unicode
+from lmcore.text.opening import DAMAGED, check_is_file, open_text
 
 LONGEST_CSV_FIELD = 2**31 - 1
 
@@ -40,26 +41,28 @@ class RecordPiece:
         """One document per usable row, in the order of the rows.
 
         Raises:
-            ValueError: if a CSV file has no column of a named field, or is not CSV.
+            ValueError: if a table has no column of a named field.
         """
-        reading = Reading()
-        config, rows = self.config, _json_rows if self.config.path.suffix == ".jsonl" else _csv_rows
-        # Bytes that are not UTF-8 become lone surrogates, so that only their own row is lost.
-        with config.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            for line, parse in rows(file, config):
-                try:
-                    reading.add(self._document(line, parse()))
-                except RowError as error:
-                    reading.faults.append(Fault(config.name, config.path.name, line, error.reason, str(error)))
+        reading, line = Reading(), 0
+        config, rows = self.config, _json_rows if self.config.format == ".jsonl" else _table_rows
+        with open_text(config.path) as file:
+            try:
+                for line, parse in rows(file, config):
+                    try:
+                        reading.add(self._document(line, parse()))
+                    except RowError as error:
+                        reading.faults.append(self._fault(line, error.reason, str(error)))
+            except DAMAGED as error:
+                reading.faults.append(self._fault(line + 1, "damaged_file", str(error) or "cut off"))
         return reading
+
+    def _fault(self, line: int, reason: str, detail: str) -> Fault:
+        return Fault(self.config.name, self.config.path.name, line, reason, detail)
 
     def _document(self, line: int, row: Row) -> Document:
         config = self.config
-        text = _field(row, config.text_field)
-        if not isinstance(text, str):
-            raise RowError("not_a_string", f"field {config.text_field!r} holds a {type(text).__name__}, not a string")
         return Document(
-            text=text,
+            text=_text(row, config.text_field),
             label=_word(row, config.label_field),
             source=config.name,
             package=None,
@@ -69,6 +72,8 @@ class RecordPiece:
             line=line,
             version=None,
             license=None,
+            target=None if config.target_field is None else _text(row, config.target_field),
+            split=config.split,
         )
 
 
@@ -78,8 +83,7 @@ def plan_records(config: Records) -> list[RecordPiece]:
     Raises:
         ValueError: if it is not there.
     """
-    if not config.path.is_file():
-        raise ValueError(f"source {config.name!r}: there is no file {config.path}")
+    check_is_file(config.name, config.path)
     return [RecordPiece(config)]
 
 
@@ -87,6 +91,13 @@ def _field(row: Row, name: str) -> Any:
     if name not in row:
         raise RowError("missing_field", f"there is no field {name!r}")
     return row[name]
+
+
+def _text(row: Row, name: str) -> str:
+    text = _field(row, name)
+    if not isinstance(text, str):
+        raise RowError("not_a_string", f"field {name!r} holds a {type(text).__name__}, not a string")
+    return text
 
 
 def _word(row: Row, name: str | None) -> str | None:
@@ -117,11 +128,12 @@ def _json_object(content: str) -> Row:
     return row
 
 
-def _csv_rows(file: TextIO, config: Records) -> Rows:
+def _table_rows(file: TextIO, config: Records) -> Rows:
     csv.field_size_limit(LONGEST_CSV_FIELD)  # The default of 128 KiB is below the length of many a text.
-    reader = csv.reader(file)
+    # A quotation mark is a character like any other where tabs separate.
+    reader = csv.reader(file) if config.format == ".csv" else csv.reader(file, "excel-tab", quoting=csv.QUOTE_NONE)
     header = next(reader, [])
-    fields = (config.text_field, config.label_field, config.name_field)
+    fields = (config.text_field, config.label_field, config.target_field, config.name_field)
     missing = [field for field in fields if field is not None and field not in header]
     if missing:
         raise ValueError(
@@ -131,11 +143,11 @@ def _csv_rows(file: TextIO, config: Records) -> Rows:
     begin = reader.line_num + 1
     for values in reader:
         if values:
-            yield begin, partial(_csv_object, header, values)
+            yield begin, partial(_table_object, header, values)
         begin = reader.line_num + 1
 
 
-def _csv_object(header: list[str], values: list[str]) -> Row:
+def _table_object(header: list[str], values: list[str]) -> Row:
     if len(values) != len(header):
         raise RowError("wrong_number_of_values", f"{len(values)} values in a table of {len(header)} columns")
     return dict(zip(header, values, strict=True))

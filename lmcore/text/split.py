@@ -1,14 +1,13 @@
 """Which documents are held out: decided for each by its own content, for ever."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
-from typing import Literal, get_args
+from typing import get_args
 
 import pyarrow as pa
 
-from lmcore.text.config import SplitFractions
+from lmcore.text.config import Split, SplitFractions
 
-Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 
@@ -31,9 +30,15 @@ def split_of(identity: str, fractions: SplitFractions) -> Split:
     return "validation" if position < fractions.test + fractions.validation else "train"
 
 
+def splits_of(documents: pa.Table, fractions: SplitFractions) -> Iterator[Split]:
+    """The split of each document: as its source says (column ``split``), or else by its column ``id``."""
+    rows = zip(documents["id"].to_pylist(), documents["split"].to_pylist(), strict=True)
+    return (given or split_of(identity, fractions) for identity, given in rows)
+
+
 def divide_by_split(documents: pa.Table, fractions: SplitFractions) -> Mapping[str, pa.Table]:
-    """The documents of each split, in the order in which they stand, by their column ``id``."""
+    """The documents of each split, in the order in which they stand."""
     rows: dict[Split, list[int]] = {split: [] for split in SPLITS}
-    for row, identity in enumerate(documents["id"].to_pylist()):
-        rows[split_of(identity, fractions)].append(row)
+    for row, split in enumerate(splits_of(documents, fractions)):
+        rows[split].append(row)
     return {split: documents.take(pa.array(chosen, pa.int64())) for split, chosen in rows.items()}

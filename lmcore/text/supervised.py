@@ -1,12 +1,16 @@
-"""Examples to learn from that clean documents bring with them: their labels, and their summaries."""
+"""Examples to learn from that clean documents bring with them: labels, summaries, targets."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
-from lmcore.text.config import CompletionExamplesConfig, SplitFractions
-from lmcore.text.split import SPLITS, Split, split_of
+from lmcore.text.config import CompletionExamples, Split, SplitFractions, SummaryExamples
+from lmcore.text.split import SPLITS, splits_of
+
+CLASSIFICATION_COLUMNS = ("id", "split", "text", "label")
+COMPLETION_COLUMNS = ("id", "split", "text", "target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +23,7 @@ class LabeledTexts:
 
 @dataclass(frozen=True, slots=True)
 class CompletionExample:
-    """A document's id, its body as the prompt, and its summary as the completion."""
+    """A document's id, what is asked, and what is to be answered."""
 
     id: str
     prompt: str
@@ -30,32 +34,39 @@ def classification_examples(documents: pa.Table, fractions: SplitFractions) -> d
     """Texts and labels of the documents that have a label, by split, in the order of the documents.
 
     Args:
-        documents: with the columns ``id``, ``text`` and ``label``.
+        documents: with the columns of :data:`CLASSIFICATION_COLUMNS`.
         fractions: held-out shares; the same documents are held out as from the language model.
     """
     examples = {split: LabeledTexts() for split in SPLITS}
-    for identity, text, label in _rows(documents, "id", "text", "label"):
+    for split, text, label in _rows(documents, fractions, "text", "label"):
         if label is not None:
-            split = examples[split_of(identity, fractions)]
-            split.texts.append(text)
-            split.labels.append(label)
+            examples[split].texts.append(text)
+            examples[split].labels.append(label)
     return examples
 
 
 def completion_examples(
-    documents: pa.Table, fractions: SplitFractions, config: CompletionExamplesConfig
+    documents: pa.Table, fractions: SplitFractions, config: CompletionExamples
 ) -> dict[Split, list[CompletionExample]]:
-    """Pairs of body and summary, by split, in the order of the documents; see :func:`divide`."""
+    """Pairs of prompt and completion, by split, in the order of the documents.
+
+    Args:
+        documents: with the columns of :data:`COMPLETION_COLUMNS`.
+        fractions: held-out shares, as for the language model.
+        config: where the pairs come from; for summaries see :func:`divide`.
+    """
     examples: dict[Split, list[CompletionExample]] = {split: [] for split in SPLITS}
-    for identity, text in _rows(documents, "id", "text"):
-        divided = divide(text, config)
-        if divided is not None:
-            summary, body = divided
-            examples[split_of(identity, fractions)].append(CompletionExample(identity, body, summary))
+    for split, identity, text, target in _rows(documents, fractions, "id", "text", "target"):
+        if isinstance(config, SummaryExamples):
+            completion, prompt = divide(text, config) or (None, text)
+        else:
+            completion, prompt = target, text
+        if completion is not None:
+            examples[split].append(CompletionExample(identity, prompt, completion))
     return examples
 
 
-def divide(text: str, config: CompletionExamplesConfig) -> tuple[str, str] | None:
+def divide(text: str, config: SummaryExamples) -> tuple[str, str] | None:
     """Divide a text into its summary and its body, or ``None`` where it has not both.
 
     The summary is the first paragraph (PEP 257), its lines joined to one; the body is all that follows. A body
@@ -71,5 +82,6 @@ def divide(text: str, config: CompletionExamplesConfig) -> tuple[str, str] | Non
     return summary, body
 
 
-def _rows(documents: pa.Table, *columns: str) -> Iterator[tuple[str, ...]]:
-    return zip(*(documents[column].to_pylist() for column in columns), strict=True)
+def _rows(documents: pa.Table, fractions: SplitFractions, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """The split of each document and some of its columns."""
+    return zip(splits_of(documents, fractions), *(documents[column].to_pylist() for column in columns), strict=True)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from lmcore.config import Config
 from lmcore.text.config import SplitFractions
@@ -16,10 +16,31 @@ class BytePairConfig(Config):
     """At least the 256 bytes and 3 special tokens; fewer are used where the text has too few pairs."""
 
 
+class WordsConfig(Config):
+    """What white space separates, as it stands; all other words are one unknown word, ``<unk>``."""
+
+    kind: Literal["words"]
+    max_words: PositiveInt | None
+    """The most frequent ones; null for all."""
+    min_count: PositiveInt
+    """In how many places of the training documents a word stands at least."""
+    lowercase: bool
+
+
+class CharactersConfig(Config):
+    """The characters of the training documents; any other one is spelled out by its bytes of UTF-8."""
+
+    kind: Literal["characters"]
+    min_count: PositiveInt
+
+
+TokenizerConfig = Annotated[BytePairConfig | WordsConfig | CharactersConfig, Field(discriminator="kind")]
+
+
 class TokenizeConfig(Config):
     """The tokenizer, and how documents are divided into training, validation and test documents."""
 
-    tokenizer: BytePairConfig
+    tokenizer: TokenizerConfig
     split: SplitFractions
 
 

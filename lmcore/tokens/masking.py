@@ -49,6 +49,9 @@ def word_starts(tokenizer: Tokenizer) -> WordStarts:
 
     A token with an incomplete character counts as letters; special tokens are words of their own.
     """
+    if tokenizer.has_word_tokens:
+        everywhere = np.ones(tokenizer.vocabulary.size, dtype=bool)
+        return WordStarts(begins=everywhere, ends=everywhere)
     texts = [tokenizer.decode([identity]) for identity in range(tokenizer.vocabulary.size)]
     return WordStarts(
         begins=np.array([not _is_of_word(text[:1]) for text in texts]),

@@ -1,27 +1,22 @@
 """Text to token ids and back."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 import tokenizers
-from tokenizers import decoders, models, pre_tokenizers, trainers
+from tokenizers import models
 
 from lmcore.files import atomic_file
-from lmcore.progress import Work, progress
-from lmcore.tokens.config import BytePairConfig
-from lmcore.tokens.vocabulary import Vocabulary
-
-END_OF_TEXT = "<|endoftext|>"
-PADDING = "<|padding|>"
-MASK = "<|mask|>"
-TEXTS_PER_BATCH = 1_000
+from lmcore.tokens.vocabulary import END_OF_TEXT, MASK, PADDING, Vocabulary
 
 
 class Tokenizer:
-    """Byte-level byte-pair encoding: any Unicode text is encoded, and ``decode(encode(text)) == text``.
+    """Any Unicode text to token ids and back.
 
-    The special tokens stand for themselves only as ids: where their names occur in a text they are text.
+    ``decode(encode(text)) == text``, except where tokens are words: then white space is one space, and a word that
+    is not known is ``<unk>``. The special tokens stand for themselves only as ids: where their names occur in a text
+    they are text.
     """
 
     def __init__(self, backend: tokenizers.Tokenizer) -> None:
@@ -34,25 +29,6 @@ class Tokenizer:
             padding_id=_special_id(backend, PADDING),
             mask_id=_special_id(backend, MASK),
         )
-
-    @classmethod
-    def train(cls, texts: Sequence[str], config: BytePairConfig) -> Self:
-        """Learn a vocabulary from texts; the same texts give the same vocabulary.
-
-        It is smaller than asked for where the texts have too few pairs of symbols.
-        """
-        backend = tokenizers.Tokenizer(models.BPE())
-        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        backend.decoder = decoders.ByteLevel()
-        trainer = trainers.BpeTrainer(
-            vocab_size=config.vocabulary_size,
-            special_tokens=[END_OF_TEXT, PADDING, MASK],
-            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-            show_progress=False,
-        )
-        with progress("Learn tokens", len(texts), "documents") as work:
-            backend.train_from_iterator(_batches(texts, work), trainer)
-        return cls(backend)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -68,6 +44,11 @@ class Tokenizer:
         except Exception as error:  # The library raises this class itself.
             raise ValueError(f"{path} is not a tokenizer file: {error}") from error
         return cls(backend)
+
+    @property
+    def has_word_tokens(self) -> bool:
+        """Whether every token is a word, so that a space stands between any two of them."""
+        return isinstance(self._backend.model, models.WordLevel)
 
     def save(self, path: Path) -> None:
         """Write the format of Hugging Face ``tokenizers`` (``tokenizer.json``)."""
@@ -85,13 +66,6 @@ class Tokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids; special tokens have none, and bytes that are no UTF-8 become U+FFFD."""
         return self._backend.decode(ids, skip_special_tokens=True)
-
-
-def _batches(texts: Sequence[str], work: Work) -> Iterator[Sequence[str]]:
-    for start in range(0, len(texts), TEXTS_PER_BATCH):
-        batch = texts[start : start + TEXTS_PER_BATCH]
-        yield batch
-        work.advance(len(batch))
 
 
 def _special_id(backend: tokenizers.Tokenizer, token: str) -> int:

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+END_OF_TEXT = "<|endoftext|>"
+PADDING = "<|padding|>"
+MASK = "<|mask|>"
+
 
 @dataclass(frozen=True)
 class Vocabulary:

@@ -6,7 +6,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 
 from lmcore.config import Config
 from lmcore.models.config import ModelConfig, Probability
-from lmcore.text.config import CompletionExamplesConfig
+from lmcore.text.config import CompletionExamples
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -131,6 +131,8 @@ class ClassificationConfig(Config):
     min_examples_per_label: PositiveInt
     """Labels with fewer training documents are left out."""
     dropout: Probability
+    starts_from: Literal["language_model", "nothing"]
+    """Nothing: weights drawn anew, which shows what the pretraining is worth."""
     lora: LoRAConfig | None
     """Trains adapters beside the language model's weights instead of the weights; null trains these."""
     training: TrainingConfig
@@ -139,7 +141,7 @@ class ClassificationConfig(Config):
 class CompletionConfig(Config):
     """Fine-tuning a model that answers a prompt (a document's body) with a completion (its summary)."""
 
-    examples: CompletionExamplesConfig
+    examples: CompletionExamples
     separator: str
     """Text between prompt and completion."""
     max_prompt_tokens: Annotated[int, Field(ge=2)]
@@ -156,9 +158,3 @@ class FinetuneConfig(Config):
     seed: NonNegativeInt
     classification: ClassificationConfig | None
     completion: CompletionConfig | None
-
-    @model_validator(mode="after")
-    def _has_a_task(self) -> Self:
-        if self.classification is None and self.completion is None:
-            raise ValueError("classification and completion are both null: there is nothing to fine-tune")
-        return self

@@ -22,7 +22,7 @@ from lmcore.files import write_json
 from lmcore.models.classifier import predict
 from lmcore.models.folder import read_description
 from lmcore.text.config import SplitFractions
-from lmcore.text.supervised import classification_examples
+from lmcore.text.supervised import CLASSIFICATION_COLUMNS, classification_examples
 from lmcore.training.config import FinetuneConfig
 from lmcore.training.examples import choose_examples, labeled_pairs
 from tasks.evaluate.models import classifier_on_device, why_absent
@@ -75,8 +75,8 @@ def _read_task(
     labels = read_description(folder).labels
     if labels is None or finetune.classification is None:
         raise ValueError(f"{folder} holds no classifier that params.yaml asks for; run `dvc repro finetune`")
-    columns = ["id", "text", "label"]
-    examples = classification_examples(pq.read_table(documents / "documents.parquet", columns=columns), split)
+    table = pq.read_table(documents / "documents.parquet", columns=list(CLASSIFICATION_COLUMNS))
+    examples = classification_examples(table, split)
     training = labeled_pairs(examples["train"], labels)
     test = labeled_pairs(examples["test"], labels)
     return _Task(

@@ -16,7 +16,7 @@ from lmcore.generation import Generator
 from lmcore.models.folder import read_description
 from lmcore.progress import progress
 from lmcore.text.config import SplitFractions
-from lmcore.text.supervised import CompletionExample, completion_examples
+from lmcore.text.supervised import COMPLETION_COLUMNS, CompletionExample, completion_examples
 from lmcore.training.config import FinetuneConfig
 from lmcore.training.examples import choose_examples
 from tasks.evaluate.models import why_absent, writing_model_on_device
@@ -59,7 +59,7 @@ def _test_examples(
 ) -> list[CompletionExample]:
     if finetune.completion is None:
         raise ValueError("there is a completion model that params.yaml does not ask for; run `dvc repro finetune`")
-    table = pq.read_table(documents / "documents.parquet", columns=["id", "text"])
+    table = pq.read_table(documents / "documents.parquet", columns=list(COMPLETION_COLUMNS))
     test = completion_examples(table, split, finetune.completion.examples)["test"]
     return choose_examples(test, config.completion.max_documents, config.seed)
 

@@ -47,12 +47,12 @@ def evaluate_language_model(
         _judge_otherwise(model, shards, config, output)
         return
     record = json.loads((language_model / "record.json").read_text(encoding="utf-8"))
-    test = _held_out(shards, "test", config.likelihood.max_documents, config.seed)
+    test = _held_out(shards, "test", config.likelihood.max_documents, config)
     comparison = compare_language_models(
         judge,
         _train_ngram(shards, config),
         _train_ngram_on_seen(shards, config, record),
-        validation=_held_out(shards, "validation", config.interpolation.max_documents, config.seed),
+        validation=_held_out(shards, "validation", config.interpolation.max_documents, config),
         test=test,
         config=config,
     )
@@ -82,7 +82,7 @@ def _judge_otherwise(model: Model, shards: TokenShards, config: EvaluateConfig, 
     """Of a masked model its pseudo-perplexity; of any other why there is no figure."""
     found: dict[str, Any] = {"skipped": f"a model of family {model.config.family} does not predict the next token"}
     if isinstance(model, BERT):
-        test = _held_out(shards, "test", config.likelihood.max_masked_documents, config.seed)
+        test = _held_out(shards, "test", config.likelihood.max_masked_documents, config)
         judge = PseudoLikelihood(model, batch_tokens=max(config.likelihood.batch_tokens, model.context_length))
         scores = judge.log_probabilities(test.tokens)
         bits = np.array([-score.sum() / np.log(2.0) for score in scores])
@@ -93,14 +93,17 @@ def _judge_otherwise(model: Model, shards: TokenShards, config: EvaluateConfig, 
     write_json(output / "language_model.json", found)
 
 
-def _held_out(shards: TokenShards, split: str, limit: int, seed: int) -> HeldOutDocuments:
-    """A random choice of a split's documents."""
+def _held_out(shards: TokenShards, split: str, limit: int | None, config: EvaluateConfig) -> HeldOutDocuments:
+    """A random choice of a split's documents; of one stream the beginning."""
     ids, offsets, tokens = shards.document_ids(split), shards.offsets(split), shards.tokens(split)
-    chosen = choose_examples(range(len(ids)), limit, seed)
+    limit = len(ids) if limit is None else limit
+    is_stream = config.likelihood.context == "stream"
+    chosen = list(range(min(limit, len(ids)))) if is_stream else choose_examples(range(len(ids)), limit, config.seed)
     return HeldOutDocuments(
         ids=tuple(ids[index] for index in chosen),
         tokens=tuple(np.array(tokens[offsets[index] : offsets[index + 1]]) for index in chosen),
         n_bytes=shards.n_bytes(split)[chosen],
+        are_one_stream=is_stream,
     )
 
 

@@ -14,7 +14,13 @@ CONFIG = EvaluateConfig.model_validate(
     {
         "seed": 0,
         "bootstrap": {"n_resamples": 100, "confidence": 0.95},
-        "likelihood": {"max_documents": 10, "max_masked_documents": 3, "window_stride_tokens": 8, "batch_tokens": 64},
+        "likelihood": {
+            "max_documents": 10,
+            "context": "document",
+            "max_masked_documents": 3,
+            "window_stride_tokens": 8,
+            "batch_tokens": 64,
+        },
         "ngram": {"order": 5},
         "interpolation": {"max_documents": 10, "n_confidence_levels": 2, "prior_tokens": 1.0, "cache": CACHE},
         "classification": {

@@ -17,11 +17,12 @@ from lmcore.models.config import GPTConfig
 from lmcore.models.folder import load_language_model, save_language_model
 from lmcore.models.gpt import GPT
 from lmcore.models.prompt import PromptFormat
-from lmcore.text.config import CompletionExamplesConfig, SplitFractions
+from lmcore.text.config import SplitFractions, SummaryExamples
+from lmcore.text.documents import CLEAN_SCHEMA
 from lmcore.text.split import document_id, split_of
 from lmcore.tokens.config import BytePairConfig
+from lmcore.tokens.learning import learn_tokenizer
 from lmcore.tokens.shards import TokenShards, write_shards
-from lmcore.tokens.tokenizer import Tokenizer
 from lmcore.training.config import ClassificationConfig, CompletionConfig, FinetuneConfig
 from tasks.curves import write_curves
 from tasks.evaluate import (
@@ -71,7 +72,9 @@ FINETUNE = FinetuneConfig(
     seed=1,
     classification=ClassificationConfig.model_construct(max_examples=40),
     completion=CompletionConfig.model_construct(
-        examples=CompletionExamplesConfig(min_summary_characters=5, max_summary_characters=200, min_body_characters=10)
+        examples=SummaryExamples(
+            kind="summary", min_summary_characters=5, max_summary_characters=200, min_body_characters=10
+        )
     ),
 )
 
@@ -84,9 +87,11 @@ def write_documents(folder: Path) -> list[str]:
         label = ("numpy", "prefect")[number % 2]
         body = " ".join(generator.choice(words[label], generator.integers(3, 25)))
         text = f"Return the {words[label][number % 4]} number {number}.\n\n{body.capitalize()}. Naïve ✓."
-        rows.append({"id": document_id(text), "text": text, "label": label, "name": f"f{number}", "path": "x.py"})
+        row = {"id": document_id(text), "text": text, "label": label, "name": f"f{number}", "path": "x.py"}
+        rows.append(row | {"split": None, "target": None})
     folder.mkdir(parents=True)
-    pq.write_table(pa.Table.from_pylist(rows), folder / "documents.parquet")
+    columns = pa.schema([CLEAN_SCHEMA.field(name) for name in rows[0]])
+    pq.write_table(pa.Table.from_pylist(rows, columns), folder / "documents.parquet")
     write_json(
         folder / "summary.json", {"input": 120, "kept": 120, "dropped": 0, "dropped_by_reason": {}, "labels": []}
     )
@@ -100,7 +105,7 @@ def write_models(project: Path, texts: list[str]) -> None:
         for split in ("train", "validation", "test")
     }
     config = BytePairConfig(kind="byte_pair", vocabulary_size=280)
-    tokenizer = Tokenizer.train(splits["train"]["text"].to_pylist(), config)
+    tokenizer = learn_tokenizer(splits["train"]["text"].to_pylist(), config)
     (project / "tokens").mkdir()
     write_shards(project / "tokens", tokenizer, splits)
     torch.manual_seed(0)
@@ -165,6 +170,26 @@ def test_the_neural_figure_is_that_of_the_model_on_whole_documents_one_by_one(pr
         bits = -model(inputs[None])[0].log_softmax(-1).gather(1, text[:, None]) / np.log(2)
         found = sum(piece["bits"]["neural"] for piece in document["pieces"])
         assert found == pytest.approx(bits[:-1].sum().item(), rel=0.02)
+
+
+def test_as_one_stream_all_documents_count_and_those_before_help(project, tmp_path):
+    likelihood = CONFIG.likelihood.model_copy(update={"context": "stream", "max_documents": None})
+    config = CONFIG.model_copy(update={"likelihood": likelihood})
+    places = {"tokens": project / "tokens", "documents": project / "clean", "output": tmp_path}
+    evaluate_language_model(config, language_model=project / "language-model", **places)
+    figures = read(tmp_path / "language_model.json")["figures"]
+    shards = TokenShards.open(project / "tokens")
+    assert figures["n_documents"] == len(shards.document_ids("test"))
+    model, _ = load_language_model(project / "language-model")
+    stream = torch.tensor(shards.tokens("test").astype(np.int64))
+    inputs = torch.cat((torch.tensor([shards.end_of_text_id]), stream[:-1]))
+    expected, stride, context = 0.0, config.likelihood.window_stride_tokens, SHAPE.context_length
+    for start, end in [(0, context), *((end - context, end) for end in range(context + stride, len(stream), stride))]:
+        new = slice(0 if start == 0 else context - stride, None)
+        logits = model(inputs[None, start:end])[0].log_softmax(-1)
+        expected -= logits.gather(1, stream[start:end, None])[new].double().sum().item()
+    scored = (len(stream) - context) // stride * stride + context
+    assert figures["neural"]["perplexity"]["value"] == pytest.approx(np.exp(expected / scored), rel=0.01)
 
 
 def test_every_figure_lies_within_its_interval_and_the_mixture_is_close_to_its_best_part(project):

@@ -53,7 +53,11 @@ def random_documents(*lengths: int) -> list[np.ndarray]:
 
 def likelihood(model: nn.Module, *, stride: int, batch_tokens: int) -> NeuralLikelihood:
     config = LikelihoodConfig(
-        max_documents=1, max_masked_documents=1, window_stride_tokens=stride, batch_tokens=batch_tokens
+        max_documents=1,
+        context="document",
+        max_masked_documents=1,
+        window_stride_tokens=stride,
+        batch_tokens=batch_tokens,
     )
     return NeuralLikelihood(model, config=config)
 
@@ -121,6 +125,18 @@ def test_the_confidence_is_the_highest_probability_whatever_the_token():
 def test_a_stride_longer_than_the_context_is_an_error():
     with pytest.raises(ValueError, match=r"window_stride_tokens is 9, .* At most 8 is right"):
         likelihood(CausalConvolution(2), stride=9, batch_tokens=10)
+
+
+def test_documents_of_one_stream_are_read_behind_those_before_them():
+    model = CausalConvolution(reach=6, context_length=None)
+    documents = random_documents(3, 1, 7, 4)
+    stream = HeldOutDocuments(tuple("abcd"), tuple(documents), np.ones(4, dtype=np.int64), are_one_stream=True)
+    scores = likelihood(model, stride=2, batch_tokens=6).score(stream.texts)
+    whole = np.concatenate(documents).astype(np.int64)
+    inputs = torch.tensor([[END, *whole[:-1].tolist()]])
+    expected = model(inputs)[0].log_softmax(-1).detach().numpy()[np.arange(len(whole)), whole]
+    np.testing.assert_allclose(scores.log_probabilities, expected, rtol=1e-4)
+    assert bits_of(stream, scores.log_probabilities).shape == (4,)
 
 
 def test_a_uniform_model_has_the_vocabulary_as_its_perplexity_and_its_bits_spread_over_the_bytes():

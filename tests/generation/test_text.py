@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from lmcore.generation.text import TextStream, until_stop
 from lmcore.tokens.config import BytePairConfig
-from lmcore.tokens.tokenizer import Tokenizer
+from lmcore.tokens.learning import learn_tokenizer
 
-TOKENIZER = Tokenizer.train(["Grüße, 世界! aaab aaab aab"] * 3, BytePairConfig(kind="byte_pair", vocabulary_size=290))
+TOKENIZER = learn_tokenizer(["Grüße, 世界! aaab aaab aab"] * 3, BytePairConfig(kind="byte_pair", vocabulary_size=290))
 
 
 def stream(tokens: list[int], stops: tuple[str, ...]) -> list[str]:

@@ -12,10 +12,10 @@ from lmcore.models.classifier import Classifier, load_classifier, predict, save_
 from lmcore.models.families import FAMILIES, build_model
 from lmcore.models.folder import load_language_model, save_language_model
 from lmcore.tokens.config import BytePairConfig
-from lmcore.tokens.tokenizer import Tokenizer
+from lmcore.tokens.learning import learn_tokenizer
 
 TEXTS = ["a fox", "dogs jump over the lazy fox, again and again", "", "over"]
-TOKENIZER = Tokenizer.train(TEXTS, BytePairConfig(kind="byte_pair", vocabulary_size=270))
+TOKENIZER = learn_tokenizer(TEXTS, BytePairConfig(kind="byte_pair", vocabulary_size=270))
 families = pytest.mark.parametrize("family", CONFIGS)
 
 

@@ -14,11 +14,12 @@ from lmcore.models.convert import export_gpt2, import_gpt2
 from lmcore.models.folder import save_language_model
 from lmcore.models.gpt2 import GPT2
 from lmcore.tokens.config import BytePairConfig
-from lmcore.tokens.tokenizer import END_OF_TEXT, Tokenizer
+from lmcore.tokens.learning import learn_tokenizer
+from lmcore.tokens.vocabulary import END_OF_TEXT
 from tests.generation.toy_models import settings
 
 TEXTS = ["The quick brown fox jumps over the lazy dog.\n    return self.value", "Ein schöner Tag , don 't ."] * 20
-TOKENIZER = Tokenizer.train(TEXTS, BytePairConfig(kind="byte_pair", vocabulary_size=280))
+TOKENIZER = learn_tokenizer(TEXTS, BytePairConfig(kind="byte_pair", vocabulary_size=280))
 VOCABULARY = TOKENIZER.vocabulary
 CONFIG = GPT2Config(family="gpt2", width=16, n_layers=2, n_heads=2, context_length=12, dropout=0.0)
 

@@ -79,7 +79,10 @@ def test_prompts_padded_on_the_left_are_continued_as_if_each_were_alone() -> Non
 def test_evaluation_as_a_causal_model_gives_the_scores_of_the_counts() -> None:
     model, documents = make_model(), draw_documents(2, 5)
     judge = NeuralLikelihood(
-        model, config=LikelihoodConfig(max_documents=5, max_masked_documents=1, window_stride_tokens=4, batch_tokens=12)
+        model,
+        config=LikelihoodConfig(
+            max_documents=5, context="document", max_masked_documents=1, window_stride_tokens=4, batch_tokens=12
+        ),
     )
     scores = judge.score(documents)
     np.testing.assert_allclose(scores.log_probabilities, model.score(documents).log_probabilities, rtol=1e-5)

@@ -17,6 +17,7 @@ from tasks.tokenize import tokenize_documents
 TEXTS = [f"Notes of day {number}.\n\nIt rained, {number % 5} times, and then it stopped." for number in range(60)]
 CLEAN = CleanConfig(
     language="en",
+    normalize=True,
     filters=FilterConfig(
         min_characters=10,
         min_words=3,
@@ -25,6 +26,7 @@ CLEAN = CleanConfig(
         max_repeated_line_share=0.9,
         min_distinct_word_share=0.1,
     ),
+    remove_duplicates=True,
     max_bytes_per_label=None,
 )
 TOKENIZE = TokenizeConfig(
@@ -38,7 +40,7 @@ def text_folder(folder: Path) -> Source:
         path = folder / ("wet" if number % 5 else "dry") / f"{number:02}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return TextFolder(kind="text_folder", name="notes", path=folder, pattern="**/*.txt")
+    return TextFolder(kind="text_folder", name="notes", path=folder, pattern="**/*.txt", split=None)
 
 
 def json_lines(folder: Path) -> Source:
@@ -52,7 +54,9 @@ def json_lines(folder: Path) -> Source:
         path=path,
         text_field="content",
         label_field="weather",
+        target_field=None,
         name_field=None,
+        split=None,
     )
 
 

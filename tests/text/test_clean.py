@@ -13,6 +13,7 @@ from lmcore.text.split import document_id
 
 CONFIG = CleanConfig(
     language="en",
+    normalize=True,
     filters=FilterConfig(
         min_characters=3,
         min_words=1,
@@ -21,6 +22,7 @@ CONFIG = CleanConfig(
         max_repeated_line_share=0.9,
         min_distinct_word_share=0.1,
     ),
+    remove_duplicates=True,
     max_bytes_per_label=40,
 )
 UNLIMITED = CONFIG.model_copy(update={"max_bytes_per_label": None})
@@ -80,6 +82,23 @@ def test_columns_are_as_promised() -> None:
     assert cleaning.kept.schema == CLEAN_SCHEMA
     assert cleaning.ledger.schema == LEDGER_SCHEMA
     assert CLEAN_SCHEMA.names[: len(RAW_SCHEMA)] == RAW_SCHEMA.names
+
+
+def test_every_step_can_be_left_out() -> None:
+    raw = [" ", "N  1\u00a0x", "N  1\u00a0x", ". .", "the the the"]
+    config = CONFIG.model_copy(
+        update={"normalize": False, "filters": None, "remove_duplicates": False, "max_bytes_per_label": None}
+    )
+    cleaning = run(*raw, config=config)
+    assert cleaning.kept["text"].to_pylist() == raw[1:]
+    assert cleaning.ledger["rule"].to_pylist() == ["empty_text"]
+
+
+def test_a_target_is_normalized_as_its_text() -> None:
+    raw = [
+        replace(DOCUMENT, text=f"Text {number}.", target=target) for number, target in enumerate(["e\u0301", "\x00"])
+    ]
+    assert clean(to_table(raw), UNLIMITED, n_workers=1).kept["target"].to_pylist() == ["é", None]
 
 
 def test_documents_stay_in_order() -> None:

@@ -15,7 +15,16 @@ DOCUMENTATION = InstalledDocumentation(
 
 
 def records(path: Path) -> Records:
-    return Records(kind="records", name="rows", path=path, text_field="text", label_field=None, name_field=None)
+    return Records(
+        kind="records",
+        name="rows",
+        path=path,
+        text_field="text",
+        label_field=None,
+        target_field=None,
+        name_field=None,
+        split=None,
+    )
 
 
 def write_rows(path: Path, *rows: object) -> Path:
@@ -68,7 +77,7 @@ def test_a_source_without_usable_documents_is_an_error_that_shows_the_first_faul
     "source",
     [
         records(Path("nowhere.jsonl")),
-        TextFolder(kind="text_folder", name="notes", path=Path("nowhere"), pattern="*.txt"),
+        TextFolder(kind="text_folder", name="notes", path=Path("nowhere"), pattern="*.txt", split=None),
     ],
 )
 def test_a_missing_source_is_named_before_anything_is_read(source: Source) -> None:

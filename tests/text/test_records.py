@@ -1,3 +1,5 @@
+import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,10 +29,22 @@ COMMA_SEPARATED = (
 )
 
 
+def config(path: Path, target_field: str | None = None) -> Records:
+    return Records(
+        kind="records",
+        name="rows",
+        path=path,
+        text_field="body",
+        label_field="topic",
+        target_field=target_field,
+        name_field="title",
+        split=None,
+    )
+
+
 def read(path: Path, content: bytes) -> Reading:
     path.write_bytes(content)
-    config = Records(kind="records", name="rows", path=path, text_field="body", label_field="topic", name_field="title")
-    (piece,) = plan_records(config)
+    (piece,) = plan_records(config(path))
     return piece.read()
 
 
@@ -95,13 +109,41 @@ def test_deeply_nested_json_is_one_bad_line(tmp_path: Path) -> None:
     assert len(reading.documents) == 1
 
 
-def test_other_formats_are_refused() -> None:
-    with pytest.raises(ValidationError, match=r"neither a .jsonl nor a .csv file"):
-        Records(
-            kind="records",
-            name="rows",
-            path=Path("rows.xml"),
-            text_field="body",
-            label_field=None,
-            name_field=None,
-        )
+def test_tab_separated_values_take_quotation_marks_as_they_are(tmp_path: Path) -> None:
+    content = b'topic\tbody\ttitle\n1\tso-called "art\tx\n0\t"\ty\n1\tone more\n'
+    reading = read(tmp_path / "rows.tsv", content)
+    assert [(document.text, document.label) for document in reading.documents] == [('so-called "art', "1"), ('"', "0")]
+    assert [(fault.line, fault.reason) for fault in reading.faults] == [(4, "wrong_number_of_values")]
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv"])
+def test_a_compressed_file_reads_as_the_plain_one(tmp_path: Path, name: str) -> None:
+    content = {"rows.jsonl": JSON_LINES, "rows.csv": COMMA_SEPARATED}[name]
+    plain, compressed = read(tmp_path / name, content), read(tmp_path / f"{name}.gz", gzip.compress(content))
+    assert [replace(document, path=name) for document in compressed.documents] == plain.documents
+    assert [replace(fault, path=name) for fault in compressed.faults] == plain.faults
+
+
+def test_of_a_compressed_file_that_is_cut_off_the_rows_before_are_kept(tmp_path: Path) -> None:
+    rows = b"".join(b'{"body": "row %d", "topic": null, "title": null}\n' % number for number in range(20_000))
+    whole = gzip.compress(rows)
+    reading = read(tmp_path / "rows.jsonl.gz", whole[: len(whole) // 2])
+    kept = len(reading.documents)
+    assert 1_000 < kept < 20_000
+    assert [document.text for document in reading.documents] == [f"row {number}" for number in range(kept)]
+    assert [(fault.reason, fault.line) for fault in reading.faults][-1] == ("damaged_file", kept + 1)
+
+
+def test_a_target_is_read_and_must_be_there(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("body,topic,title,answer\nWhat?,a,x,That.\nAnd?,a,x,\n")
+    (piece,) = plan_records(config(path, target_field="answer"))
+    reading = piece.read()
+    assert [(document.text, document.target) for document in reading.documents] == [("What?", "That.")]
+    assert [(fault.line, fault.reason) for fault in reading.faults] == [(3, "empty_text")]
+
+
+@pytest.mark.parametrize("name", ["rows.xml", "rows", "rows.xml.gz", "rows.gz", "rows.jsonl.xz"])
+def test_other_formats_are_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match=r"neither a .jsonl nor a .csv nor a .tsv file"):
+        config(Path(name))

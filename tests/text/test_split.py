@@ -44,12 +44,21 @@ def test_positions_are_uniform_and_independent_between_purposes() -> None:
 
 
 def test_dividing_keeps_every_document_once_and_in_order() -> None:
-    documents = pa.table({"id": IDS[:500], "row": range(500)})
+    documents = pa.table({"id": IDS[:500], "split": pa.nulls(500, pa.string()), "row": range(500)})
     splits = divide_by_split(documents, FRACTIONS)
     rows = {split: table["row"].to_pylist() for split, table in splits.items()}
     assert sorted(row for some in rows.values() for row in some) == list(range(500))
     assert all(some == sorted(some) for some in rows.values())
     assert all(split_of(identity, FRACTIONS) == "test" for identity in splits["test"]["id"].to_pylist())
+
+
+def test_a_split_that_the_source_names_is_kept() -> None:
+    given = [None, "test", "validation", "train"] * 100
+    splits = divide_by_split(pa.table({"id": IDS[:400], "split": given}), FRACTIONS)
+    for name, table in splits.items():
+        for identity, split in zip(table["id"].to_pylist(), table["split"].to_pylist(), strict=True):
+            assert name == (split or split_of(identity, FRACTIONS))
+    assert sum(map(len, splits.values())) == len(given)
 
 
 def test_training_documents_must_be_left() -> None:

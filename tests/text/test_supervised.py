@@ -1,15 +1,24 @@
 import pyarrow as pa
 import pytest
 
-from lmcore.text.config import CompletionExamplesConfig, SplitFractions
+from lmcore.text.config import SplitFractions, SummaryExamples, TargetExamples
 from lmcore.text.split import SPLITS, document_id, split_of
 from lmcore.text.supervised import classification_examples, completion_examples, divide
 
 FRACTIONS = SplitFractions(validation=0.2, test=0.2)
-LENGTHS = CompletionExamplesConfig(min_summary_characters=5, max_summary_characters=40, min_body_characters=10)
+LENGTHS = SummaryExamples(kind="summary", min_summary_characters=5, max_summary_characters=40, min_body_characters=10)
 TEXTS = [f"Summary of {number}.\n\nThe body that follows {number}." for number in range(50)]
 LABELS = [None if number % 10 == 0 else f"label {number % 3}" for number in range(50)]
-DOCUMENTS = pa.table({"id": [document_id(text) for text in TEXTS], "text": TEXTS, "label": LABELS})
+TARGETS = [None if number % 2 else f"target {number}" for number in range(50)]
+DOCUMENTS = pa.table(
+    {
+        "id": [document_id(text) for text in TEXTS],
+        "split": pa.nulls(len(TEXTS), pa.string()),
+        "text": TEXTS,
+        "label": LABELS,
+        "target": TARGETS,
+    }
+)
 
 
 @pytest.mark.parametrize(
@@ -49,3 +58,19 @@ def test_completions_know_their_document() -> None:
         for example in some:
             assert document_id(f"{example.completion}\n\n{example.prompt}") == example.id
             assert split_of(example.id, FRACTIONS) == split
+
+
+def test_targets_complete_their_text() -> None:
+    examples = completion_examples(DOCUMENTS, FRACTIONS, TargetExamples(kind="target"))
+    pairs = {(example.prompt, example.completion) for some in examples.values() for example in some}
+    assert pairs == {(text, target) for text, target in zip(TEXTS, TARGETS, strict=True) if target is not None}
+
+
+def test_examples_are_in_the_split_that_their_source_names() -> None:
+    documents = DOCUMENTS.set_column(1, "split", pa.array(["validation"] * len(TEXTS)))
+    labeled = classification_examples(documents, FRACTIONS)
+    completions = completion_examples(documents, FRACTIONS, LENGTHS)
+    for split in ("train", "test"):
+        assert not labeled[split].texts
+        assert not completions[split]
+    assert len(completions["validation"]) == len(TEXTS)

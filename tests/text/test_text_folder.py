@@ -9,7 +9,7 @@ from lmcore.text.files import plan_files
 
 
 def read(folder: Path, pattern: str = "**/*.txt") -> Reading:
-    config = TextFolder(kind="text_folder", name="notes", path=folder, pattern=pattern)
+    config = TextFolder(kind="text_folder", name="notes", path=folder, pattern=pattern, split=None)
     (piece,) = plan_files(config)
     return piece.read()
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from lmcore.tokens.batches import IGNORED, WindowBatches
 from lmcore.tokens.config import BytePairConfig, MaskingConfig
+from lmcore.tokens.learning import learn_tokenizer
 from lmcore.tokens.masking import MaskedBatches, WordStarts, mask_tokens, word_starts
-from lmcore.tokens.tokenizer import Tokenizer
 from lmcore.tokens.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(size=50, end_of_text_id=0, padding_id=1, mask_id=2)
@@ -96,7 +96,7 @@ def test_whole_words_need_to_know_where_words_begin() -> None:
 
 
 def test_words_of_a_tokenizer_are_those_of_the_text() -> None:
-    tokenizer = Tokenizer.train([" fox ( stop\n" * 9], BytePairConfig(kind="byte_pair", vocabulary_size=270))
+    tokenizer = learn_tokenizer([" fox ( stop\n" * 9], BytePairConfig(kind="byte_pair", vocabulary_size=270))
     text = "The naïve fox_1 says: don't\nstop unseen  (now) 今日は"
     ids = np.array([tokenizer.encode(text)])
     starts = word_starts(tokenizer).of(ids)[0]

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lmcore.tokens.config import BytePairConfig
+from lmcore.tokens.learning import learn_tokenizer
 from lmcore.tokens.shards import TokenShards, write_shards
-from lmcore.tokens.tokenizer import Tokenizer
 
 TEXTS = {
     "train": ["The first document.", "", "Ein zweites, schönes.", "x" * 500],
@@ -17,7 +17,7 @@ TEXTS = {
 }
 IDS = {split: [f"{split} {number}" for number in range(len(texts))] for split, texts in TEXTS.items()}
 SPLITS = {split: pa.table({"id": IDS[split], "text": TEXTS[split]}) for split in TEXTS}
-TOKENIZER = Tokenizer.train(TEXTS["train"], BytePairConfig(kind="byte_pair", vocabulary_size=270))
+TOKENIZER = learn_tokenizer(TEXTS["train"], BytePairConfig(kind="byte_pair", vocabulary_size=270))
 
 
 @pytest.fixture

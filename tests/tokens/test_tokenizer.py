@@ -2,31 +2,73 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcore.tokens.config import BytePairConfig
-from lmcore.tokens.tokenizer import END_OF_TEXT, PADDING, Tokenizer
+from lmcore.tokens.config import BytePairConfig, CharactersConfig, WordsConfig
+from lmcore.tokens.learning import learn_tokenizer
+from lmcore.tokens.tokenizer import Tokenizer
+from lmcore.tokens.vocabulary import END_OF_TEXT, PADDING
 
 CORPUS = ["The quick brown fox jumps over the lazy dog.\n    return self.value", "Ein schöner Tag."] * 20
 CONFIG = BytePairConfig(kind="byte_pair", vocabulary_size=300)
-TOKENIZER = Tokenizer.train(CORPUS, CONFIG)
+TOKENIZER = learn_tokenizer(CORPUS, CONFIG)
+CHARACTERS = learn_tokenizer(CORPUS, CharactersConfig(kind="characters", min_count=1))
+WORDS = WordsConfig(kind="words", max_words=None, min_count=1, lowercase=False)
+LOSSLESS = pytest.mark.parametrize("tokenizer", [TOKENIZER, CHARACTERS], ids=["byte_pair", "characters"])
 texts = st.lists(st.text() | st.sampled_from([END_OF_TEXT, PADDING, "\r\n", "  ", "\x00", "🏳️‍🌈", "Ġ"])).map("".join)
 
 
-@given(texts)
-def test_decoding_gives_back_any_text(text: str) -> None:
-    assert TOKENIZER.decode(TOKENIZER.encode(text)) == text
+@LOSSLESS
+@given(text=texts)
+def test_decoding_gives_back_any_text(tokenizer: Tokenizer, text: str) -> None:
+    assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
-@given(texts)
-def test_a_text_cannot_name_the_special_tokens(text: str) -> None:
-    ids = TOKENIZER.encode(text)
-    assert not {TOKENIZER.vocabulary.end_of_text_id, TOKENIZER.vocabulary.padding_id} & set(ids)
-    assert all(0 <= identity < TOKENIZER.vocabulary.size for identity in ids)
+@LOSSLESS
+@given(text=texts)
+def test_a_text_cannot_name_the_special_tokens(tokenizer: Tokenizer, text: str) -> None:
+    ids = tokenizer.encode(text)
+    assert not {tokenizer.vocabulary.end_of_text_id, tokenizer.vocabulary.padding_id} & set(ids)
+    assert all(0 <= identity < tokenizer.vocabulary.size for identity in ids)
+
+
+@given(st.lists(st.text("aeé✓", min_size=1), min_size=1), st.integers(1, 3))
+def test_frequent_characters_are_one_token_each(some: list[str], min_count: int) -> None:
+    tokenizer = learn_tokenizer(some, CharactersConfig(kind="characters", min_count=min_count))
+    counts = Counter("".join(some))
+    assert tokenizer.vocabulary.size == 3 + 256 + sum(count >= min_count for count in counts.values())
+    for character, count in counts.items():
+        assert len(tokenizer.encode(character)) == (1 if count >= min_count else len(character.encode()))
+
+
+@given(st.lists(st.lists(st.sampled_from(["a", "b", "is", "N", "<unk>", "It"]), min_size=1), min_size=1))
+def test_words_of_a_known_vocabulary_come_back(sentences: list[list[str]]) -> None:
+    tokenizer = learn_tokenizer([" ".join(sentence) for sentence in sentences], WORDS)
+    known = {word for sentence in sentences for word in sentence} | {"<unk>"}
+    assert tokenizer.vocabulary.size == 3 + len(known)
+    for sentence in sentences:
+        ids = tokenizer.encode("\n ".join(sentence))
+        assert len(ids) == len(sentence)
+        assert tokenizer.decode(ids) == " ".join(sentence)
+    assert tokenizer.decode(tokenizer.encode("a-word-nobody-knows a")) == ("<unk> a" if "a" in known else "<unk> <unk>")
+
+
+def test_the_most_frequent_words_are_known() -> None:
+    corpus = ["b b b c c c a a d d Die die DIE die"]
+    tokenizer = learn_tokenizer(corpus, WORDS.model_copy(update={"max_words": 3, "lowercase": True}))
+    assert tokenizer.decode(tokenizer.encode("a b c d Die")) == "<unk> b c <unk> die"
+    tokenizer = learn_tokenizer(corpus, WORDS.model_copy(update={"min_count": 2}))
+    assert tokenizer.decode(tokenizer.encode("a b c d Die die")) == "a b c d <unk> die"
+
+
+def test_a_word_tokenizer_takes_the_names_of_special_tokens_as_text() -> None:
+    tokenizer = learn_tokenizer(["a b"], WORDS)
+    assert tokenizer.decode(tokenizer.encode(f"a {END_OF_TEXT} b")) == "a <unk> b"
 
 
 @given(st.lists(texts, max_size=5))
@@ -45,7 +87,7 @@ def test_frequent_pairs_become_tokens() -> None:
 
 
 def test_a_small_corpus_gives_a_small_vocabulary() -> None:
-    tokenizer = Tokenizer.train(["ab"], CONFIG)
+    tokenizer = learn_tokenizer(["ab"], CONFIG)
     assert tokenizer.vocabulary.size == 3 + 256 + 1
     assert tokenizer.decode(tokenizer.encode("é")) == "é"
 
@@ -78,11 +120,11 @@ def test_a_tokenizer_without_our_special_tokens_is_refused(tmp_path: Path) -> No
 def test_threads_and_hash_seeds_do_not_change_the_vocabulary(tmp_path: Path) -> None:
     code = (
         "import sys, argparse, inspect, typing, pathlib, json\n"
-        "from lmcore.tokens.tokenizer import Tokenizer\n"
+        "from lmcore.tokens.learning import learn_tokenizer\n"
         "from lmcore.tokens.config import BytePairConfig\n"
         "texts = [inspect.getsource(module) for module in (argparse, inspect, typing, pathlib)]\n"
         "config = BytePairConfig(kind='byte_pair', vocabulary_size=2000)\n"
-        "Tokenizer.train(texts, config).save(pathlib.Path(sys.argv[1]))\n"
+        "learn_tokenizer(texts, config).save(pathlib.Path(sys.argv[1]))\n"
     )
     written = []
     for threads in ("1", "2", "3"):

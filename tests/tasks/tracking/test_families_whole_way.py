@@ -9,7 +9,7 @@ from trainings import rows
 
 from lmcore.generation import Generator
 from lmcore.models.folder import load_writing_model
-from lmcore.text.config import CompletionExamplesConfig
+from lmcore.text.config import SummaryExamples
 from lmcore.training.config import ClassificationConfig, CompletionConfig, PretrainConfig, TrainingConfig
 from tasks.evaluate import evaluate_language_model, generate_samples
 from tasks.finetune import FinetuneFiles, finetune_classifier, finetune_completion
@@ -75,12 +75,15 @@ def finetune(family: str, environment: Any, folder: Path) -> dict[str, str | Non
             "max_examples": 40,
             "min_examples_per_label": 2,
             "dropout": 0.1,
+            "starts_from": "language_model",
             "lora": lora,
             "training": training,
         }
     )
     completion = CompletionConfig(
-        examples=CompletionExamplesConfig(min_summary_characters=5, max_summary_characters=200, min_body_characters=10),
+        examples=SummaryExamples(
+            kind="summary", min_summary_characters=5, max_summary_characters=200, min_body_characters=10
+        ),
         separator="\n=>\n",
         max_prompt_tokens=20,
         max_completion_tokens=8,

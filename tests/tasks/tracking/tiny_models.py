@@ -10,7 +10,7 @@ from lmcore.models.folder import save_language_model
 from lmcore.models.gpt import GPT
 from lmcore.models.prompt import PromptFormat
 from lmcore.tokens.config import BytePairConfig
-from lmcore.tokens.tokenizer import Tokenizer
+from lmcore.tokens.learning import learn_tokenizer
 
 LABELS = ("numpy", "pandas")
 RECORD = {
@@ -42,7 +42,7 @@ CONFIG = GPTConfig(
 
 def save_tiny_model(folder: Path, model: str, *, seed: int = 0) -> None:
     """Write an untrained "language-model", "classifier" or "completion" whose content depends on the seed."""
-    tokenizer = Tokenizer.train(
+    tokenizer = learn_tokenizer(
         ["the list is sorted in place"] * 3, BytePairConfig(kind="byte_pair", vocabulary_size=300)
     )
     torch.manual_seed(seed)

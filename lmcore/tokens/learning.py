@@ -1,0 +1,86 @@
+"""Tokenizers learned from texts."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+
+from lmcore.progress import Work, progress
+from lmcore.tokens.config import BytePairConfig, CharactersConfig, TokenizerConfig, WordsConfig
+from lmcore.tokens.tokenizer import Tokenizer
+from lmcore.tokens.vocabulary import END_OF_TEXT, MASK, PADDING
+
+SPECIAL_TOKENS = [END_OF_TEXT, PADDING, MASK]
+UNKNOWN_WORD = "<unk>"
+"""An ordinary word: it is predicted and shown like any other, and a text may already hold it."""
+TEXTS_PER_BATCH = 1_000
+
+
+def learn_tokenizer(texts: Sequence[str], config: TokenizerConfig) -> Tokenizer:
+    """Learn the vocabulary that is asked for; the same texts give the same one."""
+    with progress("Learn tokens", len(texts), "documents") as work:
+        batches = _batches(texts, work)
+        match config:
+            case BytePairConfig():
+                return Tokenizer(_byte_pairs(batches, config))
+            case WordsConfig():
+                return Tokenizer(_words(batches, config))
+            case CharactersConfig():
+                return Tokenizer(_characters(batches, config))
+
+
+def _byte_pairs(batches: Iterator[Sequence[str]], config: BytePairConfig) -> tokenizers.Tokenizer:
+    """Bytes, and the pairs of symbols that stand side by side most often: fewer where the texts have too few."""
+    backend = tokenizers.Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=config.vocabulary_size,
+        special_tokens=SPECIAL_TOKENS,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    backend.train_from_iterator(batches, trainer)
+    return backend
+
+
+def _words(batches: Iterator[Sequence[str]], config: WordsConfig) -> tokenizers.Tokenizer:
+    """The most frequent words, those that are equally frequent in the order of the alphabet."""
+    backend = tokenizers.Tokenizer(models.WordLevel())
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    # A word of a text that is spelled like a special token is not one.
+    hide_special = [normalizers.Replace(token, UNKNOWN_WORD) for token in SPECIAL_TOKENS]
+    lower_case = [normalizers.Lowercase()] if config.lowercase else []
+    backend.normalizer = normalizers.Sequence([*lower_case, *hide_special])
+    limit = 2**31 if config.max_words is None else config.max_words
+    trainer = trainers.WordLevelTrainer(vocab_size=limit, min_frequency=config.min_count, show_progress=False)
+    backend.train_from_iterator(batches, trainer)
+    known = backend.get_vocab()
+    by_frequency = sorted(known, key=lambda word: known[word])
+    words = dict.fromkeys([*SPECIAL_TOKENS, UNKNOWN_WORD, *by_frequency])
+    backend.model = models.WordLevel({word: number for number, word in enumerate(words)}, unk_token=UNKNOWN_WORD)
+    backend.add_special_tokens(SPECIAL_TOKENS)
+    return backend
+
+
+def _characters(batches: Iterator[Sequence[str]], config: CharactersConfig) -> tokenizers.Tokenizer:
+    """Characters in the order of their numbers, behind the bytes that spell the others."""
+    counts: Counter[str] = Counter()
+    for batch in batches:
+        counts.update("".join(batch))
+    characters = sorted(character for character, count in counts.items() if count >= config.min_count)
+    byte_tokens = [f"<0x{byte:02X}>" for byte in range(256)]
+    tokens = [*SPECIAL_TOKENS, *byte_tokens, *characters]
+    model = models.BPE({token: number for number, token in enumerate(tokens)}, merges=[], byte_fallback=True)
+    backend = tokenizers.Tokenizer(model)
+    backend.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    backend.add_special_tokens(SPECIAL_TOKENS)
+    return backend
+
+
+def _batches(texts: Sequence[str], work: Work) -> Iterator[Sequence[str]]:
+    for start in range(0, len(texts), TEXTS_PER_BATCH):
+        batch = texts[start : start + TEXTS_PER_BATCH]
+        yield batch
+        work.advance(len(batch))
