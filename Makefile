@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test bench install up down status ui schedule
+.PHONY: help run recipe test bench install up down status ui schedule
 
 # The Python that .venv is made with; 3.11 is the version that constraints.txt was resolved for.
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(if $(shell $(name) --version 2>/dev/null),$(name))))
@@ -19,6 +19,10 @@ help:  ## show this list
 run: install  ## install, start the servers, run the whole pipeline, show what came out
 	@$(BIN)/python -m flows.servers up
 	@$(BIN)/python -m flows.pipeline
+
+recipe: install  ## the same with one of the settings in recipes/: make recipe NAME=ptb-lstm
+	@$(BIN)/python -m flows.servers up
+	@$(BIN)/python -m flows.recipe $(NAME)
 
 test: install  ## install, check style and types, run the tests
 	$(BIN)/ruff check .

@@ -102,7 +102,8 @@ def _run(environment: Environment) -> list[StageResult]:
     return call_through(as_flow, work)
 
 
-def _run_and_show() -> None:
+def run_and_show() -> None:
+    """Run everything that is not up to date and show what came out."""
     environment = Environment()
     load_parameters(PARAMETERS)  # an error there is no reason to open a run
     show_summary(_run(environment), environment)
@@ -110,7 +111,7 @@ def _run_and_show() -> None:
 
 def main() -> None:
     """The command line."""
-    run_command("pipeline", _run_and_show)
+    run_command("pipeline", run_and_show)
 
 
 if __name__ == "__main__":

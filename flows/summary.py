@@ -22,7 +22,7 @@ SAMPLE_WIDTH = 96
 
 @dataclass(frozen=True)
 class Headline:
-    """The one measure by which the models of a part of ``metrics.json`` are compared, and how it is called."""
+    """A measure by which the models of a part of ``metrics.json`` are compared, and how it is called."""
 
     part: str
     measure: str
@@ -31,6 +31,7 @@ class Headline:
 
 HEADLINES = (
     Headline("language_model", "bits_per_byte", "bits per byte"),
+    Headline("language_model", "perplexity", "perplexity"),
     Headline("classifier", "accuracy", "accuracy"),
     Headline("completion", "chrf", "chrF"),
 )
@@ -63,7 +64,9 @@ def _stages(results: Sequence[StageResult]) -> "RenderableType":
 def _metrics(rows: Sequence[tuple[str, str, str, str]]) -> "RenderableType":
     from rich.table import Table
 
-    table = Table("measure", "model", title="Main metrics (bits per byte: lower is better)", title_justify="left")
+    table = Table(
+        "measure", "model", title="Main metrics (bits per byte and perplexity: lower is better)", title_justify="left"
+    )
     for name in ("value", "interval"):
         table.add_column(name, justify="right")
     for row in rows:

@@ -22,11 +22,11 @@ def collect_documents(config: CollectConfig, environment: Environment, *, raw: P
     write_json(raw / "summary.json", summary)
     for name, source in summary["sources"].items():
         logger.info(
-            "%s: %s documents, %.1f MB, %d labels",
+            "%s: %s documents, %.1f MB%s",
             name,
             f"{source['documents']:,}",
             source["bytes"] / 1e6,
-            len(source["labels"]),
+            f", {n_labels} labels" if (n_labels := len(source["labels"].keys() - {""})) else "",
         )
     if reading.faults:
         reasons = ", ".join(f"{reason} {count}" for reason, count in summary["faults_by_reason"].items())

@@ -62,8 +62,10 @@ class Generator:
             ends_text=ends_at(config.stop, self.tokenizer.decode),
             n_likeliest=n_likeliest,
         )
-        for completion in (completion for candidates in answers for completion in candidates):
-            completion.text = until_stop(self.tokenizer.decode(completion.tokens), config.stop)
+        for prompt, candidates in zip(prompts, answers, strict=True):
+            for completion in candidates:
+                text = until_stop(self.tokenizer.decode(completion.tokens), config.stop)
+                completion.text = self._joint(prompt) + text
         return answers
 
     def stream(self, prompt: str, config: GenerationConfig) -> Iterator[str]:
@@ -75,6 +77,8 @@ class Generator:
         encoded = [self.encode(prompt)]
         stream = TextStream(self.tokenizer.decode, config.stop)
         n_seen = 0
+        if joint := self._joint(prompt):
+            yield joint
         for (completion,) in sample(
             self._continuation(encoded, config),
             encoded,
@@ -109,6 +113,11 @@ class Generator:
             return self.tokenizer.encode(prompt)
         # Every document of the training came after an end token.
         return [self.tokenizer.vocabulary.end_of_text_id, *self.tokenizer.encode(prompt)]
+
+    def _joint(self, prompt: str) -> str:
+        """What has to stand before an answer for it to be the continuation of its prompt."""
+        is_continued = isinstance(self.model, CausalModel) and self.prompt_format is None
+        return self.tokenizer.joint if prompt and is_continued else ""
 
     def _continuation(self, encoded: Sequence[Sequence[int]], config: GenerationConfig) -> Continuation:
         with torch.inference_mode():

@@ -50,6 +50,11 @@ class Tokenizer:
         """Whether every token is a word, so that a space stands between any two of them."""
         return isinstance(self._backend.model, models.WordLevel)
 
+    @property
+    def joint(self) -> str:
+        """What stands between the texts of tokens and of those behind them, when each is decoded alone."""
+        return " " if self.has_word_tokens else ""
+
     def save(self, path: Path) -> None:
         """Write the format of Hugging Face ``tokenizers`` (``tokenizer.json``)."""
         with atomic_file(path) as temporary:

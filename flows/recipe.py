@@ -1,0 +1,118 @@
+"""Runs the pipeline with one of the ready-made settings in ``recipes/``: ``python -m flows.recipe NAME``.
+
+A recipe holds what differs from the ``params.yaml`` that is committed. It is written into ``params.yaml``, where DVC,
+MLflow and people look for what was run.
+"""
+
+import argparse
+import io
+import logging
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import RoundTripRepresenter
+
+from flows.commands import run_command
+from flows.pipeline import PARAMETERS, run_and_show
+from lmcore.files import atomic_file
+from tasks.parameters import load_parameters
+
+logger = logging.getLogger("flows.recipe")  # also where this file is run as a command
+
+RECIPES = Path("recipes")
+KINDS = {"family", "kind", "method"}
+
+
+def take_recipe(name: str) -> None:
+    """Write the committed parameters with the recipe's changes into ``params.yaml``.
+
+    Raises:
+        ValueError: if there is no such recipe, if it does not make a valid ``params.yaml``, or if that file has
+            changes that are not committed and do not come from a recipe. It is as it was then.
+    """
+    if name not in (names := recipe_names()):
+        raise ValueError(f"there is no recipe {name!r} in {RECIPES}; there are {', '.join(names)}")
+    committed = _committed_parameters()
+    merged = {recipe: apply_recipe(committed, RECIPES / f"{recipe}.yaml") for recipe in names}
+    if PARAMETERS.read_text(encoding="utf-8") not in (committed, *merged.values()):
+        raise ValueError(
+            f"{PARAMETERS} has changes that the recipe would overwrite; commit them, and it builds on them, "
+            f"or put them aside with `git stash`"
+        )
+    with atomic_file(PARAMETERS) as temporary:
+        temporary.write_text(merged[name], encoding="utf-8")
+        load_parameters(temporary)
+
+
+def recipe_names() -> list[str]:
+    """The recipes there are, in the order of the alphabet."""
+    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+def apply_recipe(parameters: str, recipe: Path) -> str:
+    """The text of ``params.yaml`` with a recipe's values in their places; comments stay.
+
+    Sections are merged key by key. A section of the recipe that says of which kind it is (``kind``, ``family``,
+    ``method``) stands for itself: another kind has other keys.
+    """
+    yaml = _as_written()
+    values = yaml.load(parameters)
+    _merge(values, YAML().load(recipe.read_text(encoding="utf-8")))
+    text = io.StringIO()
+    yaml.dump(values, text)
+    return text.getvalue()
+
+
+def _as_written() -> YAML:
+    """Reads and writes YAML in the style of the project's own files."""
+    yaml = YAML()
+    yaml.width = 4096
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.preserve_quotes = True
+    yaml.Representer = _Representer
+    return yaml
+
+
+class _Representer(RoundTripRepresenter):
+    def represent_null(self, _: None) -> ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+_Representer.add_representer(type(None), _Representer.represent_null)
+
+
+def _merge(section: Any, changes: Any) -> None:
+    for key, change in changes.items():
+        if isinstance(change, dict) and isinstance(section.get(key), dict) and not KINDS & change.keys():
+            _merge(section[key], change)
+        else:
+            section[key] = change
+
+
+def _committed_parameters() -> str:
+    shown = subprocess.run(["git", "show", f"HEAD:./{PARAMETERS}"], capture_output=True, text=True, check=False)
+    if shown.returncode != 0:
+        raise ValueError(f"a recipe builds on the committed {PARAMETERS}, and git has none: {shown.stderr.strip()}")
+    return shown.stdout
+
+
+def _run() -> None:
+    parser = argparse.ArgumentParser(prog="python -m flows.recipe", description="Run the pipeline by a recipe.")
+    parser.add_argument("name", help=f"one of {', '.join(recipe_names())}")
+    name = parser.parse_args().name
+    take_recipe(name)
+    logger.info("%s now holds the recipe %s", PARAMETERS, name)
+    run_and_show()
+    logger.info("Back to what is committed: git checkout %s dvc.lock && dvc checkout", PARAMETERS)
+
+
+def main() -> None:
+    """The command line."""
+    run_command("recipe", _run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Recipes: every one is valid, nobody's settings are lost, and one runs through all stages."""
+
+import gzip
+import json
+import random
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from flows.recipe import apply_recipe, recipe_names, take_recipe
+from tasks.parameters import load_parameters
+from tests.flows.conftest import PROJECT, Sample
+
+NAMES = sorted(path.stem for path in (PROJECT / "recipes").glob("*.yaml"))
+COMMIT = ("-c", "user.name=tests", "-c", "user.email=tests@localhost", "commit", "--quiet", "--message", "all")
+
+
+@pytest.fixture
+def project(make_sample: Callable[..., Sample], monkeypatch: pytest.MonkeyPatch) -> Sample:
+    """A committed project with the project's recipes, in which the test stands."""
+    sample = make_sample()
+    shutil.copytree(PROJECT / "recipes", sample.folder / "recipes")
+    monkeypatch.chdir(sample.folder)
+    commit_all()
+    return sample
+
+
+def commit_all() -> None:
+    subprocess.run(["git", "add", "--all"], check=True)
+    subprocess.run(["git", *COMMIT], check=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_makes_valid_parameters_with_its_values_in_them(name: str, project: Sample) -> None:
+    take_recipe(name)
+    load_parameters(Path("params.yaml"))
+    yaml = YAML(typ="safe")
+    wanted, found = (yaml.load(path.read_text()) for path in (Path(f"recipes/{name}.yaml"), Path("params.yaml")))
+    assert is_part_of(wanted, found)
+
+
+def is_part_of(part: object, whole: object) -> bool:
+    if not isinstance(part, dict):
+        return part == whole
+    return isinstance(whole, dict) and all(key in whole and is_part_of(part[key], whole[key]) for key in part)
+
+
+def test_what_a_recipe_does_not_name_stays_with_its_comment(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("b:\n  kind: new\n  z: null\nc:\n  d: 3\n")
+    parameters = "a: 1.0e-3  # small\nb:\n  kind: old\n  y: 1\nc:\n  d: 2\n  # why\n  e: [1, 'x']\n  f: null\n"
+    assert apply_recipe(parameters, tmp_path / "r.yaml") == (
+        "a: 1.0e-3  # small\nb:\n  kind: new\n  z: null\nc:\n  d: 3\n  # why\n  e: [1, 'x']\n  f: null\n"
+    )
+
+
+def test_one_recipe_after_another_is_the_other_alone(project: Sample) -> None:
+    first, *_, last = recipe_names()
+    take_recipe(last)
+    alone = Path("params.yaml").read_bytes()
+    take_recipe(first)
+    assert Path("params.yaml").read_bytes() != alone
+    take_recipe(last)
+    assert Path("params.yaml").read_bytes() == alone
+
+
+def test_settings_that_nobody_has_committed_are_not_lost(project: Sample) -> None:
+    project.set_language("de")
+    own = Path("params.yaml").read_bytes()
+    with pytest.raises(
+        ValueError, match=r"params.yaml has changes .* commit them.* or put them aside with `git stash`"
+    ):
+        take_recipe(NAMES[0])
+    assert Path("params.yaml").read_bytes() == own
+    commit_all()
+    take_recipe(NAMES[0])
+    assert load_parameters(Path("params.yaml")).clean.language == "de"
+
+
+def test_a_recipe_with_an_error_changes_nothing(project: Sample) -> None:
+    Path("recipes/wrong.yaml").write_text("pretrain:\n  seed: minus one\n")
+    before = Path("params.yaml").read_bytes()
+    with pytest.raises(ValueError, match=r"pretrain.seed = \"minus one\""):
+        take_recipe("wrong")
+    assert Path("params.yaml").read_bytes() == before
+    assert not list(Path().glob(".params*"))
+
+
+def test_an_unknown_recipe_is_an_error_that_lists_those_there_are(project: Sample) -> None:
+    with pytest.raises(ValueError, match=rf"no recipe 'ptb'.* there are {', '.join(NAMES)}"):
+        take_recipe("ptb")
+
+
+def test_a_recipe_of_words_in_lines_runs_through_all_stages(project: Sample) -> None:
+    for name in ("lmcore", "tasks", "flows"):
+        shutil.copytree(PROJECT / name, name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", "constraints.txt"):
+        shutil.copy(PROJECT / name, name)
+    yaml = YAML()
+    recipe = yaml.load((PROJECT / "recipes/ptb-lstm.yaml").read_text())
+    n_lines = {"train": 300, "validation": 40, "test": 50}
+    for source in recipe["collect"]["sources"]:
+        path = Path(f"text/{source['split']}.txt.gz")
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(gzip.compress("".join(map(sentence, range(n_lines[source["split"]]))).encode()))
+        source["path"] = str(path)
+    recipe["pretrain"]["model"] |= {"width": 16, "hidden_width": 16, "n_layers": 1}
+    recipe["pretrain"]["training"] |= {"max_steps": 30, "batch_size": 4, "validate_every_steps": 10}
+    recipe["evaluate"]["samples"]["prompts"] = ["the dog"]
+    yaml.dump(recipe, Path("recipes/small.yaml"))
+    Path(".gitignore").write_text(".work/\n__pycache__/\n/data/\n/models/\n/reports/\n")
+    commit_all()
+    ended = project.run("flows.recipe", "small")
+    assert ended.returncode == 0, ended.stderr
+    metrics = json.loads(Path("reports/metrics.json").read_text())
+    assert list(metrics) == ["language_model"]
+    assert metrics["language_model"]["n_documents"] == n_lines["test"]
+    assert 1 < metrics["language_model"]["interpolation"]["perplexity"]["value"] < 20
+    assert "\nthe dog " in ended.stdout
+    assert "git checkout params.yaml dvc.lock && dvc checkout" in ended.stderr
+    assert "documents, 0.0 MB\n" in ended.stderr
+
+
+def sentence(number: int) -> str:
+    choose = random.Random(number).choice
+    return f" the {choose(['dog', 'cat', 'cow'])} {choose(['runs', 'eats'])} {choose(['N', 'some', '<unk>'])} days \n"
