@@ -66,6 +66,11 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def content_digest(path: Path) -> str:
+    """SHA-256 of a file, or of all files of a folder, in hexadecimal."""
+    return folder_digest(path) if path.is_dir() else file_digest(path)
+
+
 def folder_digest(folder: Path) -> str:
     """SHA-256 over the relative names and contents of every file below ``folder``, in hexadecimal."""
     total = hashlib.sha256()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import lmcore
-from lmcore.files import folder_digest
+from lmcore.files import content_digest
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ ABANDONED_SECONDS = 14 * 24 * 3600
 
 @contextmanager
 def checkpoint_folder(parent: Path, name: str, *, config: Mapping[str, Any], inputs: Sequence[Path]) -> Iterator[Path]:
-    """A folder of its own for a training with this configuration, these input folders and this code.
+    """A folder of its own for a training with this configuration, these inputs (files or folders) and this code.
 
     Only one process at a time has it; another one waits. It is removed when the block ends well and kept when it
     does not, so that the same training, started again, finds its checkpoints.
@@ -40,7 +40,7 @@ def _key(config: Mapping[str, Any], inputs: Sequence[Path]) -> str:
     code = Path(lmcore.__file__).parent
     parts = {
         "config": config,
-        "inputs": [folder_digest(folder) for folder in inputs],
+        "inputs": [content_digest(path) for path in inputs],
         # Checkpoints of other code would be gone on from as if they were one's own.
         "code": {file.relative_to(code).as_posix(): file.read_text("utf-8") for file in sorted(code.rglob("*.py"))},
     }

@@ -1,5 +1,6 @@
 """Fine-tunes the language model: a classifier of documents, and a model that completes prompts."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +28,8 @@ from lmcore.text.supervised import (
     completion_examples,
 )
 from lmcore.tokens.batches import ExampleBatches
+from lmcore.tokens.tokenizer import Tokenizer
+from lmcore.tokens.vectors import read_vectors, start_from
 from lmcore.training.config import ClassificationConfig, CompletionConfig, LoRAConfig
 from lmcore.training.examples import (
     choose_examples,
@@ -39,6 +42,8 @@ from lmcore.training.examples import (
 from tasks.environment import Environment
 from tasks.step import step
 from tasks.training import TrackedTraining, by_gradient
+
+logger = logging.getLogger(__name__)
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
@@ -79,6 +84,8 @@ def finetune_classifier(
         backbone = build_model(backbone.config, tokenizer.vocabulary)
     if not isinstance(backbone, TextEncoder):
         return f"a model of family {backbone.config.family} gives no features to classify by"
+    if config.vectors is not None:
+        _start_from_vectors(backbone, tokenizer, config.vectors)
     context = context_length_of(backbone.config)
     _adapt(backbone, config.lora, seed)
     classifier = Classifier(
@@ -171,6 +178,15 @@ def write_summary(path: Path, skipped: dict[str, str]) -> None:
     write_json(path, {"skipped": skipped})
 
 
+def _start_from_vectors(model: TextEncoder, tokenizer: Tokenizer, path: Path) -> None:
+    """Give the tokens that are words of a file its vectors."""
+    embedding = model.get_parameter("embedding.weight")
+    vectors = read_vectors(path, tokenizer, embedding.size(1))
+    start_from(embedding, vectors)
+    n_found, n_tokens = len(vectors.token_ids), tokenizer.vocabulary.size
+    logger.info("%s of %s tokens start from the vectors of %s", f"{n_found:,}", f"{n_tokens:,}", path)
+
+
 def _adapt(model: nn.Module, config: LoRAConfig | None, seed: int) -> None:
     """Put adapters into the model, which alone are trained then, where that is asked for."""
     if config is not None:
@@ -192,11 +208,12 @@ def _tracked(
     files: FinetuneFiles,
 ) -> TrackedTraining:
     parameters: dict[str, Any] = {"seed": seed, "split": split.model_dump(), **config.model_dump(mode="json")}
+    vectors = [config.vectors] if isinstance(config, ClassificationConfig) and config.vectors else []
     return TrackedTraining(
         stage="finetune",
         model=model,
         parameters=parameters,
-        inputs=[files.documents, files.language_model],
-        datasets=[files.documents],
+        inputs=[files.documents, files.language_model, *vectors],
+        datasets=[files.documents, *vectors],
         base_model=files.language_model,
     )

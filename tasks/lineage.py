@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from lmcore.files import file_digest, folder_digest
+from lmcore.files import content_digest, file_digest
 from tasks.environment import Environment
 from tasks.process import ProcessIdentity
 
@@ -98,8 +98,7 @@ def dataset_digest(project: Path, path: Path, facts: Mapping[str, str]) -> str:
     """
     if digest := facts.get(f"{DEPENDENCY}{path.as_posix()}"):
         return digest
-    there = project / path
-    return (folder_digest(there) if there.is_dir() else file_digest(there))[:DIGEST_LENGTH]
+    return content_digest(project / path)[:DIGEST_LENGTH]
 
 
 def prefect_facts() -> dict[str, str]:

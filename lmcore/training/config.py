@@ -1,5 +1,6 @@
 """How models are trained: what every training needs, and what each training stage adds."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
@@ -133,6 +134,8 @@ class ClassificationConfig(Config):
     dropout: Probability
     starts_from: Literal["language_model", "nothing"]
     """Nothing: weights drawn anew, which shows what the pretraining is worth."""
+    vectors: Path | None
+    """A file in GloVe's format, whose words start from its vectors, of the model's width; null for none."""
     lora: LoRAConfig | None
     """Trains adapters beside the language model's weights instead of the weights; null trains these."""
     training: TrainingConfig

@@ -51,6 +51,10 @@ def test_a_model_of_every_family_goes_the_whole_way(family: str, environment: An
     assert row.info.status == "FINISHED"
     assert row.data.params["model.family"] == family
     reasons = finetune(family, environment, tmp_path)
+    if family == "lstm":
+        _, classifier, _ = rows(environment)
+        names = [entry.dataset.name.rsplit("/")[-1] for entry in classifier.inputs.dataset_inputs]
+        assert names == ["clean", "vectors.txt"]
     assert (reasons["classifier"] is not None) == (family in WITHOUT_FEATURES)
     assert (reasons["completion"] is not None) == (family in NOT_WRITING)
     found = evaluate(tmp_path)
@@ -65,6 +69,11 @@ def test_a_model_of_every_family_goes_the_whole_way(family: str, environment: An
     assert generator.complete(["array"], settings(max_tokens=3))[0].text is not None
 
 
+def write_vectors(path: Path) -> Path:
+    path.write_text("".join(f"{letter}{f' {number}.5' * LSTM.width}\n" for number, letter in enumerate("abcde")))
+    return path
+
+
 def finetune(family: str, environment: Any, folder: Path) -> dict[str, str | None]:
     """Why each fine-tuned model was not trained; None if it was."""
     lora = LORA if family == "gpt" else None
@@ -76,6 +85,7 @@ def finetune(family: str, environment: Any, folder: Path) -> dict[str, str | Non
             "min_examples_per_label": 2,
             "dropout": 0.1,
             "starts_from": "language_model",
+            "vectors": write_vectors(folder / "vectors.txt") if family == "lstm" else None,
             "lora": lora,
             "training": training,
         }
