@@ -68,6 +68,7 @@ class GPTConfig(Config):
     activation: Literal["relu_squared", "swiglu"]
     context_length: Length
     dropout: Probability
+    """Of embeddings, of what each block adds, and of the output; not of attention, whose kernels know none."""
     tie_embeddings: bool
     use_residual_mixing: bool
     use_value_embeddings: bool

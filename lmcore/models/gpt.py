@@ -75,7 +75,8 @@ class GPT(CausalModel, TextEncoder):
             )
         if cache:
             cache.advance(tokens.size(1))
-        return normalize(stream)
+        result: Tensor = self.dropout(normalize(stream))
+        return result
 
     def forward(self, tokens: Tensor, *, mask: Tensor | None = None, state: State | None = None) -> Tensor:
         """Next-token logits, see :class:`CausalModel`."""
@@ -143,7 +144,6 @@ def _block(config: GPTConfig, rotary: RotaryEmbedding) -> DecoderBlock:
         n_heads=config.n_heads,
         n_key_value_heads=config.n_key_value_heads,
         rotary=rotary,
-        dropout=config.dropout,
     )
     feed_forward = FeedForward(width=config.width, hidden_width=config.feed_forward_width, activation=config.activation)
     return DecoderBlock(attention, feed_forward, dropout=config.dropout, use_mixing=config.use_residual_mixing)

@@ -137,14 +137,11 @@ class SelfAttention(nn.Module):
     (Vaswani et al. 2017; Henry et al. 2020 for the normalization; Ainslie et al. 2023 for fewer heads of keys and
     values than of queries)."""
 
-    def __init__(
-        self, *, width: int, n_heads: int, n_key_value_heads: int, rotary: RotaryEmbedding, dropout: float
-    ) -> None:
+    def __init__(self, *, width: int, n_heads: int, n_key_value_heads: int, rotary: RotaryEmbedding) -> None:
         super().__init__()
         self.head_width = width // n_heads
         self.group_size = n_heads // n_key_value_heads
         key_value_width = self.head_width * n_key_value_heads
-        self.dropout = dropout
         self.rotary = rotary
         self.query = Linear(width, width)
         self.key = Linear(width, key_value_width)
@@ -176,17 +173,10 @@ class SelfAttention(nn.Module):
             key, value = cache.extend(layer, key, value)
         if self.group_size > 1:
             key, value = (part.repeat_interleave(self.group_size, dim=1) for part in (key, value))
-        if mask is None and start == 0 and self.dropout == 0.0:
+        if mask is None and start == 0:
             attended = causal_attention(query, key, value)
         else:
-            attended = F.scaled_dot_product_attention(
-                query,
-                key,
-                value,
-                attn_mask=mask,
-                dropout_p=self.dropout if self.training else 0.0,
-                is_causal=mask is None and start == 0,
-            )
+            attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         projected: Tensor = self.output(attended.transpose(1, 2).flatten(2))
         return projected
 
