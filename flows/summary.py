@@ -34,6 +34,7 @@ HEADLINES = (
     Headline("language_model", "perplexity", "perplexity"),
     Headline("classifier", "accuracy", "accuracy"),
     Headline("completion", "chrf", "chrF"),
+    Headline("completion", "bleu", "BLEU"),
 )
 
 

@@ -12,7 +12,7 @@ from ruamel.yaml.error import YAMLError
 
 from lmcore.config import Config
 from lmcore.evaluation.config import EvaluateConfig
-from lmcore.models.config import context_length_of
+from lmcore.models.config import EncoderDecoderConfig, context_length_of
 from lmcore.text.config import CleanConfig, CollectConfig
 from lmcore.tokens.config import TokenizeConfig
 from lmcore.training.config import FinetuneConfig, PretrainConfig
@@ -41,7 +41,12 @@ class Parameters(Config):
         }
         if completion := self.finetune.completion:
             answer = max(completion.max_completion_tokens, self.evaluate.completion.generation.max_tokens)
-            sizes["finetune.completion.max_prompt_tokens with the completion"] = completion.max_prompt_tokens + answer
+            if isinstance(self.pretrain.model, EncoderDecoderConfig):
+                sizes["finetune.completion.max_prompt_tokens"] = completion.max_prompt_tokens
+                sizes["the completion with its end token"] = answer + 1
+            else:
+                both = completion.max_prompt_tokens + answer
+                sizes["finetune.completion.max_prompt_tokens with the completion"] = both
         too_large = [f"{name} takes {size}" for name, size in sizes.items() if size > context]
         if too_large:
             raise ValueError(f"pretrain.model.context_length is {context}, but {' and '.join(too_large)} tokens")
