@@ -15,6 +15,8 @@ from torch import Tensor
 
 # Rows of logits worked on at a time: small enough for a processor's cache, large enough for its matrix unit.
 ROWS_PER_CHUNK = 256
+# Up to this bound of the logits their exponentials can be summed as they are: exp(30) is 1e13.
+HIGHEST_SAFE_CAP = 30.0
 # Above this length the square of probabilities no longer pays and the blocked algorithm of torch does.
 LONGEST_EXPLICIT_ATTENTION = 512
 
@@ -197,50 +199,61 @@ class _SoftcappedCrossEntropy(torch.autograd.Function):
         weight = weight.to(hidden.dtype)
         wants_gradient = any(ctx.needs_input_grad[:2])
         gradient = hidden.new_empty(hidden.size(0), weight.size(0)) if wants_gradient else None
+        totals = hidden.new_empty(hidden.size(0), 1, dtype=torch.float32)
         loss = hidden.new_zeros((), dtype=torch.float32)
+        # What can be done to the hidden states is not done to the logits, of which there are many more.
+        scaled = hidden if cap is None else hidden * (1 / cap)
         for start in range(0, hidden.size(0), ROWS_PER_CHUNK):
             rows = slice(start, start + ROWS_PER_CHUNK)
             out = None if gradient is None else gradient[rows]
-            loss += _chunk_loss(hidden[rows] @ weight.T, targets[rows], cap, label_smoothing, out)
+            product = scaled[rows] @ weight.T
+            loss += _chunk_loss(product, targets[rows], cap, label_smoothing, totals[rows], out)
         if gradient is not None:
-            ctx.save_for_backward(hidden, weight, gradient)
+            ctx.save_for_backward(hidden, weight, gradient, totals)
         return loss
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
-        hidden, weight, gradient = ctx.saved_tensors
-        scale = upstream.to(hidden.dtype)
-        # Scaled after the products: the gradient of the logits is by far the largest of the three.
-        for_hidden = (gradient @ weight).mul_(scale) if ctx.needs_input_grad[0] else None
-        for_weight = (gradient.T @ hidden).float().mul_(upstream) if ctx.needs_input_grad[1] else None
+        hidden, weight, gradient, totals = ctx.saved_tensors
+        shares = (upstream / totals).to(hidden.dtype)
+        for_hidden = (gradient @ weight).mul_(shares) if ctx.needs_input_grad[0] else None
+        for_weight = (gradient.T @ (hidden * shares)).float() if ctx.needs_input_grad[1] else None
         return for_hidden, for_weight, None, None, None
 
 
 def _chunk_loss(
-    product: Tensor, targets: Tensor, cap: float | None, label_smoothing: float, gradient: Tensor | None
+    product: Tensor,
+    targets: Tensor,
+    cap: float | None,
+    label_smoothing: float,
+    totals: Tensor,
+    gradient: Tensor | None,
 ) -> Tensor:
-    """Loss of one chunk of logits (rows, vocabulary); writes their gradient where one is wanted."""
+    """Loss of one chunk of logits (rows, vocabulary), given as they are, or divided by their cap.
+
+    Writes into ``totals`` (rows, 1) what the exponentials of each row sum to, and into ``gradient``, where one is
+    wanted, the gradient of the logits as they are without a cap, times these sums.
+    """
     picked = targets.unsqueeze(1)
     logits, tanh = product.float(), None
     if cap is not None:
-        tanh = logits.mul_(1 / cap).tanh_()
+        tanh = logits.tanh_()
         logits = tanh * cap
-    # A low cap is a ceiling that need not be looked for: even exp(-2 * cap) is far from vanishing.
-    is_low = cap is not None and cap <= 30.0
-    ceiling = logits.new_full((len(logits), 1), cap or 0.0) if is_low else logits.amax(dim=1, keepdim=True)
     expected = logits.gather(1, picked)
     if label_smoothing:
         expected = expected.lerp(logits.mean(dim=1, keepdim=True), label_smoothing)
-    probabilities = logits.sub_(ceiling).exp_()
-    total = probabilities.sum(dim=1, keepdim=True)
-    losses = ceiling + total.log() - expected
+    if cap is None or cap > HIGHEST_SAFE_CAP:
+        ceiling = logits.amax(dim=1, keepdim=True)
+        logits.sub_(ceiling)
+        expected -= ceiling
+    exponentials = logits.exp_()
+    torch.sum(exponentials, dim=1, keepdim=True, out=totals)
     if gradient is not None:
-        probabilities.div_(total)
-        probabilities.scatter_add_(1, picked, probabilities.new_full(picked.shape, label_smoothing - 1.0))
+        exponentials.scatter_add_(1, picked, totals * (label_smoothing - 1.0))
         if label_smoothing:
-            probabilities.sub_(label_smoothing / probabilities.size(1))
+            exponentials.sub_(totals * (label_smoothing / exponentials.size(1)))
         if tanh is not None:
             # The slope of cap * tanh(z / cap) is one minus the squared tanh.
-            probabilities.addcmul_(probabilities, tanh.square_(), value=-1)
-        gradient.copy_(probabilities)
-    return losses.sum()
+            exponentials.addcmul_(exponentials, tanh.square_(), value=-1)
+        gradient.copy_(exponentials)
+    return (totals.log() - expected).sum()

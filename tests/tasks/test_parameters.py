@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.recipe import apply_recipe
 from tasks.parameters import load_parameters
 
 PROJECT = Path(__file__).parents[2]
@@ -63,3 +64,14 @@ def test_sections_that_do_not_fit_each_other_are_an_error(tmp_path: Path) -> Non
         ValueError, match=r"context_length is 128, but .*max_prompt_tokens with the completion takes 208"
     ):
         load_parameters(path)
+
+
+def test_an_encoder_decoder_has_room_for_the_prompt_and_for_the_completion(tmp_path: Path) -> None:
+    text = apply_recipe((PROJECT / "params.yaml").read_text(), PROJECT / "recipes/multi30k-translation.yaml")
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    load_parameters(path)
+    for key in ("max_prompt_tokens", "max_completion_tokens"):
+        path.write_text(text.replace(f"{key}: 63", f"{key}: 65"))
+        with pytest.raises(ValueError, match=r"context_length is 64, but .*takes 6[56]"):
+            load_parameters(path)
