@@ -65,7 +65,7 @@ class Generator:
         for prompt, candidates in zip(prompts, answers, strict=True):
             for completion in candidates:
                 text = until_stop(self.tokenizer.decode(completion.tokens), config.stop)
-                completion.text = self._joint(prompt) + text
+                completion.text = self._joint(prompt) + text if text else ""
         return answers
 
     def stream(self, prompt: str, config: GenerationConfig) -> Iterator[str]:
@@ -76,9 +76,7 @@ class Generator:
         """
         encoded = [self.encode(prompt)]
         stream = TextStream(self.tokenizer.decode, config.stop)
-        n_seen = 0
-        if joint := self._joint(prompt):
-            yield joint
+        n_seen, joint = 0, self._joint(prompt)
         for (completion,) in sample(
             self._continuation(encoded, config),
             encoded,
@@ -88,10 +86,11 @@ class Generator:
         ):
             for token in completion.tokens[n_seen:]:
                 if piece := stream.push(token):
-                    yield piece
+                    yield joint + piece
+                    joint = ""
             n_seen = len(completion.tokens)
         if rest := stream.finish():
-            yield rest
+            yield joint + rest
 
     def score(self, text: str) -> TextScore:
         """How probable the model finds ``text`` as a document's beginning.

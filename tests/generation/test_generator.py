@@ -12,6 +12,8 @@ from lmcore.generation.scores import score_tokens
 from lmcore.models.folder import load_writing_model
 from lmcore.models.layers import SelfAttention
 from lmcore.models.prompt import PromptFormat, encode_prompt
+from lmcore.tokens.config import WordsConfig
+from lmcore.tokens.learning import learn_tokenizer
 from tests.generation.toy_models import make_recurrent, settings
 from tests.models.test_gpt import VARIANTS, VOCABULARY, draw_tokens, make_model
 from tests.tasks.tracking.tiny_models import save_tiny_model
@@ -51,6 +53,24 @@ def test_the_pieces_of_a_stream_join_to_the_completion(generator: Generator, sto
         config = settings(**SAMPLING, seed=seed, stop=stop)
         for prompt, completion in zip(PROMPTS, generator.complete(PROMPTS, config), strict=True):
             assert "".join(generator.stream(prompt, config)) == completion.text
+
+
+def test_words_go_on_behind_a_space() -> None:
+    words = [f"word{number}" for number in range(VOCABULARY.size - 4)]
+    tokenizer = learn_tokenizer(
+        [" ".join(words)], WordsConfig(kind="words", max_words=None, min_count=1, lowercase=False)
+    )
+    assert tokenizer.vocabulary.size == VOCABULARY.size
+    asking = Generator(make_model(), tokenizer)
+    n_written = 0
+    for seed in range(10):
+        config = settings(max_tokens=4, temperature=1.0, seed=seed)
+        for prompt, completion in zip(PROMPTS, asking.complete(PROMPTS, config), strict=True):
+            text = tokenizer.decode(completion.tokens)
+            assert completion.text == (f" {text}" if prompt and text else text)
+            assert "".join(asking.stream(prompt, config)) == completion.text
+            n_written += bool(text)
+    assert n_written > 20
 
 
 def test_beams_know_of_stop_strings(generator: Generator) -> None:
