@@ -62,10 +62,10 @@ def test_words_go_on_behind_a_space() -> None:
     )
     assert tokenizer.vocabulary.size == VOCABULARY.size
     asking = Generator(make_model(), tokenizer)
-    n_written = 0
+    prompts, n_written = ["word1 word2", "word3", "", "word4 unknown"], 0
     for seed in range(10):
         config = settings(max_tokens=4, temperature=1.0, seed=seed)
-        for prompt, completion in zip(PROMPTS, asking.complete(PROMPTS, config), strict=True):
+        for prompt, completion in zip(prompts, asking.complete(prompts, config), strict=True):
             text = tokenizer.decode(completion.tokens)
             assert completion.text == (f" {text}" if prompt and text else text)
             assert "".join(asking.stream(prompt, config)) == completion.text
