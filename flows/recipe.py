@@ -23,7 +23,7 @@ from tasks.parameters import load_parameters
 logger = logging.getLogger("flows.recipe")  # also where this file is run as a command
 
 RECIPES = Path("recipes")
-KINDS = {"family", "kind", "method"}
+KINDS = {"family", "kind", "method", "name"}
 
 
 def take_recipe(name: str) -> None:
@@ -56,7 +56,7 @@ def apply_recipe(parameters: str, recipe: Path) -> str:
     """The text of ``params.yaml`` with a recipe's values in their places; comments stay.
 
     Sections are merged key by key. A section of the recipe that says of which kind it is (``kind``, ``family``,
-    ``method``) stands for itself: another kind has other keys.
+    ``method``, the ``name`` of an optimizer) stands for itself: another kind has other keys.
     """
     yaml = _as_written()
     values = yaml.load(parameters)

@@ -135,12 +135,14 @@ def test_a_loss_that_leaps_is_skipped(tmp_path: Path) -> None:
 
 
 def test_two_batches_accumulated_are_one_of_twice_the_size(tmp_path: Path) -> None:
-    settings = {"precision": "float32", "max_steps": 3}
-    one, other = make_model(), make_model()
-    run(tmp_path / "one", one, make_batches(batch_size=8), **settings)
-    run(tmp_path / "other", other, make_batches(batch_size=4), accumulated_batches=2, **settings)
-    for name, weight in one.state_dict().items():
-        torch.testing.assert_close(other.state_dict()[name], weight, rtol=0, atol=2e-3)
+    """In their losses and gradients: an adaptive optimizer blows rounding in the gradients near zero up to whole steps."""
+    settings = {"precision": "float32", "max_steps": 3, "log_every_steps": 1}
+    _, whole = run(tmp_path / "whole", make_model(), make_batches(batch_size=8), **settings)
+    _, halves = run(tmp_path / "halves", make_model(), make_batches(batch_size=4), accumulated_batches=2, **settings)
+    for name in ("loss", "gradient_norm"):
+        expected = [values[name] for _, values in whole if name in values]
+        assert len(expected) == 3
+        assert [values[name] for _, values in halves if name in values] == pytest.approx(expected, rel=1e-3)
 
 
 def test_what_is_kept_are_the_averaged_weights(tmp_path: Path) -> None:
