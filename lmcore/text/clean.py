@@ -11,10 +11,10 @@ import pyarrow as pa
 from lmcore.progress import progress
 from lmcore.text.config import CleanConfig
 from lmcore.text.documents import CLEAN_SCHEMA, LEDGER_SCHEMA, REASON_SCHEMA
-from lmcore.text.filters import Drop, first_failure
-from lmcore.text.normalize import normalize
-from lmcore.text.parallel import Workers
-from lmcore.text.selection import beyond_label_budget, exact_duplicates
+from lmcore.text.cleaning.filters import Drop, first_failure
+from lmcore.text.cleaning.normalize import normalize
+from lmcore.text.workers import Workers
+from lmcore.text.cleaning.selection import beyond_label_budget, exact_duplicates
 from lmcore.text.split import document_id
 
 # Neighbors share words: long pieces let a worker meet most of its words only once.
@@ -123,7 +123,7 @@ def _analyze(texts: Sequence[str], language: str, workers: Workers) -> pa.Table:
 
 def _analyze_piece(texts: Sequence[str], language: str) -> pa.Table:
     # spaCy takes seconds to import, and only the process that computes needs it.
-    from lmcore.text.linguistics import analyze
+    from lmcore.text.linguistics.analysis import analyze
 
     return analyze(texts, language)
 

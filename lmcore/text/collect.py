@@ -7,12 +7,12 @@ from typing import Any
 
 from lmcore.progress import progress
 from lmcore.text.config import CollectConfig, InstalledDocumentation, Lines, ParallelText, Source, TextFolder
-from lmcore.text.documentation import plan_documentation
+from lmcore.text.sources.documentation import plan_documentation
 from lmcore.text.documents import Fault, Piece, Reading
-from lmcore.text.files import plan_files
-from lmcore.text.lines import plan_lines
-from lmcore.text.parallel import Workers
-from lmcore.text.records import plan_records
+from lmcore.text.sources.text_files import plan_files
+from lmcore.text.sources.lines import plan_lines
+from lmcore.text.workers import Workers
+from lmcore.text.sources.records import plan_records
 
 
 def collect(config: CollectConfig, *, n_workers: int) -> Reading:

@@ -114,7 +114,7 @@ ANALYSIS_SCHEMA = pa.schema(
         pa.field("sentence_ends", pa.list_(pa.int32()), nullable=False),
     ]
 )
-"""What spaCy finds in a text: see :func:`lmcore.text.linguistics.analyze`."""
+"""What spaCy finds in a text: see :func:`lmcore.text.linguistics.analysis.analyze`."""
 
 CLEAN_SCHEMA = pa.schema(
     [
@@ -134,7 +134,7 @@ REASON_SCHEMA = pa.schema(
         pa.field("detail", pa.string()),
     ]
 )
-"""Why a document was dropped: fields of :class:`lmcore.text.filters.Drop`."""
+"""Why a document was dropped: fields of :class:`lmcore.text.cleaning.filters.Drop`."""
 
 LEDGER_SCHEMA = pa.schema([*RAW_SCHEMA, *REASON_SCHEMA])
 """Columns of ``data/clean/ledger.parquet``: a raw document and why it was dropped."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lmcore.text.opening import open_text
+from lmcore.text.sources.opening import open_text
 from lmcore.tokens.tokenizer import Tokenizer
 
 LINES_AT_ONCE = 10_000

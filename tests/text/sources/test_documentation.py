@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from lmcore.text.config import InstalledDocumentation
-from lmcore.text.documentation import module_name, plan_documentation
+from lmcore.text.sources.documentation import module_name, plan_documentation
 from lmcore.text.documents import Reading
-from lmcore.text.packages import find_package
+from lmcore.text.sources.packages import find_package
 
 SKIPPED = ("tests", "test_*.py")
 TINY_MODULE = '''"""The module."""

@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 from lmcore.text.config import Lines, ParallelText
 from lmcore.text.documents import Document, Fault, Reading
-from lmcore.text.opening import DAMAGED, check_is_file, open_text
+from lmcore.text.sources.opening import DAMAGED, check_is_file, open_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 import pytest
 
 from lmcore.text.config import FilterConfig
-from lmcore.text.filters import FILTERS, Drop, first_failure
+from lmcore.text.cleaning.filters import FILTERS, Drop, first_failure
 
 THRESHOLDS = FilterConfig(
     min_characters=10,

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcore.text.selection import beyond_label_budget, exact_duplicates
+from lmcore.text.cleaning.selection import beyond_label_budget, exact_duplicates
 from lmcore.text.split import document_id
 
 texts = st.lists(st.text(alphabet="abé", max_size=4), max_size=30)

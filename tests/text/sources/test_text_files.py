@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from lmcore.text.config import TextFolder
 from lmcore.text.documents import Reading
-from lmcore.text.files import plan_files
+from lmcore.text.sources.text_files import plan_files
 
 
 def read(folder: Path, pattern: str = "**/*.txt") -> Reading:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcore.text.normalize import REPAIRS, normalize
+from lmcore.text.cleaning.normalize import REPAIRS, normalize
 
 
 @pytest.mark.parametrize(

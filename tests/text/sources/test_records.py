@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from lmcore.text.config import Records
 from lmcore.text.documents import Reading
-from lmcore.text.records import plan_records
+from lmcore.text.sources.records import plan_records
 
 JSON_LINES = b"""{"body": "plain", "topic": "a", "title": "first"}
 {"body": "a number for a label", "topic": 3, "title": null}

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from lmcore.text.config import InstalledDocumentation
 from lmcore.text.documents import Document, Fault, Reading
-from lmcore.text.packages import Package, find_package
+from lmcore.text.sources.packages import Package, find_package
 
 MODULES_PER_PIECE = 40
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lmcore.text.documents import ANALYSIS_SCHEMA
-from lmcore.text.spacy_tokens import IS_MARK, IS_PUNCTUATION, IS_SPACE, TokenReader, Tokens
+from lmcore.text.linguistics.spacy_tokens import IS_MARK, IS_PUNCTUATION, IS_SPACE, TokenReader, Tokens
 
 CHARACTERS_PER_BATCH = 500_000
 BEFORE_TEXT = "\n\n"

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from lmcore.text.config import Records
 from lmcore.text.documents import Document, Fault, Reading, is_unicode
-from lmcore.text.opening import DAMAGED, check_is_file, open_text
+from lmcore.text.sources.opening import DAMAGED, check_is_file, open_text
 
 LONGEST_CSV_FIELD = 2**31 - 1
 

@@ -5,7 +5,7 @@ import pytest
 
 from lmcore.text.config import Lines, ParallelText
 from lmcore.text.documents import Reading
-from lmcore.text.lines import plan_lines
+from lmcore.text.sources.lines import plan_lines
 
 ENGLISH = b"A dog runs .\r\n\nA man sleeps .\nTwo cats .\nlast"
 GERMAN = b"Ein Hund l\xc3\xa4uft .\r\n\n\nZwei K\xe4tzchen .\nletzte\n"

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from lmcore.text.filters import Drop
+from lmcore.text.cleaning.filters import Drop
 from lmcore.text.split import uniform
 
 
