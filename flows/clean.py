@@ -10,7 +10,13 @@ from tasks.parameters import Parameters
 
 def clean(parameters: Parameters) -> None:
     """Normalize, filter and analyze the documents."""
-    clean_documents(parameters.clean, Environment(), raw=Path("data/raw"), clean_folder=Path("data/clean"))
+    clean_documents(
+        parameters.clean,
+        parameters.tokenize.split,
+        Environment(),
+        raw=Path("data/raw"),
+        clean_folder=Path("data/clean"),
+    )
 
 
 if __name__ == "__main__":

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from flows.stage import run_stage
+from tasks.environment import Environment
 from tasks.parameters import Parameters
 from tasks.tokenize import tokenize_documents
 
 
 def tokenize(parameters: Parameters) -> None:
     """Learn the tokenizer and encode the documents."""
-    tokenize_documents(parameters.tokenize, clean_folder=Path("data/clean"), tokens=Path("data/tokens"))
+    tokenize_documents(parameters.tokenize, Environment(), clean_folder=Path("data/clean"), tokens=Path("data/tokens"))
 
 
 if __name__ == "__main__":

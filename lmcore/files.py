@@ -23,12 +23,12 @@ def atomic_file(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        _flush(temporary)
+        flush(temporary)
         temporary.chmod(0o644)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _flush(path.parent)
+    flush(path.parent)
 
 
 @contextmanager
@@ -40,13 +40,13 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         yield temporary
         for file in temporary.rglob("*"):
             if file.is_file():
-                _flush(file)
+                flush(file)
         temporary.chmod(0o755)
         shutil.rmtree(path, ignore_errors=True)
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    _flush(path.parent)
+    flush(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -79,7 +79,8 @@ def folder_digest(folder: Path) -> str:
     return total.hexdigest()
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -3,10 +3,10 @@
 import logging
 from pathlib import Path
 
-from lmcore.files import write_json
-from lmcore.text.clean import clean, summarize
-from lmcore.text.config import CleanConfig
-from lmcore.text.documents import read_table, write_table
+from lmcore.text.clean import clean
+from lmcore.text.cleaning.config import CleanConfig
+from lmcore.text.config import SplitFractions
+from lmcore.workers import Workers
 from tasks.environment import Environment
 from tasks.step import step
 
@@ -14,14 +14,15 @@ logger = logging.getLogger(__name__)
 
 
 @step()
-def clean_documents(config: CleanConfig, environment: Environment, *, raw: Path, clean_folder: Path) -> None:
-    """Write the clean documents, the ledger of the dropped ones, and ``summary.json`` with their counts."""
-    cleaning = clean(read_table(raw / "documents.parquet"), config, n_workers=environment.workers)
-    summary = summarize(cleaning)
-    write_table(clean_folder / "documents.parquet", cleaning.kept)
-    write_table(clean_folder / "ledger.parquet", cleaning.ledger)
-    write_json(clean_folder / "summary.json", summary)
+def clean_documents(
+    config: CleanConfig, fractions: SplitFractions, environment: Environment, *, raw: Path, clean_folder: Path
+) -> None:
+    """Write the clean documents, the ledger of the dropped and changed ones, and ``summary.json`` with their counts."""
+    work = environment.pieces_folder("clean")
+    with Workers(environment.workers) as workers:
+        summary = clean(raw, clean_folder, config, fractions, work=work, workers=workers)
     megabytes, words = summary["bytes"] / 1e6, summary["words"]
     logger.info("Kept %s documents, %.1f MB, %s words", f"{summary['kept']:,}", megabytes, f"{words:,}")
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in summary["dropped_by_reason"].items())
-    logger.info("Dropped %s documents: %s", f"{summary['dropped']:,}", reasons or "none")
+    for action in ("dropped", "changed"):
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in summary[f"{action}_by_reason"].items())
+        logger.info("%s documents: %s", action.capitalize(), reasons or "none")

@@ -3,10 +3,11 @@
 import logging
 from pathlib import Path
 
-from lmcore.files import write_json
-from lmcore.text.collect import collect, summarize
-from lmcore.text.config import CollectConfig
-from lmcore.text.documents import to_table, write_table
+from lmcore.text.collect import collect
+from lmcore.text.sources.config import CollectConfig
+from lmcore.text.sources.lock import check, differences, read_lock, write_lock
+from lmcore.text.sources.pinning import pin_sources
+from lmcore.workers import Workers
 from tasks.environment import Environment
 from tasks.step import step
 
@@ -14,12 +15,12 @@ logger = logging.getLogger(__name__)
 
 
 @step(retries=2)
-def collect_documents(config: CollectConfig, environment: Environment, *, raw: Path) -> None:
-    """Read all sources; write ``documents.parquet`` and ``summary.json``, which also names what was unreadable."""
-    reading = collect(config, n_workers=environment.workers)
-    summary = summarize(reading)
-    write_table(raw / "documents.parquet", to_table(reading.documents))
-    write_json(raw / "summary.json", summary)
+def collect_documents(config: CollectConfig, environment: Environment, *, lock: Path, raw: Path) -> None:
+    """Read all sources, which must be what ``lock`` pins; write document shards, faults and ``summary.json``."""
+    with Workers(environment.workers) as workers:
+        sources = pin_sources(config.sources, environment.downloads_folder, workers)
+        check(read_lock(lock), {name: source.pin for name, source in sources.items()})
+        summary = collect(config, sources, raw, work=environment.pieces_folder("collect"), workers=workers)
     for name, source in summary["sources"].items():
         logger.info(
             "%s: %s documents, %.1f MB%s",
@@ -28,6 +29,24 @@ def collect_documents(config: CollectConfig, environment: Environment, *, raw: P
             source["bytes"] / 1e6,
             f", {n_labels} labels" if (n_labels := len(source["labels"].keys() - {""})) else "",
         )
-    if reading.faults:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in summary["faults_by_reason"].items())
-        logger.info("Not usable: %s; each is in %s", reasons, raw / "summary.json")
+    if summary["faults"]:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in summary["faults_by_reason"].items())
+        logger.info("Not usable: %s; each is in %s", reasons, raw / "faults.parquet")
+
+
+@step(retries=2)
+def refresh_lock(config: CollectConfig, environment: Environment, *, lock: Path) -> list[str]:
+    """Pin what every source holds now; returns what is other than it was, in words."""
+    before = read_lock(lock)
+    with Workers(environment.workers) as workers:
+        sources = pin_sources(config.sources, environment.downloads_folder, workers)
+    now = {name: source.pin for name, source in sources.items()}
+    changes = [f"{name}: source is gone" for name in before.keys() - now.keys()]
+    for name, found in now.items():
+        if name not in before:
+            changes.append(f"{name}: source is new ({found.n_files:,} files, {found.n_bytes / 1e6:.1f} MB)")
+        else:
+            changes += [f"{name}: {change}" for change in differences(before[name], found)]
+    if before != now:
+        write_lock(lock, now)
+    return sorted(changes)

@@ -97,6 +97,15 @@ class Environment(BaseSettings):
         """Where a stage leaves how its last run ended, its seconds and its peak memory."""
         return self.work_folder / "stages" / f"{name}.json"
 
+    def pieces_folder(self, stage: str) -> Path:
+        """Where a stage keeps pieces of work that are done, for the next time."""
+        return self.work_folder / "pieces" / stage
+
+    @property
+    def downloads_folder(self) -> Path:
+        """Where what sources fetch is kept."""
+        return self.work_folder / "downloads"
+
     @property
     def mlflow_folder(self) -> Path:
         """The folder of the tracking store."""

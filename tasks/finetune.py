@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pyarrow.parquet as pq
 import torch
 from torch import nn
 
@@ -21,6 +20,7 @@ from lmcore.models.lora import add_lora, fold_lora
 from lmcore.models.prompt import PromptFormat
 from lmcore.models.trainable import TrainableModel
 from lmcore.text.config import SplitFractions
+from lmcore.text.shards import read_documents
 from lmcore.text.supervised import (
     CLASSIFICATION_COLUMNS,
     COMPLETION_COLUMNS,
@@ -67,7 +67,7 @@ def finetune_classifier(
     files: FinetuneFiles,
 ) -> str | None:
     """Train a classifier of the documents' labels; returns the reason where the documents cannot feed one."""
-    documents = pq.read_table(files.documents / "documents.parquet", columns=list(CLASSIFICATION_COLUMNS))
+    documents = read_documents(files.documents, CLASSIFICATION_COLUMNS)
     examples = classification_examples(documents, split)
     labels = frequent_labels(examples["train"].labels, config.min_examples_per_label)
     training = choose_examples(labeled_pairs(examples["train"], labels), config.max_examples, seed)
@@ -127,7 +127,7 @@ def finetune_completion(
     config: CompletionConfig, split: SplitFractions, seed: int, environment: Environment, files: FinetuneFiles
 ) -> str | None:
     """Train a model that completes a document's body by its summary; returns the reason where it cannot."""
-    documents = pq.read_table(files.documents / "documents.parquet", columns=list(COMPLETION_COLUMNS))
+    documents = read_documents(files.documents, COMPLETION_COLUMNS)
     examples = completion_examples(documents, split, config.examples)
     training = choose_examples(examples["train"], config.max_examples, seed)
     validation = choose_examples(examples["validation"], config.training.max_validation_examples, seed)

@@ -16,7 +16,7 @@ PACKAGES = ("lmcore", "tasks", "flows")
 STAGES = YAML(typ="safe").load(PROJECT / "dvc.yaml")["stages"]
 
 # Inside lmcore: the folders whose modules each folder may use, apart from itself and from the bottom.
-BOTTOM = {"config", "device", "files", "progress"}
+BOTTOM = {"config", "device", "files", "pieces", "progress", "workers"}
 BELOW = {
     "text": set(),
     "tokens": {"text"},

@@ -1,155 +1,110 @@
-"""From raw to clean documents: the steps in order, and a ledger of every document they drop."""
+"""From raw to clean documents, shard by shard, with a ledger of everything that was dropped or changed.
 
+Three passes. Each document is judged alone (:mod:`lmcore.text.cleaning.judged_shards`); then all of them are compared, by what little is
+kept of each (:mod:`lmcore.text.cleaning.selection`); then those that stay are analyzed and written, with what the
+ledger says of the others (:mod:`lmcore.text.cleaning.clean_shards`). The first and the last are done shard by shard, once.
+"""
+
+import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from lmcore.files import atomic_folder, write_json
 from lmcore.progress import progress
-from lmcore.text.config import CleanConfig
-from lmcore.text.documents import CLEAN_SCHEMA, LEDGER_SCHEMA, REASON_SCHEMA
-from lmcore.text.cleaning.filters import Drop, first_failure
-from lmcore.text.cleaning.normalize import normalize
-from lmcore.text.workers import Workers
-from lmcore.text.cleaning.selection import beyond_label_budget, exact_duplicates
-from lmcore.text.split import document_id
+from lmcore.text.cleaning.clean_shards import Finishing, finish_shard
+from lmcore.text.cleaning.config import CleanConfig
+from lmcore.text.cleaning.judged_shards import judge_shard
+from lmcore.text.cleaning.selection import select
+from lmcore.text.config import SplitFractions
+from lmcore.text.documents import LEDGER_SCHEMA
+from lmcore.pieces import keep_pieces
+from lmcore.text.shards import FAULTS, LEDGER, SUMMARY, concatenate, link_shards, shards_of
+from lmcore.workers import Workers
 
-# Neighbors share words: long pieces let a worker meet most of its words only once.
-DOCUMENTS_PER_PIECE = 1_000
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
-
-@dataclass(frozen=True, slots=True)
-class Cleaning:
-    """What cleaning gives: the clean documents and the dropped ones, each in the order of the input."""
-
-    kept: pa.Table
-    ledger: pa.Table
+COUNTS = ("documents", "bytes", "words")
 
 
-def clean(documents: pa.Table, config: CleanConfig, *, n_workers: int) -> Cleaning:
-    """Normalize, filter, remove exact duplicates, balance labels, find tokens and sentences.
+def clean(
+    raw: Path, target: Path, config: CleanConfig, fractions: SplitFractions, *, work: Path, workers: Workers
+) -> dict[str, Any]:
+    """Normalize, filter, mask, compare and analyze the documents of the folder ``raw``.
 
     Args:
-        documents: columns of :data:`lmcore.text.documents.RAW_SCHEMA`.
+        raw: what :func:`lmcore.text.collect.collect` wrote.
+        target: replaced as a whole by document shards, the ledger and a summary.
         config: language and thresholds.
-        n_workers: processes; the result does not depend on it.
+        fractions: which documents are for evaluation: training documents that repeat them are dropped.
+        work: where pieces that are done are kept for the next time.
+        workers: processes; the result does not depend on them.
 
     Returns:
-        Tables of :data:`CLEAN_SCHEMA` and :data:`LEDGER_SCHEMA`; every document is in exactly one of them.
+        The summary: ``input``, ``kept``, ``dropped`` and their reasons, and what was kept by label.
 
     Raises:
         ValueError: if no document is left, or spaCy does not know the language.
     """
-    raw: list[str] = documents["text"].to_pylist()
-    labels: list[str | None] = documents["label"].to_pylist()
-    with Workers(n_workers) as workers:
-        texts, drops = _normalize_and_filter(raw, config, workers)
-        drops |= _select(texts, labels, config)
-        kept = {row: text for row, text in texts.items() if row not in drops}
-        if not kept:
-            counts = Counter(drop.rule for drop in drops.values())
-            raise ValueError(f"no document of {len(raw)} is left: {dict(counts)}; loosen clean.filters")
-        analyses = _analyze(list(kept.values()), config.language, workers)
-    if len(kept) + len(drops) != len(documents):
-        raise AssertionError(f"{len(kept)} kept + {len(drops)} dropped documents are not {len(documents)}")
-    return Cleaning(_kept_table(documents, kept, analyses, config), _ledger_table(documents, drops))
+    shards = shards_of(raw)
+    judge = partial(judge_shard, config=config, fractions=fractions, work=work)
+    judged = list(_each("Judge", judge, shards, workers))
+    drops = select(judged, config)
+    finishings = [Finishing(*decided, config.language) for decided in zip(shards, judged, drops, strict=True)]
+    done = list(_each("Tokens and sentences", partial(finish_shard, work=work), finishings, workers))
+    faults = pq.read_table(raw / FAULTS)
+    summary = _merge([json.loads((folder / SUMMARY).read_bytes()) for folder in done], faults)
+    if summary["kept"] == 0:
+        reasons = summary["dropped_by_reason"]
+        raise ValueError(f"no document of {summary['input']} is left: {reasons}; loosen the rules in params.yaml, clean")
+    with atomic_folder(target) as folder:
+        link_shards(done, folder)
+        ledgers = (pq.read_table(part / LEDGER) for part in done)
+        concatenate(chain([_unreadable(faults)], ledgers), folder / LEDGER, LEDGER_SCHEMA)
+        write_json(folder / SUMMARY, summary)
+    keep_pieces(work, {shard.folder.name for shard in judged} | {folder.name for folder in done})
+    return summary
 
 
-def summarize(cleaning: Cleaning) -> dict[str, Any]:
-    """Counts of documents in and out, of drops by reason, and of what was kept by label."""
-    kept, dropped = len(cleaning.kept), len(cleaning.ledger)
-    columns = cleaning.kept.select(["label", "n_bytes", "n_words"])
-    by_label = columns.group_by("label", use_threads=False).aggregate(
-        [("n_bytes", "count"), ("n_bytes", "sum"), ("n_words", "sum")]
-    )
-    names = {"n_bytes_count": "documents", "n_bytes_sum": "bytes", "n_words_sum": "words"}
-    rows = [{names.get(key, key): value for key, value in row.items()} for row in by_label.to_pylist()]
+def _each(description: str, function: Callable[[Item], Result], items: Sequence[Item], workers: Workers) -> Iterator[Result]:
+    with progress(description, len(items), "shards") as work:
+        for result in workers.map(function, items):
+            yield result
+            work.advance()
+
+
+def _unreadable(faults: pa.Table) -> pa.Table:
+    """What could not be read, as the first rows of the ledger."""
+    columns: dict[str, Any] = {name: pa.nulls(len(faults)) for name in LEDGER_SCHEMA.names}
+    columns |= {name: faults[name] for name in ("source", "path", "line", "detail")}
+    columns |= {"action": pa.array(["unreadable"] * len(faults), pa.string()), "rule": faults["reason"]}
+    arrays = [columns[field.name].cast(field.type) for field in LEDGER_SCHEMA]
+    return pa.table(arrays, schema=LEDGER_SCHEMA)
+
+
+def _merge(shards: Sequence[Mapping[str, Any]], faults: pa.Table) -> dict[str, Any]:
+    dropped, changed = Counter(faults["reason"].to_pylist()), Counter[str]()
+    labels: dict[str | None, Counter[str]] = {}
+    for shard in shards:
+        dropped.update(shard["dropped_by_reason"])
+        changed.update(shard["changed_by_reason"])
+        for label in shard["labels"]:
+            labels.setdefault(label["label"], Counter()).update({name: label[name] for name in COUNTS})
+    total = sum(labels.values(), Counter())
     return {
-        "input": kept + dropped,
-        "kept": kept,
-        "dropped": dropped,
-        "dropped_by_reason": dict(sorted(Counter(cleaning.ledger["rule"].to_pylist()).items())),
-        "bytes": sum(row["bytes"] for row in rows),
-        "words": sum(row["words"] for row in rows),
-        "labels": sorted(rows, key=lambda row: row["label"] or ""),
+        "input": total["documents"] + dropped.total(),
+        "kept": total["documents"],
+        "dropped": dropped.total(),
+        "dropped_by_reason": dict(sorted(dropped.items())),
+        "changed_by_reason": dict(sorted(changed.items())),
+        "bytes": total["bytes"],
+        "words": total["words"],
+        "labels": [{"label": label, **labels[label]} for label in sorted(labels, key=lambda label: label or "")],
     }
-
-
-def _normalize_and_filter(
-    raw: Sequence[str], config: CleanConfig, workers: Workers
-) -> tuple[dict[int, str], dict[int, Drop]]:
-    """Normalized texts that pass the filters, and the drops of those that do not, both by row."""
-    outcomes: list[str | Drop] = []
-    judge = partial(_normalize_and_filter_piece, config=config)
-    with progress("Normalize and filter", len(raw), "documents") as work:
-        for judged in workers.map(judge, _pieces(raw)):
-            outcomes.extend(judged)
-            work.advance(len(judged))
-    rows = list(enumerate(outcomes))
-    texts = {row: outcome for row, outcome in rows if not isinstance(outcome, Drop)}
-    return texts, {row: outcome for row, outcome in rows if isinstance(outcome, Drop)}
-
-
-def _normalize_and_filter_piece(raw: Sequence[str], config: CleanConfig) -> list[str | Drop]:
-    texts = map(normalize, raw) if config.normalize else raw
-    return [_first_failure(text, config) or text for text in texts]
-
-
-def _first_failure(text: str, config: CleanConfig) -> Drop | None:
-    if not text or text.isspace():
-        return Drop("empty_text")
-    return None if config.filters is None else first_failure(text, config.filters)
-
-
-def _select(texts: dict[int, str], labels: Sequence[str | None], config: CleanConfig) -> dict[int, Drop]:
-    """Drops that come from looking at all documents, by row."""
-    ids = {row: document_id(text) for row, text in texts.items()}
-    drops = exact_duplicates(ids) if config.remove_duplicates else {}
-    distinct = {row: identity for row, identity in ids.items() if row not in drops}
-    return drops | beyond_label_budget(distinct, labels, texts, config.max_bytes_per_label)
-
-
-def _analyze(texts: Sequence[str], language: str, workers: Workers) -> pa.Table:
-    pieces = []
-    with progress("Tokens and sentences", len(texts), "documents") as work:
-        for piece in workers.map(partial(_analyze_piece, language=language), _pieces(texts)):
-            pieces.append(piece)
-            work.advance(len(piece))
-    return pa.concat_tables(pieces)
-
-
-def _analyze_piece(texts: Sequence[str], language: str) -> pa.Table:
-    # spaCy takes seconds to import, and only the process that computes needs it.
-    from lmcore.text.linguistics.analysis import analyze
-
-    return analyze(texts, language)
-
-
-def _kept_table(documents: pa.Table, texts: dict[int, str], analyses: pa.Table, config: CleanConfig) -> pa.Table:
-    table = documents.take(pa.array(texts, pa.int64()))
-    targets = [target and (normalize(target) if config.normalize else target) for target in table["target"].to_pylist()]
-    columns = {
-        **{name: table[name] for name in table.column_names},
-        "text": pa.array(texts.values(), pa.string()),
-        # Where nothing is left of what the text was to become, there is nothing to learn.
-        "target": pa.array((target or None for target in targets), pa.string()),
-        "id": pa.array(map(document_id, texts.values()), pa.string()),
-        "n_bytes": pa.array((len(text.encode()) for text in texts.values()), pa.int32()),
-        **{name: analyses[name] for name in analyses.column_names},
-    }
-    return pa.table(columns, schema=CLEAN_SCHEMA).combine_chunks()
-
-
-def _ledger_table(documents: pa.Table, drops: dict[int, Drop]) -> pa.Table:
-    rows = sorted(drops)
-    table = documents.take(pa.array(rows, pa.int64()))
-    reasons = pa.Table.from_pylist([asdict(drops[row]) for row in rows], REASON_SCHEMA)
-    columns = {name: some[name] for some in (table, reasons) for name in some.column_names}
-    return pa.table(columns, schema=LEDGER_SCHEMA).combine_chunks()
-
-
-def _pieces(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (texts[start : start + DOCUMENTS_PER_PIECE] for start in range(0, len(texts), DOCUMENTS_PER_PIECE))

@@ -1,90 +1,183 @@
-"""Read every source: documents in an order that content alone decides, and what could not be read."""
+"""Reads every source, piece by piece: documents in an order that content alone decides, and what could not be read."""
 
+import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from hashlib import blake2b
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lmcore.files import atomic_folder, write_json
 from lmcore.progress import progress
-from lmcore.text.config import CollectConfig, InstalledDocumentation, Lines, ParallelText, Source, TextFolder
-from lmcore.text.sources.documentation import plan_documentation
-from lmcore.text.documents import Fault, Piece, Reading
-from lmcore.text.sources.text_files import plan_files
-from lmcore.text.sources.lines import plan_lines
-from lmcore.text.workers import Workers
-from lmcore.text.sources.records import plan_records
+from lmcore.text.documents import FAULT_SCHEMA, Fault, to_table
+from lmcore.pieces import complete_piece, keep_pieces, piece_key
+from lmcore.text.shards import FAULTS, SUMMARY, ShardWriter, concatenate, link_shards, write_table
+from lmcore.text.sources.config import CollectConfig, ParallelLines, ReadingLimits, Source
+from lmcore.text.sources.files import PinnedFile
+from lmcore.text.sources.pinning import PinnedSource
+from lmcore.text.sources.reading import read_files
+from lmcore.workers import Workers
+
+LEAST_BYTES_PER_PIECE = 2_000_000
+MOST_BYTES_PER_PIECE = 16_000_000
+FILES_BETWEEN_BORDERS = 8
 
 
-def collect(config: CollectConfig, *, n_workers: int) -> Reading:
-    """Documents and faults of all sources, in the order of the sources; the same for any number of workers.
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some files of one source: what one process reads at a time."""
+
+    source: Source
+    limits: ReadingLimits
+    files: tuple[PinnedFile, ...]
+
+    @property
+    def key(self) -> str:
+        """Its name among all pieces: the same for the same content, read the same way."""
+        contents = [
+            f"{entry.file.name}\0{entry.file.package}\0{entry.file.version}\0{entry.file.license}\0{entry.sha256}"
+            for entry in self.files
+        ]
+        return piece_key("collect", self.source, self.limits, *contents)
+
+
+def collect(
+    config: CollectConfig,
+    sources: Mapping[str, PinnedSource],
+    raw: Path,
+    *,
+    work: Path,
+    workers: Workers,
+) -> dict[str, Any]:
+    """Read all sources into the folder ``raw``; the result does not depend on the workers, nor on what ``work`` holds.
+
+    Args:
+        config: the sources.
+        sources: as they are now, by their names.
+        raw: replaced as a whole by document shards, the faults and a summary.
+        work: where pieces that are done are kept for the next time.
+        workers: that read.
+
+    Returns:
+        The summary: counts by source and label, and of faults by reason.
 
     Raises:
-        ValueError: if a source is not there, or holds no usable document.
+        ValueError: if a source holds no usable document, or if anything is unusable and ``is_strict`` is true.
     """
-    # All sources are looked for before any is read, so that a wrong name costs no time.
-    pieces = [piece for source in config.sources for piece in plan(source)]
-    whole = Reading()
-    n_files = sum(piece.size for piece in pieces)
-    with Workers(n_workers) as workers, progress("Collect", n_files, "files") as work:
-        for piece, reading in zip(pieces, workers.map(_read, pieces), strict=True):
-            whole.documents.extend(reading.documents)
-            whole.faults.extend(reading.faults)
-            work.advance(piece.size)
-    _check_every_source_gave(config, whole)
-    return whole
+    faults = [fault for source in config.sources for fault in sources[source.name].faults]
+    if config.is_strict:
+        _refuse_faults([asdict(fault) for fault in faults])
+    pieces = [piece for source in config.sources for piece in divide(source, config.limits, sources[source.name].files)]
+    done: list[Path] = []
+    with progress("Collect", sum(len(piece.files) for piece in pieces), "files") as progressed:
+        for piece, folder in zip(pieces, workers.map(partial(read_piece, work=work), pieces), strict=True):
+            done.append(folder)
+            progressed.advance(len(piece.files))
+            if config.is_strict:
+                _refuse_faults(pq.read_table(folder / FAULTS).to_pylist())
+    summary = _merge([json.loads((folder / SUMMARY).read_bytes()) for folder in done], faults)
+    _check_every_source_gave(config, summary, done)
+    with atomic_folder(raw) as target:
+        link_shards(done, target)
+        tables = (pq.read_table(folder / FAULTS) for folder in done)
+        concatenate(chain([to_table(faults, FAULT_SCHEMA)], tables), target / FAULTS, FAULT_SCHEMA)
+        write_json(target / SUMMARY, summary)
+    keep_pieces(work, {folder.name for folder in done})
+    return summary
 
 
-def plan(source: Source) -> Sequence[Piece]:
-    """Divide a source into pieces of work, in the order in which its documents stand in the result.
+def divide(source: Source, limits: ReadingLimits, files: Sequence[PinnedFile]) -> Iterator[Piece]:
+    """Divide the files of a source into pieces of work.
 
-    Raises:
-        ValueError: if the source is not there.
+    Borders stand behind files that a hash of their name chooses, so that a new file changes the piece it falls into
+    and leaves the others, and what was read of them, as they were.
     """
-    match source:
-        case InstalledDocumentation():
-            return plan_documentation(source)
-        case TextFolder():
-            return plan_files(source)
-        case Lines() | ParallelText():
-            return plan_lines(source)
-        case _:
-            return plan_records(source)
+    if isinstance(source.reader, ParallelLines):
+        yield Piece(source, limits, tuple(files))
+        return
+    chosen: list[PinnedFile] = []
+    n_bytes = 0
+    for file in files:
+        chosen.append(file)
+        n_bytes += file.file.size
+        if n_bytes >= MOST_BYTES_PER_PIECE or (n_bytes >= LEAST_BYTES_PER_PIECE and _is_border(file.file.name)):
+            yield Piece(source, limits, tuple(chosen))
+            chosen, n_bytes = [], 0
+    if chosen:
+        yield Piece(source, limits, tuple(chosen))
 
 
-def summarize(reading: Reading) -> dict[str, Any]:
-    """Counts by source and label with version and license, and every fault with its place."""
-    sources: dict[str, Any] = {}
-    for document in reading.documents:
-        source = sources.setdefault(document.source, {"documents": 0, "bytes": 0, "labels": {}})
-        label = source["labels"].setdefault(
-            document.label or "",
-            {"documents": 0, "bytes": 0, "version": document.version, "license": document.license},
-        )
-        for count in (source, label):
-            count["documents"] += 1
-            count["bytes"] += len(document.text.encode())
+def read_piece(piece: Piece, *, work: Path) -> Path:
+    """The folder of a piece: its documents, faults and counts."""
+    return complete_piece(work, piece.key, partial(_read, piece))
+
+
+def _read(piece: Piece, folder: Path) -> None:
+    faults: list[Fault] = []
+    labels: dict[str, dict[str, Any]] = {}
+    with ShardWriter(folder) as shards:
+        for entry in read_files(piece.source, [pinned.file for pinned in piece.files], piece.limits):
+            if isinstance(entry, Fault):
+                faults.append(entry)
+                continue
+            shards.add(entry)
+            empty = {"documents": 0, "bytes": 0, "version": entry.version, "license": entry.license}
+            label = labels.setdefault(entry.label or "", empty)
+            label["documents"] += 1
+            label["bytes"] += len(entry.text.encode())
+    write_table(folder / FAULTS, to_table(faults, FAULT_SCHEMA))
+    write_json(
+        folder / SUMMARY,
+        {"source": piece.source.name, "labels": labels, "faults_by_reason": Counter(fault.reason for fault in faults)},
+    )
+
+
+def _is_border(name: str) -> bool:
+    return blake2b(name.encode(), digest_size=2).digest()[0] % FILES_BETWEEN_BORDERS == 0
+
+
+def _merge(pieces: Sequence[Mapping[str, Any]], faults: Sequence[Fault]) -> dict[str, Any]:
+    sources: dict[str, dict[str, Any]] = {}
+    reasons = Counter(fault.reason for fault in faults)
+    for piece in pieces:
+        source = sources.setdefault(piece["source"], {"documents": 0, "bytes": 0, "labels": {}})
+        reasons.update(piece["faults_by_reason"])
+        for name, counts in piece["labels"].items():
+            label = source["labels"].setdefault(name, {**counts, "documents": 0, "bytes": 0})
+            for total in (source, label):
+                total["documents"] += counts["documents"]
+                total["bytes"] += counts["bytes"]
     return {
-        "documents": len(reading.documents),
+        "documents": sum(source["documents"] for source in sources.values()),
         "bytes": sum(source["bytes"] for source in sources.values()),
+        "faults": reasons.total(),
+        "faults_by_reason": dict(sorted(reasons.items())),
         "sources": sources,
-        "faults_by_reason": dict(sorted(Counter(fault.reason for fault in reading.faults).items())),
-        "faults": [asdict(fault) for fault in reading.faults],
     }
 
 
-def _read(piece: Piece) -> Reading:
-    return piece.read()
+def _refuse_faults(faults: Sequence[Mapping[str, Any]]) -> None:
+    if faults:
+        raise ValueError(f"{_describe(faults[0])} (collect.is_strict is true, so that nothing may be left out)")
 
 
-def _check_every_source_gave(config: CollectConfig, reading: Reading) -> None:
+def _check_every_source_gave(config: CollectConfig, summary: Mapping[str, Any], done: Sequence[Path]) -> None:
     for source in config.sources:
-        if any(document.source == source.name for document in reading.documents):
+        if summary["sources"].get(source.name, {}).get("documents"):
             continue
-        faults = [fault for fault in reading.faults if fault.source == source.name]
-        first = "".join(f"; first fault: {_describe(fault)}" for fault in faults[:1])
+        tables = pa.concat_tables([pq.read_table(folder / FAULTS) for folder in done])
+        faults = tables.filter(pc.field("source") == source.name)
+        first = "".join(f"; first fault: {_describe(fault)}" for fault in faults.slice(0, 1).to_pylist())
         raise ValueError(f"source {source.name!r} holds no usable document ({len(faults)} faults{first})")
 
 
-def _describe(fault: Fault) -> str:
-    place = fault.path if fault.line is None else f"{fault.path}, line {fault.line}"
-    return f"{place}: {fault.reason}: {fault.detail}"
+def _describe(fault: Mapping[str, Any]) -> str:
+    place = fault["path"] if fault["line"] is None else f"{fault['path']}, line {fault['line']}"
+    return f"{place}: {fault['reason']}: {fault['detail']}"

@@ -1,15 +1,12 @@
-"""Documents as records and as an Arrow table, and the faults met while reading them."""
+"""Documents as records and as Arrow tables, and the faults met while reading them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from operator import attrgetter
-from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from lmcore.files import atomic_file
 from lmcore.text.config import Split
 
 
@@ -57,38 +54,6 @@ class Fault:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a piece of a source held: documents, and the faults in between."""
-
-    documents: list[Document] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
-
-    def add(self, document: Document) -> None:
-        """Take a document; one without text, or with text that is not Unicode, is a fault instead."""
-        texts = [document.text] if document.target is None else [document.text, document.target]
-        if not all(map(str.strip, texts)):
-            self._add_fault(document, "empty_text", "there is no text")
-        elif not all(map(is_unicode, texts)):
-            self._add_fault(document, "not_unicode", "the text holds bytes that are not UTF-8, or half a character")
-        else:
-            self.documents.append(document)
-
-    def _add_fault(self, document: Document, reason: str, detail: str) -> None:
-        self.faults.append(Fault(document.source, document.path, document.line, reason, detail))
-
-
-class Piece(Protocol):
-    """A part of a source that one process reads: it can be sent to another process."""
-
-    @property
-    def size(self) -> int:
-        """How much work it is, in the unit of its source's plan."""
-
-    def read(self) -> Reading:
-        """Its documents and faults, in an order that depends on their content alone."""
-
-
 RAW_SCHEMA = pa.schema(
     [
         pa.field("text", pa.string(), nullable=False),
@@ -98,14 +63,25 @@ RAW_SCHEMA = pa.schema(
         pa.field("path", pa.string(), nullable=False),
         pa.field("name", pa.string()),
         pa.field("kind", pa.string(), nullable=False),
-        pa.field("line", pa.int32()),
+        pa.field("line", pa.int64()),
         pa.field("version", pa.string()),
         pa.field("license", pa.string()),
         pa.field("target", pa.string()),
         pa.field("split", pa.string()),
     ]
 )
-"""Columns of ``data/raw/documents.parquet``."""
+"""Columns of raw documents."""
+
+FAULT_SCHEMA = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("line", pa.int64()),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("detail", pa.string(), nullable=False),
+    ]
+)
+"""Columns of what could not be read."""
 
 ANALYSIS_SCHEMA = pa.schema(
     [
@@ -121,48 +97,31 @@ CLEAN_SCHEMA = pa.schema(
         *RAW_SCHEMA,
         pa.field("id", pa.string(), nullable=False),
         pa.field("n_bytes", pa.int32(), nullable=False),
+        pa.field("language", pa.string()),
         *ANALYSIS_SCHEMA,
     ]
 )
-"""Columns of ``data/clean/documents.parquet``: also the text's id, its size in UTF-8, and spaCy's analysis."""
+"""Columns of clean documents: also the text's id, its size in UTF-8, and spaCy's analysis."""
 
-REASON_SCHEMA = pa.schema(
+LEDGER_SCHEMA = pa.schema(
     [
+        pa.field("action", pa.string(), nullable=False),
         pa.field("rule", pa.string(), nullable=False),
         pa.field("score", pa.float64()),
         pa.field("threshold", pa.float64()),
         pa.field("detail", pa.string()),
+        *(field.with_nullable(True) for field in RAW_SCHEMA),
     ]
 )
-"""Why a document was dropped: fields of :class:`lmcore.text.cleaning.filters.Drop`."""
-
-LEDGER_SCHEMA = pa.schema([*RAW_SCHEMA, *REASON_SCHEMA])
-"""Columns of ``data/clean/ledger.parquet``: a raw document and why it was dropped."""
+"""Columns of the ledger: what happened to a document (``dropped``, ``changed``, ``unreadable``), by which rule and with
+which figures, and the raw document; its text only where it was dropped."""
 
 
-def to_table(documents: Iterable[Document]) -> pa.Table:
-    """Documents as a table with the columns of :data:`RAW_SCHEMA`, in the same order."""
-    rows = zip(*map(attrgetter(*RAW_SCHEMA.names), documents), strict=True)
-    columns = list(rows) or [()] * len(RAW_SCHEMA)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, RAW_SCHEMA, strict=True)]
-    return pa.table(arrays, schema=RAW_SCHEMA)
-
-
-def read_table(path: Path) -> pa.Table:
-    """A whole Parquet file in memory.
-
-    Raises:
-        FileNotFoundError: if the stage that writes it has not run.
-    """
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is missing: run the stage that writes it, or all of them with `dvc repro`")
-    return pq.read_table(path)
-
-
-def write_table(path: Path, table: pa.Table) -> None:
-    """Write a table as Parquet; equal tables give equal bytes with the same version of pyarrow."""
-    with atomic_file(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", compression_level=3, row_group_size=16_384)
+def to_table(rows: Iterable[Document | Fault], schema: pa.Schema) -> pa.Table:
+    """Records as a table whose columns are their attributes, in the same order."""
+    columns = list(zip(*map(attrgetter(*schema.names), rows), strict=True)) or [()] * len(schema)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    return pa.table(arrays, schema=schema)
 
 
 def is_unicode(text: str) -> bool:

@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Protocol
 
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
@@ -17,7 +19,14 @@ UNKNOWN_WORD = "<unk>"
 TEXTS_PER_BATCH = 1_000
 
 
-def learn_tokenizer(texts: Sequence[str], config: TokenizerConfig) -> Tokenizer:
+class SizedTexts(Protocol):
+    """Texts that can be gone through, and how many they are: a list, or what reads them from files."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[str]: ...
+
+
+def learn_tokenizer(texts: SizedTexts, config: TokenizerConfig) -> Tokenizer:
     """Learn the vocabulary that is asked for; the same texts give the same one."""
     with progress("Learn tokens", len(texts), "documents") as work:
         batches = _batches(texts, work)
@@ -79,8 +88,8 @@ def _characters(batches: Iterator[Sequence[str]], config: CharactersConfig) -> t
     return backend
 
 
-def _batches(texts: Sequence[str], work: Work) -> Iterator[Sequence[str]]:
-    for start in range(0, len(texts), TEXTS_PER_BATCH):
-        batch = texts[start : start + TEXTS_PER_BATCH]
+def _batches(texts: SizedTexts, work: Work) -> Iterator[Sequence[str]]:
+    remaining = iter(texts)
+    while batch := list(islice(remaining, TEXTS_PER_BATCH)):
         yield batch
         work.advance(len(batch))

@@ -1,7 +1,9 @@
 """Token ids of whole corpora as flat files that are mapped into memory, not read."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -11,11 +13,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lmcore.files import write_json
-from lmcore.progress import Work, progress
+from lmcore.files import atomic_folder, file_digest, write_json
+from lmcore.pieces import complete_piece, keep_pieces, piece_key
+from lmcore.progress import progress
+from lmcore.text.config import SplitFractions
+from lmcore.text.split import SPLITS, divide_by_split
 from lmcore.tokens.tokenizer import Tokenizer
+from lmcore.tokens.vocabulary import Vocabulary
+from lmcore.workers import Workers
 
 TEXTS_PER_BATCH = 1_000
+COPIED_BYTES = 16_000_000
 INDEX_SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -26,6 +34,9 @@ INDEX_SCHEMA = pa.schema(
     ]
 )
 """Columns of ``index.parquet``: a document's place in its split's shard; its tokens include the end token."""
+PIECE_SCHEMA = pa.schema([field for field in INDEX_SCHEMA if field.name != "offset"]).append(
+    pa.field("n_characters", pa.int32(), nullable=False)
+)
 
 
 class TokenShards:
@@ -77,13 +88,24 @@ class TokenShards:
         return self._index.filter(pc.field("split") == split)[name]
 
 
-def write_shards(folder: Path, tokenizer: Tokenizer, splits: Mapping[str, pa.Table]) -> dict[str, Any]:
-    """Encode the documents of every split into ``folder``: a shard per split, index, tokenizer and summary.
+def write_shards(
+    target: Path,
+    tokenizer: Tokenizer,
+    documents: Sequence[Path],
+    fractions: SplitFractions,
+    *,
+    work: Path,
+    workers: Workers,
+) -> dict[str, Any]:
+    """Encode documents into the folder ``target``: a shard per split, index, tokenizer and summary.
 
     Args:
-        folder: that exists.
+        target: replaced as a whole.
         tokenizer: kept beside the shards.
-        splits: documents with the columns ``id`` and ``text``, by the name of their split.
+        documents: Parquet files with the columns ``id``, ``text`` and ``split``, in order.
+        fractions: which document belongs to which split.
+        work: where pieces that are done are kept for the next time.
+        workers: that encode; the result does not depend on them.
 
     Returns:
         The summary: number format, vocabulary, and the size of each split.
@@ -91,65 +113,116 @@ def write_shards(folder: Path, tokenizer: Tokenizer, splits: Mapping[str, pa.Tab
     Raises:
         ValueError: if a split has no document.
     """
-    for split, documents in splits.items():
-        if len(documents) == 0:
-            raise ValueError(
-                f"no document falls into {split} ({_counts(splits)}): "
-                "give more documents, or a larger share in tokenize.split"
-            )
-    dtype = np.dtype("<u2" if tokenizer.vocabulary.size <= 2**16 else "<u4")
-    index, sizes = [], {}
-    with progress("Encode", sum(map(len, splits.values())), "documents") as work:
-        for split, documents in splits.items():
-            texts: list[str] = documents["text"].to_pylist()
-            with (folder / f"{split}.bin").open("wb") as shard:
-                n_tokens = _encode(shard, tokenizer, texts, dtype, work)
-            index.append(_index(split, documents["id"], texts, n_tokens))
-            sizes[split] = _size(texts, n_tokens)
-    pq.write_table(pa.concat_tables(index).combine_chunks(), folder / "index.parquet", compression="zstd")
-    tokenizer.save(folder / "tokenizer.json")
-    summary = {
-        "dtype": dtype.name,
-        "vocabulary_size": tokenizer.vocabulary.size,
-        "end_of_text_id": tokenizer.vocabulary.end_of_text_id,
-        "padding_id": tokenizer.vocabulary.padding_id,
-        "splits": sizes,
-    }
-    write_json(folder / "summary.json", summary)
+    encode = partial(encode_documents, tokenizer=tokenizer.to_json(), fractions=fractions, work=work)
+    with progress("Encode", len(documents), "shards") as progressed:
+        done = []
+        for piece in workers.map(encode, documents):
+            done.append(piece)
+            progressed.advance()
+    with atomic_folder(target) as folder:
+        sizes = {split: _join(split, done, folder) for split in SPLITS}
+        _check_no_split_is_empty(sizes)
+        _join_index(done, folder / "index.parquet")
+        tokenizer.save(folder / "tokenizer.json")
+        summary = {
+            "dtype": dtype_of(tokenizer.vocabulary).name,
+            "vocabulary_size": tokenizer.vocabulary.size,
+            "end_of_text_id": tokenizer.vocabulary.end_of_text_id,
+            "padding_id": tokenizer.vocabulary.padding_id,
+            "splits": {
+                split: {**size, "characters_per_token": round(size["n_characters"] / size["n_tokens"], 4)}
+                for split, size in sizes.items()
+            },
+        }
+        write_json(folder / "summary.json", summary)
+    keep_pieces(work, {piece.name for piece in done})
     return summary
 
 
-def _encode(
-    shard: BinaryIO, tokenizer: Tokenizer, texts: Sequence[str], dtype: np.dtype[Any], work: Work
-) -> npt.NDArray[np.int32]:
+def encode_documents(documents: Path, *, tokenizer: str, fractions: SplitFractions, work: Path) -> Path:
+    """The folder of the tokens of a Parquet file of documents, split by split, unless that is done."""
+    key = piece_key("encode", tokenizer, fractions, file_digest(documents))
+    return complete_piece(work, key, partial(_encode, documents, tokenizer, fractions))
+
+
+def dtype_of(vocabulary: Vocabulary) -> np.dtype[np.unsignedinteger[Any]]:
+    """The smallest format of whole numbers that holds every token id."""
+    return np.dtype("<u2" if vocabulary.size <= 2**16 else "<u4")
+
+
+def _encode(documents: Path, tokenizer: str, fractions: SplitFractions, folder: Path) -> None:
+    encoder = _tokenizer(tokenizer)
+    table = pq.read_table(documents, columns=["id", "split", "text"])
+    index = []
+    for split, some in divide_by_split(table, fractions).items():
+        texts: list[str] = some["text"].to_pylist()
+        with (folder / f"{split}.bin").open("wb") as shard:
+            n_tokens = _write_tokens(shard, encoder, texts)
+        index.append(_index(split, some["id"], texts, n_tokens))
+    pq.write_table(pa.concat_tables(index), folder / "index.parquet", compression="zstd")
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(content: str) -> Tokenizer:
+    """Stays for the next documents."""
+    return Tokenizer.from_json(content)
+
+
+def _write_tokens(shard: BinaryIO, tokenizer: Tokenizer, texts: Sequence[str]) -> npt.NDArray[np.int32]:
     """Append the texts' token ids to a file; returns how many each has, end token included."""
+    dtype = dtype_of(tokenizer.vocabulary)
     n_tokens = np.empty(len(texts), np.int32)
     for start in range(0, len(texts), TEXTS_PER_BATCH):
-        batch = tokenizer.encode_batch(texts[start : start + TEXTS_PER_BATCH])
-        for row, ids in enumerate(batch, start):
+        for row, ids in enumerate(tokenizer.encode_batch(texts[start : start + TEXTS_PER_BATCH]), start):
             ids.append(tokenizer.vocabulary.end_of_text_id)
             n_tokens[row] = len(ids)
             shard.write(np.array(ids, dtype).tobytes())
-        work.advance(len(batch))
     return n_tokens
 
 
 def _index(split: str, ids: pa.ChunkedArray, texts: Sequence[str], n_tokens: npt.NDArray[np.int32]) -> pa.Table:
-    offsets = np.cumsum(n_tokens, dtype=np.int64) - n_tokens
-    n_bytes = [len(text.encode()) for text in texts]
-    return pa.table([ids, [split] * len(ids), offsets, n_tokens, n_bytes], schema=INDEX_SCHEMA)
+    n_bytes, n_characters = [len(text.encode()) for text in texts], list(map(len, texts))
+    return pa.table([ids, [split] * len(ids), n_tokens, n_bytes, n_characters], schema=PIECE_SCHEMA)
 
 
-def _size(texts: Sequence[str], n_tokens: npt.NDArray[np.int32]) -> dict[str, float]:
-    n_characters, total = sum(map(len, texts)), int(n_tokens.sum())
-    return {
-        "n_documents": len(texts),
-        "n_tokens": total,
-        "n_bytes": sum(len(text.encode()) for text in texts),
-        "n_characters": n_characters,
-        "characters_per_token": round(n_characters / total, 4),
-    }
+def _join(split: str, pieces: Sequence[Path], folder: Path) -> dict[str, int]:
+    """Write a split's shard from those of the pieces, one behind the other; returns its size."""
+    with (folder / f"{split}.bin").open("wb") as shard:
+        for piece in pieces:
+            with (piece / f"{split}.bin").open("rb") as part:
+                shutil.copyfileobj(part, shard, COPIED_BYTES)
+    sizes = {"n_documents": 0, "n_tokens": 0, "n_bytes": 0, "n_characters": 0}
+    for piece in pieces:
+        index = _index_of(piece, split)
+        sizes["n_documents"] += len(index)
+        for name in ("n_tokens", "n_bytes", "n_characters"):
+            sizes[name] += pc.sum(index[name], min_count=0).as_py()
+    return sizes
 
 
-def _counts(splits: Mapping[str, pa.Table]) -> str:
-    return ", ".join(f"{split} {len(documents)}" for split, documents in splits.items())
+def _join_index(pieces: Sequence[Path], target: Path) -> None:
+    with pq.ParquetWriter(target, INDEX_SCHEMA, compression="zstd") as writer:
+        for split in SPLITS:
+            offset = 0
+            for piece in pieces:
+                index = _index_of(piece, split)
+                if len(index) == 0:
+                    continue
+                n_tokens = index["n_tokens"].to_numpy().astype(np.int64)
+                columns = {name: index[name] for name in index.column_names}
+                columns["offset"] = pa.array(offset + np.cumsum(n_tokens) - n_tokens)
+                writer.write_table(pa.table([columns[name] for name in INDEX_SCHEMA.names], schema=INDEX_SCHEMA))
+                offset += int(n_tokens.sum())
+
+
+def _index_of(piece: Path, split: str) -> pa.Table:
+    return pq.read_table(piece / "index.parquet", filters=pc.field("split") == split)
+
+
+def _check_no_split_is_empty(sizes: Mapping[str, Mapping[str, int]]) -> None:
+    counts = ", ".join(f"{split} {size['n_documents']}" for split, size in sizes.items())
+    for split, size in sizes.items():
+        if size["n_documents"] == 0:
+            raise ValueError(
+                f"no document falls into {split} ({counts}): give more documents, or a larger share in tokenize.split"
+            )

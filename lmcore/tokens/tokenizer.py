@@ -38,12 +38,27 @@ class Tokenizer:
             FileNotFoundError: if there is no such file.
             ValueError: if it is no tokenizer of this kind.
         """
-        content = path.read_text(encoding="utf-8")
+        try:
+            return cls.from_json(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_json(cls, content: str) -> Self:
+        """Read what :meth:`to_json` gave.
+
+        Raises:
+            ValueError: if it is no tokenizer of this kind.
+        """
         try:
             backend = tokenizers.Tokenizer.from_str(content)
         except Exception as error:  # The library raises this class itself.
-            raise ValueError(f"{path} is not a tokenizer file: {error}") from error
+            raise ValueError(f"this is not a tokenizer file: {error}") from error
         return cls(backend)
+
+    def to_json(self) -> str:
+        """The format of Hugging Face ``tokenizers`` (``tokenizer.json``)."""
+        return self._backend.to_str(pretty=True)
 
     @property
     def has_word_tokens(self) -> bool:
@@ -58,7 +73,7 @@ class Tokenizer:
     def save(self, path: Path) -> None:
         """Write the format of Hugging Face ``tokenizers`` (``tokenizer.json``)."""
         with atomic_file(path) as temporary:
-            temporary.write_text(self._backend.to_str(pretty=True), encoding="utf-8")
+            temporary.write_text(self.to_json(), encoding="utf-8")
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, without special tokens."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from lmcore.evaluation.baselines import bag_of_words, majority_class
 from lmcore.evaluation.bootstrap import Bootstrap
@@ -22,6 +21,7 @@ from lmcore.files import write_json
 from lmcore.models.classifier import predict
 from lmcore.models.folder import read_description
 from lmcore.text.config import SplitFractions
+from lmcore.text.shards import read_documents
 from lmcore.text.supervised import CLASSIFICATION_COLUMNS, classification_examples
 from lmcore.training.config import FinetuneConfig
 from lmcore.training.examples import choose_examples, labeled_pairs
@@ -75,7 +75,7 @@ def _read_task(
     labels = read_description(folder).labels
     if labels is None or finetune.classification is None:
         raise ValueError(f"{folder} holds no classifier that params.yaml asks for; run `dvc repro finetune`")
-    table = pq.read_table(documents / "documents.parquet", columns=list(CLASSIFICATION_COLUMNS))
+    table = read_documents(documents, CLASSIFICATION_COLUMNS)
     examples = classification_examples(table, split)
     training = labeled_pairs(examples["train"], labels)
     test = labeled_pairs(examples["test"], labels)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 
 from lmcore.evaluation.baselines import first_sentence
 from lmcore.evaluation.bootstrap import Bootstrap
@@ -16,6 +15,7 @@ from lmcore.generation import Generator
 from lmcore.models.folder import read_description
 from lmcore.progress import progress
 from lmcore.text.config import SplitFractions
+from lmcore.text.shards import read_documents
 from lmcore.text.supervised import COMPLETION_COLUMNS, CompletionExample, completion_examples
 from lmcore.training.config import FinetuneConfig
 from lmcore.training.examples import choose_examples
@@ -59,7 +59,7 @@ def _test_examples(
 ) -> list[CompletionExample]:
     if finetune.completion is None:
         raise ValueError("there is a completion model that params.yaml does not ask for; run `dvc repro finetune`")
-    table = pq.read_table(documents / "documents.parquet", columns=list(COMPLETION_COLUMNS))
+    table = read_documents(documents, COMPLETION_COLUMNS)
     test = completion_examples(table, split, finetune.completion.examples)["test"]
     return choose_examples(test, config.completion.max_documents, config.seed)
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from lmcore.evaluation.bootstrap import Bootstrap
 from lmcore.evaluation.comparison import MODELS, NEURAL, NGRAM, LanguageModelComparison, compare_language_models
@@ -24,6 +23,7 @@ from lmcore.models.causal import CausalModel
 from lmcore.models.model import Model
 from lmcore.models.ngram import KneserNey
 from lmcore.models.ngram_model import NgramModel
+from lmcore.text.shards import read_documents
 from lmcore.tokens.shards import TokenShards
 from lmcore.tokens.tokenizer import Tokenizer
 from lmcore.training.examples import choose_examples
@@ -163,6 +163,6 @@ def _shown_documents(
 def _titles(documents: Path, ids: list[str]) -> dict[str, str]:
     """What the documents are called: their label and name, or where they were found."""
     columns = ["id", "label", "name", "path"]
-    table = pq.read_table(documents / "documents.parquet", columns=columns)
+    table = read_documents(documents, columns)
     rows = table.filter(pc.is_in(table["id"], pa.array(ids, pa.string()))).to_pylist()
     return {row["id"]: " · ".join(filter(None, (row["label"], row["name"] or row["path"]))) for row in rows}

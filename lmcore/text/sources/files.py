@@ -23,3 +23,11 @@ class SourceFile:
     package: str | None = None
     version: str | None = None
     license: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedFile:
+    """A file and the SHA-256 of its content, in hexadecimal."""
+
+    file: SourceFile
+    sha256: str

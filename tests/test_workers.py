@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lmcore.text.workers import Workers
+from lmcore.workers import Workers
 
 
 def double(number: int) -> int:

@@ -1,0 +1,77 @@
+"""Pieces of work that are done once: each leaves a folder that is named by all that it was made of.
+
+A stage that was killed goes on with the pieces that are not there yet, and one whose input has grown computes
+only what is new. A folder is either complete or not there.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Collection
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lmcore.config import Config
+from lmcore.files import file_digest, flush
+
+CODE = [Path(__file__).parent / folder for folder in ("text", "tokens")]
+LIBRARIES = ("ftfy", "py3langid", "pyarrow", "rensa", "spacy", "tokenizers", "trafilatura")
+
+
+def piece_key(*parts: Config | str | int | float | bool | None) -> str:
+    """The name of a piece of work: 128 bits over the parts, the code of the data path and the libraries it calls."""
+    values = [part.model_dump(mode="json") if isinstance(part, Config) else part for part in parts]
+    content = json.dumps([_code_digest(), *values], sort_keys=True)
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+
+def complete_piece(work: Path, key: str, compute: Callable[[Path], Any]) -> Path:
+    """The folder of a piece, which ``compute`` fills if it is not there yet.
+
+    Two processes may compute the same piece: the first that is done counts, and both made the same.
+    """
+    done = work / key
+    if done.is_dir():
+        return done
+    work.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=work))
+    try:
+        compute(temporary)
+        for file in temporary.rglob("*"):
+            flush(file)
+        try:
+            temporary.rename(done)
+        except OSError:
+            if not done.is_dir():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return done
+
+
+def keep_pieces(work: Path, keys: Collection[str]) -> None:
+    """Remove all pieces but these, and what killed processes left."""
+    for folder in work.iterdir() if work.is_dir() else ():
+        if folder.name not in keys:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def link_or_copy(file: Path, target: Path) -> None:
+    """Let ``target`` be the same file where the file system can do that, else a copy; files here are never changed."""
+    try:
+        os.link(file, target)
+    except OSError:
+        shutil.copyfile(file, target)
+
+
+@cache
+def _code_digest() -> str:
+    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    code = [file_digest(file) for folder in CODE for file in sorted(folder.rglob("*.py"))]
+    content = json.dumps([code, platform.python_version(), versions])
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()

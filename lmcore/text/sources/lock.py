@@ -1,0 +1,124 @@
+"""``sources.lock``: what every source held when it was last looked at, so that another content is noticed.
+
+What a lock file is to packages, this is to data: a revision where there is one, and of every file (of every package,
+where a source is installed packages) its size and SHA-256.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lmcore.files import write_text
+from lmcore.text.sources.files import PinnedFile
+
+HOW_TO_ACCEPT = "if that is what you want, accept it with `python -m flows.refresh`"
+SHOWN_CHANGES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A file, or all files of a package: their number, size in bytes and SHA-256."""
+
+    n_files: int
+    n_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """What a source held: its revision, if it has one, and its contents by the name of their file or package."""
+
+    revision: str | None
+    contents: Mapping[str, Content]
+
+    @property
+    def n_files(self) -> int:
+        """How many files all contents are."""
+        return sum(content.n_files for content in self.contents.values())
+
+    @property
+    def n_bytes(self) -> int:
+        """How many bytes all contents are."""
+        return sum(content.n_bytes for content in self.contents.values())
+
+
+def pin(files: Sequence[PinnedFile], revision: str | None) -> Pin:
+    """What a source holds, given its files."""
+    parts: dict[str, list[PinnedFile]] = {}
+    for entry in files:
+        package = entry.file.package
+        parts.setdefault(f"{package} {entry.file.version}" if package else entry.file.name, []).append(entry)
+    return Pin(revision, {name: _content(some) for name, some in sorted(parts.items())})
+
+
+def read_lock(path: Path) -> dict[str, Pin]:
+    """The pins by the name of their source; none where there is no such file.
+
+    Raises:
+        ValueError: if the file is not a lock file.
+    """
+    if not path.exists():
+        return {}
+    try:
+        return {
+            source: Pin(entry["revision"], {name: Content(**content) for name, content in entry["contents"].items()})
+            for source, entry in json.loads(path.read_bytes())["sources"].items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} cannot be read ({error!r}): restore it with git, or write it with `python -m flows.refresh`") from error
+
+
+def write_lock(path: Path, pins: Mapping[str, Pin]) -> None:
+    """Replace the lock file, one line for every content, so that its differences can be read."""
+    sources = ",\n".join(f" {json.dumps(name)}: {_written(entry)}" for name, entry in pins.items())
+    write_text(path, f'{{"sources": {{\n{sources}\n}}}}\n')
+
+
+def differences(pinned: Pin, found: Pin) -> list[str]:
+    """What is other than it was, in words: a line for each file or package."""
+    changes = []
+    if pinned.revision != found.revision:
+        changes.append(f"revision {pinned.revision} is now {found.revision}")
+    for name in sorted(pinned.contents.keys() | found.contents.keys()):
+        before, now = pinned.contents.get(name), found.contents.get(name)
+        if before is None and now is not None:
+            changes.append(f"{name} is new ({now.n_bytes:,} bytes)")
+        elif now is None and before is not None:
+            changes.append(f"{name} is gone ({before.n_bytes:,} bytes)")
+        elif before != now and before is not None and now is not None:
+            sizes = f"{before.n_bytes:,} bytes, now {now.n_bytes:,}" if before.n_bytes != now.n_bytes else "same size"
+            changes.append(f"{name} has changed ({sizes})")
+    return changes
+
+
+def check(pins: Mapping[str, Pin], found: Mapping[str, Pin]) -> None:
+    """Make sure that sources hold what is pinned.
+
+    Raises:
+        ValueError: naming every source and content that is another, and how to accept it.
+    """
+    problems = []
+    for source, now in found.items():
+        if source not in pins:
+            problems.append(f"source {source!r} is not pinned in sources.lock")
+            continue
+        changes = differences(pins[source], now)
+        if changes:
+            more = f", and {len(changes) - SHOWN_CHANGES:,} more" if len(changes) > SHOWN_CHANGES else ""
+            problems.append(f"source {source!r} is not what sources.lock pins: {'; '.join(changes[:SHOWN_CHANGES])}{more}")
+    if problems:
+        raise ValueError("\n".join([*problems, HOW_TO_ACCEPT]))
+
+
+def _content(files: Sequence[PinnedFile]) -> Content:
+    if len(files) == 1 and files[0].file.package is None:
+        return Content(1, files[0].file.size, files[0].sha256)
+    digest = hashlib.sha256("".join(f"{entry.file.name}\0{entry.sha256}\n" for entry in files).encode()).hexdigest()
+    return Content(len(files), sum(entry.file.size for entry in files), digest)
+
+
+def _written(entry: Pin) -> str:
+    contents = ",\n".join(f"  {json.dumps(name)}: {json.dumps(asdict(content))}" for name, content in entry.contents.items())
+    return f'{{"revision": {json.dumps(entry.revision)}, "n_files": {entry.n_files}, "n_bytes": {entry.n_bytes}, "contents": {{\n{contents}\n }}}}'
