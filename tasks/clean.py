@@ -6,7 +6,6 @@ from pathlib import Path
 from lmcore.text.clean import clean
 from lmcore.text.cleaning.config import CleanConfig
 from lmcore.text.config import SplitFractions
-from lmcore.workers import Workers
 from tasks.environment import Environment
 from tasks.step import step
 
@@ -19,7 +18,7 @@ def clean_documents(
 ) -> None:
     """Write the clean documents, the ledger of the dropped and changed ones, and ``summary.json`` with their counts."""
     work = environment.pieces_folder("clean")
-    with Workers(environment.workers) as workers:
+    with environment.start_workers() as workers:
         summary = clean(raw, clean_folder, config, fractions, work=work, workers=workers)
     megabytes, words = summary["bytes"] / 1e6, summary["words"]
     logger.info("Kept %s documents, %.1f MB, %s words", f"{summary['kept']:,}", megabytes, f"{words:,}")

@@ -7,7 +7,6 @@ from lmcore.text.collect import collect
 from lmcore.text.sources.config import CollectConfig
 from lmcore.text.sources.lock import check, differences, read_lock, write_lock
 from lmcore.text.sources.pinning import pin_sources
-from lmcore.workers import Workers
 from tasks.environment import Environment
 from tasks.step import step
 
@@ -17,7 +16,7 @@ logger = logging.getLogger(__name__)
 @step(retries=2)
 def collect_documents(config: CollectConfig, environment: Environment, *, lock: Path, raw: Path) -> None:
     """Read all sources, which must be what ``lock`` pins; write document shards, faults and ``summary.json``."""
-    with Workers(environment.workers) as workers:
+    with environment.start_workers() as workers:
         sources = pin_sources(config.sources, environment.downloads_folder, workers)
         check(read_lock(lock), {name: source.pin for name, source in sources.items()})
         summary = collect(config, sources, raw, work=environment.pieces_folder("collect"), workers=workers)
@@ -38,7 +37,7 @@ def collect_documents(config: CollectConfig, environment: Environment, *, lock: 
 def refresh_lock(config: CollectConfig, environment: Environment, *, lock: Path) -> list[str]:
     """Pin what every source holds now; returns what is other than it was, in words."""
     before = read_lock(lock)
-    with Workers(environment.workers) as workers:
+    with environment.start_workers() as workers:
         sources = pin_sources(config.sources, environment.downloads_folder, workers)
     now = {name: source.pin for name, source in sources.items()}
     changes = [f"{name}: source is gone" for name in before.keys() - now.keys()]

@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from lmcore.workers import Workers
 from tasks.process import ProcessIdentity
 
 ANSWER_SECONDS = 2.0
@@ -45,6 +46,8 @@ class Environment(BaseSettings):
     """What is written and is no stage's output: servers, tracking store, caches, checkpoints, logs."""
     workers: PositiveInt = Field(default_factory=lambda: available_processors())
     """Processes that a stage may use; never changes a result."""
+    dask_address: str | None = None
+    """A Dask scheduler (``tcp://host:8786``) whose workers prepare the data instead of processes of this machine."""
     mlflow_port: PositiveInt = 5000
     prefect_port: PositiveInt = 4200
     """Ports the project's own servers try first."""
@@ -100,6 +103,10 @@ class Environment(BaseSettings):
     def pieces_folder(self, stage: str) -> Path:
         """Where a stage keeps pieces of work that are done, for the next time."""
         return self.work_folder / "pieces" / stage
+
+    def start_workers(self) -> Workers:
+        """The processes, here or on a cluster, that prepare data."""
+        return Workers(self.workers, dask_address=self.dask_address)
 
     @property
     def downloads_folder(self) -> Path:

@@ -8,7 +8,6 @@ from lmcore.tokens.config import TokenizeConfig
 from lmcore.tokens.learning import learn_tokenizer
 from lmcore.tokens.shards import write_shards
 from lmcore.tokens.training_texts import TrainingTexts
-from lmcore.workers import Workers
 from tasks.environment import Environment
 from tasks.step import step
 
@@ -21,7 +20,7 @@ def tokenize_documents(config: TokenizeConfig, environment: Environment, *, clea
     documents = shards_of(clean_folder)
     tokenizer = learn_tokenizer(TrainingTexts(documents, config.split), config.tokenizer)
     work = environment.pieces_folder("tokenize")
-    with Workers(environment.workers) as workers:
+    with environment.start_workers() as workers:
         summary = write_shards(tokens, tokenizer, documents, config.split, work=work, workers=workers)
     for split, size in summary["splits"].items():
         logger.info(

@@ -58,7 +58,7 @@ def test_no_process_stays_behind() -> None:
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(
-        "from test_parallel import Workers, sleep\n"
+        "from test_workers import Workers, sleep\n"
         "if __name__ == '__main__':\n"
         "    with Workers(2) as workers:\n"
         "        list(workers.map(sleep, [0, 60, 60]))\n"

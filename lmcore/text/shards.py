@@ -78,7 +78,7 @@ def read_documents(folder: Path, columns: Sequence[str] | None = None) -> pa.Tab
     Raises:
         FileNotFoundError: if there are none.
     """
-    return pa.concat_tables([pq.read_table(shard, columns=columns) for shard in shards_of(folder)]).combine_chunks()
+    return pa.concat_tables([pq.read_table(shard, columns=columns and list(columns)) for shard in shards_of(folder)]).combine_chunks()
 
 
 def write_table(path: Path, table: pa.Table) -> None:

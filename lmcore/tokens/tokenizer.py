@@ -41,7 +41,7 @@ class Tokenizer:
         try:
             return cls.from_json(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+            raise ValueError(f"{path} is {error}") from error
 
     @classmethod
     def from_json(cls, content: str) -> Self:
@@ -53,7 +53,7 @@ class Tokenizer:
         try:
             backend = tokenizers.Tokenizer.from_str(content)
         except Exception as error:  # The library raises this class itself.
-            raise ValueError(f"this is not a tokenizer file: {error}") from error
+            raise ValueError(f"not a tokenizer file: {error}") from error
         return cls(backend)
 
     def to_json(self) -> str:

@@ -1,15 +1,29 @@
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmcore.text.clean import Cleaning, clean, summarize
-from lmcore.text.config import CleanConfig, FilterConfig
-from lmcore.text.documents import CLEAN_SCHEMA, LEDGER_SCHEMA, RAW_SCHEMA, Document, to_table, write_table
+from lmcore.text.clean import clean
+from lmcore.text.cleaning.config import CleanConfig, FilterConfig
+from lmcore.text.config import SplitFractions
+from lmcore.text.documents import (
+    CLEAN_SCHEMA,
+    FAULT_SCHEMA,
+    LEDGER_SCHEMA,
+    RAW_SCHEMA,
+    Document,
+    Fault,
+    to_table,
+)
+from lmcore.text.shards import read_documents, shard_name, write_table
 from lmcore.text.split import document_id
+from lmcore.workers import Workers
 
 CONFIG = CleanConfig(
     language="en",
@@ -26,6 +40,7 @@ CONFIG = CleanConfig(
     max_bytes_per_label=40,
 )
 UNLIMITED = CONFIG.model_copy(update={"max_bytes_per_label": None})
+FRACTIONS = SplitFractions(validation=0.1, test=0.1)
 KEPT = "This document is kept."
 DOCUMENT = Document(KEPT, "a", "source", None, "a.txt", None, "file", 1, None, None)
 documents = st.builds(
@@ -37,37 +52,76 @@ documents = st.builds(
 )
 
 
-def run(*texts: str, config: CleanConfig = UNLIMITED) -> Cleaning:
-    raw = [replace(DOCUMENT, text=text, line=line) for line, text in enumerate(texts, start=1)]
-    return clean(to_table(raw), config, n_workers=1)
+def write_raw(raw: Path, some: list[Document], *, per_shard: int = 3, faults: tuple[Fault, ...] = ()) -> None:
+    """Documents as the stage before leaves them, some of them in every shard."""
+    (raw / "documents").mkdir(parents=True)
+    for number, start in enumerate(range(0, len(some), per_shard)):
+        write_table(raw / "documents" / shard_name(number), to_table(some[start : start + per_shard], RAW_SCHEMA))
+    write_table(raw / "faults.parquet", to_table(faults, FAULT_SCHEMA))
 
 
-@settings(max_examples=50)
+def run(folder: Path, config: CleanConfig = UNLIMITED, *, n_workers: int = 1) -> dict[str, Any]:
+    with Workers(n_workers) as workers:
+        return clean(
+            folder / "raw", folder / "clean", config, FRACTIONS, work=folder / "pieces", workers=workers
+        )
+
+
+def ledger(folder: Path, action: str = "dropped") -> list[dict[str, Any]]:
+    rows = pq.read_table(folder / "clean/ledger.parquet").to_pylist()
+    return [row for row in rows if row["action"] == action]
+
+
+def clean_texts(folder: Path, *texts: str, config: CleanConfig = UNLIMITED) -> pa.Table:
+    write_raw(folder / "raw", [replace(DOCUMENT, text=text, line=line) for line, text in enumerate(texts, start=1)])
+    run(folder, config)
+    return read_documents(folder / "clean")
+
+
+@settings(max_examples=20, deadline=None)
 @given(st.lists(documents, max_size=20))
-def test_every_document_is_kept_or_in_the_ledger_with_its_reason(some: list[Document]) -> None:
-    raw = to_table([DOCUMENT, *some])
-    cleaning = clean(raw, CONFIG, n_workers=1)
-    summary = summarize(cleaning)
-    assert summary["input"] == len(raw) == summary["kept"] + summary["dropped"]
-    assert sum(summary["dropped_by_reason"].values()) == summary["dropped"]
-    assert sum(label["documents"] for label in summary["labels"]) == summary["kept"]
+def test_every_document_is_kept_or_in_the_ledger_with_its_reason(
+    tmp_path_factory: pytest.TempPathFactory, some: list[Document]
+) -> None:
+    folder = tmp_path_factory.mktemp("cleaning")
+    write_raw(folder / "raw", [DOCUMENT, *some], faults=(Fault("source", "b.txt", 3, "not_unicode", "byte 0"),))
+    summary = run(folder, CONFIG)
+    kept, dropped = read_documents(folder / "clean"), ledger(folder)
+    assert summary["input"] == len(some) + 2 == summary["kept"] + summary["dropped"]
+    rules = [row["rule"] for row in dropped + ledger(folder, "unreadable")]
+    assert summary["dropped_by_reason"] == dict(sorted(Counter(rules).items()))
+    assert sum(label["documents"] for label in summary["labels"]) == summary["kept"] == len(kept)
     origin = ["label", "source", "path", "line"]
-    together = pa.concat_tables([cleaning.kept.select(origin), cleaning.ledger.select(origin)])
-    assert sorted(map(str, together.to_pylist())) == sorted(map(str, raw.select(origin).to_pylist()))
+    together = [*kept.select(origin).to_pylist(), *({name: row[name] for name in origin} for row in dropped)]
+    raw = to_table([DOCUMENT, *some], RAW_SCHEMA).select(origin).to_pylist()
+    assert sorted(map(str, together)) == sorted(map(str, raw))
 
 
-def test_the_ledger_keeps_the_document_as_it_came() -> None:
-    cleaning = run("x ", KEPT, "1 2 3 4", f"{KEPT}  \n\n")
-    rows = cleaning.ledger.select(["text", "line", "rule", "score", "threshold", "detail"]).to_pylist()
-    assert [list(row.values()) for row in rows] == [
+def test_the_ledger_keeps_a_dropped_document_as_it_came(tmp_path: Path) -> None:
+    clean_texts(tmp_path, "x ", KEPT, "1 2 3 4", f"{KEPT}  \n\n")
+    names = ["text", "line", "rule", "score", "threshold", "detail"]
+    assert [[row[name] for name in names] for row in ledger(tmp_path)] == [
         ["x ", 1, "too_short", 1.0, 3.0, None],
         ["1 2 3 4", 3, "too_few_letters", 0.0, 0.3, None],
         [f"{KEPT}  \n\n", 4, "exact_duplicate", None, None, f"the text of {document_id(KEPT)}"],
     ]
 
 
-def test_clean_documents_carry_id_sizes_tokens_and_sentences() -> None:
-    (row,) = run("Caf\u0065\u0301 opens. It's  here!").kept.to_pylist()
+def test_the_ledger_names_what_was_changed_in_a_document_that_stays(tmp_path: Path) -> None:
+    clean_texts(tmp_path, "x ", f"{KEPT}   ", f"{KEPT}  \n\n", "Another one.")
+    assert [(row["line"], row["rule"], row["text"]) for row in ledger(tmp_path, "changed")] == [(2, "normalized", None)]
+
+
+def test_the_ledger_begins_with_what_could_not_be_read(tmp_path: Path) -> None:
+    write_raw(tmp_path / "raw", [DOCUMENT], faults=(Fault("source", "b.gz", 7, "damaged_file", "cut off"),))
+    summary = run(tmp_path)
+    assert summary["dropped_by_reason"] == {"damaged_file": 1}
+    (row,) = ledger(tmp_path, "unreadable")
+    assert (row["path"], row["line"], row["rule"], row["detail"]) == ("b.gz", 7, "damaged_file", "cut off")
+
+
+def test_clean_documents_carry_id_sizes_tokens_and_sentences(tmp_path: Path) -> None:
+    (row,) = clean_texts(tmp_path, "Caf\u0065\u0301 opens. It's  here!").to_pylist()
     text = row["text"]
     assert text == "Café opens. It's  here!"
     assert row["id"] == document_id(text)
@@ -77,45 +131,59 @@ def test_clean_documents_carry_id_sizes_tokens_and_sentences() -> None:
     assert len(row["token_ends"]) == 8
 
 
-def test_columns_are_as_promised() -> None:
-    cleaning = run(KEPT)
-    assert cleaning.kept.schema == CLEAN_SCHEMA
-    assert cleaning.ledger.schema == LEDGER_SCHEMA
+def test_columns_are_as_promised(tmp_path: Path) -> None:
+    assert clean_texts(tmp_path, KEPT).schema == CLEAN_SCHEMA
+    assert pq.read_schema(tmp_path / "clean/ledger.parquet") == LEDGER_SCHEMA
     assert CLEAN_SCHEMA.names[: len(RAW_SCHEMA)] == RAW_SCHEMA.names
 
 
-def test_every_step_can_be_left_out() -> None:
+def test_every_step_can_be_left_out(tmp_path: Path) -> None:
     raw = [" ", "N  1\u00a0x", "N  1\u00a0x", ". .", "the the the"]
     config = CONFIG.model_copy(
         update={"normalize": False, "filters": None, "remove_duplicates": False, "max_bytes_per_label": None}
     )
-    cleaning = run(*raw, config=config)
-    assert cleaning.kept["text"].to_pylist() == raw[1:]
-    assert cleaning.ledger["rule"].to_pylist() == ["empty_text"]
+    assert clean_texts(tmp_path, *raw, config=config)["text"].to_pylist() == raw[1:]
+    assert [row["rule"] for row in ledger(tmp_path)] == ["empty_text"]
 
 
-def test_a_target_is_normalized_as_its_text() -> None:
-    raw = [
-        replace(DOCUMENT, text=f"Text {number}.", target=target) for number, target in enumerate(["e\u0301", "\x00"])
-    ]
-    assert clean(to_table(raw), UNLIMITED, n_workers=1).kept["target"].to_pylist() == ["é", None]
+def test_a_target_is_normalized_as_its_text(tmp_path: Path) -> None:
+    targets = ["e\u0301", "\x00"]
+    some = [replace(DOCUMENT, text=f"Text {number}.", target=target) for number, target in enumerate(targets)]
+    write_raw(tmp_path / "raw", some)
+    run(tmp_path)
+    assert read_documents(tmp_path / "clean")["target"].to_pylist() == ["é", None]
 
 
-def test_documents_stay_in_order() -> None:
-    texts = [f"Document number {number}." for number in range(2_500)]
-    assert run(*texts).kept["text"].to_pylist() == texts
+def test_documents_stay_in_order(tmp_path: Path) -> None:
+    texts = [f"Document number {number}." for number in range(100)]
+    assert clean_texts(tmp_path, *texts)["text"].to_pylist() == texts
 
 
 def test_any_number_of_workers_gives_the_same_bytes(tmp_path: Path) -> None:
-    raw = to_table([replace(DOCUMENT, text=f"Some words: {number}, {number % 7}.") for number in range(3_000)] * 2)
+    some = [replace(DOCUMENT, text=f"Some words: {number}, {number % 7}.") for number in range(300)] * 2
+    contents = []
     for n_workers in (1, 2):
-        cleaning = clean(raw, UNLIMITED, n_workers=n_workers)
-        write_table(tmp_path / f"kept-{n_workers}.parquet", cleaning.kept)
-        write_table(tmp_path / f"ledger-{n_workers}.parquet", cleaning.ledger)
-    assert (tmp_path / "kept-1.parquet").read_bytes() == (tmp_path / "kept-2.parquet").read_bytes()
-    assert (tmp_path / "ledger-1.parquet").read_bytes() == (tmp_path / "ledger-2.parquet").read_bytes()
+        folder = tmp_path / str(n_workers)
+        write_raw(folder / "raw", some, per_shard=100)
+        run(folder, n_workers=n_workers)
+        contents.append({file.name: file.read_bytes() for file in (folder / "clean").rglob("*") if file.is_file()})
+    assert contents[0] == contents[1]
 
 
-def test_nothing_left_is_an_error_that_counts_the_reasons() -> None:
+def test_only_shards_that_changed_are_cleaned_again(tmp_path: Path) -> None:
+    some = [replace(DOCUMENT, text=f"Document number {number}.") for number in range(12)]
+    write_raw(tmp_path / "raw", some)
+    run(tmp_path)
+    before = {piece.name: piece.stat().st_mtime_ns for piece in (tmp_path / "pieces").iterdir()}
+    more = [replace(DOCUMENT, text="Added."), replace(DOCUMENT, text="Document number 3.")]
+    write_table(tmp_path / "raw/documents" / shard_name(9), to_table(more, RAW_SCHEMA))
+    assert run(tmp_path)["kept"] == 13
+    after = {piece.name: piece.stat().st_mtime_ns for piece in (tmp_path / "pieces").iterdir()}
+    assert len(after) == len(before) + 2
+    assert before.items() <= after.items()
+
+
+def test_nothing_left_is_an_error_that_counts_the_reasons(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no document of 2 is left: .*'too_short': 2"):
-        run("x", "y")
+        clean_texts(tmp_path, "x", "y")
+    assert not (tmp_path / "clean").exists()

@@ -1,14 +1,19 @@
+import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lmcore.text.config import SplitFractions
 from lmcore.tokens.config import BytePairConfig
 from lmcore.tokens.learning import learn_tokenizer
 from lmcore.tokens.shards import TokenShards, write_shards
+from lmcore.tokens.training_texts import TrainingTexts
+from lmcore.workers import Workers
 
 TEXTS = {
     "train": ["The first document.", "", "Ein zweites, schönes.", "x" * 500],
@@ -16,14 +21,38 @@ TEXTS = {
     "test": ["Held out as well.", "<|endoftext|>"],
 }
 IDS = {split: [f"{split} {number}" for number in range(len(texts))] for split, texts in TEXTS.items()}
-SPLITS = {split: pa.table({"id": IDS[split], "text": TEXTS[split]}) for split in TEXTS}
 TOKENIZER = learn_tokenizer(TEXTS["train"], BytePairConfig(kind="byte_pair", vocabulary_size=270))
+
+
+FRACTIONS = SplitFractions(validation=0.1, test=0.1)
+SCHEMA = pa.schema([("id", pa.string()), ("split", pa.string()), ("text", pa.string()), ("target", pa.string())])
+
+
+def write_documents(folder: Path, texts: dict[str, list[str]] = TEXTS) -> list[Path]:
+    """Two files of documents that say where they belong."""
+    rows = [
+        {"id": f"{split} {number}", "split": split, "text": text, "target": None}
+        for split, some in texts.items()
+        for number, text in enumerate(some)
+    ]
+    files = []
+    for number, some in enumerate((rows[:2], rows[2:])):
+        files.append(folder / f"{number}.parquet")
+        pq.write_table(pa.Table.from_pylist(some, SCHEMA), files[-1])
+    return files
+
+
+def write(folder: Path, documents: list[Path], *, n_workers: int = 1) -> dict[str, Any]:
+    with Workers(n_workers) as workers:
+        return write_shards(
+            folder / "tokens", TOKENIZER, documents, FRACTIONS, work=folder / "pieces", workers=workers
+        )
 
 
 @pytest.fixture
 def shards(tmp_path: Path) -> TokenShards:
-    write_shards(tmp_path, TOKENIZER, SPLITS)
-    return TokenShards.open(tmp_path)
+    write(tmp_path, write_documents(tmp_path))
+    return TokenShards.open(tmp_path / "tokens")
 
 
 @pytest.mark.parametrize("split", TEXTS)
@@ -44,7 +73,7 @@ def test_tokens_are_mapped_into_memory(shards: TokenShards) -> None:
 
 
 def test_the_index_says_where_each_document_stands(shards: TokenShards, tmp_path: Path) -> None:
-    index = pq.read_table(tmp_path / "index.parquet").to_pylist()
+    index = pq.read_table(tmp_path / "tokens/index.parquet").to_pylist()
     assert [row["id"] for row in index] == [identity for split in TEXTS for identity in IDS[split]]
     for row in index:
         tokens = shards.tokens(row["split"])[row["offset"] : row["offset"] + row["n_tokens"]]
@@ -53,22 +82,59 @@ def test_the_index_says_where_each_document_stands(shards: TokenShards, tmp_path
 
 
 def test_the_summary_counts_what_is_there(tmp_path: Path) -> None:
-    summary = write_shards(tmp_path, TOKENIZER, SPLITS)
+    summary = write(tmp_path, write_documents(tmp_path))
     for split, texts in TEXTS.items():
         size = summary["splits"][split]
-        assert size["n_tokens"] * 2 == (tmp_path / f"{split}.bin").stat().st_size
+        assert size["n_tokens"] * 2 == (tmp_path / f"tokens/{split}.bin").stat().st_size
         assert size["n_characters"] == sum(map(len, texts))
+        assert size["n_bytes"] == sum(len(text.encode()) for text in texts)
         assert size["n_documents"] == len(texts)
+    assert json.loads((tmp_path / "tokens/summary.json").read_bytes()) == summary
 
 
 def test_a_split_without_documents_is_an_error_that_gives_the_counts(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no document falls into test \(train 4, validation 1, test 0\)"):
-        write_shards(tmp_path, TOKENIZER, {**SPLITS, "test": SPLITS["test"].slice(0, 0)})
+        write(tmp_path, write_documents(tmp_path, {**TEXTS, "test": []}))
+    assert not (tmp_path / "tokens").exists()
 
 
 def test_a_shard_of_another_size_is_refused(tmp_path: Path) -> None:
-    write_shards(tmp_path, TOKENIZER, SPLITS)
-    with (tmp_path / "test.bin").open("ab") as shard:
+    write(tmp_path, write_documents(tmp_path))
+    with (tmp_path / "tokens/test.bin").open("ab") as shard:
         shard.write(b"\0\0")
     with pytest.raises(ValueError, match=r"test.bin does not hold the \d+ tokens its index says"):
-        TokenShards.open(tmp_path)
+        TokenShards.open(tmp_path / "tokens")
+
+
+def test_any_number_of_workers_gives_the_same_bytes(tmp_path: Path) -> None:
+    contents = []
+    for n_workers in (1, 2):
+        folder = tmp_path / str(n_workers)
+        folder.mkdir()
+        write(folder, write_documents(folder), n_workers=n_workers)
+        contents.append({file.name: file.read_bytes() for file in (folder / "tokens").iterdir()})
+    assert contents[0] == contents[1]
+
+
+def test_only_documents_that_are_new_are_encoded_again(tmp_path: Path) -> None:
+    files = write_documents(tmp_path)
+    write(tmp_path, files)
+    before = {piece.name: piece.stat().st_mtime_ns for piece in (tmp_path / "pieces").iterdir()}
+    more = tmp_path / "more.parquet"
+    pq.write_table(pa.Table.from_pylist([{"id": "x", "split": "test", "text": "Added.", "target": None}], SCHEMA), more)
+    summary = write(tmp_path, [*files, more])
+    after = {piece.name: piece.stat().st_mtime_ns for piece in (tmp_path / "pieces").iterdir()}
+    assert summary["splits"]["test"]["n_documents"] == len(TEXTS["test"]) + 1
+    assert len(after) == len(before) + 1
+    assert before.items() <= after.items()
+
+
+def test_a_tokenizer_is_learned_from_training_documents_and_their_targets(tmp_path: Path) -> None:
+    rows = [
+        {"id": "a", "split": "train", "text": "text", "target": "target"},
+        {"id": "b", "split": "test", "text": "held out", "target": "as well"},
+        {"id": "c", "split": "train", "text": "alone", "target": None},
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), tmp_path / "0.parquet")
+    texts = TrainingTexts([tmp_path / "0.parquet"], FRACTIONS)
+    assert list(texts) == ["text", "target", "alone"] == list(texts)

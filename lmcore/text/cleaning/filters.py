@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lmcore.text.config import FilterConfig
+from lmcore.text.cleaning.config import FilterConfig
 
 WORDS_PER_SEGMENT = 100
 

@@ -1,24 +1,21 @@
 """The first pass of cleaning: every document of a shard judged alone, with what a comparison of all needs of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmcore.files import file_digest
-from lmcore.text.cleaning.config import CleanConfig
-from lmcore.text.cleaning.filters import Drop
-from lmcore.text.cleaning.judging import Judgement, judge
-from lmcore.text.cleaning.normalize import normalize
-from lmcore.text.config import SplitFractions
-from lmcore.text.cleaning.reasons import Reason, reason_table
 from lmcore.pieces import complete_piece, piece_key
+from lmcore.text.cleaning.config import CleanConfig
+from lmcore.text.cleaning.judging import judge, revise
+from lmcore.text.cleaning.reasons import reason_table
+from lmcore.text.config import SplitFractions
 from lmcore.text.shards import write_table
-from lmcore.text.split import document_digest, split_of
+from lmcore.text.split import document_id, split_of
 
 CANDIDATES, DROPS, CHANGES = "candidates.parquet", "drops.parquet", "changes.parquet"
 
@@ -46,7 +43,7 @@ class JudgedShard:
 
     def candidates(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of :data:`CANDIDATE_SCHEMA`, or some of their columns."""
-        return pq.read_table(self.folder / CANDIDATES, columns=columns)
+        return pq.read_table(self.folder / CANDIDATES, columns=columns and list(columns))
 
     def drops(self) -> pa.Table:
         """Rows of :data:`ROW_REASON_SCHEMA`: the documents that no longer take part."""
@@ -74,11 +71,15 @@ def _judge(shard: Path, config: CleanConfig, fractions: SplitFractions, folder: 
         "text": texts,
         "target": [revise(raw["target"][row], config) for row in kept],
         "label": [raw["label"][row] for row in kept],
-        "split": [raw["split"][row] or split_of(identity, fractions) for row, identity in zip(kept, identities)],
+        "split": [
+            raw["split"][row] or split_of(identity, fractions) for row, identity in zip(kept, identities, strict=True)
+        ],
         "language": [judgements[row].language for row in kept],
         "id": [bytes.fromhex(identity) for identity in identities],
         "n_bytes": [len(text.encode()) for text in texts],
     }
     write_table(folder / CANDIDATES, pa.table(columns, schema=CANDIDATE_SCHEMA))
-    write_table(folder / DROPS, reason_table((row, judgement.drop) for row, judgement in enumerate(judgements) if judgement.drop))
-    write_table(folder / CHANGES, reason_table((row, change) for row in kept for change in judgements[row].changes))
+    drops = ((row, judgement.drop) for row, judgement in enumerate(judgements) if judgement.drop)
+    write_table(folder / DROPS, reason_table(drops))
+    changes = ((row, change) for row in kept for change in judgements[row].changes)
+    write_table(folder / CHANGES, reason_table(changes))
