@@ -9,8 +9,8 @@ from tasks.parameters import Parameters
 
 
 def collect(parameters: Parameters) -> None:
-    """Read every source."""
-    collect_documents(parameters.collect, Environment(), raw=Path("data/raw"))
+    """Read every source, as it is pinned."""
+    collect_documents(parameters.collect, Environment(), lock=Path("sources.lock"), raw=Path("data/raw"))
 
 
 if __name__ == "__main__":

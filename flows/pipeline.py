@@ -1,4 +1,7 @@
-"""All stages in order, each only if something it depends on has changed: ``python -m flows.pipeline``."""
+"""All stages in order, on what the sources hold now, each only if something it depends on has changed.
+
+Run: ``python -m flows.pipeline``.
+"""
 
 import fcntl
 import logging
@@ -10,6 +13,7 @@ from pathlib import Path
 
 from flows.commands import run_command
 from flows.prefect_run import current_task_run, run_as_flow, run_as_task
+from flows.refresh import refresh
 from flows.stage_graph import StageGraph, StageResult, bring_up_to_date
 from flows.summary import show_summary
 from tasks.environment import Environment
@@ -30,8 +34,9 @@ def run_pipeline(environment: Environment, pipeline_id: str) -> list[StageResult
         ValueError: if ``params.yaml`` has errors; nothing has been started then.
         RuntimeError: if a stage fails; those after it have not been started.
     """
-    load_parameters(PARAMETERS)
+    parameters = load_parameters(PARAMETERS)
     with _alone(environment.work_folder):
+        refresh(parameters, environment)
         graph = StageGraph()
         results = [_run_stage(graph, name, environment, pipeline_id) for name in graph.names()]
         catch_up(environment)

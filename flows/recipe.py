@@ -106,7 +106,7 @@ def _run() -> None:
     take_recipe(name)
     logger.info("%s now holds the recipe %s", PARAMETERS, name)
     run_and_show()
-    logger.info("Back to what is committed: git checkout %s dvc.lock && dvc checkout", PARAMETERS)
+    logger.info("Back to what is committed: git checkout %s sources.lock dvc.lock && dvc checkout", PARAMETERS)
 
 
 def main() -> None:

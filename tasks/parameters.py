@@ -13,7 +13,8 @@ from ruamel.yaml.error import YAMLError
 from lmcore.config import Config
 from lmcore.evaluation.config import EvaluateConfig
 from lmcore.models.config import EncoderDecoderConfig, context_length_of
-from lmcore.text.config import CleanConfig, CollectConfig
+from lmcore.text.cleaning.config import CleanConfig
+from lmcore.text.sources.config import CollectConfig
 from lmcore.tokens.config import TokenizeConfig
 from lmcore.training.config import FinetuneConfig, PretrainConfig
 

@@ -106,7 +106,7 @@ def test_a_recipe_of_words_in_lines_runs_through_all_stages(project: Sample) -> 
         path = Path(f"text/{source['split']}.txt.gz")
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(gzip.compress("".join(map(sentence, range(n_lines[source["split"]]))).encode()))
-        source["path"] = str(path)
+        source["location"]["paths"] = [str(path)]
     recipe["pretrain"]["model"] |= {"width": 16, "hidden_width": 16, "n_layers": 1}
     recipe["pretrain"]["training"] |= {"max_steps": 30, "batch_size": 4, "validate_every_steps": 10}
     recipe["evaluate"]["samples"]["prompts"] = ["the dog"]
@@ -120,7 +120,7 @@ def test_a_recipe_of_words_in_lines_runs_through_all_stages(project: Sample) -> 
     assert metrics["language_model"]["n_documents"] == n_lines["test"]
     assert 1 < metrics["language_model"]["interpolation"]["perplexity"]["value"] < 20
     assert "\nthe dog " in ended.stdout
-    assert "git checkout params.yaml dvc.lock && dvc checkout" in ended.stderr
+    assert "git checkout params.yaml sources.lock dvc.lock && dvc checkout" in ended.stderr
     assert "documents, 0.0 MB\n" in ended.stderr
 
 

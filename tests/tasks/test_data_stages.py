@@ -1,16 +1,20 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from lmcore.files import folder_digest
-from lmcore.text.config import CleanConfig, CollectConfig, FilterConfig, Records, Source, SplitFractions, TextFolder
+from lmcore.text.cleaning.config import CleanConfig, FilterConfig
+from lmcore.text.config import SplitFractions
+from lmcore.text.shards import read_documents
+from lmcore.text.sources.config import CollectConfig
 from lmcore.tokens.config import BytePairConfig, TokenizeConfig
 from lmcore.tokens.shards import TokenShards
 from lmcore.tokens.tokenizer import Tokenizer
 from tasks.clean import clean_documents
-from tasks.collect import collect_documents
+from tasks.collect import collect_documents, refresh_lock
 from tasks.environment import Environment
 from tasks.tokenize import tokenize_documents
 
@@ -35,37 +39,53 @@ TOKENIZE = TokenizeConfig(
 )
 
 
-def text_folder(folder: Path) -> Source:
+WHOLE_FILES = {"kind": "whole_files"}
+RECORDS = {"kind": "records", "text": "content", "label": "weather", "target": None, "name": None, "columns": None}
+
+
+def source(name: str, path: Path | str, reader: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "location": {"kind": "local", "paths": [str(path)]},
+        "reader": reader,
+        "split": None,
+        "weight": 1.0,
+        "license": None,
+        "attribution": None,
+    }
+
+
+def configure(*sources: dict[str, Any], is_strict: bool = False) -> CollectConfig:
+    limits = {"max_document_bytes": 1_000_000, "max_unpacked_bytes": 10_000_000}
+    return CollectConfig.model_validate_json(
+        json.dumps({"sources": sources, "limits": limits, "is_strict": is_strict})
+    )
+
+
+def text_folder(folder: Path) -> dict[str, Any]:
     for number, text in enumerate(TEXTS):
         path = folder / ("wet" if number % 5 else "dry") / f"{number:02}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return TextFolder(kind="text_folder", name="notes", path=folder, pattern="**/*.txt", split=None)
+    return source("notes", folder, WHOLE_FILES)
 
 
-def json_lines(folder: Path) -> Source:
+def json_lines(folder: Path) -> dict[str, Any]:
     folder.mkdir()
     path = folder / "notes.jsonl"
     rows = [{"content": text, "weather": "wet"} for text in TEXTS]
     path.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"nothing": "here"}]))
-    return Records(
-        kind="records",
-        name="notes",
-        path=path,
-        text_field="content",
-        label_field="weather",
-        target_field=None,
-        name_field=None,
-        split=None,
-    )
+    return source("notes", path, RECORDS)
 
 
-def run(source: Source, project: Path) -> Path:
+def run(source: dict[str, Any], project: Path) -> Path:
     raw, clean, tokens = project / "raw", project / "clean", project / "tokens"
-    environment = Environment(workers=1)
-    collect_documents(CollectConfig(sources=(source,)), environment, raw=raw)
-    clean_documents(CLEAN, environment, raw=raw, clean_folder=clean)
-    tokenize_documents(TOKENIZE, clean_folder=clean, tokens=tokens)
+    environment = Environment(workers=1, work_folder=project.parent / f"{project.name}-work")
+    config, lock = configure(source), project.parent / f"{project.name}-sources.lock"
+    refresh_lock(config, environment, lock=lock)
+    collect_documents(config, environment, lock=lock, raw=raw)
+    clean_documents(CLEAN, TOKENIZE.split, environment, raw=raw, clean_folder=clean)
+    tokenize_documents(TOKENIZE, environment, clean_folder=clean, tokens=tokens)
     return project
 
 
@@ -91,12 +111,53 @@ def test_the_same_input_gives_the_same_bytes_in_another_folder(tmp_path: Path) -
 
 def test_labels_are_the_folders_and_faults_are_counted(tmp_path: Path) -> None:
     folder = run(text_folder(tmp_path / "folder"), tmp_path / "first")
-    labels = pq.read_table(folder / "clean/documents.parquet")["label"].to_pylist()
+    labels = read_documents(folder / "clean", ["label"])["label"].to_pylist()
     assert sorted(set(labels)) == ["dry", "wet"]
     lines = run(json_lines(tmp_path / "lines"), tmp_path / "second")
     assert json.loads((lines / "raw/summary.json").read_text())["faults_by_reason"] == {"missing_field": 1}
 
 
+def test_unreadable_rows_are_in_the_ledger(tmp_path: Path) -> None:
+    project = run(json_lines(tmp_path / "lines"), tmp_path / "project")
+    (row,) = pq.read_table(project / "clean/ledger.parquet", filters=[("action", "=", "unreadable")]).to_pylist()
+    assert (row["path"], row["line"], row["rule"]) == ("notes.jsonl", len(TEXTS) + 1, "missing_field")
+    summary = json.loads((project / "clean/summary.json").read_bytes())
+    assert summary["input"] == len(TEXTS) + 1 == summary["kept"] + summary["dropped"]
+
+
+def test_a_source_that_is_not_what_is_pinned_is_an_error_that_says_how_to_accept_it(tmp_path: Path) -> None:
+    config = configure(text_folder(tmp_path / "own"))
+    environment, lock = Environment(workers=1, work_folder=tmp_path / "work"), tmp_path / "sources.lock"
+    (change,) = refresh_lock(config, environment, lock=lock)
+    assert change == "notes: source is new (60 files, 0.0 MB)"
+    assert refresh_lock(config, environment, lock=lock) == []
+    collect_documents(config, environment, lock=lock, raw=tmp_path / "raw")
+    before = folder_digest(tmp_path / "raw")
+    (tmp_path / "own/dry/00.txt").write_text("Other notes, of the same day, though.")
+    (tmp_path / "own/dry/05.txt").unlink()
+    with pytest.raises(
+        ValueError, match=r"'notes' is not what sources.lock pins: dry/00.txt .*; dry/05.txt is gone .*\n.*flows.refresh"
+    ):
+        collect_documents(config, environment, lock=lock, raw=tmp_path / "raw")
+    assert folder_digest(tmp_path / "raw") == before
+    changes = refresh_lock(config, environment, lock=lock)
+    assert [change.split(" (")[0] for change in changes] == [
+        "notes: dry/00.txt has changed",
+        "notes: dry/05.txt is gone",
+    ]
+    collect_documents(config, environment, lock=lock, raw=tmp_path / "raw")
+    assert folder_digest(tmp_path / "raw") != before
+
+
+def test_strict_reading_ends_at_the_first_row_that_cannot_be_used(tmp_path: Path) -> None:
+    config = configure(json_lines(tmp_path / "own"), is_strict=True)
+    environment, lock = Environment(workers=1, work_folder=tmp_path / "work"), tmp_path / "sources.lock"
+    refresh_lock(config, environment, lock=lock)
+    with pytest.raises(ValueError, match=r"notes.jsonl, line 61: missing_field: .* \(collect.is_strict is true"):
+        collect_documents(config, environment, lock=lock, raw=tmp_path / "raw")
+    assert not (tmp_path / "raw").exists()
+
+
 def test_a_missing_input_names_the_stage_to_run(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"documents.parquet is missing: run the stage that writes it"):
-        tokenize_documents(TOKENIZE, clean_folder=tmp_path, tokens=tmp_path / "tokens")
+    with pytest.raises(FileNotFoundError, match=r"documents is missing: run the stage that writes it"):
+        tokenize_documents(TOKENIZE, Environment(workers=1), clean_folder=tmp_path, tokens=tmp_path / "tokens")

@@ -1,0 +1,38 @@
+"""Looks at the sources again and pins what they hold now in ``sources.lock``.  Run: ``python -m flows.refresh``.
+
+The stages read what is pinned and nothing else: whoever runs ``dvc repro`` decides by this command when data move. The
+pipeline refreshes first, so that a schedule sees new data.
+"""
+
+import logging
+from pathlib import Path
+
+from flows.commands import run_command
+from tasks.collect import refresh_lock
+from tasks.environment import Environment
+from tasks.parameters import Parameters, load_parameters
+
+logger = logging.getLogger("flows.refresh")  # also where this file is run as a command
+
+LOCK = Path("sources.lock")
+SHOWN_CHANGES = 20
+
+
+def refresh(parameters: Parameters, environment: Environment) -> None:
+    """Rewrite ``sources.lock`` if a source holds something else than it says, and show what has changed."""
+    changes = refresh_lock(parameters.collect, environment, lock=LOCK)
+    for change in changes[:SHOWN_CHANGES]:
+        logger.info("%s", change)
+    if len(changes) > SHOWN_CHANGES:
+        logger.info("and %s more; `git diff %s` shows them", f"{len(changes) - SHOWN_CHANGES:,}", LOCK)
+    if not changes:
+        logger.info("Every source holds what %s pins", LOCK)
+
+
+def main() -> None:
+    """The command line."""
+    run_command("refresh", lambda: refresh(load_parameters(Path("params.yaml")), Environment()))
+
+
+if __name__ == "__main__":
+    main()
