@@ -5,9 +5,13 @@ import re
 
 from lmcore.text.documents import InputError
 
-# As far as a browser looks for it: https://html.spec.whatwg.org/multipage/parsing.html#prescan-a-byte-stream-to-determine-its-encoding
+# As far as a browser looks for it: https://html.spec.whatwg.org/multipage/parsing.html (section 13.2.3.2).
 DECLARATION_BYTES = 1024
-DECLARATION = re.compile(rb"""<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_:.-]+)""", re.IGNORECASE)
+DECLARATION = re.compile(
+    rb"""<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_:.-]+)""", re.IGNORECASE
+)
+# Every browser reads these as the larger set that their pages are really in: https://encoding.spec.whatwg.org/
+READ_AS = {"ascii": "cp1252", "iso8859-1": "cp1252", "gb2312": "gb18030", "gbk": "gb18030"}
 
 
 def main_text(page: bytes) -> str:
@@ -34,11 +38,10 @@ def _decoded(page: bytes) -> str:
         return page.decode()
     except UnicodeDecodeError as error:
         declaration = DECLARATION.search(page[:DECLARATION_BYTES])
-        encoding = "" if declaration is None else declaration[1].decode()
+        declared = "" if declaration is None else declaration[1].decode()
         try:
-            if codecs.lookup(encoding).name == "utf-8":
-                raise LookupError
-            return page.decode(encoding)
-        except (LookupError, UnicodeDecodeError):
-            detail = f"byte {error.start + 1} is not UTF-8: {error.reason}; the page declares {encoding or 'nothing else'}"
+            encoding = codecs.lookup(declared).name
+            return page.decode(READ_AS.get(encoding, encoding))
+        except (LookupError, UnicodeError):
+            detail = f"byte {error.start + 1} is not UTF-8: {error.reason}; declared is {declared or 'nothing else'}"
             raise InputError("not_unicode", detail) from None

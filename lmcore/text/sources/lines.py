@@ -12,7 +12,7 @@ from lmcore.text.sources.opening import BUFFER_BYTES, InputFile, input_files
 LINE_END = b"\r\n"
 
 
-class _End(InputError):
+class _EndError(InputError):
     """What ends a file before its end."""
 
 
@@ -52,13 +52,13 @@ def read_parallel_lines(
         return
     line = 0
     for line, pair in enumerate(zip_longest(*map(_contents, sides)), start=1):
-        if None in pair and not any(isinstance(content, _End) for content in pair):
+        if None in pair and not any(isinstance(content, _EndError) for content in pair):
             raise ValueError(
                 f"source {source.name!r}: {sides[pair.index(None)].path} has {line - 1} lines and the file beside it "
                 "has more: line by line they belong together, so both need the same number"
             )
         yield from _read_pair(line, sides, pair)
-        if any(isinstance(content, _End) for content in pair):
+        if any(isinstance(content, _EndError) for content in pair):
             return
 
 
@@ -115,17 +115,15 @@ def _contents(file: InputFile) -> Iterator[Content]:
         for _, content in text_lines(file):
             yield content
     except InputError as error:
-        yield _End(error.reason, error.detail, error.line)
+        yield _EndError(error.reason, error.detail, error.line)
 
 
-def _read_pair(
-    line: int, sides: Sequence[InputFile], pair: Sequence[Content | None]
-) -> Iterator[Document | Fault]:
+def _read_pair(line: int, sides: Sequence[InputFile], pair: Sequence[Content | None]) -> Iterator[Document | Fault]:
     unusable = False
     for file, content in zip(sides, pair, strict=True):
         if isinstance(content, InputError):
             unusable = True
-            yield file.fault(content, None if isinstance(content, _End) else line)
+            yield file.fault(content, None if isinstance(content, _EndError) else line)
     texts = [content for content in pair if isinstance(content, str)]
     if unusable or len(texts) < 2 or not any(text.strip() for text in texts):
         return

@@ -56,7 +56,7 @@ class InputFile:
         with _readable():
             if self.chunks is None:
                 _check_is_file(self.file.path)
-                with self.file.path.open("rb", buffering=BUFFER_BYTES) as file:
+                with io.BufferedReader(io.FileIO(self.file.path), BUFFER_BYTES) as file:
                     yield file
             else:
                 with _Stream(self.chunks()).buffered() as stream:
@@ -234,9 +234,9 @@ def _not_empty(file: io.BufferedReader) -> io.BufferedReader:
     return file
 
 
-def _utf8_from_utf16(file: BinaryIO) -> Iterator[bytes]:
+def _utf8_from_utf16(file: io.BufferedReader) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")
-    while chunk := file.read(BUFFER_BYTES):
+    while chunk := file.read1(BUFFER_BYTES):
         yield decoder.decode(chunk).encode(errors="surrogatepass")
     try:
         yield decoder.decode(b"", final=True).encode(errors="surrogatepass")
