@@ -98,16 +98,21 @@ class Fields:
     name: Pattern | None
 
     @classmethod
-    def parse(cls, reader: RecordFields) -> Self:
-        """The fields that a reader names.
+    def parse(cls, reader: RecordFields, source: str) -> Self:
+        """The fields that the reader of a source names.
 
         Raises:
-            ValueError: for a template that is wrong.
+            ValueError: for a template that is wrong, naming the source.
         """
-        patterns = (reader.text, reader.label, reader.target, reader.name)
-        text, label, target, name = (None if pattern is None else Pattern.parse(pattern) for pattern in patterns)
-        assert text is not None
-        return cls(text, label, target, name)
+
+        def parsed(pattern: str | None) -> Pattern | None:
+            return None if pattern is None else Pattern.parse(pattern)
+
+        try:
+            text = Pattern.parse(reader.text)
+            return cls(text, parsed(reader.label), parsed(reader.target), parsed(reader.name))
+        except ValueError as error:
+            raise ValueError(f"source {source!r}: {error}") from error
 
     @property
     def names(self) -> tuple[str, ...]:

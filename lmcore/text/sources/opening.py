@@ -56,7 +56,8 @@ class InputFile:
         with _readable():
             if self.chunks is None:
                 _check_is_file(self.file.path)
-                with io.BufferedReader(io.FileIO(self.file.path), BUFFER_BYTES) as file:
+                file: io.BufferedReader = io.BufferedReader(io.FileIO(self.file.path), BUFFER_BYTES)
+                with file:
                     yield file
             else:
                 with _Stream(self.chunks()).buffered() as stream:

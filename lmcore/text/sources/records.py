@@ -31,7 +31,7 @@ def read_records(file: InputFile, reader: RecordFields) -> Iterator[Document | F
         ValueError: if a template is wrong, or a table has no column for a named field.
         InputError: with its line, where the file cannot be read any further.
     """
-    fields = Fields.parse(reader)
+    fields = Fields.parse(reader, file.source.name)
     rows = ROWS.get(file.format)
     if rows is None:
         detail = f"{file.format or 'a file without an ending'} holds no rows; known are {', '.join(ROWS)}"
