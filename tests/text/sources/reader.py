@@ -16,7 +16,8 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
     ".gz": gzip.compress,
     ".xz": lzma.compress,
-    ".zst": zstandard.compress,
+    # With a checksum, as the command writes them: without one, not every damage can be found.
+    ".zst": zstandard.ZstdCompressor(write_checksum=True).compress,
 }
 
 

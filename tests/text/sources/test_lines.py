@@ -42,7 +42,11 @@ def test_a_line_is_as_long_as_its_limit_or_too_long_by_one_byte(tmp_path: Path, 
 
 
 def test_an_empty_file_is_a_fault_and_one_of_empty_lines_is_none(tmp_path: Path) -> None:
-    files = [write(tmp_path / "a.txt", b""), write(tmp_path / "b.txt", b"\xef\xbb\xbf"), write(tmp_path / "c", b"\n \n")]
+    files = [
+        write(tmp_path / "a.txt", b""),
+        write(tmp_path / "b.txt", b"\xef\xbb\xbf"),
+        write(tmp_path / "c", b"\n \n"),
+    ]
     documents, faults = read(LINES, *files)
     assert not documents
     assert [(fault.path, fault.reason) for fault in faults] == [("a.txt", "empty_file"), ("b.txt", "empty_file")]

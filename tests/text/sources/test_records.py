@@ -177,7 +177,9 @@ def test_what_is_wrong_within_a_list_is_located_and_costs_no_other(tmp_path: Pat
         (b'[{"text": "one"},\n{"text": "two"}]\n{"text": "three"}', 3),
     ],
 )
-def test_of_a_list_that_does_not_end_well_the_objects_before_are_kept(tmp_path: Path, content: bytes, line: int) -> None:
+def test_of_a_list_that_does_not_end_well_the_objects_before_are_kept(
+    tmp_path: Path, content: bytes, line: int
+) -> None:
     documents, faults = read(records(), write(tmp_path / "rows.json", content))
     assert texts(documents) == ["one", "two"]
     assert places(faults) == [(line, "malformed_json")]

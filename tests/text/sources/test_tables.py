@@ -50,9 +50,7 @@ def test_a_field_may_have_many_megabytes(tmp_path: Path) -> None:
 def test_a_table_may_have_no_header(tmp_path: Path, name: str) -> None:
     separator = b"," if name == "rows.csv" else b"\t"
     content = b"one%sa\ntwo%sb\nthree\n".replace(b"%s", separator)
-    documents, faults = read(
-        records("text", label="class", columns=("text", "class")), write(tmp_path / name, content)
-    )
+    documents, faults = read(records("text", label="class", columns=("text", "class")), write(tmp_path / name, content))
     assert [(document.text, document.label) for document in documents] == [("one", "a"), ("two", "b")]
     assert places(faults) == [(3, "wrong_number_of_columns")]
 
@@ -61,7 +59,9 @@ def test_a_table_may_have_no_header(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["rows.csv", "rows.tsv"])
 def test_a_missing_column_is_an_error_that_names_those_there_are(tmp_path: Path, name: str, content: bytes) -> None:
     content = content if name == "rows.csv" else content.replace(b",", b"\t")
-    message = rf"source 'given': {name} has no column .*'topic'.*; its columns are '(body', 'title|other|body', 'other)'"
+    message = (
+        rf"source 'given': {name} has no column .*'topic'.*; its columns are '(body', 'title|other|body', 'other)'"
+    )
     with pytest.raises(ValueError, match=message):
         read(BODY, write(tmp_path / name, content))
 
@@ -131,9 +131,7 @@ def test_a_row_against_the_grammar_is_located_and_costs_no_other(tmp_path: Path,
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(TEXT, TEXT), max_size=20))
-def test_what_pyarrow_writes_comes_back(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]
-) -> None:
+def test_what_pyarrow_writes_comes_back(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]) -> None:
     path = tmp_path_factory.mktemp("csv") / "rows.csv"
     table = pa.table({"text": pa.array([text for text, _ in rows], pa.string()), "more": [more for _, more in rows]})
     pa.csv.write_csv(table.cast(pa.schema([("text", pa.string()), ("more", pa.string())])), path)
