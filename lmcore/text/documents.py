@@ -54,6 +54,22 @@ class Fault:
     detail: str
 
 
+class InputError(Exception):
+    """A piece of input that gives no document.
+
+    Attributes:
+        reason: what is wrong with it, one word in snake case that stays the same.
+        detail: what else a person needs to find and mend it.
+        line: where in its file, counted from 1, if it is known.
+    """
+
+    def __init__(self, reason: str, detail: str, line: int | None = None) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.line = line
+
+
 RAW_SCHEMA = pa.schema(
     [
         pa.field("text", pa.string(), nullable=False),

@@ -2,68 +2,19 @@
 
 import ast
 import gc
-import importlib.metadata
 import inspect
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from lmcore.text.config import InstalledDocumentation
-from lmcore.text.documents import Document, Fault, Reading
-from lmcore.text.sources.packages import Package, find_package
-
-MODULES_PER_PIECE = 40
+from lmcore.text.documents import Document, Fault, InputError
+from lmcore.text.sources.opening import InputFile
 
 # The fields of a syntax tree that hold statements, in the order of their lines.
 BLOCKS = ("body", "handlers", "cases", "orelse", "finalbody")
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-
-
-@dataclass(frozen=True, slots=True)
-class ModulePiece:
-    """Some modules of one package: a piece of work of :class:`InstalledDocumentation`."""
-
-    source: str
-    package: Package
-
-    @property
-    def size(self) -> int:
-        """Number of modules."""
-        return len(self.package.modules)
-
-    def read(self) -> Reading:
-        """The docstrings of the modules, sorted by path and line."""
-        reading = Reading()
-        with _without_garbage_collection():
-            for path in self.package.modules:
-                self._read_module(path, reading)
-        return reading
-
-    def _read_module(self, path: str, reading: Reading) -> None:
-        package = self.package
-        try:
-            tree = parse((package.root / path).read_bytes())
-        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            line = error.lineno if isinstance(error, SyntaxError) else None
-            reading.faults.append(Fault(self.source, path, line, "unreadable_module", _reason(error)))
-            return
-        for docstring in docstrings(tree, module_name(path)):
-            reading.add(
-                Document(
-                    text=docstring.text,
-                    label=package.name,
-                    source=self.source,
-                    package=package.name,
-                    path=path,
-                    name=docstring.name,
-                    kind=docstring.kind,
-                    line=docstring.line,
-                    version=package.version,
-                    license=package.license,
-                )
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,32 +27,25 @@ class Docstring:
     line: int
 
 
-def plan_documentation(config: InstalledDocumentation) -> list[ModulePiece]:
-    """Divide the modules of the packages into pieces of work, sorted by package and path.
+def read_docstrings(file: InputFile) -> Iterator[Document | Fault]:
+    """Yield the docstrings of a module, in the order of their lines, labeled with its package.
 
     Raises:
-        ValueError: naming every package that is not installed or has no modules, and what to do.
+        InputError: if it cannot be read, has more than ``max_bytes``, or is no module (``unreadable_module``).
     """
-    packages, missing = [], []
-    for name in sorted(set(config.packages)):
+    with file.open() as stream:
+        source = stream.read(file.max_bytes + 1)
+    if len(source) > file.max_bytes:
+        raise file.too_long("the module")
+    name = module_name(file.path)
+    with _without_garbage_collection():
         try:
-            package = find_package(name, config.skipped)
-        except importlib.metadata.PackageNotFoundError:
-            missing.append(name)
-            continue
-        packages.append(package)
-    if missing:
-        raise ValueError(
-            f"source {config.name!r} names packages that are not installed: {', '.join(missing)}; "
-            f"install them with `pip install {' '.join(missing)}`, or take them off its list"
-        )
-    empty = [package.name for package in packages if not package.modules]
-    if empty:
-        raise ValueError(
-            f"source {config.name!r} names packages without Python modules of their own: {', '.join(empty)}; "
-            "an editable installation is such a case: install it from a wheel, or take it off the list"
-        )
-    return [piece for package in packages for piece in _pieces(config.name, package)]
+            found = list(docstrings(parse(source), name))
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            line = error.lineno if isinstance(error, SyntaxError) else None
+            raise InputError("unreadable_module", _reason(error), line) from error
+    for docstring in found:
+        yield file.document(docstring.text, kind=docstring.kind, line=docstring.line, name=docstring.name)
 
 
 def parse(source: bytes) -> ast.Module:
@@ -156,14 +100,6 @@ def _without_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _pieces(source: str, package: Package) -> Iterator[ModulePiece]:
-    for start in range(0, len(package.modules), MODULES_PER_PIECE):
-        modules = package.modules[start : start + MODULES_PER_PIECE]
-        yield ModulePiece(source, replace(package, modules=modules))
-
-
-def _reason(error: BaseException) -> str:
+def _reason(error: Exception) -> str:
     """The error in words that are the same on every machine."""
-    if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
     return error.msg if isinstance(error, SyntaxError) else f"{type(error).__name__}: {error}"

@@ -1,84 +1,134 @@
 """Text files whose lines are documents: alone, or two files side by side."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
+from typing import BinaryIO
 
-from lmcore.text.config import Lines, ParallelText
-from lmcore.text.documents import Document, Fault, Reading
-from lmcore.text.sources.opening import DAMAGED, check_is_file, open_text
+from lmcore.text.documents import Document, Fault, InputError
+from lmcore.text.sources.config import ReadingLimits, Source
+from lmcore.text.sources.files import SourceFile
+from lmcore.text.sources.opening import BUFFER_BYTES, InputFile, input_files
 
-
-@dataclass(frozen=True, slots=True)
-class LinePiece:
-    """One file of lines, or two: the piece of work of :class:`Lines` and :class:`ParallelText`."""
-
-    config: Lines | ParallelText
-
-    @property
-    def size(self) -> int:
-        """One file."""
-        return 1
-
-    def read(self) -> Reading:
-        """One document per line, in their order; lines without anything are passed over.
-
-        Raises:
-            ValueError: if of two files one has more lines: then nobody knows which belong together.
-        """
-        reading, line = Reading(), 0
-        try:
-            for line, (text, target) in enumerate(self._lines(), start=1):
-                if text.strip() or (target or "").strip():
-                    reading.add(self._document(line, text, target))
-        except DAMAGED as error:
-            reading.faults.append(
-                Fault(self.config.name, self.config.path.name, line + 1, "damaged_file", str(error) or "cut off")
-            )
-        return reading
-
-    def _lines(self) -> Iterator[tuple[str, str | None]]:
-        config = self.config
-        with ExitStack() as files:
-            texts = files.enter_context(open_text(config.path))
-            if isinstance(config, Lines):
-                yield from ((text.rstrip("\r\n"), None) for text in texts)
-                return
-            targets = files.enter_context(open_text(config.target_path))
-            for line, (text, target) in enumerate(zip_longest(texts, targets), start=1):
-                if text is None or target is None:
-                    shorter = config.path if text is None else config.target_path
-                    raise ValueError(
-                        f"source {config.name!r}: {shorter} has {line - 1} lines and the file beside it has more: "
-                        "line by line they belong together, so both need the same number"
-                    )
-                yield text.rstrip("\r\n"), target.rstrip("\r\n")
-
-    def _document(self, line: int, text: str, target: str | None) -> Document:
-        return Document(
-            text=text,
-            label=None,
-            source=self.config.name,
-            package=None,
-            path=self.config.path.name,
-            name=None,
-            kind="line",
-            line=line,
-            version=None,
-            license=None,
-            target=target,
-            split=self.config.split,
-        )
+LINE_END = b"\r\n"
 
 
-def plan_lines(config: Lines | ParallelText) -> list[LinePiece]:
-    """The file or the pair of files as one piece of work.
+class _EndError(InputError):
+    """What ends a file before its end."""
+
+
+Content = str | InputError
+
+
+def read_lines(file: InputFile) -> Iterator[Document | Fault]:
+    """Yield a document per line; lines without anything are passed over.
 
     Raises:
-        ValueError: if a file is not there.
+        InputError: with its line, where the file cannot be read any further.
     """
-    check_is_file(config.name, config.path)
-    if isinstance(config, ParallelText):
-        check_is_file(config.name, config.target_path)
-    return [LinePiece(config)]
+    for line, text in text_lines(file):
+        if isinstance(text, InputError):
+            yield file.fault(text, line)
+        elif text and not text.isspace():
+            yield file.document(text, kind="line", line=line)
+
+
+def read_parallel_lines(
+    source: Source, files: Sequence[SourceFile], limits: ReadingLimits
+) -> Iterator[Document | Fault]:
+    """Yield a document per line of two files: of the first the text, of the second the target.
+
+    Where neither has anything the line is passed over; where only one can be used, it is a fault of the other.
+    When one file cannot be read any further, neither is: nobody knows which lines belong together.
+
+    Raises:
+        ValueError: if there are not two files, or one has more lines.
+    """
+    if len(files) != 2:
+        raise ValueError(f"source {source.name!r} has {len(files)} files; parallel_lines reads two")
+    both = [_only_one(source, file, limits) for file in files]
+    sides = [side for side in both if isinstance(side, InputFile)]
+    if len(sides) < 2:
+        yield from (fault for fault in both if isinstance(fault, Fault))
+        return
+    line = 0
+    for line, pair in enumerate(zip_longest(*map(_contents, sides)), start=1):
+        if None in pair and not any(isinstance(content, _EndError) for content in pair):
+            raise ValueError(
+                f"source {source.name!r}: {sides[pair.index(None)].path} has {line - 1} lines and the file beside it "
+                "has more: line by line they belong together, so both need the same number"
+            )
+        yield from _read_pair(line, sides, pair)
+        if any(isinstance(content, _EndError) for content in pair):
+            return
+
+
+def text_lines(file: InputFile) -> Iterator[tuple[int, Content]]:
+    """Yield number and text of each line, without its end, or what is wrong with it (``not_unicode``, ``too_long``).
+
+    Raises:
+        InputError: with its line, where the file cannot be read any further.
+    """
+    line = None
+    try:
+        with file.open_text() as stream:
+            line = 0
+            for line, content in enumerate(byte_lines(stream, file.max_bytes), start=1):
+                if content is None:
+                    yield line, file.too_long("the line")
+                    continue
+                try:
+                    yield line, content.rstrip(LINE_END).decode()
+                except UnicodeDecodeError as error:
+                    yield line, InputError("not_unicode", f"byte {error.start + 1} is not UTF-8: {error.reason}")
+    except InputError as error:
+        error.line = None if line is None else line + 1
+        raise
+
+
+def byte_lines(stream: BinaryIO, max_bytes: int) -> Iterator[bytes | None]:
+    """Yield each line with its end, or ``None`` for one above ``max_bytes``, of which no more is ever held."""
+    n_at_most = max_bytes + len(LINE_END)
+    while content := stream.readline(n_at_most):
+        if len(content) <= max_bytes or (content.endswith(b"\n") and len(content.rstrip(LINE_END)) <= max_bytes):
+            yield content
+            continue
+        while content and not content.endswith(b"\n"):
+            content = stream.readline(BUFFER_BYTES)
+        yield None
+
+
+def _only_one(source: Source, file: SourceFile, limits: ReadingLimits) -> InputFile | Fault:
+    """The file itself, or the only one in an archive.
+
+    Raises:
+        ValueError: if an archive holds several.
+    """
+    found = list(input_files(source, file, limits))
+    if len(found) > 1:
+        raise ValueError(f"source {source.name!r}: {file.name} holds several files; parallel_lines reads one of each")
+    return found[0]
+
+
+def _contents(file: InputFile) -> Iterator[Content]:
+    """What the lines hold; last of all, what ended the file before its end."""
+    try:
+        for _, content in text_lines(file):
+            yield content
+    except InputError as error:
+        yield _EndError(error.reason, error.detail, error.line)
+
+
+def _read_pair(line: int, sides: Sequence[InputFile], pair: Sequence[Content | None]) -> Iterator[Document | Fault]:
+    unusable = False
+    for file, content in zip(sides, pair, strict=True):
+        if isinstance(content, InputError):
+            unusable = True
+            yield file.fault(content, None if isinstance(content, _EndError) else line)
+    texts = [content for content in pair if isinstance(content, str)]
+    if unusable or len(texts) < 2 or not any(text.strip() for text in texts):
+        return
+    for file, text in zip(sides, texts, strict=True):
+        if not text.strip():
+            yield file.fault(InputError("empty_text", "there is no text, but in the file beside it"), line)
+            return
+    yield sides[0].document(texts[0], kind="line", line=line, target=texts[1])

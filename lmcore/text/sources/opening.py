@@ -1,29 +1,287 @@
-"""Opening text files, plain or compressed."""
+"""Files of a source as its reader sees them: unpacked, and one by one where they lie in an archive."""
 
-import gzip
-import zlib
-from pathlib import Path
-from typing import TextIO
+import codecs
+import io
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
 
-DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile)
-"""What reading a compressed file raises where it is cut off or damaged."""
+from lmcore.text.documents import Document, Fault, InputError
+from lmcore.text.sources.archives import Member, list_members, unpack_member
+from lmcore.text.sources.config import ReadingLimits, Source
+from lmcore.text.sources.files import SourceFile
+from lmcore.text.sources.unpacking import COMPRESSIONS, Budget, file_pieces, repieced, unpack
+
+BUFFER_BYTES = 2**17
+ARCHIVE = ".zip"
+UNREADABLE_FORMATS = frozenset({".7z", ".bz2", ".rar", ".tar", ".tbz", ".tgz", ".txz"})
+"""Archives and compressions that would read as a text full of control characters, or not at all."""
+
+Chunks = Callable[[], Iterator[bytes]]
 
 
-def open_text(path: Path) -> TextIO:
-    """A text file, unpacked if it is named ``.gz``; UTF-8 with or without a mark of it, line ends as they are.
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file of a source, plain, compressed or in an archive.
 
-    Bytes that are not UTF-8 become lone surrogates, so that only the line they stand in is lost.
+    Attributes:
+        source: whose it is.
+        file: where it lies, or the archive that it lies in.
+        path: relative to the source: ``folder/name.csv.gz``, or ``archive.zip/member.csv``.
+        format: the ending of its name in lower case, without that of a compression: ``.csv``.
+        max_bytes: of a document, and of a line or a row that one is read from.
+        budget: for what it unpacks to.
+        chunks: starts to unpack it; ``None`` for a plain file.
     """
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")
-    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+    source: Source
+    file: SourceFile
+    path: str
+    format: str
+    max_bytes: int
+    budget: Budget
+    chunks: Chunks | None
+
+    @contextmanager
+    def open(self) -> Iterator[io.BufferedReader]:
+        """Its bytes, unpacked as they are read.
+
+        Raises:
+            InputError: ``unreadable_file``; while reading also ``damaged_file`` and ``unpacks_too_large``.
+        """
+        with _readable():
+            if self.chunks is None:
+                _check_is_file(self.file.path)
+                file: io.BufferedReader = io.BufferedReader(io.FileIO(self.file.path), BUFFER_BYTES)
+                with file:
+                    yield file
+            else:
+                with _Stream(self.chunks()).buffered() as stream:
+                    yield stream
+
+    @contextmanager
+    def open_text(self) -> Iterator[io.BufferedReader]:
+        """Its bytes in UTF-8, without a mark of it; UTF-16 is known by its mark.
+
+        What is not UTF-16 in there becomes bytes that are not UTF-8, so that no more than its line is lost.
+
+        Raises:
+            InputError: as :meth:`open`; ``empty_file``, and ``not_unicode`` for UTF-32.
+        """
+        with self.open() as file:
+            head = file.peek(4)[:4]
+            if head in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
+                raise InputError("not_unicode", "it is in UTF-32: store it in UTF-8")
+            if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                with _Stream(_utf8_from_utf16(file)).buffered() as stream:
+                    yield _not_empty(stream)
+                return
+            if head.startswith(codecs.BOM_UTF8):
+                file.read(len(codecs.BOM_UTF8))
+            yield _not_empty(file)
+
+    @contextmanager
+    def open_seekable(self) -> Iterator[BinaryIO]:
+        """Its bytes, for formats that are read from their end: a packed file is unpacked to the disk first.
+
+        Raises:
+            InputError: as :meth:`open`, and ``empty_file``.
+        """
+        with self.open() as file:
+            _not_empty(file)
+            if self.chunks is None:
+                yield file
+                return
+            with tempfile.TemporaryFile() as unpacked:
+                while chunk := file.read1(BUFFER_BYTES):
+                    unpacked.write(chunk)
+                unpacked.seek(0)
+                yield unpacked
+
+    def document(
+        self,
+        text: str,
+        *,
+        kind: str,
+        line: int | None,
+        label: str | None = None,
+        name: str | None = None,
+        target: str | None = None,
+    ) -> Document | Fault:
+        """A document, or why the text is none: ``empty_text``, ``not_unicode`` or ``too_long``."""
+        try:
+            self._check(text)
+            if target is not None:
+                self._check(target)
+        except InputError as error:
+            return self.fault(error, line)
+        return Document(
+            text=text,
+            label=label or self.file.package,
+            source=self.source.name,
+            package=self.file.package,
+            path=self.path,
+            name=name,
+            kind=kind,
+            line=line,
+            version=self.file.version,
+            license=self.file.license or self.source.license,
+            target=target,
+            split=self.source.split,
+        )
+
+    def fault(self, error: InputError, line: int | None = None) -> Fault:
+        """What is wrong with this file, at a line or, without one, at that of the error."""
+        return Fault(self.source.name, self.path, error.line if line is None else line, error.reason, error.detail)
+
+    def too_long(self, what: str) -> InputError:
+        """The error for something above :attr:`max_bytes`."""
+        return InputError("too_long", f"{what} has more than max_document_bytes, {self.max_bytes} bytes")
+
+    def _check(self, text: str) -> None:
+        if not text or text.isspace():
+            raise InputError("empty_text", "there is no text")
+        try:
+            n_bytes = len(text.encode())
+        except UnicodeEncodeError:
+            raise InputError("not_unicode", "the text holds half a character: a lone surrogate") from None
+        if n_bytes > self.max_bytes:
+            raise self.too_long("the text")
 
 
-def check_is_file(source: str, path: Path) -> None:
-    """Make sure that the file of a source is there.
+def input_files(source: Source, file: SourceFile, limits: ReadingLimits) -> Iterator[InputFile | Fault]:
+    """Yield the file itself, or the members of an archive sorted by name; what is wrong with the archive comes first.
 
-    Raises:
-        ValueError: if it is not.
+    A member is a fault that is encrypted (``encrypted``), an archive itself (``nested_archive``), or named so that it
+    would lie somewhere else (``outside_folder``).
     """
-    if not path.is_file():
-        raise ValueError(f"source {source!r}: there is no file {path}")
+    whole = _input_file(source, file, limits, file.name, None, Budget(limits.max_unpacked_bytes))
+    if whole.format == ARCHIVE and whole.chunks is None:
+        yield from _members(whole, limits)
+    elif whole.format in (ARCHIVE, *UNREADABLE_FORMATS):
+        yield whole.fault(InputError("unknown_format", f"{whole.format} files are not opened here: unpack it first"))
+    else:
+        yield whole
+
+
+def _members(archive: InputFile, limits: ReadingLimits) -> Iterator[InputFile | Fault]:
+    file = archive.file
+    try:
+        with archive.open() as stream:
+            _not_empty(stream)
+        with _readable():
+            members, error = list_members(file.path)
+        if error is not None:
+            yield archive.fault(error)
+        elif not members:
+            raise InputError("empty_file", "there is no file in the archive")
+    except InputError as error:
+        yield archive.fault(error)
+        return
+    for member in members:
+        if archive.budget.is_spent:
+            return
+        found = _input_file(archive.source, file, limits, f"{file.name}/{member.name}", member, archive.budget)
+        try:
+            member.check()
+            if found.format in (ARCHIVE, *UNREADABLE_FORMATS):
+                raise InputError("nested_archive", "an archive in an archive is not opened: unpack it first")
+            yield found
+        except InputError as error:
+            yield found.fault(error)
+
+
+def _input_file(
+    source: Source, file: SourceFile, limits: ReadingLimits, path: str, member: Member | None, budget: Budget
+) -> InputFile:
+    name = PurePosixPath(path.lower())
+    compression = COMPRESSIONS.get(name.suffix)
+    ending = name.suffix if compression is None else PurePosixPath(name.stem).suffix
+
+    def member_chunks() -> Iterator[bytes]:
+        return iter(()) if member is None else budget.limit(unpack_member(file.path, member))
+
+    def pieces() -> Iterator[bytes]:
+        return file_pieces(file.path) if member is None else repieced(member_chunks())
+
+    def unpacked_chunks() -> Iterator[bytes]:
+        return member_chunks() if compression is None else budget.limit(unpack(pieces, compression))
+
+    chunks = None if member is None and compression is None else unpacked_chunks
+    return InputFile(source, file, path, ending, limits.max_document_bytes, budget, chunks)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """What the system says against reading a file, in words that are the same on every machine."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError("unreadable_file", error.strerror or type(error).__name__) from error
+
+
+def _check_is_file(path: Path) -> None:
+    if not stat.S_ISREG(path.stat().st_mode):  # A pipe would be waited for, for ever.
+        raise InputError("unreadable_file", "it is a folder, a device or a pipe")
+
+
+def _not_empty(file: io.BufferedReader) -> io.BufferedReader:
+    if not file.peek(1):
+        raise InputError("empty_file", "there is nothing in it")
+    return file
+
+
+def _utf8_from_utf16(file: io.BufferedReader) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")
+    while chunk := file.read1(BUFFER_BYTES):
+        yield decoder.decode(chunk).encode(errors="surrogatepass")
+    try:
+        yield decoder.decode(b"", final=True).encode(errors="surrogatepass")
+    except UnicodeDecodeError:
+        yield b"\xff"  # Half a character at the end: no UTF-8 either.
+
+
+class _Stream(io.RawIOBase):
+    """Chunks of bytes as a file; an error comes behind all that stands before it."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = memoryview(b"")
+        self._error: InputError | OSError | None = None
+        self._is_at_end = False
+
+    def buffered(self) -> io.BufferedReader:
+        return io.BufferedReader(self, BUFFER_BYTES)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        n_read = 0
+        while n_read < len(buffer) and self._has_more():
+            n_taken = min(len(buffer) - n_read, len(self._rest))
+            buffer[n_read : n_read + n_taken] = self._rest[:n_taken]
+            self._rest = self._rest[n_taken:]
+            n_read += n_taken
+        if not n_read and self._error is not None:
+            raise self._error
+        return n_read
+
+    def close(self) -> None:
+        with suppress(AttributeError):
+            self._chunks.close()  # type: ignore[attr-defined]
+        super().close()
+
+    def _has_more(self) -> bool:
+        while not self._rest and not self._is_at_end:
+            try:
+                self._rest = memoryview(next(self._chunks))
+            except StopIteration:
+                self._is_at_end = True
+            except (InputError, OSError) as error:
+                self._is_at_end, self._error = True, error
+        return bool(self._rest)

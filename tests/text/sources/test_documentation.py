@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from lmcore.text.config import InstalledDocumentation
-from lmcore.text.sources.documentation import module_name, plan_documentation
-from lmcore.text.documents import Reading
+from lmcore.text.documents import Document, Fault
+from lmcore.text.sources.config import Docstrings, ReadingLimits
+from lmcore.text.sources.documentation import module_name
+from lmcore.text.sources.files import SourceFile
 from lmcore.text.sources.packages import find_package
+from lmcore.text.sources.reading import read_files
+from tests.text.sources.reader import source
 
 SKIPPED = ("tests", "test_*.py")
 TINY_MODULE = '''"""The module."""
@@ -72,20 +75,23 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def read(*packages: str) -> Reading:
-    config = InstalledDocumentation(kind="installed_documentation", name="docs", packages=packages, skipped=SKIPPED)
-    whole = Reading()
-    for piece in plan_documentation(config):
-        reading = piece.read()
-        whole.documents.extend(reading.documents)
-        whole.faults.extend(reading.faults)
-    return whole
+def read(name: str, max_document_bytes: int = 10**6) -> tuple[list[Document], list[Fault]]:
+    """Documents and faults of a package's modules."""
+    package = find_package(name, SKIPPED)
+    files = [
+        SourceFile(path, package.root / path, 0, package.name, package.version, package.license)
+        for path in package.modules
+    ]
+    limits = ReadingLimits(max_document_bytes=max_document_bytes, max_unpacked_bytes=10**7)
+    found = list(read_files(source(Docstrings(kind="docstrings")), files, limits))
+    documents = [item for item in found if isinstance(item, Document)]
+    return documents, [item for item in found if isinstance(item, Fault)]
 
 
 def test_every_docstring_is_found_in_the_order_of_lines(tiny: Path) -> None:
     found = [
         (document.name, document.kind, document.text)
-        for document in read("tiny-package").documents
+        for document in read("tiny-package")[0]
         if document.path == "tiny/__init__.py"
     ]
     assert found == [
@@ -101,7 +107,7 @@ def test_every_docstring_is_found_in_the_order_of_lines(tiny: Path) -> None:
 
 def test_lines_are_those_of_the_definitions(tiny: Path) -> None:
     lines = TINY_MODULE.splitlines()
-    for document in read("tiny-package").documents:
+    for document in read("tiny-package")[0]:
         if document.kind in ("class", "function", "method") and document.path == "tiny/__init__.py":
             assert document.line is not None
             assert document.name is not None
@@ -114,12 +120,12 @@ def test_nothing_is_imported(tiny: Path) -> None:
 
 
 def test_unreadable_modules_are_located_and_lose_nothing_else(tiny: Path) -> None:
-    reading = read("tiny-package")
-    assert [(fault.path, fault.line, fault.reason) for fault in reading.faults] == [
+    documents, faults = read("tiny-package")
+    assert [(fault.path, fault.line, fault.reason) for fault in faults] == [
         ("tiny/broken.py", 3, "unreadable_module"),
         ("tiny/empty.py", 1, "empty_text"),
     ]
-    assert [document.text for document in reading.documents if document.path == "tiny/coded.py"] == ["Café."]
+    assert [document.text for document in documents if document.path == "tiny/coded.py"] == ["Café."]
 
 
 def test_only_the_packages_own_modules_are_read(tiny: Path) -> None:
@@ -132,18 +138,46 @@ def test_only_the_packages_own_modules_are_read(tiny: Path) -> None:
 
 
 def test_builds_of_one_release_give_the_same_documents(tiny: Path) -> None:
-    reading = read("tiny-package")
-    assert {(document.version, document.license) for document in reading.documents} == {("1.2", "MIT")}
+    documents, _ = read("tiny-package")
+    assert {(document.version, document.license) for document in documents} == {("1.2", "MIT")}
+    assert {(document.package, document.label) for document in documents} == {("tiny-package", "tiny-package")}
 
 
-def test_missing_packages_are_named_with_the_command_to_install_them() -> None:
-    with pytest.raises(ValueError, match=r"no-such-one, no-such-two; .*`pip install no-such-one no-such-two`"):
-        read("no-such-two", "ftfy", "no-such-one")
+def test_modules_that_cannot_be_read_cost_no_other(tiny: Path) -> None:
+    (tiny / "tiny/coded.py").unlink()
+    (tiny / "tiny/broken.py").write_text('"""Long."""\n' + "#" * 1_000)
+    (tiny / "tiny/empty.py").write_bytes(b"")
+    documents, faults = read("tiny-package", max_document_bytes=1_000)
+    assert len(documents) == 7
+    assert [(fault.path, fault.reason) for fault in faults] == [
+        ("tiny/broken.py", "too_long"),
+        ("tiny/coded.py", "unreadable_file"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b'"""One."""\n\0\n', None),
+        (b'# coding: no-such\n"""One."""\n', None),
+        (b'"""caf\xe9"""\n', None),
+        (b"x = " + b"(" * 5_000, 1),
+        (b"x = " + b"-" * 100_000 + b"1\n", None),
+    ],
+)
+def test_what_this_python_cannot_read_is_one_fault(tiny: Path, content: bytes, line: int | None) -> None:
+    (tiny / "tiny/broken.py").write_bytes(content)
+    _, faults = read("tiny-package")
+    assert [(fault.path, fault.reason) for fault in faults] == [
+        ("tiny/broken.py", "unreadable_module"),
+        ("tiny/empty.py", "empty_text"),
+    ]
+    assert line is None or faults[0].line == line
 
 
 @pytest.mark.parametrize("name", ["ftfy", "ftfy.fixes", "ftfy.formatting", "ftfy.badness"])
 def test_docstrings_of_a_real_package_are_those_python_shows(name: str) -> None:
-    collected = {document.name: document.text for document in read("ftfy").documents}
+    collected = {document.name: document.text for document in read("ftfy")[0]}
     module = importlib.import_module(name)
     functions = inspect.getmembers(module, lambda value: inspect.isfunction(value) and value.__module__ == name)
     assert functions

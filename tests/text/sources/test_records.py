@@ -1,13 +1,12 @@
-import gzip
-from dataclasses import replace
+import json
+import re
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from lmcore.text.config import Records
-from lmcore.text.documents import Reading
-from lmcore.text.sources.records import plan_records
+from tests.text.sources.reader import places, read, records, texts, write
 
 JSON_LINES = b"""{"body": "plain", "topic": "a", "title": "first"}
 {"body": "a number for a label", "topic": 3, "title": null}
@@ -20,130 +19,188 @@ JSON_LINES = b"""{"body": "plain", "topic": "a", "title": "first"}
 {"body": "caf\xe9", "topic": "a", "title": "x"}
 {"body": "half \\ud83d", "topic": "a", "title": "x"}
 {"body": "  ", "topic": "a", "title": "x"}
-{"body": "bad label", "topic": "caf\xe9", "title": "x"}
+{"body": "bad label", "topic": "caf\\ud83d", "title": "x"}
+{"body": "no label", "title": "x"}
+{"body": null, "topic": "a", "title": "x"}
 {"body": "last, without a line end", "topic": "", "title": "x"}"""
-
-COMMA_SEPARATED = (
-    b'\xef\xbb\xbfbody,topic,title\r\n"two\r\nlines, one comma",a,x\r\n\r\n'
-    b'too,many,values,here\r\nfew\r\n,a,x\r\n"caf\xe9",a,x\r\n"say ""yes""",,\r\n'
-)
-
-
-def config(path: Path, target_field: str | None = None) -> Records:
-    return Records(
-        kind="records",
-        name="rows",
-        path=path,
-        text_field="body",
-        label_field="topic",
-        target_field=target_field,
-        name_field="title",
-        split=None,
-    )
-
-
-def read(path: Path, content: bytes) -> Reading:
-    path.write_bytes(content)
-    (piece,) = plan_records(config(path))
-    return piece.read()
+BODY = records("body", label="topic", name="title")
 
 
 def test_json_lines_with_named_fields(tmp_path: Path) -> None:
-    documents = read(tmp_path / "rows.jsonl", JSON_LINES).documents
+    documents, _ = read(BODY, write(tmp_path / "rows.jsonl", JSON_LINES))
     assert [(document.line, document.text, document.label, document.name) for document in documents] == [
         (1, "plain", "a", "first"),
         (2, "a number for a label", "3", None),
-        (13, "last, without a line end", None, "x"),
+        (15, "last, without a line end", None, "x"),
     ]
+    assert {(document.kind, document.split, document.license) for document in documents} == {
+        ("record", "test", "CC0-1.0")
+    }
 
 
 def test_each_unusable_line_is_located(tmp_path: Path) -> None:
-    faults = read(tmp_path / "rows.jsonl", JSON_LINES).faults
-    assert [(fault.line, fault.reason) for fault in faults] == [
+    _, faults = read(BODY, write(tmp_path / "rows.ndjson", JSON_LINES))
+    assert places(faults) == [
         (4, "malformed_json"),
         (5, "not_an_object"),
         (6, "missing_field"),
-        (7, "not_a_string"),
-        (8, "not_a_string"),
+        (7, "wrong_type"),
+        (8, "wrong_type"),
         (9, "not_unicode"),
         (10, "not_unicode"),
         (11, "empty_text"),
         (12, "not_unicode"),
+        (13, "missing_field"),
+        (14, "wrong_type"),
     ]
-    assert {fault.path for fault in faults} == {"rows.jsonl"}
+    assert {(fault.source, fault.path) for fault in faults} == {("given", "rows.ndjson")}
 
 
-def test_comma_separated_values_with_a_header(tmp_path: Path) -> None:
-    documents = read(tmp_path / "rows.csv", COMMA_SEPARATED).documents
-    assert [(document.line, document.text, document.label, document.name) for document in documents] == [
-        (2, "two\r\nlines, one comma", "a", "x"),
-        (9, 'say "yes"', None, None),
+@pytest.mark.parametrize("line", [b"[" * 100_000, b'{"body": ' + b"9" * 5_000 + b"}", b"\0", b"{} {}", b'{"a": tru}'])
+def test_json_that_python_cannot_read_is_one_bad_line(tmp_path: Path, line: bytes) -> None:
+    content = line + b'\n{"body": "x", "topic": null, "title": null}\n'
+    documents, faults = read(BODY, write(tmp_path / "rows.jsonl", content))
+    assert places(faults) == [(1, "malformed_json")]
+    assert texts(documents) == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [("a", "a"), (True, "true"), (False, "false"), (0, "0"), (-1.5, "-1.5"), (None, None), ("", None)],
+)
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json"])
+def test_labels_are_strings_numbers_or_truth_values(tmp_path: Path, name: str, value: object, label: str) -> None:
+    file = write(tmp_path / name, json.dumps({"text": "x", "class": value}).encode())
+    ((document,), faults) = read(records(label="class"), file)
+    assert document.label == label
+    assert not faults
+
+
+def test_fields_lie_in_objects_of_objects_unless_one_is_named_so(tmp_path: Path) -> None:
+    rows = [
+        {"meta": {"title": {"en": "deep"}}},
+        {"meta.title.en": "named so", "meta": {"title": {"en": "deep"}}},
+        {"meta": {"title": "no object"}},
+        {"meta": None},
     ]
+    file = write(tmp_path / "rows.jsonl", "\n".join(map(json.dumps, rows)).encode())
+    documents, faults = read(records("meta.title.en"), file)
+    assert texts(documents) == ["deep", "named so"]
+    assert places(faults) == [(3, "missing_field"), (4, "missing_field")]
 
 
-def test_each_unusable_row_is_located_by_its_first_line(tmp_path: Path) -> None:
-    faults = read(tmp_path / "rows.csv", COMMA_SEPARATED).faults
-    assert [(fault.line, fault.reason) for fault in faults] == [
-        (5, "wrong_number_of_values"),
-        (6, "wrong_number_of_values"),
-        (7, "empty_text"),
-        (8, "not_unicode"),
-    ]
+def test_a_template_joins_fields_and_keeps_doubled_braces(tmp_path: Path) -> None:
+    rows = [{"title": "T", "meta": {"body": "B"}, "n": 3}, {"title": "T", "meta": {"body": ["B"]}, "n": 3}, {"n": 3}]
+    file = write(tmp_path / "rows.jsonl", "\n".join(map(json.dumps, rows)).encode())
+    reader = records("{title}\n\n{meta.body} {{n={n}}}", label="n-{n}", target="{title}!", name="title")
+    ((document,), faults) = read(reader, file)
+    assert (document.text, document.label, document.target, document.name) == ("T\n\nB {n=3}", "n-3", "T!", "T")
+    assert places(faults) == [(2, "wrong_type"), (3, "missing_field")]
 
 
-def test_a_text_may_be_long(tmp_path: Path) -> None:
-    text = "word " * 100_000
-    (document,) = read(tmp_path / "rows.csv", f"body,topic,title\n{text},a,x\n".encode()).documents
-    assert document.text == text
-
-
-@pytest.mark.parametrize("content", [b"", b"body,title\n", b"other\nx\n"])
-def test_a_missing_column_is_an_error_that_names_those_there_are(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(ValueError, match=r"has no column .*topic.*; its columns are (none|body, title|other)"):
-        read(tmp_path / "rows.csv", content)
-
-
-def test_deeply_nested_json_is_one_bad_line(tmp_path: Path) -> None:
-    reading = read(tmp_path / "rows.jsonl", b"[" * 100_000 + b'\n{"body": "x", "topic": null, "title": null}\n')
-    assert [fault.reason for fault in reading.faults] == ["malformed_json"]
-    assert len(reading.documents) == 1
-
-
-def test_tab_separated_values_take_quotation_marks_as_they_are(tmp_path: Path) -> None:
-    content = b'topic\tbody\ttitle\n1\tso-called "art\tx\n0\t"\ty\n1\tone more\n'
-    reading = read(tmp_path / "rows.tsv", content)
-    assert [(document.text, document.label) for document in reading.documents] == [('so-called "art', "1"), ('"', "0")]
-    assert [(fault.line, fault.reason) for fault in reading.faults] == [(4, "wrong_number_of_values")]
-
-
-@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv"])
-def test_a_compressed_file_reads_as_the_plain_one(tmp_path: Path, name: str) -> None:
-    content = {"rows.jsonl": JSON_LINES, "rows.csv": COMMA_SEPARATED}[name]
-    plain, compressed = read(tmp_path / name, content), read(tmp_path / f"{name}.gz", gzip.compress(content))
-    assert [replace(document, path=name) for document in compressed.documents] == plain.documents
-    assert [replace(fault, path=name) for fault in compressed.faults] == plain.faults
-
-
-def test_of_a_compressed_file_that_is_cut_off_the_rows_before_are_kept(tmp_path: Path) -> None:
-    rows = b"".join(b'{"body": "row %d", "topic": null, "title": null}\n' % number for number in range(20_000))
-    whole = gzip.compress(rows)
-    reading = read(tmp_path / "rows.jsonl.gz", whole[: len(whole) // 2])
-    kept = len(reading.documents)
-    assert 1_000 < kept < 20_000
-    assert [document.text for document in reading.documents] == [f"row {number}" for number in range(kept)]
-    assert [(fault.reason, fault.line) for fault in reading.faults][-1] == ("damaged_file", kept + 1)
+@pytest.mark.parametrize("template", ["{title", "title}", "{}", "{title!r}", "{title:>9}", "{{title}}"])
+def test_a_wrong_template_is_an_error_that_shows_it(tmp_path: Path, template: str) -> None:
+    with pytest.raises(ValueError, match=rf"source 'given': the template {re.escape(repr(template))} "):
+        read(records(template), write(tmp_path / "rows.jsonl", b'{"title": "x"}'))
 
 
 def test_a_target_is_read_and_must_be_there(tmp_path: Path) -> None:
-    path = tmp_path / "rows.csv"
-    path.write_text("body,topic,title,answer\nWhat?,a,x,That.\nAnd?,a,x,\n")
-    (piece,) = plan_records(config(path, target_field="answer"))
-    reading = piece.read()
-    assert [(document.text, document.target) for document in reading.documents] == [("What?", "That.")]
-    assert [(fault.line, fault.reason) for fault in reading.faults] == [(3, "empty_text")]
+    file = write(tmp_path / "rows.jsonl", b'{"text": "What?", "to": "That."}\n{"text": "And?", "to": " "}\n')
+    documents, faults = read(records(target="to"), file)
+    assert [(document.text, document.target) for document in documents] == [("What?", "That.")]
+    assert places(faults) == [(2, "empty_text")]
 
 
-@pytest.mark.parametrize("name", ["rows.xml", "rows", "rows.xml.gz", "rows.gz", "rows.jsonl.xz"])
-def test_other_formats_are_refused(name: str) -> None:
-    with pytest.raises(ValidationError, match=r"neither a .jsonl nor a .csv nor a .tsv file"):
-        config(Path(name))
+def test_an_object_longer_than_a_document_may_be_costs_no_other(tmp_path: Path) -> None:
+    rows = [{"text": "x"}, {"text": "y" * 400_000}, {"text": "z"}]
+    lines, whole = "\n".join(map(json.dumps, rows)), json.dumps(rows, indent=1)
+    for file in (write(tmp_path / "a.jsonl", lines.encode()), write(tmp_path / "a.json", whole.encode())):
+        documents, faults = read(records(), file, max_document_bytes=1_000)
+        assert texts(documents) == ["x", "z"]
+        assert [fault.reason for fault in faults] == ["too_long"]
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_list_of_objects_reads_as_its_lines_would(tmp_path: Path, indent: int | None) -> None:
+    rows = [{"text": f"{number} {'é🙂' * number}", "more": [{"a": [1, 2]}, "}, {"]} for number in range(400)]
+    documents, faults = read(records(), write(tmp_path / "rows.json", json.dumps(rows, indent=indent).encode()))
+    assert texts(documents) == [row["text"] for row in rows]
+    assert not faults
+
+
+@pytest.mark.parametrize(
+    ("content", "kept"),
+    [
+        (b"[]", []),
+        (b' {"text": "one"} ', ["one"]),
+        (b'{"text": "one"}\n{"text": "two"}\n', ["one", "two"]),
+        (b'\xef\xbb\xbf[\n{"text": "one"},\n{"text": "two"}\n]\n', ["one", "two"]),
+    ],
+)
+def test_a_json_file_holds_a_list_or_one_object_or_several(tmp_path: Path, content: bytes, kept: list[str]) -> None:
+    documents, faults = read(records(), write(tmp_path / "rows.json", content))
+    assert texts(documents) == kept
+    assert not faults
+
+
+@pytest.mark.parametrize(
+    ("middle", "reason"),
+    [
+        (b'{"text": }', "malformed_json"),
+        (b'{"text": "a" "b"}', "malformed_json"),
+        (b'{text: "a"}', "malformed_json"),
+        (b'{"text": "line\nbreak"}', "malformed_json"),
+        (b'"text"', "not_an_object"),
+        (b"17", "not_an_object"),
+        (b'["text"]', "not_an_object"),
+        (b'{"text": "caf\xe9"}', "not_unicode"),
+        (b'{"text": "\\udc00"}', "not_unicode"),
+        (b'{"text": ""}', "empty_text"),
+        (b'{"text": 1}', "wrong_type"),
+        (b'{"txt": "a"}', "missing_field"),
+    ],
+)
+def test_what_is_wrong_within_a_list_is_located_and_costs_no_other(tmp_path: Path, middle: bytes, reason: str) -> None:
+    content = b'[{"text": "one"},\n' + middle + b',\n{"text": "three"},\n{"text": "four"}]'
+    documents, faults = read(records(), write(tmp_path / "rows.json", content))
+    assert texts(documents) == ["one", "three", "four"]
+    assert places(faults) == [(2, reason)]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b'[{"text": "one"},\n{"text": "two"}', 2),
+        (b'[{"text": "one"}, {"text": "two"},\n', 2),
+        (b'[{"text": "one"},\n{"text": "two"},\n{"text": "thr', 3),
+        (b'[{"text": "one"},\n{"text": "two"},\n{"text": "three"', 3),
+        (b'[{"text": "one"},\n{"text": "two"}]\n{"text": "three"}', 3),
+    ],
+)
+def test_of_a_list_that_does_not_end_well_the_objects_before_are_kept(
+    tmp_path: Path, content: bytes, line: int
+) -> None:
+    documents, faults = read(records(), write(tmp_path / "rows.json", content))
+    assert texts(documents) == ["one", "two"]
+    assert places(faults) == [(line, "malformed_json")]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=3_000), max_size=30), st.booleans())
+def test_no_cut_between_pieces_of_a_list_changes_what_is_read(
+    tmp_path_factory: pytest.TempPathFactory, values: list[str], is_ascii: bool
+) -> None:
+    rows = [{"n": number, "text": value, "deep": {"er": [value, -1e-7]}} for number, value in enumerate(values)]
+    content = json.dumps(rows, ensure_ascii=is_ascii).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lmcore.text.sources.json_rows.BUFFER_BYTES", 7)
+        documents, _ = read(records(), write(tmp_path_factory.mktemp("json") / "rows.json", content))
+    assert texts(documents) == [value for value in values if value.strip()]
+
+
+@pytest.mark.parametrize("name", ["rows.xml", "rows", "rows.txt.gz"])
+def test_files_without_rows_are_named_and_cost_no_other(tmp_path: Path, name: str) -> None:
+    good = write(tmp_path / "rows.jsonl", b'{"text": "x"}')
+    documents, faults = read(records(), write(tmp_path / name, b"text"), good)
+    assert texts(documents) == ["x"]
+    assert [(fault.path, fault.reason) for fault in faults] == [(name, "unknown_format")]

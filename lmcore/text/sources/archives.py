@@ -1,0 +1,158 @@
+"""Members of ZIP archives, read where they lie; of an archive that is cut off, those before the cut.
+
+Source: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT (sections 4.3 to 4.5).
+"""
+
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lmcore.text.documents import InputError
+from lmcore.text.sources.unpacking import DAMAGES, deflate, file_pieces, unpack
+
+STORED, DEFLATED = 0, 8
+LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+LOCAL_SIGNATURE = b"PK\3\4"
+IS_ENCRYPTED, HAS_SIZES_BEHIND, IS_UTF8 = 1 << 0, 1 << 3, 1 << 11
+LONGEST_DESCRIPTOR = 24
+SIZE_IN_EXTRA_FIELD = 0xFFFFFFFF
+
+LEADS_OUTSIDE = re.compile(r"^([/\\]|[A-Za-z]:[/\\])|(^|[/\\])\.\.([/\\]|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file in an archive.
+
+    Attributes:
+        name: with forward slashes, as the archive has it.
+        header: where its local header begins in the archive.
+        n_packed: its bytes in the archive; ``None``: all to the end of the archive.
+        method: how it is compressed, a number of the format.
+        checksum: CRC-32 of its unpacked bytes, if it is known.
+        is_encrypted: whether it takes a password.
+    """
+
+    name: str
+    header: int
+    n_packed: int | None
+    method: int
+    checksum: int | None
+    is_encrypted: bool
+
+    def check(self) -> None:
+        """Make sure that it can be read, as far as its name and header tell.
+
+        Raises:
+            InputError: ``outside_folder``, ``encrypted`` or ``unknown_compression``.
+        """
+        if LEADS_OUTSIDE.search(self.name):
+            raise InputError("outside_folder", "its name leads out of the archive's folder")
+        if self.is_encrypted:
+            raise InputError("encrypted", "it takes a password: store it without one")
+        if self.method not in (STORED, DEFLATED):
+            raise InputError("unknown_compression", f"method {self.method}; only stored and deflated ones are read")
+
+
+def list_members(path: Path) -> tuple[list[Member], InputError | None]:
+    """Files of an archive, sorted by name, and what is wrong with its table of contents, if anything.
+
+    Without a table of contents, as in an archive that is cut off, the files are found one behind the other.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members, error = [_from_directory(info) for info in archive.infolist() if _is_file(info)], None
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as problem:
+        members = [member for member in _scan(path) if not member.name.endswith("/")]
+        error = InputError("damaged_file", f"{problem}; without its table of contents {len(members)} files were found")
+    return sorted(members, key=lambda member: (member.name, member.header)), error
+
+
+def unpack_member(path: Path, member: Member) -> Iterator[bytes]:
+    """Yield the unpacked bytes of a member.
+
+    Raises:
+        OSError: if the archive cannot be read.
+        InputError: ``damaged_file`` behind the last byte that could be unpacked.
+    """
+
+    def pieces() -> Iterator[bytes]:
+        return file_pieces(path, _data_start(path, member), member.n_packed)
+
+    checksum = 0
+    for chunk in unpack(pieces, deflate) if member.method == DEFLATED else pieces():
+        checksum = zlib.crc32(chunk, checksum)
+        yield chunk
+    if member.checksum is not None and checksum != member.checksum:
+        raise InputError("damaged_file", "its checksum differs: some of what was read is not what was stored")
+
+
+def _is_file(info: zipfile.ZipInfo) -> bool:
+    """Links, too, are none: what they hold is the path of something else."""
+    return not info.is_dir() and not stat.S_ISLNK(info.external_attr >> 16)
+
+
+def _from_directory(info: zipfile.ZipInfo) -> Member:
+    is_encrypted = bool(info.flag_bits & IS_ENCRYPTED)
+    return Member(info.filename, info.header_offset, info.compress_size, info.compress_type, info.CRC, is_encrypted)
+
+
+def _data_start(path: Path, member: Member) -> int:
+    with path.open("rb") as archive:
+        archive.seek(member.header)
+        header = archive.read(LOCAL_HEADER.size)
+    if len(header) < LOCAL_HEADER.size or not header.startswith(LOCAL_SIGNATURE):
+        raise InputError("damaged_file", "it does not begin where the table of contents says")
+    *_, n_name, n_extra = LOCAL_HEADER.unpack(header)
+    return member.header + LOCAL_HEADER.size + int(n_name) + int(n_extra)
+
+
+def _scan(path: Path) -> Iterator[Member]:
+    """Members by their local headers, from the first on, as long as one follows the other."""
+    with path.open("rb") as archive:
+        start = 0
+        while len(header := archive.read(LOCAL_HEADER.size)) == LOCAL_HEADER.size:
+            signature, _, flags, method, _, _, checksum, n_packed, _, n_name, n_extra = LOCAL_HEADER.unpack(header)
+            name = archive.read(n_name).decode("utf-8" if flags & IS_UTF8 else "cp437", errors="replace")
+            if signature != LOCAL_SIGNATURE or not name:
+                return
+            data = start + LOCAL_HEADER.size + n_name + n_extra
+            is_known = not flags & HAS_SIZES_BEHIND and n_packed != SIZE_IN_EXTRA_FIELD
+            end = data + n_packed if is_known else _end_of_stream(path, data) if method == DEFLATED else None
+            yield Member(
+                name,
+                start,
+                None if end is None else end - data,
+                method,
+                checksum if is_known else None,
+                bool(flags & IS_ENCRYPTED),
+            )
+            if end is None:
+                return
+            archive.seek(end)
+            behind = archive.read(LONGEST_DESCRIPTOR + len(LOCAL_SIGNATURE))
+            start = end + max(behind.find(LOCAL_SIGNATURE), 0)
+            archive.seek(start)
+
+
+def _end_of_stream(path: Path, start: int) -> int | None:
+    """Where a deflated stream ends that begins at ``start``, or ``None`` if it is cut off or damaged."""
+    decompressor = deflate()
+    n_fed = 0
+    try:
+        for piece in file_pieces(path, start):
+            decompressor.decompress(piece)
+            n_fed += len(piece)
+            if decompressor.eof:
+                return start + n_fed - len(decompressor.unused_data)
+    except DAMAGES:
+        pass
+    return None

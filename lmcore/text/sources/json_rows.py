@@ -1,0 +1,179 @@
+"""JSON objects as rows: one a line, or in a list that is never held whole (RFC 8259)."""
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from io import BufferedReader
+from typing import Any
+
+from lmcore.text.documents import InputError
+from lmcore.text.sources.fields import Row
+from lmcore.text.sources.lines import text_lines
+from lmcore.text.sources.opening import BUFFER_BYTES, InputFile
+
+JsonRows = Iterator[tuple[int, Row | InputError]]
+
+DECODER = json.JSONDecoder()
+SPACE = re.compile(r"[ \t\n\r]*")
+NEXT_OBJECT = re.compile(r"\}[ \t\n\r]*,?[ \t\n\r]*(?=\{)")
+# The longest thing, besides a string, that a cut can split so that its beginning looks wrong: an escaped pair of
+# surrogates, or a number.
+LONGEST_TOKEN = 32
+
+
+def json_line_rows(file: InputFile) -> JsonRows:
+    """Yield the object of each line; lines without anything are passed over.
+
+    Raises:
+        InputError: with its line, where the file cannot be read any further.
+    """
+    decode = DECODER.decode
+    for line, content in text_lines(file):
+        if isinstance(content, InputError):
+            yield line, content
+        elif content and not content.isspace():
+            try:
+                row = decode(content)
+            except (ValueError, RecursionError) as error:
+                yield line, _malformed(error)
+            else:
+                yield line, row if isinstance(row, dict) else _no_object(row)
+
+
+def json_rows(file: InputFile) -> JsonRows:
+    """Yield the objects of a file: those of a list, the only one, or several one behind the other.
+
+    Behind one that is malformed or too long, reading goes on where the next one seems to begin.
+
+    Raises:
+        InputError: with its line, where the file cannot be read any further.
+    """
+    text: _Text | None = None
+    try:
+        with file.open_text() as stream:
+            text = _Text(stream, file.max_bytes)
+            yield from _values(text, file)
+    except InputError as error:
+        error.line = None if text is None else text.line
+        raise
+
+
+class _Text:
+    """A window on the text of a file, which moves on over it.
+
+    Bytes that are not UTF-8 are lone surrogates in it, so that only the text that holds them is lost.
+    """
+
+    def __init__(self, stream: BufferedReader, max_characters: int) -> None:
+        self._stream = stream
+        self._max_characters = max_characters
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self.held = ""
+        self.place = 0
+        self.line = 1
+        self.is_whole = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as much is held as may be."""
+        return len(self.held) - self.place > self._max_characters
+
+    def go_to(self, place: int) -> None:
+        """Move on to a place in what is held."""
+        self.line += self.held.count("\n", self.place, place)
+        self.place = place
+
+    def skip_space(self, *more: str) -> str:
+        """Move on to the next character that is neither white space nor one of ``more``; return it, or nothing."""
+        while True:
+            space = SPACE.match(self.held, self.place)
+            self.go_to(self.place if space is None else space.end())
+            if self.place < len(self.held):
+                if (character := self.held[self.place]) not in more:
+                    return character
+                self.go_to(self.place + 1)
+            elif not self.grow():
+                return ""
+
+    def grow(self) -> bool:
+        """Hold more, twice as much if need be; False at the end of the file.
+
+        Raises:
+            InputError: if there is more, but it cannot be read.
+        """
+        if self.is_whole:
+            return False
+        read = [self._stream.read1(BUFFER_BYTES)]
+        while read[-1] and sum(map(len, read)) < len(self.held) - self.place:
+            read.append(self._stream.read1(BUFFER_BYTES))
+        self.is_whole = not read[-1]
+        self.held = self.held[self.place :] + self._decoder.decode(b"".join(read), self.is_whole)
+        self.place = 0
+        return True
+
+
+def _values(text: _Text, file: InputFile) -> JsonRows:
+    is_list = text.skip_space() == "["
+    if is_list:
+        text.go_to(text.place + 1)
+    while character := text.skip_space(","):
+        if is_list and character == "]":
+            text.go_to(text.place + 1)
+            if text.skip_space():
+                yield text.line, InputError("malformed_json", "there is more behind the end of the list")
+            return
+        line = text.line
+        row = _value(text, file)
+        yield line, row
+        if isinstance(row, InputError) and row.reason != "not_an_object" and not _go_to_next_object(text):
+            return
+    if is_list:
+        yield text.line, InputError("malformed_json", "the list does not end: the file is cut off")
+
+
+def _value(text: _Text, file: InputFile) -> Row | InputError:
+    """The next object, or what is wrong with it."""
+    while True:
+        try:
+            row, end = DECODER.raw_decode(text.held, text.place)
+        except (ValueError, RecursionError) as error:
+            problem = _malformed(error)
+            if not _may_be_cut(error, text):
+                return problem
+        else:
+            if isinstance(row, dict) or end < len(text.held):
+                text.go_to(end)
+                return row if isinstance(row, dict) else _no_object(row)
+            problem = _no_object(row)
+        if text.is_full:
+            return file.too_long("the object")
+        if not text.grow():
+            return problem
+
+
+def _may_be_cut(error: Exception, text: _Text) -> bool:
+    """Whether it may be no error but the end of what is held."""
+    if not isinstance(error, json.JSONDecodeError):
+        return False
+    return error.msg.startswith("Unterminated string") or error.pos >= len(text.held) - LONGEST_TOKEN
+
+
+def _go_to_next_object(text: _Text) -> bool:
+    """Move on to where an object seems to begin behind the end of another; False if there is none."""
+    while (found := NEXT_OBJECT.search(text.held, text.place)) is None:
+        text.go_to(max(text.place, len(text.held) - LONGEST_TOKEN))
+        if not text.grow():
+            return False
+    text.go_to(found.end())
+    return True
+
+
+def _malformed(error: Exception) -> InputError:
+    if isinstance(error, RecursionError):
+        return InputError("malformed_json", "lists and objects are nested too deeply")
+    return InputError("malformed_json", error.msg if isinstance(error, json.JSONDecodeError) else str(error))
+
+
+def _no_object(value: Any) -> InputError:
+    return InputError("not_an_object", f"a value of type {type(value).__name__} stands where an object belongs")

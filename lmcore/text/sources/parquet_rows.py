@@ -1,0 +1,116 @@
+"""Rows of Parquet files, some at a time, with the columns that are needed and no others."""
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lmcore.text.documents import InputError
+from lmcore.text.sources.fields import Row
+from lmcore.text.sources.opening import BUFFER_BYTES, InputFile
+from lmcore.text.sources.tables import check_columns
+
+ParquetRows = Iterator[tuple[int, Row | InputError]]
+
+BATCH_BYTES = 2**22
+MAX_BATCH_ROWS = 512
+LONGEST_DETAIL = 200
+DAMAGES = (pa.ArrowException, OSError, ValueError)
+
+
+def parquet_rows(file: InputFile, names: Sequence[str]) -> ParquetRows:
+    """Yield number, from 1, and needed fields of each row; behind a damage, those of the next group of rows.
+
+    Raises:
+        ValueError: if a needed field has no column.
+        InputError: with its row, where the file cannot be read any further.
+    """
+    with file.open_seekable() as stream:
+        try:
+            # Column chunks are read bit by bit, and not ahead, so that no more than some pages are held.
+            table = pq.ParquetFile(stream, pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
+            schema, metadata = table.schema_arrow, table.metadata
+        except DAMAGES as error:
+            raise _damage(error) from error
+        check_columns(file, schema.names, [name for name in names if not _has_column(schema, name)])
+        n_rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        for group, n_before in enumerate(accumulate(n_rows, initial=0)):
+            if group < len(n_rows):
+                yield from _group_rows(file, table, group, n_before, names)
+
+
+def _group_rows(file: InputFile, table: pq.ParquetFile, group: int, n_before: int, names: Sequence[str]) -> ParquetRows:
+    n_done, damage = 0, None
+    # After a damage once more, row by row: those that stand in a batch before it are not damaged.
+    for n_rows in (_batch_rows(table.metadata.row_group(group)), 1):
+        batches = table.iter_batches(n_rows, row_groups=[group], columns=list(names), use_threads=False)
+        start = 0
+        while True:
+            try:
+                batch = next(batches, None)
+            except DAMAGES as error:
+                damage = _damage(error)
+                break
+            if batch is None:
+                return
+            if start >= n_done:
+                yield from _batch_rows_of(file, batch, n_before + n_done)
+                n_done += batch.num_rows
+            start += batch.num_rows
+    if damage is not None:
+        yield n_before + n_done + 1, damage
+
+
+def _batch_rows_of(file: InputFile, batch: pa.RecordBatch, n_before: int) -> ParquetRows:
+    try:
+        file.budget.spend(batch.nbytes)
+    except InputError as error:
+        error.line = n_before + 1
+        raise
+    columns = [_values(column) for column in batch.columns]
+    for number, values in enumerate(zip(*columns, strict=True), start=n_before + 1):
+        problem = next((value for value in values if isinstance(value, InputError)), None)
+        yield number, problem or dict(zip(batch.schema.names, values, strict=True))
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """The values of a column; what is no text in one of strings is an error in its place."""
+    try:
+        return column.to_pylist()  # type: ignore[no-any-return]
+    except UnicodeDecodeError:
+        return [_value(scalar) for scalar in column]
+
+
+def _value(scalar: pa.Scalar) -> Any:
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError as error:
+        return InputError("not_unicode", f"byte {error.start + 1} is not UTF-8: {error.reason}")
+
+
+def _batch_rows(group: pq.RowGroupMetaData) -> int:
+    """So many rows that they hold about :data:`BATCH_BYTES`, all columns taken together."""
+    n_bytes_per_row = group.total_byte_size / max(group.num_rows, 1)
+    return max(1, min(MAX_BATCH_ROWS, int(BATCH_BYTES / max(n_bytes_per_row, 1))))
+
+
+def _has_column(schema: pa.Schema, name: str) -> bool:
+    """Whether there is a column of that name, or a path of that name into a column of objects."""
+    if name in schema.names:
+        return True
+    key, *path = name.split(".")
+    if key not in schema.names:
+        return False
+    kind = schema.field(key).type
+    for key in path:
+        if not pa.types.is_struct(kind) or kind.get_field_index(key) < 0:
+            return False
+        kind = kind.field(key).type
+    return bool(path)
+
+
+def _damage(error: Exception) -> InputError:
+    first, *_ = str(error).splitlines() or [type(error).__name__]
+    return InputError("damaged_file", first[:LONGEST_DETAIL])

@@ -1,0 +1,67 @@
+"""What the tests of the readers share: a source with nothing but a reader, and all that it gives at once."""
+
+import gzip
+import lzma
+from collections.abc import Callable
+from pathlib import Path
+
+import zstandard
+
+from lmcore.text.documents import Document, Fault
+from lmcore.text.sources.config import LocalFiles, Reader, ReadingLimits, RecordFields, Source
+from lmcore.text.sources.files import SourceFile
+from lmcore.text.sources.reading import read_files
+
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    ".gz": gzip.compress,
+    ".xz": lzma.compress,
+    # With a checksum, as the command writes them: without one, not every damage can be found.
+    ".zst": zstandard.ZstdCompressor(write_checksum=True).compress,
+}
+
+
+def source(reader: Reader) -> Source:
+    return Source(
+        name="given",
+        location=LocalFiles(kind="local", paths=("first", "second")),
+        reader=reader,
+        split="test",
+        weight=1.0,
+        license="CC0-1.0",
+        attribution=None,
+    )
+
+
+def records(
+    text: str = "text",
+    label: str | None = None,
+    target: str | None = None,
+    name: str | None = None,
+    columns: tuple[str, ...] | None = None,
+) -> RecordFields:
+    return RecordFields(kind="records", text=text, label=label, target=target, name=name, columns=columns)
+
+
+def read(
+    reader: Reader, *files: Path, max_document_bytes: int = 10**6, max_unpacked_bytes: int = 10**8
+) -> tuple[list[Document], list[Fault]]:
+    """Documents and faults of some files, each of which lies in the folder of the source."""
+    limits = ReadingLimits(max_document_bytes=max_document_bytes, max_unpacked_bytes=max_unpacked_bytes)
+    found = list(read_files(source(reader), [SourceFile(file.name, file, 0) for file in files], limits))
+    documents = [item for item in found if isinstance(item, Document)]
+    return documents, [item for item in found if isinstance(item, Fault)]
+
+
+def write(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def texts(documents: list[Document]) -> list[str]:
+    return [document.text for document in documents]
+
+
+def places(faults: list[Fault]) -> list[tuple[int | None, str]]:
+    return [(fault.line, fault.reason) for fault in faults]
