@@ -49,21 +49,23 @@ class Patience:
 
     def wait(self, n_failures: int, retry_after: float | None) -> float:
         """Seconds before the next attempt."""
-        own = min(self.first_wait * 2 ** (n_failures - 1), self.longest_wait)
+        own = min(self.first_wait * 2.0 ** (n_failures - 1), self.longest_wait)
         return own if retry_after is None else min(max(own, retry_after), self.longest_retry_after)
 
 
-PATIENCE = Patience(
-    attempts=6, first_wait=1.0, longest_wait=30.0, longest_retry_after=120.0, connect=15.0, read=60.0
-)
+PATIENCE = Patience(attempts=6, first_wait=1.0, longest_wait=30.0, longest_retry_after=120.0, connect=15.0, read=60.0)
 
 
-class _Interruption(Exception):
+class _PassingError(Exception):
     """A failure that may be over soon."""
 
     def __init__(self, reason: str, retry_after: float | None = None) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
+
+
+class _UnwantedError(ValueError):
+    """What is there is not what may be taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +120,22 @@ def download(file: RemoteFile, path: Path, max_bytes: int, patience: Patience = 
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f"{path.name}.lock")):
-        if path.exists() and file.sha256 in (None, file_digest(path)):
-            return _check_size(file, path.stat().st_size, max_bytes)
-        partial = _Partial(path.with_name(f"{path.name}.partial"), path.with_name(f"{path.name}.partial.json"))
-        try:
-            _fetch(file, partial, max_bytes, patience)
-            _check_digest(file, partial.path)
-        except ValueError:
-            partial.remove()
-            raise
-        with atomic_file(path) as temporary:
-            partial.path.replace(temporary)
+        if not path.exists() or (file.sha256 is not None and file.sha256 != file_digest(path)):
+            _replace(path, file, max_bytes, patience)
+        _check_size(file, path.stat().st_size, max_bytes)
+
+
+def _replace(path: Path, file: RemoteFile, max_bytes: int, patience: Patience) -> None:
+    partial = _Partial(path.with_name(f"{path.name}.partial"), path.with_name(f"{path.name}.partial.json"))
+    try:
+        _fetch(file, partial, max_bytes, patience)
+        _check_digest(file, partial.path)
+    except _UnwantedError:
         partial.remove()
+        raise
+    with atomic_file(path) as temporary:
+        partial.path.replace(temporary)
+    partial.remove()
 
 
 def shown(url: str) -> str:
@@ -145,23 +151,23 @@ def _fetch(file: RemoteFile, partial: _Partial, max_bytes: int, patience: Patien
     with requests.Session() as session:
         while True:
             try:
-                with _interruptions(), _open(session, file, partial, patience) as response:
+                with _passing_failures(), _open(session, file, partial, patience) as response:
                     return _receive(response, file, partial, max_bytes)
-            except _Interruption as interruption:
+            except _PassingError as failure:
                 n_failures = n_failures + 1 if partial.size() <= furthest else 1
                 furthest = max(furthest, partial.size())
                 if n_failures >= patience.attempts:
                     raise ConnectionError(
-                        f"{shown(file.url)} could not be fetched in {n_failures} attempts ({interruption}): check the "
+                        f"{shown(file.url)} could not be fetched in {n_failures} attempts ({failure}): check the "
                         "network and the address, and start again; what has arrived is kept"
-                    ) from interruption
-                wait = patience.wait(n_failures, interruption.retry_after)
-                logger.warning("%s: %s; next attempt in %.1f s", shown(file.url), interruption, wait)
+                    ) from failure
+                wait = patience.wait(n_failures, failure.retry_after)
+                logger.warning("%s: %s; next attempt in %.1f s", shown(file.url), failure, wait)
             time.sleep(wait)
 
 
 @contextmanager
-def _interruptions() -> Iterator[None]:
+def _passing_failures() -> Iterator[None]:
     """Tell what may be over soon from what will not."""
     import requests
     import urllib3
@@ -169,9 +175,10 @@ def _interruptions() -> Iterator[None]:
     try:
         yield
     except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
-        raise _Interruption(_innermost(error)) from error
+        raise _PassingError(_innermost(error)) from error
     except requests.RequestException as error:
-        raise ValueError(f"the address cannot be used ({_innermost(error)}): correct it") from error
+        # Its own words may repeat an address, and with it a secret.
+        raise ValueError(f"an address cannot be used, or leads to one that cannot: {type(error).__name__}") from error
 
 
 def _open(session: "Session", file: RemoteFile, partial: _Partial, patience: Patience) -> "Response":
@@ -191,7 +198,7 @@ def _receive(response: "Response", file: RemoteFile, partial: _Partial, max_byte
         partial.start(_mark(response))
     elif _mark(response) != partial.mark() or _start(response) != partial.size():
         partial.remove()
-        raise _Interruption("the file has changed since its first part arrived")
+        raise _PassingError("the file has changed since its first part arrived")
     size = partial.size()
     with partial.path.open("ab") as stream, progress(f"Download {shown(file.url)}", total or 0, "bytes") as work:
         for chunk in response.raw.stream(CHUNK_BYTES, decode_content=False):
@@ -200,7 +207,7 @@ def _receive(response: "Response", file: RemoteFile, partial: _Partial, max_byte
             stream.write(chunk)
             work.reach(size)
     if total is not None and size != total:
-        raise _Interruption(f"{size:,} bytes arrived of {total:,}")
+        raise _PassingError(f"{size:,} bytes arrived of {total:,}")
 
 
 def _check_status(response: "Response", file: RemoteFile, partial: _Partial) -> None:
@@ -209,9 +216,9 @@ def _check_status(response: "Response", file: RemoteFile, partial: _Partial) -> 
         return
     if status == RANGE_NOT_SATISFIABLE and partial.size():
         partial.remove()
-        raise _Interruption("the file has changed since its first part arrived")
+        raise _PassingError("the file has changed since its first part arrived")
     if status in (TOO_MANY_REQUESTS, REQUEST_TIMEOUT) or status >= 500:
-        raise _Interruption(f"the server answers {status}", _retry_after(response))
+        raise _PassingError(f"the server answers {status}", _retry_after(response))
     if status in NOT_THERE:
         raise ValueError(f"there is no file at {shown(file.url)} (status {status}): correct the address")
     if status in NOT_ALLOWED:
@@ -221,7 +228,7 @@ def _check_status(response: "Response", file: RemoteFile, partial: _Partial) -> 
 
 def _check_size(file: RemoteFile, size: int, max_bytes: int) -> None:
     if size > max_bytes:
-        raise ValueError(
+        raise _UnwantedError(
             f"{shown(file.url)} holds more than max_bytes ({size:,} > {max_bytes:,}): raise max_bytes, or take the "
             "file off the list"
         )
@@ -232,7 +239,7 @@ def _check_digest(file: RemoteFile, path: Path) -> None:
         return
     digest = file_digest(path)
     if digest != file.sha256:
-        raise ValueError(
+        raise _UnwantedError(
             f"{shown(file.url)} has SHA-256 {digest}, not {file.sha256}: the file there has changed, or the digest is "
             "not its own; look at it before you take the new digest over"
         )
@@ -272,7 +279,7 @@ def _retry_after(response: "Response") -> float | None:
 
 
 def _innermost(error: BaseException) -> str:
-    """What happened, without what was asked: an address may hold secrets."""
+    """What happened, without the address, which may hold secrets."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__ or error
     return f"{type(error).__name__}: {error}"

@@ -40,7 +40,7 @@ def find_local_files(source: str, location: LocalFiles) -> tuple[list[SourceFile
         ValueError: if a path leads to no file, or a pattern leads out of its folder.
     """
     found: dict[Path, _Named] = {}
-    faults = []
+    faults: list[Fault] = []
     for path in location.paths:
         files, obstacles = _find(source, path)
         faults.extend(_fault(source, obstacle) for obstacle in obstacles)

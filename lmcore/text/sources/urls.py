@@ -48,9 +48,7 @@ def _names(source: str, urls: list[str]) -> list[str]:
     repeated = {name for name, count in Counter(names).items() if count > 1}
     if repeated:
         same = ", ".join(shown(url) for url, name in zip(urls, names, strict=True) if name in repeated)
-        raise ValueError(
-            f"source {source!r}: several addresses give files of one name ({same}): make a source of each"
-        )
+        raise ValueError(f"source {source!r}: several addresses give files of one name ({same}): make a source of each")
     return names
 
 
