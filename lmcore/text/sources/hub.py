@@ -53,7 +53,7 @@ def fetch_data_set(source: str, location: Hub, downloads: Path) -> list[SourceFi
 def _fetch_file(source: str, location: Hub, name: str, folder: Path) -> Path:
     # Its import takes a sixth of a second, which those without such a source need not wait.
     import huggingface_hub
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
     with _explained(source, location):
@@ -144,7 +144,8 @@ def _explained(source: str, location: Hub) -> Iterator[None]:
 
 
 def _network_failures() -> tuple[type[Exception], ...]:
-    from huggingface_hub.utils import httpx
+    # What the library itself makes its requests with, under the name that it keeps for others.
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
     return (ConnectionError, TimeoutError, httpx.TransportError)
 
@@ -153,8 +154,9 @@ def _is_passing(error: BaseException) -> bool:
     """Whether it is a failure of the network or of the server, and not of what was asked for."""
     from huggingface_hub.errors import HfHubHTTPError
 
-    if isinstance(error, HfHubHTTPError) and error.response is not None:
-        return error.response.status_code in LATER_STATUSES or error.response.status_code >= 500
+    response = getattr(error, "response", None) if isinstance(error, HfHubHTTPError) else None
+    if response is not None:
+        return response.status_code in LATER_STATUSES or response.status_code >= 500
     return isinstance(error, _network_failures())
 
 
