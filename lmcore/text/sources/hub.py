@@ -89,8 +89,9 @@ def _fetch_first_rows(source: str, location: Hub, max_rows: int, folder: Path) -
     if not path.exists():
         builder = _open(source, location, folder)
         with _explained(source, location), atomic_file(path) as temporary:
-            # Pictures and sounds stay as they are stored: nobody looks at them.
-            rows = builder.as_streaming_dataset(split=location.hub_split).decode(False).take(max_rows)
+            rows = builder.as_streaming_dataset(split=location.hub_split).take(max_rows)
+            if rows.features:
+                rows = rows.decode(False)  # Nobody looks at the pictures that a row may hold.
             with progress(f"Read {location.dataset}", max_rows, "rows") as work:
                 _write_rows(temporary, _counted(rows, work.advance))
     return SourceFile(name, path, path.stat().st_size)
@@ -133,14 +134,15 @@ def _explained(source: str, location: Hub) -> Iterator[None]:
         yield
     except (OSError, ValueError, RuntimeError, HfHubHTTPError, DatasetsError, *_network_failures()) as error:
         what = f"source {source!r}: {location.dataset} at revision {location.revision}"
-        said = " ".join(str(error).split())
-        if any(map(_is_passing, _causes(error))):
+        passing = next(filter(_is_passing, _causes(error)), None)
+        if passing is not None:
             raise ConnectionError(
-                f"{what} could not be fetched ({said}): check the network, and start again; what has arrived is kept"
+                f"{what} could not be fetched ({_in_one_line(passing)}): check the network, and start again; what has "
+                "arrived is kept"
             ) from error
         if isinstance(error, OSError) and error.errno is not None:
             raise  # A disk that is full, say.
-        raise ValueError(f"{what} cannot be used ({said}): correct what does not fit") from error
+        raise ValueError(f"{what} cannot be used ({_in_one_line(error)}): correct what does not fit") from error
 
 
 def _network_failures() -> tuple[type[Exception], ...]:
@@ -165,6 +167,10 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     while cause is not None:
         yield cause
         cause = cause.__cause__ or cause.__context__
+
+
+def _in_one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _key(location: Hub) -> str:
