@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 Headers = dict[str, str]
+CHUNK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,10 @@ class Waits:
 
 @dataclass
 class File:
-    """What the server has at a path; ``faults`` are used up by the requests, one each."""
+    """What the server has at a path; ``faults`` are used up by the requests, one each.
+
+    Without a length it comes in chunks, the last of which says that it is the last.
+    """
 
     content: bytes
     etag: str | None = None
@@ -130,7 +134,9 @@ class Hub(FileServer):
         file.etag = f'"{_blob_id(file)}"'
         handler.send_file(file, commit)
 
-    def _describe(self, handler: "Handler", name: str, what: str, revision: str | None, folder: str, query: Any) -> None:
+    def _describe(
+        self, handler: "Handler", name: str, what: str, revision: str | None, folder: str, query: Any
+    ) -> None:
         data_set = self._find(handler, name, revision)
         if data_set is None:
             return
@@ -170,7 +176,11 @@ class Handler(BaseHTTPRequestHandler):
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.site.answer(self)
 
-    do_HEAD = do_POST = do_GET
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_POST(self) -> None:
+        self.do_GET()
 
     def send_file(self, file: File, headers: Headers) -> None:
         fault = file.faults.pop(0) if file.faults else None
@@ -185,7 +195,7 @@ class Handler(BaseHTTPRequestHandler):
         if start >= len(file.content) and start:
             self.reply(416, {"Content-Range": f"bytes */{len(file.content)}"})
             return
-        if (start, end) != (0, len(file.content)) or "Range" in self.headers and file.has_ranges and start:
+        if (start, end) != (0, len(file.content)):
             headers = {**headers, "Content-Range": f"bytes {start}-{end - 1}/{len(file.content)}"}
         status = 206 if "Content-Range" in headers else 200
         after = fault.after if isinstance(fault, Breaks) else None
@@ -222,11 +232,20 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         if has_length:
             self.send_header("Content-Length", str(len(content)))
-        if not has_length or break_after is not None:
+        else:
+            self.send_header("Transfer-Encoding", "chunked")
+        if break_after is not None:
             self.send_header("Connection", "close")
             self.close_connection = True
         self.end_headers()
-        self.wfile.write(sent)
+        if has_length or self.command == "HEAD":
+            self.wfile.write(sent)
+            return
+        for start in range(0, len(sent), CHUNK_BYTES):
+            chunk = sent[start : start + CHUNK_BYTES]
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+        if break_after is None:
+            self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, format: str, *args: object) -> None:
         pass

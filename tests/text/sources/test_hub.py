@@ -1,6 +1,8 @@
 import io
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -154,7 +156,10 @@ def test_a_data_set_without_a_card_is_split_by_the_names_of_its_files(setting: S
     files["data/test-00000-of-00001.parquet"] = File(parquet([{"text": "test"}]))
     setting.hub.data_sets["owner/plain"] = DataSet(REVISION, files)
     located = setting.locate(tmp_path, dataset="owner/plain", configuration=None)
-    assert [pq.read_table(file.path).to_pylist() for file in located.files] == [[{"text": "row 0"}], [{"text": "row 1"}]]
+    assert [pq.read_table(file.path).to_pylist() for file in located.files] == [
+        [{"text": "row 0"}],
+        [{"text": "row 1"}],
+    ]
 
 
 @pytest.mark.parametrize("max_rows", [None, 5])
@@ -257,16 +262,22 @@ def test_a_server_that_does_not_recover_is_named_with_the_source(
 ) -> None:
     file = setting.hub.data_sets["owner/languages"].files["english/train-a.jsonl"]
     file.faults = [Fails(503)] * 1_000
-    with pytest.raises(ConnectionError, match="source 'rows': owner/languages .* could not be fetched .*503"):
+    with pytest.raises(ConnectionError, match=r"source 'rows': owner/languages .* could not be fetched .*503"):
         setting.locate(tmp_path, max_rows=max_rows)
     file.faults = []
     assert setting.locate(tmp_path, max_rows=max_rows).files
 
 
 def test_without_a_network_the_error_says_so(tmp_path: Path) -> None:
-    with process("http://127.0.0.1:9", tmp_path) as pool:
-        with pytest.raises(ConnectionError, match="source 'rows': owner/languages .*: check the network"):
-            pool.submit(locate, source(), tmp_path / "downloads").result()
+    message = r"source 'rows': owner/languages .*: check the network"
+    with process("http://127.0.0.1:9", tmp_path) as pool, pytest.raises(ConnectionError, match=message):
+        pool.submit(locate, source(), tmp_path / "downloads").result()
+
+
+def test_sources_without_a_data_set_do_not_wait_for_its_libraries() -> None:
+    code = "import sys, lmcore.text.sources.locating; print({'datasets', 'huggingface_hub', 'requests'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
 
 
 def test_a_folder_of_this_machine_is_not_taken_for_a_data_set(setting: Setting, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ def install(folder: Path, name: str, *files: str, missing: tuple[str, ...] = ())
     """A package as a wheel would leave it."""
     record = "".join(f"{file},,\n" for file in (*files, *missing, "../../../bin/script.py"))
     about = f"{name.replace('-', '_')}-1.2.dist-info"
-    texts = {file: '"""Text."""\n' for file in files}
+    texts = dict.fromkeys(files, '"""Text."""\n')
     texts |= {f"{about}/METADATA": METADATA.format(name=name), f"{about}/RECORD": record}
     for path, text in texts.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,9 @@ def test_the_files_are_the_packages_own_modules_with_what_is_known_of_the_packag
 
 def test_a_module_that_is_not_there_is_a_fault(tiny: Path) -> None:
     faults = find("tiny-package").faults
-    assert [(fault.source, fault.path, fault.reason) for fault in faults] == [("docs", "tiny/gone.py", "unreadable_file")]
+    assert [(fault.source, fault.path, fault.reason) for fault in faults] == [
+        ("docs", "tiny/gone.py", "unreadable_file")
+    ]
 
 
 def test_missing_packages_are_named_with_the_command_to_install_them() -> None:
