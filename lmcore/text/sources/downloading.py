@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from filelock import FileLock
+from requests import Response, Session
 
 from lmcore.files import atomic_file, file_digest, write_json
 from lmcore.progress import progress
 from lmcore.text.sources.config import RemoteFile
-
-if TYPE_CHECKING:
-    from requests import Response, Session
 
 logger = logging.getLogger(__name__)
 
@@ -115,9 +116,6 @@ def download(file: RemoteFile, path: Path, max_bytes: int, patience: Patience = 
         ValueError: if there is no such file, it may not be read, is too large or has another digest.
         ConnectionError: if the server cannot be reached, or does not deliver, all attempts long.
     """
-    # Its import takes a tenth of a second, which those who fetch nothing need not wait.
-    from filelock import FileLock
-
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f"{path.name}.lock")):
         if not path.exists() or (file.sha256 is not None and file.sha256 != file_digest(path)):
@@ -145,8 +143,6 @@ def shown(url: str) -> str:
 
 
 def _fetch(file: RemoteFile, partial: _Partial, max_bytes: int, patience: Patience) -> None:
-    import requests
-
     n_failures, furthest = 0, partial.size()
     with requests.Session() as session:
         while True:
@@ -160,7 +156,7 @@ def _fetch(file: RemoteFile, partial: _Partial, max_bytes: int, patience: Patien
                     raise ConnectionError(
                         f"{shown(file.url)} could not be fetched in {n_failures} attempts ({failure}): check the "
                         "network and the address, and start again; what has arrived is kept"
-                    ) from failure
+                    ) from None  # What it came from repeats the whole address, and with it a secret.
                 wait = patience.wait(n_failures, failure.retry_after)
                 logger.warning("%s: %s; next attempt in %.1f s", shown(file.url), failure, wait)
             time.sleep(wait)
@@ -169,19 +165,16 @@ def _fetch(file: RemoteFile, partial: _Partial, max_bytes: int, patience: Patien
 @contextmanager
 def _passing_failures() -> Iterator[None]:
     """Tell what may be over soon from what will not."""
-    import requests
-    import urllib3
-
     try:
         yield
     except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
         raise _PassingError(_innermost(error)) from error
     except requests.RequestException as error:
-        # Its own words may repeat an address, and with it a secret.
-        raise ValueError(f"an address cannot be used, or leads to one that cannot: {type(error).__name__}") from error
+        # What it came from repeats the whole address, and with it a secret.
+        raise ValueError(f"an address cannot be used, or leads to one that cannot: {type(error).__name__}") from None
 
 
-def _open(session: "Session", file: RemoteFile, partial: _Partial, patience: Patience) -> "Response":
+def _open(session: Session, file: RemoteFile, partial: _Partial, patience: Patience) -> Response:
     # Bytes as they are: what is packed on the way would have another size and digest.
     headers = {"Accept-Encoding": "identity", "User-Agent": "lmcore"}
     mark = partial.mark()
@@ -190,7 +183,7 @@ def _open(session: "Session", file: RemoteFile, partial: _Partial, patience: Pat
     return session.get(file.url, headers=headers, stream=True, timeout=(patience.connect, patience.read))
 
 
-def _receive(response: "Response", file: RemoteFile, partial: _Partial, max_bytes: int) -> None:
+def _receive(response: Response, file: RemoteFile, partial: _Partial, max_bytes: int) -> None:
     _check_status(response, file, partial)
     total = _total_size(response)
     _check_size(file, total or 0, max_bytes)
@@ -210,7 +203,7 @@ def _receive(response: "Response", file: RemoteFile, partial: _Partial, max_byte
         raise _PassingError(f"{size:,} bytes arrived of {total:,}")
 
 
-def _check_status(response: "Response", file: RemoteFile, partial: _Partial) -> None:
+def _check_status(response: Response, file: RemoteFile, partial: _Partial) -> None:
     status = response.status_code
     if status in (OK, PARTIAL_CONTENT):
         return
@@ -245,13 +238,13 @@ def _check_digest(file: RemoteFile, path: Path) -> None:
         )
 
 
-def _mark(response: "Response") -> str | None:
+def _mark(response: Response) -> str | None:
     """By what the server knows this version of the file; a weak ``ETag`` does not vouch for its bytes (RFC 9110)."""
     etag = response.headers.get("ETag")
     return etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified")
 
 
-def _total_size(response: "Response") -> int | None:
+def _total_size(response: Response) -> int | None:
     """Bytes of the whole file, as far as the server says."""
     if response.status_code == PARTIAL_CONTENT:
         text = response.headers.get("Content-Range", "").rpartition("/")[2]
@@ -260,13 +253,13 @@ def _total_size(response: "Response") -> int | None:
     return int(text) if text.isdecimal() else None
 
 
-def _start(response: "Response") -> int | None:
+def _start(response: Response) -> int | None:
     """Where in the file the bytes begin that the server sends."""
     text = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
     return int(text) if text.isdecimal() else None
 
 
-def _retry_after(response: "Response") -> float | None:
+def _retry_after(response: Response) -> float | None:
     """Seconds that the server asks to wait: a number, or a date (RFC 9110)."""
     text = response.headers.get("Retry-After", "").strip()
     if text.isdecimal():
