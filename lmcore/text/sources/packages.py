@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
+from lmcore.text.documents import Fault
+from lmcore.text.sources.config import InstalledPackages
+from lmcore.text.sources.files import SourceFile
+
 STANDARD_LIBRARY = "python"
 
 # Parts of the standard library that some systems leave out or ship as packages of their own.
@@ -24,6 +28,51 @@ class Package:
     license: str | None
     root: Path
     modules: tuple[str, ...]
+
+
+def find_modules(source: str, location: InstalledPackages) -> tuple[list[SourceFile], list[Fault]]:
+    """The modules of the packages, by package and path, named relative to the folder of packages.
+
+    Returns:
+        The modules, and a fault for each that a package says it installed and that is not there.
+
+    Raises:
+        ValueError: naming every package that is not installed or has no modules, and what to do.
+    """
+    packages = _find_packages(source, location)
+    empty = [package.name for package in packages if not package.modules]
+    if empty:
+        raise ValueError(
+            f"source {source!r} names packages without Python modules of their own: {', '.join(empty)}; "
+            "an editable installation is such a case: install it from a wheel, or take it off the list"
+        )
+    files, faults = [], []
+    for package in packages:
+        for module in package.modules:
+            path = package.root / module
+            try:
+                size = path.stat().st_size
+            except OSError as error:
+                detail = error.strerror or type(error).__name__
+                faults.append(Fault(source, module, None, "unreadable_file", detail))
+                continue
+            files.append(SourceFile(module, path, size, package.name, package.version, package.license))
+    return files, faults
+
+
+def _find_packages(source: str, location: InstalledPackages) -> list[Package]:
+    packages, missing = [], []
+    for name in sorted(set(location.packages)):
+        try:
+            packages.append(find_package(name, location.skipped))
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        raise ValueError(
+            f"source {source!r} names packages that are not installed: {', '.join(missing)}; "
+            f"install them with `pip install {' '.join(missing)}`, or take them off its list"
+        )
+    return packages
 
 
 def find_package(name: str, skipped: tuple[str, ...]) -> Package:
