@@ -135,7 +135,7 @@ def test_a_loss_that_leaps_is_skipped(tmp_path: Path) -> None:
 
 
 def test_two_batches_accumulated_are_one_of_twice_the_size(tmp_path: Path) -> None:
-    """In their losses and gradients: an adaptive optimizer blows rounding in the gradients near zero up to whole steps."""
+    """Seen in losses and gradients: an adaptive optimizer makes whole steps of the rounding in gradients near zero."""
     settings = {"precision": "float32", "max_steps": 3, "log_every_steps": 1}
     _, whole = run(tmp_path / "whole", make_model(), make_batches(batch_size=8), **settings)
     _, halves = run(tmp_path / "halves", make_model(), make_batches(batch_size=4), accumulated_batches=2, **settings)
