@@ -27,7 +27,8 @@ CONNECTION_SECONDS = 10
 class Promise(Protocol[Result_co]):
     """A result that is waited for."""
 
-    def result(self) -> Result_co: ...
+    def result(self) -> Result_co:
+        """Wait for it."""
 
 
 class Workers:

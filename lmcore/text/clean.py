@@ -1,8 +1,9 @@
 """From raw to clean documents, shard by shard, with a ledger of everything that was dropped or changed.
 
-Three passes. Each document is judged alone (:mod:`lmcore.text.cleaning.judged_shards`); then all of them are compared, by what little is
-kept of each (:mod:`lmcore.text.cleaning.selection`); then those that stay are analyzed and written, with what the
-ledger says of the others (:mod:`lmcore.text.cleaning.clean_shards`). The first and the last are done shard by shard, once.
+Three passes. Each document is judged alone (:mod:`lmcore.text.cleaning.judged_shards`); then all of them are compared,
+by what little is kept of each (:mod:`lmcore.text.cleaning.selection`); then those that stay are analyzed and written,
+with what the ledger says of the others (:mod:`lmcore.text.cleaning.clean_shards`). The first and the last pass go shard
+by shard, and what is done is done once.
 """
 
 import json
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmcore.files import atomic_folder, write_json
+from lmcore.pieces import keep_pieces
 from lmcore.progress import progress
 from lmcore.text.cleaning.clean_shards import Finishing, finish_shard
 from lmcore.text.cleaning.config import CleanConfig
@@ -24,7 +26,6 @@ from lmcore.text.cleaning.judged_shards import judge_shard
 from lmcore.text.cleaning.selection import select
 from lmcore.text.config import SplitFractions
 from lmcore.text.documents import LEDGER_SCHEMA
-from lmcore.pieces import keep_pieces
 from lmcore.text.shards import FAULTS, LEDGER, SUMMARY, concatenate, link_shards, shards_of
 from lmcore.workers import Workers
 
@@ -63,7 +64,9 @@ def clean(
     summary = _merge([json.loads((folder / SUMMARY).read_bytes()) for folder in done], faults)
     if summary["kept"] == 0:
         reasons = summary["dropped_by_reason"]
-        raise ValueError(f"no document of {summary['input']} is left: {reasons}; loosen the rules in params.yaml, clean")
+        raise ValueError(
+            f"no document of {summary['input']} is left: {reasons}; loosen the rules in params.yaml, clean"
+        )
     with atomic_folder(target) as folder:
         link_shards(done, folder)
         ledgers = (pq.read_table(part / LEDGER) for part in done)
@@ -73,7 +76,9 @@ def clean(
     return summary
 
 
-def _each(description: str, function: Callable[[Item], Result], items: Sequence[Item], workers: Workers) -> Iterator[Result]:
+def _each(
+    description: str, function: Callable[[Item], Result], items: Sequence[Item], workers: Workers
+) -> Iterator[Result]:
     with progress(description, len(items), "shards") as work:
         for result in workers.map(function, items):
             yield result

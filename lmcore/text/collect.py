@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lmcore.files import atomic_folder, write_json
+from lmcore.pieces import complete_piece, keep_pieces, piece_key
 from lmcore.progress import progress
 from lmcore.text.documents import FAULT_SCHEMA, Fault, to_table
-from lmcore.pieces import complete_piece, keep_pieces, piece_key
 from lmcore.text.shards import FAULTS, SUMMARY, ShardWriter, concatenate, link_shards, write_table
 from lmcore.text.sources.config import CollectConfig, ParallelLines, ReadingLimits, Source
 from lmcore.text.sources.files import PinnedFile

@@ -1,9 +1,8 @@
 """Documents as records and as Arrow tables, and the faults met while reading them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
 
 import pyarrow as pa
 

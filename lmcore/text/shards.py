@@ -8,8 +8,8 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lmcore.text.documents import RAW_SCHEMA, Document, to_table
 from lmcore.pieces import link_or_copy
+from lmcore.text.documents import RAW_SCHEMA, Document, to_table
 
 DOCUMENTS = "documents"
 """The folder of shards in whatever holds documents."""
@@ -78,7 +78,9 @@ def read_documents(folder: Path, columns: Sequence[str] | None = None) -> pa.Tab
     Raises:
         FileNotFoundError: if there are none.
     """
-    return pa.concat_tables([pq.read_table(shard, columns=columns and list(columns)) for shard in shards_of(folder)]).combine_chunks()
+    return pa.concat_tables(
+        [pq.read_table(shard, columns=columns and list(columns)) for shard in shards_of(folder)]
+    ).combine_chunks()
 
 
 def write_table(path: Path, table: pa.Table) -> None:

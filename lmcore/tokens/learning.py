@@ -23,6 +23,7 @@ class SizedTexts(Protocol):
     """Texts that can be gone through, and how many they are: a list, or what reads them from files."""
 
     def __len__(self) -> int: ...
+
     def __iter__(self) -> Iterator[str]: ...
 
 

@@ -120,7 +120,7 @@ def write_shards(
             done.append(piece)
             progressed.advance()
     with atomic_folder(target) as folder:
-        sizes = {split: _join(split, done, folder) for split in SPLITS}
+        sizes: dict[str, dict[str, int]] = {split: _join(split, done, folder) for split in SPLITS}
         _check_no_split_is_empty(sizes)
         _join_index(done, folder / "index.parquet")
         tokenizer.save(folder / "tokenizer.json")

@@ -1,16 +1,17 @@
 """Word vectors that were made elsewhere, aligned to a vocabulary."""
 
+import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lmcore.text.sources.opening import open_text
 from lmcore.tokens.tokenizer import Tokenizer
 
 LINES_AT_ONCE = 10_000
@@ -44,7 +45,7 @@ def read_vectors(path: Path, tokenizer: Tokenizer, size: int) -> WordVectors:
         ValueError: if a line holds something else than ``size`` numbers, or no word is a token.
     """
     found: dict[int, npt.NDArray[np.float32]] = {}
-    with open_text(path) as file:
+    with _open(path) as file:
         lines = enumerate(file, start=1)
         while some := list(islice(lines, LINES_AT_ONCE)):
             words, numbers = zip(*_divided(path, some, size), strict=True)
@@ -54,6 +55,13 @@ def read_vectors(path: Path, tokenizer: Tokenizer, size: int) -> WordVectors:
     if not found:
         raise ValueError(f"{path}: none of its words is a token; vectors need tokenize.tokenizer.kind: words")
     return WordVectors(np.array(list(found), dtype=np.int64), np.stack(list(found.values())))
+
+
+def _open(path: Path) -> TextIO:
+    """A text file, also as ``.gz``; bytes that are not UTF-8 stay recognizable, so that only their word is lost."""
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", errors="surrogateescape")
+    return path.open(encoding="utf-8", errors="surrogateescape")
 
 
 def _divided(path: Path, lines: list[tuple[int, str]], size: int) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:

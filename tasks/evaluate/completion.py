@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-
 from lmcore.evaluation.baselines import first_sentence
 from lmcore.evaluation.bootstrap import Bootstrap
 from lmcore.evaluation.config import CompletionConfig, EvaluateConfig

@@ -9,7 +9,6 @@ from lmcore.files import folder_digest
 from lmcore.text.cleaning.config import CleanConfig, FilterConfig
 from lmcore.text.config import SplitFractions
 from lmcore.text.shards import read_documents
-from lmcore.text.sources.config import CollectConfig
 from lmcore.tokens.config import BytePairConfig, TokenizeConfig
 from lmcore.tokens.shards import TokenShards
 from lmcore.tokens.tokenizer import Tokenizer
@@ -17,6 +16,7 @@ from tasks.clean import clean_documents
 from tasks.collect import collect_documents, refresh_lock
 from tasks.environment import Environment
 from tasks.tokenize import tokenize_documents
+from tests.text.sources_for_tests import RECORDS, configure, local
 
 TEXTS = [f"Notes of day {number}.\n\nIt rained, {number % 5} times, and then it stopped." for number in range(60)]
 CLEAN = CleanConfig(
@@ -39,27 +39,7 @@ TOKENIZE = TokenizeConfig(
 )
 
 
-WHOLE_FILES = {"kind": "whole_files"}
-RECORDS = {"kind": "records", "text": "content", "label": "weather", "target": None, "name": None, "columns": None}
-
-
-def source(name: str, path: Path | str, reader: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "location": {"kind": "local", "paths": [str(path)]},
-        "reader": reader,
-        "split": None,
-        "weight": 1.0,
-        "license": None,
-        "attribution": None,
-    }
-
-
-def configure(*sources: dict[str, Any], is_strict: bool = False) -> CollectConfig:
-    limits = {"max_document_bytes": 1_000_000, "max_unpacked_bytes": 10_000_000}
-    return CollectConfig.model_validate_json(
-        json.dumps({"sources": sources, "limits": limits, "is_strict": is_strict})
-    )
+RECORDS_WITH_LABELS = RECORDS | {"text": "content", "label": "weather"}
 
 
 def text_folder(folder: Path) -> dict[str, Any]:
@@ -67,7 +47,7 @@ def text_folder(folder: Path) -> dict[str, Any]:
         path = folder / ("wet" if number % 5 else "dry") / f"{number:02}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return source("notes", folder, WHOLE_FILES)
+    return local("notes", folder, {"kind": "whole_files"})
 
 
 def json_lines(folder: Path) -> dict[str, Any]:
@@ -75,7 +55,7 @@ def json_lines(folder: Path) -> dict[str, Any]:
     path = folder / "notes.jsonl"
     rows = [{"content": text, "weather": "wet"} for text in TEXTS]
     path.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"nothing": "here"}]))
-    return source("notes", path, RECORDS)
+    return local("notes", path, RECORDS_WITH_LABELS)
 
 
 def run(source: dict[str, Any], project: Path) -> Path:
@@ -136,7 +116,8 @@ def test_a_source_that_is_not_what_is_pinned_is_an_error_that_says_how_to_accept
     (tmp_path / "own/dry/00.txt").write_text("Other notes, of the same day, though.")
     (tmp_path / "own/dry/05.txt").unlink()
     with pytest.raises(
-        ValueError, match=r"'notes' is not what sources.lock pins: dry/00.txt .*; dry/05.txt is gone .*\n.*flows.refresh"
+        ValueError,
+        match=r"'notes' is not what sources.lock pins: dry/00.txt .*; dry/05.txt is gone .*\n.*flows.refresh",
     ):
         collect_documents(config, environment, lock=lock, raw=tmp_path / "raw")
     assert folder_digest(tmp_path / "raw") == before

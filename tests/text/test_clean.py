@@ -62,9 +62,7 @@ def write_raw(raw: Path, some: list[Document], *, per_shard: int = 3, faults: tu
 
 def run(folder: Path, config: CleanConfig = UNLIMITED, *, n_workers: int = 1) -> dict[str, Any]:
     with Workers(n_workers) as workers:
-        return clean(
-            folder / "raw", folder / "clean", config, FRACTIONS, work=folder / "pieces", workers=workers
-        )
+        return clean(folder / "raw", folder / "clean", config, FRACTIONS, work=folder / "pieces", workers=workers)
 
 
 def ledger(folder: Path, action: str = "dropped") -> list[dict[str, Any]]:

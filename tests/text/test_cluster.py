@@ -85,5 +85,5 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_bytes(cluster: Cluster, tm
 
 
 def test_no_scheduler_is_an_error_that_names_the_address() -> None:
-    with pytest.raises(OSError, match="no Dask scheduler answers at tcp://127.0.0.1:9"):
+    with pytest.raises(OSError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         Workers(1, dask_address="tcp://127.0.0.1:9")

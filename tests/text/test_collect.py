@@ -2,29 +2,24 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
-from lmcore.text.collect import collect, summarize
-from lmcore.text.config import CollectConfig, InstalledDocumentation, Records, Source, TextFolder
-from lmcore.text.documents import RAW_SCHEMA, to_table, write_table
+from lmcore.text.collect import collect
+from lmcore.text.documents import RAW_SCHEMA
+from lmcore.text.shards import read_documents, shards_of
+from lmcore.text.sources.config import CollectConfig
+from lmcore.text.sources.pinning import pin_sources
+from lmcore.workers import Workers
+from tests.text.sources_for_tests import DOCUMENTATION, RECORDS, configure, local
 
-DOCUMENTATION = InstalledDocumentation(
-    kind="installed_documentation", name="docs", packages=("rich", "ftfy"), skipped=("tests",)
-)
 
-
-def records(path: Path) -> Records:
-    return Records(
-        kind="records",
-        name="rows",
-        path=path,
-        text_field="text",
-        label_field=None,
-        target_field=None,
-        name_field=None,
-        split=None,
-    )
+def run(folder: Path, config: CollectConfig, *, n_workers: int = 1) -> dict[str, Any]:
+    with Workers(n_workers) as workers:
+        sources = pin_sources(config.sources, folder / "downloads", workers)
+        return collect(config, sources, folder / "raw", work=folder / "pieces", workers=workers)
 
 
 def write_rows(path: Path, *rows: object) -> Path:
@@ -32,65 +27,85 @@ def write_rows(path: Path, *rows: object) -> Path:
     return path
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
 def test_any_number_of_workers_gives_the_same_bytes(tmp_path: Path) -> None:
-    sources = (DOCUMENTATION, records(write_rows(tmp_path / "rows.jsonl", {"text": "one"}, {"text": "two"})))
+    rows = local("rows", write_rows(tmp_path / "rows.jsonl", {"text": "one"}, {"text": "two"}), RECORDS)
     for n_workers in (1, 2):
-        reading = collect(CollectConfig(sources=sources), n_workers=n_workers)
-        write_table(tmp_path / f"{n_workers}.parquet", to_table(reading.documents))
-        (tmp_path / f"{n_workers}.json").write_text(json.dumps(summarize(reading)))
-    assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "2.parquet").read_bytes()
-    assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
+        run(tmp_path / str(n_workers), configure(DOCUMENTATION, rows), n_workers=n_workers)
+    assert contents(tmp_path / "1/raw") == contents(tmp_path / "2/raw")
 
 
-def test_documents_are_sorted_by_package_path_and_line() -> None:
-    documents = collect(CollectConfig(sources=(DOCUMENTATION,)), n_workers=1).documents
-    keys = [(document.package, document.path, document.line) for document in documents]
+def test_documents_are_sorted_by_path_and_line(tmp_path: Path) -> None:
+    run(tmp_path, configure(DOCUMENTATION))
+    table = read_documents(tmp_path / "raw")
+    assert table.schema == RAW_SCHEMA
+    keys = [(row["path"], row["line"]) for row in table.select(["path", "line"]).to_pylist()]
     assert keys == sorted(keys)
-    assert {document.package for document in documents} == {"ftfy", "rich"}
+    assert set(table["package"].to_pylist()) == {"ftfy", "rich"}
 
 
-def test_nothing_collected_names_a_place_on_this_machine() -> None:
-    reading = collect(CollectConfig(sources=(DOCUMENTATION,)), n_workers=1)
-    kept = json.dumps([to_table(reading.documents).drop_columns("text").to_pylist(), summarize(reading)])
-    assert sys.prefix not in kept
-    assert sys.base_prefix not in kept
+def test_nothing_collected_names_a_place_on_this_machine(tmp_path: Path) -> None:
+    run(tmp_path, configure(DOCUMENTATION))
+    kept = read_documents(tmp_path / "raw").drop_columns("text").to_pylist()
+    found = json.dumps(kept) + (tmp_path / "raw/summary.json").read_text()
+    assert sys.prefix not in found
+    assert sys.base_prefix not in found
 
 
 def test_the_summary_adds_up(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.jsonl", {"text": "é"}, {"text": " "}, {"other": "x"}, {"text": "abc"})
-    summary = summarize(collect(CollectConfig(sources=(DOCUMENTATION, records(path))), n_workers=1))
+    summary = run(tmp_path, configure(DOCUMENTATION, local("rows", path, RECORDS)))
+    assert summary == json.loads((tmp_path / "raw/summary.json").read_bytes())
     assert summary["sources"]["rows"]["documents"] == 2
     assert summary["sources"]["rows"]["bytes"] == 5
     assert summary["faults_by_reason"] == {"empty_text": 1, "missing_field": 1}
+    faults = pq.read_table(tmp_path / "raw/faults.parquet").select(["source", "path", "line"]).to_pylist()
+    assert [tuple(fault.values()) for fault in faults] == [("rows", "rows.jsonl", 2), ("rows", "rows.jsonl", 3)]
     assert summary["documents"] == sum(source["documents"] for source in summary["sources"].values())
+    assert summary["documents"] == len(read_documents(tmp_path / "raw"))
     labels = summary["sources"]["docs"]["labels"]
     assert summary["sources"]["docs"]["documents"] == sum(label["documents"] for label in labels.values())
+
+
+def test_a_new_file_leaves_what_was_read_of_the_others(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    for number in range(300):
+        (own / f"{number:03}.txt").write_text(f"{number} " * 8_000)
+    config = configure(local("own", own, {"kind": "whole_files"}))
+    run(tmp_path, config)
+    before = {piece.name: piece.stat().st_mtime_ns for piece in (tmp_path / "pieces").iterdir()}
+    (own / "150b.txt").write_text("A new file in their midst.")
+    assert run(tmp_path, config)["documents"] == 301
+    after = {piece.name: piece.stat().st_mtime_ns for piece in (tmp_path / "pieces").iterdir()}
+    assert len(before) > 2
+    assert len(before.keys() - after.keys()) == 1
+    assert all(before[name] == after[name] for name in before.keys() & after.keys())
 
 
 def test_a_source_without_usable_documents_is_an_error_that_shows_the_first_fault(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.jsonl", {"text": 1}, {"text": None})
     with pytest.raises(ValueError, match=r"'rows' holds no usable document \(2 faults; first fault: rows.jsonl, "):
-        collect(CollectConfig(sources=(records(path),)), n_workers=1)
+        run(tmp_path, configure(local("rows", path, RECORDS)))
+    assert not (tmp_path / "raw").exists()
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        records(Path("nowhere.jsonl")),
-        TextFolder(kind="text_folder", name="notes", path=Path("nowhere"), pattern="*.txt", split=None),
-    ],
-)
-def test_a_missing_source_is_named_before_anything_is_read(source: Source) -> None:
+@pytest.mark.parametrize("reader", [RECORDS, {"kind": "whole_files"}])
+def test_a_missing_source_is_named_before_anything_is_read(reader: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nowhere"):
-        collect(CollectConfig(sources=(DOCUMENTATION, source)), n_workers=1)
+        run(tmp_path, configure(DOCUMENTATION, local("gone", "nowhere", reader)))
+    assert not (tmp_path / "pieces").exists()
 
 
-def test_the_table_keeps_order_and_types() -> None:
-    documents = collect(CollectConfig(sources=(DOCUMENTATION,)), n_workers=1).documents
-    table = to_table(documents)
-    assert table.schema == RAW_SCHEMA
-    assert table["text"].to_pylist() == [document.text for document in documents]
-    assert to_table([]).schema == RAW_SCHEMA
+def test_many_documents_make_several_shards_in_their_order(tmp_path: Path) -> None:
+    texts = [f"{number} " * 100_000 for number in range(60)]
+    path = write_rows(tmp_path / "rows.jsonl", *({"text": text} for text in texts))
+    run(tmp_path, configure(local("rows", path, RECORDS)))
+    assert len(shards_of(tmp_path / "raw")) > 1
+    assert read_documents(tmp_path / "raw", ["text"])["text"].to_pylist() == texts
 
 
 def test_collecting_is_light() -> None:

@@ -44,9 +44,7 @@ def write_documents(folder: Path, texts: dict[str, list[str]] = TEXTS) -> list[P
 
 def write(folder: Path, documents: list[Path], *, n_workers: int = 1) -> dict[str, Any]:
     with Workers(n_workers) as workers:
-        return write_shards(
-            folder / "tokens", TOKENIZER, documents, FRACTIONS, work=folder / "pieces", workers=workers
-        )
+        return write_shards(folder / "tokens", TOKENIZER, documents, FRACTIONS, work=folder / "pieces", workers=workers)
 
 
 @pytest.fixture

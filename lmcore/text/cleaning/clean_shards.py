@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lmcore.files import write_json
+from lmcore.pieces import complete_piece, piece_key
 from lmcore.text.cleaning.judged_shards import JudgedShard
 from lmcore.text.documents import CLEAN_SCHEMA, LEDGER_SCHEMA
-from lmcore.pieces import complete_piece, piece_key
 from lmcore.text.shards import DOCUMENTS, LEDGER, SUMMARY, shard_name, write_table
 
 
@@ -92,7 +92,12 @@ def _summarize(documents: pa.Table, drops: pa.Table, changes: pa.Table) -> dict[
         "dropped_by_reason": Counter(drops["rule"].to_pylist()),
         "changed_by_reason": Counter(changes["rule"].to_pylist()),
         "labels": [
-            {"label": row["label"], "documents": row["n_bytes_count"], "bytes": row["n_bytes_sum"], "words": row["n_words_sum"]}
+            {
+                "label": row["label"],
+                "documents": row["n_bytes_count"],
+                "bytes": row["n_bytes_sum"],
+                "words": row["n_words_sum"],
+            }
             for row in by_label.to_pylist()
         ],
     }

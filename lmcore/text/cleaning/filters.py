@@ -1,70 +1,53 @@
 """Rules that drop a document; each states its failure, what it measured and the threshold."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from lmcore.text.cleaning.config import FilterConfig
+from lmcore.text.cleaning.reasons import Reason
 
 WORDS_PER_SEGMENT = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Drop:
-    """Why a document was dropped.
-
-    Attributes:
-        rule: name of the failure.
-        score: what was measured, where the rule measures something.
-        threshold: from ``params.yaml``, where the rule has one.
-        detail: anything a person needs besides to follow the decision.
-    """
-
-    rule: str
-    score: float | None = None
-    threshold: float | None = None
-    detail: str | None = None
+Filter = Callable[[str, FilterConfig], Reason | None]
 
 
-Filter = Callable[[str, FilterConfig], Drop | None]
-
-
-def first_failure(text: str, config: FilterConfig) -> Drop | None:
+def first_failure(text: str, config: FilterConfig) -> Reason | None:
     """The first rule that a normalized text fails, or ``None`` if it passes them all."""
     return next((drop for rule in FILTERS if (drop := rule(text, config))), None)
 
 
-def too_short(text: str, config: FilterConfig) -> Drop | None:
+def too_short(text: str, config: FilterConfig) -> Reason | None:
     """Fewer characters than ``min_characters``."""
     return _below("too_short", len(text), config.min_characters)
 
 
-def too_few_words(text: str, config: FilterConfig) -> Drop | None:
+def too_few_words(text: str, config: FilterConfig) -> Reason | None:
     """Fewer words, as white space separates them, than ``min_words``."""
     return _below("too_few_words", len(text.split()), config.min_words)
 
 
-def too_few_letters(text: str, config: FilterConfig) -> Drop | None:
+def too_few_letters(text: str, config: FilterConfig) -> Reason | None:
     """A smaller share of letters among the characters that are not white space than ``min_letter_share``."""
     characters = "".join(text.split())
     share = sum(map(str.isalpha, characters)) / max(len(characters), 1)
     return _below("too_few_letters", share, config.min_letter_share)
 
 
-def words_too_long(text: str, config: FilterConfig) -> Drop | None:
+def words_too_long(text: str, config: FilterConfig) -> Reason | None:
     """Words that are longer on average than ``max_mean_word_length`` (Gopher, https://arxiv.org/abs/2112.11446)."""
     words = text.split()
     mean = sum(map(len, words)) / max(len(words), 1)
     return _above("words_too_long", mean, config.max_mean_word_length)
 
 
-def too_many_repeated_lines(text: str, config: FilterConfig) -> Drop | None:
+def too_many_repeated_lines(text: str, config: FilterConfig) -> Reason | None:
     """A larger share of lines that stood there before than ``max_repeated_line_share`` (Gopher)."""
     lines = [line for line in map(str.strip, text.split("\n")) if line]
     share = (len(lines) - len(set(lines))) / max(len(lines), 1)
     return _above("too_many_repeated_lines", share, config.max_repeated_line_share)
 
 
-def too_repetitive(text: str, config: FilterConfig) -> Drop | None:
+def too_repetitive(text: str, config: FilterConfig) -> Reason | None:
     """A smaller share of different words than ``min_distinct_word_share``.
 
     The mean over segments of 100 words, since the share of different words falls with the length of a text.
@@ -88,9 +71,9 @@ FILTERS: tuple[Filter, ...] = (
 """The cheap and telling ones first: a document is dropped under the first rule it fails."""
 
 
-def _below(rule: str, score: float, threshold: float) -> Drop | None:
-    return Drop(rule, score, threshold) if score < threshold else None
+def _below(rule: str, score: float, threshold: float) -> Reason | None:
+    return Reason(rule, score, threshold) if score < threshold else None
 
 
-def _above(rule: str, score: float, threshold: float) -> Drop | None:
-    return Drop(rule, score, threshold) if score > threshold else None
+def _above(rule: str, score: float, threshold: float) -> Reason | None:
+    return Reason(rule, score, threshold) if score > threshold else None

@@ -34,7 +34,6 @@ CANDIDATE_SCHEMA = pa.schema(
 """Documents that nothing speaks against so far: row in their shard, text as it will be, and where it will belong."""
 
 
-
 @dataclass(frozen=True, slots=True)
 class JudgedShard:
     """The folder that the first pass leaves for a shard."""

@@ -38,4 +38,5 @@ def reason_table(reasons: Iterable[tuple[int, Reason]]) -> pa.Table:
     """Rows of a shard with their reasons, as a table."""
     rows = [(row, reason.rule, reason.score, reason.threshold, reason.detail) for row, reason in reasons]
     columns = list(zip(*rows, strict=True)) or [()] * len(REASON_SCHEMA)
-    return pa.table([pa.array(column, field.type) for column, field in zip(columns, REASON_SCHEMA)], REASON_SCHEMA)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, REASON_SCHEMA, strict=True)]
+    return pa.table(arrays, schema=REASON_SCHEMA)

@@ -1,6 +1,7 @@
 """The second pass of cleaning: which documents are taken when not all are wanted, decided by looking at all of them."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -104,4 +105,4 @@ def _by_shard(reasons: pa.Table, row_in_shard: Rows, shard_of: Rows, n_shards: i
     reasons, rows = reasons.take(pa.array(order)), rows[order]
     reasons = reasons.set_column(0, REASON_SCHEMA.field("row"), pa.array(row_in_shard[rows], pa.int32()))
     borders = np.searchsorted(shard_of[rows], np.arange(n_shards + 1))
-    return [reasons.slice(start, end - start) for start, end in zip(borders, borders[1:])]
+    return [reasons.slice(start, end - start) for start, end in pairwise(borders)]

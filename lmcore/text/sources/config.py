@@ -1,6 +1,5 @@
 """Where documents come from: a source is a place where files lie, and a way to read them."""
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, model_validator

@@ -67,7 +67,9 @@ def read_lock(path: Path) -> dict[str, Pin]:
             for source, entry in json.loads(path.read_bytes())["sources"].items()
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} cannot be read ({error!r}): restore it with git, or write it with `python -m flows.refresh`") from error
+        raise ValueError(
+            f"{path} cannot be read ({error!r}): restore it with git, or write it with `python -m flows.refresh`"
+        ) from error
 
 
 def write_lock(path: Path, pins: Mapping[str, Pin]) -> None:
@@ -107,7 +109,9 @@ def check(pins: Mapping[str, Pin], found: Mapping[str, Pin]) -> None:
         changes = differences(pins[source], now)
         if changes:
             more = f", and {len(changes) - SHOWN_CHANGES:,} more" if len(changes) > SHOWN_CHANGES else ""
-            problems.append(f"source {source!r} is not what sources.lock pins: {'; '.join(changes[:SHOWN_CHANGES])}{more}")
+            problems.append(
+                f"source {source!r} is not what sources.lock pins: {'; '.join(changes[:SHOWN_CHANGES])}{more}"
+            )
     if problems:
         raise ValueError("\n".join([*problems, HOW_TO_ACCEPT]))
 
@@ -120,5 +124,6 @@ def _content(files: Sequence[PinnedFile]) -> Content:
 
 
 def _written(entry: Pin) -> str:
-    contents = ",\n".join(f"  {json.dumps(name)}: {json.dumps(asdict(content))}" for name, content in entry.contents.items())
-    return f'{{"revision": {json.dumps(entry.revision)}, "n_files": {entry.n_files}, "n_bytes": {entry.n_bytes}, "contents": {{\n{contents}\n }}}}'
+    lines = (f"  {json.dumps(name)}: {json.dumps(asdict(content))}" for name, content in entry.contents.items())
+    facts = {"revision": entry.revision, "n_files": entry.n_files, "n_bytes": entry.n_bytes}
+    return json.dumps(facts)[:-1] + ', "contents": {\n' + ",\n".join(lines) + "\n }}"

@@ -1,7 +1,8 @@
 import pytest
 
-from lmcore.text.config import FilterConfig
-from lmcore.text.cleaning.filters import FILTERS, Drop, first_failure
+from lmcore.text.cleaning.config import FilterConfig
+from lmcore.text.cleaning.filters import FILTERS, first_failure
+from lmcore.text.cleaning.reasons import Reason
 
 THRESHOLDS = FilterConfig(
     min_characters=10,
@@ -16,16 +17,16 @@ THRESHOLDS = FilterConfig(
 @pytest.mark.parametrize(
     ("text", "drop"),
     [
-        ("too short", Drop("too_short", 9, 10)),
-        ("only twowords", Drop("too_few_words", 2, 3)),
-        ("ab 12 34 56 c", Drop("too_few_letters", 3 / 9, 0.5)),
-        (f"{'a' * 34} is long", Drop("words_too_long", 40 / 3, 12.0)),
-        ("x y z\n" * 2 + "\n" + "x y z\n" * 2, Drop("too_many_repeated_lines", 0.75, 0.5)),
-        ("spam and eggs " + "spam " * 97, Drop("too_repetitive", 0.03, 0.3)),
+        ("too short", Reason("too_short", 9, 10)),
+        ("only twowords", Reason("too_few_words", 2, 3)),
+        ("ab 12 34 56 c", Reason("too_few_letters", 3 / 9, 0.5)),
+        (f"{'a' * 34} is long", Reason("words_too_long", 40 / 3, 12.0)),
+        ("x y z\n" * 2 + "\n" + "x y z\n" * 2, Reason("too_many_repeated_lines", 0.75, 0.5)),
+        ("spam and eggs " + "spam " * 97, Reason("too_repetitive", 0.03, 0.3)),
         ("A sentence of several words.", None),
     ],
 )
-def test_each_rule_names_the_failure_its_score_and_its_threshold(text: str, drop: Drop | None) -> None:
+def test_each_rule_names_the_failure_its_score_and_its_threshold(text: str, drop: Reason | None) -> None:
     found = first_failure(text, THRESHOLDS)
     if drop is None or found is None:
         assert found is drop
