@@ -51,6 +51,7 @@ class File:
     has_ranges: bool = True
     has_length: bool = True
     heeds_if_range: bool = True
+    longest_part: int | None = None
     faults: list[Fails | Breaks | Waits] = field(default_factory=list)
 
 
@@ -207,7 +208,8 @@ class Handler(BaseHTTPRequestHandler):
         is_same = not file.heeds_if_range or mark in (None, file.etag, file.last_modified)
         if not match or not file.has_ranges or not is_same:
             return 0, len(file.content)
-        return int(match[1]), min(int(match[2]) + 1 if match[2] else len(file.content), len(file.content))
+        start, end = int(match[1]), min(int(match[2]) + 1 if match[2] else len(file.content), len(file.content))
+        return start, end if file.longest_part is None else min(end, start + file.longest_part)
 
     def reply_json(self, value: Any) -> None:
         self.reply(200, {"Content-Type": "application/json"}, json.dumps(value).encode())

@@ -207,6 +207,16 @@ def test_rows_keep_what_json_can_say(setting: Setting, tmp_path: Path) -> None:
     ]
 
 
+def test_pictures_are_not_looked_at(setting: Setting, tmp_path: Path) -> None:
+    features = {"text": {"dtype": "string", "_type": "Value"}, "picture": {"_type": "Image"}}
+    rows = pa.Table.from_pylist([{"text": "one", "picture": {"bytes": b"\xffno picture", "path": "a.png"}}])
+    stream = io.BytesIO()
+    pq.write_table(rows.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})}), stream)
+    setting.hub.data_sets["owner/pictures"] = DataSet(REVISION, {"train.parquet": File(stream.getvalue())})
+    (file,) = setting.locate(tmp_path, dataset="owner/pictures", configuration=None, max_rows=9).files
+    assert unpack(file.path) == [{"text": "one", "picture": {"bytes": None, "path": "a.png"}}]
+
+
 @pytest.mark.parametrize("max_rows", [None, 5])
 @pytest.mark.parametrize(
     ("changes", "message"),

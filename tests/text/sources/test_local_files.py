@@ -140,6 +140,7 @@ def test_a_pattern_sees_files_under_the_names_that_links_give_them(tree: Path) -
     (tree / "broken.txt").symlink_to("nowhere")
     assert names(find(tree / "l*/*.md")) == ["linked/c.md"]
     assert faults(find(tree / "*.md")) == []
+    assert faults(find(tree / "**/*.md")) == []
     assert faults(find(tree / "*.t*t")) == [("broken.txt", "unreadable_file")]
 
 

@@ -122,7 +122,13 @@ def test_parts_of_two_versions_are_never_joined(
         fetch(server, tmp_path, patience=replace(QUICK, attempts=1))
     server.files["/file.bin"] = File(changed, '"v2"', heeds_if_range=heeds_if_range)
     assert fetch(server, tmp_path) == changed
-    assert ranges(server)[:2] == [None, "bytes=300000-"]
+    assert ranges(server) == [None, "bytes=300000-"] + [None] * (not heeds_if_range)
+
+
+def test_a_server_may_send_less_than_it_was_asked_for(server: FileServer, tmp_path: Path) -> None:
+    server.files["/file.bin"] = File(CONTENT, '"v1"', longest_part=400_000, faults=[Breaks(300_000)])
+    assert fetch(server, tmp_path, sha256=DIGEST) == CONTENT
+    assert ranges(server) == [None, "bytes=300000-", "bytes=700000-"]
 
 
 def test_a_later_process_goes_on_where_an_earlier_one_ended(server: FileServer, tmp_path: Path) -> None:
