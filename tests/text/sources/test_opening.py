@@ -275,7 +275,7 @@ class Unseekable:
 
 def streamed_archive(path: Path, members: dict[str, bytes]) -> Path:
     file = Unseekable(path)
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[call-overload]
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
     file.close()
