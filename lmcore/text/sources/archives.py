@@ -3,6 +3,7 @@
 Source: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT (sections 4.3 to 4.5).
 """
 
+import errno
 import re
 import stat
 import struct
@@ -68,12 +69,11 @@ def list_members(path: Path) -> tuple[list[Member], InputError | None]:
         OSError: if it cannot be read.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            members, error = [_from_directory(info) for info in archive.infolist() if _is_file(info)], None
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as problem:
+        return _by_name(_directory(path)), None
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
         members = [member for member in _scan(path) if not member.name.endswith("/")]
-        error = InputError("damaged_file", f"{problem}; without its table of contents {len(members)} files were found")
-    return sorted(members, key=lambda member: (member.name, member.header)), error
+        detail = f"{error}; without its table of contents {len(members)} files were found"
+        return _by_name(members), InputError("damaged_file", detail)
 
 
 def unpack_member(path: Path, member: Member) -> Iterator[bytes]:
@@ -93,6 +93,24 @@ def unpack_member(path: Path, member: Member) -> Iterator[bytes]:
         yield chunk
     if member.checksum is not None and checksum != member.checksum:
         raise InputError("damaged_file", "its checksum differs: some of what was read is not what was stored")
+
+
+def _by_name(members: list[Member]) -> list[Member]:
+    return sorted(members, key=lambda member: (member.name, member.header))
+
+
+def _directory(path: Path) -> list[Member]:
+    """Members as the table of contents at the archive's end has them."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [_from_directory(info) for info in archive.infolist() if _is_file(info)]
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # A damaged table leads to places before the beginning of the file.
+            raise zipfile.BadZipFile("its table of contents leads out of it") from error
+        raise
+    if any(member.header < 0 for member in members):
+        raise zipfile.BadZipFile("its table of contents leads out of it")
+    return members
 
 
 def _is_file(info: zipfile.ZipInfo) -> bool:

@@ -163,11 +163,19 @@ def test_files_that_cannot_be_opened_cost_no_other(tmp_path: Path) -> None:
     assert not any(str(tmp_path) in fault.detail for fault in faults)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_permission_is_unreadable(tmp_path: Path) -> None:
-    file = write(tmp_path / "text", b"text")
-    file.chmod(0)
-    assert places(read(LINES, file)[1]) == [(None, "unreadable_file")]
+def test_a_file_without_permission_costs_no_other(tmp_path: Path) -> None:
+    files = write(tmp_path / "closed", b"text"), write(tmp_path / "closed.zip", b"text")
+    tmp_path.chmod(0o000)
+    user = os.geteuid()
+    try:
+        if user == 0:
+            os.seteuid(65_534)  # Nothing is closed to root.
+        documents, faults = read(LINES, *files)
+    finally:
+        os.seteuid(user)
+        tmp_path.chmod(0o700)
+    assert not documents
+    assert places(faults) == [(None, "unreadable_file"), (None, "unreadable_file")]
 
 
 @pytest.mark.parametrize("name", ["text.tar", "text.tar.gz", "text.tgz", "text.txt.bz2", "text.7z", "text.zip.gz"])
@@ -275,7 +283,7 @@ class Unseekable:
 
 def streamed_archive(path: Path, members: dict[str, bytes]) -> Path:
     file = Unseekable(path)
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[call-overload]
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
     file.close()
