@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from benchmarks.worker import Action, worker
-from tasks.environment import WAITING_THREADS
+from tasks.environment import TRAINING_PROCESS
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def seconds_in_turn(
         n_rounds: how often each is timed.
     """
     times: tuple[list[float], list[float]] = ([], [])
-    with worker(ours, WAITING_THREADS) as mine, worker(theirs, {}) as other:
+    with worker(ours, TRAINING_PROCESS) as mine, worker(theirs, {}) as other:
         mine()
         other()
         for _ in range(n_rounds):

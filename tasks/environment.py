@@ -17,9 +17,17 @@ from tasks.process import ProcessIdentity
 
 ANSWER_SECONDS = 2.0
 
-WAITING_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "5000"}
-"""Threads that spin while they wait may stall a training on a busy machine; those that sleep at once halve its speed on
-a free one. So they spin for as long as a short operation takes, and then sleep."""
+TRAINING_PROCESS = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "5000",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
+"""What a process that computes is started with.
+
+Threads that spin while they wait may stall a training on a busy machine; those that sleep at once halve its speed on a
+free one. So they spin for as long as a short operation takes, and then sleep. Large pages spare it a twentieth of its
+time.
+"""
 
 
 def project_folder() -> Path:
@@ -134,7 +142,7 @@ def prepare() -> None:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MPLCONFIGDIR": str(work / "matplotlib"),
-        **WAITING_THREADS,
+        **TRAINING_PROCESS,
         # Without it cuBLAS has no deterministic algorithms, which a training may ask for.
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         "CUDA_CACHE_PATH": str(work / "cuda"),
