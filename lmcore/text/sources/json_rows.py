@@ -11,7 +11,8 @@ from typing import Any
 from lmcore.text.documents import InputError
 from lmcore.text.sources.fields import Row
 from lmcore.text.sources.lines import text_lines
-from lmcore.text.sources.opening import BUFFER_BYTES, InputFile
+from lmcore.text.sources.opening import InputFile
+from lmcore.text.sources.streams import BUFFER_BYTES
 
 JsonRows = Iterator[tuple[int, Row | InputError]]
 

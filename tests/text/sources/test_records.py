@@ -132,8 +132,8 @@ def test_a_value_that_is_no_object_is_one_fault_wherever_it_is_cut(
 
 
 def test_of_a_list_in_a_damaged_file_every_object_before_the_damage_is_kept(tmp_path: Path) -> None:
-    rows = [{"text": f"row {number}"} for number in range(30_000)]
-    # One object of more than a buffer, so that what follows it is read ahead together with it.
+    rows = [{"text": f"row {number}"} for number in range(7_000)]
+    # One object of several buffers, so that the damage lies in those that are read to find its end.
     rows.insert(1, {"text": "x" * 300_000})
     packed = zlib.compressobj(0, zlib.DEFLATED, 31)
     content = packed.compress(json.dumps(rows)[:-1].encode()) + packed.flush(zlib.Z_FULL_FLUSH) + b"\xff" * 300
