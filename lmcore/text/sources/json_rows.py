@@ -4,13 +4,15 @@ import codecs
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from io import BufferedReader
 from typing import Any
 
 from lmcore.text.documents import InputError
 from lmcore.text.sources.fields import Row
 from lmcore.text.sources.lines import text_lines
-from lmcore.text.sources.opening import BUFFER_BYTES, InputFile
+from lmcore.text.sources.opening import InputFile
+from lmcore.text.sources.streams import BUFFER_BYTES
 
 JsonRows = Iterator[tuple[int, Row | InputError]]
 
@@ -63,6 +65,13 @@ class _Text:
     """A window on the text of a file, which moves on over it.
 
     Bytes that are not UTF-8 are lone surrogates in it, so that only the text that holds them is lost.
+
+    Attributes:
+        held: what is in the window.
+        place: where in there the next character stands that was not used.
+        line: of that character.
+        is_whole: whether the window reaches to the end of the file.
+        is_lost: whether the end was reached looking for an object behind one that is malformed.
     """
 
     def __init__(self, stream: BufferedReader, max_characters: int) -> None:
@@ -73,11 +82,16 @@ class _Text:
         self.place = 0
         self.line = 1
         self.is_whole = False
+        self.is_lost = False
 
     @property
     def is_full(self) -> bool:
         """Whether as much is held as may be."""
-        return len(self.held) - self.place > self._max_characters
+        return self.is_too_long(len(self.held))
+
+    def is_too_long(self, end: int) -> bool:
+        """Whether an object that begins here and ends there is longer than it may be."""
+        return end - self.place > self._max_characters
 
     def go_to(self, place: int) -> None:
         """Move on to a place in what is held."""
@@ -104,13 +118,26 @@ class _Text:
         """
         if self.is_whole:
             return False
-        read = [self._stream.read1(BUFFER_BYTES)]
-        while read[-1] and sum(map(len, read)) < len(self.held) - self.place:
-            read.append(self._stream.read1(BUFFER_BYTES))
-        self.is_whole = not read[-1]
-        self.held = self.held[self.place :] + self._decoder.decode(b"".join(read), self.is_whole)
+        read = self._stream.read1(BUFFER_BYTES)
+        self.is_whole = not read
+        more = [read]
+        # What came before a damage is looked at first; the stream reports the damage again when asked again.
+        with suppress(InputError):
+            while read and sum(map(len, more)) < len(self.held) - self.place:
+                more.append(read := self._stream.read1(BUFFER_BYTES))
+        self.held = self.held[self.place :] + self._decoder.decode(b"".join(more), self.is_whole)
         self.place = 0
         return True
+
+    def go_to_next_object(self) -> None:
+        """Move on to where an object seems to begin behind the end of another; else to the end of the file."""
+        while (found := NEXT_OBJECT.search(self.held, self.place)) is None:
+            self.go_to(max(self.place, len(self.held) - LONGEST_TOKEN))
+            if not self.grow():
+                self.go_to(len(self.held))
+                self.is_lost = True
+                return
+        self.go_to(found.end())
 
 
 def _values(text: _Text, file: InputFile) -> JsonRows:
@@ -126,30 +153,35 @@ def _values(text: _Text, file: InputFile) -> JsonRows:
         line = text.line
         row = _value(text, file)
         yield line, row
-        if isinstance(row, InputError) and row.reason != "not_an_object" and not _go_to_next_object(text):
-            return
-    if is_list:
+    if is_list and not text.is_lost:
         yield text.line, InputError("malformed_json", "the list does not end: the file is cut off")
 
 
 def _value(text: _Text, file: InputFile) -> Row | InputError:
-    """The next object, or what is wrong with it."""
+    """The next object, or what is wrong with it; the text moves on behind it."""
     while True:
+        problem, may_be_cut = file.too_long("the object"), True
         try:
-            row, end = DECODER.raw_decode(text.held, text.place)
+            value, end = DECODER.raw_decode(text.held, text.place)
         except (ValueError, RecursionError) as error:
-            problem = _malformed(error)
-            if not _may_be_cut(error, text):
-                return problem
+            may_be_cut = _may_be_cut(error, text)
+            if not may_be_cut or not text.is_full:
+                problem = _malformed(error)
         else:
-            if isinstance(row, dict) or end < len(text.held):
-                text.go_to(end)
-                return row if isinstance(row, dict) else _no_object(row)
-            problem = _no_object(row)
-        if text.is_full:
-            return file.too_long("the object")
-        if not text.grow():
+            # A number at the end of what is held may go on behind it.
+            if isinstance(value, dict) or end < len(text.held) or text.is_whole:
+                return _take(value, end, text, file)
+        if not may_be_cut or text.is_full or not text.grow():
+            text.go_to_next_object()
             return problem
+
+
+def _take(value: Any, end: int, text: _Text, file: InputFile) -> Row | InputError:
+    is_too_long = text.is_too_long(end)
+    text.go_to(end)
+    if is_too_long:
+        return file.too_long("the object")
+    return value if isinstance(value, dict) else _no_object(value)
 
 
 def _may_be_cut(error: Exception, text: _Text) -> bool:
@@ -157,16 +189,6 @@ def _may_be_cut(error: Exception, text: _Text) -> bool:
     if not isinstance(error, json.JSONDecodeError):
         return False
     return error.msg.startswith("Unterminated string") or error.pos >= len(text.held) - LONGEST_TOKEN
-
-
-def _go_to_next_object(text: _Text) -> bool:
-    """Move on to where an object seems to begin behind the end of another; False if there is none."""
-    while (found := NEXT_OBJECT.search(text.held, text.place)) is None:
-        text.go_to(max(text.place, len(text.held) - LONGEST_TOKEN))
-        if not text.grow():
-            return False
-    text.go_to(found.end())
-    return True
 
 
 def _malformed(error: Exception) -> InputError:

@@ -7,7 +7,8 @@ from typing import BinaryIO
 from lmcore.text.documents import Document, Fault, InputError
 from lmcore.text.sources.config import ReadingLimits, Source
 from lmcore.text.sources.files import SourceFile
-from lmcore.text.sources.opening import BUFFER_BYTES, InputFile, input_files
+from lmcore.text.sources.opening import InputFile, input_files
+from lmcore.text.sources.streams import BUFFER_BYTES
 
 LINE_END = b"\r\n"
 

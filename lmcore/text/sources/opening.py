@@ -5,18 +5,18 @@ import io
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from lmcore.text.documents import Document, Fault, InputError
 from lmcore.text.sources.archives import Member, list_members, unpack_member
 from lmcore.text.sources.config import ReadingLimits, Source
 from lmcore.text.sources.files import SourceFile
+from lmcore.text.sources.streams import BUFFER_BYTES, Stream, utf8_from_utf16
 from lmcore.text.sources.unpacking import COMPRESSIONS, Budget, file_pieces, repieced, unpack
 
-BUFFER_BYTES = 2**17
 ARCHIVE = ".zip"
 UNREADABLE_FORMATS = frozenset({".7z", ".bz2", ".rar", ".tar", ".tbz", ".tgz", ".txz"})
 """Archives and compressions that would read as a text full of control characters, or not at all."""
@@ -60,7 +60,7 @@ class InputFile:
                 with file:
                     yield file
             else:
-                with _Stream(self.chunks()).buffered() as stream:
+                with Stream(self.chunks()).buffered() as stream:
                     yield stream
 
     @contextmanager
@@ -77,7 +77,7 @@ class InputFile:
             if head in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
                 raise InputError("not_unicode", "it is in UTF-32: store it in UTF-8")
             if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                with _Stream(_utf8_from_utf16(file)).buffered() as stream:
+                with Stream(utf8_from_utf16(file)).buffered() as stream:
                     yield _not_empty(stream)
                 return
             if head.startswith(codecs.BOM_UTF8):
@@ -233,55 +233,3 @@ def _not_empty(file: io.BufferedReader) -> io.BufferedReader:
     if not file.peek(1):
         raise InputError("empty_file", "there is nothing in it")
     return file
-
-
-def _utf8_from_utf16(file: io.BufferedReader) -> Iterator[bytes]:
-    decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")
-    while chunk := file.read1(BUFFER_BYTES):
-        yield decoder.decode(chunk).encode(errors="surrogatepass")
-    try:
-        yield decoder.decode(b"", final=True).encode(errors="surrogatepass")
-    except UnicodeDecodeError:
-        yield b"\xff"  # Half a character at the end: no UTF-8 either.
-
-
-class _Stream(io.RawIOBase):
-    """Chunks of bytes as a file; an error comes behind all that stands before it."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = memoryview(b"")
-        self._error: InputError | OSError | None = None
-        self._is_at_end = False
-
-    def buffered(self) -> io.BufferedReader:
-        return io.BufferedReader(self, BUFFER_BYTES)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        n_read = 0
-        while n_read < len(buffer) and self._has_more():
-            n_taken = min(len(buffer) - n_read, len(self._rest))
-            buffer[n_read : n_read + n_taken] = self._rest[:n_taken]
-            self._rest = self._rest[n_taken:]
-            n_read += n_taken
-        if not n_read and self._error is not None:
-            raise self._error
-        return n_read
-
-    def close(self) -> None:
-        with suppress(AttributeError):
-            self._chunks.close()  # type: ignore[attr-defined]
-        super().close()
-
-    def _has_more(self) -> bool:
-        while not self._rest and not self._is_at_end:
-            try:
-                self._rest = memoryview(next(self._chunks))
-            except StopIteration:
-                self._is_at_end = True
-            except (InputError, OSError) as error:
-                self._is_at_end, self._error = True, error
-        return bool(self._rest)

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 
 from lmcore.text.documents import InputError
 from lmcore.text.sources.fields import Row
-from lmcore.text.sources.opening import BUFFER_BYTES, InputFile
+from lmcore.text.sources.opening import InputFile
+from lmcore.text.sources.streams import BUFFER_BYTES
 from lmcore.text.sources.tables import check_columns
 
 ParquetRows = Iterator[tuple[int, Row | InputError]]
@@ -44,7 +45,7 @@ def parquet_rows(file: InputFile, names: Sequence[str]) -> ParquetRows:
 def _group_rows(file: InputFile, table: pq.ParquetFile, group: int, n_before: int, names: Sequence[str]) -> ParquetRows:
     n_done, damage = 0, None
     # After a damage once more, row by row: those that stand in a batch before it are not damaged.
-    for n_rows in (_batch_rows(table.metadata.row_group(group)), 1):
+    for n_rows in (_rows_per_batch(table.metadata.row_group(group)), 1):
         batches = table.iter_batches(n_rows, row_groups=[group], columns=list(names), use_threads=False)
         start = 0
         while True:
@@ -56,14 +57,14 @@ def _group_rows(file: InputFile, table: pq.ParquetFile, group: int, n_before: in
             if batch is None:
                 return
             if start >= n_done:
-                yield from _batch_rows_of(file, batch, n_before + n_done)
+                yield from _rows_of(file, batch, n_before + n_done)
                 n_done += batch.num_rows
             start += batch.num_rows
     if damage is not None:
         yield n_before + n_done + 1, damage
 
 
-def _batch_rows_of(file: InputFile, batch: pa.RecordBatch, n_before: int) -> ParquetRows:
+def _rows_of(file: InputFile, batch: pa.RecordBatch, n_before: int) -> ParquetRows:
     try:
         file.budget.spend(batch.nbytes)
     except InputError as error:
@@ -90,7 +91,7 @@ def _value(scalar: pa.Scalar) -> Any:
         return InputError("not_unicode", f"byte {error.start + 1} is not UTF-8: {error.reason}")
 
 
-def _batch_rows(group: pq.RowGroupMetaData) -> int:
+def _rows_per_batch(group: pq.RowGroupMetaData) -> int:
     """So many rows that they hold about :data:`BATCH_BYTES`, all columns taken together."""
     n_bytes_per_row = group.total_byte_size / max(group.num_rows, 1)
     return max(1, min(MAX_BATCH_ROWS, int(BATCH_BYTES / max(n_bytes_per_row, 1))))

@@ -10,7 +10,8 @@ from typing import Self
 from lmcore.text.documents import InputError
 from lmcore.text.sources.fields import Row
 from lmcore.text.sources.lines import LINE_END, text_lines
-from lmcore.text.sources.opening import BUFFER_BYTES, InputFile
+from lmcore.text.sources.opening import InputFile
+from lmcore.text.sources.streams import BUFFER_BYTES
 
 TableRows = Iterator[tuple[int, Row | InputError]]
 Values = Iterator[tuple[int, list[str] | InputError]]

@@ -35,9 +35,9 @@ def test_a_line_that_is_not_unicode_costs_no_other(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 def test_a_line_is_as_long_as_its_limit_or_too_long_by_one_byte(tmp_path: Path, end: bytes) -> None:
-    content = end.join([b"a" * 10, b"b" * 11, b"c" * 300_000, b"d", b"e" * 11])
+    content = end.join([b"a" * 10, b"b" * 11, b"c" * 300_000, b"d", b"e" * 11, b"f" * 10])
     documents, faults = read(LINES, write(tmp_path / "text.txt", content), max_document_bytes=10)
-    assert texts(documents) == ["a" * 10, "d"]
+    assert texts(documents) == ["a" * 10, "d", "f" * 10]
     assert places(faults) == [(2, "too_long"), (3, "too_long"), (5, "too_long")]
 
 

@@ -145,6 +145,16 @@ def test_what_is_no_utf_16_costs_its_line_alone(tmp_path: Path) -> None:
     assert places(faults) == [(2, "not_unicode"), (4, "not_unicode")]
 
 
+def test_of_utf_16_that_is_cut_off_every_line_before_the_cut_is_kept(tmp_path: Path) -> None:
+    packed = gzip.compress("\n".join(many_lines()).encode("utf-16"))
+    cut = packed[: len(packed) * 2 // 3]
+    kept = decompressed(".gz", cut)
+    whole_lines = kept[: len(kept) // 2 * 2].decode("utf-16").split("\n")[:-1]
+    documents, faults = read(LINES, write(tmp_path / "text.gz", cut))
+    assert texts(documents) == whole_lines
+    assert places(faults) == [(len(whole_lines) + 1, "damaged_file")]
+
+
 def test_utf_32_is_refused(tmp_path: Path) -> None:
     documents, faults = read(LINES, write(tmp_path / "text", "\ufeffone".encode("utf-32-le")))
     assert not documents

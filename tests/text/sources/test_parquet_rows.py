@@ -82,6 +82,32 @@ def test_behind_a_damaged_group_the_next_is_read(tmp_path: Path) -> None:
     assert texts(documents) == kept
 
 
+def damaged(path: Path, column: int) -> bytes:
+    """A file in whose first group of rows one byte of a column differs."""
+    content = bytearray(path.read_bytes())
+    chunk = pq.ParquetFile(path).metadata.row_group(0).column(column)
+    content[chunk.data_page_offset + chunk.total_compressed_size // 2] ^= 1
+    return bytes(content)
+
+
+def test_columns_that_are_not_needed_are_not_read(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"text": f"row {number}", "other": f"{number}"} for number in range(100)]
+    path = write_rows(tmp_path / "rows.parquet", rows, use_dictionary=False, write_page_checksum=True)
+    documents, faults = read(records(), write(path, damaged(path, 1)))
+    assert texts(documents) == [row["text"] for row in rows]
+    assert not faults
+
+
+def test_a_byte_that_only_the_checksum_knows_to_be_wrong_is_a_damage(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"text": f"row {number}"} for number in range(100)]
+    path = write_rows(
+        tmp_path / "rows.parquet", rows, use_dictionary=False, write_page_checksum=True, compression="none"
+    )
+    documents, faults = read(records(), write(path, damaged(path, 0)))
+    assert not documents
+    assert places(faults) == [(1, "damaged_file")]
+
+
 @pytest.mark.parametrize("n_bytes_cut", [1, 100, 10_000])
 def test_a_file_that_is_cut_off_or_none_is_damaged(tmp_path: Path, n_bytes_cut: int) -> None:
     path = write_rows(tmp_path / "rows.parquet", [{"text": f"row {number}"} for number in range(10_000)])

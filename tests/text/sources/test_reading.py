@@ -157,6 +157,18 @@ def test_a_line_of_gigabytes_is_passed_over_and_never_held(
 
 
 @on_linux
+def test_an_object_of_hundreds_of_megabytes_in_a_list_is_passed_over_and_never_held(tmp_path: Path) -> None:
+    with (tmp_path / "rows.json").open("wb") as file:
+        file.write(b'[{"text": "one"}, {"text": "')
+        for _ in range(300):
+            file.write(b"x" * 1_000_000)
+        file.write(b'"}, {"text": "two"}]')
+    counts, n_bytes = measure(tmp_path / "rows.json", "records")
+    assert counts == {"one": 1, "too_long": 1, "two": 1}
+    assert n_bytes < 20_000_000
+
+
+@on_linux
 def test_a_file_of_gigabytes_is_too_long_for_a_document_and_never_held(tmp_path: Path) -> None:
     with (tmp_path / "text.txt").open("wb") as file:
         file.truncate(2 * 10**9)

@@ -1,5 +1,6 @@
 import json
 import re
+import zlib
 from pathlib import Path
 
 import pytest
@@ -111,13 +112,34 @@ def test_a_target_is_read_and_must_be_there(tmp_path: Path) -> None:
     assert places(faults) == [(2, "empty_text")]
 
 
-def test_an_object_longer_than_a_document_may_be_costs_no_other(tmp_path: Path) -> None:
-    rows = [{"text": "x"}, {"text": "y" * 400_000}, {"text": "z"}]
+@pytest.mark.parametrize("n_long", [1_000, 400_000])
+def test_an_object_longer_than_a_document_may_be_costs_no_other(tmp_path: Path, n_long: int) -> None:
+    rows = [{"text": "x"}, {"text": "short", "other": "y" * n_long}, {"text": "z"}]
     lines, whole = "\n".join(map(json.dumps, rows)), json.dumps(rows, indent=1)
     for file in (write(tmp_path / "a.jsonl", lines.encode()), write(tmp_path / "a.json", whole.encode())):
         documents, faults = read(records(), file, max_document_bytes=1_000)
         assert texts(documents) == ["x", "z"]
         assert [fault.reason for fault in faults] == ["too_long"]
+
+
+def test_a_value_that_is_no_object_is_one_fault_wherever_it_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lmcore.text.sources.json_rows.BUFFER_BYTES", 1)
+    documents, faults = read(records(), write(tmp_path / "rows.json", b'[12345, true, "one", {"text": "x"}, -1.5e-7]'))
+    assert texts(documents) == ["x"]
+    assert [fault.reason for fault in faults] == ["not_an_object"] * 4
+
+
+def test_of_a_list_in_a_damaged_file_every_object_before_the_damage_is_kept(tmp_path: Path) -> None:
+    rows = [{"text": f"row {number}"} for number in range(7_000)]
+    # One object of several buffers, so that the damage lies in those that are read to find its end.
+    rows.insert(1, {"text": "x" * 300_000})
+    packed = zlib.compressobj(0, zlib.DEFLATED, 31)
+    content = packed.compress(json.dumps(rows)[:-1].encode()) + packed.flush(zlib.Z_FULL_FLUSH) + b"\xff" * 300
+    documents, faults = read(records(), write(tmp_path / "rows.json.gz", content))
+    assert texts(documents) == [row["text"] for row in rows]
+    assert places(faults) == [(1, "damaged_file")]
 
 
 @pytest.mark.parametrize("indent", [None, 2])

@@ -89,6 +89,12 @@ def test_of_a_web_page_the_main_text_is_read(tmp_path: Path, name: str, encoding
     assert not faults
 
 
+def test_a_page_that_says_latin_1_is_read_as_browsers_do(tmp_path: Path) -> None:
+    page = (PAGE % "ISO-8859-1").replace("naïve waves", "\u201cnaïve\u201d waves")
+    (document,), _ = read(WHOLE, write(tmp_path / "page.html", page.encode("windows-1252")))
+    assert "Café waves, \u201cnaïve\u201d waves." in document.text
+
+
 def test_a_page_that_declares_itself_in_xml_is_read(tmp_path: Path) -> None:
     page = '<?xml version="1.0" encoding="utf-8"?>\n' + PAGE % "utf-8"
     (document,), _ = read(WHOLE, write(tmp_path / "page.xhtml", page.encode()))
