@@ -55,10 +55,11 @@ def clean(
         ValueError: if no document is left, or spaCy does not know the language.
     """
     shards = shards_of(raw)
-    judge = partial(judge_shard, config=config, fractions=fractions, work=work)
+    pipeline = _check_languages(config)
+    judge = partial(judge_shard, config=config, fractions=fractions, pipeline=pipeline, work=work)
     judged = list(_each("Judge", judge, shards, workers))
     drops = select(judged, config)
-    finishings = [Finishing(*decided, config.language) for decided in zip(shards, judged, drops, strict=True)]
+    finishings = [Finishing(*decided, config) for decided in zip(shards, judged, drops, strict=True)]
     done = list(_each("Tokens and sentences", partial(finish_shard, work=work), finishings, workers))
     faults = pq.read_table(raw / FAULTS)
     summary = _merge([json.loads((folder / SUMMARY).read_bytes()) for folder in done], faults)
@@ -74,6 +75,21 @@ def clean(
         write_json(folder / SUMMARY, summary)
     keep_pieces(work, {shard.folder.name for shard in judged} | {folder.name for folder in done})
     return summary
+
+
+def _check_languages(config: CleanConfig) -> str | None:
+    """What stands for the trained pipeline's content, if there is one; a language without rules is refused at once."""
+    # spaCy takes seconds to import.
+    from lmcore.text.linguistics.spacy_tokens import load_pipeline
+
+    for language in {config.language, *(config.identify_language.kept if config.identify_language else ())}:
+        load_pipeline(language)
+    if config.pipeline is None:
+        return None
+    from lmcore.text.linguistics.pipelines import load_trained, pipeline_identity
+
+    load_trained(config.pipeline, config.annotations)
+    return pipeline_identity(config.pipeline)
 
 
 def _each(

@@ -98,14 +98,25 @@ FAULT_SCHEMA = pa.schema(
 )
 """Columns of what could not be read."""
 
+ENTITY = pa.struct(
+    [
+        pa.field("start", pa.int32(), nullable=False),
+        pa.field("end", pa.int32(), nullable=False),
+        pa.field("label", pa.string(), nullable=False),
+    ]
+)
 ANALYSIS_SCHEMA = pa.schema(
     [
         pa.field("n_words", pa.int32(), nullable=False),
         pa.field("token_ends", pa.list_(pa.int32()), nullable=False),
         pa.field("sentence_ends", pa.list_(pa.int32()), nullable=False),
+        pa.field("tags", pa.list_(pa.string())),
+        pa.field("lemmas", pa.list_(pa.string())),
+        pa.field("entities", pa.list_(ENTITY)),
     ]
 )
-"""What spaCy finds in a text: see :func:`lmcore.text.linguistics.analysis.analyze`."""
+"""What spaCy finds in a text: see :func:`lmcore.text.linguistics.analysis.analyze`. Part of speech and lemma of each
+token, and entities (tokens from ``start`` to before ``end``), are null where no trained pipeline was asked for them."""
 
 CLEAN_SCHEMA = pa.schema(
     [

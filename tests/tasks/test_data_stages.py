@@ -6,7 +6,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from lmcore.files import folder_digest
-from lmcore.text.cleaning.config import CleanConfig, FilterConfig
 from lmcore.text.config import SplitFractions
 from lmcore.text.shards import read_documents
 from lmcore.tokens.config import BytePairConfig, TokenizeConfig
@@ -16,23 +15,11 @@ from tasks.clean import clean_documents
 from tasks.collect import collect_documents, refresh_lock
 from tasks.environment import Environment
 from tasks.tokenize import tokenize_documents
+from tests.text.cleaning_for_tests import LENIENT, configure_cleaning
 from tests.text.sources_for_tests import RECORDS, configure, local
 
 TEXTS = [f"Notes of day {number}.\n\nIt rained, {number % 5} times, and then it stopped." for number in range(60)]
-CLEAN = CleanConfig(
-    language="en",
-    normalize=True,
-    filters=FilterConfig(
-        min_characters=10,
-        min_words=3,
-        min_letter_share=0.3,
-        max_mean_word_length=20.0,
-        max_repeated_line_share=0.9,
-        min_distinct_word_share=0.1,
-    ),
-    remove_duplicates=True,
-    max_bytes_per_label=None,
-)
+CLEAN = configure_cleaning(filters=LENIENT | {"min_characters": 10, "min_words": 3})
 TOKENIZE = TokenizeConfig(
     tokenizer=BytePairConfig(kind="byte_pair", vocabulary_size=300),
     split=SplitFractions(validation=0.2, test=0.2),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmcore.text.clean import clean
-from lmcore.text.cleaning.config import CleanConfig, FilterConfig
+from lmcore.text.cleaning.config import CleanConfig
 from lmcore.text.config import SplitFractions
 from lmcore.text.documents import (
     CLEAN_SCHEMA,
@@ -24,19 +24,10 @@ from lmcore.text.documents import (
 from lmcore.text.shards import read_documents, shard_name, write_table
 from lmcore.text.split import document_id
 from lmcore.workers import Workers
+from tests.text.cleaning_for_tests import LENIENT, configure_cleaning
 
-CONFIG = CleanConfig(
-    language="en",
-    normalize=True,
-    filters=FilterConfig(
-        min_characters=3,
-        min_words=1,
-        min_letter_share=0.3,
-        max_mean_word_length=20.0,
-        max_repeated_line_share=0.9,
-        min_distinct_word_share=0.1,
-    ),
-    remove_duplicates=True,
+CONFIG = configure_cleaning(
+    filters=LENIENT | {"min_characters": 3, "min_words": 1, "min_letter_share": 0.3, "max_mean_word_length": 20.0},
     max_bytes_per_label=40,
 )
 UNLIMITED = CONFIG.model_copy(update={"max_bytes_per_label": None})

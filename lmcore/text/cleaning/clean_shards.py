@@ -13,9 +13,12 @@ import pyarrow.parquet as pq
 
 from lmcore.files import write_json
 from lmcore.pieces import complete_piece, piece_key
+from lmcore.text.cleaning.config import CleanConfig
 from lmcore.text.cleaning.judged_shards import JudgedShard
 from lmcore.text.documents import CLEAN_SCHEMA, LEDGER_SCHEMA
 from lmcore.text.shards import DOCUMENTS, LEDGER, SUMMARY, shard_name, write_table
+
+FINISHED_COLUMNS = ("row", "text", "target", "language", "id", "n_bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +28,13 @@ class Finishing:
     shard: Path
     judged: JudgedShard
     drops: pa.Table
-    language: str
+    config: CleanConfig
 
     @property
     def key(self) -> str:
         """The name of this piece of work."""
         decisions = json.dumps(self.drops.to_pylist())
-        return piece_key("finish", self.judged.folder.name, decisions, self.language)
+        return piece_key("finish", self.judged.folder.name, decisions)
 
 
 def finish_shard(finishing: Finishing, *, work: Path) -> Path:
@@ -41,10 +44,10 @@ def finish_shard(finishing: Finishing, *, work: Path) -> Path:
 
 def _finish(finishing: Finishing, folder: Path) -> None:
     # spaCy takes seconds to import, and only the process that computes needs it.
-    from lmcore.text.linguistics.analysis import analyze
+    from lmcore.text.linguistics.analysis import analyze_documents
 
     raw = pq.read_table(finishing.shard)
-    candidates = finishing.judged.candidates()
+    candidates = finishing.judged.candidates(FINISHED_COLUMNS)
     is_kept = pc.invert(pc.is_in(candidates["row"], finishing.drops["row"]))
     kept = candidates.filter(is_kept)
     drops = pa.concat_tables([finishing.judged.drops(), finishing.drops]).sort_by("row")
@@ -52,7 +55,14 @@ def _finish(finishing: Finishing, folder: Path) -> None:
         raise AssertionError(f"{len(kept)} kept + {len(drops)} dropped documents are not {len(raw)}")
     changes = finishing.judged.changes()
     changes = changes.filter(pc.is_in(changes["row"], kept["row"]))
-    documents = _clean_table(raw.take(kept["row"]), kept, analyze(kept["text"].to_pylist(), finishing.language))
+    analysis = analyze_documents(
+        kept["text"].to_pylist(),
+        kept["language"].to_pylist(),
+        pipeline=finishing.config.pipeline,
+        pipeline_language=finishing.config.language,
+        annotations=finishing.config.annotations,
+    )
+    documents = _clean_table(raw.take(kept["row"]), kept, analysis)
     ledger = pa.concat_tables([_ledger_table(raw, drops, "dropped"), _ledger_table(raw, changes, "changed")])
     (folder / DOCUMENTS).mkdir()
     if len(documents):

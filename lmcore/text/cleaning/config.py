@@ -1,9 +1,16 @@
 """How documents are cleaned, and what drops them."""
 
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+from typing import Literal, Self
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from lmcore.config import Config
 from lmcore.text.config import Name, Share
+
+PersonalDataKind = Literal["secret", "email", "iban", "credit_card", "ip_address", "phone", "person"]
+Annotation = Literal["tags", "lemmas", "entities"]
+
+HOW_TO_INSTALL = "install one, say with `python -m spacy download en_core_web_sm`, and name it in clean.pipeline"
 
 
 class FilterConfig(Config):
@@ -13,22 +20,111 @@ class FilterConfig(Config):
     min_words: NonNegativeInt
     min_letter_share: Share
     """Letters among the characters that are not white space."""
+    min_mean_word_length: NonNegativeFloat
     max_mean_word_length: NonNegativeFloat
+    min_share_of_words_with_letters: Share
+    max_symbols_per_word: NonNegativeFloat
+    """Hash signs and ellipses."""
+    min_distinct_stop_words: NonNegativeInt
+    """Of the commonest words of English; documents in other languages are not asked."""
+    max_bullet_line_share: Share
+    max_ellipsis_line_share: Share
+    min_sentence_line_share: Share
+    """Lines that end as a sentence does, among those that are not blank."""
     max_repeated_line_share: Share
     """Lines that already stood in the document, among its lines that are not blank."""
+    max_repeated_paragraph_share: Share
     min_distinct_word_share: Share
     """Different words among the words of any 100 that follow each other."""
+    max_top_pair_share: Share
+    """Words that belong to the commonest pair of words, among all words."""
+    max_repeated_run_share: Share
+    """Words that belong to runs of ten words which stood there before, among all words."""
+    placeholders: tuple[Name, ...]
+    """Phrases that stand where a text is still to be written."""
+
+
+class LanguageConfig(Config):
+    """Identification of each document's language, by its first 300 characters."""
+
+    kept: tuple[Name, ...] = Field(min_length=1)
+    """Codes of the languages that stay."""
+    min_probability: Share
+    """How likely another language has to be for a document to be dropped."""
+    min_characters: NonNegativeInt
+    """Shorter texts are not judged."""
+
+
+class BlocklistConfig(Config):
+    """Phrases that tell unsuitable content."""
+
+    phrases: tuple[Name, ...]
+    max_occurrences: NonNegativeInt
+    """A document that holds more of them is dropped."""
+
+
+class PersonalDataConfig(Config):
+    """Personal data and secrets, found by patterns and check digits; ``person`` by a trained pipeline."""
+
+    action: Literal["mask", "drop"]
+    """Put the name of its kind in its place, or drop the document."""
+    kinds: tuple[PersonalDataKind, ...]
+    phone_region: str | None = Field(pattern="^[A-Z]{2}$")
+    """The country (ISO 3166) whose telephone numbers are known without a country code."""
+
+
+class NearDuplicateConfig(Config):
+    """Documents that are almost another one."""
+
+    similarity: Share
+    """Jaccard similarity of the two documents' sets of shingles from which one of them is dropped."""
+    shingle_words: PositiveInt
+    """Words that follow each other in a shingle."""
+
+
+class ContaminationConfig(Config):
+    """Training documents that hold evaluation documents."""
+
+    ngram_words: PositiveInt
+    max_overlap: Share
+    """Among the n-grams of a training document, those that stand in some evaluation document."""
 
 
 class CleanConfig(Config):
     """Steps from a raw document to a clean one."""
 
     language: Name
-    """A language that spaCy knows, as its code (``en``, ``de``, ``zh``)."""
+    """A language that spaCy knows, as its code (``en``, ``de``, ``zh``): that of every text whose language is not
+    identified."""
     normalize: bool
     """Repair and unify texts; false leaves them as they are."""
+    identify_language: LanguageConfig | None
+    """Null takes every text to be in ``language``."""
     filters: FilterConfig | None
     """Null lets every text pass that is not empty."""
+    blocklist: BlocklistConfig | None
+    personal_data: PersonalDataConfig | None
     remove_duplicates: bool
+    near_duplicates: NearDuplicateConfig | None
+    contamination: ContaminationConfig | None
     max_bytes_per_label: PositiveInt | None
     """Beyond this a label's documents are dropped, chosen by hash, so that no label drowns the others."""
+    pipeline: Name | None
+    """A trained spaCy pipeline for ``language``, as the name of its package or the path of its folder."""
+    annotations: tuple[Annotation, ...]
+    """What the pipeline tells of each token, besides tokens and sentences."""
+
+    @model_validator(mode="after")
+    def _has_the_pipeline_it_needs(self) -> Self:
+        if self.pipeline is None:
+            if self.annotations:
+                raise ValueError(
+                    f"annotations {list(self.annotations)} need a trained spaCy pipeline, and clean.pipeline is null: "
+                    f"{HOW_TO_INSTALL}, or empty clean.annotations"
+                )
+            if self.personal_data and "person" in self.personal_data.kinds:
+                raise ValueError(
+                    "personal_data.kinds names 'person', whose names a trained spaCy pipeline finds, and "
+                    f"clean.pipeline is null: {HOW_TO_INSTALL}, or take 'person' out"
+                )
+        return self

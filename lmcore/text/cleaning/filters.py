@@ -1,58 +1,160 @@
-"""Rules that drop a document; each states its failure, what it measured and the threshold."""
+"""Rules that drop a document; each states its failure, what it measured and the threshold.
 
-from collections.abc import Callable
+Most stand in Gopher's list (Rae et al. 2021, https://arxiv.org/abs/2112.11446, appendix A) or C4's (Raffel et al. 2020,
+https://arxiv.org/abs/1910.10683, section 2.2).
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice, pairwise
 
 from lmcore.text.cleaning.config import FilterConfig
 from lmcore.text.cleaning.reasons import Reason
+from lmcore.text.cleaning.words import words_of
 
 WORDS_PER_SEGMENT = 100
+WORDS_PER_RUN = 10
+STOP_WORDS = frozenset(("the", "be", "to", "of", "and", "that", "have", "with", "a", "in", "is", "for", "it", "on"))
+LETTER, NO_LETTERS = re.compile(r"[^\W\d_]"), re.compile(r"[\W\d_]+")
+BULLETS = ("-", "*", "•", "‣", "▪", "◦", "·")
+SENTENCE_ENDS = (
+    ".",
+    "!",
+    "?",
+    ":",
+    '"',
+    "'",
+    ")",
+    "\u201d",
+    "\u2019",
+    "\u2026",
+    "\u3002",
+    "\uff01",
+    "\uff1f",
+    "\u300d",
+)
+ELLIPSES = ("...", "…")
 
 
-Filter = Callable[[str, FilterConfig], Reason | None]
+@dataclass(frozen=True)
+class Text:
+    """A normalized text and what several rules look at."""
+
+    text: str
+    language: str
+
+    @cached_property
+    def words(self) -> list[str]:
+        """See :func:`lmcore.text.cleaning.words.words_of`."""
+        return words_of(self.text)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """Those that are not blank, without the white space around them."""
+        return [line for line in map(str.strip, self.text.split("\n")) if line]
 
 
-def first_failure(text: str, config: FilterConfig) -> Reason | None:
+Filter = Callable[[Text, FilterConfig], Reason | None]
+
+
+def first_failure(text: str, language: str, config: FilterConfig) -> Reason | None:
     """The first rule that a normalized text fails, or ``None`` if it passes them all."""
-    return next((drop for rule in FILTERS if (drop := rule(text, config))), None)
+    read = Text(text, language)
+    return next((drop for rule in FILTERS if (drop := rule(read, config))), None)
 
 
-def too_short(text: str, config: FilterConfig) -> Reason | None:
+def too_short(text: Text, config: FilterConfig) -> Reason | None:
     """Fewer characters than ``min_characters``."""
-    return _below("too_short", len(text), config.min_characters)
+    return _below("too_short", len(text.text), config.min_characters)
 
 
-def too_few_words(text: str, config: FilterConfig) -> Reason | None:
-    """Fewer words, as white space separates them, than ``min_words``."""
-    return _below("too_few_words", len(text.split()), config.min_words)
+def too_few_words(text: Text, config: FilterConfig) -> Reason | None:
+    """Fewer words than ``min_words``."""
+    return _below("too_few_words", len(text.words), config.min_words)
 
 
-def too_few_letters(text: str, config: FilterConfig) -> Reason | None:
+def placeholder_text(text: Text, config: FilterConfig) -> Reason | None:
+    """One of the ``placeholders``, in whatever case (C4 drops pages with "lorem ipsum")."""
+    if not config.placeholders:
+        return None
+    lower = text.text.lower()
+    found = next((phrase for phrase in config.placeholders if phrase.lower() in lower), None)
+    return None if found is None else Reason("placeholder_text", detail=found)
+
+
+def too_few_letters(text: Text, config: FilterConfig) -> Reason | None:
     """A smaller share of letters among the characters that are not white space than ``min_letter_share``."""
-    characters = "".join(text.split())
-    share = sum(map(str.isalpha, characters)) / max(len(characters), 1)
-    return _below("too_few_letters", share, config.min_letter_share)
+    return _below("too_few_letters", _letter_share(text.text), config.min_letter_share)
 
 
-def words_too_long(text: str, config: FilterConfig) -> Reason | None:
-    """Words that are longer on average than ``max_mean_word_length`` (Gopher, https://arxiv.org/abs/2112.11446)."""
-    words = text.split()
-    mean = sum(map(len, words)) / max(len(words), 1)
-    return _above("words_too_long", mean, config.max_mean_word_length)
+def words_too_short(text: Text, config: FilterConfig) -> Reason | None:
+    """Words that are shorter on average than ``min_mean_word_length`` (Gopher)."""
+    return _below("words_too_short", _mean_length(text.words), config.min_mean_word_length)
 
 
-def too_many_repeated_lines(text: str, config: FilterConfig) -> Reason | None:
+def words_too_long(text: Text, config: FilterConfig) -> Reason | None:
+    """Words that are longer on average than ``max_mean_word_length`` (Gopher)."""
+    return _above("words_too_long", _mean_length(text.words), config.max_mean_word_length)
+
+
+def too_few_words_with_letters(text: Text, config: FilterConfig) -> Reason | None:
+    """A smaller share of words with a letter in them than ``min_share_of_words_with_letters`` (Gopher)."""
+    share = sum(map(bool, map(LETTER.search, text.words))) / max(len(text.words), 1)
+    return _below("too_few_words_with_letters", share, config.min_share_of_words_with_letters)
+
+
+def too_many_symbols(text: Text, config: FilterConfig) -> Reason | None:
+    """More hash signs and ellipses for each word than ``max_symbols_per_word`` (Gopher)."""
+    n_symbols = text.text.count("#") + sum(map(text.text.count, ELLIPSES))
+    return _above("too_many_symbols", n_symbols / max(len(text.words), 1), config.max_symbols_per_word)
+
+
+def too_few_stop_words(text: Text, config: FilterConfig) -> Reason | None:
+    """Fewer different ones of the commonest words than ``min_distinct_stop_words`` (Gopher); English alone is asked."""
+    if text.language != "en":
+        return None
+    found = STOP_WORDS.intersection(map(str.lower, text.words))
+    return _below("too_few_stop_words", len(found), config.min_distinct_stop_words)
+
+
+def too_many_bullets(text: Text, config: FilterConfig) -> Reason | None:
+    """A larger share of lines that begin with a bullet than ``max_bullet_line_share`` (Gopher)."""
+    share = _share_of_lines(text, lambda line: line.startswith(BULLETS))
+    return _above("too_many_bullets", share, config.max_bullet_line_share)
+
+
+def too_many_ellipses(text: Text, config: FilterConfig) -> Reason | None:
+    """A larger share of lines that end with an ellipsis than ``max_ellipsis_line_share`` (Gopher)."""
+    share = _share_of_lines(text, lambda line: line.endswith(ELLIPSES))
+    return _above("too_many_ellipses", share, config.max_ellipsis_line_share)
+
+
+def too_few_sentences(text: Text, config: FilterConfig) -> Reason | None:
+    """A smaller share of lines that end as a sentence does than ``min_sentence_line_share`` (C4)."""
+    share = _share_of_lines(text, lambda line: line.endswith(SENTENCE_ENDS))
+    return _below("too_few_sentences", share, config.min_sentence_line_share)
+
+
+def too_many_repeated_lines(text: Text, config: FilterConfig) -> Reason | None:
     """A larger share of lines that stood there before than ``max_repeated_line_share`` (Gopher)."""
-    lines = [line for line in map(str.strip, text.split("\n")) if line]
-    share = (len(lines) - len(set(lines))) / max(len(lines), 1)
-    return _above("too_many_repeated_lines", share, config.max_repeated_line_share)
+    return _above("too_many_repeated_lines", _repeated_share(text.lines), config.max_repeated_line_share)
 
 
-def too_repetitive(text: str, config: FilterConfig) -> Reason | None:
+def too_many_repeated_paragraphs(text: Text, config: FilterConfig) -> Reason | None:
+    """A larger share of paragraphs that stood there before than ``max_repeated_paragraph_share`` (Gopher)."""
+    paragraphs = [paragraph for paragraph in map(str.strip, text.text.split("\n\n")) if paragraph]
+    return _above("too_many_repeated_paragraphs", _repeated_share(paragraphs), config.max_repeated_paragraph_share)
+
+
+def too_repetitive(text: Text, config: FilterConfig) -> Reason | None:
     """A smaller share of different words than ``min_distinct_word_share``.
 
     The mean over segments of 100 words, since the share of different words falls with the length of a text.
     """
-    words = text.split()
+    words = text.words
     segments = [words[start : start + WORDS_PER_SEGMENT] for start in range(0, len(words), WORDS_PER_SEGMENT)]
     # A short rest would weigh as much as a whole segment.
     whole = [segment for segment in segments if len(segment) == WORDS_PER_SEGMENT] or segments
@@ -60,15 +162,73 @@ def too_repetitive(text: str, config: FilterConfig) -> Reason | None:
     return _below("too_repetitive", share, config.min_distinct_word_share)
 
 
+def one_pair_too_often(text: Text, config: FilterConfig) -> Reason | None:
+    """A larger share of words in the commonest pair of words than ``max_top_pair_share`` (Gopher)."""
+    counts = Counter(pairwise(text.words))
+    n_most = max(counts.values(), default=0)
+    share = 2 * n_most / max(len(text.words), 1) if n_most > 1 else 0.0
+    return _above("one_pair_too_often", share, config.max_top_pair_share)
+
+
+def too_many_repeated_runs(text: Text, config: FilterConfig) -> Reason | None:
+    """A larger share of words in runs of ten that stood there before than ``max_repeated_run_share`` (Gopher)."""
+    share = _repeated_run_words(text.words) / max(len(text.words), 1)
+    return _above("too_many_repeated_runs", share, config.max_repeated_run_share)
+
+
 FILTERS: tuple[Filter, ...] = (
     too_short,
     too_few_words,
+    placeholder_text,
     too_few_letters,
+    words_too_short,
     words_too_long,
+    too_few_words_with_letters,
+    too_many_symbols,
+    too_few_stop_words,
+    too_many_bullets,
+    too_many_ellipses,
+    too_few_sentences,
     too_many_repeated_lines,
+    too_many_repeated_paragraphs,
     too_repetitive,
+    one_pair_too_often,
+    too_many_repeated_runs,
 )
 """The cheap and telling ones first: a document is dropped under the first rule it fails."""
+
+
+def _letter_share(text: str) -> float:
+    return len(NO_LETTERS.sub("", text)) / max(sum(map(len, text.split())), 1)
+
+
+def _mean_length(words: Sequence[str]) -> float:
+    return sum(map(len, words)) / max(len(words), 1)
+
+
+def _share_of_lines(text: Text, is_counted: Callable[[str], bool]) -> float:
+    return sum(map(is_counted, text.lines)) / max(len(text.lines), 1)
+
+
+def _repeated_share(parts: Sequence[str]) -> float:
+    return (len(parts) - len(set(parts))) / max(len(parts), 1)
+
+
+def _repeated_run_words(words: Sequence[str]) -> int:
+    """How many words lie in runs that stood there before; each word counts once."""
+    seen: set[tuple[str, ...]] = set()
+    n_words = covered_to = 0
+    for start, run in enumerate(_runs(words)):
+        if run not in seen:
+            seen.add(run)
+            continue
+        n_words += start + WORDS_PER_RUN - max(covered_to, start)
+        covered_to = start + WORDS_PER_RUN
+    return n_words
+
+
+def _runs(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    return zip(*(islice(words, start, None) for start in range(WORDS_PER_RUN)), strict=False)
 
 
 def _below(rule: str, score: float, threshold: float) -> Reason | None:

@@ -1,18 +1,21 @@
 """The first pass of cleaning: every document of a shard judged alone, with what a comparison of all needs of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmcore.files import file_digest
 from lmcore.pieces import complete_piece, piece_key
 from lmcore.text.cleaning.config import CleanConfig
-from lmcore.text.cleaning.judging import judge, revise
+from lmcore.text.cleaning.contamination import sampled_runs
+from lmcore.text.cleaning.judging import Judge
 from lmcore.text.cleaning.reasons import reason_table
+from lmcore.text.cleaning.signatures import signatures
 from lmcore.text.config import SplitFractions
 from lmcore.text.shards import write_table
 from lmcore.text.split import document_id, split_of
@@ -26,12 +29,15 @@ CANDIDATE_SCHEMA = pa.schema(
         pa.field("target", pa.string()),
         pa.field("label", pa.string()),
         pa.field("split", pa.string(), nullable=False),
-        pa.field("language", pa.string()),
+        pa.field("language", pa.string(), nullable=False),
         pa.field("id", pa.binary(16), nullable=False),
         pa.field("n_bytes", pa.int32(), nullable=False),
+        pa.field("signature", pa.binary()),
+        pa.field("runs", pa.list_(pa.uint64())),
     ]
 )
-"""Documents that nothing speaks against so far: row in their shard, text as it will be, and where it will belong."""
+"""Documents that nothing speaks against so far: row in their shard, text as it will be, and where it will belong.
+``signature`` and ``runs`` are what near duplicates and evaluation documents are found by, null where nobody looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,32 +59,67 @@ class JudgedShard:
         return pq.read_table(self.folder / CHANGES)
 
 
-def judge_shard(shard: Path, *, config: CleanConfig, fractions: SplitFractions, work: Path) -> JudgedShard:
-    """Judge the documents of a raw shard, unless that is done."""
-    key = piece_key("judge", config, fractions, file_digest(shard))
+def judge_shard(
+    shard: Path, *, config: CleanConfig, fractions: SplitFractions, pipeline: str | None, work: Path
+) -> JudgedShard:
+    """Judge the documents of a raw shard, unless that is done.
+
+    Args:
+        shard: a file of raw documents.
+        config: the rules.
+        fractions: which documents are for evaluation.
+        pipeline: what stands for the content of the trained pipeline, if there is one.
+        work: where pieces that are done are kept.
+    """
+    key = piece_key("judge", config, fractions, pipeline, file_digest(shard))
     return JudgedShard(complete_piece(work, key, partial(_judge, shard, config, fractions)))
 
 
 def _judge(shard: Path, config: CleanConfig, fractions: SplitFractions, folder: Path) -> None:
     raw = pq.read_table(shard, columns=["text", "target", "label", "split"]).to_pydict()
-    judgements = [judge(text, config) for text in raw["text"]]
+    judge = Judge(config, _person_finder(config))
+    judgements = [judge.judge(text) for text in raw["text"]]
     kept = [row for row, judgement in enumerate(judgements) if judgement.drop is None]
     texts = [judgements[row].text for row in kept]
     identities = [document_id(text) for text in texts]
+    given = [raw["split"][row] for row in kept]
+    splits = [split or split_of(identity, fractions) for split, identity in zip(given, identities, strict=True)]
     columns = {
         "row": kept,
         "text": texts,
-        "target": [revise(raw["target"][row], config) for row in kept],
+        "target": [judge.revise(raw["target"][row]) for row in kept],
         "label": [raw["label"][row] for row in kept],
-        "split": [
-            raw["split"][row] or split_of(identity, fractions) for row, identity in zip(kept, identities, strict=True)
-        ],
+        "split": splits,
         "language": [judgements[row].language for row in kept],
         "id": [bytes.fromhex(identity) for identity in identities],
         "n_bytes": [len(text.encode()) for text in texts],
+        "signature": _signatures(texts, config),
+        "runs": _runs(texts, splits, config),
     }
     write_table(folder / CANDIDATES, pa.table(columns, schema=CANDIDATE_SCHEMA))
     drops = ((row, judgement.drop) for row, judgement in enumerate(judgements) if judgement.drop)
     write_table(folder / DROPS, reason_table(drops))
     changes = ((row, change) for row in kept for change in judgements[row].changes)
     write_table(folder / CHANGES, reason_table(changes))
+
+
+def _person_finder(config: CleanConfig) -> Callable[[str], Iterator[tuple[int, int]]] | None:
+    if config.pipeline is None or config.personal_data is None or "person" not in config.personal_data.kinds:
+        return None
+    # spaCy takes seconds to import, and only who looks for names needs it here.
+    from lmcore.text.linguistics.pipelines import person_finder
+
+    return person_finder(config.pipeline)
+
+
+def _signatures(texts: Sequence[str], config: CleanConfig) -> pa.Array:
+    if config.near_duplicates is None:
+        return pa.nulls(len(texts), pa.binary())
+    return signatures(texts, config.near_duplicates.shingle_words).cast(pa.binary())
+
+
+def _runs(texts: Sequence[str], splits: Sequence[str], config: CleanConfig) -> pa.Array:
+    if config.contamination is None:
+        return pa.nulls(len(texts), pa.list_(pa.uint64()))
+    is_training = np.asarray([split == "train" for split in splits], bool)
+    return sampled_runs(texts, is_training, config.contamination.ngram_words)

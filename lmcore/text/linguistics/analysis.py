@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from lmcore.text.cleaning.config import Annotation
 from lmcore.text.documents import ANALYSIS_SCHEMA
 from lmcore.text.linguistics.spacy_tokens import IS_MARK, IS_PUNCTUATION, IS_SPACE, TokenReader, Tokens
 
@@ -16,6 +17,41 @@ BEFORE_TEXT = "\n\n"
 BLANK_LINE = re.compile(r"\n\s*\n\s*")
 
 Numbers = npt.NDArray[np.int64]
+
+
+def analyze_documents(
+    texts: Sequence[str],
+    languages: Sequence[str],
+    *,
+    pipeline: str | None,
+    pipeline_language: str,
+    annotations: Sequence[Annotation],
+) -> pa.Table:
+    """Analyze texts of several languages, each by the rules of its own.
+
+    Args:
+        texts: of documents.
+        languages: of each of them.
+        pipeline: a trained one for ``pipeline_language``, which then gives tokens and sentences, too.
+        pipeline_language: the one language whose texts it reads.
+        annotations: what it is to tell besides.
+
+    Returns:
+        Columns of :data:`ANALYSIS_SCHEMA`, in the order of the texts.
+    """
+    parts, rows = [ANALYSIS_SCHEMA.empty_table()], list[int]()
+    for language in sorted(set(languages)):
+        own = [row for row, its_language in enumerate(languages) if its_language == language]
+        chosen = [texts[row] for row in own]
+        if pipeline is not None and language == pipeline_language:
+            # Few have a trained pipeline.
+            from lmcore.text.linguistics.pipelines import annotate
+
+            parts.append(annotate(chosen, pipeline, annotations))
+        else:
+            parts.append(analyze(chosen, language))
+        rows += own
+    return pa.concat_tables(parts).take(pa.array(np.argsort(rows), pa.int64()))
 
 
 def analyze(texts: Sequence[str], language: str) -> pa.Table:
@@ -79,12 +115,13 @@ def _analyze(texts: list[str], reader: TokenReader) -> pa.Table:
     starts = _sentence_starts(joined, tokens, first_tokens)
     last_tokens = np.append(starts[1:], len(owners))[: len(starts)] - 1
     is_word = tokens.kinds & (IS_SPACE | IS_PUNCTUATION) == 0
-    columns = {
+    nothing = {name: pa.nulls(len(texts), ANALYSIS_SCHEMA.field(name).type) for name in ("tags", "lemmas", "entities")}
+    columns = nothing | {
         "n_words": pa.array(np.bincount(owners[is_word], minlength=len(texts)), pa.int32()),
         "token_ends": _positions(tokens.ends, owners, text_starts),
         "sentence_ends": _positions(tokens.ends[last_tokens], owners[last_tokens], text_starts),
     }
-    return pa.table(columns, schema=ANALYSIS_SCHEMA)
+    return pa.table([columns[name] for name in ANALYSIS_SCHEMA.names], schema=ANALYSIS_SCHEMA)
 
 
 def _sentence_starts(text: str, tokens: Tokens, first_tokens: Numbers) -> Numbers:

@@ -1,0 +1,33 @@
+"""Documents that hold too many phrases nobody wants a model to learn."""
+
+import re
+from functools import lru_cache
+
+from lmcore.text.cleaning.config import BlocklistConfig
+from lmcore.text.cleaning.reasons import Reason
+
+WORD = re.compile(r"\w+")
+
+
+def blocked_content(text: str, config: BlocklistConfig) -> Reason | None:
+    """Why a text is dropped, if it is: it holds ``phrases`` more often than ``max_occurrences``, in whatever case.
+
+    Phrases stand for whole words: "ass" is not found in "class".
+    """
+    pattern, first_words = _compiled(config.phrases)
+    lower = text.lower()
+    # Few texts hold any first word of a phrase, and to find that out costs a tenth of a search.
+    if first_words.isdisjoint(WORD.findall(lower)):
+        return None
+    found = pattern.findall(lower)
+    if len(found) <= config.max_occurrences:
+        return None
+    phrases = ", ".join(dict.fromkeys(found))
+    return Reason("blocked_content", float(len(found)), float(config.max_occurrences), phrases)
+
+
+@lru_cache(maxsize=1)
+def _compiled(phrases: tuple[str, ...]) -> tuple[re.Pattern[str], frozenset[str]]:
+    lower = sorted({phrase.lower() for phrase in phrases}, key=lambda phrase: (-len(phrase), phrase))
+    first_words = frozenset(word for phrase in lower for word in WORD.findall(phrase)[:1])
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, lower))})(?!\w)"), first_words

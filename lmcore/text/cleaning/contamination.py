@@ -1,0 +1,95 @@
+"""Training documents that hold evaluation documents: found by the runs of words that both share.
+
+As the authors of GPT-3 looked for their benchmarks in their training text (Brown et al. 2020,
+https://arxiv.org/abs/2005.14165, appendix C), but by 64-bit hashes, and of a long training document by a sample of
+them that is chosen by the hashes themselves, the same in all documents.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from lmcore.text.cleaning.word_hashes import Hashes, run_hashes, word_hashes
+
+SAMPLED_SHARE = 8
+"""One of so many runs of a training document is kept."""
+FEWEST_SAMPLED = 256
+"""Documents with fewer runs keep all of them."""
+MOST_EVALUATION_RUNS = 32_000_000
+"""Beyond this, a quarter of a gigabyte, runs of evaluation documents are sampled as well."""
+
+
+def sampled_runs(texts: Sequence[str], is_training: npt.NDArray[np.bool_], n_words: int) -> pa.ListArray:
+    """The different runs of ``n_words`` words in each text, as sorted lists of uint64: all, or a sample.
+
+    Args:
+        texts: of documents.
+        is_training: bool (n_texts,): of long ones among these only a sample is taken.
+        n_words: in a run.
+    """
+    lists = list(_runs_of_each(texts, is_training, n_words))
+    offsets = np.cumsum([0, *map(len, lists)])
+    values = np.concatenate([np.empty(0, np.uint64), *lists])
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values, pa.uint64()))
+
+
+def _runs_of_each(texts: Sequence[str], is_training: npt.NDArray[np.bool_], n_words: int) -> Iterator[Hashes]:
+    limit = _limit(SAMPLED_SHARE)
+    number = 0
+    for words in word_hashes(texts):
+        runs, offsets = run_hashes(words, n_words)
+        for start, end in pairwise(offsets):
+            own = runs[start:end]
+            if is_training[number] and len(own) > FEWEST_SAMPLED:
+                own = own[own < limit]
+            yield np.unique(own)
+            number += 1
+
+
+def overlaps(
+    runs: Callable[[], Iterator[pa.ListArray]], is_evaluation: Sequence[npt.NDArray[np.bool_]]
+) -> npt.NDArray[np.float64]:
+    """The share of each document's runs that stand in some evaluation document, zero where it has none.
+
+    Args:
+        runs: of the documents of each shard, as :func:`sampled_runs` gives them; read twice, one shard at a time.
+        is_evaluation: of each shard's documents.
+
+    Returns:
+        (n_documents,), shard after shard.
+    """
+    known, limit = _evaluation_runs(runs(), is_evaluation)
+    return np.concatenate([np.empty(0), *(_shares(lists, known, limit) for lists in runs())])
+
+
+def _evaluation_runs(
+    runs: Iterator[pa.ListArray], is_evaluation: Sequence[npt.NDArray[np.bool_]]
+) -> tuple[Hashes, np.uint64]:
+    """The different runs of evaluation documents below a limit, sorted, and the limit."""
+    share = 1
+    known = np.empty(0, np.uint64)
+    for lists, chosen in zip(runs, is_evaluation, strict=True):
+        some = lists.filter(pa.array(chosen)).flatten().to_numpy(zero_copy_only=False)
+        known = np.union1d(known, some[some <= _limit(share)])
+        while len(known) > MOST_EVALUATION_RUNS:
+            share *= 2
+            known = known[known <= _limit(share)]
+    return known, _limit(share)
+
+
+def _shares(lists: pa.ListArray, known: Hashes, limit: np.uint64) -> npt.NDArray[np.float64]:
+    values = lists.flatten().to_numpy(zero_copy_only=False)
+    owners = np.repeat(np.arange(len(lists)), lists.value_lengths().to_numpy(zero_copy_only=False))
+    owners, values = owners[values <= limit], values[values <= limit]
+    places = np.searchsorted(known, values)
+    is_known = known[np.minimum(places, len(known) - 1)] == values if len(known) else np.zeros(len(values), bool)
+    n_known, n_all = (np.bincount(some, minlength=len(lists)) for some in (owners[is_known], owners))
+    shares: npt.NDArray[np.float64] = n_known / np.maximum(n_all, 1)
+    return shares
+
+
+def _limit(share: int) -> np.uint64:
+    return np.uint64(2**64 // share - 1)

@@ -1,0 +1,112 @@
+"""Words and runs of words as 64-bit numbers, for whole batches of texts at once.
+
+The numbers depend on the words alone, in lower case: not on Python's hash seed, the machine, or the neighbors.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Hashes = npt.NDArray[np.uint64]
+Offsets = npt.NDArray[np.int64]
+
+BYTES_PER_BATCH = 2_000_000
+# Odd, so that every power has an inverse modulo 2**64.
+BYTE_BASE, WORD_BASE = 0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F
+BETWEEN_TEXTS = "\x00"
+
+IS_WORD_BYTE = np.zeros(256, bool)
+IS_WORD_BYTE[list(b"0123456789_abcdefghijklmnopqrstuvwxyz")] = True
+IS_WORD_BYTE[128:] = True
+# First bytes of characters of three bytes that are words of their own: Japanese syllables, Chinese characters.
+IS_UNSPACED = np.zeros(256, bool)
+IS_UNSPACED[0xE3:0xEA] = True
+# U+2000 to U+203F, quotation marks and dashes among them, begin with these bytes.
+PUNCTUATION = (0xE2, 0x80)
+
+
+class WordHashes(NamedTuple):
+    """Words of several texts: their hashes (n_words,), and where each text begins and the last ends (n_texts + 1,)."""
+
+    words: Hashes
+    offsets: Offsets
+
+
+def word_hashes(texts: Sequence[str]) -> Iterator[WordHashes]:
+    """Yield the words of texts, some texts at a time, in order; a word is a run of letters, digits and underscores."""
+    batch: list[str] = []
+    n_bytes = 0
+    for text in texts:
+        batch.append(text)
+        n_bytes += len(text)
+        if n_bytes >= BYTES_PER_BATCH:
+            yield _hash_words(batch)
+            batch, n_bytes = [], 0
+    if batch:
+        yield _hash_words(batch)
+
+
+def run_hashes(words: WordHashes, n_words: int) -> tuple[Hashes, Offsets]:
+    """Every run of ``n_words`` words that follow each other in a text: hashes, and where each text's begin."""
+    hashes, offsets = words
+    n_runs = np.maximum(np.diff(offsets) - n_words + 1, 0)
+    run_offsets = np.concatenate([[0], np.cumsum(n_runs)])
+    starts = np.arange(run_offsets[-1]) + np.repeat(offsets[:-1] - run_offsets[:-1], n_runs)
+    powers, inverses = _powers(WORD_BASE, _capacity(len(hashes) + 1))
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(hashes * powers[: len(hashes)])])
+    return _mix((sums[starts + n_words] - sums[starts]) * inverses[starts]), run_offsets
+
+
+def _hash_words(texts: Sequence[str]) -> WordHashes:
+    joined = BETWEEN_TEXTS.join(text.replace(BETWEEN_TEXTS, " ") for text in texts).lower()
+    code = np.frombuffer(joined.encode("utf-8", "replace"), np.uint8)
+    starts, ends = _word_borders(code)
+    powers, inverses = _powers(BYTE_BASE, _capacity(len(code) + 1))
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum((code + np.uint64(1)) * powers[: len(code)])])
+    hashes = _mix((sums[ends] - sums[starts]) * inverses[starts])
+    between = np.flatnonzero(code == 0)
+    return WordHashes(hashes, np.concatenate([[0], np.searchsorted(starts, between), [len(starts)]]).astype(np.int64))
+
+
+def _word_borders(code: npt.NDArray[np.uint8]) -> tuple[Offsets, Offsets]:
+    """Where words start and where they end in text as bytes of UTF-8."""
+    is_word = np.append(IS_WORD_BYTE[code], False)
+    first = np.flatnonzero((code[:-2] == PUNCTUATION[0]) & (code[1:-1] == PUNCTUATION[1]))
+    for place in range(3):
+        is_word[first + place] = False
+    is_alone = np.append(IS_UNSPACED[code], False)
+    behind_alone = np.zeros_like(is_alone)
+    behind_alone[3:] = is_alone[:-3]
+    begins = is_word & (is_alone | behind_alone)
+    begins[0] |= is_word[0]
+    begins[1:] |= is_word[1:] & ~is_word[:-1]
+    # A word ends where the next one begins, or where no word goes on.
+    ends = np.zeros_like(is_word)
+    ends[1:] = is_word[:-1] & (~is_word[1:] | begins[1:])
+    return np.flatnonzero(begins), np.flatnonzero(ends)
+
+
+def _mix(hashes: Hashes) -> Hashes:
+    """Let every bit depend on all of them (the finalizer of SplitMix64, Steele et al. 2014)."""
+    hashes = (hashes ^ (hashes >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    hashes = (hashes ^ (hashes >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: Hashes = hashes ^ (hashes >> np.uint64(31))
+    return mixed
+
+
+def _capacity(size: int) -> int:
+    """A power of two, so that few tables are made."""
+    return 1 << max(size - 1, 1).bit_length()
+
+
+@lru_cache(maxsize=4)
+def _powers(base: int, count: int) -> tuple[Hashes, Hashes]:
+    """The first powers of a base and of its inverse, modulo 2**64."""
+    inverse = pow(base, -1, 2**64)
+    factors = np.full((2, count), np.array([[base], [inverse]], np.uint64))
+    factors[:, 0] = 1
+    powers, inverses = np.cumprod(factors, axis=1, dtype=np.uint64)
+    return powers, inverses

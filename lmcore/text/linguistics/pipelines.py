@@ -1,0 +1,108 @@
+"""Trained spaCy pipelines: parts of speech, lemmas, entities, names of persons."""
+
+import importlib.metadata
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+import pyarrow as pa
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from lmcore.files import file_digest
+from lmcore.text.cleaning.config import HOW_TO_INSTALL, Annotation
+from lmcore.text.documents import ANALYSIS_SCHEMA
+
+COMPONENTS: dict[str, tuple[str, ...]] = {
+    "tags": ("tagger", "morphologizer"),
+    "lemmas": ("lemmatizer", "trainable_lemmatizer", "edit_tree_lemmatizer"),
+    "entities": ("ner", "entity_ruler", "span_ruler"),
+}
+"""The spaCy components that give an annotation, any one of them."""
+SENTENCE_COMPONENTS = ("parser", "senter", "sentencizer")
+PERSON_LABELS = frozenset(("PERSON", "PER"))
+DOCUMENTS_PER_BATCH = 64
+
+
+def load_trained(pipeline: str, annotations: Sequence[Annotation]) -> Language:
+    """A trained pipeline that gives the annotations.
+
+    Args:
+        pipeline: name of its package, or path of its folder.
+        annotations: what it is wanted for.
+
+    Raises:
+        ValueError: if it is not installed, or does not give them.
+    """
+    try:
+        trained = spacy.load(pipeline)
+    except OSError as error:
+        raise ValueError(f"clean.pipeline {pipeline!r} cannot be loaded: {HOW_TO_INSTALL} ({error})") from error
+    for annotation in annotations:
+        if not set(COMPONENTS[annotation]) & set(trained.pipe_names):
+            parts, needed = ", ".join(trained.pipe_names), ", ".join(COMPONENTS[annotation])
+            raise ValueError(
+                f"clean.pipeline {pipeline!r} gives no {annotation}: it has {parts or 'no parts'}, "
+                f"and one of {needed} is needed"
+            )
+    if not set(SENTENCE_COMPONENTS) & set(trained.pipe_names):
+        trained.add_pipe("sentencizer")
+    return trained
+
+
+def pipeline_identity(pipeline: str) -> str:
+    """What stands for the content of a pipeline that can be loaded: its version, or the bytes of all of its files."""
+    folder = Path(pipeline)
+    if folder.is_dir():
+        return "".join(file_digest(file) for file in sorted(folder.rglob("*")) if file.is_file())
+    return importlib.metadata.version(pipeline)
+
+
+def person_finder(pipeline: str) -> Callable[[str], Iterator[tuple[int, int]]]:
+    """A function that yields where names of persons stand in a text.
+
+    Raises:
+        ValueError: if the pipeline is not installed, or recognizes no entities.
+    """
+    trained = _trained(pipeline, ("entities",))
+
+    def find(text: str) -> Iterator[tuple[int, int]]:
+        return ((entity.start_char, entity.end_char) for entity in trained(text).ents if entity.label_ in PERSON_LABELS)
+
+    return find
+
+
+def annotate(texts: Sequence[str], pipeline: str, annotations: Sequence[Annotation]) -> pa.Table:
+    """Tokens, sentences and annotations of each text, as columns of :data:`ANALYSIS_SCHEMA`.
+
+    Raises:
+        ValueError: if the pipeline is not installed, or does not give the annotations.
+    """
+    trained = _trained(pipeline, tuple(annotations))
+    rows = [_describe(document, annotations) for document in trained.pipe(texts, batch_size=DOCUMENTS_PER_BATCH)]
+    return pa.Table.from_pylist(rows, ANALYSIS_SCHEMA)
+
+
+def _describe(document: Doc, annotations: Sequence[Annotation]) -> dict[str, object]:
+    text = document.text
+    # White space at the end of a text belongs to no token.
+    tokens = [token for token in document if text[token.idx :].strip() or not token.is_space]
+    sentences = [sentence for sentence in document.sents if sentence.start < len(tokens)]
+    entities = [{"start": entity.start, "end": entity.end, "label": entity.label_} for entity in document.ents]
+    return {
+        "n_words": sum(not token.is_space and not token.is_punct for token in tokens),
+        "token_ends": [token.idx + len(token) for token in tokens],
+        "sentence_ends": [
+            (last := document[min(sentence.end, len(tokens)) - 1]).idx + len(last) for sentence in sentences
+        ],
+        "tags": [token.pos_ or token.tag_ for token in tokens] if "tags" in annotations else None,
+        "lemmas": [token.lemma_ for token in tokens] if "lemmas" in annotations else None,
+        "entities": entities if "entities" in annotations else None,
+    }
+
+
+@cache
+def _trained(pipeline: str, annotations: tuple[Annotation, ...]) -> Language:
+    """Stays for the next texts: it takes seconds to load."""
+    return load_trained(pipeline, annotations)

@@ -1,0 +1,87 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmcore.text.cleaning import contamination
+from lmcore.text.cleaning.contamination import overlaps, sampled_runs
+from lmcore.text.cleaning.word_hashes import run_hashes, word_hashes
+
+words = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=12)
+
+
+def runs_of(text: str, n_words: int) -> set[tuple[str, ...]]:
+    some = text.lower().split()
+    return {tuple(some[start : start + n_words]) for start in range(len(some) - n_words + 1)}
+
+
+@given(st.lists(words.map(" ".join), min_size=1, max_size=8), st.integers(1, 4))
+def test_hashes_of_runs_are_equal_where_the_runs_are(texts: list[str], n_words: int) -> None:
+    (hashed,) = word_hashes(texts)
+    runs, offsets = run_hashes(hashed, n_words)
+    by_run: dict[tuple[str, ...], set[int]] = {}
+    for text, start, end in zip(texts, offsets, offsets[1:], strict=False):
+        some = text.split()
+        assert end - start == max(len(some) - n_words + 1, 0)
+        for place, value in enumerate(runs[start:end].tolist()):
+            by_run.setdefault(tuple(some[place : place + n_words]), set()).add(value)
+    values = [value for some_values in by_run.values() for value in some_values]
+    assert len(values) == len(set(values)) == len(by_run)
+
+
+@pytest.mark.parametrize(
+    ("text", "n_words"),
+    [
+        ("Hello, world! hello \u201cquoted\u201d don't", 6),
+        ("x1_y 3.14", 3),
+        ("\u4e2d\u6587 text \u5b57", 4),
+        ("\u3053\u3093abc", 3),
+        ("\xc4\xd6 stra\xdfe \u043c\u0438\u0440", 3),
+        ("", 0),
+        ("...", 0),
+        ("a\x00b", 2),
+    ],
+)
+def test_words_are_runs_of_letters_and_chinese_characters_alone(text: str, n_words: int) -> None:
+    assert sum(len(some.words) for some in word_hashes([text])) == n_words
+
+
+def test_words_are_the_same_in_any_case_and_any_company() -> None:
+    alone = [some.words for some in word_hashes(["Berlin"])]
+    (together,) = word_hashes(["x BERLIN y"])
+    assert alone[0][0] == together.words[1]
+
+
+@given(st.lists(words.map(" ".join), min_size=2, max_size=10), st.integers(1, 3))
+def test_the_overlap_is_the_share_of_runs_that_evaluation_documents_have(texts: list[str], n_words: int) -> None:
+    is_evaluation = np.arange(len(texts)) % 3 == 0
+    lists = sampled_runs(texts, ~is_evaluation, n_words)
+    half = len(texts) // 2
+    shards = [lists[:half], lists[half:]]
+    found = overlaps(lambda: iter(shards), np.split(is_evaluation, [half]))
+    held_out = set().union(*(runs_of(text, n_words) for text in np.asarray(texts)[is_evaluation].tolist()))
+    for text, share in zip(texts, found, strict=True):
+        own = runs_of(text, n_words)
+        assert share == pytest.approx(len(own & held_out) / max(len(own), 1))
+
+
+def test_long_documents_are_judged_by_a_sample_that_all_have_in_common(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(1)
+    evaluation = " ".join(map(str, random.integers(10**6, size=4_000)))
+    own = " ".join(map(str, random.integers(10**6, size=4_000)))
+    texts = [evaluation, f"{evaluation} {own}", own]
+    is_training = np.asarray([False, True, True])
+    lists = sampled_runs(texts, is_training, 13)
+    assert 300 < len(lists[2]) < 700
+    for most in (contamination.MOST_EVALUATION_RUNS, 500):
+        monkeypatch.setattr(contamination, "MOST_EVALUATION_RUNS", most)
+        shares = overlaps(lambda: iter([lists]), [~is_training])
+        assert shares.tolist() == pytest.approx([1.0, 0.5, 0.0], abs=0.1)
+
+
+def test_without_evaluation_documents_nothing_overlaps() -> None:
+    lists = sampled_runs(["a b c"], np.asarray([True]), 2)
+    assert overlaps(lambda: iter([lists]), [np.asarray([False])]).tolist() == [0.0]
+    empty = pa.array([], pa.list_(pa.uint64()))
+    assert overlaps(lambda: iter([empty]), [np.empty(0, bool)]).tolist() == []

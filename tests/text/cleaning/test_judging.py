@@ -1,0 +1,66 @@
+import pytest
+
+from lmcore.text.cleaning.blocklist import blocked_content
+from lmcore.text.cleaning.config import BlocklistConfig, LanguageConfig
+from lmcore.text.cleaning.judging import Judge
+from lmcore.text.cleaning.language import language_of
+from tests.text.cleaning_for_tests import LENIENT, configure_cleaning
+
+GERMAN = "Am nächsten Morgen gingen die Kinder in den Wald, um dort Beeren zu sammeln, und kamen erst am Abend zurück."
+ENGLISH = "The next morning the children went into the woods to look for berries, and came back only in the evening."
+CHINESE = "第二天早上孩子们去森林里采浆果直到晚上才回来。他们的母亲在门口等着他们脸上带着微笑。"
+EITHER = LanguageConfig(kept=("en", "zh"), min_probability=0.6, min_characters=20)
+MASK = {"action": "mask", "kinds": ["email"], "phone_region": None}
+
+
+@pytest.mark.parametrize(("text", "language"), [(ENGLISH, "en"), (CHINESE, "zh")])
+def test_a_text_in_a_language_that_stays_is_known_by_it(text: str, language: str) -> None:
+    assert language_of(text, "en", EITHER) == (language, None)
+
+
+def test_another_language_is_dropped_by_name_and_probability() -> None:
+    language, drop = language_of(GERMAN, "en", EITHER)
+    assert language == "de"
+    assert drop is not None
+    assert (drop.rule, drop.threshold, drop.detail) == ("other_language", 0.6, "de")
+    assert 0.6 <= (drop.score or 0.0) <= 1.0
+
+
+def test_what_is_short_or_unsure_is_in_the_language_that_is_expected() -> None:
+    assert language_of("Beeren im Wald", "en", EITHER) == ("en", None)
+    assert language_of(GERMAN, "en", EITHER.model_copy(update={"min_probability": 1.0})) == ("en", None)
+    assert language_of(GERMAN, "en", None) == ("en", None)
+
+
+def test_blocked_phrases_count_as_whole_words_in_any_case() -> None:
+    config = BlocklistConfig(phrases=("Bad Word", "worse"), max_occurrences=1)
+    assert blocked_content("a bad word once", config) is None
+    assert blocked_content("badword, bad wording, worsen", config) is None
+    drop = blocked_content("A BAD WORD, and worse, and worse.", config)
+    assert drop is not None
+    assert (drop.rule, drop.score, drop.threshold, drop.detail) == ("blocked_content", 3.0, 1.0, "bad word, worse")
+
+
+def test_a_text_is_normalized_before_it_is_judged_and_masked_after_that() -> None:
+    judge = Judge(configure_cleaning(filters=LENIENT | {"min_characters": 12}, personal_data=MASK), None)
+    kept = judge.judge("  Mail\u00a0to a@b.de  \n\n\n\n now")
+    assert kept.text == "  Mail to <email>\n\n now"
+    assert [change.rule for change in kept.changes] == ["normalized", "masked_email"]
+    dropped = judge.judge("a@b.de" + "\u200b" * 20)
+    assert dropped.drop is not None
+    assert dropped.drop.rule == "too_short"
+    assert judge.revise("To\u00a0c@d.de ") == "To <email>"
+
+
+def test_a_document_with_personal_data_is_dropped_where_that_is_wanted() -> None:
+    judge = Judge(configure_cleaning(personal_data=MASK | {"action": "drop"}), None)
+    found = judge.judge("Mail to a@b.de now")
+    assert found.drop is not None
+    assert found.drop.rule == "personal_data"
+    assert found.text == "Mail to a@b.de now"
+
+
+@pytest.mark.parametrize("rules", [{"annotations": ["tags"]}, {"personal_data": MASK | {"kinds": ["person"]}}])
+def test_what_needs_a_trained_pipeline_says_how_to_install_one(rules: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="python -m spacy download en_core_web_sm"):
+        configure_cleaning(**rules)

@@ -1,0 +1,86 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmcore.text.cleaning.config import PersonalDataConfig
+from lmcore.text.cleaning.personal_data import PersonalData, holds_personal_data, mask, masked_kinds
+
+KINDS = ("secret", "email", "iban", "credit_card", "ip_address", "phone")
+FINDER = PersonalData(PersonalDataConfig(action="mask", kinds=KINDS, phone_region="US"), None)
+# Numbers that their issuers publish as examples, put together here so that no scanner takes them for real ones.
+EXAMPLES = {
+    "email": ["anna.meier+news@mail.example.org", "a@b.de", "X_Y@sub.domain.co.uk"],
+    "credit_card": ["4111 1111 1111 1111", "5500-0055-5555-5559", "378282246310005"],
+    "iban": ["DE89 3704 0044 0532 0130 00", "GB82WEST12345698765432", "FR14 2004 1010 0505 0001 3M02 606"],
+    "ip_address": ["8.8.8.8", "2001:4860:4860::8888", "2a00:1450:4001:0800:0000:0000:0000:200e"],
+    "phone": ["+49 30 901820", "(212) 736-5000", "212-736-5000", "+44 20 7946 0018"],
+    "secret": [
+        "AKIA" + "IOSFODNN7EXAMPLE",
+        "ghp_" + "a1B2" * 9,
+        "sk-" + "proj-" + "Zz09" * 6,
+        "xoxb-" + "123456789012-abcdef",
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIB\n-----END RSA PRIVATE KEY-----",
+    ],
+}
+HARMLESS = [
+    "4111 1111 1111 1112",  # another check digit
+    "0000 0000 0000 0000",
+    "DE89 3704 0044 0532 0130 01",
+    "192.168.0.1 and 127.0.0.1 and fe80::1",
+    "version 1.2.3 of 2024-05-17, 12:30:45",
+    "x[2::2] and std::vector and a::b",
+    "10 20 30 40 50 60 70 80",
+    "0.1234 0.5678 123.456 -1.5e-07",
+    "task-force-management-by-committee",
+    "user@localhost and @decorator and a @ b",
+    "ISBN 978-3-16-148410-0",
+    "np.zeros((1000, 2000, 3000))",
+]
+
+
+@pytest.mark.parametrize(("kind", "example"), [(kind, one) for kind, some in EXAMPLES.items() for one in some])
+@pytest.mark.parametrize("frame", ["{}", "Write to {}.", "so ({}), and", "it is:\n{}\nwas it"])
+def test_each_kind_is_masked_and_what_surrounds_it_stays(kind: str, example: str, frame: str) -> None:
+    text = frame.format(example)
+    assert mask(text, FINDER.find(text)) == frame.format(f"<{kind}>")
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_only_looks_like_it_stays(text: str) -> None:
+    assert FINDER.find(text) == []
+
+
+def test_words_in_capitals_behind_an_iban_are_no_part_of_it() -> None:
+    text = "TO DE89 3704 0044 0532 0130 00 AND NOT LATER"
+    assert mask(text, FINDER.find(text)) == "TO <iban> AND NOT LATER"
+
+
+def test_only_the_kinds_that_are_named_are_found() -> None:
+    finder = PersonalData(PersonalDataConfig(action="mask", kinds=("email",), phone_region=None), None)
+    text = "a@b.de or +49 30 901820"
+    assert mask(text, finder.find(text)) == "<email> or +49 30 901820"
+
+
+def test_names_are_found_by_who_knows_them() -> None:
+    config = PersonalDataConfig(action="mask", kinds=("person", "email"), phone_region=None)
+    finder = PersonalData(config, lambda text: iter([(text.index("Ada"), text.index("Ada") + 12)]))
+    text = "Ask Ada Lovelace (ada@example.org)."
+    assert mask(text, finder.find(text)) == "Ask <person> (<email>)."
+
+
+def test_changes_are_counted_by_kind_and_drops_name_the_kinds() -> None:
+    found = FINDER.find("a@b.de, c@d.de, 8.8.8.8")
+    assert [(change.rule, change.score) for change in masked_kinds(found)] == [
+        ("masked_email", 2.0),
+        ("masked_ip_address", 1.0),
+    ]
+    drop = holds_personal_data(found)
+    assert drop is not None
+    assert (drop.rule, drop.score, drop.threshold, drop.detail) == ("personal_data", 3.0, 0.0, "email, ip_address")
+    assert holds_personal_data([]) is None
+
+
+@given(st.text())
+def test_any_text_is_read_and_masking_it_twice_changes_nothing(text: str) -> None:
+    masked = mask(text, FINDER.find(text))
+    assert mask(masked, FINDER.find(masked)) == masked
