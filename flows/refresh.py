@@ -8,7 +8,6 @@ import logging
 from pathlib import Path
 
 from flows.commands import run_command
-from tasks.collect import refresh_lock
 from tasks.environment import Environment
 from tasks.parameters import Parameters, load_parameters
 
@@ -20,6 +19,9 @@ SHOWN_CHANGES = 20
 
 def refresh(parameters: Parameters, environment: Environment) -> None:
     """Rewrite ``sources.lock`` if a source holds something else than it says, and show what has changed."""
+    # It brings the readers of all formats along, which nobody needs who only looks at parameters.
+    from tasks.collect import refresh_lock
+
     changes = refresh_lock(parameters.collect, environment, lock=LOCK)
     for change in changes[:SHOWN_CHANGES]:
         logger.info("%s", change)

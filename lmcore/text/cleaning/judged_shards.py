@@ -115,7 +115,7 @@ def _person_finder(config: CleanConfig) -> Callable[[str], Iterator[tuple[int, i
 def _signatures(texts: Sequence[str], config: CleanConfig) -> pa.Array:
     if config.near_duplicates is None:
         return pa.nulls(len(texts), pa.binary())
-    return signatures(texts, config.near_duplicates.shingle_words).cast(pa.binary())
+    return signatures(texts, config.near_duplicates.shingle_words)
 
 
 def _runs(texts: Sequence[str], splits: Sequence[str], config: CleanConfig) -> pa.Array:

@@ -24,12 +24,20 @@ def dropped(some: Sequence[str], labels: Sequence[str | None], budget: int) -> s
     return set(beyond_label_budget(table(some, labels), np.arange(len(some)), budget)["row"].to_pylist())
 
 
-@given(texts)
-def test_the_first_of_equal_texts_stays(some: list[str]) -> None:
-    drops = exact_duplicates(table(some, [None] * len(some))["id"]).to_pylist()
-    kept = [text for row, text in enumerate(some) if row not in {drop["row"] for drop in drops}]
-    assert kept == list(dict.fromkeys(some))
-    assert all(drop["detail"] == f"the text of {document_id(some[drop['row']])}" for drop in drops)
+@given(st.lists(st.tuples(st.text("ab", max_size=3), st.sampled_from(["train", "validation", "test"])), max_size=30))
+def test_of_equal_texts_the_first_stays_or_the_first_that_is_held_out(some: list[tuple[str, str]]) -> None:
+    contents = [text for text, _ in some]
+    documents = table(contents, [None] * len(some)).append_column(
+        "split", pa.array([split for _, split in some], pa.string())
+    )
+    drops = exact_duplicates(documents).to_pylist()
+    kept = [row for row in range(len(some)) if row not in {drop["row"] for drop in drops}]
+    expected: dict[str, int] = {}
+    for row, (text, split) in enumerate(some):
+        if text not in expected or (split != "train" and some[expected[text]][1] == "train"):
+            expected[text] = row
+    assert kept == sorted(expected.values())
+    assert all(drop["detail"] == f"the text of {document_id(contents[drop['row']])}" for drop in drops)
 
 
 @given(texts.map(lambda some: list(dict.fromkeys(some))), st.integers(1, 20))

@@ -65,9 +65,7 @@ def test_names_of_persons_are_found_where_they_stand(pipeline: str) -> None:
 
 
 def test_a_pipeline_that_lacks_what_is_asked_for_says_what_it_has(pipeline: str) -> None:
-    with pytest.raises(
-        ValueError, match=r"no lemmas: it has tagger, entity_ruler, and one of lemmatizer, .*needed"
-    ):
+    with pytest.raises(ValueError, match=r"no lemmas: it has tagger, entity_ruler, and one of lemmatizer, .*needed"):
         load_trained(pipeline, ("tags", "lemmas"))
 
 

@@ -1,0 +1,162 @@
+"""Documents that are almost another one: candidates by their signatures, decided by their texts.
+
+Signatures are cut into bands, and documents that agree in a band are compared (locality-sensitive hashing; Indyk &
+Motwani 1998; Leskovec et al., Mining of Massive Datasets, chapter 3). What is dropped has been compared shingle by
+shingle, so that no document goes that is not similar to one that stays.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from lmcore.text.cleaning.config import NearDuplicateConfig
+from lmcore.text.cleaning.reasons import Reason, reason_table
+from lmcore.text.cleaning.signatures import N_PERMUTATIONS, Signatures, from_binary, shingles
+
+LEAST_RECALL = 0.98
+"""How likely two documents of just the similarity that counts are to agree in some band."""
+ESTIMATE_MARGIN = 0.25
+"""Three standard deviations of an estimate by 32 numbers: what lies further below is not compared."""
+WHOLE_BUCKET = 16
+"""Documents that agree in a band are all compared with each other if they are so few."""
+LEADERS = 8
+"""Else each is compared with the best of them, and with those that follow it."""
+PAIRS_AT_ONCE = 200_000
+BYTES_AT_ONCE = 64_000_000
+
+Rows = npt.NDArray[np.int64]
+Pairs = npt.NDArray[np.int64]
+
+
+def near_duplicates(
+    documents: pa.Table,
+    rows: Rows,
+    texts_of: Callable[[Rows], list[str]],
+    config: NearDuplicateConfig,
+) -> pa.Table:
+    """What to drop, as a table of :data:`lmcore.text.cleaning.reasons.REASON_SCHEMA`.
+
+    Of documents that are near each other the best copy stays: one that is held out before one for training, then the
+    longest. The score is the Jaccard similarity to the document that stays, which the detail names.
+
+    Args:
+        documents: with the columns ``id``, ``split``, ``n_bytes`` and ``signature``.
+        rows: that take part.
+        texts_of: gives the texts of some rows.
+        config: which similarity is too much.
+    """
+    chosen = documents.select(["id", "split", "n_bytes", "signature"]).take(pa.array(rows))
+    order = _best_first(chosen)
+    order = order[chosen["signature"].is_valid().to_numpy()[order]]
+    signatures = from_binary(chosen["signature"].take(pa.array(order)))
+    pairs = _candidates(signatures, config.similarity)
+    n_bytes = chosen["n_bytes"].to_numpy()[order]
+    similarities = _similarities(pairs, rows[order], n_bytes, texts_of, config.shingle_words)
+    is_near = similarities >= config.similarity
+    drops = _greedy(pairs[is_near], similarities[is_near])
+    ids = chosen["id"]
+    return reason_table(
+        (
+            int(rows[order[worse]]),
+            Reason("near_duplicate", similarity, config.similarity, f"near {ids[int(order[better])].as_py().hex()}"),
+        )
+        for worse, (better, similarity) in sorted(drops.items(), key=lambda drop: rows[order[drop[0]]])
+    )
+
+
+def rows_per_band(similarity: float) -> int:
+    """The most numbers of a band with which pairs of that similarity are still found."""
+
+    def recall(size: int) -> float:
+        return 1 - (1 - similarity**size) ** (N_PERMUTATIONS // size)
+
+    return max((size for size in (1, 2, 4, 8, 16) if recall(size) >= LEAST_RECALL), default=1)
+
+
+def _best_first(documents: pa.Table) -> Rows:
+    ids = np.asarray(documents["id"].to_pylist(), "S16")
+    is_training = np.asarray(documents["split"].to_pylist(), object) == "train"
+    return np.lexsort((ids, -documents["n_bytes"].to_numpy(), is_training))
+
+
+def _candidates(signatures: Signatures, similarity: float) -> Pairs:
+    """Pairs (better, worse) that agree in a band and may be similar enough, int64 (n_pairs, 2), each once."""
+    size = rows_per_band(similarity)
+    least_equal = max(similarity - ESTIMATE_MARGIN, 0.0) * N_PERMUTATIONS
+    found = [np.empty(0, np.int64)]
+    for start in range(0, N_PERMUTATIONS, size):
+        band = np.ascontiguousarray(signatures[:, start : start + size]).view(f"V{4 * size}").ravel()
+        for pairs in _pairs_that_agree(band):
+            n_equal = (signatures[pairs[:, 0]] == signatures[pairs[:, 1]]).sum(axis=1)
+            better, worse = pairs[n_equal >= least_equal].T
+            found.append(better * len(signatures) + worse)
+    keys = np.unique(np.concatenate(found))
+    return np.stack(np.divmod(keys, max(len(signatures), 1)), axis=1)
+
+
+def _pairs_that_agree(band: npt.NDArray[np.void]) -> Iterator[Pairs]:
+    """Yield pairs of documents with an equal band, some at a time; in a large bucket not all of them."""
+    _, buckets, sizes = np.unique(band, return_inverse=True, return_counts=True)
+    members = np.argsort(buckets, kind="stable")
+    ends = np.cumsum(sizes)
+    place_in_bucket = np.arange(len(members)) - np.repeat(ends - sizes, sizes)
+    behind = np.repeat(sizes, sizes) - 1 - place_in_bucket
+    is_large = np.repeat(sizes > WHOLE_BUCKET, sizes)
+    # A small bucket's members, and the leaders of a large one, meet all behind them; the others the next few.
+    reach = np.where(is_large & (place_in_bucket >= LEADERS), np.minimum(behind, LEADERS), behind)
+    for start, end in _portions(reach, PAIRS_AT_ONCE):
+        first = np.repeat(np.arange(start, end), reach[start:end])
+        step = np.arange(len(first)) - np.repeat(np.cumsum(reach[start:end]) - reach[start:end], reach[start:end]) + 1
+        yield np.stack((members[first], members[first + step]), axis=1)
+
+
+def _similarities(
+    pairs: Pairs, rows: Rows, n_bytes: Rows, texts_of: Callable[[Rows], list[str]], shingle_words: int
+) -> npt.NDArray[np.float64]:
+    """The Jaccard similarity of each pair's sets of shingles, (n_pairs,)."""
+    similarities = np.empty(len(pairs))
+    for start, end in _portions(n_bytes[pairs].sum(axis=1), BYTES_AT_ONCE):
+        some, places = np.unique(pairs[start:end], return_inverse=True)
+        sets = _sets(texts_of(rows[some]), shingle_words)
+        similarities[start:end] = _jaccard(sets, places.reshape(-1, 2))
+    return similarities
+
+
+def _sets(texts: Sequence[str], n_words: int) -> list[npt.NDArray[np.uint64]]:
+    return [
+        np.unique(some.hashes[start:end]) for some in shingles(texts, n_words) for start, end in pairwise(some.offsets)
+    ]
+
+
+def _jaccard(sets: Sequence[npt.NDArray[np.uint64]], pairs: Pairs) -> npt.NDArray[np.float64]:
+    sizes = np.asarray([len(one) for one in sets])
+    n_common = np.asarray(
+        [len(np.intersect1d(sets[one], sets[other], assume_unique=True)) for one, other in pairs], np.int64
+    )
+    result: npt.NDArray[np.float64] = n_common / (sizes[pairs].sum(axis=1) - n_common)
+    return result
+
+
+def _greedy(pairs: Pairs, similarities: npt.NDArray[np.float64]) -> dict[int, tuple[int, float]]:
+    """What goes, and to which one that stays it is most similar; best first, each against those that stay."""
+    dropped: dict[int, tuple[int, float]] = {}
+    for place in np.lexsort((pairs[:, 0], -similarities, pairs[:, 1])).tolist():
+        better, worse = pairs[place].tolist()
+        # Whatever is better than this one has been decided before it.
+        if worse not in dropped and better not in dropped:
+            dropped[worse] = (better, float(similarities[place]))
+    return dropped
+
+
+def _portions(sizes: npt.NDArray[np.integer], limit: int) -> Iterator[tuple[int, int]]:
+    """Yield borders of stretches whose sizes sum up to about ``limit``."""
+    start, n_items = 0, len(sizes)
+    sums = np.cumsum(sizes, dtype=np.int64)
+    while start < n_items:
+        before = int(sums[start - 1]) if start else 0
+        end = max(int(np.searchsorted(sums, before + limit, side="right")), start + 1)
+        yield start, end
+        start = end
