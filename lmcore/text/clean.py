@@ -6,6 +6,7 @@ with what the ledger says of the others (:mod:`lmcore.text.cleaning.clean_shards
 by shard, and what is done is done once.
 """
 
+import importlib.util
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -79,11 +80,17 @@ def clean(
 
 def _check_languages(config: CleanConfig) -> str | None:
     """What stands for the trained pipeline's content, if there is one; a language without rules is refused at once."""
-    # spaCy takes seconds to import.
-    from lmcore.text.linguistics.spacy_tokens import load_pipeline
-
-    for language in {config.language, *(config.identify_language.kept if config.identify_language else ())}:
-        load_pipeline(language)
+    # spaCy itself takes two seconds to import, as long as a run that finds everything done.
+    spacy = importlib.util.find_spec("spacy")
+    assert spacy is not None
+    assert spacy.origin is not None
+    languages = Path(spacy.origin).parent / "lang"
+    for language in (config.language, *(config.identify_language.kept if config.identify_language else ())):
+        if not (languages / language).is_dir():
+            known = ", ".join(
+                sorted(folder.name for folder in languages.iterdir() if (folder / "lex_attrs.py").exists())
+            )
+            raise ValueError(f"spaCy has no rules for the language {language!r} (clean.language); it has {known}")
     if config.pipeline is None:
         return None
     from lmcore.text.linguistics.pipelines import load_trained, pipeline_identity

@@ -68,16 +68,18 @@ def overlaps(
 def _evaluation_runs(
     runs: Iterator[pa.ListArray], is_evaluation: Sequence[npt.NDArray[np.bool_]]
 ) -> tuple[Hashes, np.uint64]:
-    """The different runs of evaluation documents below a limit, sorted, and the limit."""
-    share = 1
-    known = np.empty(0, np.uint64)
+    """The runs of evaluation documents below a limit, sorted, and the limit."""
+    share, n_runs = 1, 0
+    parts = [np.empty(0, np.uint64)]
     for lists, chosen in zip(runs, is_evaluation, strict=True):
         some = lists.filter(pa.array(chosen)).flatten().to_numpy(zero_copy_only=False)
-        known = np.union1d(known, some[some <= _limit(share)])
-        while len(known) > MOST_EVALUATION_RUNS:
+        parts.append(some[some <= _limit(share)])
+        n_runs += len(parts[-1])
+        while n_runs > MOST_EVALUATION_RUNS:
             share *= 2
-            known = known[known <= _limit(share)]
-    return known, _limit(share)
+            parts = [part[part <= _limit(share)] for part in parts]
+            n_runs = sum(map(len, parts))
+    return np.sort(np.concatenate(parts)), _limit(share)
 
 
 def _shares(lists: pa.ListArray, known: Hashes, limit: np.uint64) -> npt.NDArray[np.float64]:
