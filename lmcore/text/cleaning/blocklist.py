@@ -17,7 +17,7 @@ def blocked_content(text: str, config: BlocklistConfig) -> Reason | None:
     pattern, first_words = _compiled(config.phrases)
     lower = text.lower()
     # Few texts hold any first word of a phrase, and to find that out costs a tenth of a search.
-    if first_words.isdisjoint(WORD.findall(lower)):
+    if not any(word in lower for word in first_words):
         return None
     found = pattern.findall(lower)
     if len(found) <= config.max_occurrences:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lmcore.text.cleaning.word_hashes import Hashes, run_hashes, word_hashes
+from lmcore.text.cleaning.word_hashes import Hashes, WordHashes, run_hashes
 
 SAMPLED_SHARE = 8
 """One of so many runs of a training document is kept."""
@@ -22,11 +22,11 @@ MOST_EVALUATION_RUNS = 32_000_000
 """Beyond this, a quarter of a gigabyte, runs of evaluation documents are sampled as well."""
 
 
-def sampled_runs(texts: Sequence[str], is_training: npt.NDArray[np.bool_], n_words: int) -> pa.ListArray:
+def sampled_runs(texts: Sequence[WordHashes], is_training: npt.NDArray[np.bool_], n_words: int) -> pa.ListArray:
     """The different runs of ``n_words`` words in each text, as sorted lists of uint64: all, or a sample.
 
     Args:
-        texts: of documents.
+        texts: words of documents.
         is_training: bool (n_texts,): of long ones among these only a sample is taken.
         n_words: in a run.
     """
@@ -36,10 +36,10 @@ def sampled_runs(texts: Sequence[str], is_training: npt.NDArray[np.bool_], n_wor
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values, pa.uint64()))
 
 
-def _runs_of_each(texts: Sequence[str], is_training: npt.NDArray[np.bool_], n_words: int) -> Iterator[Hashes]:
+def _runs_of_each(texts: Sequence[WordHashes], is_training: npt.NDArray[np.bool_], n_words: int) -> Iterator[Hashes]:
     limit = _limit(SAMPLED_SHARE)
     number = 0
-    for words in word_hashes(texts):
+    for words in texts:
         runs, offsets = run_hashes(words, n_words)
         for start, end in pairwise(offsets):
             own = runs[start:end]

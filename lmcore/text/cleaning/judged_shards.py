@@ -16,6 +16,7 @@ from lmcore.text.cleaning.contamination import sampled_runs
 from lmcore.text.cleaning.judging import Judge
 from lmcore.text.cleaning.reasons import reason_table
 from lmcore.text.cleaning.signatures import signatures
+from lmcore.text.cleaning.word_hashes import WordHashes, word_hashes
 from lmcore.text.config import SplitFractions
 from lmcore.text.shards import write_table
 from lmcore.text.split import document_id, split_of
@@ -84,6 +85,7 @@ def _judge(shard: Path, config: CleanConfig, fractions: SplitFractions, folder: 
     identities = [document_id(text) for text in texts]
     given = [raw["split"][row] for row in kept]
     splits = [split or split_of(identity, fractions) for split, identity in zip(given, identities, strict=True)]
+    words = list(word_hashes(texts)) if config.near_duplicates or config.contamination else []
     columns = {
         "row": kept,
         "text": texts,
@@ -93,10 +95,14 @@ def _judge(shard: Path, config: CleanConfig, fractions: SplitFractions, folder: 
         "language": [judgements[row].language for row in kept],
         "id": [bytes.fromhex(identity) for identity in identities],
         "n_bytes": [len(text.encode()) for text in texts],
-        "signature": _signatures(texts, config),
-        "runs": _runs(texts, splits, config),
+        "signature": _signatures(words, config),
+        "runs": _runs(words, splits, config),
     }
-    write_table(folder / CANDIDATES, pa.table(columns, schema=CANDIDATE_SCHEMA))
+    arrays = [
+        pa.nulls(len(kept), field.type) if columns[field.name] is None else pa.array(columns[field.name], field.type)
+        for field in CANDIDATE_SCHEMA
+    ]
+    write_table(folder / CANDIDATES, pa.table(arrays, schema=CANDIDATE_SCHEMA))
     drops = ((row, judgement.drop) for row, judgement in enumerate(judgements) if judgement.drop)
     write_table(folder / DROPS, reason_table(drops))
     changes = ((row, change) for row in kept for change in judgements[row].changes)
@@ -112,14 +118,14 @@ def _person_finder(config: CleanConfig) -> Callable[[str], Iterator[tuple[int, i
     return person_finder(config.pipeline)
 
 
-def _signatures(texts: Sequence[str], config: CleanConfig) -> pa.Array:
+def _signatures(words: Sequence[WordHashes], config: CleanConfig) -> pa.Array | None:
     if config.near_duplicates is None:
-        return pa.nulls(len(texts), pa.binary())
-    return signatures(texts, config.near_duplicates.shingle_words)
+        return None
+    return signatures(words, config.near_duplicates.shingle_words)
 
 
-def _runs(texts: Sequence[str], splits: Sequence[str], config: CleanConfig) -> pa.Array:
+def _runs(words: Sequence[WordHashes], splits: Sequence[str], config: CleanConfig) -> pa.Array | None:
     if config.contamination is None:
-        return pa.nulls(len(texts), pa.list_(pa.uint64()))
+        return None
     is_training = np.asarray([split == "train" for split in splits], bool)
-    return sampled_runs(texts, is_training, config.contamination.ngram_words)
+    return sampled_runs(words, is_training, config.contamination.ngram_words)

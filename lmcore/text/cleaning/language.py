@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 SAMPLED_CHARACTERS = 300
 # Nothing in any language, such as program code; or not to be told.
 UNKNOWN = ("zxx", "und")
+ENGLISH_WORDS = frozenset(("the", "and", "of", "to", "with", "that", "this", "which", "from", "are", "by", "if", "be"))
+LEAST_ENGLISH_WORDS = 3
 
 
 def identify(text: str) -> tuple[str, float]:
@@ -34,12 +36,20 @@ def language_of(text: str, default: str, config: LanguageConfig | None) -> tuple
     """
     if config is None or len(text) < config.min_characters:
         return default, None
+    if "en" in config.kept and _is_plainly_english(text):
+        return "en", None
     language, probability = identify(text)
     if language in config.kept:
         return language, None
     if probability < config.min_probability or language in UNKNOWN:
         return default, None
     return language, Reason("other_language", probability, config.min_probability, detail=language)
+
+
+def _is_plainly_english(text: str) -> bool:
+    """Whether words stand in a text that no other language brings together: most English is known by them."""
+    words = text[:SAMPLED_CHARACTERS].lower().split()
+    return text.isascii() and len(ENGLISH_WORDS.intersection(words)) >= LEAST_ENGLISH_WORDS
 
 
 @cache

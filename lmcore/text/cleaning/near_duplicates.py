@@ -15,6 +15,7 @@ import pyarrow as pa
 from lmcore.text.cleaning.config import NearDuplicateConfig
 from lmcore.text.cleaning.reasons import Reason, reason_table
 from lmcore.text.cleaning.signatures import N_PERMUTATIONS, Signatures, from_binary, shingles
+from lmcore.text.cleaning.word_hashes import word_hashes
 
 LEAST_RECALL = 0.98
 """How likely two documents of just the similarity that counts are to agree in some band."""
@@ -126,9 +127,8 @@ def _similarities(
 
 
 def _sets(texts: Sequence[str], n_words: int) -> list[npt.NDArray[np.uint64]]:
-    return [
-        np.unique(some.hashes[start:end]) for some in shingles(texts, n_words) for start, end in pairwise(some.offsets)
-    ]
+    parts = (shingles(words, n_words) for words in word_hashes(texts))
+    return [np.unique(part.hashes[start:end]) for part in parts for start, end in pairwise(part.offsets)]
 
 
 def _jaccard(sets: Sequence[npt.NDArray[np.uint64]], pairs: Pairs) -> npt.NDArray[np.float64]:

@@ -9,7 +9,7 @@ CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2060\ufeff]")
 SPACES = re.compile(r"[^\S\n\t ]")
 BLANK_LINES = re.compile(r"\n{3,}")
 # All that ftfy would repair in ASCII: HTML entities, terminal escapes, line ends and other control characters.
-REPAIRABLE_IN_ASCII = re.compile(r"&|[\x00-\x08\x0b-\x1f\x7f]")
+REPAIRABLE_IN_ASCII = re.compile(r"&#?[0-9A-Za-z]{1,24};|[\x00-\x08\x0b-\x1f\x7f]")
 
 REPAIRS = ftfy.TextFixerConfig(uncurl_quotes=False, normalization="NFC", explain=False)
 

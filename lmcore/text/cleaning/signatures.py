@@ -4,14 +4,14 @@ MinHash (Broder 1997, "On the resemblance and containment of documents"): the sh
 estimates the Jaccard similarity of the two sets.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lmcore.text.cleaning.word_hashes import Hashes, Offsets, WordHashes, run_hashes, word_hashes
+from lmcore.text.cleaning.word_hashes import Hashes, Offsets, WordHashes, run_hashes
 
 N_PERMUTATIONS = 32
 # Odd factors, drawn once: multiplied by them, shingles stand in another order each time.
@@ -28,23 +28,8 @@ class Shingles(NamedTuple):
     offsets: Offsets
 
 
-def shingles(texts: Sequence[str], n_words: int) -> Iterator[Shingles]:
-    """Yield the runs of ``n_words`` words of texts, some texts at a time; the words of a text that has fewer."""
-    return (_shingles(words, n_words) for words in word_hashes(texts))
-
-
-def signatures(texts: Sequence[str], shingle_words: int) -> pa.Array:
-    """The MinHash signature of each text, binary: 32 numbers of 32 bits; null where a text has no word."""
-    parts = [_signatures(some) for some in shingles(texts, shingle_words)]
-    return pa.concat_arrays([pa.array([], pa.binary()), *parts])
-
-
-def from_binary(column: pa.ChunkedArray) -> Signatures:
-    """Signatures as numbers, uint32 (n_documents, 32); none of them may be null."""
-    return np.frombuffer(b"".join(column.to_pylist()), "<u4").reshape(-1, N_PERMUTATIONS)
-
-
-def _shingles(words: WordHashes, n_words: int) -> Shingles:
+def shingles(words: WordHashes, n_words: int) -> Shingles:
+    """The runs of ``n_words`` words of some texts; the words of a text that has fewer."""
     runs, run_offsets = run_hashes(words, n_words)
     n_of_text, n_runs = np.diff(words.offsets), np.diff(run_offsets)
     has_runs = n_runs > 0
@@ -54,6 +39,17 @@ def _shingles(words: WordHashes, n_words: int) -> Shingles:
     hashes[is_run] = runs
     hashes[~is_run] = words.words[np.repeat(~has_runs, n_of_text)]
     return Shingles(hashes, np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def signatures(texts: Sequence[WordHashes], shingle_words: int) -> pa.Array:
+    """The MinHash signature of each text, binary: 32 numbers of 32 bits; null where a text has no word."""
+    parts = [_signatures(shingles(words, shingle_words)) for words in texts]
+    return pa.concat_arrays([pa.array([], pa.binary()), *parts])
+
+
+def from_binary(column: pa.ChunkedArray) -> Signatures:
+    """Signatures as numbers, uint32 (n_documents, 32); none of them may be null."""
+    return np.frombuffer(b"".join(column.to_pylist()), "<u4").reshape(-1, N_PERMUTATIONS)
 
 
 def _signatures(some: Shingles) -> pa.Array:

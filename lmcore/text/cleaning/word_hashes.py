@@ -13,7 +13,8 @@ import numpy.typing as npt
 Hashes = npt.NDArray[np.uint64]
 Offsets = npt.NDArray[np.int64]
 
-BYTES_PER_BATCH = 2_000_000
+BYTES_PER_BATCH = 500_000
+LEAST_POWERS = 1 << 20
 # Odd, so that every power has an inverse modulo 2**64.
 BYTE_BASE, WORD_BASE = 0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F
 BETWEEN_TEXTS = "\x00"
@@ -99,7 +100,7 @@ def _mix(hashes: Hashes) -> Hashes:
 
 def _capacity(size: int) -> int:
     """A power of two, so that few tables are made."""
-    return 1 << max(size - 1, 1).bit_length()
+    return max(1 << (size - 1).bit_length(), LEAST_POWERS)
 
 
 @lru_cache(maxsize=4)

@@ -56,7 +56,7 @@ def test_words_are_the_same_in_any_case_and_any_company() -> None:
 @given(st.lists(words.map(" ".join), min_size=2, max_size=10), st.integers(1, 3))
 def test_the_overlap_is_the_share_of_runs_that_evaluation_documents_have(texts: list[str], n_words: int) -> None:
     is_evaluation = np.arange(len(texts)) % 3 == 0
-    lists = sampled_runs(texts, ~is_evaluation, n_words)
+    lists = sampled_runs(list(word_hashes(texts)), ~is_evaluation, n_words)
     half = len(texts) // 2
     shards = [lists[:half], lists[half:]]
     found = overlaps(lambda: iter(shards), np.split(is_evaluation, [half]))
@@ -72,7 +72,7 @@ def test_long_documents_are_judged_by_a_sample_that_all_have_in_common(monkeypat
     own = " ".join(map(str, random.integers(10**6, size=4_000)))
     texts = [evaluation, f"{evaluation} {own}", own]
     is_training = np.asarray([False, True, True])
-    lists = sampled_runs(texts, is_training, 13)
+    lists = sampled_runs(list(word_hashes(texts)), is_training, 13)
     assert 300 < len(lists[2]) < 700
     for most in (contamination.MOST_EVALUATION_RUNS, 500):
         monkeypatch.setattr(contamination, "MOST_EVALUATION_RUNS", most)
@@ -81,7 +81,7 @@ def test_long_documents_are_judged_by_a_sample_that_all_have_in_common(monkeypat
 
 
 def test_without_evaluation_documents_nothing_overlaps() -> None:
-    lists = sampled_runs(["a b c"], np.asarray([True]), 2)
+    lists = sampled_runs(list(word_hashes(["a b c"])), np.asarray([True]), 2)
     assert overlaps(lambda: iter([lists]), [np.asarray([False])]).tolist() == [0.0]
     empty = pa.array([], pa.list_(pa.uint64()))
     assert overlaps(lambda: iter([empty]), [np.empty(0, bool)]).tolist() == []

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lmcore.text.cleaning.config import NearDuplicateConfig
 from lmcore.text.cleaning.near_duplicates import near_duplicates, rows_per_band
 from lmcore.text.cleaning.signatures import from_binary, signatures
+from lmcore.text.cleaning.word_hashes import word_hashes
 from lmcore.text.split import document_id
 
 CONFIG = NearDuplicateConfig(similarity=0.8, shingle_words=3)
@@ -20,7 +21,7 @@ def table(texts: Sequence[str], splits: Sequence[str] | None = None) -> pa.Table
         "id": pa.array([bytes.fromhex(document_id(text)) for text in texts], pa.binary(16)),
         "split": pa.array(splits or ["train"] * len(texts), pa.string()),
         "n_bytes": pa.array([len(text.encode()) for text in texts], pa.int32()),
-        "signature": signatures(texts, CONFIG.shingle_words),
+        "signature": signatures(list(word_hashes(texts)), CONFIG.shingle_words),
     }
     return pa.table(columns)
 
@@ -111,7 +112,7 @@ def test_chinese_texts_are_compared_by_their_characters() -> None:
 
 def test_texts_without_a_word_have_no_signature_and_stay() -> None:
     texts = ["...", "!!!", "", "a", "b"]
-    assert signatures(texts, 3).is_null().to_pylist() == [True, True, True, False, False]
+    assert signatures(list(word_hashes(texts)), 3).is_null().to_pylist() == [True, True, True, False, False]
     assert drops(texts) == []
 
 
@@ -119,13 +120,13 @@ def test_a_signature_estimates_the_similarity() -> None:
     random = np.random.default_rng(5)
     words = [f"w{word}" for word in random.integers(10**6, size=400)]
     texts = [" ".join(words), edited(random, words, 15)]
-    one, other = from_binary(pa.chunked_array([signatures(texts, 3)]))
+    one, other = from_binary(pa.chunked_array([signatures(list(word_hashes(texts)), 3)]))
     assert (one == other).mean() == pytest.approx(jaccard(*texts), abs=0.25)
 
 
 def test_a_signature_depends_on_the_words_alone() -> None:
-    (signature,) = signatures(["Hello"], 3).to_pylist()
-    assert signature[:8].hex() == signatures(["  hello, "], 3)[0].as_py()[:8].hex()
+    (signature,) = signatures(list(word_hashes(["Hello"])), 3).to_pylist()
+    assert signature[:8].hex() == signatures(list(word_hashes(["  hello, "])), 3)[0].as_py()[:8].hex()
     assert len(signature) == 128
 
 
