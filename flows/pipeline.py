@@ -17,7 +17,7 @@ from flows.refresh import refresh
 from flows.stage_graph import StageGraph, StageResult, bring_up_to_date
 from flows.summary import show_summary
 from tasks.environment import Environment
-from tasks.parameters import load_parameters
+from tasks.parameters import Parameters, load_parameters
 from tasks.process import ProcessIdentity
 from tasks.step import call_through, is_inside_flow_run
 from tasks.tracking import catch_up
@@ -36,7 +36,7 @@ def run_pipeline(environment: Environment, pipeline_id: str) -> list[StageResult
     """
     parameters = load_parameters(PARAMETERS)
     with _alone(environment.work_folder):
-        refresh(parameters, environment)
+        _refresh(parameters, environment)
         graph = StageGraph()
         results = [_run_stage(graph, name, environment, pipeline_id) for name in graph.names()]
         catch_up(environment)
@@ -53,6 +53,16 @@ def new_pipeline_id() -> str:
 def is_unchanged(results: list[StageResult]) -> bool:
     """Whether no stage had to run."""
     return all(result.is_cached for result in results)
+
+
+def _refresh(parameters: Parameters, environment: Environment) -> None:
+    def work() -> list[str]:
+        return refresh(parameters, environment)
+
+    if not is_inside_flow_run():
+        work()
+    else:
+        call_through(lambda call: run_as_task(call, name="refresh", is_cached=lambda changes: not changes), work)
 
 
 def _run_stage(graph: StageGraph, name: str, environment: Environment, pipeline_id: str) -> StageResult:

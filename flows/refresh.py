@@ -17,8 +17,8 @@ LOCK = Path("sources.lock")
 SHOWN_CHANGES = 20
 
 
-def refresh(parameters: Parameters, environment: Environment) -> None:
-    """Rewrite ``sources.lock`` if a source holds something else than it says, and show what has changed."""
+def refresh(parameters: Parameters, environment: Environment) -> list[str]:
+    """Rewrite ``sources.lock`` if a source holds something else than it says; show and return what has changed."""
     # It brings the readers of all formats along, which nobody needs who only looks at parameters.
     from tasks.collect import refresh_lock
 
@@ -29,6 +29,7 @@ def refresh(parameters: Parameters, environment: Environment) -> None:
         logger.info("and %s more; `git diff %s` shows them", f"{len(changes) - SHOWN_CHANGES:,}", LOCK)
     if not changes:
         logger.info("Every source holds what %s pins", LOCK)
+    return changes
 
 
 def main() -> None:

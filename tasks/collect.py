@@ -33,7 +33,6 @@ def collect_documents(config: CollectConfig, environment: Environment, *, lock: 
         logger.info("Not usable: %s; each is in %s", reasons, raw / "faults.parquet")
 
 
-@step(retries=2)
 def refresh_lock(config: CollectConfig, environment: Environment, *, lock: Path) -> list[str]:
     """Pin what every source holds now; returns what is other than it was, in words."""
     before = read_lock(lock)

@@ -63,7 +63,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         "    with Workers(2) as workers:\n"
         "        list(workers.map(sleep, [0, 60, 60]))\n"
     )
-    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])
+    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
     parent = subprocess.Popen([sys.executable, str(script)], env={**os.environ, "PYTHONPATH": paths})
     workers = wait_for_workers(psutil.Process(parent.pid))
     parent.send_signal(signal.SIGKILL)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -19,11 +18,13 @@ from lmcore.models.gpt import GPT
 from lmcore.models.prompt import PromptFormat
 from lmcore.text.config import SplitFractions, SummaryExamples
 from lmcore.text.documents import CLEAN_SCHEMA
+from lmcore.text.shards import shard_name, shards_of, write_table
 from lmcore.text.split import document_id, split_of
 from lmcore.tokens.config import BytePairConfig
 from lmcore.tokens.learning import learn_tokenizer
 from lmcore.tokens.shards import TokenShards, write_shards
 from lmcore.training.config import ClassificationConfig, CompletionConfig, FinetuneConfig
+from lmcore.workers import Workers
 from tasks.curves import write_curves
 from tasks.evaluate import (
     ReportInputs,
@@ -89,9 +90,9 @@ def write_documents(folder: Path) -> list[str]:
         text = f"Return the {words[label][number % 4]} number {number}.\n\n{body.capitalize()}. Naïve ✓."
         row = {"id": document_id(text), "text": text, "label": label, "name": f"f{number}", "path": "x.py"}
         rows.append(row | {"split": None, "target": None})
-    folder.mkdir(parents=True)
+    (folder / "documents").mkdir(parents=True)
     columns = pa.schema([CLEAN_SCHEMA.field(name) for name in rows[0]])
-    pq.write_table(pa.Table.from_pylist(rows, columns), folder / "documents.parquet")
+    write_table(folder / "documents" / shard_name(0), pa.Table.from_pylist(rows, columns))
     write_json(
         folder / "summary.json", {"input": 120, "kept": 120, "dropped": 0, "dropped_by_reason": {}, "labels": []}
     )
@@ -99,15 +100,11 @@ def write_documents(folder: Path) -> list[str]:
 
 
 def write_models(project: Path, texts: list[str]) -> None:
-    rows = [{"id": document_id(text), "text": text} for text in texts]
-    splits = {
-        split: pa.Table.from_pylist([row for row in rows if split_of(row["id"], SPLIT) == split])
-        for split in ("train", "validation", "test")
-    }
-    config = BytePairConfig(kind="byte_pair", vocabulary_size=280)
-    tokenizer = learn_tokenizer(splits["train"]["text"].to_pylist(), config)
-    (project / "tokens").mkdir()
-    write_shards(project / "tokens", tokenizer, splits)
+    training = [text for text in texts if split_of(document_id(text), SPLIT) == "train"]
+    tokenizer = learn_tokenizer(training, BytePairConfig(kind="byte_pair", vocabulary_size=280))
+    documents = shards_of(project / "clean")
+    with Workers(1) as workers:
+        write_shards(project / "tokens", tokenizer, documents, SPLIT, work=project / "pieces", workers=workers)
     torch.manual_seed(0)
     model = GPT(SHAPE, tokenizer.vocabulary)
     save_language_model(project / "language-model", model, tokenizer, RECORD)

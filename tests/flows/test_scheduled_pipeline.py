@@ -26,7 +26,7 @@ def test_a_scheduled_run_starts_by_itself_and_ends_as_cached_where_nothing_has_c
     assert run["auto_scheduled"]
     assert run["total_run_time"] < 30
     assert any("Nothing has changed" in message for message in servers.messages(run))
-    assert set(servers.task_runs(run)) == {"collect"}
+    assert set(servers.task_runs(run)) == {"refresh", "collect"}
 
 
 def test_a_schedule_without_a_server_says_what_to_do(sample: Sample) -> None:

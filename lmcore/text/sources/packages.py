@@ -1,5 +1,6 @@
 """Installed packages: where their modules are, and under which version and license."""
 
+import csv
 import importlib.metadata
 import platform
 import sys
@@ -90,11 +91,18 @@ def find_package(name: str, skipped: tuple[str, ...]) -> Package:
         return Package(name, platform.python_version(), "PSF-2.0", root, _kept(_standard_modules(root), skipped))
     distribution = importlib.metadata.distribution(name)
     # What the package says it installed, so that files which others left in its folders stay out.
-    modules = (file.as_posix() for file in distribution.files or () if file.suffix == ".py")
+    modules = (file for file in _recorded_files(distribution) if file.endswith(".py"))
     # "2.13.0+cpu" and "2.13.0" are builds of one release for different machines: the same documentation.
     version = distribution.version.split("+")[0]
     root = Path(str(distribution.locate_file("")))
     return Package(name, version, _license(distribution.metadata), root, _kept(modules, skipped))
+
+
+def _recorded_files(distribution: importlib.metadata.Distribution) -> list[str]:
+    """What was installed, whether it is still there or not: some releases of ``importlib`` leave out what is not."""
+    if (record := distribution.read_text("RECORD")) is None:
+        return [file.as_posix() for file in distribution.files or ()]
+    return [row[0] for row in csv.reader(record.splitlines()) if row]
 
 
 def _standard_modules(root: Path) -> list[str]:
