@@ -40,7 +40,7 @@ def evaluate(parameters: Parameters) -> None:
         finetune_curves=Path("reports/finetune"),
     )
     write_report(config, parameters.model_dump(mode="json"), inputs, output=OUTPUT)
-    track_evaluation(Environment(), language_model=LANGUAGE_MODEL, finetuned=FINETUNED, output=OUTPUT)
+    track_evaluation(Environment(), clean=CLEAN, language_model=LANGUAGE_MODEL, finetuned=FINETUNED, output=OUTPUT)
 
 
 if __name__ == "__main__":

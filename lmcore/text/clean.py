@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lmcore.files import atomic_folder, write_json
+from lmcore.files import atomic_folder, write_json, write_text
 from lmcore.pieces import keep_pieces
 from lmcore.progress import progress
 from lmcore.text.cleaning.clean_shards import Finishing, finish_shard
@@ -26,6 +26,8 @@ from lmcore.text.cleaning.config import CleanConfig
 from lmcore.text.cleaning.judged_shards import judge_shard
 from lmcore.text.cleaning.selection import select
 from lmcore.text.config import SplitFractions
+from lmcore.text.describing.card import data_card, to_markdown
+from lmcore.text.describing.statistics import describe
 from lmcore.text.documents import LEDGER_SCHEMA
 from lmcore.text.shards import FAULTS, LEDGER, SUMMARY, concatenate, link_shards, shards_of
 from lmcore.workers import Workers
@@ -33,6 +35,8 @@ from lmcore.workers import Workers
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+STATISTICS, PAGE, CARD, CARD_DATA = "statistics.json", "statistics.html", "card.md", "card.json"
+"""What is written beside the documents for people to read."""
 COUNTS = ("documents", "bytes", "words")
 
 
@@ -74,6 +78,7 @@ def clean(
         ledgers = (pq.read_table(part / LEDGER) for part in done)
         concatenate(chain([_unreadable(faults)], ledgers), folder / LEDGER, LEDGER_SCHEMA)
         write_json(folder / SUMMARY, summary)
+        _describe(folder, summary, json.loads((raw / SUMMARY).read_bytes()), fractions)
     keep_pieces(work, {shard.folder.name for shard in judged} | {folder.name for folder in done})
     return summary
 
@@ -97,6 +102,21 @@ def _check_languages(config: CleanConfig) -> str | None:
 
     load_trained(config.pipeline, config.annotations)
     return pipeline_identity(config.pipeline)
+
+
+def _describe(
+    folder: Path, summary: Mapping[str, Any], collected: Mapping[str, Any], fractions: SplitFractions
+) -> None:
+    """Write the statistics, the page that shows them, and the data card."""
+    # matplotlib takes a second to import.
+    from lmcore.text.describing.page import render_page
+
+    statistics = describe(shards_of(folder), fractions)
+    card = data_card(collected, summary, statistics, folder / LEDGER)
+    write_json(folder / STATISTICS, statistics)
+    write_json(folder / CARD_DATA, card)
+    write_text(folder / CARD, to_markdown(card))
+    write_text(folder / PAGE, render_page(statistics, summary, folder / LEDGER))
 
 
 def _each(

@@ -1,5 +1,6 @@
 """Reads every source, piece by piece: documents in an order that content alone decides, and what could not be read."""
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from lmcore.text.documents import FAULT_SCHEMA, Fault, to_table
 from lmcore.text.shards import FAULTS, SUMMARY, ShardWriter, concatenate, link_shards, write_table
 from lmcore.text.sources.config import CollectConfig, ParallelLines, ReadingLimits, Source
 from lmcore.text.sources.files import PinnedFile
+from lmcore.text.sources.lock import Pin
 from lmcore.text.sources.pinning import PinnedSource
 from lmcore.text.sources.reading import read_files
 from lmcore.workers import Workers
@@ -84,6 +86,8 @@ def collect(
                 _refuse_faults(pq.read_table(folder / FAULTS).to_pylist())
     summary = _merge([json.loads((folder / SUMMARY).read_bytes()) for folder in done], faults)
     _check_every_source_gave(config, summary, done)
+    for source in config.sources:
+        summary["sources"][source.name]["origin"] = _origin(source, sources[source.name].pin)
     with atomic_folder(raw) as target:
         link_shards(done, target)
         tables = (pq.read_table(folder / FAULTS) for folder in done)
@@ -160,6 +164,20 @@ def _merge(pieces: Sequence[Mapping[str, Any]], faults: Sequence[Fault]) -> dict
         "faults": reasons.total(),
         "faults_by_reason": dict(sorted(reasons.items())),
         "sources": sources,
+    }
+
+
+def _origin(source: Source, pin: Pin) -> dict[str, Any]:
+    """Where a source is from, for those who ask later."""
+    contents = json.dumps({name: asdict(content) for name, content in pin.contents.items()}, sort_keys=True)
+    return {
+        "attribution": source.attribution,
+        "license": source.license,
+        "weight": source.weight,
+        "revision": pin.revision,
+        "files": pin.n_files,
+        "file_bytes": pin.n_bytes,
+        "sha256": hashlib.sha256(contents.encode()).hexdigest(),
     }
 
 

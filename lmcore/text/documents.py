@@ -136,11 +136,12 @@ LEDGER_SCHEMA = pa.schema(
         pa.field("score", pa.float64()),
         pa.field("threshold", pa.float64()),
         pa.field("detail", pa.string()),
+        pa.field("id", pa.string()),
         *(field.with_nullable(True) for field in RAW_SCHEMA),
     ]
 )
 """Columns of the ledger: what happened to a document (``dropped``, ``changed``, ``unreadable``), by which rule and with
-which figures, and the raw document; its text only where it was dropped."""
+which figures, the raw document, and the id of the clean document that it was changed to."""
 
 
 def to_table(rows: Iterable[Document | Fault], schema: pa.Schema) -> pa.Table:

@@ -23,6 +23,7 @@ ARTIFACTS = {
     "classifier": ("report.html", "confusion.csv"),
     "completion": ("report.html", "completion.json"),
 }
+DATA_CARD = ("card.md", "card.json")
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,10 @@ def write_report(config: EvaluateConfig, parameters: Mapping[str, Any], inputs: 
 
 
 @step()
-def track_evaluation(environment: Environment, *, language_model: Path, finetuned: Path, output: Path) -> None:
-    """Add figures and artifacts to the row of every model that was evaluated."""
+def track_evaluation(
+    environment: Environment, *, clean: Path, language_model: Path, finetuned: Path, output: Path
+) -> None:
+    """Add figures, artifacts and the data card to the row of every model that was evaluated."""
     folders = {
         "language_model": language_model,
         "classifier": finetuned / "classifier",
@@ -70,13 +73,14 @@ def track_evaluation(environment: Environment, *, language_model: Path, finetune
     for name, found in _read_found(output).items():
         if "figures" not in found:
             continue
+        files = [*(output / artifact for artifact in ARTIFACTS[name]), *(clean / card for card in DATA_CARD)]
         own, others = found["figures"]["neural"], {k: v for k, v in found["figures"].items() if k != "neural"}
         tracking.log_evaluation(
             environment,
             model=name.replace("_", "-"),
             folder=folders[name],
             metrics={**own, **others},
-            artifacts=[output / artifact for artifact in ARTIFACTS[name] if (output / artifact).exists()],
+            artifacts=[file for file in files if file.exists()],
         )
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lmcore.files import write_json
 from lmcore.text.clean import clean
 from lmcore.text.cleaning.config import CleanConfig
 from lmcore.text.config import SplitFractions
@@ -30,6 +31,15 @@ CONFIG = configure_cleaning(
     filters=LENIENT | {"min_characters": 3, "min_words": 1, "min_letter_share": 0.3, "max_mean_word_length": 20.0},
     max_bytes_per_label=40,
 )
+ORIGIN = {
+    "attribution": "Made up here.",
+    "license": "CC0-1.0",
+    "weight": 1.0,
+    "revision": "v1",
+    "files": 2,
+    "file_bytes": 1234,
+    "sha256": "ab" * 32,
+}
 UNLIMITED = CONFIG.model_copy(update={"max_bytes_per_label": None})
 FRACTIONS = SplitFractions(validation=0.1, test=0.1)
 KEPT = "This document is kept."
@@ -49,6 +59,8 @@ def write_raw(raw: Path, some: list[Document], *, per_shard: int = 3, faults: tu
     for number, start in enumerate(range(0, len(some), per_shard)):
         write_table(raw / "documents" / shard_name(number), to_table(some[start : start + per_shard], RAW_SCHEMA))
     write_table(raw / "faults.parquet", to_table(faults, FAULT_SCHEMA))
+    source = {"documents": len(some), "bytes": 99, "labels": {}, "origin": ORIGIN}
+    write_json(raw / "summary.json", {"sources": {"source": source}})
 
 
 def run(folder: Path, config: CleanConfig = UNLIMITED, *, n_workers: int = 1) -> dict[str, Any]:
@@ -98,7 +110,9 @@ def test_the_ledger_keeps_a_dropped_document_as_it_came(tmp_path: Path) -> None:
 
 def test_the_ledger_names_what_was_changed_in_a_document_that_stays(tmp_path: Path) -> None:
     clean_texts(tmp_path, "x ", f"{KEPT}   ", f"{KEPT}  \n\n", "Another one.")
-    assert [(row["line"], row["rule"], row["text"]) for row in ledger(tmp_path, "changed")] == [(2, "normalized", None)]
+    (row,) = ledger(tmp_path, "changed")
+    assert (row["line"], row["rule"], row["text"]) == (2, "normalized", f"{KEPT}   ")
+    assert row["id"] == document_id(KEPT)
 
 
 def test_the_ledger_begins_with_what_could_not_be_read(tmp_path: Path) -> None:

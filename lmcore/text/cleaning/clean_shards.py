@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -63,7 +64,8 @@ def _finish(finishing: Finishing, folder: Path) -> None:
         annotations=finishing.config.annotations,
     )
     documents = _clean_table(raw.take(kept["row"]), kept, analysis)
-    ledger = pa.concat_tables([_ledger_table(raw, drops, "dropped"), _ledger_table(raw, changes, "changed")])
+    ids = dict(zip(kept["row"].to_pylist(), documents["id"].to_pylist(), strict=True))
+    ledger = pa.concat_tables([_ledger_table(raw, drops, "dropped", {}), _ledger_table(raw, changes, "changed", ids)])
     (folder / DOCUMENTS).mkdir()
     if len(documents):
         write_table(folder / DOCUMENTS / shard_name(0), documents)
@@ -81,16 +83,14 @@ def _clean_table(raw: pa.Table, kept: pa.Table, analysis: pa.Table) -> pa.Table:
     return pa.table([columns[name] for name in CLEAN_SCHEMA.names], schema=CLEAN_SCHEMA).combine_chunks()
 
 
-def _ledger_table(raw: pa.Table, reasons: pa.Table, action: str) -> pa.Table:
+def _ledger_table(raw: pa.Table, reasons: pa.Table, action: str, ids: Mapping[int, str]) -> pa.Table:
     documents = raw.take(reasons["row"])
     columns = {
         **{name: documents[name] for name in documents.column_names},
         **{name: reasons[name] for name in reasons.column_names},
         "action": pa.array([action] * len(reasons), pa.string()),
+        "id": pa.array([ids.get(row) for row in reasons["row"].to_pylist()], pa.string()),
     }
-    if action == "changed":
-        # What it was changed to is among the clean documents, and what it was in the raw ones.
-        columns["text"] = pa.nulls(len(reasons), pa.string())
     return pa.table([columns[name] for name in LEDGER_SCHEMA.names], schema=LEDGER_SCHEMA)
 
 

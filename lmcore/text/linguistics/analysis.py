@@ -58,7 +58,7 @@ def analyze(texts: Sequence[str], language: str) -> pa.Table:
     """Tokens, sentences and words of each text, as columns of :data:`ANALYSIS_SCHEMA`.
 
     ``token_ends`` and ``sentence_ends`` are positions behind tokens and sentences, in characters from the start of
-    the text (:func:`token_spans` gives the tokens); ``n_words`` counts the tokens that are neither punctuation
+    the text (``token_spans`` gives the tokens); ``n_words`` counts the tokens that are neither punctuation
     nor white space. White space at the end of a text belongs to no token.
 
     A sentence ends, as with spaCy's ``sentencizer``, behind a mark that ends one and all punctuation that follows
@@ -70,17 +70,6 @@ def analyze(texts: Sequence[str], language: str) -> pa.Table:
     reader = _reader(language)
     analyses = (_analyze(batch, reader) for batch in _batches([text.rstrip() for text in texts]))
     return pa.concat_tables([ANALYSIS_SCHEMA.empty_table(), *analyses])
-
-
-def token_spans(text: str, token_ends: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield start and end of every token: from the end of the last one, or behind the space that stands there.
-
-    A run of several spaces holds tokens of its own, as in spaCy.
-    """
-    start = 0
-    for end in token_ends:
-        yield start, end
-        start = end + (text[end : end + 1] == " ")
 
 
 @lru_cache(maxsize=1)

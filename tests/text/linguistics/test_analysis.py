@@ -5,7 +5,8 @@ import spacy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmcore.text.linguistics.analysis import analyze, token_spans
+from lmcore.text.linguistics.analysis import analyze
+from lmcore.text.linguistics.spans import token_spans
 
 WORDS = """. ! ? ... e.g. don't a.m. U.S. x Hello (it's) np.array([1, http://a.b/c?d=e 100% :) ) : ``code`` -- #1
 Café e.g ...x § 。 你好 😀"""

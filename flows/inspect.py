@@ -1,0 +1,93 @@
+"""Shows what a rule of cleaning did, for a person to read.  Run: ``python -m flows.inspect [RULE]``."""
+
+import argparse
+import difflib
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from flows.commands import run_command
+
+CLEAN = Path("data/clean")
+EXCERPT_CHARACTERS = 800
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m flows.inspect", description=__doc__)
+    parser.add_argument("rule", nargs="?", help="one of those that are listed without it")
+    parser.add_argument("-n", "--count", type=int, default=20, help="how many documents to show (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="another one draws others (%(default)s)")
+    arguments = parser.parse_args()
+    console = Console()
+    if arguments.rule is None:
+        run_command("inspect", lambda: list_rules(console))
+    run_command("inspect", lambda: show_decisions(console, arguments.rule, arguments.count, arguments.seed))
+
+
+def list_rules(console: Console) -> None:
+    """A table of all rules that decided anything."""
+    # Only where something is shown, the libraries that read it are needed.
+    from lmcore.text.describing.ledger import rules_of
+
+    table = Table("action", title=f"Decisions in {_ledger()}", title_justify="left")
+    table.add_column("rule", no_wrap=True)
+    for name in ("documents", "lowest", "highest", "threshold"):
+        table.add_column(name, justify="right")
+    for rule in rules_of(_ledger()):
+        figures = (rule["lowest_score"], rule["highest_score"], rule["threshold"])
+        table.add_row(rule["action"], rule["rule"], f"{rule['count']:,}", *map(_figure, figures))
+    console.print(table)
+
+
+def show_decisions(console: Console, rule: str, count: int, seed: int) -> None:
+    """Some documents that the rule decided about, drawn at random."""
+    from lmcore.text.describing.ledger import decisions_of
+
+    for row in decisions_of(_ledger(), rule, count, seed):
+        place = row["path"] if row["line"] is None else f"{row['path']}, line {row['line']}"
+        facts = [f"score {_figure(row['score'])}", f"threshold {_figure(row['threshold'])}", row["detail"] or ""]
+        subtitle = " · ".join(fact for fact in facts if fact and not fact.endswith(" -"))
+        title = f"{row['action']} · {row['source']} · {row['name'] or place}"
+        console.print(Panel(_content(row), title=title, title_align="left", subtitle=subtitle, subtitle_align="right"))
+
+
+def _content(row: dict[str, Any]) -> Text:
+    if row["action"] == "unreadable":
+        return Text(f"{row['path']}: {row['detail']}")
+    if row["action"] == "changed":
+        return _difference(row["text"] or "", row["changed_to"] or "")
+    return Text(_excerpt(row["text"] or ""))
+
+
+def _difference(before: str, after: str) -> Text:
+    """Lines that are only in one of the two, with a sign and a color."""
+    shown = Text()
+    for line in difflib.unified_diff(before.splitlines(), after.splitlines(), n=1, lineterm=""):
+        if not line.startswith(("---", "+++", "@@")):
+            style = {"-": "red", "+": "green"}.get(line[:1], "dim")
+            shown.append(f"{line[:EXCERPT_CHARACTERS]}\n", style=style)
+    return shown
+
+
+def _excerpt(text: str) -> str:
+    return text if len(text) <= EXCERPT_CHARACTERS else f"{text[:EXCERPT_CHARACTERS]} …"
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _ledger() -> Path:
+    ledger = CLEAN / "ledger.parquet"
+    if not ledger.exists():
+        raise FileNotFoundError(f"{ledger} is missing: run `dvc repro clean` first")
+    return ledger
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What people want to know of a corpus before they train on it."""

@@ -1,0 +1,14 @@
+"""Tokens of a text from the positions that are kept of them."""
+
+from collections.abc import Iterator, Sequence
+
+
+def token_spans(text: str, token_ends: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield start and end of every token: from the end of the last one, or behind the space that stands there.
+
+    A run of several spaces holds tokens of its own, as in spaCy.
+    """
+    start = 0
+    for end in token_ends:
+        yield start, end
+        start = end + (text[end : end + 1] == " ")
