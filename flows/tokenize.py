@@ -10,7 +10,10 @@ from tasks.tokenize import tokenize_documents
 
 def tokenize(parameters: Parameters) -> None:
     """Learn the tokenizer and encode the documents."""
-    tokenize_documents(parameters.tokenize, Environment(), clean_folder=Path("data/clean"), tokens=Path("data/tokens"))
+    weights = {source.name: source.weight for source in parameters.collect.sources}
+    tokenize_documents(
+        parameters.tokenize, Environment(), weights=weights, clean_folder=Path("data/clean"), tokens=Path("data/tokens")
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Learns a tokenizer from the training documents and turns all documents into token ids."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 from lmcore.text.shards import shards_of
@@ -15,13 +16,18 @@ logger = logging.getLogger(__name__)
 
 
 @step()
-def tokenize_documents(config: TokenizeConfig, environment: Environment, *, clean_folder: Path, tokens: Path) -> None:
-    """Write the tokenizer, a shard per split, and their index into the folder ``tokens``."""
+def tokenize_documents(
+    config: TokenizeConfig, environment: Environment, *, weights: Mapping[str, float], clean_folder: Path, tokens: Path
+) -> None:
+    """Write the tokenizer, a shard per split, and their index into the folder ``tokens``.
+
+    ``weights`` says how often the documents of each source stand in the training shard.
+    """
     documents = shards_of(clean_folder)
     tokenizer = learn_tokenizer(TrainingTexts(documents, config.split), config.tokenizer)
     work = environment.pieces_folder("tokenize")
     with environment.start_workers() as workers:
-        summary = write_shards(tokens, tokenizer, documents, config.split, work=work, workers=workers)
+        summary = write_shards(tokens, tokenizer, documents, config.split, weights=weights, work=work, workers=workers)
     for split, size in summary["splits"].items():
         logger.info(
             "%s: %s documents, %s tokens of %.2f characters",

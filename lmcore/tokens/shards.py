@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -17,7 +17,7 @@ from lmcore.files import atomic_folder, file_digest, write_json
 from lmcore.pieces import complete_piece, keep_pieces, piece_key
 from lmcore.progress import progress
 from lmcore.text.config import SplitFractions
-from lmcore.text.split import SPLITS, divide_by_split
+from lmcore.text.split import SPLITS, divide_by_split, uniform
 from lmcore.tokens.tokenizer import Tokenizer
 from lmcore.tokens.vocabulary import Vocabulary
 from lmcore.workers import Workers
@@ -34,9 +34,14 @@ INDEX_SCHEMA = pa.schema(
     ]
 )
 """Columns of ``index.parquet``: a document's place in its split's shard; its tokens include the end token."""
-PIECE_SCHEMA = pa.schema([field for field in INDEX_SCHEMA if field.name != "offset"]).append(
-    pa.field("n_characters", pa.int32(), nullable=False)
+PIECE_SCHEMA = pa.schema(
+    [
+        *(field for field in INDEX_SCHEMA if field.name != "offset"),
+        pa.field("n_characters", pa.int32(), nullable=False),
+        pa.field("n_copies", pa.int32(), nullable=False),
+    ]
 )
+"""Columns of a piece's index: also how often the document stands in its split."""
 
 
 class TokenShards:
@@ -94,16 +99,22 @@ def write_shards(
     documents: Sequence[Path],
     fractions: SplitFractions,
     *,
+    weights: Mapping[str, float],
     work: Path,
     workers: Workers,
 ) -> dict[str, Any]:
     """Encode documents into the folder ``target``: a shard per split, index, tokenizer and summary.
 
+    Whoever reads the training shard once has read each source's documents as often as its weight says: with a weight of
+    2.5 they stand there twice, and half of them, chosen by a hash of their id, once more; with 0.5 half of them once.
+    Copies stand in rounds, the corpus between them.
+
     Args:
         target: replaced as a whole.
         tokenizer: kept beside the shards.
-        documents: Parquet files with the columns ``id``, ``text`` and ``split``, in order.
+        documents: Parquet files with the columns ``id``, ``text``, ``source`` and ``split``, in order.
         fractions: which document belongs to which split.
+        weights: of the sources of training documents; 1 where none is given.
         work: where pieces that are done are kept for the next time.
         workers: that encode; the result does not depend on them.
 
@@ -113,14 +124,16 @@ def write_shards(
     Raises:
         ValueError: if a split has no document.
     """
-    encode = partial(encode_documents, tokenizer=tokenizer.to_json(), fractions=fractions, work=work)
+    encode = partial(encode_documents, tokenizer=tokenizer.to_json(), fractions=fractions, weights=weights, work=work)
     with progress("Encode", len(documents), "shards") as progressed:
         done = []
         for piece in workers.map(encode, documents):
             done.append(piece)
             progressed.advance()
     with atomic_folder(target) as folder:
-        sizes: dict[str, dict[str, int]] = {split: _join(split, done, folder) for split in SPLITS}
+        sizes: dict[str, dict[str, int]] = {
+            split: _join(split, done, dtype_of(tokenizer.vocabulary), folder) for split in SPLITS
+        }
         _check_no_split_is_empty(sizes)
         _join_index(done, folder / "index.parquet")
         tokenizer.save(folder / "tokenizer.json")
@@ -139,10 +152,12 @@ def write_shards(
     return summary
 
 
-def encode_documents(documents: Path, *, tokenizer: str, fractions: SplitFractions, work: Path) -> Path:
+def encode_documents(
+    documents: Path, *, tokenizer: str, fractions: SplitFractions, weights: Mapping[str, float], work: Path
+) -> Path:
     """The folder of the tokens of a Parquet file of documents, split by split, unless that is done."""
-    key = piece_key("encode", tokenizer, fractions, file_digest(documents))
-    return complete_piece(work, key, partial(_encode, documents, tokenizer, fractions))
+    key = piece_key("encode", tokenizer, fractions, json.dumps(weights, sort_keys=True), file_digest(documents))
+    return complete_piece(work, key, partial(_encode, documents, tokenizer, fractions, weights))
 
 
 def dtype_of(vocabulary: Vocabulary) -> np.dtype[np.unsignedinteger[Any]]:
@@ -150,15 +165,17 @@ def dtype_of(vocabulary: Vocabulary) -> np.dtype[np.unsignedinteger[Any]]:
     return np.dtype("<u2" if vocabulary.size <= 2**16 else "<u4")
 
 
-def _encode(documents: Path, tokenizer: str, fractions: SplitFractions, folder: Path) -> None:
+def _encode(
+    documents: Path, tokenizer: str, fractions: SplitFractions, weights: Mapping[str, float], folder: Path
+) -> None:
     encoder = _tokenizer(tokenizer)
-    table = pq.read_table(documents, columns=["id", "split", "text"])
+    table = pq.read_table(documents, columns=["id", "split", "source", "text"])
     index = []
     for split, some in divide_by_split(table, fractions).items():
         texts: list[str] = some["text"].to_pylist()
         with (folder / f"{split}.bin").open("wb") as shard:
             n_tokens = _write_tokens(shard, encoder, texts)
-        index.append(_index(split, some["id"], texts, n_tokens))
+        index.append(_index(split, some, n_tokens, weights if split == "train" else {}))
     pq.write_table(pa.concat_tables(index), folder / "index.parquet", compression="zstd")
 
 
@@ -180,32 +197,62 @@ def _write_tokens(shard: BinaryIO, tokenizer: Tokenizer, texts: Sequence[str]) -
     return n_tokens
 
 
-def _index(split: str, ids: pa.ChunkedArray, texts: Sequence[str], n_tokens: npt.NDArray[np.int32]) -> pa.Table:
-    n_bytes, n_characters = [len(text.encode()) for text in texts], list(map(len, texts))
-    return pa.table([ids, [split] * len(ids), n_tokens, n_bytes, n_characters], schema=PIECE_SCHEMA)
+def _index(split: str, documents: pa.Table, n_tokens: npt.NDArray[np.int32], weights: Mapping[str, float]) -> pa.Table:
+    ids, texts = documents["id"].to_pylist(), documents["text"].to_pylist()
+    weights_of = (weights.get(source, 1.0) for source in documents["source"].to_pylist())
+    columns = {
+        "id": ids,
+        "split": [split] * len(ids),
+        "n_tokens": n_tokens,
+        "n_bytes": [len(text.encode()) for text in texts],
+        "n_characters": list(map(len, texts)),
+        "n_copies": [_count_copies(identity, weight) for identity, weight in zip(ids, weights_of, strict=True)],
+    }
+    return pa.table(columns, schema=PIECE_SCHEMA)
 
 
-def _join(split: str, pieces: Sequence[Path], folder: Path) -> dict[str, int]:
+def _count_copies(identity: str, weight: float) -> int:
+    """How often a document stands in its split: on average over documents its weight."""
+    whole, rest = divmod(weight, 1.0)
+    return int(whole) + (uniform(identity, b"weight") < rest)
+
+
+def _join(split: str, pieces: Sequence[Path], dtype: np.dtype[Any], folder: Path) -> dict[str, int]:
     """Write a split's shard from those of the pieces, one behind the other; returns its size."""
-    with (folder / f"{split}.bin").open("wb") as shard:
-        for piece in pieces:
-            with (piece / f"{split}.bin").open("rb") as part:
-                shutil.copyfileobj(part, shard, COPIED_BYTES)
     sizes = {"n_documents": 0, "n_tokens": 0, "n_bytes": 0, "n_characters": 0}
-    for piece in pieces:
-        index = _index_of(piece, split)
-        sizes["n_documents"] += len(index)
-        for name in ("n_tokens", "n_bytes", "n_characters"):
-            sizes[name] += pc.sum(index[name], min_count=0).as_py()
+    with (folder / f"{split}.bin").open("wb") as shard:
+        for piece, index, is_there in _rounds(pieces, split):
+            if is_there.all():
+                with (piece / f"{split}.bin").open("rb") as part:
+                    shutil.copyfileobj(part, shard, COPIED_BYTES)
+            else:
+                tokens = np.fromfile(piece / f"{split}.bin", dtype)
+                shard.write(tokens[np.repeat(is_there, index["n_tokens"].to_numpy())].tobytes())
+            kept = index.filter(pa.array(is_there))
+            sizes["n_documents"] += len(kept)
+            for name in ("n_tokens", "n_bytes", "n_characters"):
+                sizes[name] += pc.sum(kept[name], min_count=0).as_py()
     return sizes
+
+
+def _rounds(pieces: Sequence[Path], split: str) -> Iterator[tuple[Path, pa.Table, npt.NDArray[np.bool_]]]:
+    """Go through the pieces as often as some document has copies: a piece's index, and which of it are there."""
+    n_copies, number = 1, 0
+    while number < n_copies:
+        for piece in pieces:
+            index = _index_of(piece, split)
+            copies = index["n_copies"].to_numpy()
+            n_copies = max(n_copies, copies.max(initial=0))
+            yield piece, index, copies > number
+        number += 1
 
 
 def _join_index(pieces: Sequence[Path], target: Path) -> None:
     with pq.ParquetWriter(target, INDEX_SCHEMA, compression="zstd") as writer:
         for split in SPLITS:
             offset = 0
-            for piece in pieces:
-                index = _index_of(piece, split)
+            for _, documents, is_there in _rounds(pieces, split):
+                index = documents.filter(pa.array(is_there))
                 if len(index) == 0:
                     continue
                 n_tokens = index["n_tokens"].to_numpy().astype(np.int64)

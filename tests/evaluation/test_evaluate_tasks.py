@@ -88,7 +88,14 @@ def write_documents(folder: Path) -> list[str]:
         label = ("numpy", "prefect")[number % 2]
         body = " ".join(generator.choice(words[label], generator.integers(3, 25)))
         text = f"Return the {words[label][number % 4]} number {number}.\n\n{body.capitalize()}. Naïve ✓."
-        row = {"id": document_id(text), "text": text, "label": label, "name": f"f{number}", "path": "x.py"}
+        row = {
+            "id": document_id(text),
+            "text": text,
+            "label": label,
+            "name": f"f{number}",
+            "path": "x.py",
+            "source": "docs",
+        }
         rows.append(row | {"split": None, "target": None})
     (folder / "documents").mkdir(parents=True)
     columns = pa.schema([CLEAN_SCHEMA.field(name) for name in rows[0]])
@@ -104,7 +111,9 @@ def write_models(project: Path, texts: list[str]) -> None:
     tokenizer = learn_tokenizer(training, BytePairConfig(kind="byte_pair", vocabulary_size=280))
     documents = shards_of(project / "clean")
     with Workers(1) as workers:
-        write_shards(project / "tokens", tokenizer, documents, SPLIT, work=project / "pieces", workers=workers)
+        write_shards(
+            project / "tokens", tokenizer, documents, SPLIT, weights={}, work=project / "pieces", workers=workers
+        )
     torch.manual_seed(0)
     model = GPT(SHAPE, tokenizer.vocabulary)
     save_language_model(project / "language-model", model, tokenizer, RECORD)

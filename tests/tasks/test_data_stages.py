@@ -52,7 +52,7 @@ def run(source: dict[str, Any], project: Path) -> Path:
     refresh_lock(config, environment, lock=lock)
     collect_documents(config, environment, lock=lock, raw=raw)
     clean_documents(CLEAN, TOKENIZE.split, environment, raw=raw, clean_folder=clean)
-    tokenize_documents(TOKENIZE, environment, clean_folder=clean, tokens=tokens)
+    tokenize_documents(TOKENIZE, environment, weights={}, clean_folder=clean, tokens=tokens)
     return project
 
 
@@ -128,4 +128,6 @@ def test_strict_reading_ends_at_the_first_row_that_cannot_be_used(tmp_path: Path
 
 def test_a_missing_input_names_the_stage_to_run(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"documents is missing: run the stage that writes it"):
-        tokenize_documents(TOKENIZE, Environment(workers=1), clean_folder=tmp_path, tokens=tmp_path / "tokens")
+        tokenize_documents(
+            TOKENIZE, Environment(workers=1), weights={}, clean_folder=tmp_path, tokens=tmp_path / "tokens"
+        )

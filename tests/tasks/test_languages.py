@@ -59,7 +59,7 @@ def run(folder: Path, texts: list[str], **rules: object) -> Path:
     clean_documents(cleaning, SPLIT, environment, raw=folder / "raw", clean_folder=folder / "clean")
     tokenizer = BytePairConfig(kind="byte_pair", vocabulary_size=400)
     tokenize = TokenizeConfig(tokenizer=tokenizer, split=SPLIT)
-    tokenize_documents(tokenize, environment, clean_folder=folder / "clean", tokens=folder / "tokens")
+    tokenize_documents(tokenize, environment, weights={}, clean_folder=folder / "clean", tokens=folder / "tokens")
     return folder
 
 

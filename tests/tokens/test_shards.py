@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,13 @@ TOKENIZER = learn_tokenizer(TEXTS["train"], BytePairConfig(kind="byte_pair", voc
 
 
 FRACTIONS = SplitFractions(validation=0.1, test=0.1)
-SCHEMA = pa.schema([("id", pa.string()), ("split", pa.string()), ("text", pa.string()), ("target", pa.string())])
+SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "split", "source", "text", "target")])
 
 
 def write_documents(folder: Path, texts: dict[str, list[str]] = TEXTS) -> list[Path]:
     """Two files of documents that say where they belong."""
     rows = [
-        {"id": f"{split} {number}", "split": split, "text": text, "target": None}
+        {"id": f"{split} {number}", "split": split, "source": "some", "text": text, "target": None}
         for split, some in texts.items()
         for number, text in enumerate(some)
     ]
@@ -42,9 +43,19 @@ def write_documents(folder: Path, texts: dict[str, list[str]] = TEXTS) -> list[P
     return files
 
 
-def write(folder: Path, documents: list[Path], *, n_workers: int = 1) -> dict[str, Any]:
+def write(
+    folder: Path, documents: list[Path], *, n_workers: int = 1, weights: dict[str, float] | None = None
+) -> dict[str, Any]:
     with Workers(n_workers) as workers:
-        return write_shards(folder / "tokens", TOKENIZER, documents, FRACTIONS, work=folder / "pieces", workers=workers)
+        return write_shards(
+            folder / "tokens",
+            TOKENIZER,
+            documents,
+            FRACTIONS,
+            weights=weights or {},
+            work=folder / "pieces",
+            workers=workers,
+        )
 
 
 @pytest.fixture
@@ -136,3 +147,37 @@ def test_a_tokenizer_is_learned_from_training_documents_and_their_targets(tmp_pa
     pq.write_table(pa.Table.from_pylist(rows, SCHEMA), tmp_path / "0.parquet")
     texts = TrainingTexts([tmp_path / "0.parquet"], FRACTIONS)
     assert list(texts) == ["text", "target", "alone"] == list(texts)
+
+
+@pytest.mark.parametrize(("weight", "most", "least"), [(3.0, 3, 3), (2.25, 3, 2), (0.4, 1, 0)])
+def test_training_documents_stand_there_as_often_as_their_source_weighs(
+    tmp_path: Path, weight: float, most: int, least: int
+) -> None:
+    rows = [
+        {"id": f"{source} {number}", "split": "train", "source": source, "text": f"Text {number}.", "target": None}
+        for source in ("heavy", "plain")
+        for number in range(400)
+    ]
+    held_out = [
+        {"id": f"held {split}", "split": split, "source": "heavy", "text": "Held.", "target": None}
+        for split in ("validation", "test")
+    ]
+    files = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
+    pq.write_table(pa.Table.from_pylist([*rows[:300], *held_out], SCHEMA), files[0])
+    pq.write_table(pa.Table.from_pylist(rows[300:], SCHEMA), files[1])
+    summary = write(tmp_path, files, weights={"heavy": weight})
+    shards = TokenShards.open(tmp_path / "tokens")
+    ids = shards.document_ids("train")
+    counts = Counter(ids)
+    copies = [counts[f"heavy {number}"] for number in range(400)]
+    assert (max(copies), min(copies)) == (most, least)
+    assert sum(copies) / 400 == pytest.approx(weight, abs=0.1)
+    assert all(counts[f"plain {number}"] == 1 for number in range(400))
+    assert summary["splits"]["train"]["n_documents"] == len(ids)
+    assert summary["splits"]["test"]["n_documents"] == 1
+    tokens, offsets = shards.tokens("train"), shards.offsets("train")
+    texts = {row["id"]: row["text"] for row in rows}
+    for identity, start, end in zip(ids, offsets, offsets[1:], strict=False):
+        assert TOKENIZER.decode(tokens[start : end - 1].tolist()) == texts[identity]
+    # The second copies stand behind all first ones.
+    assert all(identity not in ids[:place] for place, identity in enumerate(ids[: len(counts)]))

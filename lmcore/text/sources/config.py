@@ -119,7 +119,7 @@ class Source(Config):
     reader: Reader
     split: GivenSplit
     weight: PositiveFloat
-    """How often its training documents are drawn, relative to how many they are: 2.0 shows each twice as often."""
+    """How often its training documents stand in the training shard: 2.0 shows each twice, 0.5 half of them."""
     license: Name | None
     """An SPDX expression or a name; null where files know their own (packages), or nobody does."""
     attribution: str | None
