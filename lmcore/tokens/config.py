@@ -17,9 +17,11 @@ class BytePairConfig(Config):
 
 
 class WordsConfig(Config):
-    """What white space separates, as it stands; all other words are one unknown word, ``<unk>``."""
+    """Words as they stand; all that are not in the vocabulary are one unknown word, ``<unk>``."""
 
     kind: Literal["words"]
+    language: str | None
+    """By whose rules spaCy divides texts into words (``en``, ``zh``); null takes what white space separates."""
     max_words: PositiveInt | None
     """The most frequent ones; null for all."""
     min_count: PositiveInt
@@ -34,7 +36,17 @@ class CharactersConfig(Config):
     min_count: PositiveInt
 
 
-TokenizerConfig = Annotated[BytePairConfig | WordsConfig | CharactersConfig, Field(discriminator="kind")]
+class ExistingConfig(Config):
+    """A ``tokenizer.json`` in the format of Hugging Face ``tokenizers``, made elsewhere."""
+
+    kind: Literal["existing"]
+    path: Annotated[str, Field(min_length=1)]
+    """Of the file; track it, since DVC does not see by itself that its content changes."""
+
+
+TokenizerConfig = Annotated[
+    BytePairConfig | WordsConfig | CharactersConfig | ExistingConfig, Field(discriminator="kind")
+]
 
 
 class TokenizeConfig(Config):

@@ -3,13 +3,15 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Protocol
 
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from lmcore.progress import Work, progress
-from lmcore.tokens.config import BytePairConfig, CharactersConfig, TokenizerConfig, WordsConfig
+from lmcore.tokens.config import BytePairConfig, CharactersConfig, ExistingConfig, TokenizerConfig, WordsConfig
+from lmcore.tokens.splitting import by_spacy, by_white_space, separate_words
 from lmcore.tokens.tokenizer import Tokenizer
 from lmcore.tokens.vocabulary import END_OF_TEXT, MASK, PADDING
 
@@ -28,7 +30,14 @@ class SizedTexts(Protocol):
 
 
 def learn_tokenizer(texts: SizedTexts, config: TokenizerConfig) -> Tokenizer:
-    """Learn the vocabulary that is asked for; the same texts give the same one."""
+    """Learn the vocabulary that is asked for; the same texts give the same one. An existing one has nothing to learn.
+
+    Raises:
+        ValueError: if an existing tokenizer is none, or spaCy does not know the language of words.
+        FileNotFoundError: if an existing tokenizer is not there.
+    """
+    if isinstance(config, ExistingConfig):
+        return Tokenizer.adopt(Path(config.path))
     with progress("Learn tokens", len(texts), "documents") as work:
         batches = _batches(texts, work)
         match config:
@@ -58,7 +67,11 @@ def _byte_pairs(batches: Iterator[Sequence[str]], config: BytePairConfig) -> tok
 def _words(batches: Iterator[Sequence[str]], config: WordsConfig) -> tokenizers.Tokenizer:
     """The most frequent words, those that are equally frequent in the order of the alphabet."""
     backend = tokenizers.Tokenizer(models.WordLevel())
-    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    if config.language is None:
+        backend.pre_tokenizer = by_white_space()
+    else:
+        backend.pre_tokenizer = by_spacy(config.language)
+        batches = (separate_words(batch, config.language) for batch in batches)
     # A word of a text that is spelled like a special token is not one.
     hide_special = [normalizers.Replace(token, UNKNOWN_WORD) for token in SPECIAL_TOKENS]
     lower_case = [normalizers.Lowercase()] if config.lowercase else []

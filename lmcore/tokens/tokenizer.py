@@ -8,7 +8,15 @@ import tokenizers
 from tokenizers import models
 
 from lmcore.files import atomic_file
+from lmcore.tokens.splitting import language_of, separate_words
 from lmcore.tokens.vocabulary import END_OF_TEXT, MASK, PADDING, Vocabulary
+
+SPECIAL_NAMES = {
+    END_OF_TEXT: (END_OF_TEXT, "<|end_of_text|>", "</s>", "<eos>", "[SEP]"),
+    PADDING: (PADDING, "<pad>", "[PAD]", "<|pad|>"),
+    MASK: (MASK, "<mask>", "[MASK]"),
+}
+"""The names of special tokens here, and what others call them."""
 
 
 class Tokenizer:
@@ -23,6 +31,7 @@ class Tokenizer:
         # Not kept in the file: without it, a document could end itself by naming the end token.
         backend.encode_special_tokens = True
         self._backend = backend
+        self._language = language_of(backend)
         self.vocabulary = Vocabulary(
             size=backend.get_vocab_size(),
             end_of_text_id=_special_id(backend, END_OF_TEXT),
@@ -42,6 +51,29 @@ class Tokenizer:
             return cls.from_json(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{path} is {error}") from error
+
+    @classmethod
+    def adopt(cls, path: Path) -> Self:
+        """Read a ``tokenizer.json`` that was made elsewhere.
+
+        Its own tokens for the end of a text, padding and a mask serve as such, where it has some under a usual name;
+        else they are added behind all others.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it is no tokenizer.
+        """
+        try:
+            backend = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # The library raises this class itself.
+            raise ValueError(f"{path} is not a tokenizer file (tokenize.tokenizer.path): {error}") from error
+        backend.no_truncation()
+        backend.no_padding()
+        missing = [names[0] for names in SPECIAL_NAMES.values() if _find_special(backend, names) is None]
+        backend.add_special_tokens(missing)
+        return cls(backend)
 
     @classmethod
     def from_json(cls, content: str) -> Self:
@@ -77,19 +109,25 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, without special tokens."""
-        return list(self._backend.encode(text, add_special_tokens=False).ids)
+        (ids,) = self.encode_batch([text])
+        return ids
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, computed on all processor cores."""
-        return [list(encoding.ids) for encoding in self._backend.encode_batch_fast(texts, add_special_tokens=False)]
+        prepared = texts if self._language is None else separate_words(texts, self._language)
+        return [list(encoding.ids) for encoding in self._backend.encode_batch_fast(prepared, add_special_tokens=False)]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids; special tokens have none, and bytes that are no UTF-8 become U+FFFD."""
         return self._backend.decode(ids, skip_special_tokens=True)
 
 
+def _find_special(backend: tokenizers.Tokenizer, names: Sequence[str]) -> int | None:
+    return next((identity for name in names if (identity := backend.token_to_id(name)) is not None), None)
+
+
 def _special_id(backend: tokenizers.Tokenizer, token: str) -> int:
-    identity = backend.token_to_id(token)
+    identity = _find_special(backend, SPECIAL_NAMES[token])
     if identity is None:
         raise ValueError(f"the tokenizer has no token {token}; train it with this project's tokenize stage")
     return identity

@@ -58,7 +58,7 @@ def test_the_pieces_of_a_stream_join_to_the_completion(generator: Generator, sto
 def test_words_go_on_behind_a_space() -> None:
     words = [f"word{number}" for number in range(VOCABULARY.size - 4)]
     tokenizer = learn_tokenizer(
-        [" ".join(words)], WordsConfig(kind="words", max_words=None, min_count=1, lowercase=False)
+        [" ".join(words)], WordsConfig(kind="words", language=None, max_words=None, min_count=1, lowercase=False)
     )
     assert tokenizer.vocabulary.size == VOCABULARY.size
     asking = Generator(make_model(), tokenizer)

@@ -18,7 +18,7 @@ CORPUS = ["The quick brown fox jumps over the lazy dog.\n    return self.value",
 CONFIG = BytePairConfig(kind="byte_pair", vocabulary_size=300)
 TOKENIZER = learn_tokenizer(CORPUS, CONFIG)
 CHARACTERS = learn_tokenizer(CORPUS, CharactersConfig(kind="characters", min_count=1))
-WORDS = WordsConfig(kind="words", max_words=None, min_count=1, lowercase=False)
+WORDS = WordsConfig(kind="words", language=None, max_words=None, min_count=1, lowercase=False)
 LOSSLESS = pytest.mark.parametrize("tokenizer", [TOKENIZER, CHARACTERS], ids=["byte_pair", "characters"])
 texts = st.lists(st.text() | st.sampled_from([END_OF_TEXT, PADDING, "\r\n", "  ", "\x00", "🏳️‍🌈", "Ġ"])).map("".join)
 

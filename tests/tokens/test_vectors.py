@@ -10,7 +10,8 @@ from lmcore.tokens.learning import learn_tokenizer
 from lmcore.tokens.vectors import read_vectors, start_from
 
 WORDS = learn_tokenizer(
-    ["good good films , good", "bad films"], WordsConfig(kind="words", max_words=None, min_count=1, lowercase=True)
+    ["good good films , good", "bad films"],
+    WordsConfig(kind="words", language=None, max_words=None, min_count=1, lowercase=True),
 )
 LINES = "the 1 2 3\ngood 0.5 -1e-2 3\nGood 9 9 9\n, 1 1 1\ngood 7 7 7\nnew york 4 5 6\n"
 
