@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lmcore.files import atomic_folder, file_digest, write_json
+from lmcore.files import atomic_folder, file_digest, write_json, write_text
 from lmcore.pieces import complete_piece, keep_pieces, piece_key
 from lmcore.progress import progress
 from lmcore.text.config import SplitFractions
 from lmcore.text.split import SPLITS, divide_by_split, uniform
+from lmcore.tokens.report import REPORT, dtype_of, render_report, token_rates
 from lmcore.tokens.tokenizer import Tokenizer
-from lmcore.tokens.vocabulary import Vocabulary
 from lmcore.workers import Workers
 
 TEXTS_PER_BATCH = 1_000
@@ -38,10 +38,12 @@ PIECE_SCHEMA = pa.schema(
     [
         *(field for field in INDEX_SCHEMA if field.name != "offset"),
         pa.field("n_characters", pa.int32(), nullable=False),
+        pa.field("n_words", pa.int32(), nullable=False),
         pa.field("n_copies", pa.int32(), nullable=False),
     ]
 )
 """Columns of a piece's index: also how often the document stands in its split."""
+SIZES = ("n_tokens", "n_bytes", "n_characters", "n_words")
 
 
 class TokenShards:
@@ -112,7 +114,7 @@ def write_shards(
     Args:
         target: replaced as a whole.
         tokenizer: kept beside the shards.
-        documents: Parquet files with the columns ``id``, ``text``, ``source`` and ``split``, in order.
+        documents: Parquet files with the columns ``id``, ``text``, ``n_words``, ``source`` and ``split``, in order.
         fractions: which document belongs to which split.
         weights: of the sources of training documents; 1 where none is given.
         work: where pieces that are done are kept for the next time.
@@ -143,11 +145,11 @@ def write_shards(
             "end_of_text_id": tokenizer.vocabulary.end_of_text_id,
             "padding_id": tokenizer.vocabulary.padding_id,
             "splits": {
-                split: {**size, "characters_per_token": round(size["n_characters"] / size["n_tokens"], 4)}
-                for split, size in sizes.items()
+                split: size | token_rates(folder / f"{split}.bin", size, tokenizer) for split, size in sizes.items()
             },
         }
         write_json(folder / "summary.json", summary)
+        write_text(folder / REPORT, render_report(tokenizer, summary, folder / "train.bin"))
     keep_pieces(work, {piece.name for piece in done})
     return summary
 
@@ -160,16 +162,11 @@ def encode_documents(
     return complete_piece(work, key, partial(_encode, documents, tokenizer, fractions, weights))
 
 
-def dtype_of(vocabulary: Vocabulary) -> np.dtype[np.unsignedinteger[Any]]:
-    """The smallest format of whole numbers that holds every token id."""
-    return np.dtype("<u2" if vocabulary.size <= 2**16 else "<u4")
-
-
 def _encode(
     documents: Path, tokenizer: str, fractions: SplitFractions, weights: Mapping[str, float], folder: Path
 ) -> None:
     encoder = _tokenizer(tokenizer)
-    table = pq.read_table(documents, columns=["id", "split", "source", "text"])
+    table = pq.read_table(documents, columns=["id", "split", "source", "text", "n_words"])
     index = []
     for split, some in divide_by_split(table, fractions).items():
         texts: list[str] = some["text"].to_pylist()
@@ -206,6 +203,7 @@ def _index(split: str, documents: pa.Table, n_tokens: npt.NDArray[np.int32], wei
         "n_tokens": n_tokens,
         "n_bytes": [len(text.encode()) for text in texts],
         "n_characters": list(map(len, texts)),
+        "n_words": documents["n_words"],
         "n_copies": [_count_copies(identity, weight) for identity, weight in zip(ids, weights_of, strict=True)],
     }
     return pa.table(columns, schema=PIECE_SCHEMA)
@@ -219,7 +217,7 @@ def _count_copies(identity: str, weight: float) -> int:
 
 def _join(split: str, pieces: Sequence[Path], dtype: np.dtype[Any], folder: Path) -> dict[str, int]:
     """Write a split's shard from those of the pieces, one behind the other; returns its size."""
-    sizes = {"n_documents": 0, "n_tokens": 0, "n_bytes": 0, "n_characters": 0}
+    sizes = {"n_documents": 0, **dict.fromkeys(SIZES, 0)}
     with (folder / f"{split}.bin").open("wb") as shard:
         for piece, index, is_there in _rounds(pieces, split):
             if is_there.all():
@@ -230,7 +228,7 @@ def _join(split: str, pieces: Sequence[Path], dtype: np.dtype[Any], folder: Path
                 shard.write(tokens[np.repeat(is_there, index["n_tokens"].to_numpy())].tobytes())
             kept = index.filter(pa.array(is_there))
             sizes["n_documents"] += len(kept)
-            for name in ("n_tokens", "n_bytes", "n_characters"):
+            for name in SIZES:
                 sizes[name] += pc.sum(kept[name], min_count=0).as_py()
     return sizes
 

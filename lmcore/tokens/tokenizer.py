@@ -102,6 +102,16 @@ class Tokenizer:
         """What stands between the texts of tokens and of those behind them, when each is decoded alone."""
         return " " if self.has_word_tokens else ""
 
+    @property
+    def unknown_id(self) -> int | None:
+        """The token of what is not in the vocabulary, where there is one."""
+        name = getattr(self._backend.model, "unk_token", None)
+        return None if name is None else self._backend.token_to_id(name)
+
+    def name_of(self, token: int) -> str:
+        """A token as the vocabulary names it: special ones have no text."""
+        return str(self._backend.id_to_token(token))
+
     def save(self, path: Path) -> None:
         """Write the format of Hugging Face ``tokenizers`` (``tokenizer.json``)."""
         with atomic_file(path) as temporary:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lmcore.text.config import SplitFractions
-from lmcore.tokens.config import BytePairConfig
+from lmcore.tokens.config import BytePairConfig, WordsConfig
 from lmcore.tokens.learning import learn_tokenizer
 from lmcore.tokens.shards import TokenShards, write_shards
 from lmcore.tokens.training_texts import TrainingTexts
@@ -26,13 +26,15 @@ TOKENIZER = learn_tokenizer(TEXTS["train"], BytePairConfig(kind="byte_pair", voc
 
 
 FRACTIONS = SplitFractions(validation=0.1, test=0.1)
-SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "split", "source", "text", "target")])
+SCHEMA = pa.schema(
+    [*((name, pa.string()) for name in ("id", "split", "source", "text", "target")), ("n_words", pa.int32())]
+)
 
 
 def write_documents(folder: Path, texts: dict[str, list[str]] = TEXTS) -> list[Path]:
     """Two files of documents that say where they belong."""
     rows = [
-        {"id": f"{split} {number}", "split": split, "source": "some", "text": text, "target": None}
+        {"id": f"{split} {number}", "split": split, "source": "some", "text": text, "target": None, "n_words": 2}
         for split, some in texts.items()
         for number, text in enumerate(some)
     ]
@@ -130,7 +132,7 @@ def test_only_documents_that_are_new_are_encoded_again(tmp_path: Path) -> None:
     write(tmp_path, files)
     before = {piece.name: piece.stat().st_mtime_ns for piece in (tmp_path / "pieces").iterdir()}
     more = tmp_path / "more.parquet"
-    pq.write_table(pa.Table.from_pylist([{"id": "x", "split": "test", "text": "Added.", "target": None}], SCHEMA), more)
+    pq.write_table(pa.Table.from_pylist([{"id": "x", "split": "test", "text": "Added.", "n_words": 1}], SCHEMA), more)
     summary = write(tmp_path, [*files, more])
     after = {piece.name: piece.stat().st_mtime_ns for piece in (tmp_path / "pieces").iterdir()}
     assert summary["splits"]["test"]["n_documents"] == len(TEXTS["test"]) + 1
@@ -154,14 +156,18 @@ def test_training_documents_stand_there_as_often_as_their_source_weighs(
     tmp_path: Path, weight: float, most: int, least: int
 ) -> None:
     rows = [
-        {"id": f"{source} {number}", "split": "train", "source": source, "text": f"Text {number}.", "target": None}
+        {
+            "id": f"{source} {number}",
+            "split": "train",
+            "source": source,
+            "text": f"Text {number}.",
+            "target": None,
+            "n_words": 2,
+        }
         for source in ("heavy", "plain")
         for number in range(400)
     ]
-    held_out = [
-        {"id": f"held {split}", "split": split, "source": "heavy", "text": "Held.", "target": None}
-        for split in ("validation", "test")
-    ]
+    held_out = [rows[0] | {"id": f"held {split}", "split": split} for split in ("validation", "test")]
     files = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
     pq.write_table(pa.Table.from_pylist([*rows[:300], *held_out], SCHEMA), files[0])
     pq.write_table(pa.Table.from_pylist(rows[300:], SCHEMA), files[1])
@@ -181,3 +187,36 @@ def test_training_documents_stand_there_as_often_as_their_source_weighs(
         assert TOKENIZER.decode(tokens[start : end - 1].tolist()) == texts[identity]
     # The second copies stand behind all first ones.
     assert all(identity not in ids[:place] for place, identity in enumerate(ids[: len(counts)]))
+
+
+def test_the_summary_and_the_page_say_what_tokens_are_worth(tmp_path: Path) -> None:
+    splits = write(tmp_path, write_documents(tmp_path))["splits"]
+    held = splits["validation"]
+    assert held["tokens_per_word"] == pytest.approx(held["n_tokens"] / 2)
+    assert held["bytes_per_token"] == pytest.approx(len("Held out.") / held["n_tokens"], abs=1e-4)
+    assert held["unknown_share"] == 0.0
+    used = set(TOKENIZER.encode("Held out.")) | {TOKENIZER.vocabulary.end_of_text_id}
+    assert held["used_share_of_vocabulary"] == pytest.approx(len(used) / TOKENIZER.vocabulary.size, abs=1e-4)
+    page = (tmp_path / "tokens/tokenizer.md").read_text(encoding="utf-8")
+    assert "| train | 4 |" in page
+    assert "`e`" in page
+
+
+def test_unknown_words_are_counted(tmp_path: Path) -> None:
+    config = WordsConfig(kind="words", language=None, max_words=None, min_count=1, lowercase=False)
+    tokenizer = learn_tokenizer(["The first document."], config)
+    with Workers(1) as workers:
+        summary = write_shards(
+            tmp_path / "tokens",
+            tokenizer,
+            write_documents(
+                tmp_path, {"train": ["The first document.", "The second one."], "validation": ["The"], "test": ["A"]}
+            ),
+            FRACTIONS,
+            weights={},
+            work=tmp_path / "pieces",
+            workers=workers,
+        )
+    assert summary["splits"]["train"]["unknown_share"] == 2 / 8
+    assert summary["splits"]["validation"]["unknown_share"] == 0.0
+    assert summary["splits"]["test"]["unknown_share"] == 1 / 2
