@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.character_model import character_model
+from benchmarks.data_speed import cleaning, duplicates, encoding
 from benchmarks.generation_speed import generation
 from benchmarks.large_model import large_model
 from benchmarks.line import Line
@@ -26,6 +27,9 @@ BENCHMARKS = {
     "ngram": penn_treebank,
     "tracking": tracking_cost,
     "characters": character_model,
+    "cleaning": cleaning,
+    "duplicates": duplicates,
+    "encoding": encoding,
     "large": large_model,
 }
 WIDTH = 150

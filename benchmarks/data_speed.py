@@ -1,0 +1,242 @@
+"""The data path: cleaning beside spaCy's tokenizer, near duplicates beside datasketch, encoding beside tokenizers."""
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tokenizers
+
+from benchmarks.line import Line
+from lmcore.text.clean import clean
+from lmcore.text.cleaning.config import NearDuplicateConfig
+from lmcore.text.cleaning.near_duplicates import near_duplicates
+from lmcore.text.cleaning.signatures import signatures
+from lmcore.text.cleaning.word_hashes import word_hashes
+from lmcore.text.collect import collect
+from lmcore.text.shards import read_documents, shard_name, shards_of, write_table
+from lmcore.text.sources.config import CollectConfig
+from lmcore.text.sources.pinning import pin_sources
+from lmcore.text.split import document_id
+from lmcore.tokens.learning import learn_tokenizer
+from lmcore.tokens.shards import encode_documents
+from lmcore.workers import Workers
+from tasks.parameters import Parameters, load_parameters
+
+N_WORKERS = 2
+SPACY_BYTES = 10_000_000
+N_DOCUMENTS, N_COMPARED = 100_000, 5_000
+SIMILARITY, SHINGLE_WORDS = 0.8, 3
+N_PERMUTATIONS = 128
+PARAMETERS = Path(__file__).parents[1] / "params.yaml"
+
+
+def cleaning() -> list[Line]:
+    """Two lines: megabytes a second by the default rules, and what one per cent of new documents costs."""
+    parameters = load_parameters(PARAMETERS)
+    with tempfile.TemporaryDirectory() as temporary, Workers(N_WORKERS) as workers:
+        folder = Path(temporary)
+        _collect(parameters, folder, workers)
+        texts = read_documents(folder / "raw", ["text"])["text"].to_pylist()
+        n_bytes = sum(len(text.encode()) for text in texts)
+        with _stopwatch() as whole:
+            _clean(parameters, folder, workers)
+        # New documents are what a refreshed source has more: files of their own, in pieces of their own.
+        _add_documents(folder / "raw", texts[:: len(texts) // max(len(texts) // 100, 1)])
+        with _stopwatch() as more:
+            _clean(parameters, folder, workers)
+    spacy_rate = _spacy_rate(texts)
+    rate = n_bytes / whole[0] / 1e6
+    return [
+        Line(
+            "cleaning by the default rules on 2 cores, against spaCy's bare tokenizer on one",
+            rate,
+            spacy_rate,
+            "MB/s",
+            rate / spacy_rate,
+            1.6,
+            "higher",
+            f"{n_bytes / 1e6:.1f} MB of documentation",
+        ),
+        Line(
+            "cleaning again with 1 % new documents, share of the whole time",
+            more[0],
+            whole[0],
+            "s",
+            more[0] / whole[0],
+            0.05,
+            "lower",
+        ),
+    ]
+
+
+def duplicates() -> list[Line]:
+    """Near duplicates among 100,000 documents, beside the usual loop with datasketch."""
+    texts, pairs = _planted()
+    with _stopwatch() as ours:
+        words = list(word_hashes(texts))
+        columns = {
+            "id": pa.array([bytes.fromhex(document_id(text)) for text in texts], pa.binary(16)),
+            "split": pa.array(["train"] * len(texts)),
+            "n_bytes": pa.array([len(text) for text in texts], pa.int32()),
+            "signature": signatures(words, SHINGLE_WORDS),
+        }
+        config = NearDuplicateConfig(similarity=SIMILARITY, shingle_words=SHINGLE_WORDS)
+        found = near_duplicates(
+            pa.table(columns), np.arange(len(texts)), lambda rows: [texts[row] for row in rows], config
+        )
+    dropped = set(found["row"].to_pylist())
+    is_near = {pair for pair in pairs if _jaccard(texts[pair[0]], texts[pair[1]]) >= SIMILARITY}
+    n_right = sum(one in dropped or other in dropped for one, other in is_near)
+    with _stopwatch() as theirs:
+        _with_datasketch(texts[:N_COMPARED])
+    seconds = theirs[0] * len(texts) / N_COMPARED
+    recall, precision = n_right / len(is_near), n_right / max(len(dropped), 1)
+    return [
+        Line(
+            "near duplicates among 100,000 documents, against datasketch MinHash LSH",
+            ours[0],
+            seconds,
+            "s",
+            seconds / ours[0],
+            30.0,
+            "higher",
+            f"recall {recall:.3f}, precision {precision:.3f}; datasketch timed on {N_COMPARED:,} of them",
+        )
+    ]
+
+
+def encoding() -> list[Line]:
+    """Encoding of a file of documents, all that the stage does with it, beside the bare call."""
+    parameters = load_parameters(PARAMETERS)
+    with tempfile.TemporaryDirectory() as temporary, Workers(N_WORKERS) as workers:
+        folder = Path(temporary)
+        _collect(parameters, folder, workers)
+        _clean(parameters, folder, workers)
+        shard = folder / "documents.parquet"
+        documents = pa.concat_tables([pq.read_table(file) for file in shards_of(folder / "clean")])
+        pq.write_table(documents, shard)
+        texts = documents["text"].to_pylist()
+        tokenizer = learn_tokenizer(texts, parameters.tokenize.tokenizer)
+        content = tokenizer.to_json()
+        bare = tokenizers.Tokenizer.from_str(content)
+        ours, theirs = [], []
+        for number in range(5):
+            with _stopwatch() as mine:
+                encode_documents(
+                    shard,
+                    tokenizer=content,
+                    fractions=parameters.tokenize.split,
+                    weights={},
+                    work=folder / f"pieces {number}",
+                )
+            with _stopwatch() as other:
+                bare.encode_batch(texts, add_special_tokens=False)
+            ours.append(mine[0])
+            theirs.append(other[0])
+    n_megabytes = sum(len(text.encode()) for text in texts) / 1e6
+    return [
+        Line(
+            "encoding documents into a shard, against tokenizers' encode_batch",
+            n_megabytes / min(ours[1:]),
+            n_megabytes / min(theirs[1:]),
+            "MB/s",
+            min(theirs[1:]) / min(ours[1:]),
+            1.0,
+            "higher",
+        )
+    ]
+
+
+def _collect(parameters: Parameters, folder: Path, workers: Workers) -> None:
+    config: CollectConfig = parameters.collect
+    sources = pin_sources(config.sources, folder / "downloads", workers)
+    collect(config, sources, folder / "raw", work=folder / "collected", workers=workers)
+
+
+def _clean(parameters: Parameters, folder: Path, workers: Workers) -> None:
+    clean(
+        folder / "raw",
+        folder / "clean",
+        parameters.clean,
+        parameters.tokenize.split,
+        work=folder / "cleaned",
+        workers=workers,
+    )
+
+
+def _add_documents(raw: Path, texts: Sequence[str]) -> None:
+    """One more shard: some of the texts, with a sentence more."""
+    shards = shards_of(raw)
+    some = pq.read_table(shards[0])
+    rows = some.take(pa.array(np.arange(len(texts)) % len(some)))
+    changed = [f"{text}\n\nThis sentence makes document {number} a new one." for number, text in enumerate(texts)]
+    more = rows.set_column(0, some.schema.field("text"), pa.array(changed))
+    write_table(raw / "documents" / shard_name(len(shards)), more)
+
+
+def _spacy_rate(texts: Sequence[str]) -> float:
+    """Megabytes a second that spaCy's tokenizer reads in one process."""
+    import spacy
+
+    tokenizer = spacy.blank("en").tokenizer
+    n_bytes = 0
+    with _stopwatch() as seconds:
+        for text in texts:
+            tokenizer(text)
+            n_bytes += len(text.encode())
+            if n_bytes > SPACY_BYTES:
+                break
+    return n_bytes / seconds[0] / 1e6
+
+
+def _planted() -> tuple[list[str], list[tuple[int, int]]]:
+    """Documents of about a hundred words, every tenth of them an edited copy of the one before; and these pairs."""
+    random = np.random.default_rng(1)
+    texts, pairs = list[str](), list[tuple[int, int]]()
+    for number in range(N_DOCUMENTS):
+        if number % 10 == 9:
+            words = texts[-1].split()
+            for place in random.integers(len(words), size=random.integers(0, 8)):
+                words[place] = f"edit{random.integers(10**6)}"
+            words.append(f"end{number}")
+            pairs.append((number - 1, number))
+        else:
+            words = [f"w{word}" for word in random.zipf(1.3, size=random.integers(60, 140)) % 50_000]
+        texts.append(" ".join(words))
+    return texts, pairs
+
+
+def _shingles(text: str) -> set[str]:
+    words = text.split()
+    return {" ".join(words[start : start + SHINGLE_WORDS]) for start in range(len(words) - SHINGLE_WORDS + 1)}
+
+
+def _jaccard(one: str, other: str) -> float:
+    first, second = _shingles(one), _shingles(other)
+    return len(first & second) / len(first | second)
+
+
+def _with_datasketch(texts: Sequence[str]) -> int:
+    from datasketch import MinHash, MinHashLSH
+
+    index = MinHashLSH(threshold=SIMILARITY, num_perm=N_PERMUTATIONS)
+    n_found = 0
+    for number, text in enumerate(texts):
+        signature = MinHash(num_perm=N_PERMUTATIONS)
+        signature.update_batch([shingle.encode() for shingle in _shingles(text)])
+        n_found += bool(index.query(signature))
+        index.insert(str(number), signature)
+    return n_found
+
+
+@contextmanager
+def _stopwatch() -> Iterator[list[float]]:
+    seconds: list[float] = []
+    start = time.perf_counter()
+    yield seconds
+    seconds.append(time.perf_counter() - start)
