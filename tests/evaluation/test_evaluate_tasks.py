@@ -95,6 +95,7 @@ def write_documents(folder: Path) -> list[str]:
             "name": f"f{number}",
             "path": "x.py",
             "source": "docs",
+            "n_words": len(text.split()),
         }
         rows.append(row | {"split": None, "target": None})
     (folder / "documents").mkdir(parents=True)
