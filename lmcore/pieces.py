@@ -54,11 +54,15 @@ def complete_piece(work: Path, key: str, compute: Callable[[Path], Any]) -> Path
     return done
 
 
+def pieces_in(work: Path) -> list[str]:
+    """Names of the folders that are there, and of what killed processes left."""
+    return [folder.name for folder in work.iterdir()] if work.is_dir() else []
+
+
 def keep_pieces(work: Path, keys: Collection[str]) -> None:
     """Remove all pieces but these, and what killed processes left."""
-    for folder in work.iterdir() if work.is_dir() else ():
-        if folder.name not in keys:
-            shutil.rmtree(folder, ignore_errors=True)
+    for name in set(pieces_in(work)) - set(keys):
+        shutil.rmtree(work / name, ignore_errors=True)
 
 
 def link_or_copy(file: Path, target: Path) -> None:

@@ -47,6 +47,7 @@ class Workers:
     def __init__(self, n_workers: int, *, dask_address: str | None = None) -> None:
         if n_workers < 1:
             raise ValueError(f"n_workers is {n_workers}; it must be at least 1")
+        self._n_workers = n_workers
         self._n_ahead = ITEMS_AHEAD_PER_WORKER * n_workers
         self._pool: ProcessPoolExecutor | None = None
         self._cluster = None if dask_address is None else _connect(dask_address)
@@ -83,6 +84,14 @@ class Workers:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+
+    def prepare(self, function: Callable[[Item], object], item: Item) -> None:
+        """Let each process of this machine call a function once, and go on meanwhile: an import that takes seconds.
+
+        A cluster's processes stay from one use to the next, and are not prepared.
+        """
+        for _ in range(self._n_workers if self._pool is not None else 0):
+            self._submit(function, item)
 
     def _submit(self, function: Callable[[Item], Result], item: Item) -> Promise[Result]:
         if self._cluster is not None:

@@ -19,15 +19,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmcore.files import atomic_folder, write_json, write_text
-from lmcore.pieces import keep_pieces
+from lmcore.pieces import keep_pieces, pieces_in
 from lmcore.progress import progress
-from lmcore.text.cleaning.clean_shards import Finishing, finish_shard
+from lmcore.text.cleaning.clean_shards import STATISTICS, Finishing, finish_shard, prepare_finishing
 from lmcore.text.cleaning.config import CleanConfig
 from lmcore.text.cleaning.judged_shards import judge_shard
 from lmcore.text.cleaning.selection import select
 from lmcore.text.config import SplitFractions
 from lmcore.text.describing.card import data_card, to_markdown
-from lmcore.text.describing.statistics import describe
+from lmcore.text.describing.statistics import merge_statistics
 from lmcore.text.documents import LEDGER_SCHEMA
 from lmcore.text.shards import FAULTS, LEDGER, SUMMARY, concatenate, link_shards, shards_of
 from lmcore.workers import Workers
@@ -35,7 +35,7 @@ from lmcore.workers import Workers
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-STATISTICS, PAGE, CARD, CARD_DATA = "statistics.json", "statistics.html", "card.md", "card.json"
+PAGE, CARD, CARD_DATA = "statistics.html", "card.md", "card.json"
 """What is written beside the documents for people to read."""
 COUNTS = ("documents", "bytes", "words")
 
@@ -62,7 +62,10 @@ def clean(
     shards = shards_of(raw)
     pipeline = _check_languages(config)
     judge = partial(judge_shard, config=config, fractions=fractions, pipeline=pipeline, work=work)
+    already_judged = set(pieces_in(work))
     judged = list(_each("Judge", judge, shards, workers))
+    if any(shard.folder.name not in already_judged for shard in judged):
+        workers.prepare(prepare_finishing, config.language)
     drops = select(judged, config)
     finishings = [Finishing(*decided, config) for decided in zip(shards, judged, drops, strict=True)]
     done = list(_each("Tokens and sentences", partial(finish_shard, work=work), finishings, workers))
@@ -78,7 +81,8 @@ def clean(
         ledgers = (pq.read_table(part / LEDGER) for part in done)
         concatenate(chain([_unreadable(faults)], ledgers), folder / LEDGER, LEDGER_SCHEMA)
         write_json(folder / SUMMARY, summary)
-        _describe(folder, summary, json.loads((raw / SUMMARY).read_bytes()), fractions)
+        statistics = merge_statistics([json.loads((part / STATISTICS).read_bytes()) for part in done])
+        _describe(folder, statistics, summary, json.loads((raw / SUMMARY).read_bytes()))
     keep_pieces(work, {shard.folder.name for shard in judged} | {folder.name for folder in done})
     return summary
 
@@ -105,13 +109,12 @@ def _check_languages(config: CleanConfig) -> str | None:
 
 
 def _describe(
-    folder: Path, summary: Mapping[str, Any], collected: Mapping[str, Any], fractions: SplitFractions
+    folder: Path, statistics: Mapping[str, Any], summary: Mapping[str, Any], collected: Mapping[str, Any]
 ) -> None:
     """Write the statistics, the page that shows them, and the data card."""
     # matplotlib takes a second to import.
     from lmcore.text.describing.page import render_page
 
-    statistics = describe(shards_of(folder), fractions)
     card = data_card(collected, summary, statistics, folder / LEDGER)
     write_json(folder / STATISTICS, statistics)
     write_json(folder / CARD_DATA, card)

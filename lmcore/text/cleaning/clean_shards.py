@@ -16,10 +16,13 @@ from lmcore.files import write_json
 from lmcore.pieces import complete_piece, piece_key
 from lmcore.text.cleaning.config import CleanConfig
 from lmcore.text.cleaning.judged_shards import JudgedShard
+from lmcore.text.describing.statistics import shard_statistics
 from lmcore.text.documents import CLEAN_SCHEMA, LEDGER_SCHEMA
 from lmcore.text.shards import DOCUMENTS, LEDGER, SUMMARY, shard_name, write_table
 
-FINISHED_COLUMNS = ("row", "text", "target", "language", "id", "n_bytes")
+STATISTICS = "statistics.json"
+"""What a shard has to tell of its documents."""
+FINISHED_COLUMNS = ("row", "text", "target", "split", "language", "id", "n_bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,13 @@ class Finishing:
 def finish_shard(finishing: Finishing, *, work: Path) -> Path:
     """The folder of a shard's clean documents, its part of the ledger and its counts, unless that is done."""
     return complete_piece(work, finishing.key, partial(_finish, finishing))
+
+
+def prepare_finishing(language: str) -> None:
+    """Load what :func:`finish_shard` needs for a language, which takes seconds."""
+    from lmcore.text.linguistics.analysis import reader_of
+
+    reader_of(language)
 
 
 def _finish(finishing: Finishing, folder: Path) -> None:
@@ -71,6 +81,7 @@ def _finish(finishing: Finishing, folder: Path) -> None:
         write_table(folder / DOCUMENTS / shard_name(0), documents)
     write_table(folder / LEDGER, ledger)
     write_json(folder / SUMMARY, _summarize(documents, drops, changes))
+    write_json(folder / STATISTICS, shard_statistics(documents, kept["split"]))
 
 
 def _clean_table(raw: pa.Table, kept: pa.Table, analysis: pa.Table) -> pa.Table:

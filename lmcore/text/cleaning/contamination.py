@@ -18,12 +18,14 @@ SAMPLED_SHARE = 8
 """One of so many runs of a training document is kept."""
 FEWEST_SAMPLED = 256
 """Documents with fewer runs keep all of them."""
+SPARSE = 8
+"""Bits of the table for each run of an evaluation document."""
 MOST_EVALUATION_RUNS = 32_000_000
 """Beyond this, a quarter of a gigabyte, runs of evaluation documents are sampled as well."""
 
 
 def sampled_runs(texts: Sequence[WordHashes], is_training: npt.NDArray[np.bool_], n_words: int) -> pa.ListArray:
-    """The different runs of ``n_words`` words in each text, as sorted lists of uint64: all, or a sample.
+    """The runs of ``n_words`` words in each text, as lists of uint64: all, or a sample.
 
     Args:
         texts: words of documents.
@@ -45,7 +47,7 @@ def _runs_of_each(texts: Sequence[WordHashes], is_training: npt.NDArray[np.bool_
             own = runs[start:end]
             if is_training[number] and len(own) > FEWEST_SAMPLED:
                 own = own[own < limit]
-            yield np.unique(own)
+            yield own
             number += 1
 
 
@@ -61,14 +63,33 @@ def overlaps(
     Returns:
         (n_documents,), shard after shard.
     """
-    known, limit = _evaluation_runs(runs(), is_evaluation)
-    return np.concatenate([np.empty(0), *(_shares(lists, known, limit) for lists in runs())])
+    known = _evaluation_runs(runs(), is_evaluation)
+    return np.concatenate([np.empty(0), *(_shares(lists, known) for lists in runs())])
 
 
-def _evaluation_runs(
-    runs: Iterator[pa.ListArray], is_evaluation: Sequence[npt.NDArray[np.bool_]]
-) -> tuple[Hashes, np.uint64]:
-    """The runs of evaluation documents below a limit, sorted, and the limit."""
+class KnownRuns:
+    """A set of hashes, all of them up to a limit."""
+
+    def __init__(self, hashes: Hashes, limit: np.uint64) -> None:
+        self.limit = limit
+        self._sorted = np.sort(hashes)
+        # Most of what is asked for is not there, and a table of their first bits says so without a search.
+        n_bits = max(SPARSE * len(hashes), 2).bit_length()
+        self._shift = np.uint64(64 - n_bits)
+        self._may_hold = np.zeros(1 << n_bits, bool)
+        self._may_hold[hashes >> self._shift] = True
+
+    def holds(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
+        """Whether each of some hashes is there."""
+        found: npt.NDArray[np.bool_] = self._may_hold[hashes >> self._shift]
+        asked = hashes[found]
+        places = np.searchsorted(self._sorted, asked)
+        found[found] = self._sorted[np.minimum(places, len(self._sorted) - 1)] == asked if len(self._sorted) else False
+        return found
+
+
+def _evaluation_runs(runs: Iterator[pa.ListArray], is_evaluation: Sequence[npt.NDArray[np.bool_]]) -> KnownRuns:
+    """The runs of evaluation documents, below a limit."""
     share, n_runs = 1, 0
     parts = [np.empty(0, np.uint64)]
     for lists, chosen in zip(runs, is_evaluation, strict=True):
@@ -79,16 +100,14 @@ def _evaluation_runs(
             share *= 2
             parts = [part[part <= _limit(share)] for part in parts]
             n_runs = sum(map(len, parts))
-    return np.sort(np.concatenate(parts)), _limit(share)
+    return KnownRuns(np.concatenate(parts), _limit(share))
 
 
-def _shares(lists: pa.ListArray, known: Hashes, limit: np.uint64) -> npt.NDArray[np.float64]:
+def _shares(lists: pa.ListArray, known: KnownRuns) -> npt.NDArray[np.float64]:
     values = lists.flatten().to_numpy(zero_copy_only=False)
     owners = np.repeat(np.arange(len(lists)), lists.value_lengths().to_numpy(zero_copy_only=False))
-    owners, values = owners[values <= limit], values[values <= limit]
-    places = np.searchsorted(known, values)
-    is_known = known[np.minimum(places, len(known) - 1)] == values if len(known) else np.zeros(len(values), bool)
-    n_known, n_all = (np.bincount(some, minlength=len(lists)) for some in (owners[is_known], owners))
+    owners, values = owners[values <= known.limit], values[values <= known.limit]
+    n_known, n_all = (np.bincount(some, minlength=len(lists)) for some in (owners[known.holds(values)], owners))
     shares: npt.NDArray[np.float64] = n_known / np.maximum(n_all, 1)
     return shares
 

@@ -7,8 +7,6 @@ https://arxiv.org/abs/1910.10683, section 2.2).
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice, pairwise
 
 from lmcore.text.cleaning.config import FilterConfig
@@ -42,51 +40,40 @@ SENTENCE_ENDS = (
 ELLIPSES = ("...", "…")
 
 
-@dataclass(frozen=True)
 class Text:
-    """A normalized text and what several rules look at."""
+    """A normalized text and what several rules look at.
 
-    text: str
-    language: str
+    Attributes:
+        text: as it is.
+        language: as its code.
+        words: see :func:`lmcore.text.cleaning.words.words_of`.
+        n_characters: how many are not white space.
+    """
 
-    @cached_property
-    def words(self) -> list[str]:
-        """See :func:`lmcore.text.cleaning.words.words_of`."""
-        return words_of(self.text)
+    __slots__ = ("_counts", "_lines", "language", "n_characters", "text", "words")
 
-    @cached_property
-    def n_characters(self) -> int:
-        """How many are not white space."""
-        return sum(map(len, self.words))
+    def __init__(self, text: str, language: str) -> None:
+        self.text = text
+        self.language = language
+        self.words = words_of(text)
+        self.n_characters = len("".join(self.words))
+        self._counts: Counter[str] | None = None
+        self._lines: list[str] | None = None
 
-    @cached_property
-    def n_letters(self) -> int:
-        """Letters of any script."""
-        if self.text.isascii():
-            return len(self.text.encode().translate(None, ASCII_NO_LETTERS))
-        return len(NO_LETTERS.sub("", self.text))
-
-    @cached_property
-    def n_words_without_letters(self) -> int:
-        """Numbers, formulas and punctuation."""
-        if self.text.isascii():
-            return len(ASCII_WORD_WITHOUT_LETTERS.findall(self.text))
-        return sum(1 for word in self.words if not LETTER.search(word))
-
-    @cached_property
+    @property
     def counts(self) -> Counter[str]:
         """How often each word stands there."""
-        return Counter(self.words)
+        # Plainly remembered: the lock of `functools.cached_property` costs as much as a rule.
+        if self._counts is None:
+            self._counts = Counter(self.words)
+        return self._counts
 
-    @cached_property
-    def pairs(self) -> Counter[tuple[str, str]]:
-        """How often each pair of words that follow each other stands there."""
-        return Counter(pairwise(self.words))
-
-    @cached_property
+    @property
     def lines(self) -> list[str]:
         """Those that are not blank, without the white space around them."""
-        return [line for line in map(str.strip, self.text.split("\n")) if line]
+        if self._lines is None:
+            self._lines = [line for line in map(str.strip, self.text.split("\n")) if line]
+        return self._lines
 
 
 Filter = Callable[[Text, FilterConfig], Reason | None]
@@ -119,7 +106,7 @@ def placeholder_text(text: Text, config: FilterConfig) -> Reason | None:
 
 def too_few_letters(text: Text, config: FilterConfig) -> Reason | None:
     """A smaller share of letters among the characters that are not white space than ``min_letter_share``."""
-    return _below("too_few_letters", text.n_letters / max(text.n_characters, 1), config.min_letter_share)
+    return _below("too_few_letters", _n_letters(text.text) / max(text.n_characters, 1), config.min_letter_share)
 
 
 def words_too_short(text: Text, config: FilterConfig) -> Reason | None:
@@ -134,7 +121,7 @@ def words_too_long(text: Text, config: FilterConfig) -> Reason | None:
 
 def too_few_words_with_letters(text: Text, config: FilterConfig) -> Reason | None:
     """A smaller share of words with a letter in them than ``min_share_of_words_with_letters`` (Gopher)."""
-    share = (len(text.words) - text.n_words_without_letters) / max(len(text.words), 1)
+    share = (len(text.words) - _n_words_without_letters(text)) / max(len(text.words), 1)
     return _below("too_few_words_with_letters", share, config.min_share_of_words_with_letters)
 
 
@@ -154,22 +141,25 @@ def too_few_stop_words(text: Text, config: FilterConfig) -> Reason | None:
 
 def too_many_bullets(text: Text, config: FilterConfig) -> Reason | None:
     """A larger share of lines that begin with a bullet than ``max_bullet_line_share`` (Gopher)."""
-    share = _share_of_lines(text, lambda line: line.startswith(BULLETS))
+    n_bullets = sum(1 for line in text.lines if line.startswith(BULLETS))
+    share = n_bullets / max(len(text.lines), 1)
     return _above("too_many_bullets", share, config.max_bullet_line_share)
 
 
 def too_many_ellipses(text: Text, config: FilterConfig) -> Reason | None:
     """A larger share of lines that end with an ellipsis than ``max_ellipsis_line_share`` (Gopher)."""
-    share = _share_of_lines(text, lambda line: line.endswith(ELLIPSES))
-    return _above("too_many_ellipses", share, config.max_ellipsis_line_share)
+    if not any(ellipsis in text.text for ellipsis in ELLIPSES):
+        return None
+    n_ellipses = sum(1 for line in text.lines if line.endswith(ELLIPSES))
+    return _above("too_many_ellipses", n_ellipses / max(len(text.lines), 1), config.max_ellipsis_line_share)
 
 
 def too_few_sentences(text: Text, config: FilterConfig) -> Reason | None:
     """A smaller share of lines that end as a sentence does than ``min_sentence_line_share`` (C4)."""
     if not config.min_sentence_line_share:
         return None
-    share = _share_of_lines(text, lambda line: line.endswith(SENTENCE_ENDS))
-    return _below("too_few_sentences", share, config.min_sentence_line_share)
+    n_sentences = sum(1 for line in text.lines if line.endswith(SENTENCE_ENDS))
+    return _below("too_few_sentences", n_sentences / max(len(text.lines), 1), config.min_sentence_line_share)
 
 
 def too_many_repeated_lines(text: Text, config: FilterConfig) -> Reason | None:
@@ -202,7 +192,7 @@ def one_pair_too_often(text: Text, config: FilterConfig) -> Reason | None:
     # No pair stands there more often than its first word, and to count words costs a third of counting pairs.
     if 2 * max(text.counts.values(), default=0) <= config.max_top_pair_share * n_words:
         return None
-    n_most = max(text.pairs.values(), default=0)
+    n_most = max(Counter(pairwise(text.words)).values(), default=0)
     share = 2 * n_most / max(n_words, 1) if n_most > 1 else 0.0
     return _above("one_pair_too_often", share, config.max_top_pair_share)
 
@@ -214,7 +204,7 @@ def too_many_repeated_runs(text: Text, config: FilterConfig) -> Reason | None:
     most_words = config.max_repeated_run_share * n_words
     if n_words - len(text.counts) <= most_words:
         return None
-    if (n_words - 1 - len(text.pairs)) * WORDS_PER_RUN <= most_words * (WORDS_PER_RUN - 1):
+    if (n_words - 1 - len(set(pairwise(text.words)))) * WORDS_PER_RUN <= most_words * (WORDS_PER_RUN - 1):
         return None
     share = _repeated_run_words(text.words) / max(n_words, 1)
     return _above("too_many_repeated_runs", share, config.max_repeated_run_share)
@@ -242,8 +232,18 @@ FILTERS: tuple[Filter, ...] = (
 """The cheap and telling ones first: a document is dropped under the first rule it fails."""
 
 
-def _share_of_lines(text: Text, is_counted: Callable[[str], bool]) -> float:
-    return sum(map(is_counted, text.lines)) / max(len(text.lines), 1)
+def _n_letters(text: str) -> int:
+    """Letters of any script."""
+    if text.isascii():
+        return len(text.encode().translate(None, ASCII_NO_LETTERS))
+    return len(NO_LETTERS.sub("", text))
+
+
+def _n_words_without_letters(text: Text) -> int:
+    """Numbers, formulas and punctuation."""
+    if text.text.isascii():
+        return len(ASCII_WORD_WITHOUT_LETTERS.findall(text.text))
+    return sum(1 for word in text.words if not LETTER.search(word))
 
 
 def _repeated_share(parts: Sequence[str]) -> float:

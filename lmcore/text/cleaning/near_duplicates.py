@@ -15,7 +15,7 @@ import pyarrow as pa
 from lmcore.text.cleaning.config import NearDuplicateConfig
 from lmcore.text.cleaning.reasons import Reason, reason_table
 from lmcore.text.cleaning.signatures import N_PERMUTATIONS, Signatures, from_binary, shingles
-from lmcore.text.cleaning.word_hashes import word_hashes
+from lmcore.text.cleaning.word_hashes import Hashes, word_hashes
 
 LEAST_RECALL = 0.98
 """How likely two documents of just the similarity that counts are to agree in some band."""
@@ -25,6 +25,7 @@ WHOLE_BUCKET = 16
 """Documents that agree in a band are all compared with each other if they are so few."""
 LEADERS = 8
 """Else each is compared with the best of them, and with those that follow it."""
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 PAIRS_AT_ONCE = 200_000
 BYTES_AT_ONCE = 64_000_000
 
@@ -89,8 +90,7 @@ def _candidates(signatures: Signatures, similarity: float) -> Pairs:
     least_equal = max(similarity - ESTIMATE_MARGIN, 0.0) * N_PERMUTATIONS
     found = [np.empty(0, np.int64)]
     for start in range(0, N_PERMUTATIONS, size):
-        band = np.ascontiguousarray(signatures[:, start : start + size]).view(f"V{4 * size}").ravel()
-        for pairs in _pairs_that_agree(band):
+        for pairs in _pairs_that_agree(_as_one_number(signatures[:, start : start + size])):
             n_equal = (signatures[pairs[:, 0]] == signatures[pairs[:, 1]]).sum(axis=1)
             better, worse = pairs[n_equal >= least_equal].T
             found.append(better * len(signatures) + worse)
@@ -98,11 +98,21 @@ def _candidates(signatures: Signatures, similarity: float) -> Pairs:
     return np.stack(np.divmod(keys, max(len(signatures), 1)), axis=1)
 
 
-def _pairs_that_agree(band: npt.NDArray[np.void]) -> Iterator[Pairs]:
+def _as_one_number(band: Signatures) -> Hashes:
+    """A number for each document (n_documents,), equal where the bands are; what else it is equal for is compared."""
+    numbers = np.zeros(len(band), np.uint64)
+    for column in band.T:
+        numbers = numbers * MULTIPLIER + column
+    return numbers
+
+
+def _pairs_that_agree(band: Hashes) -> Iterator[Pairs]:
     """Yield pairs of documents with an equal band, some at a time; in a large bucket not all of them."""
-    _, buckets, sizes = np.unique(band, return_inverse=True, return_counts=True)
-    members = np.argsort(buckets, kind="stable")
-    ends = np.cumsum(sizes)
+    members = np.argsort(band, kind="stable")
+    in_order = band[members]
+    starts = np.flatnonzero(np.append(True, in_order[1:] != in_order[:-1])[: len(band)])
+    sizes = np.diff(starts, append=len(band))
+    ends = starts + sizes
     place_in_bucket = np.arange(len(members)) - np.repeat(ends - sizes, sizes)
     behind = np.repeat(sizes, sizes) - 1 - place_in_bucket
     is_large = np.repeat(sizes > WHOLE_BUCKET, sizes)

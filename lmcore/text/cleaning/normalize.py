@@ -12,6 +12,9 @@ BLANK_LINES = re.compile(r"\n{3,}")
 REPAIRABLE_IN_ASCII = re.compile(r"&#?[0-9A-Za-z]{1,24};|[\x00-\x08\x0b-\x1f\x7f]")
 
 REPAIRS = ftfy.TextFixerConfig(uncurl_quotes=False, normalization="NFC", explain=False)
+# From the first tag of a text on, entities are meant as they stand.
+REPAIRS_BESIDE_MARKUP = REPAIRS._replace(unescape_html=False)
+LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 def normalize(text: str) -> str:
@@ -23,7 +26,18 @@ def normalize(text: str) -> str:
     line stays in a row. Indentation is kept.
     """
     if not text.isascii() or REPAIRABLE_IN_ASCII.search(text):
-        text = unicodedata.normalize("NFC", ftfy.fix_text(text, REPAIRS))
+        text = unicodedata.normalize("NFC", _repair(text))
         text = SPACES.sub(" ", CONTROLS.sub("", text))
     lines = "\n".join(map(str.rstrip, text.split("\n")))
     return BLANK_LINES.sub("\n\n", lines).strip("\n")
+
+
+def _repair(text: str) -> str:
+    """What ``ftfy.fix_text`` makes of the text, line by line as it does, and without a look at lines in order."""
+    lines, repairs = [], REPAIRS
+    for line in LINE.findall(text):
+        if "<" in line:
+            repairs = REPAIRS_BESIDE_MARKUP
+        is_in_order = line.isascii() and not REPAIRABLE_IN_ASCII.search(line)
+        lines.append(line if is_in_order else ftfy.fix_text(line, repairs))
+    return "".join(lines)

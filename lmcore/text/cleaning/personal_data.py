@@ -57,7 +57,7 @@ KEY_MARKS = (
     "npm_",
     "eyJ",
 )
-LONG_NUMBER = re.compile(r"\d[\d ().:/+-]{5,}\d|\d{4}:[\da-f:]+", re.IGNORECASE)
+LONG_NUMBER = re.compile(r"\d(?:[\d ().:/+-]{5,}\d|\d{3}:[\dA-Fa-f:]+)")
 NUMBERS = ("iban", "credit_card", "ip_address", "phone")
 MASKED = "masked_"
 

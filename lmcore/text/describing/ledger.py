@@ -1,15 +1,19 @@
 """The ledger read by people: which rules there are, and some of what each of them did."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lmcore.text.shards import batches_of, shards_of
+
+Rows = npt.NDArray[np.int64]
 
 RULE_COLUMNS = ("action", "rule", "score", "threshold")
 
@@ -40,14 +44,30 @@ def decisions_of(ledger: Path, rule: str, n_rows: int, seed: int) -> list[dict[s
     Raises:
         ValueError: if the ledger knows no such rule; it lists those that there are.
     """
-    rules = pq.read_table(ledger, columns=["rule"])["rule"]
-    rows = np.flatnonzero(pc.equal(rules, rule).to_numpy())
-    if not len(rows):
-        known = ", ".join(sorted(set(rules.to_pylist())))
+    drawn = _draw(ledger, n_rows, seed)
+    if rule not in drawn:
+        known = ", ".join(sorted(drawn))
         raise ValueError(f"no document was dropped or changed by {rule!r}; the rules are: {known}")
-    chosen = _take(ledger, sorted(np.random.default_rng(seed).permutation(rows)[:n_rows].tolist()))
+    chosen = list(_take(ledger, drawn[rule]).values())
     clean = _clean_texts(ledger.parent, [row["id"] for row in chosen if row["id"]])
     return [row | {"changed_to": clean.get(row["id"])} for row in chosen]
+
+
+def examples_of(ledger: Path, n_rows: int, seed: int) -> dict[str, list[dict[str, Any]]]:
+    """Some rows of every rule, drawn at random, as the ledger has them."""
+    drawn = _draw(ledger, n_rows, seed)
+    taken = _take(ledger, np.unique(np.concatenate([np.empty(0, np.int64), *drawn.values()])))
+    return {rule: [taken[row] for row in rows.tolist()] for rule, rows in drawn.items()}
+
+
+def _draw(ledger: Path, n_rows: int, seed: int) -> dict[str, Rows]:
+    """Numbers of some rows of every rule, in order."""
+    rules = pq.read_table(ledger, columns=["rule"])["rule"].combine_chunks().dictionary_encode()
+    numbers = rules.indices.to_numpy()
+    return {
+        rule: np.sort(np.random.default_rng(seed).permutation(np.flatnonzero(numbers == number))[:n_rows])
+        for number, rule in enumerate(rules.dictionary.to_pylist())
+    }
 
 
 def _clean_texts(folder: Path, ids: Sequence[str]) -> dict[str, str]:
@@ -61,12 +81,15 @@ def _clean_texts(folder: Path, ids: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _take(ledger: Path, rows: Sequence[int]) -> list[dict[str, Any]]:
-    """Rows by their numbers, a batch of the file in memory at a time."""
-    taken: list[dict[str, Any]] = []
-    start = 0
-    for batch in pq.ParquetFile(ledger).iter_batches():
-        here = [row - start for row in rows if start <= row < start + len(batch)]
-        taken += batch.take(pa.array(here, pa.int64())).to_pylist()
-        start += len(batch)
+def _take(ledger: Path, rows: Rows) -> dict[int, dict[str, Any]]:
+    """Rows by their sorted numbers: of the file's groups only those that hold some, one at a time."""
+    file = pq.ParquetFile(ledger)
+    sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+    starts = np.cumsum([0, *sizes])
+    taken: dict[int, dict[str, Any]] = {}
+    for group, (first, last) in enumerate(pairwise(np.searchsorted(rows, starts))):
+        if first < last:
+            here = rows[first:last]
+            found = file.read_row_group(group).take(pa.array(here - starts[group])).to_pylist()
+            taken |= zip(here.tolist(), found, strict=True)
     return taken

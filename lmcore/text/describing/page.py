@@ -13,7 +13,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lmcore.text.describing.ledger import decisions_of, rules_of
+from lmcore.text.describing.ledger import examples_of, rules_of
 
 TEMPLATE = "page.html.jinja"
 EXAMPLES_PER_RULE = 3
@@ -40,7 +40,7 @@ def render_page(statistics: Mapping[str, Any], summary: Mapping[str, Any], ledge
     """One self-contained HTML page; equal input gives equal bytes.
 
     Args:
-        statistics: what :func:`lmcore.text.describing.statistics.describe` found.
+        statistics: what :func:`lmcore.text.describing.statistics.merge_statistics` gave.
         summary: of the cleaning.
         ledger: of the cleaning.
     """
@@ -58,20 +58,16 @@ def render_page(statistics: Mapping[str, Any], summary: Mapping[str, Any], ledge
         "words": _ranking(statistics["frequent_words"]),
         "tags": _ranking(statistics["tags"]) if statistics["tags"] else None,
     }
-    rules = [{**rule, "examples": _examples(ledger, rule)} for rule in rules_of(ledger)]
+    examples = examples_of(ledger, EXAMPLES_PER_RULE, seed=0)
+    rules = [{**rule, "examples": list(map(_with_excerpt, examples[rule["rule"]]))} for rule in rules_of(ledger)]
     return environment.get_template(TEMPLATE).render(
         statistics=statistics, summary=summary, pictures=pictures, rules=rules
     )
 
 
-def _examples(ledger: Path, rule: Mapping[str, Any]) -> list[dict[str, Any]]:
-    rows = decisions_of(ledger, rule["rule"], EXAMPLES_PER_RULE, seed=0)
-    return [row | {"excerpt": _excerpt(row["text"])} for row in rows]
-
-
-def _excerpt(text: str | None) -> str:
-    words = " ".join((text or "")[: 2 * EXCERPT_CHARACTERS].split())
-    return words if len(words) <= EXCERPT_CHARACTERS else f"{words[:EXCERPT_CHARACTERS]} …"
+def _with_excerpt(row: Mapping[str, Any]) -> dict[str, Any]:
+    words = " ".join((row["text"] or "")[: 2 * EXCERPT_CHARACTERS].split())
+    return {**row, "excerpt": words if len(words) <= EXCERPT_CHARACTERS else f"{words[:EXCERPT_CHARACTERS]} …"}
 
 
 def _bars(names: Sequence[str], counts: Sequence[int], x_label: str, y_label: str) -> Markup:

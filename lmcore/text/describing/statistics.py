@@ -1,9 +1,7 @@
-"""Statistics of clean documents, read a batch at a time: lengths, vocabulary, parts of speech, where documents are."""
+"""Statistics of clean documents, counted shard by shard: lengths, vocabulary, parts of speech, where documents are."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from heapq import nsmallest
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,106 +10,124 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lmcore.text.cleaning.word_hashes import word_hashes
-from lmcore.text.config import SplitFractions
 from lmcore.text.linguistics.spans import token_spans
-from lmcore.text.shards import batches_of
-from lmcore.text.split import split_of, uniform
+from lmcore.text.split import uniform
 
-COLUMNS = ("id", "text", "source", "label", "split", "language", "n_bytes", "n_words", "token_ends", "tags")
 GROUPINGS = ("split", "source", "language", "label")
-FOLLOWED_WORDS = 8
-"""One of so many different words is followed, chosen by its hash, so that memory stays small."""
-SAMPLED_DOCUMENTS = 2_000
-"""Whose words are counted by name."""
-SHOWN_WORDS = 40
+FOLLOWED_WORDS = np.uint64(8)
+"""One of so many different words is followed, chosen by its hash, so that little is kept of a shard."""
+SAMPLED_SHARE, FEWEST_SAMPLED = 1 / 8, 100
+"""Of a shard's documents, whose words are counted by name."""
+COUNTED_WORDS = 500
+SHOWN_NAMES = 40
 GROWTH_POINTS = 60
 LENGTH_BINS = 2 ** np.arange(21)
 
 
-def describe(shards: Sequence[Path], fractions: SplitFractions) -> dict[str, Any]:
-    """Statistics of the documents of some shards, as JSON values.
+def shard_statistics(documents: pa.Table, splits: pa.ChunkedArray) -> dict[str, Any]:
+    """What :func:`merge_statistics` needs of a shard's clean documents, as JSON values.
+
+    Args:
+        documents: rows of :data:`lmcore.text.documents.CLEAN_SCHEMA`.
+        splits: of each.
+    """
+    bins = np.searchsorted(LENGTH_BINS, documents["n_words"].to_numpy(), side="right") - 1
+    words = [batch.words for batch in word_hashes(documents["text"].to_pylist())]
+    different = np.unique(np.concatenate([np.empty(0, np.uint64), *words]))
+    documents = documents.set_column(documents.schema.get_field_index("split"), "split", splits)
+    return {
+        "length": np.bincount(bins.clip(min=0), minlength=len(LENGTH_BINS)).tolist(),
+        "groups": {name: _groups(documents, name) for name in GROUPINGS},
+        "words_read": sum(map(len, words)),
+        "followed_words": different[different % FOLLOWED_WORDS == 0].tolist(),
+        "frequent_words": _frequent_words(documents),
+        "tags": {row["values"]: row["counts"] for row in pc.value_counts(_flat(documents["tags"])).to_pylist()},
+    }
+
+
+def merge_statistics(shards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Statistics of a corpus, as JSON values, from those of its shards in their order.
 
     ``groups`` has documents, bytes and words by split, source, language and label; ``length`` the documents by their
     number of words, in bins that double; ``vocabulary_growth`` different words against words read, estimated from
-    every eighth word; ``frequent_words`` counts in up to 2,000 documents; ``tags`` counts of parts of speech, where a
-    trained pipeline has told them.
+    every eighth word; ``frequent_words`` how often they stand there, estimated from every eighth document;
+    ``tags`` counts of parts of speech, where a trained pipeline has told them.
     """
-    totals = _Totals()
-    for batch in batches_of(shards, COLUMNS):
-        totals.add(batch, fractions)
-    return totals.as_json()
+    groups: dict[str, dict[str, Counter[str]]] = {name: {} for name in GROUPINGS}
+    words, tags = Counter[str](), Counter[str]()
+    for shard in shards:
+        words.update(shard["frequent_words"])
+        tags.update(shard["tags"])
+        for name, members in shard["groups"].items():
+            for member, counts in members.items():
+                groups[name].setdefault(member, Counter()).update(counts)
+    lengths = np.sum([shard["length"] for shard in shards], axis=0)
+    return {
+        "documents": int(lengths.sum()),
+        "words": sum(group["words"] for group in groups["split"].values()),
+        "groups": {name: _rows(members) for name, members in groups.items()},
+        "length": [
+            {"words": start, "documents": count}
+            for start, count in zip(LENGTH_BINS.tolist(), lengths.tolist(), strict=True)
+        ],
+        "vocabulary_growth": _growth(shards),
+        "frequent_words": _most_common(words),
+        "tags": _most_common(tags),
+    }
 
 
-class _Totals:
-    """What is summed up on the way."""
-
-    def __init__(self) -> None:
-        self._lengths = np.zeros(len(LENGTH_BINS), np.int64)
-        self._groups: dict[str, dict[str, Counter[str]]] = {name: {} for name in GROUPINGS}
-        self._tags = Counter[str]()
-        self._followed = np.empty(0, np.uint64)
-        self._growth: list[tuple[int, int]] = [(0, 0)]
-        self._sample: list[tuple[float, str, list[int]]] = []
-
-    def add(self, batch: pa.RecordBatch, fractions: SplitFractions) -> None:
-        """Count some documents."""
-        columns = {name: batch[name].to_pylist() for name in COLUMNS if name != "tags"}
-        identities = columns["id"]
-        columns["split"] = [
-            given or split_of(identity, fractions) for given, identity in zip(columns["split"], identities, strict=True)
-        ]
-        bins = np.searchsorted(LENGTH_BINS, batch["n_words"].to_numpy(), side="right") - 1
-        self._lengths += np.bincount(bins.clip(min=0), minlength=len(LENGTH_BINS))
-        for name, groups in self._groups.items():
-            for member, n_bytes, n_words in zip(columns[name], columns["n_bytes"], columns["n_words"], strict=True):
-                groups.setdefault(member or "(none)", Counter()).update(documents=1, bytes=n_bytes, words=n_words)
-        for count in pc.value_counts(batch["tags"].flatten()).to_pylist():
-            self._tags[count["values"]] += count["counts"]
-        self._read_words(columns["text"])
-        ranks = (uniform(identity, b"sample") for identity in identities)
-        candidates = [*self._sample, *zip(ranks, columns["text"], columns["token_ends"], strict=True)]
-        self._sample = nsmallest(SAMPLED_DOCUMENTS, candidates)
-
-    def as_json(self) -> dict[str, Any]:
-        """See :func:`describe`."""
-        lengths = zip(LENGTH_BINS.tolist(), self._lengths.tolist(), strict=True)
-        return {
-            "documents": int(self._lengths.sum()),
-            "words": sum(group["words"] for group in self._groups["split"].values()),
-            "groups": {name: _rows(groups) for name, groups in self._groups.items()},
-            "length": [{"words": start, "documents": count} for start, count in lengths],
-            "vocabulary_growth": [{"words": read, "different": different} for read, different in _thin(self._growth)],
-            "sampled_documents": len(self._sample),
-            "frequent_words": _most_common(Counter(_words(self._sample))),
-            "tags": _most_common(self._tags),
+def _groups(documents: pa.Table, name: str) -> dict[str, dict[str, int]]:
+    sizes = documents.group_by(name, use_threads=False).aggregate(
+        [("n_bytes", "count"), ("n_bytes", "sum"), ("n_words", "sum")]
+    )
+    return {
+        row[name] or "(none)": {
+            "documents": row["n_bytes_count"],
+            "bytes": row["n_bytes_sum"],
+            "words": row["n_words_sum"],
         }
-
-    def _read_words(self, texts: Sequence[str]) -> None:
-        n_read = self._growth[-1][0]
-        for some in word_hashes(texts):
-            n_read += len(some.words)
-            self._followed = np.union1d(self._followed, some.words[some.words % np.uint64(FOLLOWED_WORDS) == 0])
-        self._growth.append((n_read, len(self._followed) * FOLLOWED_WORDS))
+        for row in sizes.to_pylist()
+    }
 
 
-def _words(sample: Iterable[tuple[float, str, list[int]]]) -> Iterable[str]:
-    for _, text, ends in sample:
+def _frequent_words(documents: pa.Table) -> dict[str, int]:
+    """The commonest tokens with a letter, in lower case; counted in a sample, and extrapolated from it."""
+    share = min(max(SAMPLED_SHARE, FEWEST_SAMPLED / max(len(documents), 1)), 1.0)
+    rows = [row for row, name in enumerate(documents["id"].to_pylist()) if uniform(name, b"sample") < share]
+    counts = Counter(_words(documents.select(["text", "token_ends"]).take(pa.array(rows, pa.int64()))))
+    return {word: round(count / share) for word, count in _by_count(counts)[:COUNTED_WORDS]}
+
+
+def _words(documents: pa.Table) -> Iterator[str]:
+    for text, ends in zip(documents["text"].to_pylist(), documents["token_ends"].to_pylist(), strict=True):
         tokens = (text[start:end].lower() for start, end in token_spans(text, ends))
         yield from (token for token in tokens if any(map(str.isalpha, token)))
 
 
-def _rows(groups: dict[str, Counter[str]]) -> list[dict[str, Any]]:
+def _flat(lists: pa.ChunkedArray) -> pa.Array:
+    return lists.combine_chunks().flatten()
+
+
+def _rows(groups: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
     """The members of a grouping, the largest first."""
     rows = [{"name": name, **counts} for name, counts in groups.items()]
     return sorted(rows, key=lambda row: (-row["bytes"], row["name"]))
 
 
-def _most_common(counts: Counter[str]) -> list[dict[str, Any]]:
-    chosen = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:SHOWN_WORDS]
-    return [{"name": name, "count": count} for name, count in chosen]
-
-
-def _thin(points: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Some of the points, evenly spread, the first and the last among them."""
+def _growth(shards: Sequence[Mapping[str, Any]]) -> list[dict[str, int]]:
+    """Some points of the curve, evenly spread, the first and the last among them."""
+    followed: set[int] = set()
+    points = [(0, 0)]
+    for shard in shards:
+        followed.update(shard["followed_words"])
+        points.append((points[-1][0] + shard["words_read"], len(followed) * int(FOLLOWED_WORDS)))
     chosen: npt.NDArray[np.int64] = np.unique(np.linspace(0, len(points) - 1, GROWTH_POINTS).round().astype(np.int64))
-    return [points[place] for place in chosen]
+    return [{"words": points[place][0], "different": points[place][1]} for place in chosen.tolist()]
+
+
+def _most_common(counts: Counter[str]) -> list[dict[str, Any]]:
+    return [{"name": name, "count": count} for name, count in _by_count(counts)[:SHOWN_NAMES]]
+
+
+def _by_count(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

@@ -67,13 +67,13 @@ def analyze(texts: Sequence[str], language: str) -> pa.Table:
     Raises:
         ValueError: if spaCy does not know the language, or a package that it needs for it is not installed.
     """
-    reader = _reader(language)
+    reader = reader_of(language)
     analyses = (_analyze(batch, reader) for batch in _batches([text.rstrip() for text in texts]))
     return pa.concat_tables([ANALYSIS_SCHEMA.empty_table(), *analyses])
 
 
-@lru_cache(maxsize=1)
-def _reader(language: str) -> TokenReader:
+@lru_cache(maxsize=2)
+def reader_of(language: str) -> TokenReader:
     """Stays for the next texts: it costs seconds to load, and remembers what it has read."""
     return TokenReader(language)
 

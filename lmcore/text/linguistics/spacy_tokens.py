@@ -2,11 +2,12 @@
 
 import re
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import spacy
+from spacy import attrs
 from spacy.language import Language
 from spacy.pipeline import Sentencizer
 from spacy.tokens import Doc
@@ -58,6 +59,10 @@ class TokenReader:
     def _forget(self) -> None:
         """Load the pipeline afresh: spaCy, too, keeps every string that it has met."""
         self._pipeline = load_pipeline(self._language)
+        # Of each new word spaCy asks two dozen questions in Python; two of the answers are used here.
+        vocabulary: Any = self._pipeline.vocab  # Its type stub lacks the questions.
+        questions = vocabulary.lex_attr_getters
+        vocabulary.lex_attr_getters = {name: questions[name] for name in (attrs.IS_SPACE, attrs.IS_PUNCT)}
         # Tokenizers that segment a language otherwise, as Chinese, have no such rules.
         rules = getattr(self._pipeline.tokenizer, "rules", None)
         self._reads_chunks = rules is not None and not any(map(SPACE_BETWEEN_CHUNKS.search, rules))

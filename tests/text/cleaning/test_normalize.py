@@ -33,6 +33,14 @@ def test_ascii_is_repaired_as_by_ftfy(text: str) -> None:
     assert normalize(text) == normalize(repaired)
 
 
+PIECES = ["é", "\u2028", "\x85", "\r", "\n", "<", "&amp;", "&lt;", "\x1b[0m", "Ã©", "ﬁ", "\u200b", "ï¼", " ", "a"]
+
+
+@given(st.lists(st.sampled_from(PIECES)).map("".join))
+def test_lines_in_order_among_others_are_repaired_as_by_ftfy(text: str) -> None:
+    assert normalize(text) == normalize(ftfy.fix_text(text, REPAIRS))
+
+
 @given(st.text())
 def test_the_result_is_composed_and_free_of_control_characters(text: str) -> None:
     result = normalize(text)

@@ -8,8 +8,6 @@ import pytest
 from lmcore.text.clean import clean
 from lmcore.text.config import SplitFractions
 from lmcore.text.describing.ledger import decisions_of, rules_of
-from lmcore.text.describing.statistics import describe
-from lmcore.text.shards import shards_of
 from lmcore.workers import Workers
 from tests.text.cleaning_for_tests import LENIENT, configure_cleaning
 from tests.text.test_clean import DOCUMENT, write_raw
@@ -55,7 +53,7 @@ def test_an_unknown_rule_is_an_error_that_lists_the_known_ones(corpus: Path) -> 
 
 
 def test_statistics_count_documents_words_and_groups(corpus: Path) -> None:
-    found = describe(shards_of(corpus), FRACTIONS)
+    found = json.loads((corpus / "statistics.json").read_bytes())
     assert found["documents"] == 41
     assert sum(row["documents"] for row in found["length"]) == 41
     assert found["length"][2] == {"words": 4, "documents": 40}
@@ -70,7 +68,7 @@ def test_statistics_count_documents_words_and_groups(corpus: Path) -> None:
 def test_the_vocabulary_grows_as_it_does(tmp_path: Path) -> None:
     different = [f"word{number}" for number in range(30_000)]
     folder = describe_all(tmp_path, [" ".join(different[start : start + 100]) for start in range(0, 30_000, 100)])
-    growth = describe(shards_of(folder), FRACTIONS)["vocabulary_growth"]
+    growth = json.loads((folder / "statistics.json").read_bytes())["vocabulary_growth"]
     assert growth[0] == {"words": 0, "different": 0}
     assert growth[-1]["words"] == 30_000
     assert growth[-1]["different"] == pytest.approx(30_000, rel=0.05)
