@@ -18,6 +18,7 @@ from lmcore.pieces import complete_piece, keep_pieces, piece_key
 from lmcore.progress import progress
 from lmcore.text.config import SplitFractions
 from lmcore.text.split import SPLITS, divide_by_split, uniform
+from lmcore.tokens.encoding import CorpusEncoder
 from lmcore.tokens.report import REPORT, dtype_of, render_report, token_rates
 from lmcore.tokens.tokenizer import Tokenizer
 from lmcore.workers import Workers
@@ -165,33 +166,33 @@ def encode_documents(
 def _encode(
     documents: Path, tokenizer: str, fractions: SplitFractions, weights: Mapping[str, float], folder: Path
 ) -> None:
-    encoder = _tokenizer(tokenizer)
+    encoder, end = _encoder(tokenizer)
     table = pq.read_table(documents, columns=["id", "split", "source", "text", "n_words"])
     index = []
     for split, some in divide_by_split(table, fractions).items():
         texts: list[str] = some["text"].to_pylist()
         with (folder / f"{split}.bin").open("wb") as shard:
-            n_tokens = _write_tokens(shard, encoder, texts)
+            n_tokens = _write_tokens(shard, encoder, end, texts)
         index.append(_index(split, some, n_tokens, weights if split == "train" else {}))
     pq.write_table(pa.concat_tables(index), folder / "index.parquet", compression="zstd")
 
 
 @lru_cache(maxsize=1)
-def _tokenizer(content: str) -> Tokenizer:
-    """Stays for the next documents."""
-    return Tokenizer.from_json(content)
+def _encoder(content: str) -> tuple[CorpusEncoder, bytes]:
+    """With the end token in the format of shards; it stays for the next documents, and remembers what it has read."""
+    tokenizer = Tokenizer.from_json(content)
+    end = np.array([tokenizer.vocabulary.end_of_text_id], dtype_of(tokenizer.vocabulary)).tobytes()
+    return CorpusEncoder(tokenizer), end
 
 
-def _write_tokens(shard: BinaryIO, tokenizer: Tokenizer, texts: Sequence[str]) -> npt.NDArray[np.int32]:
+def _write_tokens(shard: BinaryIO, encoder: CorpusEncoder, end: bytes, texts: Sequence[str]) -> npt.NDArray[np.int32]:
     """Append the texts' token ids to a file; returns how many each has, end token included."""
-    dtype = dtype_of(tokenizer.vocabulary)
-    n_tokens = np.empty(len(texts), np.int32)
+    n_bytes: list[int] = []
     for start in range(0, len(texts), TEXTS_PER_BATCH):
-        for row, ids in enumerate(tokenizer.encode_batch(texts[start : start + TEXTS_PER_BATCH]), start):
-            ids.append(tokenizer.vocabulary.end_of_text_id)
-            n_tokens[row] = len(ids)
-            shard.write(np.array(ids, dtype).tobytes())
-    return n_tokens
+        encoded = encoder.encode(texts[start : start + TEXTS_PER_BATCH])
+        shard.writelines(ids + end for ids in encoded)
+        n_bytes += map(len, encoded)
+    return np.array(n_bytes, np.int32) // len(end) + 1
 
 
 def _index(split: str, documents: pa.Table, n_tokens: npt.NDArray[np.int32], weights: Mapping[str, float]) -> pa.Table:

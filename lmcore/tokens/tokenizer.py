@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
 import tokenizers
-from tokenizers import models
+from tokenizers import models, pre_tokenizers
 
 from lmcore.files import atomic_file
 from lmcore.tokens.splitting import language_of, separate_words
@@ -98,6 +100,26 @@ class Tokenizer:
         return isinstance(self._backend.model, models.WordLevel)
 
     @property
+    def ends_tokens_with_words(self) -> bool:
+        """Whether it is byte pairs of words as GPT-2 separates them: then no token holds two words, or parts of two."""
+        backend, splitter = self._backend, self._backend.pre_tokenizer
+        is_free = isinstance(backend.model, models.BPE) and backend.model.dropout is None
+        has_gpt2_words = isinstance(splitter, pre_tokenizers.ByteLevel) and splitter.use_regex
+        has_own_tokens = any(not token.special for token in backend.get_added_tokens_decoder().values())
+        return (
+            is_free
+            and has_gpt2_words
+            and not splitter.add_prefix_space
+            and backend.normalizer is None
+            and not has_own_tokens
+        )
+
+    def bytes_of_tokens(self) -> npt.NDArray[np.int64]:
+        """How many bytes of text each token of byte pairs stands for, int64 (vocabulary,)."""
+        # Their names have a character for each byte.
+        return np.array([len(self.name_of(token)) for token in range(self.vocabulary.size)])
+
+    @property
     def joint(self) -> str:
         """What stands between the texts of tokens and of those behind them, when each is decoded alone."""
         return " " if self.has_word_tokens else ""
@@ -125,7 +147,7 @@ class Tokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, computed on all processor cores."""
         prepared = texts if self._language is None else separate_words(texts, self._language)
-        return [list(encoding.ids) for encoding in self._backend.encode_batch_fast(prepared, add_special_tokens=False)]
+        return [encoding.ids for encoding in self._backend.encode_batch_fast(prepared, add_special_tokens=False)]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids; special tokens have none, and bytes that are no UTF-8 become U+FFFD."""
