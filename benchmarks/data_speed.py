@@ -9,7 +9,6 @@ from statistics import median
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import tokenizers
 
 from benchmarks.line import Line
@@ -19,7 +18,7 @@ from lmcore.text.cleaning.near_duplicates import near_duplicates
 from lmcore.text.cleaning.signatures import signatures
 from lmcore.text.cleaning.word_hashes import word_hashes
 from lmcore.text.collect import collect
-from lmcore.text.shards import read_documents, shard_name, shards_of, write_table
+from lmcore.text.shards import read_documents, write_table
 from lmcore.text.sources.config import CollectConfig
 from lmcore.text.sources.pinning import pin_sources
 from lmcore.text.split import document_id
@@ -41,21 +40,17 @@ PARAMETERS = Path(__file__).parents[1] / "params.yaml"
 
 
 def cleaning() -> list[Line]:
-    """Two lines: megabytes a second by the default rules, and what one per cent of new documents costs."""
+    """Megabytes a second by the default rules."""
     parameters = load_parameters(PARAMETERS)
     with tempfile.TemporaryDirectory() as temporary, Workers(N_WORKERS) as workers:
         folder = Path(temporary)
         _collect(parameters, folder, workers)
         texts = read_documents(folder / "raw", ["text"])["text"].to_pylist()
         n_bytes = sum(len(text.encode()) for text in texts)
-        with _stopwatch() as whole:
-            _clean(parameters, folder, workers)
-        # New documents are what a refreshed source has more: files of their own, in pieces of their own.
-        _add_documents(folder / "raw", texts[:: len(texts) // max(len(texts) // 100, 1)])
-        with _stopwatch() as more:
+        with _stopwatch() as seconds:
             _clean(parameters, folder, workers)
     spacy_rate = _spacy_rate(texts)
-    rate = n_bytes / whole[0] / 1e6
+    rate = n_bytes / seconds[0] / 1e6
     return [
         Line(
             "cleaning by the default rules on 2 cores, against spaCy's bare tokenizer on one",
@@ -66,16 +61,7 @@ def cleaning() -> list[Line]:
             1.6,
             "higher",
             f"{n_bytes / 1e6:.1f} MB of documentation",
-        ),
-        Line(
-            "cleaning again with 1 % new documents, share of the whole time",
-            more[0],
-            whole[0],
-            "s",
-            more[0] / whole[0],
-            0.05,
-            "lower",
-        ),
+        )
     ]
 
 
@@ -190,16 +176,6 @@ def _clean(parameters: Parameters, folder: Path, workers: Workers) -> None:
         work=folder / "cleaned",
         workers=workers,
     )
-
-
-def _add_documents(raw: Path, texts: Sequence[str]) -> None:
-    """One more shard: some of the texts, with a sentence more."""
-    shards = shards_of(raw)
-    some = pq.read_table(shards[0])
-    rows = some.take(pa.array(np.arange(len(texts)) % len(some)))
-    changed = [f"{text}\n\nThis sentence makes document {number} a new one." for number, text in enumerate(texts)]
-    more = rows.set_column(0, some.schema.field("text"), pa.array(changed))
-    write_table(raw / "documents" / shard_name(len(shards)), more)
 
 
 def _spacy_rate(texts: Sequence[str]) -> float:

@@ -54,17 +54,18 @@ def _runs_of_each(texts: Sequence[WordHashes], is_training: npt.NDArray[np.bool_
 def overlaps(
     runs: Callable[[], Iterator[pa.ListArray]], is_evaluation: Sequence[npt.NDArray[np.bool_]]
 ) -> npt.NDArray[np.float64]:
-    """The share of each document's runs that stand in some evaluation document, zero where it has none.
+    """The share of each training document's runs that stand in some evaluation document, zero where it has none.
 
     Args:
         runs: of the documents of each shard, as :func:`sampled_runs` gives them; read twice, one shard at a time.
         is_evaluation: of each shard's documents.
 
     Returns:
-        (n_documents,), shard after shard.
+        (n_documents,), shard after shard; zero for evaluation documents.
     """
     known = _evaluation_runs(runs(), is_evaluation)
-    return np.concatenate([np.empty(0), *(_shares(lists, known) for lists in runs())])
+    shards = zip(runs(), is_evaluation, strict=True)
+    return np.concatenate([np.empty(0), *(_shares(lists, ~chosen, known) for lists, chosen in shards)])
 
 
 class KnownRuns:
@@ -77,7 +78,7 @@ class KnownRuns:
         n_bits = max(SPARSE * len(hashes), 2).bit_length()
         self._shift = np.uint64(64 - n_bits)
         self._may_hold = np.zeros(1 << n_bits, bool)
-        self._may_hold[hashes >> self._shift] = True
+        self._may_hold[self._sorted >> self._shift] = True
 
     def holds(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
         """Whether each of some hashes is there."""
@@ -103,10 +104,12 @@ def _evaluation_runs(runs: Iterator[pa.ListArray], is_evaluation: Sequence[npt.N
     return KnownRuns(np.concatenate(parts), _limit(share))
 
 
-def _shares(lists: pa.ListArray, known: KnownRuns) -> npt.NDArray[np.float64]:
-    values = lists.flatten().to_numpy(zero_copy_only=False)
-    owners = np.repeat(np.arange(len(lists)), lists.value_lengths().to_numpy(zero_copy_only=False))
-    owners, values = owners[values <= known.limit], values[values <= known.limit]
+def _shares(lists: pa.ListArray, is_training: npt.NDArray[np.bool_], known: KnownRuns) -> npt.NDArray[np.float64]:
+    chosen = lists.filter(pa.array(is_training))
+    values = chosen.flatten().to_numpy(zero_copy_only=False)
+    owners = np.repeat(np.flatnonzero(is_training), chosen.value_lengths().to_numpy(zero_copy_only=False))
+    is_asked = values <= known.limit
+    owners, values = owners[is_asked], values[is_asked]
     n_known, n_all = (np.bincount(some, minlength=len(lists)) for some in (owners[known.holds(values)], owners))
     shares: npt.NDArray[np.float64] = n_known / np.maximum(n_all, 1)
     return shares

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.feather as feather
 import pyarrow.parquet as pq
 
 from lmcore.files import file_digest
@@ -21,7 +22,7 @@ from lmcore.text.config import SplitFractions
 from lmcore.text.shards import write_table
 from lmcore.text.split import document_id, split_of
 
-CANDIDATES, DROPS, CHANGES = "candidates.parquet", "drops.parquet", "changes.parquet"
+CANDIDATES, RUNS, DROPS, CHANGES = "candidates.parquet", "runs.arrow", "drops.parquet", "changes.parquet"
 
 CANDIDATE_SCHEMA = pa.schema(
     [
@@ -34,11 +35,10 @@ CANDIDATE_SCHEMA = pa.schema(
         pa.field("id", pa.binary(16), nullable=False),
         pa.field("n_bytes", pa.int32(), nullable=False),
         pa.field("signature", pa.binary()),
-        pa.field("runs", pa.list_(pa.uint64())),
     ]
 )
 """Documents that nothing speaks against so far: row in their shard, text as it will be, and where it will belong.
-``signature`` and ``runs`` are what near duplicates and evaluation documents are found by, null where nobody looks."""
+``signature`` is what near duplicates are found by, null where nobody looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,10 @@ class JudgedShard:
     def candidates(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of :data:`CANDIDATE_SCHEMA`, or some of their columns."""
         return pq.read_table(self.folder / CANDIDATES, columns=columns and list(columns))
+
+    def runs(self) -> pa.ListArray:
+        """The candidates' runs of words, by which evaluation documents are found in others; mapped into memory."""
+        return feather.read_table(self.folder / RUNS, memory_map=True)["runs"].combine_chunks()
 
     def drops(self) -> pa.Table:
         """Rows of :data:`ROW_REASON_SCHEMA`: the documents that no longer take part."""
@@ -96,13 +100,17 @@ def _judge(shard: Path, config: CleanConfig, fractions: SplitFractions, folder: 
         "id": [bytes.fromhex(identity) for identity in identities],
         "n_bytes": [len(text.encode()) for text in texts],
         "signature": _signatures(words, config),
-        "runs": _runs(words, splits, config),
     }
     arrays = [
         pa.nulls(len(kept), field.type) if columns[field.name] is None else pa.array(columns[field.name], field.type)
         for field in CANDIDATE_SCHEMA
     ]
     write_table(folder / CANDIDATES, pa.table(arrays, schema=CANDIDATE_SCHEMA))
+    if config.contamination is not None:
+        is_training = np.asarray([split == "train" for split in splits], bool)
+        runs = sampled_runs(words, is_training, config.contamination.ngram_words)
+        # As in memory: such numbers cannot be compressed, and to decode them takes longer than to compare them.
+        feather.write_feather(pa.table({"runs": runs}), folder / RUNS, compression="uncompressed")
     drops = ((row, judgement.drop) for row, judgement in enumerate(judgements) if judgement.drop)
     write_table(folder / DROPS, reason_table(drops))
     changes = ((row, change) for row in kept for change in judgements[row].changes)
@@ -122,10 +130,3 @@ def _signatures(words: Sequence[WordHashes], config: CleanConfig) -> pa.Array | 
     if config.near_duplicates is None:
         return None
     return signatures(words, config.near_duplicates.shingle_words)
-
-
-def _runs(words: Sequence[WordHashes], splits: Sequence[str], config: CleanConfig) -> pa.Array | None:
-    if config.contamination is None:
-        return None
-    is_training = np.asarray([split == "train" for split in splits], bool)
-    return sampled_runs(words, is_training, config.contamination.ngram_words)

@@ -72,7 +72,7 @@ class _Corpus:
     def runs(self) -> Iterator[pa.ListArray]:
         """The runs of words of each shard's documents."""
         for shard in self._shards:
-            yield shard.candidates(["runs"])["runs"].combine_chunks()
+            yield shard.runs()
 
     def divide(self, values: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
         """What is known of all documents, by shard."""
