@@ -26,13 +26,13 @@ def normalize(text: str) -> str:
     line stays in a row. Indentation is kept.
     """
     if not text.isascii() or REPAIRABLE_IN_ASCII.search(text):
-        text = unicodedata.normalize("NFC", _repair(text))
+        text = unicodedata.normalize("NFC", repair(text))
         text = SPACES.sub(" ", CONTROLS.sub("", text))
     lines = "\n".join(map(str.rstrip, text.split("\n")))
     return BLANK_LINES.sub("\n\n", lines).strip("\n")
 
 
-def _repair(text: str) -> str:
+def repair(text: str) -> str:
     """What ``ftfy.fix_text`` makes of the text, line by line as it does, and without a look at lines in order."""
     lines, repairs = [], REPAIRS
     for line in LINE.findall(text):
