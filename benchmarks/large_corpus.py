@@ -31,7 +31,7 @@ from tasks.environment import TRAINING_PROCESS
 from tasks.parameters import load_parameters
 
 N_WORKERS = 2
-LARGE_BYTES, GROWN_BYTES = 5_000_000_000, 300_000_000
+LARGE_BYTES, GROWN_BYTES = 5_000_000_000, 1_000_000_000
 BYTES_PER_FILE = 50_000_000
 WORDS_OF_DOCUMENTS = (100, 900)
 WORDS_OF_SENTENCES = 12
@@ -87,7 +87,7 @@ def growing_corpus() -> list[Line]:
             more / whole,
             0.05,
             "lower",
-            f"{GROWN_BYTES / 1e6:.0f} MB",
+            f"{GROWN_BYTES / GIGABYTE:.0f} GB",
         )
     ]
 

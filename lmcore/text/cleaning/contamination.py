@@ -20,8 +20,8 @@ FEWEST_SAMPLED = 256
 """Documents with fewer runs keep all of them."""
 SPARSE = 8
 """Bits of the table for each run of an evaluation document."""
-MOST_EVALUATION_RUNS = 32_000_000
-"""Beyond this, a quarter of a gigabyte, runs of evaluation documents are sampled as well."""
+MOST_EVALUATION_RUNS = 16_000_000
+"""Beyond this, an eighth of a gigabyte, runs of evaluation documents are sampled as well."""
 
 
 def sampled_runs(texts: Sequence[WordHashes], is_training: npt.NDArray[np.bool_], n_words: int) -> pa.ListArray:
@@ -69,11 +69,12 @@ def overlaps(
 
 
 class KnownRuns:
-    """A set of hashes, all of them up to a limit."""
+    """A set of hashes, all of them up to a limit; the array is taken over."""
 
     def __init__(self, hashes: Hashes, limit: np.uint64) -> None:
         self.limit = limit
-        self._sorted = np.sort(hashes)
+        self._sorted = hashes
+        self._sorted.sort()
         # Most of what is asked for is not there, and a table of their first bits says so without a search.
         n_bits = max(SPARSE * len(hashes), 2).bit_length()
         self._shift = np.uint64(64 - n_bits)

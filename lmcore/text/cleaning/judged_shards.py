@@ -16,7 +16,7 @@ from lmcore.text.cleaning.config import CleanConfig
 from lmcore.text.cleaning.contamination import sampled_runs
 from lmcore.text.cleaning.judging import Judge
 from lmcore.text.cleaning.reasons import reason_table
-from lmcore.text.cleaning.signatures import signatures
+from lmcore.text.cleaning.signatures import SIGNATURE, signatures
 from lmcore.text.cleaning.word_hashes import WordHashes, word_hashes
 from lmcore.text.config import SplitFractions
 from lmcore.text.shards import write_table
@@ -34,7 +34,7 @@ CANDIDATE_SCHEMA = pa.schema(
         pa.field("language", pa.string(), nullable=False),
         pa.field("id", pa.binary(16), nullable=False),
         pa.field("n_bytes", pa.int32(), nullable=False),
-        pa.field("signature", pa.binary()),
+        pa.field("signature", SIGNATURE),
     ]
 )
 """Documents that nothing speaks against so far: row in their shard, text as it will be, and where it will belong.

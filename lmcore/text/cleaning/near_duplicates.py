@@ -11,10 +11,11 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lmcore.text.cleaning.config import NearDuplicateConfig
 from lmcore.text.cleaning.reasons import Reason, reason_table
-from lmcore.text.cleaning.signatures import N_PERMUTATIONS, Signatures, from_binary, shingles
+from lmcore.text.cleaning.signatures import N_PERMUTATIONS, Signatures, fixed_bytes, from_binary, shingles
 from lmcore.text.cleaning.word_hashes import Hashes, word_hashes
 
 LEAST_RECALL = 0.98
@@ -50,22 +51,20 @@ def near_duplicates(
         texts_of: gives the texts of some rows.
         config: which similarity is too much.
     """
-    chosen = documents.select(["id", "split", "n_bytes", "signature"]).take(pa.array(rows))
-    order = _best_first(chosen)
-    order = order[chosen["signature"].is_valid().to_numpy()[order]]
-    signatures = from_binary(chosen["signature"].take(pa.array(order)))
-    pairs = _candidates(signatures, config.similarity)
-    n_bytes = chosen["n_bytes"].to_numpy()[order]
-    similarities = _similarities(pairs, rows[order], n_bytes, texts_of, config.shingle_words)
+    has_words = documents["signature"].is_valid().to_numpy()
+    ordered = _best_first(documents, rows[has_words[rows]])
+    pairs = _candidates(from_binary(documents["signature"])[ordered], config.similarity)
+    n_bytes = documents["n_bytes"].to_numpy()[ordered]
+    similarities = _similarities(pairs, ordered, n_bytes, texts_of, config.shingle_words)
     is_near = similarities >= config.similarity
     drops = _greedy(pairs[is_near], similarities[is_near])
-    ids = chosen["id"]
+    ids = documents["id"]
     return reason_table(
         (
-            int(rows[order[worse]]),
-            Reason("near_duplicate", similarity, config.similarity, f"near {ids[int(order[better])].as_py().hex()}"),
+            int(ordered[worse]),
+            Reason("near_duplicate", similarity, config.similarity, f"near {ids[int(ordered[better])].as_py().hex()}"),
         )
-        for worse, (better, similarity) in sorted(drops.items(), key=lambda drop: rows[order[drop[0]]])
+        for worse, (better, similarity) in sorted(drops.items(), key=lambda drop: ordered[drop[0]])
     )
 
 
@@ -78,10 +77,11 @@ def rows_per_band(similarity: float) -> int:
     return max((size for size in (1, 2, 4, 8, 16) if recall(size) >= LEAST_RECALL), default=1)
 
 
-def _best_first(documents: pa.Table) -> Rows:
-    ids = np.asarray(documents["id"].to_pylist(), "S16")
-    is_training = np.asarray(documents["split"].to_pylist(), object) == "train"
-    return np.lexsort((ids, -documents["n_bytes"].to_numpy(), is_training))
+def _best_first(documents: pa.Table, rows: Rows) -> Rows:
+    """Some rows in the order in which they are to stay, the same wherever they stand."""
+    ids = fixed_bytes(documents["id"], "S16")[rows]
+    is_training = pc.equal(documents["split"], "train").to_numpy()[rows]
+    return rows[np.lexsort((ids, -documents["n_bytes"].to_numpy()[rows], is_training))]
 
 
 def _candidates(signatures: Signatures, similarity: float) -> Pairs:

@@ -5,7 +5,7 @@ estimates the Jaccard similarity of the two sets.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import pyarrow as pa
 from lmcore.text.cleaning.word_hashes import Hashes, Offsets, WordHashes, run_hashes
 
 N_PERMUTATIONS = 32
+SIGNATURE = pa.binary(4 * N_PERMUTATIONS)
 # Odd factors, drawn once: multiplied by them, shingles stand in another order each time.
 FACTORS = np.random.Generator(np.random.PCG64(20)).integers(2**63, size=N_PERMUTATIONS, dtype=np.uint64) * 2 + 1
 HIGH_BITS = np.uint64(32)
@@ -42,14 +43,24 @@ def shingles(words: WordHashes, n_words: int) -> Shingles:
 
 
 def signatures(texts: Sequence[WordHashes], shingle_words: int) -> pa.Array:
-    """The MinHash signature of each text, binary: 32 numbers of 32 bits; null where a text has no word."""
+    """The MinHash signature of each text, 32 numbers of 32 bits as bytes; null where a text has no word."""
     parts = [_signatures(shingles(words, shingle_words)) for words in texts]
-    return pa.concat_arrays([pa.array([], pa.binary()), *parts])
+    return pa.concat_arrays([pa.array([], SIGNATURE), *parts])
 
 
 def from_binary(column: pa.ChunkedArray) -> Signatures:
-    """Signatures as numbers, uint32 (n_documents, 32); none of them may be null."""
-    return np.frombuffer(b"".join(column.to_pylist()), "<u4").reshape(-1, N_PERMUTATIONS)
+    """Signatures as numbers, uint32 (n_documents, 32), a view where the column is one piece; any where it is null."""
+    return fixed_bytes(column, "<u4").reshape(-1, N_PERMUTATIONS)
+
+
+def fixed_bytes(column: pa.ChunkedArray, dtype: str) -> npt.NDArray[Any]:
+    """A column of bytes, equally many in each row, as an array; a view where the column is one piece."""
+    array = column.combine_chunks()
+    width = array.type.byte_width
+    if len(array) == 0:
+        return np.empty(0, dtype)
+    _, content = array.buffers()
+    return np.frombuffer(content, dtype, len(array) * width // np.dtype(dtype).itemsize, array.offset * width)
 
 
 def _signatures(some: Shingles) -> pa.Array:
@@ -60,4 +71,4 @@ def _signatures(some: Shingles) -> pa.Array:
         for place, factor in enumerate(FACTORS):
             numbers[:, place] = np.minimum.reduceat((some.hashes * factor) >> HIGH_BITS, starts)
     rows = iter(numbers)
-    return pa.array([None if empty else next(rows).tobytes() for empty in is_empty], pa.binary())
+    return pa.array([None if empty else next(rows).tobytes() for empty in is_empty], SIGNATURE)

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from lmcore.text.describing.ledger import examples_of, rules_of
 
@@ -49,7 +50,7 @@ def render_page(statistics: Mapping[str, Any], summary: Mapping[str, Any], ledge
     )
     pictures = {
         "length": _bars(
-            [_short(row["words"]) for row in statistics["length"]],
+            [_short(row["words"], digits=1) for row in statistics["length"]],
             [row["documents"] for row in statistics["length"]],
             "words in a document, from",
             "documents",
@@ -57,6 +58,7 @@ def render_page(statistics: Mapping[str, Any], summary: Mapping[str, Any], ledge
         "growth": _growth(statistics["vocabulary_growth"]),
         "words": _ranking(statistics["frequent_words"]),
         "tags": _ranking(statistics["tags"]) if statistics["tags"] else None,
+        "drops": _ranking(_by_count(summary["dropped_by_reason"]), is_logarithmic=True) if summary["dropped"] else None,
     }
     examples = examples_of(ledger, EXAMPLES_PER_RULE, seed=0)
     rules = [{**rule, "examples": list(map(_with_excerpt, examples[rule["rule"]]))} for rule in rules_of(ledger)]
@@ -92,13 +94,23 @@ def _growth(points: Sequence[Mapping[str, int]]) -> Markup:
     return _picture(draw, (6.4, 2.8))
 
 
-def _ranking(counts: Sequence[Mapping[str, Any]]) -> Markup:
+def _by_count(counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    rows = [{"name": name, "count": count} for name, count in counts.items()]
+    return sorted(rows, key=lambda row: (-row["count"], row["name"]))
+
+
+def _ranking(counts: Sequence[Mapping[str, Any]], *, is_logarithmic: bool = False) -> Markup:
     shown = list(reversed(counts[:SHOWN_BARS]))
 
     def draw(axes: Axes) -> None:
         axes.barh(
             [row["name"].replace("$", r"\$") for row in shown], [row["count"] for row in shown], color=COLORS["first"]
         )
+        if is_logarithmic:
+            # From below one, so that a single document has a bar.
+            axes.set_xscale("log")
+            axes.set_xlim(left=0.5)
+            axes.xaxis.set_minor_formatter(NullFormatter())
         axes.xaxis.set_major_formatter(lambda value, _: _short(value))
 
     return _picture(draw, (6.4, 0.6 + 0.22 * len(shown)))
@@ -120,8 +132,8 @@ def _picture(draw: Any, size: tuple[float, float]) -> Markup:
     return Markup(re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2))
 
 
-def _short(number: float) -> str:
+def _short(number: float, digits: int = 3) -> str:
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= size:
-            return f"{number / size:.2g}{unit}"
+            return f"{number / size:.{digits}g}{unit}"
     return f"{number:g}"

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from lmcore.files import file_digest
@@ -15,6 +14,7 @@ from lmcore.text.sources.lock import Pin, pin
 from lmcore.workers import Workers
 
 FILES_PER_PIECE = 200
+BYTES_PER_PIECE = 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,13 @@ def _pin_files(files: Sequence[SourceFile]) -> list[PinnedFile]:
 
 
 def _pieces(files: Sequence[SourceFile]) -> Iterator[Sequence[SourceFile]]:
-    remaining = iter(files)
-    while piece := list(islice(remaining, FILES_PER_PIECE)):
+    piece: list[SourceFile] = []
+    for file in files:
+        piece.append(file)
+        if len(piece) == FILES_PER_PIECE or sum(some.size for some in piece) >= BYTES_PER_PIECE:
+            yield piece
+            piece = []
+    if piece:
         yield piece
 
 

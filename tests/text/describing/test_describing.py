@@ -96,7 +96,7 @@ def test_the_page_is_the_same_for_the_same_documents(corpus: Path, tmp_path: Pat
     for name in ("statistics.html", "statistics.json", "card.md", "card.json"):
         assert (again / name).read_bytes() == (corpus / name).read_bytes()
     page = (corpus / "statistics.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 4
     assert "a@b.de" in page
     assert "http" not in page.replace("http://www.w3.org", "").replace("https://www.w3.org", "").replace(
         "http://purl.org", ""
