@@ -20,7 +20,7 @@ def worker(make: Callable[[], Action], environment: Mapping[str, str]) -> Iterat
         environment: variables of the other process beyond this one's.
     """
     ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(make, theirs), daemon=True)
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(make, theirs))
     before = dict(os.environ)
     os.environ.update(environment)
     try:
