@@ -14,8 +14,9 @@ import tokenizers
 from benchmarks.line import Line
 from lmcore.text.clean import clean
 from lmcore.text.cleaning.config import NearDuplicateConfig
+from lmcore.text.cleaning.corpus import Documents, Rows
 from lmcore.text.cleaning.near_duplicates import near_duplicates
-from lmcore.text.cleaning.signatures import signatures
+from lmcore.text.cleaning.signatures import Signatures, signatures
 from lmcore.text.cleaning.word_hashes import word_hashes
 from lmcore.text.collect import collect
 from lmcore.text.shards import read_documents, write_table
@@ -69,19 +70,25 @@ def duplicates() -> list[Line]:
     """Near duplicates among 100,000 documents, beside the usual loop with datasketch."""
     texts, pairs = _planted()
     config = NearDuplicateConfig(similarity=SIMILARITY, shingle_words=SHINGLE_WORDS)
-    columns = {
-        "id": pa.array([number.to_bytes(16) for number in range(len(texts))], pa.binary(16)),
-        "split": pa.array(["train"] * len(texts)),
-        "n_bytes": pa.array([len(text) for text in texts], pa.int32()),
-    }
+    documents = Documents(
+        ids=pa.array([number.to_bytes(16) for number in range(len(texts))], pa.binary(16)),
+        labels=np.zeros(len(texts), np.int32),
+        n_bytes=np.array([len(text) for text in texts], np.int32),
+        is_evaluation=np.zeros(len(texts), bool),
+    )
+
+    def texts_of(rows: Rows) -> list[str]:
+        return [texts[row] for row in rows]
+
     with Workers(N_WORKERS) as workers:
         portions = [texts[start : start + PORTION] for start in range(0, len(texts), PORTION)]
         # Both processes import what they need before the clock runs.
         list(workers.map(_signatures, portions[:N_WORKERS]))
         with _stopwatch() as ours:
-            signed = columns | {"signature": pa.concat_arrays(list(workers.map(_signatures, portions)))}
+            signed = np.concatenate(list(workers.map(_signatures, portions)))
+            rows = np.arange(len(texts))
             found = near_duplicates(
-                pa.table(signed), np.arange(len(texts)), lambda rows: [texts[row] for row in rows], config
+                documents, rows, signed.__getitem__, lambda some: [texts[row] for row in some], config
             )
     dropped = set(found["row"].to_pylist())
     is_near = {pair for pair in pairs if _jaccard(texts[pair[0]], texts[pair[1]]) >= SIMILARITY}
@@ -157,7 +164,7 @@ def _as_clean(texts: Sequence[str]) -> pa.Table:
     return pa.table(columns)
 
 
-def _signatures(texts: Sequence[str]) -> pa.Array:
+def _signatures(texts: Sequence[str]) -> Signatures:
     return signatures(list(word_hashes(texts)), SHINGLE_WORDS)
 
 

@@ -47,7 +47,8 @@ class Piece:
             f"{entry.file.name}\0{entry.file.package}\0{entry.file.version}\0{entry.file.license}\0{entry.sha256}"
             for entry in self.files
         ]
-        return piece_key("collect", self.source, self.limits, *contents)
+        source = self.source
+        return piece_key("collect", source.name, source.reader, source.split, source.license, self.limits, *contents)
 
 
 def collect(

@@ -1,9 +1,15 @@
 """Rules of cleaning as a test names them: what it does not name lets everything pass."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from lmcore.text.cleaning.config import CleanConfig, FilterConfig
+from lmcore.text.cleaning.corpus import Documents
+from lmcore.text.split import document_id
 
 LENIENT: dict[str, Any] = {
     "min_characters": 0,
@@ -46,3 +52,16 @@ def configure_filters(**thresholds: Any) -> FilterConfig:
 
 def configure_cleaning(**rules: Any) -> CleanConfig:
     return CleanConfig.model_validate_json(json.dumps(NOTHING | rules))
+
+
+def documents_of(
+    texts: Sequence[str], *, labels: Sequence[str | None] | None = None, splits: Sequence[str] | None = None
+) -> Documents:
+    """What is known of texts when they are compared; all of one label and for training unless it is said."""
+    known = sorted(set(map(str, labels or [])))
+    return Documents(
+        ids=pa.array([bytes.fromhex(document_id(text)) for text in texts], pa.binary(16)),
+        labels=np.array([known.index(str(label)) for label in labels or []] or [0] * len(texts), np.int32),
+        n_bytes=np.array([len(text.encode()) for text in texts], np.int32),
+        is_evaluation=np.array([split != "train" for split in splits or ["train"] * len(texts)], bool),
+    )

@@ -1,5 +1,8 @@
+import json
+import shutil
 from collections import Counter
 from dataclasses import replace
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmcore.files import write_json
+from lmcore.files import folder_digest, write_json
 from lmcore.text.clean import clean
 from lmcore.text.cleaning.config import CleanConfig
+from lmcore.text.cleaning.judging import Judge
 from lmcore.text.config import SplitFractions
 from lmcore.text.documents import (
     CLEAN_SCHEMA,
@@ -184,6 +188,79 @@ def test_only_shards_that_changed_are_cleaned_again(tmp_path: Path) -> None:
     after = {piece.name: piece.stat().st_mtime_ns for piece in (tmp_path / "pieces").iterdir()}
     assert len(after) == len(before) + 2
     assert before.items() <= after.items()
+
+
+def change(name: str, value: object) -> CleanConfig:
+    """The rules with another value, which may stand in a section of theirs (``filters.min_words``)."""
+    section, _, key = name.partition(".")
+    settings = EVERYTHING.model_dump(mode="json")
+    if key:
+        settings[section][key] = value
+    else:
+        settings[section] = value
+    return CleanConfig.model_validate_json(json.dumps(settings))
+
+
+EVERYTHING = configure_cleaning(
+    filters=LENIENT,
+    near_duplicates={"similarity": 0.8, "shingle_words": 2},
+    contamination={"ngram_words": 3, "max_overlap": 0.5},
+    personal_data={"action": "mask", "kinds": ["email"], "phone_region": None},
+    blocklist={"phrases": ["number three"], "max_occurrences": 1},
+    identify_language={"kept": ["en"], "min_probability": 0.9, "min_characters": 1_000},
+)
+JUDGING = [
+    ("language", "de"),
+    ("normalize", False),
+    ("identify_language.min_characters", 10),
+    ("filters.min_words", 9),
+    ("blocklist.max_occurrences", 0),
+    ("personal_data.action", "drop"),
+    ("near_duplicates.shingle_words", 6),
+    ("near_duplicates", None),
+    ("contamination.ngram_words", 7),
+    ("contamination", None),
+]
+COMPARING = [
+    ("remove_duplicates", False),
+    ("near_duplicates.similarity", 0.95),
+    ("contamination.max_overlap", 0.7),
+    ("max_bytes_per_label", 900),
+]
+
+
+@pytest.fixture
+def done_before(tmp_path: Path) -> Path:
+    """Documents that were cleaned by all rules; each rule has some to decide about."""
+    words = (f"w{number}" for number in count())
+    texts = [" ".join(islice(words, 12)) for _ in range(20)]
+    held_out = [replace(DOCUMENT, text=text, split="test") for text in texts[:5]]
+    near = [f"{text} more" for text in texts[10:]]
+    contaminated = [" ".join([*text.split()[:8], *islice(words, 4)]) for text in texts[:5]]
+    others = ["This is number three\u00a0 of them.", "Write to someone@example.org now.", "Das ist ein deutscher Satz."]
+    training = [*texts[5:], *near, *contaminated, *others, others[-1]]
+    write_raw(tmp_path / "raw", [*held_out, *(replace(DOCUMENT, text=text, split="train") for text in training)])
+    run(tmp_path, EVERYTHING)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("name", "value"), [*JUDGING, *COMPARING])
+def test_what_was_done_by_other_rules_changes_nothing(name: str, value: object, done_before: Path) -> None:
+    before = folder_digest(done_before / "clean")
+    run(done_before, change(name, value))
+    after = folder_digest(done_before / "clean")
+    shutil.rmtree(done_before / "pieces")
+    run(done_before, change(name, value))
+    assert after == folder_digest(done_before / "clean")
+    assert after != before
+
+
+@pytest.mark.parametrize(("name", "value"), COMPARING)
+def test_rules_that_compare_need_no_other_judgement(
+    name: str, value: object, done_before: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Judge, "judge", lambda *_: pytest.fail("was judged again"))
+    run(done_before, change(name, value))
 
 
 def test_nothing_left_is_an_error_that_counts_the_reasons(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ class Finishing:
     def key(self) -> str:
         """The name of this piece of work."""
         decisions = json.dumps(self.drops.to_pylist())
-        return piece_key("finish", self.judged.folder.name, decisions)
+        return piece_key("finish", self.judged.folder.name, decisions, self.config.pipeline, *self.config.annotations)
 
 
 def finish_shard(finishing: Finishing, *, work: Path) -> Path:

@@ -18,8 +18,8 @@ SAMPLED_SHARE = 8
 """One of so many runs of a training document is kept."""
 FEWEST_SAMPLED = 256
 """Documents with fewer runs keep all of them."""
-SPARSE = 8
-"""Bits of the table for each run of an evaluation document."""
+SPARSE = 4
+"""Bytes of the table of marks for each run of an evaluation document."""
 MOST_EVALUATION_RUNS = 16_000_000
 """Beyond this, an eighth of a gigabyte, runs of evaluation documents are sampled as well."""
 
@@ -75,18 +75,21 @@ class KnownRuns:
         self.limit = limit
         self._sorted = hashes
         self._sorted.sort()
-        # Most of what is asked for is not there, and a table of their first bits says so without a search.
+        # Most of what is asked for is not there, and a table of marks says so without a search: a byte for all hashes
+        # that begin alike, and in it a bit for those that end alike.
         n_bits = max(SPARSE * len(hashes), 2).bit_length()
-        self._shift = np.uint64(64 - n_bits)
-        self._may_hold = np.zeros(1 << n_bits, bool)
-        self._may_hold[self._sorted >> self._shift] = True
+        self._shift = np.uint64(int(limit).bit_length() - n_bits)
+        self._marks = np.zeros(1 << n_bits, np.uint8)
+        places = self._sorted >> self._shift
+        first = np.flatnonzero(np.diff(places, prepend=np.uint64(2**64 - 1)))
+        if len(first):
+            self._marks[places[first]] = np.bitwise_or.reduceat(_bit(self._sorted), first)
 
     def holds(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
-        """Whether each of some hashes is there."""
-        found: npt.NDArray[np.bool_] = self._may_hold[hashes >> self._shift]
+        """Whether each of some hashes, none of them above the limit, is there."""
+        found: npt.NDArray[np.bool_] = self._marks[hashes >> self._shift] & _bit(hashes) != 0
         asked = hashes[found]
-        places = np.searchsorted(self._sorted, asked)
-        found[found] = self._sorted[np.minimum(places, len(self._sorted) - 1)] == asked if len(self._sorted) else False
+        found[found] = self._sorted[np.searchsorted(self._sorted, asked) % max(len(self._sorted), 1)] == asked
         return found
 
 
@@ -114,6 +117,12 @@ def _shares(lists: pa.ListArray, is_training: npt.NDArray[np.bool_], known: Know
     n_known, n_all = (np.bincount(some, minlength=len(lists)) for some in (owners[known.holds(values)], owners))
     shares: npt.NDArray[np.float64] = n_known / np.maximum(n_all, 1)
     return shares
+
+
+def _bit(hashes: Hashes) -> npt.NDArray[np.uint8]:
+    """One of the eight bits of a byte for each hash."""
+    bits: npt.NDArray[np.uint8] = np.uint8(1) << (hashes & np.uint64(7)).astype(np.uint8)
+    return bits
 
 
 def _limit(share: int) -> np.uint64:

@@ -16,13 +16,15 @@ from lmcore.text.cleaning.config import CleanConfig
 from lmcore.text.cleaning.contamination import sampled_runs
 from lmcore.text.cleaning.judging import Judge
 from lmcore.text.cleaning.reasons import reason_table
-from lmcore.text.cleaning.signatures import SIGNATURE, signatures
-from lmcore.text.cleaning.word_hashes import WordHashes, word_hashes
+from lmcore.text.cleaning.signatures import Signatures, signatures
+from lmcore.text.cleaning.word_hashes import word_hashes
 from lmcore.text.config import SplitFractions
 from lmcore.text.shards import write_table
 from lmcore.text.split import document_id, split_of
 
-CANDIDATES, RUNS, DROPS, CHANGES = "candidates.parquet", "runs.arrow", "drops.parquet", "changes.parquet"
+CANDIDATES, DROPS, CHANGES = "candidates.parquet", "drops.parquet", "changes.parquet"
+# As in memory: such numbers cannot be compressed, and to decode them takes longer than to compare them.
+SIGNATURES, RUNS = "signatures.npy", "runs.arrow"
 
 CANDIDATE_SCHEMA = pa.schema(
     [
@@ -34,11 +36,9 @@ CANDIDATE_SCHEMA = pa.schema(
         pa.field("language", pa.string(), nullable=False),
         pa.field("id", pa.binary(16), nullable=False),
         pa.field("n_bytes", pa.int32(), nullable=False),
-        pa.field("signature", SIGNATURE),
     ]
 )
-"""Documents that nothing speaks against so far: row in their shard, text as it will be, and where it will belong.
-``signature`` is what near duplicates are found by, null where nobody looks."""
+"""Documents that nothing speaks against so far: row in their shard, text as it will be, and where it will belong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,11 @@ class JudgedShard:
     def candidates(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of :data:`CANDIDATE_SCHEMA`, or some of their columns."""
         return pq.read_table(self.folder / CANDIDATES, columns=columns and list(columns))
+
+    def signatures(self) -> Signatures:
+        """The candidates' signatures, by which near duplicates are found; mapped into memory."""
+        mapped: Signatures = np.load(self.folder / SIGNATURES, mmap_mode="r")
+        return mapped
 
     def runs(self) -> pa.ListArray:
         """The candidates' runs of words, by which evaluation documents are found in others; mapped into memory."""
@@ -76,7 +81,12 @@ def judge_shard(
         pipeline: what stands for the content of the trained pipeline, if there is one.
         work: where pieces that are done are kept.
     """
-    key = piece_key("judge", config, fractions, pipeline, file_digest(shard))
+    # What a comparison of all documents decides by is not among these: other thresholds there need no other judgement.
+    rules = (config.language, config.normalize, config.identify_language, config.filters, config.blocklist)
+    shingle_words = config.near_duplicates and config.near_duplicates.shingle_words
+    ngram_words = config.contamination and config.contamination.ngram_words
+    parts = (*rules, config.personal_data, shingle_words, ngram_words, fractions, pipeline)
+    key = piece_key("judge", *parts, file_digest(shard))
     return JudgedShard(complete_piece(work, key, partial(_judge, shard, config, fractions)))
 
 
@@ -99,17 +109,13 @@ def _judge(shard: Path, config: CleanConfig, fractions: SplitFractions, folder: 
         "language": [judgements[row].language for row in kept],
         "id": [bytes.fromhex(identity) for identity in identities],
         "n_bytes": [len(text.encode()) for text in texts],
-        "signature": _signatures(words, config),
     }
-    arrays = [
-        pa.nulls(len(kept), field.type) if columns[field.name] is None else pa.array(columns[field.name], field.type)
-        for field in CANDIDATE_SCHEMA
-    ]
-    write_table(folder / CANDIDATES, pa.table(arrays, schema=CANDIDATE_SCHEMA))
+    write_table(folder / CANDIDATES, pa.table(columns, schema=CANDIDATE_SCHEMA))
+    if config.near_duplicates is not None:
+        np.save(folder / SIGNATURES, signatures(words, config.near_duplicates.shingle_words))
     if config.contamination is not None:
         is_training = np.asarray([split == "train" for split in splits], bool)
         runs = sampled_runs(words, is_training, config.contamination.ngram_words)
-        # As in memory: such numbers cannot be compressed, and to decode them takes longer than to compare them.
         feather.write_feather(pa.table({"runs": runs}), folder / RUNS, compression="uncompressed")
     drops = ((row, judgement.drop) for row, judgement in enumerate(judgements) if judgement.drop)
     write_table(folder / DROPS, reason_table(drops))
@@ -124,9 +130,3 @@ def _person_finder(config: CleanConfig) -> Callable[[str], Iterator[tuple[int, i
     from lmcore.text.linguistics.pipelines import person_finder
 
     return person_finder(config.pipeline)
-
-
-def _signatures(words: Sequence[WordHashes], config: CleanConfig) -> pa.Array | None:
-    if config.near_duplicates is None:
-        return None
-    return signatures(words, config.near_duplicates.shingle_words)

@@ -11,12 +11,12 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lmcore.text.cleaning.config import NearDuplicateConfig
+from lmcore.text.cleaning.corpus import Documents, Rows
 from lmcore.text.cleaning.reasons import Reason, reason_table
-from lmcore.text.cleaning.signatures import N_PERMUTATIONS, Signatures, fixed_bytes, from_binary, shingles
-from lmcore.text.cleaning.word_hashes import Hashes, word_hashes
+from lmcore.text.cleaning.signatures import HIGH_BITS, N_PERMUTATIONS, Signatures, has_words, shingles
+from lmcore.text.cleaning.word_hashes import word_hashes
 
 LEAST_RECALL = 0.98
 """How likely two documents of just the similarity that counts are to agree in some band."""
@@ -27,16 +27,17 @@ WHOLE_BUCKET = 16
 LEADERS = 8
 """Else each is compared with the best of them, and with those that follow it."""
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-PAIRS_AT_ONCE = 200_000
+ROWS_AT_ONCE, PAIRS_AT_ONCE = 100_000, 200_000
 BYTES_AT_ONCE = 64_000_000
 
-Rows = npt.NDArray[np.int64]
 Pairs = npt.NDArray[np.int64]
+Bands = npt.NDArray[np.uint32]
 
 
 def near_duplicates(
-    documents: pa.Table,
+    documents: Documents,
     rows: Rows,
+    signatures_of: Callable[[Rows], Signatures],
     texts_of: Callable[[Rows], list[str]],
     config: NearDuplicateConfig,
 ) -> pa.Table:
@@ -46,19 +47,21 @@ def near_duplicates(
     longest. The score is the Jaccard similarity to the document that stays, which the detail names.
 
     Args:
-        documents: with the columns ``id``, ``split``, ``n_bytes`` and ``signature``.
-        rows: that take part.
+        documents: all of them.
+        rows: that take part, in their order.
+        signatures_of: gives the signatures of some rows.
         texts_of: gives the texts of some rows.
         config: which similarity is too much.
     """
-    has_words = documents["signature"].is_valid().to_numpy()
-    ordered = _best_first(documents, rows[has_words[rows]])
-    pairs = _candidates(from_binary(documents["signature"])[ordered], config.similarity)
-    n_bytes = documents["n_bytes"].to_numpy()[ordered]
-    similarities = _similarities(pairs, ordered, n_bytes, texts_of, config.shingle_words)
+    rows, bands = _with_bands(rows, signatures_of, rows_per_band(config.similarity))
+    order = _best_first(documents, rows)
+    ordered = rows[order]
+    least_equal = max(config.similarity - ESTIMATE_MARGIN, 0.0) * N_PERMUTATIONS
+    pairs = _candidates(bands, order, lambda some: signatures_of(ordered[some]), least_equal)
+    similarities = _similarities(pairs, ordered, documents.n_bytes[ordered], texts_of, config.shingle_words)
     is_near = similarities >= config.similarity
     drops = _greedy(pairs[is_near], similarities[is_near])
-    ids = documents["id"]
+    ids = documents.ids
     return reason_table(
         (
             int(ordered[worse]),
@@ -77,44 +80,71 @@ def rows_per_band(similarity: float) -> int:
     return max((size for size in (1, 2, 4, 8, 16) if recall(size) >= LEAST_RECALL), default=1)
 
 
-def _best_first(documents: pa.Table, rows: Rows) -> Rows:
-    """Some rows in the order in which they are to stay, the same wherever they stand."""
-    ids = fixed_bytes(documents["id"], "S16")[rows]
-    is_training = pc.equal(documents["split"], "train").to_numpy()[rows]
-    return rows[np.lexsort((ids, -documents["n_bytes"].to_numpy()[rows], is_training))]
+def _with_bands(rows: Rows, signatures_of: Callable[[Rows], Signatures], size: int) -> tuple[Rows, Bands]:
+    """Those rows that have words, and a number for each of their bands, uint32 (n_bands, n_rows).
+
+    Numbers are equal where bands are; what else they are equal for is compared, and found to be different.
+    """
+    is_asked = np.empty(len(rows), bool)
+    bands = np.empty((N_PERMUTATIONS // size, len(rows)), np.uint32)
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        part = slice(start, start + ROWS_AT_ONCE)
+        some = signatures_of(rows[part])
+        is_asked[part] = has_words(some)
+        for band, first in zip(bands, range(0, N_PERMUTATIONS, size), strict=True):
+            band[part] = _as_one_number(some[:, first : first + size])
+    return rows[is_asked], bands[:, is_asked]
 
 
-def _candidates(signatures: Signatures, similarity: float) -> Pairs:
-    """Pairs (better, worse) that agree in a band and may be similar enough, int64 (n_pairs, 2), each once."""
-    size = rows_per_band(similarity)
-    least_equal = max(similarity - ESTIMATE_MARGIN, 0.0) * N_PERMUTATIONS
+def _best_first(documents: Documents, rows: Rows) -> Rows:
+    """Places of some rows, in the order in which they are to stay, the same wherever they stand."""
+    _, content = documents.ids.take(pa.array(rows)).buffers()
+    beginnings, ends = np.frombuffer(content or b"", ">u8", 2 * len(rows)).reshape(-1, 2).T
+    return np.lexsort((ends, beginnings, -documents.n_bytes[rows], ~documents.is_evaluation[rows]))
+
+
+def _candidates(bands: Bands, order: Rows, signatures_of: Callable[[Rows], Signatures], least_equal: float) -> Pairs:
+    """Pairs (better, worse) that agree in a band and may be similar enough, int64 (n_pairs, 2), each once.
+
+    Args:
+        bands: numbers of each document's bands.
+        order: the places of the documents there, best first; pairs name places in this order.
+        signatures_of: gives the signatures of some documents by their places in the order.
+        least_equal: so many numbers have to be equal in the signatures of a pair.
+    """
     found = [np.empty(0, np.int64)]
-    for start in range(0, N_PERMUTATIONS, size):
-        for pairs in _pairs_that_agree(_as_one_number(signatures[:, start : start + size])):
-            n_equal = (signatures[pairs[:, 0]] == signatures[pairs[:, 1]]).sum(axis=1)
+    for band in bands:
+        for pairs in _pairs_that_agree(band[order]):
+            some, places = np.unique(pairs, return_inverse=True)
+            signatures = signatures_of(some)
+            first, second = places.reshape(-1, 2).T
+            n_equal = (signatures[first] == signatures[second]).sum(axis=1)
             better, worse = pairs[n_equal >= least_equal].T
-            found.append(better * len(signatures) + worse)
+            found.append(better * len(order) + worse)
     keys = np.unique(np.concatenate(found))
-    return np.stack(np.divmod(keys, max(len(signatures), 1)), axis=1)
+    return np.stack(np.divmod(keys, max(len(order), 1)), axis=1)
 
 
-def _as_one_number(band: Signatures) -> Hashes:
-    """A number for each document (n_documents,), equal where the bands are; what else it is equal for is compared."""
+def _as_one_number(band: Signatures) -> npt.NDArray[np.uint32]:
+    """A number for each document (n_documents,), equal where the bands are."""
     numbers = np.zeros(len(band), np.uint64)
     for column in band.T:
-        numbers = numbers * MULTIPLIER + column
-    return numbers
+        numbers = (numbers + column) * MULTIPLIER
+    return (numbers >> HIGH_BITS).astype(np.uint32)
 
 
-def _pairs_that_agree(band: Hashes) -> Iterator[Pairs]:
+def _pairs_that_agree(band: npt.NDArray[np.uint32]) -> Iterator[Pairs]:
     """Yield pairs of documents with an equal band, some at a time; in a large bucket not all of them."""
     members = np.argsort(band, kind="stable")
     in_order = band[members]
-    starts = np.flatnonzero(np.append(True, in_order[1:] != in_order[:-1])[: len(band)])
-    sizes = np.diff(starts, append=len(band))
+    is_like_last = np.append(False, in_order[1:] == in_order[:-1])[: len(band)]
+    has_company = is_like_last | np.roll(is_like_last, -1)
+    members = members[has_company]
+    starts = np.flatnonzero(~is_like_last[has_company])
+    sizes = np.diff(starts, append=len(members))
     ends = starts + sizes
-    place_in_bucket = np.arange(len(members)) - np.repeat(ends - sizes, sizes)
-    behind = np.repeat(sizes, sizes) - 1 - place_in_bucket
+    place_in_bucket = np.arange(len(members)) - np.repeat(starts, sizes)
+    behind = np.repeat(ends, sizes) - 1 - np.arange(len(members))
     is_large = np.repeat(sizes > WHOLE_BUCKET, sizes)
     # A small bucket's members, and the leaders of a large one, meet all behind them; the others the next few.
     reach = np.where(is_large & (place_in_bucket >= LEADERS), np.minimum(behind, LEADERS), behind)
@@ -125,11 +155,11 @@ def _pairs_that_agree(band: Hashes) -> Iterator[Pairs]:
 
 
 def _similarities(
-    pairs: Pairs, rows: Rows, n_bytes: Rows, texts_of: Callable[[Rows], list[str]], shingle_words: int
+    pairs: Pairs, rows: Rows, n_bytes: npt.NDArray[np.int32], texts_of: Callable[[Rows], list[str]], shingle_words: int
 ) -> npt.NDArray[np.float64]:
     """The Jaccard similarity of each pair's sets of shingles, (n_pairs,)."""
     similarities = np.empty(len(pairs))
-    for start, end in _portions(n_bytes[pairs].sum(axis=1), BYTES_AT_ONCE):
+    for start, end in _portions(n_bytes[pairs].sum(axis=1, dtype=np.int64), BYTES_AT_ONCE):
         some, places = np.unique(pairs[start:end], return_inverse=True)
         sets = _sets(texts_of(rows[some]), shingle_words)
         similarities[start:end] = _jaccard(sets, places.reshape(-1, 2))

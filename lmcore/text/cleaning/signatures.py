@@ -5,16 +5,15 @@ estimates the Jaccard similarity of the two sets.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from lmcore.text.cleaning.word_hashes import Hashes, Offsets, WordHashes, run_hashes
 
 N_PERMUTATIONS = 32
-SIGNATURE = pa.binary(4 * N_PERMUTATIONS)
+NO_WORDS = np.iinfo(np.uint32).max
 # Odd factors, drawn once: multiplied by them, shingles stand in another order each time.
 FACTORS = np.random.Generator(np.random.PCG64(20)).integers(2**63, size=N_PERMUTATIONS, dtype=np.uint64) * 2 + 1
 HIGH_BITS = np.uint64(32)
@@ -42,33 +41,23 @@ def shingles(words: WordHashes, n_words: int) -> Shingles:
     return Shingles(hashes, np.concatenate([[0], np.cumsum(lengths)]))
 
 
-def signatures(texts: Sequence[WordHashes], shingle_words: int) -> pa.Array:
-    """The MinHash signature of each text, 32 numbers of 32 bits as bytes; null where a text has no word."""
-    parts = [_signatures(shingles(words, shingle_words)) for words in texts]
-    return pa.concat_arrays([pa.array([], SIGNATURE), *parts])
+def signatures(texts: Sequence[WordHashes], shingle_words: int) -> Signatures:
+    """The MinHash signature of each text, uint32 (n_texts, 32); without a word it has the highest numbers."""
+    parts = (_signatures(shingles(words, shingle_words)) for words in texts)
+    return np.concatenate([np.empty((0, N_PERMUTATIONS), np.uint32), *parts])
 
 
-def from_binary(column: pa.ChunkedArray) -> Signatures:
-    """Signatures as numbers, uint32 (n_documents, 32), a view where the column is one piece; any where it is null."""
-    return fixed_bytes(column, "<u4").reshape(-1, N_PERMUTATIONS)
+def has_words(some: Signatures) -> npt.NDArray[np.bool_]:
+    """Whether the texts that signatures are of have any words (n_texts,)."""
+    known: npt.NDArray[np.bool_] = some.min(axis=1, initial=NO_WORDS) < NO_WORDS
+    return known
 
 
-def fixed_bytes(column: pa.ChunkedArray, dtype: str) -> npt.NDArray[Any]:
-    """A column of bytes, equally many in each row, as an array; a view where the column is one piece."""
-    array = column.combine_chunks()
-    width = array.type.byte_width
-    if len(array) == 0:
-        return np.empty(0, dtype)
-    _, content = array.buffers()
-    return np.frombuffer(content, dtype, len(array) * width // np.dtype(dtype).itemsize, array.offset * width)
-
-
-def _signatures(some: Shingles) -> pa.Array:
+def _signatures(some: Shingles) -> Signatures:
     is_empty = np.diff(some.offsets) == 0
+    numbers = np.full((len(is_empty), N_PERMUTATIONS), NO_WORDS, np.uint32)
     starts = some.offsets[:-1][~is_empty]
-    numbers = np.empty((len(starts), N_PERMUTATIONS), "<u4")
     if len(starts):
         for place, factor in enumerate(FACTORS):
-            numbers[:, place] = np.minimum.reduceat((some.hashes * factor) >> HIGH_BITS, starts)
-    rows = iter(numbers)
-    return pa.array([None if empty else next(rows).tobytes() for empty in is_empty], SIGNATURE)
+            numbers[~is_empty, place] = np.minimum.reduceat((some.hashes * factor) >> HIGH_BITS, starts)
+    return numbers

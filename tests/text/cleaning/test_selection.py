@@ -1,36 +1,24 @@
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lmcore.text.cleaning.selection import beyond_label_budget, exact_duplicates
 from lmcore.text.split import document_id
+from tests.text.cleaning_for_tests import documents_of
 
 texts = st.lists(st.text("ab", max_size=4), max_size=30)
 
 
-def table(some: Sequence[str], labels: Sequence[str | None]) -> pa.Table:
-    columns = {
-        "id": pa.array([bytes.fromhex(document_id(text)) for text in some], pa.binary(16)),
-        "label": pa.array(labels, pa.string()),
-        "n_bytes": pa.array([len(text.encode()) for text in some], pa.int32()),
-    }
-    return pa.table(columns)
-
-
 def dropped(some: Sequence[str], labels: Sequence[str | None], budget: int) -> set[int]:
-    return set(beyond_label_budget(table(some, labels), np.arange(len(some)), budget)["row"].to_pylist())
+    return set(beyond_label_budget(documents_of(some, labels=labels), np.arange(len(some)), budget)["row"].to_pylist())
 
 
 @given(st.lists(st.tuples(st.text("ab", max_size=3), st.sampled_from(["train", "validation", "test"])), max_size=30))
 def test_of_equal_texts_the_first_stays_or_the_first_that_is_held_out(some: list[tuple[str, str]]) -> None:
     contents = [text for text, _ in some]
-    documents = table(contents, [None] * len(some)).append_column(
-        "split", pa.array([split for _, split in some], pa.string())
-    )
-    drops = exact_duplicates(documents).to_pylist()
+    drops = exact_duplicates(documents_of(contents, splits=[split for _, split in some])).to_pylist()
     kept = [row for row in range(len(some)) if row not in {drop["row"] for drop in drops}]
     expected: dict[str, int] = {}
     for row, (text, split) in enumerate(some):
@@ -63,7 +51,7 @@ def test_the_choice_does_not_depend_on_the_order(some: list[str], random: object
 
 def test_what_was_dropped_before_takes_no_part() -> None:
     some = ["aaaa", "bbbb", "cccc"]
-    documents = table(some, ["x", "x", "x"])
+    documents = documents_of(some, labels=["x", "x", "x"])
     assert len(beyond_label_budget(documents, np.array([0, 2]), 8)) == 0
     (reason,) = beyond_label_budget(documents, np.array([0, 1, 2]), 8).to_pylist()
     assert (reason["rule"], reason["score"], reason["threshold"]) == ("beyond_label_budget", 12.0, 8.0)

@@ -1,0 +1,110 @@
+"""The candidates of all shards as one corpus: little of each is held in memory, the rest is read when asked for."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lmcore.text.cleaning.judged_shards import JudgedShard
+from lmcore.text.cleaning.reasons import REASON_SCHEMA
+from lmcore.text.cleaning.signatures import N_PERMUTATIONS, Signatures
+
+COLUMNS = ("row", "label", "split", "id", "n_bytes")
+Rows = npt.NDArray[np.int64]
+
+
+class Documents(NamedTuple):
+    """What is known of documents without a look at their texts, 29 bytes for each.
+
+    Attributes:
+        ids: 16 bytes for each.
+        labels: int32 (n_documents,), equal where the labels are.
+        n_bytes: of their texts, int32 (n_documents,).
+        is_evaluation: bool (n_documents,): held out, and not for training.
+    """
+
+    ids: pa.FixedSizeBinaryArray
+    labels: npt.NDArray[np.int32]
+    n_bytes: npt.NDArray[np.int32]
+    is_evaluation: npt.NDArray[np.bool_]
+
+
+class Corpus:
+    """The candidates of all shards, one behind the other; a row is the place of one of them.
+
+    Attributes:
+        documents: all of them.
+    """
+
+    def __init__(self, shards: Sequence[JudgedShard]) -> None:
+        self._shards = shards
+        known: dict[str | None, int] = {}
+        ids, labels, n_bytes, is_evaluation, rows = [], [], [], [], []
+        for shard in shards:
+            table = shard.candidates(COLUMNS)
+            ids.append(table["id"].combine_chunks())
+            labels.append(_numbered(table["label"], known))
+            n_bytes.append(table["n_bytes"].to_numpy())
+            is_evaluation.append(pc.not_equal(table["split"], "train").to_numpy())
+            rows.append(table["row"].to_numpy())
+        self._starts = np.cumsum([0, *map(len, rows)])
+        self._rows_in_shard = np.concatenate([np.empty(0, np.int32), *rows])
+        self.documents = Documents(
+            pa.concat_arrays([pa.array([], pa.binary(16)), *ids]),
+            np.concatenate([np.empty(0, np.int32), *labels]),
+            np.concatenate([np.empty(0, np.int32), *n_bytes]),
+            np.concatenate([np.empty(0, bool), *is_evaluation]),
+        )
+
+    def texts_of(self, rows: Rows) -> list[str]:
+        """The texts of some documents, in the order of ``rows``."""
+        texts = np.empty(len(rows), object)
+        for shard, places, own_rows in self._by_shard(rows):
+            texts[places] = shard.candidates(["text"])["text"].take(pa.array(own_rows)).to_pylist()
+        return list(texts)
+
+    def signatures_of(self, rows: Rows) -> Signatures:
+        """The signatures of some documents, in the order of ``rows``, uint32 (n_rows, 32)."""
+        signatures = np.empty((len(rows), N_PERMUTATIONS), np.uint32)
+        for shard, places, own_rows in self._by_shard(rows):
+            signatures[places] = shard.signatures()[own_rows]
+        return signatures
+
+    def runs(self) -> Iterator[pa.ListArray]:
+        """The runs of words of each shard's documents."""
+        for shard in self._shards:
+            yield shard.runs()
+
+    def divide(self, values: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
+        """What is known of all documents, by shard."""
+        return np.split(values, self._starts[1:-1])
+
+    def reasons_by_shard(self, reasons: pa.Table) -> list[pa.Table]:
+        """Reasons by the shard of their documents, with the rows that these have there, in order."""
+        rows = reasons["row"].to_numpy()
+        order = np.argsort(rows, kind="stable")
+        reasons, rows = reasons.take(pa.array(order)), rows[order]
+        own_rows = pa.array(self._rows_in_shard[rows], pa.int32())
+        reasons = reasons.set_column(0, REASON_SCHEMA.field("row"), own_rows)
+        return [reasons.slice(start, end - start) for start, end in pairwise(np.searchsorted(rows, self._starts))]
+
+    def _by_shard(self, rows: Rows) -> Iterator[tuple[JudgedShard, Rows, Rows]]:
+        """Yield the shards that hold some rows: where in ``rows`` these stand, and which rows of the shard they are."""
+        order = np.argsort(rows, kind="stable")
+        borders = np.searchsorted(rows[order], self._starts)
+        for number, (start, end) in enumerate(pairwise(borders)):
+            if start < end:
+                places = order[start:end]
+                yield self._shards[number], places, rows[places] - self._starts[number]
+
+
+def _numbered(labels: pa.ChunkedArray, known: dict[str | None, int]) -> npt.NDArray[np.int32]:
+    """The number of each label; new ones are added to those that are known."""
+    encoded = labels.combine_chunks().dictionary_encode(null_encoding="encode")
+    numbers = [known.setdefault(label, len(known)) for label in encoded.dictionary.to_pylist()]
+    result: npt.NDArray[np.int32] = np.array(numbers, np.int32)[encoded.indices.to_numpy()]
+    return result
