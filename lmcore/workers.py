@@ -4,6 +4,7 @@ What is sent to other processes are names of files and small decisions: document
 is done, in folders that all of them see.
 """
 
+import atexit
 import multiprocessing
 import os
 import threading
@@ -55,7 +56,7 @@ class Workers:
             self._n_ahead = ITEMS_AHEAD_PER_WORKER * max(sum(self._cluster.nthreads().values()), 1)
         elif n_workers > 1:
             # A fork would copy the locks of threads that a flow's engine has started: spawned workers share nothing.
-            self._pool = ProcessPoolExecutor(n_workers, multiprocessing.get_context("spawn"), _end_with_parent)
+            self._pool = ProcessPoolExecutor(n_workers, multiprocessing.get_context("spawn"), _begin_worker)
 
     def __enter__(self) -> Self:
         return self
@@ -112,8 +113,10 @@ def _connect(address: str) -> "Client":
         raise OSError(f"no Dask scheduler answers at {address} (LMCORE_DASK_ADDRESS): {error}") from error
 
 
-def _end_with_parent() -> None:
-    """Let this worker end when its parent does, however that ends: it would wait for work for ever."""
+def _begin_worker() -> None:
+    """Let this worker end at once when it is told to, and when its parent ends, however that happens."""
+    # To give back what it remembers, word by word, takes a second.
+    atexit.register(os._exit, 0)
     parent = multiprocessing.parent_process()
 
     def wait() -> None:

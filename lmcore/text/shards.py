@@ -16,7 +16,7 @@ DOCUMENTS = "documents"
 FAULTS, LEDGER, SUMMARY = "faults.parquet", "ledger.parquet", "summary.json"
 """Files beside it: what could not be read, what happened to documents, and the counts."""
 
-BYTES_PER_SHARD = 4_000_000
+BYTES_PER_SHARD = 6_000_000
 """Few enough that some new megabytes are work for several processes, and gigabytes still not thousands of files."""
 ROWS_PER_GROUP = 16_384
 BATCH_ROWS = 1_000

@@ -19,7 +19,7 @@ SAMPLED_SHARE = 8
 FEWEST_SAMPLED = 256
 """Documents with fewer runs keep all of them."""
 SPARSE = 4
-"""Bytes of the table of marks for each run of an evaluation document."""
+"""Bytes of the table for each run of an evaluation document."""
 MOST_EVALUATION_RUNS = 16_000_000
 """Beyond this, an eighth of a gigabyte, runs of evaluation documents are sampled as well."""
 
@@ -57,13 +57,13 @@ def overlaps(
     """The share of each training document's runs that stand in some evaluation document, zero where it has none.
 
     Args:
-        runs: of the documents of each shard, as :func:`sampled_runs` gives them; read twice, one shard at a time.
+        runs: of the documents of each shard, as :func:`sampled_runs` gives them; read three times, one shard at a time.
         is_evaluation: of each shard's documents.
 
     Returns:
         (n_documents,), shard after shard; zero for evaluation documents.
     """
-    known = _evaluation_runs(runs(), is_evaluation)
+    known = _evaluation_runs(runs, is_evaluation)
     shards = zip(runs(), is_evaluation, strict=True)
     return np.concatenate([np.empty(0), *(_shares(lists, ~chosen, known) for lists, chosen in shards)])
 
@@ -75,54 +75,64 @@ class KnownRuns:
         self.limit = limit
         self._sorted = hashes
         self._sorted.sort()
-        # Most of what is asked for is not there, and a table of marks says so without a search: a byte for all hashes
-        # that begin alike, and in it a bit for those that end alike.
+        # Most of what is asked for is not there, and a table says so without a search (Bloom 1970): a byte for all
+        # hashes that begin alike, with the marks of each.
         n_bits = max(SPARSE * len(hashes), 2).bit_length()
         self._shift = np.uint64(int(limit).bit_length() - n_bits)
-        self._marks = np.zeros(1 << n_bits, np.uint8)
+        self._table = np.zeros(1 << n_bits, np.uint8)
         places = self._sorted >> self._shift
         first = np.flatnonzero(np.diff(places, prepend=np.uint64(2**64 - 1)))
         if len(first):
-            self._marks[places[first]] = np.bitwise_or.reduceat(_bit(self._sorted), first)
+            self._table[places[first]] = np.bitwise_or.reduceat(_marks(self._sorted), first)
 
     def holds(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
         """Whether each of some hashes, none of them above the limit, is there."""
-        found: npt.NDArray[np.bool_] = self._marks[hashes >> self._shift] & _bit(hashes) != 0
+        marks = _marks(hashes)
+        found: npt.NDArray[np.bool_] = self._table[hashes >> self._shift] & marks == marks
         asked = hashes[found]
         found[found] = self._sorted[np.searchsorted(self._sorted, asked) % max(len(self._sorted), 1)] == asked
         return found
 
 
-def _evaluation_runs(runs: Iterator[pa.ListArray], is_evaluation: Sequence[npt.NDArray[np.bool_]]) -> KnownRuns:
-    """The runs of evaluation documents, below a limit."""
-    share, n_runs = 1, 0
-    parts = [np.empty(0, np.uint64)]
-    for lists, chosen in zip(runs, is_evaluation, strict=True):
-        some = lists.filter(pa.array(chosen)).flatten().to_numpy(zero_copy_only=False)
-        parts.append(some[some <= _limit(share)])
-        n_runs += len(parts[-1])
-        while n_runs > MOST_EVALUATION_RUNS:
-            share *= 2
-            parts = [part[part <= _limit(share)] for part in parts]
-            n_runs = sum(map(len, parts))
-    return KnownRuns(np.concatenate(parts), _limit(share))
+def _evaluation_runs(
+    runs: Callable[[], Iterator[pa.ListArray]], is_evaluation: Sequence[npt.NDArray[np.bool_]]
+) -> KnownRuns:
+    """The runs of evaluation documents; below a limit, where they are too many."""
+    shards = zip(runs(), is_evaluation, strict=True)
+    n_runs = sum(int(_lengths(lists)[chosen].sum()) for lists, chosen in shards)
+    limit = _limit(1 << (n_runs // MOST_EVALUATION_RUNS).bit_length())
+    shards = zip(runs(), is_evaluation, strict=True)
+    known = (_values(lists)[np.repeat(chosen, _lengths(lists))] for lists, chosen in shards)
+    return KnownRuns(np.concatenate([np.empty(0, np.uint64), *(some[some <= limit] for some in known)]), limit)
 
 
 def _shares(lists: pa.ListArray, is_training: npt.NDArray[np.bool_], known: KnownRuns) -> npt.NDArray[np.float64]:
-    chosen = lists.filter(pa.array(is_training))
-    values = chosen.flatten().to_numpy(zero_copy_only=False)
-    owners = np.repeat(np.flatnonzero(is_training), chosen.value_lengths().to_numpy(zero_copy_only=False))
-    is_asked = values <= known.limit
-    owners, values = owners[is_asked], values[is_asked]
-    n_known, n_all = (np.bincount(some, minlength=len(lists)) for some in (owners[known.holds(values)], owners))
+    values = _values(lists)
+    asked = np.flatnonzero(np.repeat(is_training, _lengths(lists)) & (values <= known.limit))
+    is_known = known.holds(values[asked])
+    owners = np.repeat(np.arange(len(lists)), _lengths(lists))[asked]
+    n_known, n_all = (np.bincount(some, minlength=len(lists)) for some in (owners[is_known], owners))
     shares: npt.NDArray[np.float64] = n_known / np.maximum(n_all, 1)
     return shares
 
 
-def _bit(hashes: Hashes) -> npt.NDArray[np.uint8]:
-    """One of the eight bits of a byte for each hash."""
-    bits: npt.NDArray[np.uint8] = np.uint8(1) << (hashes & np.uint64(7)).astype(np.uint8)
-    return bits
+def _values(lists: pa.ListArray) -> Hashes:
+    """The runs of all documents, one behind the other."""
+    runs: Hashes = lists.flatten().to_numpy()
+    return runs
+
+
+def _lengths(lists: pa.ListArray) -> npt.NDArray[np.int32]:
+    """How many runs each document has."""
+    lengths: npt.NDArray[np.int32] = lists.value_lengths().to_numpy()
+    return lengths
+
+
+def _marks(hashes: Hashes) -> npt.NDArray[np.uint8]:
+    """Two bits of a byte for each hash, chosen by its last bits; or one, where these choose the same."""
+    one, other = ((hashes >> shift & np.uint64(7)).astype(np.uint8) for shift in (np.uint64(0), np.uint64(3)))
+    marks: npt.NDArray[np.uint8] = np.uint8(1) << one | np.uint8(1) << other
+    return marks
 
 
 def _limit(share: int) -> np.uint64:
