@@ -7,10 +7,10 @@ them that is chosen by the hashes themselves, the same in all documents.
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from lmcore.text.cleaning.word_hashes import Hashes, WordHashes, run_hashes
 
@@ -24,18 +24,27 @@ MOST_EVALUATION_RUNS = 16_000_000
 """Beyond this, an eighth of a gigabyte, runs of evaluation documents are sampled as well."""
 
 
-def sampled_runs(texts: Sequence[WordHashes], is_training: npt.NDArray[np.bool_], n_words: int) -> pa.ListArray:
-    """The runs of ``n_words`` words in each text, as lists of uint64: all, or a sample.
+class Runs(NamedTuple):
+    """Runs of words of some documents: their hashes in order, uint64 (n_runs,), and whose they are, int32 (n_runs,)."""
+
+    hashes: Hashes
+    owners: npt.NDArray[np.int32]
+
+
+def sampled_runs(texts: Sequence[WordHashes], is_training: npt.NDArray[np.bool_], n_words: int) -> Runs:
+    """The runs of ``n_words`` words in each text: all, or a sample.
 
     Args:
         texts: words of documents.
         is_training: bool (n_texts,): of long ones among these only a sample is taken.
         n_words: in a run.
     """
-    lists = list(_runs_of_each(texts, is_training, n_words))
-    offsets = np.cumsum([0, *map(len, lists)])
-    values = np.concatenate([np.empty(0, np.uint64), *lists])
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values, pa.uint64()))
+    each = list(_runs_of_each(texts, is_training, n_words))
+    hashes = np.concatenate([np.empty(0, np.uint64), *each])
+    owners = np.repeat(np.arange(len(each), dtype=np.int32), list(map(len, each)))
+    # In order, so that what is asked of a table is asked from its beginning to its end.
+    order = np.argsort(hashes)
+    return Runs(hashes[order], owners[order])
 
 
 def _runs_of_each(texts: Sequence[WordHashes], is_training: npt.NDArray[np.bool_], n_words: int) -> Iterator[Hashes]:
@@ -52,7 +61,7 @@ def _runs_of_each(texts: Sequence[WordHashes], is_training: npt.NDArray[np.bool_
 
 
 def overlaps(
-    runs: Callable[[], Iterator[pa.ListArray]], is_evaluation: Sequence[npt.NDArray[np.bool_]]
+    runs: Callable[[], Iterator[Runs]], is_evaluation: Sequence[npt.NDArray[np.bool_]]
 ) -> npt.NDArray[np.float64]:
     """The share of each training document's runs that stand in some evaluation document, zero where it has none.
 
@@ -65,11 +74,11 @@ def overlaps(
     """
     known = _evaluation_runs(runs, is_evaluation)
     shards = zip(runs(), is_evaluation, strict=True)
-    return np.concatenate([np.empty(0), *(_shares(lists, ~chosen, known) for lists, chosen in shards)])
+    return np.concatenate([np.empty(0), *(_shares(some, ~chosen, known) for some, chosen in shards)])
 
 
 class KnownRuns:
-    """A set of hashes, all of them up to a limit; the array is taken over."""
+    """A set of hashes, all of them up to a limit; the array is taken over. Asked in order, it answers soonest."""
 
     def __init__(self, hashes: Hashes, limit: np.uint64) -> None:
         self.limit = limit
@@ -94,38 +103,26 @@ class KnownRuns:
         return found
 
 
-def _evaluation_runs(
-    runs: Callable[[], Iterator[pa.ListArray]], is_evaluation: Sequence[npt.NDArray[np.bool_]]
-) -> KnownRuns:
+def _evaluation_runs(runs: Callable[[], Iterator[Runs]], is_evaluation: Sequence[npt.NDArray[np.bool_]]) -> KnownRuns:
     """The runs of evaluation documents; below a limit, where they are too many."""
     shards = zip(runs(), is_evaluation, strict=True)
-    n_runs = sum(int(_lengths(lists)[chosen].sum()) for lists, chosen in shards)
+    n_runs = sum(int(np.count_nonzero(chosen[some.owners])) for some, chosen in shards)
     limit = _limit(1 << (n_runs // MOST_EVALUATION_RUNS).bit_length())
-    shards = zip(runs(), is_evaluation, strict=True)
-    known = (_values(lists)[np.repeat(chosen, _lengths(lists))] for lists, chosen in shards)
-    return KnownRuns(np.concatenate([np.empty(0, np.uint64), *(some[some <= limit] for some in known)]), limit)
+    shards = zip((_up_to(limit, some) for some in runs()), is_evaluation, strict=True)
+    known = (some.hashes[chosen[some.owners]] for some, chosen in shards)
+    return KnownRuns(np.concatenate([np.empty(0, np.uint64), *known]), limit)
 
 
-def _shares(lists: pa.ListArray, is_training: npt.NDArray[np.bool_], known: KnownRuns) -> npt.NDArray[np.float64]:
-    values = _values(lists)
-    asked = np.flatnonzero(np.repeat(is_training, _lengths(lists)) & (values <= known.limit))
-    is_known = known.holds(values[asked])
-    owners = np.repeat(np.arange(len(lists)), _lengths(lists))[asked]
-    n_known, n_all = (np.bincount(some, minlength=len(lists)) for some in (owners[is_known], owners))
-    shares: npt.NDArray[np.float64] = n_known / np.maximum(n_all, 1)
+def _shares(runs: Runs, is_training: npt.NDArray[np.bool_], known: KnownRuns) -> npt.NDArray[np.float64]:
+    hashes, owners = _up_to(known.limit, runs)
+    n_known, n_all = (np.bincount(some, minlength=len(is_training)) for some in (owners[known.holds(hashes)], owners))
+    shares: npt.NDArray[np.float64] = is_training * n_known / np.maximum(n_all, 1)
     return shares
 
 
-def _values(lists: pa.ListArray) -> Hashes:
-    """The runs of all documents, one behind the other."""
-    runs: Hashes = lists.flatten().to_numpy()
-    return runs
-
-
-def _lengths(lists: pa.ListArray) -> npt.NDArray[np.int32]:
-    """How many runs each document has."""
-    lengths: npt.NDArray[np.int32] = lists.value_lengths().to_numpy()
-    return lengths
+def _up_to(limit: np.uint64, runs: Runs) -> Runs:
+    n_runs = int(np.searchsorted(runs.hashes, limit, side="right"))
+    return Runs(runs.hashes[:n_runs], runs.owners[:n_runs])
 
 
 def _marks(hashes: Hashes) -> npt.NDArray[np.uint8]:

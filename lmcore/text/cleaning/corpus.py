@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lmcore.text.cleaning.contamination import Runs
 from lmcore.text.cleaning.judged_shards import JudgedShard
 from lmcore.text.cleaning.reasons import REASON_SCHEMA
 from lmcore.text.cleaning.signatures import N_PERMUTATIONS, Signatures
@@ -74,7 +75,7 @@ class Corpus:
             signatures[places] = shard.signatures()[own_rows]
         return signatures
 
-    def runs(self) -> Iterator[pa.ListArray]:
+    def runs(self) -> Iterator[Runs]:
         """The runs of words of each shard's documents."""
         for shard in self._shards:
             yield shard.runs()

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.feather as feather
 import pyarrow.parquet as pq
 
 from lmcore.files import file_digest
 from lmcore.pieces import complete_piece, piece_key
 from lmcore.text.cleaning.config import CleanConfig
-from lmcore.text.cleaning.contamination import sampled_runs
+from lmcore.text.cleaning.contamination import Runs, sampled_runs
 from lmcore.text.cleaning.judging import Judge
 from lmcore.text.cleaning.reasons import reason_table
 from lmcore.text.cleaning.signatures import Signatures, signatures
@@ -24,7 +23,7 @@ from lmcore.text.split import document_id, split_of
 
 CANDIDATES, DROPS, CHANGES = "candidates.parquet", "drops.parquet", "changes.parquet"
 # As in memory: such numbers cannot be compressed, and to decode them takes longer than to compare them.
-SIGNATURES, RUNS = "signatures.npy", "runs.arrow"
+SIGNATURES, RUNS, OWNERS = "signatures.npy", "runs.npy", "owners.npy"
 
 CANDIDATE_SCHEMA = pa.schema(
     [
@@ -56,9 +55,9 @@ class JudgedShard:
         mapped: Signatures = np.load(self.folder / SIGNATURES, mmap_mode="r")
         return mapped
 
-    def runs(self) -> pa.ListArray:
+    def runs(self) -> Runs:
         """The candidates' runs of words, by which evaluation documents are found in others; mapped into memory."""
-        return feather.read_table(self.folder / RUNS, memory_map=True)["runs"].combine_chunks()
+        return Runs(*(np.load(self.folder / name, mmap_mode="r") for name in (RUNS, OWNERS)))
 
     def drops(self) -> pa.Table:
         """Rows of :data:`ROW_REASON_SCHEMA`: the documents that no longer take part."""
@@ -116,7 +115,8 @@ def _judge(shard: Path, config: CleanConfig, fractions: SplitFractions, folder: 
     if config.contamination is not None:
         is_training = np.asarray([split == "train" for split in splits], bool)
         runs = sampled_runs(words, is_training, config.contamination.ngram_words)
-        feather.write_feather(pa.table({"runs": runs}), folder / RUNS, compression="uncompressed")
+        np.save(folder / RUNS, runs.hashes)
+        np.save(folder / OWNERS, runs.owners)
     drops = ((row, judgement.drop) for row, judgement in enumerate(judgements) if judgement.drop)
     write_table(folder / DROPS, reason_table(drops))
     changes = ((row, change) for row in kept for change in judgements[row].changes)
