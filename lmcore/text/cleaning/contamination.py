@@ -114,9 +114,11 @@ def _evaluation_runs(runs: Callable[[], Iterator[Runs]], is_evaluation: Sequence
 
 
 def _shares(runs: Runs, is_training: npt.NDArray[np.bool_], known: KnownRuns) -> npt.NDArray[np.float64]:
-    hashes, owners = _up_to(known.limit, runs)
-    n_known, n_all = (np.bincount(some, minlength=len(is_training)) for some in (owners[known.holds(hashes)], owners))
-    shares: npt.NDArray[np.float64] = is_training * n_known / np.maximum(n_all, 1)
+    some = _up_to(known.limit, runs)
+    is_asked = is_training[some.owners]
+    hashes, owners = some.hashes[is_asked], some.owners[is_asked]
+    n_known, n_all = (np.bincount(own, minlength=len(is_training)) for own in (owners[known.holds(hashes)], owners))
+    shares: npt.NDArray[np.float64] = n_known / np.maximum(n_all, 1)
     return shares
 
 
