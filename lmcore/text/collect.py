@@ -72,10 +72,10 @@ def collect(
         The summary: counts by source and label, and of faults by reason.
 
     Raises:
-        ValueError: if a source holds no usable document, or if anything is unusable and ``is_strict`` is true.
+        ValueError: if a source holds no usable document, or if anything is unusable and ``strict`` is true.
     """
     faults = [fault for source in config.sources for fault in sources[source.name].faults]
-    if config.is_strict:
+    if config.strict:
         _refuse_faults([asdict(fault) for fault in faults])
     pieces = [piece for source in config.sources for piece in divide(source, config.limits, sources[source.name].files)]
     done: list[Path] = []
@@ -83,7 +83,7 @@ def collect(
         for piece, folder in zip(pieces, workers.map(partial(read_piece, work=work), pieces), strict=True):
             done.append(folder)
             progressed.advance(len(piece.files))
-            if config.is_strict:
+            if config.strict:
                 _refuse_faults(pq.read_table(folder / FAULTS).to_pylist())
     summary = _merge([json.loads((folder / SUMMARY).read_bytes()) for folder in done], faults)
     _check_every_source_gave(config, summary, done)
@@ -184,7 +184,7 @@ def _origin(source: Source, pin: Pin) -> dict[str, Any]:
 
 def _refuse_faults(faults: Sequence[Mapping[str, Any]]) -> None:
     if faults:
-        raise ValueError(f"{_describe(faults[0])} (collect.is_strict is true, so that nothing may be left out)")
+        raise ValueError(f"{_describe(faults[0])} (collect.strict is true, so that nothing may be left out)")
 
 
 def _check_every_source_gave(config: CollectConfig, summary: Mapping[str, Any], done: Sequence[Path]) -> None:

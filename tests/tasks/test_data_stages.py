@@ -118,10 +118,10 @@ def test_a_source_that_is_not_what_is_pinned_is_an_error_that_says_how_to_accept
 
 
 def test_strict_reading_ends_at_the_first_row_that_cannot_be_used(tmp_path: Path) -> None:
-    config = configure(json_lines(tmp_path / "own"), is_strict=True)
+    config = configure(json_lines(tmp_path / "own"), strict=True)
     environment, lock = Environment(workers=1, work_folder=tmp_path / "work"), tmp_path / "sources.lock"
     refresh_lock(config, environment, lock=lock)
-    with pytest.raises(ValueError, match=r"notes.jsonl, line 61: missing_field: .* \(collect.is_strict is true"):
+    with pytest.raises(ValueError, match=r"notes.jsonl, line 61: missing_field: .* \(collect.strict is true"):
         collect_documents(config, environment, lock=lock, raw=tmp_path / "raw")
     assert not (tmp_path / "raw").exists()
 

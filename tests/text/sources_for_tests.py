@@ -24,7 +24,7 @@ def local(name: str, path: Path | str, reader: dict[str, Any]) -> dict[str, Any]
     return DOCUMENTATION | {"name": name, "location": location, "reader": reader}
 
 
-def configure(*sources: dict[str, Any], is_strict: bool = False) -> CollectConfig:
+def configure(*sources: dict[str, Any], strict: bool = False) -> CollectConfig:
     """The section ``collect`` with these sources."""
     limits = {"max_document_bytes": 1_000_000, "max_unpacked_bytes": 10_000_000}
-    return CollectConfig.model_validate_json(json.dumps({"sources": sources, "limits": limits, "is_strict": is_strict}))
+    return CollectConfig.model_validate_json(json.dumps({"sources": sources, "limits": limits, "strict": strict}))

@@ -149,7 +149,7 @@ class CollectConfig(Config):
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     limits: ReadingLimits
-    is_strict: bool
+    strict: bool
     """True: the first piece of input that cannot be used is an error. False: it is noted, and the rest goes on."""
 
     @model_validator(mode="after")
