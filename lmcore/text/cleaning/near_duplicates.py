@@ -53,8 +53,9 @@ def near_duplicates(
         texts_of: gives the texts of some rows.
         config: which similarity is too much.
     """
-    rows, bands = _with_bands(rows, signatures_of, rows_per_band(config.similarity))
+    bands, is_asked = _bands(rows, signatures_of, rows_per_band(config.similarity))
     order = _best_first(documents, rows)
+    order = order[is_asked[order]]
     ordered = rows[order]
     least_equal = max(config.similarity - ESTIMATE_MARGIN, 0.0) * N_PERMUTATIONS
     pairs = _candidates(bands, order, lambda some: signatures_of(ordered[some]), least_equal)
@@ -80,8 +81,8 @@ def rows_per_band(similarity: float) -> int:
     return max((size for size in (1, 2, 4, 8, 16) if recall(size) >= LEAST_RECALL), default=1)
 
 
-def _with_bands(rows: Rows, signatures_of: Callable[[Rows], Signatures], size: int) -> tuple[Rows, Bands]:
-    """Those rows that have words, and a number for each of their bands, uint32 (n_bands, n_rows).
+def _bands(rows: Rows, signatures_of: Callable[[Rows], Signatures], size: int) -> tuple[Bands, npt.NDArray[np.bool_]]:
+    """A number for each band of some documents, uint32 (n_bands, n_rows), and whether they have words (n_rows,).
 
     Numbers are equal where bands are; what else they are equal for is compared, and found to be different.
     """
@@ -93,14 +94,14 @@ def _with_bands(rows: Rows, signatures_of: Callable[[Rows], Signatures], size: i
         is_asked[part] = has_words(some)
         for band, first in zip(bands, range(0, N_PERMUTATIONS, size), strict=True):
             band[part] = _as_one_number(some[:, first : first + size])
-    return rows[is_asked], bands[:, is_asked]
+    return bands, is_asked
 
 
 def _best_first(documents: Documents, rows: Rows) -> Rows:
     """Places of some rows, in the order in which they are to stay, the same wherever they stand."""
-    _, content = documents.ids.take(pa.array(rows)).buffers()
-    beginnings, ends = np.frombuffer(content or b"", ">u8", 2 * len(rows)).reshape(-1, 2).T
-    return np.lexsort((ends, beginnings, -documents.n_bytes[rows], ~documents.is_evaluation[rows]))
+    # Those for training behind all others, and the longer ones before the shorter ones.
+    behind = documents.is_evaluation[rows] * np.int64(-(2**32)) - documents.n_bytes[rows]
+    return np.lexsort((documents.beginnings_of_ids()[rows], behind))
 
 
 def _candidates(bands: Bands, order: Rows, signatures_of: Callable[[Rows], Signatures], least_equal: float) -> Pairs:
