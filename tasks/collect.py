@@ -4,9 +4,10 @@ import logging
 from pathlib import Path
 
 from lmcore.text.collect import collect
-from lmcore.text.sources.config import CollectConfig
+from lmcore.text.sources.config import CollectConfig, Urls
 from lmcore.text.sources.lock import check, differences, read_lock, write_lock
 from lmcore.text.sources.pinning import pin_sources
+from lmcore.text.sources.urls import renew_files
 from tasks.environment import Environment
 from tasks.step import step
 
@@ -34,8 +35,11 @@ def collect_documents(config: CollectConfig, environment: Environment, *, lock: 
 
 
 def refresh_lock(config: CollectConfig, environment: Environment, *, lock: Path) -> list[str]:
-    """Pin what every source holds now; returns what is other than it was, in words."""
+    """Pin what every source holds now, also at its address; returns what is other than it was, in words."""
     before = read_lock(lock)
+    for source in config.sources:
+        if isinstance(source.location, Urls):
+            renew_files(source.name, source.location, environment.downloads_folder)
     with environment.start_workers() as workers:
         sources = pin_sources(config.sources, environment.downloads_folder, workers)
     now = {name: source.pin for name, source in sources.items()}

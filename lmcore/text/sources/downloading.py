@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 18
 TOO_MANY_REQUESTS, REQUEST_TIMEOUT = 429, 408
-OK, PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE = 200, 206, 416
+OK, PARTIAL_CONTENT, NOT_MODIFIED, RANGE_NOT_SATISFIABLE = 200, 206, 304, 416
 NOT_THERE, NOT_ALLOWED = (404, 410), (401, 403)
 
 
@@ -82,11 +82,7 @@ class _Partial:
 
     def mark(self) -> str | None:
         """``ETag``, else ``Last-Modified``; ``None`` if there is none, or nothing has arrived."""
-        try:
-            mark = json.loads(self.mark_path.read_text(encoding="utf-8"))["mark"]
-        except (FileNotFoundError, ValueError, KeyError):
-            return None
-        return str(mark) if mark and self.size() else None
+        return _read_mark(self.mark_path) if self.size() else None
 
     def start(self, mark: str | None) -> None:
         """Forget what has arrived, and note the version that comes now."""
@@ -97,6 +93,19 @@ class _Partial:
         """Forget what has arrived."""
         self.path.unlink(missing_ok=True)
         self.mark_path.unlink(missing_ok=True)
+
+
+def _mark_path(path: Path) -> Path:
+    """Where it stands which version of a file was fetched."""
+    return path.with_name(f"{path.name}.mark")
+
+
+def _read_mark(path: Path) -> str | None:
+    try:
+        mark = json.loads(path.read_text(encoding="utf-8"))["mark"]
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+    return str(mark) if mark else None
 
 
 def download(file: RemoteFile, path: Path, max_bytes: int, patience: Patience = PATIENCE) -> None:
@@ -123,6 +132,52 @@ def download(file: RemoteFile, path: Path, max_bytes: int, patience: Patience = 
         _check_size(file, path.stat().st_size, max_bytes)
 
 
+def renew(file: RemoteFile, path: Path, max_bytes: int, patience: Patience = PATIENCE) -> None:
+    """Ask whether there is another version of a file that was fetched before, and fetch it if so.
+
+    One whose digest is given cannot change. Where the server does not answer, what was fetched before is kept, and a
+    warning says so.
+
+    Args:
+        file: where it is.
+        path: where it was put, if it was fetched.
+        max_bytes: of the file; a larger one is an error.
+        patience: how often and how long it is tried.
+
+    Raises:
+        ValueError, ConnectionError: as :func:`download`, if there is another version that cannot be had.
+    """
+    if file.sha256 is not None or not path.exists():
+        return
+    with FileLock(path.with_name(f"{path.name}.lock")):
+        if _has_changed(file, _read_mark(_mark_path(path)), patience):
+            _replace(path, file, max_bytes, patience)
+
+
+def _has_changed(file: RemoteFile, mark: str | None, patience: Patience) -> bool:
+    """Whether the server has another version than the marked one, or one that nobody can tell from it."""
+    headers = {"Accept-Encoding": "identity", "User-Agent": "lmcore"}
+    if mark is not None:
+        headers |= {"If-None-Match" if mark.startswith('"') else "If-Modified-Since": mark}
+    try:
+        with (
+            _passing_failures(),
+            requests.Session() as session,
+            session.get(file.url, headers=headers, stream=True, timeout=(patience.connect, patience.read)) as response,
+        ):
+            status, now = response.status_code, _mark(response)
+    except (_PassingError, ValueError) as error:
+        logger.warning("%s could not be looked at again (%s); what was fetched before is kept", shown(file.url), error)
+        return False
+    if status == OK:
+        return now is None or now != mark
+    if status != NOT_MODIFIED:
+        logger.warning(
+            "%s could not be looked at again (status %d); what was fetched before is kept", shown(file.url), status
+        )
+    return False
+
+
 def _replace(path: Path, file: RemoteFile, max_bytes: int, patience: Patience) -> None:
     partial = _Partial(path.with_name(f"{path.name}.partial"), path.with_name(f"{path.name}.partial.json"))
     try:
@@ -131,8 +186,10 @@ def _replace(path: Path, file: RemoteFile, max_bytes: int, patience: Patience) -
     except _UnwantedError:
         partial.remove()
         raise
+    mark = partial.mark()
     with atomic_file(path) as temporary:
         partial.path.replace(temporary)
+    write_json(_mark_path(path), {"mark": mark})
     partial.remove()
 
 

@@ -2,11 +2,13 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from lmcore.text.sources.config import Urls
-from lmcore.text.sources.downloading import PATIENCE, Patience, download, shown
+from lmcore.text.sources.config import RemoteFile, Urls
+from lmcore.text.sources.downloading import PATIENCE, Patience, download, renew, shown
 from lmcore.text.sources.files import SourceFile
 
 LONGEST_NAME = 150
@@ -16,26 +18,49 @@ def fetch_files(source: str, location: Urls, downloads: Path, patience: Patience
     """Fetch the files of the addresses that ``downloads`` does not hold, in their order.
 
     A file is kept by its address: if it has changed there since, the one that was fetched remains, unless
-    ``params.yaml`` asks for another digest. It is named by the part of its address behind the folder that all have in
-    common.
+    ``params.yaml`` asks for another digest or :func:`renew_files` for another version. It is named by the part of its
+    address behind the folder that all have in common.
 
     Raises:
         ValueError: naming the source and the address, if there is no such file, it is too large or has another digest.
         ConnectionError: naming the source and the address, if the server cannot be reached or does not deliver.
     """
-    files = list({file.url: file for file in location.files}.values())
-    names = _names(source, [file.url for file in files])
     fetched = []
-    for file, name in zip(files, names, strict=True):
-        path = downloads / "urls" / hashlib.sha256(file.url.encode()).hexdigest() / _name_on_disk(name)
-        try:
+    for file, name, path in _places(source, location, downloads):
+        with _naming(source):
             download(file, path, location.max_bytes, patience)
-        except ConnectionError as error:
-            raise ConnectionError(f"source {source!r}: {error}") from error
-        except ValueError as error:
-            raise ValueError(f"source {source!r}: {error}") from error
         fetched.append(SourceFile(name, path, path.stat().st_size))
     return fetched
+
+
+def renew_files(source: str, location: Urls, downloads: Path, patience: Patience = PATIENCE) -> None:
+    """Fetch what has another version at its address than the one that was fetched, except where a digest is given.
+
+    Raises:
+        ValueError, ConnectionError: as :func:`fetch_files`, if there is another version that cannot be had.
+    """
+    for file, _, path in _places(source, location, downloads):
+        with _naming(source):
+            renew(file, path, location.max_bytes, patience)
+
+
+def _places(source: str, location: Urls, downloads: Path) -> Iterator[tuple[RemoteFile, str, Path]]:
+    """Each file, its name, and where it is kept."""
+    files = list({file.url: file for file in location.files}.values())
+    names = _names(source, [file.url for file in files])
+    for file, name in zip(files, names, strict=True):
+        yield file, name, downloads / "urls" / hashlib.sha256(file.url.encode()).hexdigest() / _name_on_disk(name)
+
+
+@contextmanager
+def _naming(source: str) -> Iterator[None]:
+    """Let errors name the source."""
+    try:
+        yield
+    except ConnectionError as error:
+        raise ConnectionError(f"source {source!r}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"source {source!r}: {error}") from error
 
 
 def _names(source: str, urls: list[str]) -> list[str]:

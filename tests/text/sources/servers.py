@@ -192,6 +192,10 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(fault.seconds)
         for name, value in (("ETag", file.etag), ("Last-Modified", file.last_modified)):
             headers = {**headers, name: value} if value else headers
+        asked = (self.headers.get("If-None-Match"), self.headers.get("If-Modified-Since"))
+        if {file.etag, file.last_modified} & set(asked) - {None}:
+            self.reply(304, headers)
+            return
         start, end = self._range(file)
         if start >= len(file.content) and start:
             self.reply(416, {"Content-Range": f"bytes */{len(file.content)}"})
