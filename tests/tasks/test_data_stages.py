@@ -16,6 +16,7 @@ from tasks.collect import collect_documents, refresh_lock
 from tasks.environment import Environment
 from tasks.tokenize import tokenize_documents
 from tests.text.cleaning_for_tests import LENIENT, configure_cleaning
+from tests.text.sources.servers import File, serving
 from tests.text.sources_for_tests import RECORDS, configure, local
 
 TEXTS = [f"Notes of day {number}.\n\nIt rained, {number % 5} times, and then it stopped." for number in range(60)]
@@ -115,6 +116,27 @@ def test_a_source_that_is_not_what_is_pinned_is_an_error_that_says_how_to_accept
     ]
     collect_documents(config, environment, lock=lock, raw=tmp_path / "raw")
     assert folder_digest(tmp_path / "raw") != before
+
+
+def test_only_a_refresh_sees_another_version_at_an_address(tmp_path: Path) -> None:
+    with serving() as server:
+        server.files["/notes.txt"] = File(b"It rained.\nIt stopped.\n", etag='"1"')
+        location = {"kind": "urls", "files": [{"url": server.url("/notes.txt"), "sha256": None}], "max_bytes": 999}
+        config = configure(local("web", "", {"kind": "lines"}) | {"location": location})
+        environment, lock = Environment(workers=1, work_folder=tmp_path / "work"), tmp_path / "sources.lock"
+
+        def collected() -> list[str]:
+            collect_documents(config, environment, lock=lock, raw=tmp_path / "raw")
+            texts: list[str] = read_documents(tmp_path / "raw", ["text"])["text"].to_pylist()
+            return texts
+
+        refresh_lock(config, environment, lock=lock)
+        assert collected() == ["It rained.", "It stopped."]
+        server.files["/notes.txt"] = File(b"It rained again.\n", etag='"2"')
+        assert collected() == ["It rained.", "It stopped."]
+        assert refresh_lock(config, environment, lock=lock) == ["web: notes.txt has changed (23 bytes, now 17)"]
+        assert collected() == ["It rained again."]
+        assert refresh_lock(config, environment, lock=lock) == []
 
 
 def test_strict_reading_ends_at_the_first_row_that_cannot_be_used(tmp_path: Path) -> None:
