@@ -263,6 +263,13 @@ def test_rules_that_compare_need_no_other_judgement(
     run(done_before, change(name, value))
 
 
+def test_a_shard_of_which_nothing_is_left_takes_part_in_no_comparison(tmp_path: Path) -> None:
+    texts = [" ", "", "\n", KEPT, f"{KEPT} It is the only one.", KEPT]
+    write_raw(tmp_path / "raw", [replace(DOCUMENT, text=text) for text in texts], per_shard=3)
+    summary = run(tmp_path, EVERYTHING)
+    assert (summary["kept"], summary["dropped_by_reason"]) == (2, {"empty_text": 3, "exact_duplicate": 1})
+
+
 def test_nothing_left_is_an_error_that_counts_the_reasons(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no document of 2 is left: .*'too_short': 2"):
         clean_texts(tmp_path, "x", "y")
