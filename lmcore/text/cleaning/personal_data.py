@@ -20,6 +20,12 @@ MARKED_KEY = (
     r"|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"
 )
 SECRET = re.compile(f"{PRIVATE_KEY}|{MARKED_KEY}")
+# What is assigned to a name that says what it is; a call, a path and a name of something else are none.
+ASSIGNED_KEY = re.compile(
+    r"(?:(?:api|access|secret|private|account)[_-]?key|(?:access|auth|api|bot)[_-]?token|secret|password|passwd)"
+    r"[\"']?\s{0,2}(?:=>|=|:)\s{0,2}[\"']?(?P<key>[a-z0-9+_-][a-z0-9/+_-]{15,}={0,2})(?![\w./(])",
+    re.IGNORECASE,
+)
 EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,24}\b", re.IGNORECASE)
 IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[0-9A-Z]{4}){2,7}(?: ?[0-9A-Z]{1,3})?\b")
 # Numbers as the issuers give them out, in one piece or in their groups.
@@ -57,6 +63,7 @@ KEY_MARKS = (
     "npm_",
     "eyJ",
 )
+ASSIGNED_MARKS = ("key", "Key", "KEY", "oken", "OKEN", "ecret", "ECRET", "passw", "Passw", "PASSW")
 LONG_NUMBER = re.compile(r"\d(?:[\d ().:/+-]{5,}\d|\d{3}:[\dA-Fa-f:]+)")
 NUMBERS = ("iban", "credit_card", "ip_address", "phone")
 MASKED = "masked_"
@@ -129,7 +136,15 @@ def holds_personal_data(findings: Sequence[Finding]) -> Reason | None:
 
 
 def _secrets(text: str) -> Spans:
-    return (match.span() for match in SECRET.finditer(text)) if any(mark in text for mark in KEY_MARKS) else iter(())
+    if any(mark in text for mark in KEY_MARKS):
+        yield from (match.span() for match in SECRET.finditer(text))
+    if any(mark in text for mark in ASSIGNED_MARKS):
+        yield from (match.span("key") for match in ASSIGNED_KEY.finditer(text) if _looks_random(match["key"]))
+
+
+def _looks_random(key: str) -> bool:
+    """Words that stand for a key have no digits, numbers no letters."""
+    return any(map(str.isdigit, key)) and any(map(str.isalpha, key))
 
 
 def _emails(text: str) -> Spans:

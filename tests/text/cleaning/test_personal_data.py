@@ -35,6 +35,12 @@ HARMLESS = [
     "user@localhost and @decorator and a @ b",
     "ISBN 978-3-16-148410-0",
     "np.zeros((1000, 2000, 3000))",
+    "primary_key=customer_address_2_identifier",
+    "password = read_password_from_vault_2(name)",
+    "api_key: your-api-key-goes-right-here",
+    "secret_key=/etc/ssl/private/server_key_2.pem",
+    "access_token: 1234567890123456789",
+    "password=short1",
 ]
 
 
@@ -43,6 +49,25 @@ HARMLESS = [
 def test_each_kind_is_masked_and_what_surrounds_it_stays(kind: str, example: str, frame: str) -> None:
     text = frame.format(example)
     assert mask(text, FINDER.find(text)) == frame.format(f"<{kind}>")
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "aws_secret_access_key = {}",
+        'export API_KEY="{}"',
+        '{{"clientSecret": "{}"}}',
+        "password: {}\nuser: anna",
+        "hf(auth_token='{}')",
+        "'SECRET' => '{}';",
+    ],
+)
+@pytest.mark.parametrize(
+    "key", ["wJalrXUtnFEMI/K7MDENG/bPxRfiCYzEXAMPLEKEY", "0123456789abcdef0123456789abcdef", "Zm9v" * 5 + "=="]
+)
+def test_a_key_is_known_by_the_name_that_it_is_assigned_to(frame: str, key: str) -> None:
+    text = frame.format(key)
+    assert mask(text, FINDER.find(text)) == frame.format("<secret>")
 
 
 @pytest.mark.parametrize("text", HARMLESS)
