@@ -78,7 +78,8 @@ def _shown(tokenizer: Tokenizer, token: int) -> str:
 def _count(shard: Path, tokenizer: Tokenizer) -> npt.NDArray[np.int64]:
     """How often each token stands in a shard, int64 (vocabulary,)."""
     counts = np.zeros(tokenizer.vocabulary.size, np.int64)
-    tokens = np.memmap(shard, dtype_of(tokenizer.vocabulary), mode="r")
-    for start in range(0, len(tokens), TOKENS_PER_PORTION):
-        counts += np.bincount(tokens[start : start + TOKENS_PER_PORTION], minlength=len(counts))
+    with shard.open("rb") as file:
+        # Not mapped: of a file that is read to its end all would be resident.
+        while len(tokens := np.fromfile(file, dtype_of(tokenizer.vocabulary), TOKENS_PER_PORTION)):
+            counts += np.bincount(tokens, minlength=len(counts))
     return counts

@@ -12,6 +12,7 @@ import pytest
 from lmcore.text.config import SplitFractions
 from lmcore.tokens.config import BytePairConfig, WordsConfig
 from lmcore.tokens.learning import learn_tokenizer
+from lmcore.tokens.report import token_rates
 from lmcore.tokens.shards import TokenShards, write_shards
 from lmcore.tokens.training_texts import TrainingTexts
 from lmcore.workers import Workers
@@ -220,3 +221,21 @@ def test_unknown_words_are_counted(tmp_path: Path) -> None:
     assert summary["splits"]["train"]["unknown_share"] == 2 / 8
     assert summary["splits"]["validation"]["unknown_share"] == 0.0
     assert summary["splits"]["test"]["unknown_share"] == 1 / 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is Linux's own count")
+def test_a_large_shard_is_counted_without_being_resident(tmp_path: Path) -> None:
+    tokenizer = learn_tokenizer(["a b c"], BytePairConfig(kind="byte_pair", vocabulary_size=300))
+    with (tmp_path / "train.bin").open("wb") as file:
+        file.truncate(600_000_000)  # A hole: zeros that take no room on the disk.
+    size = {"n_tokens": 300_000_000, "n_characters": 1, "n_bytes": 1, "n_words": 1}
+    Path("/proc/self/clear_refs").write_text("5")  # Forget the peak so far.
+    before = peak_bytes()
+    rates = token_rates(tmp_path / "train.bin", size, tokenizer)
+    assert rates["used_share_of_vocabulary"] == round(1 / tokenizer.vocabulary.size, 4)
+    assert peak_bytes() - before < 200_000_000
+
+
+def peak_bytes() -> int:
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024
