@@ -26,6 +26,8 @@ CHUNK_BYTES = 1 << 18
 TOO_MANY_REQUESTS, REQUEST_TIMEOUT = 429, 408
 OK, PARTIAL_CONTENT, NOT_MODIFIED, RANGE_NOT_SATISFIABLE = 200, 206, 304, 416
 NOT_THERE, NOT_ALLOWED = (404, 410), (401, 403)
+# Bytes as they are: what is packed on the way would have another size and digest.
+HEADERS = {"Accept-Encoding": "identity", "User-Agent": "lmcore"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +158,14 @@ def renew(file: RemoteFile, path: Path, max_bytes: int, patience: Patience = PAT
 
 def _has_changed(file: RemoteFile, mark: str | None, patience: Patience) -> bool:
     """Whether the server has another version than the marked one, or one that nobody can tell from it."""
-    headers = {"Accept-Encoding": "identity", "User-Agent": "lmcore"}
+    condition: dict[str, str] = {}
     if mark is not None:
-        headers |= {"If-None-Match" if mark.startswith('"') else "If-Modified-Since": mark}
+        condition = {"If-None-Match" if mark.startswith('"') else "If-Modified-Since": mark}
     try:
         with (
             _passing_failures(),
             requests.Session() as session,
-            session.get(file.url, headers=headers, stream=True, timeout=(patience.connect, patience.read)) as response,
+            _get(session, file, condition, patience) as response,
         ):
             status, now = response.status_code, _mark(response)
     except (_PassingError, ValueError) as error:
@@ -232,12 +234,14 @@ def _passing_failures() -> Iterator[None]:
 
 
 def _open(session: Session, file: RemoteFile, partial: _Partial, patience: Patience) -> Response:
-    # Bytes as they are: what is packed on the way would have another size and digest.
-    headers = {"Accept-Encoding": "identity", "User-Agent": "lmcore"}
     mark = partial.mark()
-    if mark is not None:
-        headers |= {"Range": f"bytes={partial.size()}-", "If-Range": mark}
-    return session.get(file.url, headers=headers, stream=True, timeout=(patience.connect, patience.read))
+    rest = {} if mark is None else {"Range": f"bytes={partial.size()}-", "If-Range": mark}
+    return _get(session, file, rest, patience)
+
+
+def _get(session: Session, file: RemoteFile, headers: dict[str, str], patience: Patience) -> Response:
+    timeout = (patience.connect, patience.read)
+    return session.get(file.url, headers=HEADERS | headers, stream=True, timeout=timeout)
 
 
 def _receive(response: Response, file: RemoteFile, partial: _Partial, max_bytes: int) -> None:
