@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from lmcore.text.cleaning.filters import first_failure
 from lmcore.text.config import SplitFractions
 from lmcore.text.shards import read_documents
 from lmcore.tokens.config import BytePairConfig, TokenizeConfig
@@ -13,6 +15,7 @@ from lmcore.tokens.tokenizer import Tokenizer
 from tasks.clean import clean_documents
 from tasks.collect import collect_documents, refresh_lock
 from tasks.environment import Environment
+from tasks.parameters import load_parameters
 from tasks.tokenize import tokenize_documents
 from tests.text.cleaning_for_tests import LENIENT, configure_cleaning
 from tests.text.sources_for_tests import configure, local
@@ -34,6 +37,17 @@ ENGLISH = [
     "The children were singing and dancing in the yard",
 ]
 GERMAN = "Am nächsten Morgen gingen die Kinder in den Wald, um dort Beeren zu sammeln, und kamen erst am Abend zurück."
+# What the defaults must keep, by language: prose in scripts of all kinds.
+PROSE = {
+    "zh": "昨天下午我和妹妹去了河边。水很浅\uff0c可以看见小鱼在石头中间游来游去。我们坐到太阳落山才回家。",
+    "ja": "昨日の午後、妹と川へ行きました。水は浅くて、石の間を小さな魚が泳いでいるのが見えました。",
+    "th": "เมื่อวานตอนบ่ายฉันกับน้องสาวไปที่แม่น้ำ น้ำตื้นมากจนเห็นปลาตัวเล็กว่ายอยู่ระหว่างก้อนหิน เรานั่งอยู่จนพระอาทิตย์ตก",
+    "ko": "어제 오후에 나는 여동생과 함께 강가에 갔다. 물이 얕아서 돌 사이로 작은 물고기가 헤엄치는 것이 보였다.",
+    "ru": "Вчера мой брат был там, где начинается река. Вода была мелкая, и между камнями плавали маленькие рыбки.",
+    "ar": "ذهبت أمس مع أختي إلى النهر بعد الظهر. كان الماء ضحلا ورأينا أسماكا صغيرة تسبح بين الحجارة.",
+    "hi": "कल दोपहर मैं अपनी बहन के साथ नदी पर गया था। पानी उथला था और पत्थरों के बीच छोटी मछलियाँ तैर रही थीं।",
+}
+PARAMETERS = load_parameters(Path(__file__).parents[2] / "params.yaml")
 SPLIT = SplitFractions(validation=0.2, test=0.2)
 LANGUAGES = {"kept": ["en", "zh"], "min_probability": 0.6, "min_characters": 20}
 MARK = "\u3002"
@@ -61,6 +75,12 @@ def run(folder: Path, texts: list[str], **rules: object) -> Path:
     tokenize = TokenizeConfig(tokenizer=tokenizer, split=SPLIT)
     tokenize_documents(tokenize, environment, weights={}, clean_folder=folder / "clean", tokens=folder / "tokens")
     return folder
+
+
+@pytest.mark.parametrize("language", PROSE)
+def test_the_default_filters_keep_prose_in_any_script(language: str) -> None:
+    assert PARAMETERS.clean.filters is not None
+    assert first_failure(PROSE[language], language, PARAMETERS.clean.filters) is None
 
 
 def test_a_chinese_corpus_is_divided_into_sentences_and_comes_back_from_its_tokens(tmp_path: Path) -> None:

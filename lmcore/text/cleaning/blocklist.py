@@ -5,14 +5,16 @@ from functools import lru_cache
 
 from lmcore.text.cleaning.config import BlocklistConfig
 from lmcore.text.cleaning.reasons import Reason
+from lmcore.text.cleaning.words import LETTER_OF_WORD
 
-WORD = re.compile(r"\w+")
+LETTERS, IS_LETTER = re.compile(r"\w+"), re.compile(LETTER_OF_WORD)
 
 
 def blocked_content(text: str, config: BlocklistConfig) -> Reason | None:
     """Why a text is dropped, if it is: it holds ``phrases`` more often than ``max_occurrences``, in whatever case.
 
-    Phrases stand for whole words: "ass" is not found in "class".
+    Phrases stand for whole words, "ass" is not found in "class"; but wherever they stand where a script puts no space
+    between words.
     """
     pattern, first_words = _compiled(config.phrases)
     lower = text.lower()
@@ -29,5 +31,12 @@ def blocked_content(text: str, config: BlocklistConfig) -> Reason | None:
 @lru_cache(maxsize=1)
 def _compiled(phrases: tuple[str, ...]) -> tuple[re.Pattern[str], frozenset[str]]:
     lower = sorted({phrase.lower() for phrase in phrases}, key=lambda phrase: (-len(phrase), phrase))
-    first_words = frozenset(word for phrase in lower for word in WORD.findall(phrase)[:1])
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, lower))})(?!\w)"), first_words
+    first_words = frozenset((LETTERS.findall(phrase) or [phrase])[0] for phrase in lower)
+    return re.compile("|".join(map(_whole, lower))), first_words
+
+
+def _whole(phrase: str) -> str:
+    """A pattern that finds a phrase where no word goes on before or behind it."""
+    before = f"(?<!{LETTER_OF_WORD})" if IS_LETTER.match(phrase[0]) else ""
+    behind = f"(?!{LETTER_OF_WORD})" if IS_LETTER.match(phrase[-1]) else ""
+    return f"{before}{re.escape(phrase)}{behind}"

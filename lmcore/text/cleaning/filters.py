@@ -11,7 +11,7 @@ from itertools import islice, pairwise
 
 from lmcore.text.cleaning.config import FilterConfig
 from lmcore.text.cleaning.reasons import Reason
-from lmcore.text.cleaning.words import words_of
+from lmcore.text.cleaning.words import count_unspaced, words_of
 
 WORDS_PER_SEGMENT = 100
 WORDS_PER_RUN = 10
@@ -69,6 +69,13 @@ class Text:
         return self._counts
 
     @property
+    def mean_word_length(self) -> float | None:
+        """In characters; ``None`` for a text that is mostly in a script without spaces between words."""
+        if 2 * count_unspaced(self.text) > self.n_characters:
+            return None
+        return self.n_characters / max(len(self.words), 1)
+
+    @property
     def lines(self) -> list[str]:
         """Those that are not blank, without the white space around them."""
         if self._lines is None:
@@ -110,13 +117,15 @@ def too_few_letters(text: Text, config: FilterConfig) -> Reason | None:
 
 
 def words_too_short(text: Text, config: FilterConfig) -> Reason | None:
-    """Words that are shorter on average than ``min_mean_word_length`` (Gopher)."""
-    return _below("words_too_short", text.n_characters / max(len(text.words), 1), config.min_mean_word_length)
+    """Words that are shorter on average than ``min_mean_word_length`` (Gopher), in scripts that separate words."""
+    length = text.mean_word_length
+    return None if length is None else _below("words_too_short", length, config.min_mean_word_length)
 
 
 def words_too_long(text: Text, config: FilterConfig) -> Reason | None:
-    """Words that are longer on average than ``max_mean_word_length`` (Gopher)."""
-    return _above("words_too_long", text.n_characters / max(len(text.words), 1), config.max_mean_word_length)
+    """Words that are longer on average than ``max_mean_word_length`` (Gopher), in scripts that separate words."""
+    length = text.mean_word_length
+    return None if length is None else _above("words_too_long", length, config.max_mean_word_length)
 
 
 def too_few_words_with_letters(text: Text, config: FilterConfig) -> Reason | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from lmcore.text.cleaning.config import PersonalDataConfig
 from lmcore.text.cleaning.reasons import Reason
+from lmcore.text.cleaning.words import LETTER_OF_WORD
 
 Spans = Iterator[tuple[int, int]]
 
@@ -19,29 +20,38 @@ MARKED_KEY = (
     r"|\bAIza[\w-]{35}|\bhf_[A-Za-z]{30,}\b|\bpypi-[\w-]{50,}|\bnpm_[0-9A-Za-z]{36}\b"
     r"|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"
 )
-SECRET = re.compile(f"{PRIVATE_KEY}|{MARKED_KEY}")
+# Where it says ASCII, letters of other scripts may stand right beside what is looked for, as in Chinese they do.
+SECRET = re.compile(f"{PRIVATE_KEY}|{MARKED_KEY}", re.ASCII)
 # What is assigned to a name that says what it is; a call, a path and a name of something else are none.
 ASSIGNED_KEY = re.compile(
     r"(?:(?:api|access|secret|private|account)[_-]?key|(?:access|auth|api|bot)[_-]?token|secret|password|passwd)"
     r"[\"']?\s{0,2}(?:=>|=|:)\s{0,2}[\"']?(?P<key>[a-z0-9+_-][a-z0-9/+_-]{15,}={0,2})(?![\w./(])",
+    re.ASCII | re.IGNORECASE,
+)
+EMAIL = re.compile(
+    rf"(?<![.+-])(?<!{LETTER_OF_WORD})(?:{LETTER_OF_WORD}|[.+-]){{1,64}}"
+    rf"@(?:[a-z0-9](?:[a-z0-9-]{{0,61}}[a-z0-9])?\.)+[a-z]{{2,24}}(?!{LETTER_OF_WORD})",
     re.IGNORECASE,
 )
-EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,24}\b", re.IGNORECASE)
-IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[0-9A-Z]{4}){2,7}(?: ?[0-9A-Z]{1,3})?\b")
+IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[0-9A-Z]{4}){2,7}(?: ?[0-9A-Z]{1,3})?\b", re.ASCII)
 # Numbers as the issuers give them out, in one piece or in their groups.
 CREDIT_CARD = re.compile(
     r"(?<![\w.-])(?:(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6011|65\d{2}|35\d{2})([ -]?)\d{4}\1\d{4}\1\d{4}"
-    r"|3[47]\d{2}([ -]?)\d{6}\2\d{5})(?![\w-]|\.\d)"
+    r"|3[47]\d{2}([ -]?)\d{6}\2\d{5})(?![\w-]|\.\d)",
+    re.ASCII,
 )
 # Written out for people: with a country code, or in groups of digits as no table of figures has them.
 PHONE = re.compile(
     r"(?<![\w.+-])(?:\+\d{1,3}[ .-]?(?:\(\d{1,5}\)[ .-]?)?\d{1,5}(?:[ .-]?\d{2,5}){1,4}"
     r"|\(\d{2,5}\) ?\d{3,4}[ .-]\d{3,5}|\d{3}-\d{3}-\d{4}|\d{3}\.\d{3}\.\d{4}"
-    r"|0\d{2,4}[ /-]\d{3,4}[ -]?\d{3,5})(?![\w-]|\.\d)"
+    r"|0\d{2,4}[ /-]\d{3,4}[ -]?\d{3,5})(?![\w-]|\.\d)",
+    re.ASCII,
 )
-IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\w)")
+# In one piece, as mobile numbers are written in many countries; a figure has other digits than they have.
+MOBILE_PHONE = re.compile(r"(?<![\w.+-])[01679]\d{8,11}(?![\w-]|\.\d)", re.ASCII)
+IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\w)", re.ASCII)
 # All addresses that are given out so far begin with a 2 or a 3.
-IPV6 = re.compile(r"(?<![\w:.])[23][0-9a-f]{3}:(?:[0-9a-f]{0,4}:){1,6}[0-9a-f]{0,4}(?![\w:])", re.IGNORECASE)
+IPV6 = re.compile(r"(?<![\w:.])[23][0-9a-f]{3}:(?:[0-9a-f]{0,4}:){1,6}[0-9a-f]{0,4}(?![\w:])", re.ASCII | re.IGNORECASE)
 # What is searched for first, since most texts have none of it.
 KEY_MARKS = (
     "PRIVATE KEY",
@@ -188,7 +198,9 @@ def _is_public_address(written: str) -> bool:
 
 
 def _phone_numbers(text: str, region: str | None) -> Spans:
-    return (match.span() for match in PHONE.finditer(text) if _is_phone_number(match.group(), region))
+    yield from (match.span() for match in PHONE.finditer(text) if _is_phone_number(match.group(), region))
+    if region is not None:
+        yield from (match.span() for match in MOBILE_PHONE.finditer(text) if _is_mobile_number(match.group(), region))
 
 
 def _is_phone_number(written: str, region: str | None) -> bool:
@@ -200,3 +212,11 @@ def _is_phone_number(written: str, region: str | None) -> bool:
         return bool(phonenumbers.is_valid_number(phonenumbers.parse(written, region)))
     except phonenumbers.NumberParseException:
         return False
+
+
+def _is_mobile_number(written: str, region: str) -> bool:
+    """Whether a country gives out such numbers to mobile phones alone; in the USA nobody can tell."""
+    import phonenumbers
+
+    found = phonenumbers.PhoneNumberMatcher(written, region, leniency=phonenumbers.Leniency.VALID)
+    return any(phonenumbers.number_type(match.number) == phonenumbers.PhoneNumberType.MOBILE for match in found)

@@ -3,12 +3,15 @@
 The numbers depend on the words alone, in lower case: not on Python's hash seed, the machine, or the neighbors.
 """
 
+import unicodedata
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from lmcore.text.cleaning.words import UNSPACED_SCRIPTS
 
 Hashes = npt.NDArray[np.uint64]
 Offsets = npt.NDArray[np.int64]
@@ -23,11 +26,9 @@ BETWEEN_TEXTS = "\x00"
 IS_WORD_BYTE = np.zeros(256, bool)
 IS_WORD_BYTE[list(b"0123456789_abcdefghijklmnopqrstuvwxyz")] = True
 IS_WORD_BYTE[128:] = True
-# First bytes of characters of three bytes that are words of their own: Japanese syllables, Chinese characters.
-IS_UNSPACED = np.zeros(256, bool)
-IS_UNSPACED[0xE3:0xEA] = True
-# U+2000 to U+203F, quotation marks and dashes among them, begin with these bytes.
-PUNCTUATION = (0xE2, 0x80)
+# Characters of two and of three bytes of UTF-8: their first bytes, and how many bytes follow.
+LONGER_CHARACTERS = ((0xC2, 0xE0, 1), (0xE0, 0xF0, 2))
+N_CODES = 0x10000
 
 
 class WordHashes(NamedTuple):
@@ -38,7 +39,10 @@ class WordHashes(NamedTuple):
 
 
 def word_hashes(texts: Sequence[str]) -> Iterator[WordHashes]:
-    """Yield the words of texts, some texts at a time, in order; a word is a run of letters, digits and underscores."""
+    """Yield the words of texts, some texts at a time, in order.
+
+    A word is a run of letters, digits and underscores, or a character of a script without spaces between words.
+    """
     batch: list[str] = []
     n_bytes = 0
     for text in texts:
@@ -88,12 +92,17 @@ def _word_borders(code: npt.NDArray[np.uint8], *, is_ascii: bool) -> tuple[Offse
     if is_ascii:
         changes = np.flatnonzero(np.diff(is_word, prepend=False))
         return changes[::2], changes[1::2]
-    first = np.flatnonzero((code[:-2] == PUNCTUATION[0]) & (code[1:-1] == PUNCTUATION[1]))
-    for place in range(3):
-        is_word[first + place] = False
-    is_alone = np.append(IS_UNSPACED[code], False)
-    behind_alone = np.zeros_like(is_alone)
-    behind_alone[3:] = is_alone[:-3]
+    is_alone, behind_alone = np.zeros((2, len(code) + 1), bool)
+    is_separator, is_unspaced = _kinds_of_characters()
+    for lowest, above, n_more in LONGER_CHARACTERS:
+        first = np.flatnonzero((code >= lowest) & (code < above))
+        character = np.bitwise_and(code[first], 0x3F >> n_more, dtype=np.intp)
+        for place in range(1, n_more + 1):
+            character = character << 6 | code[first + place] & 0x3F
+        separators, unspaced = first[is_separator[character]], first[is_unspaced[character]]
+        for place in range(n_more + 1):
+            is_word[separators + place] = False
+        is_alone[unspaced] = behind_alone[unspaced + n_more + 1] = True
     begins = is_word & (is_alone | behind_alone)
     begins[0] |= is_word[0]
     begins[1:] |= is_word[1:] & ~is_word[:-1]
@@ -101,6 +110,17 @@ def _word_borders(code: npt.NDArray[np.uint8], *, is_ascii: bool) -> tuple[Offse
     ends = np.zeros_like(is_word)
     ends[1:] = is_word[:-1] & (~is_word[1:] | begins[1:])
     return np.flatnonzero(begins), np.flatnonzero(ends)
+
+
+@cache
+def _kinds_of_characters() -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Whether each character of up to three bytes stands between words, and whether it is one of its own (65536,)."""
+    categories = [unicodedata.category(chr(code)) for code in range(N_CODES)]
+    is_separator = np.asarray([category[0] in "PSZ" and category != "Pc" for category in categories])
+    is_unspaced = np.zeros(N_CODES, bool)
+    for first, last in UNSPACED_SCRIPTS:
+        is_unspaced[first : last + 1] = True
+    return is_separator, is_unspaced & ~is_separator
 
 
 def _mix(hashes: Hashes) -> Hashes:

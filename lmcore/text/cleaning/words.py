@@ -2,11 +2,33 @@
 
 import re
 
-# Scripts that put no space between words: Chinese, Japanese and Thai characters each count as one.
-UNSPACED = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
+UNSPACED_SCRIPTS = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Burmese
+    (0x1780, 0x17FF),  # Khmer
+    (0x3005, 0x3007),  # signs among Chinese characters
+    (0x3040, 0x30FF),  # Japanese syllables, and small ones
+    (0x31F0, 0x31FF),
+    (0x3400, 0x4DBF),  # Chinese characters, here and below
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0x20000, 0x3134F),
+)
+"""First and last characters of scripts that put no space between words: each of them counts as one."""
+
+UNSPACED = "".join(rf"\U{first:08x}-\U{last:08x}" for first, last in UNSPACED_SCRIPTS)
+"""They all, inside of a character class of a regular expression."""
+LETTER_OF_WORD = rf"[^\W{UNSPACED}]"
+r"""What a word does not end before: ``\w`` where words stand next to Chinese characters without a space."""
 WORD = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
+UNSPACED_RUN = re.compile(rf"[{UNSPACED}]+")
 
 
 def words_of(text: str) -> list[str]:
     """What white space separates; a character of a script without spaces between words is a word of its own."""
     return text.split() if text.isascii() else WORD.findall(text)
+
+
+def count_unspaced(text: str) -> int:
+    """How many characters are of scripts without spaces between words."""
+    return 0 if text.isascii() else len(text) - len(UNSPACED_RUN.sub("", text))

@@ -1,3 +1,5 @@
+import unicodedata
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -37,6 +39,9 @@ def test_hashes_of_runs_are_equal_where_the_runs_are(texts: list[str], n_words: 
         ("\u4e2d\u6587 text \u5b57", 4),
         ("\u3053\u3093abc", 3),
         ("\xc4\xd6 stra\xdfe \u043c\u0438\u0440", 3),
+        ("\u0e20\u0e32\u0e29\u0e32 \u1797\u17b6", 6),
+        ("\u0939\u093f\u0928\u094d\u0926\u0940 \u00abici\u00bb\u2014l\u00e0", 3),
+        ("\u4f60\uff0c\u597d\u3002", 2),
         ("", 0),
         ("...", 0),
         ("a\x00b", 2),
@@ -44,6 +49,24 @@ def test_hashes_of_runs_are_equal_where_the_runs_are(texts: list[str], n_words: 
 )
 def test_words_are_runs_of_letters_and_chinese_characters_alone(text: str, n_words: int) -> None:
     assert sum(len(some.words) for some in word_hashes([text])) == n_words
+
+
+SIGNS = ("IDEOGRAPHIC ITERATION", "IDEOGRAPHIC CLOSING", "IDEOGRAPHIC NUMBER")
+UNSPACED = ("CJK UNIFIED", "CJK COMPATIBILITY", *SIGNS, "HIRAGANA", "KATAKANA", "THAI", "LAO", "MYANMAR", "KHMER")
+WRITTEN = st.characters(categories=["L", "M", "Nd", "P", "Zs"], max_codepoint=0xA000, exclude_characters="\u0130\u1e9e")
+
+
+@given(st.text(WRITTEN))
+def test_words_end_where_the_names_of_characters_say_so(text: str) -> None:
+    marked = ""
+    for character in text.lower():
+        if unicodedata.category(character)[0] in "PZ" and unicodedata.category(character) != "Pc":
+            marked += " "
+        elif unicodedata.name(character, "").startswith(UNSPACED):
+            marked += f" {character} "
+        else:
+            marked += character
+    assert sum(len(some.words) for some in word_hashes([text])) == len(marked.split())
 
 
 def test_words_are_the_same_in_any_case_and_any_company() -> None:

@@ -85,11 +85,18 @@ def test_letters_of_any_script_are_letters() -> None:
 
 def test_a_chinese_character_is_a_word_and_english_stop_words_are_not_asked_for() -> None:
     text = "今天天气很好\uff0c我们去公园散步。"
-    config = THRESHOLDS.model_copy(update={"min_words": 10, "min_mean_word_length": 1.0})
+    config = THRESHOLDS.model_copy(update={"min_words": 10})
     assert first_failure(text, "zh", config) is None
     failure = first_failure(text, "zh", config.model_copy(update={"min_words": 20}))
     assert failure is not None
     assert (failure.rule, failure.score) == ("too_few_words", 15)
+
+
+@pytest.mark.parametrize(
+    ("text", "length"), [("中中中 ab", None), ("中 abcd", 2.5), ("", 0.0), ("ab 中中", 4 / 3), ("ab c", 1.5)]
+)
+def test_words_have_a_length_where_most_of_a_text_separates_them(text: str, length: float | None) -> None:
+    assert Text(text, "zh").mean_word_length == length
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=60))

@@ -18,6 +18,13 @@ def test_a_text_in_a_language_that_stays_is_known_by_it(text: str, language: str
     assert language_of(text, "en", EITHER) == (language, None)
 
 
+def test_a_chinese_text_is_as_long_as_what_it_says() -> None:
+    config = EITHER.model_copy(update={"min_characters": 120})
+    assert len(CHINESE) < 50
+    assert language_of(CHINESE, "en", config) == ("zh", None)
+    assert language_of(CHINESE[:30], "en", config) == ("en", None)
+
+
 def test_another_language_is_dropped_by_name_and_probability() -> None:
     language, drop = language_of(GERMAN, "en", EITHER)
     assert language == "de"
@@ -39,6 +46,13 @@ def test_blocked_phrases_count_as_whole_words_in_any_case() -> None:
     drop = blocked_content("A BAD WORD, and worse, and worse.", config)
     assert drop is not None
     assert (drop.rule, drop.score, drop.threshold, drop.detail) == ("blocked_content", 3.0, 1.0, "bad word, worse")
+
+
+def test_blocked_phrases_of_scripts_without_spaces_stand_anywhere() -> None:
+    config = BlocklistConfig(phrases=("坏话", "av坏", "!!"), max_occurrences=0)
+    for text in ("他说坏话了", "abc坏话abc", "这是AV坏的", "no!!"):
+        assert blocked_content(text, config) is not None, text
+    assert blocked_content("坏 话, xav坏!", config) is None
 
 
 def test_a_text_is_normalized_before_it_is_judged_and_masked_after_that() -> None:

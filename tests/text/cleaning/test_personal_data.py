@@ -45,7 +45,9 @@ HARMLESS = [
 
 
 @pytest.mark.parametrize(("kind", "example"), [(kind, one) for kind, some in EXAMPLES.items() for one in some])
-@pytest.mark.parametrize("frame", ["{}", "Write to {}.", "so ({}), and", "it is:\n{}\nwas it"])
+@pytest.mark.parametrize(
+    "frame", ["{}", "Write to {}.", "so ({}), and", "it is:\n{}\nwas it", "请写到{}谢谢", "連絡先は{}まで", "ติดต่อ{}ได้"]
+)
 def test_each_kind_is_masked_and_what_surrounds_it_stays(kind: str, example: str, frame: str) -> None:
     text = frame.format(example)
     assert mask(text, FINDER.find(text)) == frame.format(f"<{kind}>")
@@ -68,6 +70,17 @@ def test_each_kind_is_masked_and_what_surrounds_it_stays(kind: str, example: str
 def test_a_key_is_known_by_the_name_that_it_is_assigned_to(frame: str, key: str) -> None:
     text = frame.format(key)
     assert mask(text, FINDER.find(text)) == frame.format("<secret>")
+
+
+@pytest.mark.parametrize(
+    ("region", "number"), [("CN", "13812345678"), ("DE", "015112345678"), ("GB", "07911123456"), ("JP", "09012345678")]
+)
+def test_mobile_numbers_in_one_piece_are_known_where_they_are_like_no_other(region: str, number: str) -> None:
+    finder = PersonalData(PersonalDataConfig(action="mask", kinds=KINDS, phone_region=region), None)
+    text = f"电话{number}。 {number}."
+    assert mask(text, finder.find(text)) == "电话<phone>。 <phone>."
+    other = f"{number}5 1{number} 0.{number} x{number} 1000000000"
+    assert finder.find(other) == FINDER.find(text) == []
 
 
 @pytest.mark.parametrize("text", HARMLESS)
