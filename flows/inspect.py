@@ -51,14 +51,15 @@ def show_decisions(console: Console, rule: str, count: int, seed: int) -> None:
     for row in decisions_of(_ledger(), rule, count, seed):
         place = row["path"] if row["line"] is None else f"{row['path']}, line {row['line']}"
         facts = [f"score {_figure(row['score'])}", f"threshold {_figure(row['threshold'])}", row["detail"] or ""]
-        subtitle = " · ".join(fact for fact in facts if fact and not fact.endswith(" -"))
+        shown = [] if row["action"] == "unreadable" else [fact for fact in facts if fact and not fact.endswith(" -")]
+        subtitle = " · ".join(shown)
         title = f"{row['action']} · {row['source']} · {row['name'] or place}"
         console.print(Panel(_content(row), title=title, title_align="left", subtitle=subtitle, subtitle_align="right"))
 
 
 def _content(row: dict[str, Any]) -> Text:
     if row["action"] == "unreadable":
-        return Text(f"{row['path']}: {row['detail']}")
+        return Text(row["detail"])
     if row["action"] == "changed":
         return _difference(row["text"] or "", row["changed_to"] or "")
     return Text(_excerpt(row["text"] or ""))

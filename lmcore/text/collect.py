@@ -184,7 +184,8 @@ def _origin(source: Source, pin: Pin) -> dict[str, Any]:
 
 def _refuse_faults(faults: Sequence[Mapping[str, Any]]) -> None:
     if faults:
-        raise ValueError(f"{_describe(faults[0])} (collect.strict is true, so that nothing may be left out)")
+        first = f"source {faults[0]['source']!r}: {_describe(faults[0])}"
+        raise ValueError(f"{first} (collect.strict is true, so that nothing may be left out)")
 
 
 def _check_every_source_gave(config: CollectConfig, summary: Mapping[str, Any], done: Sequence[Path]) -> None:

@@ -106,7 +106,7 @@ def test_each_of_them_is_an_error_where_reading_is_strict(name: str, tmp_path: P
         if file.name not in ("good.jsonl", name):
             file.unlink()
     ((_, reason),) = EXPECTED[name][1]
-    with pytest.raises(ValueError, match=rf"^{name}.*: {reason}: .*collect\.strict is true"):
+    with pytest.raises(ValueError, match=rf"^source 'faulty': {name}.*: {reason}: .*collect\.strict is true"):
         collect(source, tmp_path, strict=True)
     assert not (tmp_path / "raw").exists()
 

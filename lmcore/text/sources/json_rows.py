@@ -194,7 +194,10 @@ def _may_be_cut(error: Exception, text: _Text) -> bool:
 def _malformed(error: Exception) -> InputError:
     if isinstance(error, RecursionError):
         return InputError("malformed_json", "lists and objects are nested too deeply")
-    return InputError("malformed_json", error.msg if isinstance(error, json.JSONDecodeError) else str(error))
+    if not isinstance(error, json.JSONDecodeError):
+        return InputError("malformed_json", str(error))
+    # Where in the line or in the part of a file that is held says little: the line is known.
+    return InputError("malformed_json", error.msg.removesuffix(" at").removesuffix(" starting"))
 
 
 def _no_object(value: Any) -> InputError:
