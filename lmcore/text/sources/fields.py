@@ -122,14 +122,17 @@ class Fields:
 
 
 def _value(row: Row, name: str) -> Any:
-    """The value under a name as it is, else behind a path of names within objects."""
+    """The value under a name as it is, else behind a path of names within objects and of places in lists, from 0."""
     if name in row:
         return row[name]
     value: Any = row
     for key in name.split("."):
-        if not isinstance(value, Mapping) or key not in value:
+        if isinstance(value, Mapping) and key in value:
+            value = value[key]
+        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+            value = value[int(key)]
+        else:
             raise InputError("missing_field", f"there is no field {name!r}; there are {_listed(row)}")
-        value = value[key]
     return value
 
 

@@ -35,18 +35,22 @@ def parquet_rows(file: InputFile, names: Sequence[str]) -> ParquetRows:
             schema, metadata = table.schema_arrow, table.metadata
         except DAMAGES as error:
             raise _damage(error) from error
-        check_columns(file, schema.names, [name for name in names if not _has_column(schema, name)])
+        columns = {name: _column(schema, name) for name in names}
+        check_columns(file, schema.names, [name for name, column in columns.items() if column is None])
+        needed = sorted({column for column in columns.values() if column is not None})
         n_rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
         for group, n_before in enumerate(accumulate(n_rows, initial=0)):
             if group < len(n_rows):
-                yield from _group_rows(file, table, group, n_before, names)
+                yield from _group_rows(file, table, group, n_before, needed)
 
 
-def _group_rows(file: InputFile, table: pq.ParquetFile, group: int, n_before: int, names: Sequence[str]) -> ParquetRows:
+def _group_rows(
+    file: InputFile, table: pq.ParquetFile, group: int, n_before: int, columns: Sequence[str]
+) -> ParquetRows:
     n_done, damage = 0, None
     # After a damage once more, row by row: those that stand in a batch before it are not damaged.
     for n_rows in (_rows_per_batch(table.metadata.row_group(group)), 1):
-        batches = table.iter_batches(n_rows, row_groups=[group], columns=list(names), use_threads=False)
+        batches = table.iter_batches(n_rows, row_groups=[group], columns=list(columns), use_threads=False)
         start = 0
         while True:
             try:
@@ -97,19 +101,23 @@ def _rows_per_batch(group: pq.RowGroupMetaData) -> int:
     return max(1, min(MAX_BATCH_ROWS, int(BATCH_BYTES / max(n_bytes_per_row, 1))))
 
 
-def _has_column(schema: pa.Schema, name: str) -> bool:
-    """Whether there is a column of that name, or a path of that name into a column of objects."""
+def _column(schema: pa.Schema, name: str) -> str | None:
+    """The column of that name, or what a path of that name leads to: a part of a column of objects, a whole list."""
     if name in schema.names:
-        return True
-    key, *path = name.split(".")
-    if key not in schema.names:
-        return False
-    kind = schema.field(key).type
+        return name
+    column, *path = name.split(".")
+    if column not in schema.names:
+        return None
+    kind, is_in_list = schema.field(column).type, False
     for key in path:
-        if not pa.types.is_struct(kind) or kind.get_field_index(key) < 0:
-            return False
-        kind = kind.field(key).type
-    return bool(path)
+        if pa.types.is_struct(kind) and kind.get_field_index(key) >= 0:
+            kind = kind.field(key).type
+            column = column if is_in_list else f"{column}.{key}"
+        elif (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and key.isdecimal():
+            kind, is_in_list = kind.value_type, True
+        else:
+            return None
+    return column
 
 
 def _damage(error: Exception) -> InputError:

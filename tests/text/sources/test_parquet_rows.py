@@ -36,9 +36,9 @@ def test_fields_lie_in_columns_of_objects(tmp_path: Path) -> None:
     assert places(faults) == [(2, "missing_field"), (3, "wrong_type"), (4, "empty_text")]
 
 
-@pytest.mark.parametrize("name", ["other", "meta.other", "text.title", "meta.title.en"])
+@pytest.mark.parametrize("name", ["other", "meta.other", "text.title", "meta.title.en", "text.0", "meta.0", "list.one"])
 def test_a_missing_column_is_an_error_that_names_those_there_are(tmp_path: Path, name: str) -> None:
-    path = write_rows(tmp_path / "rows.parquet", [{"text": "x", "meta": {"title": "y"}}])
+    path = write_rows(tmp_path / "rows.parquet", [{"text": "x", "meta": {"title": "y"}, "list": ["z"]}])
     with pytest.raises(ValueError, match=rf"'given': rows.parquet has no column '{name}'; its columns are 'text', 'me"):
         read(records(label=name), path)
 

@@ -3,6 +3,8 @@ import re
 import zlib
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -88,6 +90,27 @@ def test_fields_lie_in_objects_of_objects_unless_one_is_named_so(tmp_path: Path)
     documents, faults = read(records("meta.title.en"), file)
     assert texts(documents) == ["deep", "named so"]
     assert places(faults) == [(3, "missing_field"), (4, "missing_field")]
+
+
+QUESTIONS = [
+    {"question": "Who?", "answers": {"text": ["I", "me"], "start": [3, 5]}, "turns": [{"role": "a", "said": "Hello"}]},
+    {"question": "Why?", "answers": {"text": [], "start": []}, "turns": [{"role": "a", "said": "Hi"}]},
+    {"question": "When?", "answers": {"text": ["now"], "start": [1]}, "turns": []},
+]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "json", "parquet"])
+def test_fields_lie_in_lists_by_their_place(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"rows.{kind}"
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(QUESTIONS), path)
+    else:
+        path.write_text("\n".join(map(json.dumps, QUESTIONS)) if kind == "jsonl" else json.dumps(QUESTIONS))
+    reader = records("{turns.0.said} {question}", target="answers.text.0", name="answers.start.0")
+    documents, faults = read(reader, path)
+    assert [(document.text, document.target, document.name) for document in documents] == [("Hello Who?", "I", "3")]
+    assert [fault.reason for fault in faults] == ["missing_field"] * 2
+    assert "no field 'answers.text.0'" in faults[0].detail
 
 
 def test_a_template_joins_fields_and_keeps_doubled_braces(tmp_path: Path) -> None:
