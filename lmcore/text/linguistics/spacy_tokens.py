@@ -1,6 +1,7 @@
 """spaCy's tokens as arrays, at several times the speed of one document object per text."""
 
 import re
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -17,6 +18,9 @@ IS_SPACE, IS_PUNCTUATION, IS_MARK, IS_GAP = 1, 2, 4, 8
 
 CHUNK = re.compile(r"\S+|\s+")
 SPACE_BETWEEN_CHUNKS = re.compile(r"\S\s+\S")
+# Where no token goes on, in languages that put no space between words.
+LINE_OR_SENTENCE_END = re.compile(r"(?<=\S)(?=\n)|(?<=[\u3002\uff01\uff1f])(?=\S)")
+CHARACTERS_PER_PIECE = 1_000
 CHUNKS_PER_DOCUMENT = 20_000
 REMEMBERED_CHUNKS = 1_000_000
 RECORD = np.dtype([("length", "<i4"), ("kind", "<i4")])
@@ -65,14 +69,17 @@ class TokenReader:
         vocabulary.lex_attr_getters = {name: questions[name] for name in (attrs.IS_SPACE, attrs.IS_PUNCT)}
         # Tokenizers that segment a language otherwise, as Chinese, have no such rules.
         rules = getattr(self._pipeline.tokenizer, "rules", None)
+        self._has_rules = rules is not None
         self._reads_chunks = rules is not None and not any(map(SPACE_BETWEEN_CHUNKS.search, rules))
         self._marks = [self._pipeline.vocab.strings.add(mark) for mark in Sentencizer.default_punct_chars]
         self._tokens_of: dict[str, bytes] = {}
 
     def _read_whole(self, text: str) -> Tokens:
-        document = self._pipeline.tokenizer(text)
-        gaps = document.to_array("SPACY").astype(np.int64)
-        tokens = self._describe(document)
+        # Tokenizers without rules take their time by the square of a text's length: they copy what is left of it.
+        pieces = [text] if self._has_rules else _pieces(text)
+        documents = [self._pipeline.tokenizer(piece) for piece in pieces]
+        gaps = np.concatenate([document.to_array("SPACY") for document in documents]).astype(np.int64)
+        tokens = np.concatenate([self._describe(document) for document in documents])
         return Tokens(np.cumsum(tokens["length"] + gaps) - gaps, tokens["kind"])
 
     def _learn(self, chunks: dict[str, None]) -> None:
@@ -98,6 +105,15 @@ class TokenReader:
         tokens["length"] = lengths
         tokens["kind"] = is_space * IS_SPACE + is_punctuation * IS_PUNCTUATION + is_mark * IS_MARK
         return tokens
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Yield a text bit by bit."""
+    start = 0
+    while end := LINE_OR_SENTENCE_END.search(text, start + CHARACTERS_PER_PIECE):
+        yield text[start : end.start()]
+        start = end.start()
+    yield text[start:]
 
 
 def load_pipeline(language: str) -> Language:

@@ -5,6 +5,7 @@ import spacy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lmcore.text.linguistics import spacy_tokens
 from lmcore.text.linguistics.analysis import analyze
 from lmcore.text.linguistics.spans import token_spans
 
@@ -17,6 +18,7 @@ texts = st.lists(st.tuples(words | st.text(max_size=5), spaces), max_size=30).ma
 )
 english = spacy.blank("en")
 english.add_pipe("sentencizer")
+chinese = spacy.blank("zh")
 
 
 @settings(max_examples=50)
@@ -69,10 +71,26 @@ def test_texts_may_be_long() -> None:
     assert len(analysis["sentence_ends"]) == 40_000
 
 
+chinese_texts = st.lists(
+    st.sampled_from([*"你好我们去公园ab1 。\uff01\uff1f\n\uff0c\t", "\n\n", " \n "]), max_size=60
+).map("".join)
+
+
+@given(chinese_texts)
+def test_chinese_tokens_are_those_of_spacy_however_a_text_is_cut(text: str) -> None:
+    text = text.rstrip()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spacy_tokens, "CHARACTERS_PER_PIECE", 2)
+        (analysis,) = analyze([text], "zh").to_pylist()
+    tokens = [text[start:end] for start, end in token_spans(text, analysis["token_ends"])]
+    assert tokens == [token.text for token in chinese(text)]
+    assert analyze([text], "zh").to_pylist() == [analysis]
+
+
 def test_languages_without_spaces_and_with_rules_across_spaces_are_read_whole() -> None:
-    (chinese,) = analyze(["你好。再见。"], "zh").to_pylist()
-    assert chinese["token_ends"] == [1, 2, 3, 4, 5, 6]
-    assert chinese["sentence_ends"] == [3, 6]
+    (analysis,) = analyze(["你好。再见。"], "zh").to_pylist()
+    assert analysis["token_ends"] == [1, 2, 3, 4, 5, 6]
+    assert analysis["sentence_ends"] == [3, 6]
     batch = ["Los EE. UU. son grandes.", " Y EE. UU."]
     for text, analysis in zip(batch, analyze(batch, "es").to_pylist(), strict=True):
         assert [text[start:end] for start, end in token_spans(text, analysis["token_ends"])] == [
