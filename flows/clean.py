@@ -5,11 +5,13 @@ from pathlib import Path
 from flows.stage import run_stage
 from tasks.clean import clean_documents
 from tasks.environment import Environment
+from tasks.named_files import check_named_file
 from tasks.parameters import Parameters
 
 
 def clean(parameters: Parameters) -> None:
     """Normalize, filter and analyze the documents."""
+    check_named_file(parameters, "clean", lock=Path("sources.lock"))
     clean_documents(
         parameters.clean,
         parameters.tokenize.split,

@@ -7,6 +7,7 @@ from pathlib import Path
 from flows.stage import run_stage
 from tasks.environment import Environment
 from tasks.finetune import FinetuneFiles, finetune_classifier, finetune_completion, write_summary
+from tasks.named_files import check_named_file
 from tasks.parameters import Parameters
 
 logger = logging.getLogger(__name__)
@@ -17,6 +18,7 @@ CURVES = Path("reports/finetune")
 
 def finetune(parameters: Parameters) -> None:
     """Train what ``params.yaml`` asks for; what the documents cannot feed is left out, with its reason."""
+    check_named_file(parameters, "finetune", lock=Path("sources.lock"))
     config, split, environment = parameters.finetune, parameters.tokenize.split, Environment()
     for folder in (MODELS, CURVES):
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flows.commands import run_command
 from tasks.environment import Environment
+from tasks.named_files import refresh_named_files
 from tasks.parameters import Parameters, load_parameters
 
 logger = logging.getLogger("flows.refresh")  # also where this file is run as a command
@@ -18,11 +19,11 @@ SHOWN_CHANGES = 20
 
 
 def refresh(parameters: Parameters, environment: Environment) -> list[str]:
-    """Rewrite ``sources.lock`` if a source holds something else than it says; show and return what has changed."""
+    """Rewrite ``sources.lock`` if something holds what it does not say; show and return what has changed."""
     # It brings the readers of all formats along, which nobody needs who only looks at parameters.
     from tasks.collect import refresh_lock
 
-    changes = refresh_lock(parameters.collect, environment, lock=LOCK)
+    changes = refresh_lock(parameters.collect, environment, lock=LOCK) + refresh_named_files(parameters, lock=LOCK)
     for change in changes[:SHOWN_CHANGES]:
         logger.info("%s", change)
     if len(changes) > SHOWN_CHANGES:

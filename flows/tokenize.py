@@ -4,12 +4,14 @@ from pathlib import Path
 
 from flows.stage import run_stage
 from tasks.environment import Environment
+from tasks.named_files import check_named_file
 from tasks.parameters import Parameters
 from tasks.tokenize import tokenize_documents
 
 
 def tokenize(parameters: Parameters) -> None:
     """Learn the tokenizer and encode the documents."""
+    check_named_file(parameters, "tokenize", lock=Path("sources.lock"))
     weights = {source.name: source.weight for source in parameters.collect.sources}
     tokenize_documents(
         parameters.tokenize, Environment(), weights=weights, clean_folder=Path("data/clean"), tokens=Path("data/tokens")

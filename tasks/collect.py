@@ -1,6 +1,7 @@
 """Collects raw documents from the sources."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from lmcore.text.collect import collect
@@ -19,7 +20,7 @@ def collect_documents(config: CollectConfig, environment: Environment, *, lock: 
     """Read all sources, which must be what ``lock`` pins; write document shards, faults and ``summary.json``."""
     with environment.start_workers() as workers:
         sources = pin_sources(config.sources, environment.downloads_folder, workers)
-        check(read_lock(lock), {name: source.pin for name, source in sources.items()})
+        check(read_lock(lock).sources, {name: source.pin for name, source in sources.items()})
         summary = collect(config, sources, raw, work=environment.pieces_folder("collect"), workers=workers)
     for name, source in summary["sources"].items():
         logger.info(
@@ -36,7 +37,8 @@ def collect_documents(config: CollectConfig, environment: Environment, *, lock: 
 
 def refresh_lock(config: CollectConfig, environment: Environment, *, lock: Path) -> list[str]:
     """Pin what every source holds now, also at its address; returns what is other than it was, in words."""
-    before = read_lock(lock)
+    pinned = read_lock(lock)
+    before = pinned.sources
     for source in config.sources:
         if isinstance(source.location, Urls):
             renew_files(source.name, source.location, environment.downloads_folder)
@@ -50,5 +52,5 @@ def refresh_lock(config: CollectConfig, environment: Environment, *, lock: Path)
         else:
             changes += [f"{name}: {change}" for change in differences(before[name], found)]
     if before != now:
-        write_lock(lock, now)
+        write_lock(lock, replace(pinned, sources=now))
     return sorted(changes)

@@ -32,6 +32,7 @@ CARRIERS = (
     "tasks.checkpoints",
     "tasks.environment",
     "tasks.lineage",
+    "tasks.named_files",
     "tasks.parameters",
     "tasks.process",
     "tasks.step",

@@ -41,7 +41,7 @@ class ExistingConfig(Config):
 
     kind: Literal["existing"]
     path: Annotated[str, Field(min_length=1)]
-    """Of the file; track it, since DVC does not see by itself that its content changes."""
+    """Of the file, whose content ``sources.lock`` pins."""
 
 
 TokenizerConfig = Annotated[

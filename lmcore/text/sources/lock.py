@@ -1,13 +1,14 @@
 """``sources.lock``: what every source held when it was last looked at, so that another content is noticed.
 
 What a lock file is to packages, this is to data: a revision where there is one, and of every file (of every package,
-where a source is installed packages) its size and SHA-256.
+where a source is installed packages) its size and SHA-256. Beside the sources stand the files that stages are given by
+name, such as a tokenizer made elsewhere: by these lines DVC knows that their content has changed.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lmcore.files import write_text
@@ -44,6 +45,22 @@ class Pin:
         return sum(content.n_bytes for content in self.contents.values())
 
 
+@dataclass(frozen=True, slots=True)
+class NamedFile:
+    """A file or folder by the name that it is given in ``params.yaml``, and its SHA-256; of a package its version."""
+
+    name: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What is pinned: sources by their name, and files by the stage that is given them; ``None`` where it is not."""
+
+    sources: Mapping[str, Pin] = field(default_factory=dict)
+    files: Mapping[str, NamedFile | None] = field(default_factory=dict)
+
+
 def pin(files: Sequence[PinnedFile], revision: str | None) -> Pin:
     """What a source holds, given its files."""
     parts: dict[str, list[PinnedFile]] = {}
@@ -53,29 +70,36 @@ def pin(files: Sequence[PinnedFile], revision: str | None) -> Pin:
     return Pin(revision, {name: _content(some) for name, some in sorted(parts.items())})
 
 
-def read_lock(path: Path) -> dict[str, Pin]:
-    """The pins by the name of their source; none where there is no such file.
+def read_lock(path: Path) -> Lock:
+    """What is pinned: nothing where there is no such file.
 
     Raises:
         ValueError: if the file is not a lock file.
     """
     if not path.exists():
-        return {}
+        return Lock()
     try:
-        return {
+        written = json.loads(path.read_bytes())
+        sources = {
             source: Pin(entry["revision"], {name: Content(**content) for name, content in entry["contents"].items()})
-            for source, entry in json.loads(path.read_bytes())["sources"].items()
+            for source, entry in written["sources"].items()
         }
+        # Files that are older have none of them.
+        files = {stage: entry and NamedFile(**entry) for stage, entry in written.get("files", {}).items()}
+        return Lock(sources, files)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} cannot be read ({error!r}): restore it with git, or write it with `python -m flows.refresh`"
         ) from error
 
 
-def write_lock(path: Path, pins: Mapping[str, Pin]) -> None:
+def write_lock(path: Path, lock: Lock) -> None:
     """Replace the lock file, one line for every content, so that its differences can be read."""
-    sources = ",\n".join(f" {json.dumps(name)}: {_written(entry)}" for name, entry in pins.items())
-    write_text(path, f'{{"sources": {{\n{sources}\n}}}}\n')
+    sources = ",\n".join(f" {json.dumps(name)}: {_written(entry)}" for name, entry in lock.sources.items())
+    files = ",\n".join(
+        f" {json.dumps(stage)}: {json.dumps(entry and asdict(entry))}" for stage, entry in lock.files.items()
+    )
+    write_text(path, f'{{"sources": {{\n{sources}\n}},\n"files": {{\n{files}\n}}}}\n')
 
 
 def differences(pinned: Pin, found: Pin) -> list[str]:
