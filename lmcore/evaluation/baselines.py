@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from lmcore.evaluation.config import BagOfWordsConfig
+from lmcore.text.words import WORD_OR_CHARACTER
 
-SENTENCE_END = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)\s|\n\s*\n")
+SENTENCE_END = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)\s|\n\s*\n|(?<=[\u3002\uff01\uff1f])(?![\u201d\u300d])")
 
 
 def majority_class(labels: Sequence[str], n_texts: int) -> list[str]:
@@ -32,7 +33,7 @@ def bag_of_words(
         max_features=config.max_features,
         ngram_range=(1, config.longest_phrase_words),
         sublinear_tf=True,
-        token_pattern=r"\w+",
+        token_pattern=WORD_OR_CHARACTER.pattern,
     )
     # With so many sparse features, Newton steps reach the optimum several times sooner than the default solver.
     regression = LogisticRegression(C=config.inverse_regularization, max_iter=config.max_iterations, solver="newton-cg")

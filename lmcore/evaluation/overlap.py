@@ -4,20 +4,26 @@ Sources: Papineni et al. (2002), https://aclanthology.org/P02-1040; Popović (20
 https://aclanthology.org/W15-3049; Lin (2004), https://aclanthology.org/W04-1013. BLEU and chrF are
 sacreBLEU's (Post 2018, https://aclanthology.org/W18-6319), whose signatures say how exactly they were
 computed.
+
+Words are found as the script of the references needs it: where it puts no space between them, every character is one.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
 from rouge_score.rouge_scorer import RougeScorer
+from rouge_score.tokenizers import Tokenizer
 from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from lmcore.evaluation.bootstrap import Bootstrap, Estimate, Floats, Measure, ratio
+from lmcore.text.words import bare_words_of, count_unspaced
 
+HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
 METRICS = ("bleu", "chrf", "rouge_l")
 
 Figures = dict[str, dict[str, float]]
@@ -40,7 +46,7 @@ class TextOverlap:
 
     def __init__(self, texts: Sequence[str], references: Sequence[str]) -> None:
         self._metrics = {
-            "bleu": _sacrebleu(BLEU(), texts, references),
+            "bleu": _sacrebleu(BLEU(tokenize=_bleu_tokenizer(references)), texts, references),
             "chrf": _sacrebleu(CHRF(), texts, references),
             "rouge_l": _rouge_l(texts, references),
         }
@@ -86,9 +92,28 @@ def _sacrebleu(metric: Metric, texts: Sequence[str], references: Sequence[str]) 
     return _Metric(statistics, measure, str(metric.get_signature()))
 
 
+def _bleu_tokenizer(references: Sequence[str]) -> str:
+    """By sacreBLEU's names: the common one, that for Chinese, or characters for other scripts without spaces."""
+    joined = "".join(references)
+    n_unspaced = count_unspaced(joined)
+    if 2 * n_unspaced <= len(joined):
+        return "13a"
+    return "zh" if 2 * len(HAN.findall(joined)) > n_unspaced else "char"
+
+
+class _WordsOfAnyScript(Tokenizer):  # type: ignore[misc]  # The package has no types.
+    """What the package's own tokenizer does for Latin letters: words in lower case."""
+
+    def tokenize(self, text: str) -> list[str]:
+        return bare_words_of(text.lower())
+
+
 def _rouge_l(texts: Sequence[str], references: Sequence[str]) -> _Metric:
-    scorer = RougeScorer(["rougeL"], use_stemmer=False)
+    letters = "".join(filter(str.isalpha, "".join(references)))
+    is_latin = 2 * len(letters.encode("ascii", "ignore")) >= len(letters)
+    scorer = RougeScorer(["rougeL"], use_stemmer=False, tokenizer=None if is_latin else _WordsOfAnyScript())
     pairs = zip(texts, references, strict=True)
     scores = [100 * scorer.score(reference, text)["rougeL"].fmeasure for text, reference in pairs]
-    signature = f"rouge-score rougeL|f-measure|stemmer:no|version:{version('rouge-score')}"
+    words = "" if is_latin else "|words:any script"
+    signature = f"rouge-score rougeL|f-measure|stemmer:no{words}|version:{version('rouge-score')}"
     return _Metric(np.stack((scores, np.ones(len(scores))), axis=1), ratio, signature)

@@ -63,6 +63,13 @@ def test_the_bag_of_words_learns_words_that_tell_classes_apart():
     assert bag_of_words(texts, labels, new, config) == ["torch", "sqlalchemy"]
 
 
+def test_the_bag_of_words_learns_characters_where_no_space_stands_between_words():
+    texts = [f"我们今天{n}去公园散步" for n in range(20)] + [f"老师明天{n}给学生考试" for n in range(20)]
+    labels = ["park"] * 20 + ["school"] * 20
+    config = BagOfWordsConfig(max_features=100, longest_phrase_words=2, inverse_regularization=10.0, max_iterations=200)
+    assert bag_of_words(texts, labels, ["学生都来了", "在公园里走"], config) == ["school", "park"]
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -71,6 +78,7 @@ def test_the_bag_of_words_learns_words_that_tell_classes_apart():
         ("Version 3.11 is out! Yes.", "Version 3.11 is out!"),
         ("  no end at all", "no end at all"),
         ("A name (e.g. an id) of it. More.", "A name (e.g. an id) of it."),
+        ("今天下雨。明天不下。", "今天下雨。"),
         ("", ""),
     ],
 )

@@ -31,6 +31,32 @@ def test_the_figures_are_those_of_sacrebleu_and_rouge_score():
     assert figures["rouge_l"]["value"] == pytest.approx(100 * np.mean(f_measures))
 
 
+@pytest.mark.parametrize(
+    ("tokenizer", "words"),
+    [
+        ("zh", "他每天早上都去公园散步看见很多有趣的书"),
+        ("char", "かれはまいあさこうえんをさんぽしてほんをよむ"),
+        ("13a", ["мой", "брат", "читает", "книгу", "утром", "дома", "вечером"]),
+    ],
+)
+def test_words_are_found_in_any_script(tokenizer, words):
+    generator = np.random.default_rng(7)
+    between = " " if isinstance(words, list) else ""
+    references = [between.join(generator.choice(list(words), 12)) + "." for _ in range(20)]
+    texts = [reference[:-1].replace(words[0], words[1]) for reference in references]
+    overlap = TextOverlap(texts, references)
+    figures = overlap.figures(Bootstrap(20, BOOTSTRAP, seed=0))
+    expected = sacrebleu.corpus_bleu(texts, [references], tokenize=tokenizer).score
+    assert figures["bleu"]["value"] == pytest.approx(expected)
+    assert 20 < expected < 100
+    common = [len(reference.split()) if between else len(reference) - 1 for reference in references]
+    lost = [reference.count(words[0]) for reference in references]
+    share = np.mean([1 - n_lost / n_words for n_lost, n_words in zip(lost, common, strict=True)])
+    assert figures["rouge_l"]["value"] == pytest.approx(100 * share)
+    assert f"tok:{tokenizer}" in overlap.signatures["bleu"]
+    assert "words:any script" in overlap.signatures["rouge_l"]
+
+
 @pytest.mark.parametrize("metric", ["bleu", "chrf"])
 def test_intervals_are_those_of_sacrebleu_over_drawn_texts(metric):
     texts, references = random_texts(1, 30)

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from lmcore.text.cleaning.config import BlocklistConfig
 from lmcore.text.cleaning.reasons import Reason
-from lmcore.text.cleaning.words import LETTER_OF_WORD
+from lmcore.text.words import LETTER_OF_WORD
 
 LETTERS, IS_LETTER = re.compile(r"\w+"), re.compile(LETTER_OF_WORD)
 

@@ -11,7 +11,7 @@ from itertools import islice, pairwise
 
 from lmcore.text.cleaning.config import FilterConfig
 from lmcore.text.cleaning.reasons import Reason
-from lmcore.text.cleaning.words import count_unspaced, words_of
+from lmcore.text.words import count_unspaced, words_of
 
 WORDS_PER_SEGMENT = 100
 WORDS_PER_RUN = 10
@@ -46,7 +46,7 @@ class Text:
     Attributes:
         text: as it is.
         language: as its code.
-        words: see :func:`lmcore.text.cleaning.words.words_of`.
+        words: see :func:`lmcore.text.words.words_of`.
         n_characters: how many are not white space.
     """
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from lmcore.text.cleaning.config import LanguageConfig
 from lmcore.text.cleaning.reasons import Reason
-from lmcore.text.cleaning.words import count_unspaced
+from lmcore.text.words import count_unspaced
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lmcore.text.cleaning.config import PersonalDataConfig
 from lmcore.text.cleaning.reasons import Reason
-from lmcore.text.cleaning.words import LETTER_OF_WORD
+from lmcore.text.words import LETTER_OF_WORD
 
 Spans = Iterator[tuple[int, int]]
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lmcore.text.cleaning.words import UNSPACED_SCRIPTS
+from lmcore.text.words import UNSPACED_SCRIPTS
 
 Hashes = npt.NDArray[np.uint64]
 Offsets = npt.NDArray[np.int64]

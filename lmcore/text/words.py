@@ -21,12 +21,18 @@ UNSPACED = "".join(rf"\U{first:08x}-\U{last:08x}" for first, last in UNSPACED_SC
 LETTER_OF_WORD = rf"[^\W{UNSPACED}]"
 r"""What a word does not end before: ``\w`` where words stand next to Chinese characters without a space."""
 WORD = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
+WORD_OR_CHARACTER = re.compile(rf"[{UNSPACED}]|{LETTER_OF_WORD}+")
 UNSPACED_RUN = re.compile(rf"[{UNSPACED}]+")
 
 
 def words_of(text: str) -> list[str]:
     """What white space separates; a character of a script without spaces between words is a word of its own."""
     return text.split() if text.isascii() else WORD.findall(text)
+
+
+def bare_words_of(text: str) -> list[str]:
+    """The words of a text without the punctuation around them."""
+    return WORD_OR_CHARACTER.findall(text)
 
 
 def count_unspaced(text: str) -> int:
