@@ -18,7 +18,7 @@ PARAMETERS = {
     "tokenize": "tokenize.tokenizer.path",
     "finetune": "finetune.classification.vectors",
 }
-"""What a stage is given, by the stage."""
+"""The parameter that names what a stage is given, by the stage."""
 
 
 def refresh_named_files(parameters: Parameters, *, lock: Path) -> list[str]:

@@ -17,9 +17,9 @@ UNSPACED_SCRIPTS = (
 """First and last characters of scripts that put no space between words: each of them counts as one."""
 
 UNSPACED = "".join(rf"\U{first:08x}-\U{last:08x}" for first, last in UNSPACED_SCRIPTS)
-"""They all, inside of a character class of a regular expression."""
+"""All of them, for a character class of a regular expression."""
 LETTER_OF_WORD = rf"[^\W{UNSPACED}]"
-r"""What a word does not end before: ``\w`` where words stand next to Chinese characters without a space."""
+r"""``\w`` without them: a word ends where such a character follows, space or not."""
 WORD = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
 WORD_OR_CHARACTER = re.compile(rf"[{UNSPACED}]|{LETTER_OF_WORD}+")
 UNSPACED_RUN = re.compile(rf"[{UNSPACED}]+")

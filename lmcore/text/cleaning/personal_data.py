@@ -47,7 +47,7 @@ PHONE = re.compile(
     r"|0\d{2,4}[ /-]\d{3,4}[ -]?\d{3,5})(?![\w-]|\.\d)",
     re.ASCII,
 )
-# In one piece, as mobile numbers are written in many countries; a figure has other digits than they have.
+# In one piece, as mobile numbers are written in many countries.
 MOBILE_PHONE = re.compile(r"(?<![\w.+-])[01679]\d{8,11}(?![\w-]|\.\d)", re.ASCII)
 IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\w)", re.ASCII)
 # All addresses that are given out so far begin with a 2 or a 3.

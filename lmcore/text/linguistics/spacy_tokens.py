@@ -108,7 +108,7 @@ class TokenReader:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Yield a text bit by bit."""
+    """Yield a text in pieces that end with a line or a sentence."""
     start = 0
     while end := LINE_OR_SENTENCE_END.search(text, start + CHARACTERS_PER_PIECE):
         yield text[start : end.start()]
