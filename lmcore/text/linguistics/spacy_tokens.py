@@ -21,6 +21,8 @@ SPACE_BETWEEN_CHUNKS = re.compile(r"\S\s+\S")
 # Where no token goes on, in languages that put no space between words.
 LINE_OR_SENTENCE_END = re.compile(r"(?<=\S)(?=\n)|(?<=[\u3002\uff01\uff1f])(?=\S)")
 CHARACTERS_PER_PIECE = 1_000
+# The tokenizer for Japanese takes no more than 49,149 bytes.
+LONGEST_PIECE = 10_000
 CHUNKS_PER_DOCUMENT = 20_000
 REMEMBERED_CHUNKS = 1_000_000
 RECORD = np.dtype([("length", "<i4"), ("kind", "<i4")])
@@ -75,7 +77,7 @@ class TokenReader:
         self._tokens_of: dict[str, bytes] = {}
 
     def _read_whole(self, text: str) -> Tokens:
-        # Tokenizers without rules take their time by the square of a text's length: they copy what is left of it.
+        # Tokenizers without rules copy what is left of a text for each token, or take no long text at all.
         pieces = [text] if self._has_rules else _pieces(text)
         documents = [self._pipeline.tokenizer(piece) for piece in pieces]
         gaps = np.concatenate([document.to_array("SPACY") for document in documents]).astype(np.int64)
@@ -108,12 +110,14 @@ class TokenReader:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Yield a text in pieces that end with a line or a sentence."""
-    start = 0
-    while end := LINE_OR_SENTENCE_END.search(text, start + CHARACTERS_PER_PIECE):
-        yield text[start : end.start()]
-        start = end.start()
-    yield text[start:]
+    """Yield a text in pieces that end with a line or a sentence, if one ends early enough."""
+    start = end = 0
+    while start == 0 or end < len(text):
+        longest = start + LONGEST_PIECE
+        found = LINE_OR_SENTENCE_END.search(text, start + CHARACTERS_PER_PIECE, longest)
+        end = found.start() if found else longest
+        yield text[start:end]
+        start = end
 
 
 def load_pipeline(language: str) -> Language:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmcore.text.linguistics import spacy_tokens
-from lmcore.text.linguistics.analysis import analyze
+from lmcore.text.linguistics.analysis import analyze, reader_of
 from lmcore.text.linguistics.spans import token_spans
 
 WORDS = """. ! ? ... e.g. don't a.m. U.S. x Hello (it's) np.array([1, http://a.b/c?d=e 100% :) ) : ``code`` -- #1
@@ -85,6 +85,30 @@ def test_chinese_tokens_are_those_of_spacy_however_a_text_is_cut(text: str) -> N
     tokens = [text[start:end] for start, end in token_spans(text, analysis["token_ends"])]
     assert tokens == [token.text for token in chinese(text)]
     assert analyze([text], "zh").to_pylist() == [analysis]
+
+
+def test_a_text_without_an_end_is_cut_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    reader = reader_of("zh")
+    tokenizer = reader._pipeline.tokenizer
+    monkeypatch.setattr(reader._pipeline, "tokenizer", lambda piece: read.append(piece) or tokenizer(piece))
+    (analysis,) = analyze(["你" * 25_000], "zh").to_pylist()
+    assert analysis["token_ends"] == list(range(1, 25_001))
+    assert len(read) == 3
+    assert max(map(len, read)) <= 10_002
+
+
+@pytest.mark.parametrize(
+    ("text", "ends", "tokens"),
+    [
+        ("ab cd", [2, 5], ["ab", "cd"]),
+        ("ab cd", [2, 3, 5], ["ab", " ", "cd"]),
+        ("a  b", [1, 3, 4], ["a", " ", "b"]),
+        (" a", [1, 2], [" ", "a"]),
+    ],
+)
+def test_a_space_lies_between_tokens_or_is_one(text: str, ends: list[int], tokens: list[str]) -> None:
+    assert [text[start:end] for start, end in token_spans(text, ends)] == tokens
 
 
 def test_languages_without_spaces_and_with_rules_across_spaces_are_read_whole() -> None:
