@@ -23,13 +23,19 @@ def refresh(parameters: Parameters, environment: Environment) -> list[str]:
     # It brings the readers of all formats along, which nobody needs who only looks at parameters.
     from tasks.collect import refresh_lock
 
-    changes = refresh_lock(parameters.collect, environment, lock=LOCK) + refresh_named_files(parameters, lock=LOCK)
+    # Each is shown as soon as it is pinned: if the other fails, nothing has been accepted that nobody saw.
+    changes = _shown(refresh_named_files(parameters, lock=LOCK))
+    changes += _shown(refresh_lock(parameters.collect, environment, lock=LOCK))
+    if not changes:
+        logger.info("Every source holds what %s pins", LOCK)
+    return changes
+
+
+def _shown(changes: list[str]) -> list[str]:
     for change in changes[:SHOWN_CHANGES]:
         logger.info("%s", change)
     if len(changes) > SHOWN_CHANGES:
         logger.info("and %s more; `git diff %s` shows them", f"{len(changes) - SHOWN_CHANGES:,}", LOCK)
-    if not changes:
-        logger.info("Every source holds what %s pins", LOCK)
     return changes
 
 

@@ -109,11 +109,12 @@ class _WordsOfAnyScript(Tokenizer):  # type: ignore[misc]  # The package has no 
 
 
 def _rouge_l(texts: Sequence[str], references: Sequence[str]) -> _Metric:
+    # The package's own tokenizer knows ASCII letters alone.
     letters = "".join(filter(str.isalpha, "".join(references)))
-    is_latin = 2 * len(letters.encode("ascii", "ignore")) >= len(letters)
-    scorer = RougeScorer(["rougeL"], use_stemmer=False, tokenizer=None if is_latin else _WordsOfAnyScript())
+    is_ascii = 2 * len(letters.encode("ascii", "ignore")) >= len(letters)
+    scorer = RougeScorer(["rougeL"], use_stemmer=False, tokenizer=None if is_ascii else _WordsOfAnyScript())
     pairs = zip(texts, references, strict=True)
     scores = [100 * scorer.score(reference, text)["rougeL"].fmeasure for text, reference in pairs]
-    words = "" if is_latin else "|words:any script"
+    words = "" if is_ascii else "|words:any script"
     signature = f"rouge-score rougeL|f-measure|stemmer:no{words}|version:{version('rouge-score')}"
     return _Metric(np.stack((scores, np.ones(len(scores))), axis=1), ratio, signature)

@@ -1,4 +1,4 @@
-"""Words of any language, quickly: what rules count, before spaCy reads what is left."""
+"""Words of any script, told by their characters alone: quickly, and without a language's own rules."""
 
 import re
 

@@ -37,7 +37,7 @@ def language_of(text: str, default: str, config: LanguageConfig | None) -> tuple
         default: its language where it is not identified, or not surely another one.
         config: null identifies nothing.
     """
-    if config is None or _n_letters(text) < config.min_characters:
+    if config is None or _length_in_letters(text) < config.min_characters:
         return default, None
     if "en" in config.kept and _is_plainly_english(text):
         return "en", None
@@ -49,7 +49,7 @@ def language_of(text: str, default: str, config: LanguageConfig | None) -> tuple
     return language, Reason("other_language", probability, config.min_probability, detail=language)
 
 
-def _n_letters(text: str) -> int:
+def _length_in_letters(text: str) -> int:
     """How many letters would say what a text says: a Chinese character stands for some of them."""
     return len(text) + (LETTERS_PER_CHARACTER - 1) * count_unspaced(text)
 

@@ -196,7 +196,7 @@ def _malformed(error: Exception) -> InputError:
         return InputError("malformed_json", "lists and objects are nested too deeply")
     if not isinstance(error, json.JSONDecodeError):
         return InputError("malformed_json", str(error))
-    # Where in the line or in the part of a file that is held says little: the line is known.
+    # The position that it ends with is one in what is held of the file; the line is known.
     return InputError("malformed_json", error.msg.removesuffix(" at").removesuffix(" starting"))
 
 

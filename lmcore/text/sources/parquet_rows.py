@@ -113,11 +113,15 @@ def _column(schema: pa.Schema, name: str) -> str | None:
         if pa.types.is_struct(kind) and kind.get_field_index(key) >= 0:
             kind = kind.field(key).type
             column = column if is_in_list else f"{column}.{key}"
-        elif (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and key.isdecimal():
+        elif _is_list(kind) and key.isdecimal():
             kind, is_in_list = kind.value_type, True
         else:
             return None
     return column
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def _damage(error: Exception) -> InputError:

@@ -103,12 +103,16 @@ QUESTIONS = [
 def test_fields_lie_in_lists_by_their_place(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"rows.{kind}"
     if kind == "parquet":
-        pq.write_table(pa.Table.from_pylist(QUESTIONS), path)
+        table = pa.Table.from_pylist(QUESTIONS)
+        table = table.append_column("pair", pa.array([["x", "y"]] * 3, pa.list_(pa.string(), 2)))
+        pq.write_table(table, path)
     else:
-        path.write_text("\n".join(map(json.dumps, QUESTIONS)) if kind == "jsonl" else json.dumps(QUESTIONS))
-    reader = records("{turns.0.said} {question}", target="answers.text.0", name="answers.start.0")
+        rows = [row | {"pair": ["x", "y"]} for row in QUESTIONS]
+        path.write_text("\n".join(map(json.dumps, rows)) if kind == "jsonl" else json.dumps(rows))
+    reader = records("{turns.0.said} {question}", label="pair.1", target="answers.text.0", name="answers.start.0")
     documents, faults = read(reader, path)
-    assert [(document.text, document.target, document.name) for document in documents] == [("Hello Who?", "I", "3")]
+    ((text, label, target, name),) = [(each.text, each.label, each.target, each.name) for each in documents]
+    assert (text, label, target, name) == ("Hello Who?", "y", "I", "3")
     assert [fault.reason for fault in faults] == ["missing_field"] * 2
     assert "no field 'answers.text.0'" in faults[0].detail
 

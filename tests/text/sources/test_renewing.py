@@ -24,6 +24,7 @@ def file(server: FileServer, sha256: str | None = None) -> RemoteFile:
 
 def fetch(server: FileServer, folder: Path, sha256: str | None = None) -> None:
     download(file(server, sha256), folder / "file.bin", LARGE, QUICK)
+    assert [some.name for some in folder.iterdir() if not some.name.endswith((".lock", ".mark"))] == ["file.bin"]
 
 
 def look_again(server: FileServer, folder: Path, sha256: str | None = None) -> bytes:
