@@ -59,4 +59,5 @@ $(INSTALLED): constraints.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --use-pep517 --constraint constraints.txt --editable '.[dev]'
 	@# DVC keeps its index in /var/tmp unless it is told an absolute path, which only this machine's settings can hold.
 	@DVC_SITE_CACHE_DIR=.work/dvc $(BIN)/dvc config --local core.site_cache_dir '$(CURDIR)/.work/dvc'
+	@$(BIN)/python -m flows.plot_page
 	@touch $@

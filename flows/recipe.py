@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.nodes import ScalarNode
-from ruamel.yaml.representer import RoundTripRepresenter
 
 from flows.commands import run_command
 from flows.pipeline import PARAMETERS, run_and_show
@@ -58,30 +56,13 @@ def apply_recipe(parameters: str, recipe: Path) -> str:
     Sections are merged key by key. A section of the recipe that says of which kind it is (``kind``, ``family``,
     ``method``, the ``name`` of an optimizer) stands for itself: another kind has other keys.
     """
-    yaml = _as_written()
+    yaml = YAML()  # in the style of `dvc exp run -S`, which then changes one line
+    yaml.default_flow_style = False
     values = yaml.load(parameters)
-    _merge(values, YAML().load(recipe.read_text(encoding="utf-8")))
+    _merge(values, YAML(typ="safe").load(recipe.read_text(encoding="utf-8")))
     text = io.StringIO()
     yaml.dump(values, text)
     return text.getvalue()
-
-
-def _as_written() -> YAML:
-    """Reads and writes YAML in the style of the project's own files."""
-    yaml = YAML()
-    yaml.width = 4096
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.preserve_quotes = True
-    yaml.Representer = _Representer
-    return yaml
-
-
-class _Representer(RoundTripRepresenter):
-    def represent_null(self, _: None) -> ScalarNode:
-        return self.represent_scalar("tag:yaml.org,2002:null", "null")
-
-
-_Representer.add_representer(type(None), _Representer.represent_null)
 
 
 def _merge(section: Any, changes: Any) -> None:

