@@ -45,6 +45,14 @@ class Continuation:
         if self._is_text is not None:
             self._is_text = self._is_text[rows]
 
+    def fork(self, n_continuations: int) -> None:
+        """Give every text so many continuations, which stand beside each other; :meth:`select` is then given as many
+        rows of one text, one after the other."""
+        self._state.fork(n_continuations, self._is_text)
+        self.logits = self.logits.repeat_interleave(n_continuations, dim=0)
+        if self._is_text is not None:
+            self._is_text = self._is_text.repeat_interleave(n_continuations, dim=0)
+
     def _read(self, tokens: Tensor) -> Tensor:
         mask = {} if self._is_text is None else {"mask": self._is_text}
         return self._next_logits(tokens, state=self._state, **mask)
