@@ -19,6 +19,7 @@ from benchmarks.models import our_gpt, our_gpt2, their_gpt2
 from benchmarks.training_speed import SHAPE
 from benchmarks.worker import Action
 from lmcore.device import keep_freed_memory
+from lmcore.files import write_json
 from lmcore.generation import BeamSearchConfig, GenerationConfig, SamplingConfig, generate
 from lmcore.models.causal import CausalModel
 from lmcore.models.convert import export_gpt2
@@ -78,6 +79,9 @@ def ctranslate2(work: dict[str, int], compute_type: str) -> Action:
         exported, converted = Path(folder) / "exported", Path(folder) / "converted"
         export_gpt2(our_gpt2(**_shape_of(tokenizer)), tokenizer, exported)
         TransformersConverter(str(exported)).convert(str(converted))
+        settings = json.loads((converted / "config.json").read_text(encoding="utf-8"))
+        # Byte pairs leave nothing unknown, but the engine wants a token for it.
+        write_json(converted / "config.json", settings | {"unk_token": settings["eos_token"]})
         engine = ctranslate2.Generator(str(converted), compute_type=compute_type)
     prompts = [[tokenizer.name_of(token) for token in prompt] for prompt in draw_prompts(work).tolist()]
     options: dict[str, Any] = {
