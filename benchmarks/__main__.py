@@ -66,10 +66,12 @@ def _table(lines: list[Line]) -> Table:
         table.add_column(name, justify="left" if name in ("what", "unit") else "right")
     for line in lines:
         relation = "≥" if line.better == "higher" else "≤"
-        reached = {None: "not measured", True: "yes", False: "NO"}[line.holds]
+        missing = "not measured" if line.ratio is None else ""
+        reached = {None: missing, True: "yes", False: "NO"}[line.holds]
+        wanted = "" if line.target is None else f"{relation} {line.target:g}"
         name = f"{line.name}\n[dim]{line.note}" if line.note else line.name
         figures = [_number(line.ours), _number(line.theirs), line.unit, _number(line.ratio)]
-        table.add_row(name, *figures, f"{relation} {line.target:g}", reached)
+        table.add_row(name, *figures, wanted, reached)
     return table
 
 

@@ -1,45 +1,180 @@
-"""Generated tokens a second, one prompt at a time, against ``generate`` of Hugging Face's GPT-2 of the same size."""
+"""Generated tokens a second, against ``generate`` of Hugging Face's GPT-2 of the same size and against CTranslate2."""
 
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import psutil
 import torch
 
 from benchmarks.line import Line, median_ratio, seconds_in_turn
-from benchmarks.models import our_gpt, their_gpt2
+from benchmarks.models import our_gpt, our_gpt2, their_gpt2
 from benchmarks.training_speed import SHAPE
 from benchmarks.worker import Action
 from lmcore.device import keep_freed_memory
-from lmcore.generation import GenerationConfig, SamplingConfig, generate
+from lmcore.files import write_json
+from lmcore.generation import BeamSearchConfig, GenerationConfig, SamplingConfig, generate
+from lmcore.models.causal import CausalModel
+from lmcore.models.convert import export_gpt2
+from lmcore.tokens.config import BytePairConfig
+from lmcore.tokens.learning import learn_tokenizer
+from lmcore.tokens.tokenizer import Tokenizer
 
-PROMPT, N_NEW, N_ROUNDS = 32, 128, 5
-
-
-def ours() -> Action:
-    """Greedy generation of this project, in float32, in which it answers one prompt fastest."""
-    keep_freed_memory()
-    model = our_gpt(**SHAPE).eval()
-    greedy = SamplingConfig(method="sampling", temperature=0.0, top_k=None, top_p=None, min_p=None, seed=1)
-    config = GenerationConfig(max_tokens=N_NEW, stop=(), stop_tokens=(), repetition_penalty=1.0, decoding=greedy)
-    prompt = list(range(3, 3 + PROMPT))
-    return lambda: generate(model, [prompt], config)
-
-
-def theirs() -> Action:
-    """Greedy generation of Hugging Face's."""
-    model, prompt = their_gpt2(**SHAPE).eval(), torch.arange(3, 3 + PROMPT)[None]
-    options = {"max_new_tokens": N_NEW, "min_new_tokens": N_NEW, "do_sample": False, "pad_token_id": 0}
-    return lambda: model.generate(prompt, attention_mask=torch.ones_like(prompt), **options)
+N_ROUNDS = 5
+ONE_PROMPT = {"n_prompts": 1, "prompt_tokens": 32, "n_new": 128, "n_beams": 1}
+ONE_SEARCH = {"n_prompts": 1, "prompt_tokens": 16, "n_new": 48, "n_beams": 4}
+PROMPTS = {"n_prompts": 32, "prompt_tokens": 16, "n_new": 48, "n_beams": 1}
+SEARCHES = {"n_prompts": 32, "prompt_tokens": 16, "n_new": 48, "n_beams": 4}
+LONG_CONTEXT = {"n_layers": 6, "width": 512, "n_heads": 8, "vocabulary_size": 4096, "context_length": 1024}
+COMPUTE_TYPES = ("float32", "int8")
 
 
 def generation() -> list[Line]:
-    """One line: greedy, so that both choose in the same way."""
-    mine, others = seconds_in_turn(ours, theirs, n_rounds=N_ROUNDS)
-    return [
-        Line(
-            "generation, one prompt, against Hugging Face generate",
-            N_NEW / min(mine),
-            N_NEW / min(others),
-            "tokens/s",
-            median_ratio(others, mine),
-            5.0,
-            "higher",
-        )
+    """One prompt and many, greedy and with beams, in float32, in which this project answers fastest."""
+    lines = [
+        _against_hugging_face("generation, one prompt", our_gpt, ONE_PROMPT, 5.0),
+        _against_hugging_face("generation, 32 prompts", our_gpt, PROMPTS, 1.0),
+        _against_hugging_face("beam search, one prompt x 4 beams", our_gpt, ONE_SEARCH, 1.5),
+        _against_hugging_face("beam search, 32 prompts x 4 beams", our_gpt, SEARCHES, 1.5),
+        _against_hugging_face("beam search, 32 prompts x 4 beams, our GPT-2", our_gpt2, SEARCHES, 1.5),
+        beam_memory(),
     ]
+    for name, work in (("one prompt", ONE_PROMPT), ("32 prompts", PROMPTS), ("32 prompts x 4 beams", SEARCHES)):
+        lines += [_against_ctranslate2(name, work, compute_type) for compute_type in COMPUTE_TYPES]
+    return lines
+
+
+def beam_memory() -> Line:
+    """Memory that 32 searches with 4 beams take beyond the model, of a context of 1,024 tokens."""
+    ours, theirs = (_mebibytes_of_search(who) for who in ("ours", "theirs"))
+    name, note = "memory of beam search, 32 prompts x 4 beams", "6 layers x 512, context 1,024"
+    return Line(name, ours, theirs, "MiB", ours / theirs, 1.0, "lower", note)
+
+
+def ours(make: Callable[..., CausalModel], work: dict[str, int]) -> Action:
+    """Generation of this project."""
+    keep_freed_memory()
+    return _our_generation(make(**SHAPE), work)
+
+
+def theirs(work: dict[str, int]) -> Action:
+    """Generation of Hugging Face's."""
+    return _their_generation(their_gpt2(**SHAPE), work)
+
+
+def ctranslate2(work: dict[str, int], compute_type: str) -> Action:
+    """Generation of CTranslate2, the fastest engine for this kind of machine that a package index has."""
+    import ctranslate2
+    from ctranslate2.converters import TransformersConverter
+
+    tokenizer = _tokenizer()
+    with tempfile.TemporaryDirectory() as folder:
+        exported, converted = Path(folder) / "exported", Path(folder) / "converted"
+        export_gpt2(our_gpt2(**_shape_of(tokenizer)), tokenizer, exported)
+        TransformersConverter(str(exported)).convert(str(converted))
+        settings = json.loads((converted / "config.json").read_text(encoding="utf-8"))
+        # Byte pairs leave nothing unknown, but the engine wants a token for it.
+        write_json(converted / "config.json", settings | {"unk_token": settings["eos_token"]})
+        engine = ctranslate2.Generator(str(converted), compute_type=compute_type)
+    prompts = [[tokenizer.name_of(token) for token in prompt] for prompt in draw_prompts(work).tolist()]
+    options: dict[str, Any] = {
+        "max_length": work["n_new"],
+        "min_length": work["n_new"],
+        "beam_size": work["n_beams"],
+        "include_prompt_in_result": False,
+    }
+    return lambda: engine.generate_batch(prompts, **options)
+
+
+def draw_prompts(work: dict[str, int]) -> torch.Tensor:
+    """Tokens that have nothing to say, int64 (prompts, length)."""
+    shape = work["n_prompts"], work["prompt_tokens"]
+    return torch.randint(3, 2000, shape, generator=torch.Generator().manual_seed(0))
+
+
+def _against_hugging_face(name: str, make: Callable[..., CausalModel], work: dict[str, int], target: float) -> Line:
+    mine, others = seconds_in_turn(partial(ours, make, work), partial(theirs, work), n_rounds=N_ROUNDS)
+    return _line(f"{name}, against Hugging Face generate", work, mine, others, target)
+
+
+def _against_ctranslate2(name: str, work: dict[str, int], compute_type: str) -> Line:
+    mine, others = seconds_in_turn(
+        partial(ours, our_gpt2, work), partial(ctranslate2, work, compute_type), n_rounds=N_ROUNDS
+    )
+    return _line(f"generation, {name}, our GPT-2 beside CTranslate2 {compute_type}", work, mine, others, None)
+
+
+def _line(name: str, work: dict[str, int], mine: list[float], others: list[float], target: float | None) -> Line:
+    n_tokens = work["n_prompts"] * work["n_new"]
+    ratio = median_ratio(others, mine)
+    return Line(name, n_tokens / min(mine), n_tokens / min(others), "tokens/s", ratio, target, "higher")
+
+
+def _our_generation(model: CausalModel, work: dict[str, int]) -> Action:
+    decoding: SamplingConfig | BeamSearchConfig
+    if work["n_beams"] > 1:
+        decoding = BeamSearchConfig(method="beam_search", n_beams=work["n_beams"], length_penalty=1.0)
+    else:
+        decoding = SamplingConfig(method="sampling", temperature=0.0, top_k=None, top_p=None, min_p=None, seed=1)
+    config = GenerationConfig(
+        max_tokens=work["n_new"], stop=(), stop_tokens=(), repetition_penalty=1.0, decoding=decoding
+    )
+    prompts = draw_prompts(work).tolist()
+    return lambda: generate(model.eval(), prompts, config)
+
+
+def _their_generation(model: Any, work: dict[str, int]) -> Action:
+    prompts, n_new = draw_prompts(work), work["n_new"]
+    options = {"max_new_tokens": n_new, "min_new_tokens": n_new, "num_beams": work["n_beams"]}
+    mask = torch.ones_like(prompts)
+    return lambda: model.eval().generate(prompts, attention_mask=mask, do_sample=False, pad_token_id=0, **options)
+
+
+@cache
+def _tokenizer() -> Tokenizer:
+    """One for CTranslate2, which wants tokens by name."""
+    texts = [file.read_text(encoding="utf-8") for file in sorted(Path(__file__).parents[1].glob("lmcore/**/*.py"))]
+    return learn_tokenizer(texts, BytePairConfig(kind="byte_pair", vocabulary_size=SHAPE["vocabulary_size"]))
+
+
+def _shape_of(tokenizer: Tokenizer) -> dict[str, int]:
+    return SHAPE | {"vocabulary_size": tokenizer.vocabulary.size}
+
+
+def _mebibytes_of_search(who: str) -> float:
+    command = [sys.executable, "-m", "benchmarks.generation_speed", who]
+    return float(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+
+
+def _show_memory_of_search(who: str) -> None:
+    work = SEARCHES | {"n_new": 16}
+    search = (
+        _our_generation(our_gpt(**LONG_CONTEXT), work)
+        if who == "ours"
+        else _their_generation(their_gpt2(**LONG_CONTEXT), work)
+    )
+    process, peak, is_over = psutil.Process(), [0], threading.Event()
+    before = process.memory_info().rss
+
+    def watch() -> None:
+        while not is_over.is_set():
+            peak[0] = max(peak[0], process.memory_info().rss)
+            time.sleep(0.001)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    search()
+    is_over.set()
+    watcher.join()
+    print((peak[0] - before) / 2**20)  # noqa: T201
+
+
+if __name__ == "__main__":
+    _show_memory_of_search(sys.argv[1])

@@ -19,7 +19,7 @@ class Line:
         theirs: that of what stands beside it.
         unit: of both.
         ratio: what is held against the target.
-        target: the ratio to reach.
+        target: the ratio to reach; None where the figures are only shown side by side.
         better: whether a higher or a lower ratio is wanted.
         note: what stands beside, or why nothing was measured.
     """
@@ -29,14 +29,14 @@ class Line:
     theirs: float | None
     unit: str
     ratio: float | None
-    target: float
+    target: float | None
     better: Literal["higher", "lower"]
     note: str = ""
 
     @property
     def holds(self) -> bool | None:
-        """Whether the target is reached; None where nothing was measured."""
-        if self.ratio is None:
+        """Whether the target is reached; None where nothing was measured or wanted."""
+        if self.ratio is None or self.target is None:
             return None
         return self.ratio >= self.target if self.better == "higher" else self.ratio <= self.target
 

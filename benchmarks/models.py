@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmcore.models.config import GPTConfig
+from lmcore.models.config import GPT2Config, GPTConfig
 from lmcore.models.gpt import GPT
+from lmcore.models.gpt2 import GPT2
 from lmcore.tokens.vocabulary import Vocabulary
 from lmcore.training.config import AdamWConfig, MuonConfig
 from lmcore.training.optimizer import ModelOptimizer
@@ -51,12 +52,22 @@ def our_gpt(
     return GPT(GPTConfig.model_validate(settings | changes), vocabulary)
 
 
+def our_gpt2(*, n_layers: int, width: int, n_heads: int, vocabulary_size: int, context_length: int) -> GPT2:
+    """This project's GPT-2."""
+    torch.manual_seed(0)
+    vocabulary = Vocabulary(size=vocabulary_size, end_of_text_id=0, padding_id=1, mask_id=2)
+    config = GPT2Config(
+        family="gpt2", width=width, n_layers=n_layers, n_heads=n_heads, context_length=context_length, dropout=0.0
+    )
+    return GPT2(config, vocabulary)
+
+
 def their_gpt2(*, n_layers: int, width: int, n_heads: int, vocabulary_size: int, context_length: int) -> Any:
     """Hugging Face's GPT-2 in the same size, dropout off as in ours."""
-    from transformers import GPT2Config, GPT2LMHeadModel
+    import transformers
 
     torch.manual_seed(0)
-    config = GPT2Config(
+    config = transformers.GPT2Config(
         vocab_size=vocabulary_size,
         n_positions=context_length,
         n_embd=width,
@@ -68,7 +79,7 @@ def their_gpt2(*, n_layers: int, width: int, n_heads: int, vocabulary_size: int,
         bos_token_id=0,
         eos_token_id=0,
     )
-    return GPT2LMHeadModel(config)
+    return transformers.GPT2LMHeadModel(config)
 
 
 class OurTraining:

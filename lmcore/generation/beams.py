@@ -4,34 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from lmcore.generation.completion import Completion, Ending, likeliest_of
+from lmcore.generation.completion import Completion, Ending, Likeliest, likeliest_of
 from lmcore.generation.config import BeamSearchConfig, GenerationConfig
 from lmcore.generation.continuation import Continuation
 from lmcore.generation.sampling import penalize
-
-
-@dataclass
-class Beam:
-    """An answer on its way, and the sum of its log-probabilities, the repetition penalty taken off."""
-
-    completion: Completion
-    total: float
-    row: int
-    """Of the batch, where the model's state behind it is."""
-
-
-@dataclass
-class Search:
-    """The beams of one prompt, and its answers that have ended with their scores."""
-
-    live: list[Beam]
-    ended: list[tuple[float, Completion]] = field(default_factory=list)
-
-    def best(self, n: int) -> list[tuple[float, Completion]]:
-        """The ``n`` best answers that have ended; of equal ones the earlier."""
-        return sorted(self.ended, key=lambda answer: -answer[0])[:n]
 
 
 @torch.inference_mode()
@@ -59,22 +38,30 @@ def beam_search(
     beams = config.decoding
     if not isinstance(beams, BeamSearchConfig):
         raise ValueError(f"a beam search cannot decode by {beams.method}")
-    searches = [Search([Beam(Completion(), 0.0, row)]) for row in range(len(continuation.logits))]
-    while True:
-        _extend(searches, continuation.logits, is_used, config, beams, ending, n_likeliest)
-        for search in searches:
-            _stop_if_decided(search, beams, config.max_tokens)
-        live = [beam for search in searches for beam in search.live]
-        if not live:
-            return [[completion for _, completion in search.best(beams.n_beams)] for search in searches]
-        rows = torch.tensor([beam.row for beam in live], device=continuation.logits.device)
-        chosen = torch.tensor([beam.completion.tokens[-1] for beam in live], device=rows.device)
-        for row, beam in enumerate(live):
-            beam.row = row
+    n_prompts, device = len(continuation.logits), continuation.logits.device
+    answers = [Answers(beams) for _ in range(n_prompts)]
+    searched = list(range(n_prompts))  # the prompts that the rows of the batch belong to
+    live = LiveBeams.first(n_prompts, with_likeliest=n_likeliest > 0)
+    for position in range(config.max_tokens):
+        live, rows = _extend(live, continuation.logits, is_used, config, beams.n_beams, n_likeliest)
+        _collect_ended(live, [answers[prompt] for prompt in searched], ending, config.max_tokens)
+        is_live = live.is_live.any(dim=1)
+        if not is_live.any():
+            break
+        if position == 0:
+            continuation.fork(beams.n_beams)
+            is_used = None if is_used is None else is_used.repeat_interleave(beams.n_beams, dim=0)
+            rows = torch.arange(n_prompts * beams.n_beams).view(n_prompts, -1)
+        # Prompts that are done are carried along until leaving them out is worth the copy of the others' state.
+        if int(is_live.sum()) <= len(searched) // 2:
+            kept = is_live.nonzero()[:, 0]
+            searched, live, rows = [searched[index] for index in kept.tolist()], live.select(kept), rows[kept]
+        rows, chosen = rows.flatten().to(device), live.tokens[:, :, -1].flatten().to(device)
         if is_used is not None:
             is_used = is_used[rows].scatter_(1, chosen.unsqueeze(1), True)
         continuation.select(rows)
         continuation.advance(chosen)
+    return [[completion for _, completion in found.best()] for found in answers]
 
 
 def normalized_score(total: float, length: int, length_penalty: float) -> float:
@@ -83,53 +70,136 @@ def normalized_score(total: float, length: int, length_penalty: float) -> float:
     return total / penalty
 
 
+@dataclass
+class Answers:
+    """The answers to one prompt that have ended, with their scores."""
+
+    config: BeamSearchConfig
+    ended: list[tuple[float, Completion]] = field(default_factory=list)
+
+    def add(self, total: float, completion: Completion) -> None:
+        """One more answer, whose log-probabilities add up to ``total``."""
+        length = len(completion.log_probabilities)
+        self.ended.append((normalized_score(total, length, self.config.length_penalty), completion))
+
+    def best(self) -> list[tuple[float, Completion]]:
+        """As many of the best as there are beams; of equal ones the earlier."""
+        return sorted(self.ended, key=lambda answer: -answer[0])[: self.config.n_beams]
+
+    def can_improve(self, total: float, length: int, max_tokens: int) -> bool:
+        """Whether a beam of this log-probability and length could still end before the last of the best."""
+        best = self.best()
+        if len(best) < self.config.n_beams:
+            return True
+        # Log-probabilities only fall, and the penalty is largest at one end of the lengths that are left.
+        return any(
+            normalized_score(total, possible, self.config.length_penalty) > best[-1][0]
+            for possible in (length + 1, max_tokens)
+        )
+
+
+@dataclass
+class LiveBeams:
+    """The answers on their way, on the processor: of each prompt as many as there are beams, some of them given up.
+
+    Attributes:
+        totals: sums of their log-probabilities, the repetition penalty taken off, float64 (prompts, beams); minus
+            infinity for those that are given up.
+        tokens: so far, int64 (prompts, beams, length).
+        log_probabilities: which the model itself gave these tokens, float32, of the same shape.
+        likeliest: of each prompt and beam the likeliest tokens at each position; None where they are not asked for.
+    """
+
+    totals: Tensor
+    tokens: Tensor
+    log_probabilities: Tensor
+    likeliest: list[list[list[Likeliest]]] | None
+
+    @classmethod
+    def first(cls, n_prompts: int, *, with_likeliest: bool) -> "LiveBeams":
+        """One empty answer to each prompt."""
+        totals, nothing = torch.zeros(n_prompts, 1, dtype=torch.float64), torch.empty(n_prompts, 1, 0)
+        return cls(totals, nothing.long(), nothing, [[[]] for _ in range(n_prompts)] if with_likeliest else None)
+
+    @property
+    def is_live(self) -> Tensor:
+        """Which are not given up, boolean (prompts, beams)."""
+        return self.totals > -torch.inf
+
+    def select(self, prompts: Tensor) -> "LiveBeams":
+        """The beams of some prompts (int64, any order)."""
+        likeliest = None if self.likeliest is None else [self.likeliest[prompt] for prompt in prompts.tolist()]
+        return LiveBeams(self.totals[prompts], self.tokens[prompts], self.log_probabilities[prompts], likeliest)
+
+
 def _extend(
-    searches: Sequence[Search],
+    live: LiveBeams,
     logits: Tensor,
     is_used: Tensor | None,
     config: GenerationConfig,
-    beams: BeamSearchConfig,
-    ending: Ending,
+    n_beams: int,
     n_likeliest: int,
-) -> None:
-    """Let each search follow the best continuations of its beams by one token."""
+) -> tuple[LiveBeams, Tensor]:
+    """The best continuations of each prompt's beams by one token, best first, and the rows of the batch, int64
+    (prompts, beams), that they continue."""
     own = logits.log_softmax(dim=-1)
     log_probabilities = own
     if is_used is not None:
         log_probabilities = penalize(logits, is_used, config.repetition_penalty).log_softmax(dim=-1)
-    top = log_probabilities.topk(min(beams.n_beams, logits.size(1)), dim=1)
-    values, tokens, own_values = (part.tolist() for part in (top.values, top.indices, own.gather(1, top.indices)))
-    likeliest = likeliest_of(logits, n_likeliest) if n_likeliest else None
-    for search in searches:
-        candidates = [
-            (beam.total + value, beam, token, own_value)
-            for beam in search.live
-            for value, token, own_value in zip(values[beam.row], tokens[beam.row], own_values[beam.row], strict=True)
+    top = log_probabilities.topk(min(n_beams, logits.size(1)), dim=1)
+    n_prompts, n_before = live.totals.shape
+    values, tokens, own_values = (
+        part.cpu().view(n_prompts, -1) for part in (top.values, top.indices, own.gather(1, top.indices))
+    )
+    n_each = top.values.size(1)
+    totals, order = (values + live.totals.repeat_interleave(n_each, dim=1)).sort(dim=1, descending=True, stable=True)
+    missing = max(n_beams - order.size(1), 0)
+    # Where there are fewer continuations than beams, the others are given up from the start.
+    order = F.pad(order[:, :n_beams], (0, missing))
+    totals = F.pad(totals[:, :n_beams], (0, missing), value=-torch.inf)
+    parents = order // n_each
+    prompts = torch.arange(n_prompts).unsqueeze(1)
+    rows = prompts * n_before + parents
+    likeliest = live.likeliest
+    if likeliest is not None:
+        found = likeliest_of(logits, n_likeliest)
+        likeliest = [
+            [[*likeliest[prompt][row % n_before], found[row]] for row in continued]
+            for prompt, continued in enumerate(rows.tolist())
         ]
-        candidates.sort(key=lambda candidate: -candidate[0])
-        search.live = []
-        for total, beam, token, own_value in candidates[: beams.n_beams]:
-            completion = beam.completion.extended(token, own_value, ending)
-            if likeliest is not None:
-                completion.likeliest.append(likeliest[beam.row])
-            if completion.ended_by is None:
-                search.live.append(Beam(completion, total, beam.row))
-            else:
-                length = len(completion.log_probabilities)
-                search.ended.append((normalized_score(total, length, beams.length_penalty), completion))
+    return (
+        LiveBeams(
+            totals,
+            _append(live.tokens[prompts, parents], tokens.gather(1, order)),
+            _append(live.log_probabilities[prompts, parents], own_values.gather(1, order)),
+            likeliest,
+        ),
+        rows,
+    )
 
 
-def _stop_if_decided(search: Search, beams: BeamSearchConfig, max_tokens: int) -> None:
-    """Give up beams that cannot come before the best answers, however they go on."""
-    best = search.best(beams.n_beams)
-    if len(best) < beams.n_beams:
-        return
-    # Log-probabilities only fall, and the penalty is largest at one end of the lengths that are left.
-    search.live = [
-        beam
-        for beam in search.live
-        if any(
-            normalized_score(beam.total, length, beams.length_penalty) > best[-1][0]
-            for length in (len(beam.completion.log_probabilities) + 1, max_tokens)
-        )
-    ]
+def _append(sequences: Tensor, last: Tensor) -> Tensor:
+    return torch.cat((sequences, last.unsqueeze(2)), dim=2)
+
+
+def _collect_ended(live: LiveBeams, answers: Sequence[Answers], ending: Ending, max_tokens: int) -> None:
+    """Hand over the beams that have ended, and give up those that cannot come before the best answers any more."""
+    length = live.tokens.size(2)
+    last = live.tokens[:, :, -1]
+    may_end = live.is_live
+    if ending.text is None and length < max_tokens:
+        may_end = may_end & torch.isin(last, torch.tensor(list(ending.tokens)))
+    for prompt, beam in may_end.nonzero().tolist():
+        *tokens, token = live.tokens[prompt, beam].tolist()
+        *log_probabilities, log_probability = live.log_probabilities[prompt, beam].tolist()
+        likeliest = [] if live.likeliest is None else live.likeliest[prompt][beam]
+        completion = Completion(tokens, log_probabilities, likeliest)
+        completion.append(token, log_probability, ending)
+        if completion.ended_by is not None:
+            answers[prompt].add(float(live.totals[prompt, beam]), completion)
+            live.totals[prompt, beam] = -torch.inf
+    for prompt, found in enumerate(answers):
+        if len(found.ended) >= found.config.n_beams:
+            for beam in live.is_live[prompt].nonzero()[:, 0].tolist():
+                if not found.can_improve(float(live.totals[prompt, beam]), length, max_tokens):
+                    live.totals[prompt, beam] = -torch.inf

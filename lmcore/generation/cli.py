@@ -15,7 +15,7 @@ from lmcore.generation.completion import Completion
 from lmcore.generation.config import GenerationConfig, SamplingConfig
 from lmcore.generation.continuation import prompt_room
 from lmcore.generation.generator import Generator
-from lmcore.generation.options import generation_config, make_parser
+from lmcore.generation.options import check_stop_tokens, generation_config, make_parser
 from lmcore.models.folder import load_writing_model, read_description
 from lmcore.models.trainable import TrainableModel
 
@@ -53,10 +53,11 @@ def load_generator(folder: Path) -> Generator:
 def _run(options: argparse.Namespace) -> None:
     config = generation_config(options, read_description(options.model))
     generator = load_generator(options.model)
+    check_stop_tokens(config, generator.model.vocabulary.size)
     if options.chat:
         _chat(generator, config, _template(options.template), options.system)
         return
-    prompts = [sys.stdin.read() if prompt == "-" else prompt for prompt in options.prompt]
+    prompts = [_read_prompt(prompt) for prompt in options.prompt]
     is_plain = options.log_probabilities is None and options.figures is None
     if len(prompts) == 1 and is_plain and isinstance(config.decoding, SamplingConfig):
         _show_stream(generator.stream(prompts[0], config))
@@ -133,11 +134,32 @@ def _chat(generator: Generator, config: GenerationConfig, template: ChatTemplate
         messages.append(Message("assistant", answer))
 
 
+def _read_prompt(prompt: str) -> str:
+    """The text of ``--prompt``; of ``-`` that of standard input.
+
+    Raises:
+        ValueError: if it is not UTF-8, or there is no standard input.
+    """
+    if prompt != "-":
+        # Bytes of an argument that are no UTF-8 arrive as lone surrogates.
+        content = prompt.encode("utf-8", "surrogateescape")
+    elif sys.stdin is None:
+        raise ValueError("--prompt -: there is no standard input; give the text itself, or a file with `< FILE`")
+    else:
+        content = sys.stdin.buffer.read()
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"--prompt: byte {error.start + 1} of the text is not UTF-8; convert it, say with `iconv -t UTF-8`"
+        ) from None
+
+
 def _read_line() -> str | None:
     """What the user says next; None at the end of the input."""
     try:
         return input("> ")
-    except EOFError:
+    except (EOFError, RuntimeError):  # the latter where there is no standard input
         sys.stdout.write("\n")
         return None
 

@@ -33,12 +33,6 @@ class Completion:
     text: str | None = None
     """Up to the stop string, where a tokenizer is at hand."""
 
-    def extended(self, token: int, log_probability: float, ending: "Ending") -> "Completion":
-        """Another completion that goes on with ``token``."""
-        copy = Completion(self.tokens[:], self.log_probabilities[:], self.likeliest[:])
-        copy.append(token, log_probability, ending)
-        return copy
-
     def append(self, token: int, log_probability: float, ending: "Ending") -> None:
         """Go on with ``token``, which may be the last."""
         self.log_probabilities.append(log_probability)

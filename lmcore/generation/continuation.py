@@ -1,5 +1,6 @@
 """A batch of texts that a model is continuing, whatever kind of model that is."""
 
+import logging
 from collections.abc import Callable, Sequence
 
 import torch
@@ -7,6 +8,8 @@ from torch import Tensor
 
 from lmcore.models.causal import CausalModel, State
 from lmcore.models.encoder_decoder import EncoderDecoder
+
+logger = logging.getLogger(__name__)
 
 NextLogits = Callable[..., Tensor]
 """A model's ``next_logits(tokens, state=...)``, called with ``mask=`` as well where a text is filled up on the left."""
@@ -45,6 +48,14 @@ class Continuation:
         if self._is_text is not None:
             self._is_text = self._is_text[rows]
 
+    def fork(self, n_continuations: int) -> None:
+        """Give every text so many continuations, which stand beside each other; :meth:`select` is then given as many
+        rows of one text, one after the other."""
+        self._state.fork(n_continuations, self._is_text)
+        self.logits = self.logits.repeat_interleave(n_continuations, dim=0)
+        if self._is_text is not None:
+            self._is_text = self._is_text.repeat_interleave(n_continuations, dim=0)
+
     def _read(self, tokens: Tensor) -> Tensor:
         mask = {} if self._is_text is None else {"mask": self._is_text}
         return self._next_logits(tokens, state=self._state, **mask)
@@ -61,6 +72,17 @@ def behind_prompts(model: CausalModel, prompts: Sequence[Sequence[int]], max_tok
     """
     room = prompt_room(model.context_length, max_tokens)
     start = model.vocabulary.end_of_text_id
+    if room is not None and (n_cut := sum(len(prompt) > room for prompt in prompts)):
+        logger.warning(
+            "%d of %d prompts have up to %d tokens, and beside max_tokens %d the context of %d has room for %d: only "
+            "their last tokens are read; shorten them, or lower max_tokens",
+            n_cut,
+            len(prompts),
+            max(map(len, prompts)),
+            max_tokens,
+            model.context_length,
+            room,
+        )
     kept = [list(prompt if room is None else prompt[-room:]) or [start] for prompt in prompts]
     tokens, is_text = _pad_left(kept, model.vocabulary.padding_id, model.device)
     is_padded = len(set(map(len, kept))) > 1

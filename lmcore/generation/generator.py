@@ -1,5 +1,6 @@
 """Text from a model and its tokenizer."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ from lmcore.models.causal import CausalModel
 from lmcore.models.families import WritingModel
 from lmcore.models.prompt import PromptFormat, encode_prompt
 from lmcore.tokens.tokenizer import Tokenizer
+
+BYTE_TOKEN = re.compile("<0x[0-9A-F]{2}>")
+"""How tokenizers that spell rare characters by their bytes name these."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class Generator:
             ValueError: as :meth:`complete`, and if the tokens are not sampled: beams are known only at their end.
         """
         encoded = [self.encode(prompt)]
-        stream = TextStream(self.tokenizer.decode, config.stop)
+        stream = TextStream(self.tokenizer.decode, config.stop, lambda token: may_join_bytes(self.tokenizer, token))
         n_seen, joint = 0, self._joint(prompt)
         for (completion,) in sample(
             self._continuation(encoded, config),
@@ -124,3 +128,11 @@ class Generator:
                 self.model.eval()
                 return behind_prompts(self.model, encoded, config.max_tokens)
             return behind_sources(self.model, encoded, config.max_tokens)
+
+
+def may_join_bytes(tokenizer: Tokenizer, token: int) -> bool:
+    """Whether a token is one byte of a character that has no token of its own, or a special one, which has no text
+    and so does not part the bytes beside it."""
+    vocabulary = tokenizer.vocabulary
+    is_special = token in (vocabulary.end_of_text_id, vocabulary.padding_id, vocabulary.mask_id)
+    return is_special or BYTE_TOKEN.fullmatch(tokenizer.name_of(token)) is not None

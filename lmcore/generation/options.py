@@ -12,6 +12,10 @@ from lmcore.models.folder import ModelDescription
 DEFAULT_MAX_TOKENS = 128
 DEFAULT_LENGTH_PENALTY = 0.6
 SAMPLING_OPTIONS = ("temperature", "top_k", "top_p", "min_p", "seed")
+CHAT_ONLY = ("system", "template")
+PROMPT_ONLY = ("log_probabilities", "figures", "n_best")
+OPTION_NAMES = {"stop_tokens": "stop-token"}
+"""Options whose name is not that of the setting."""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -38,6 +42,7 @@ def generation_config(options: argparse.Namespace, description: ModelDescription
     Raises:
         ValueError: if they contradict each other or a value is out of range, naming the option.
     """
+    _check_combination(options, is_completion_model=description.prompt_format is not None)
     try:
         return GenerationConfig(
             max_tokens=_max_tokens(options, description),
@@ -48,8 +53,33 @@ def generation_config(options: argparse.Namespace, description: ModelDescription
         )
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][-1]).replace("_", "-")
-        raise ValueError(f"--{name} {first['input']}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+        name = OPTION_NAMES.get(str(first["loc"][0]), str(first["loc"][0]).replace("_", "-"))
+        raise ValueError(f"--{name} {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+
+
+def check_stop_tokens(config: GenerationConfig, vocabulary_size: int) -> None:
+    """Refuse stop tokens that the model does not have.
+
+    Raises:
+        ValueError: naming the option and the largest token.
+    """
+    for token in config.stop_tokens:
+        if token >= vocabulary_size:
+            raise ValueError(f"--stop-token {token}: the model's tokens are 0 to {vocabulary_size - 1}")
+
+
+def _check_combination(options: argparse.Namespace, *, is_completion_model: bool) -> None:
+    """Refuse what would be ignored, or cannot be shown."""
+    needless = PROMPT_ONLY if options.chat else CHAT_ONLY
+    if given := [f"--{name.replace('_', '-')}" for name in needless if getattr(options, name) is not None]:
+        where = "--prompt" if options.chat else "--chat"
+        raise ValueError(f"{', '.join(given)}: works with {where} only; leave it out, or use {where}")
+    if options.chat and is_completion_model:
+        raise ValueError("--chat: this model completes one prompt at a time; use --prompt")
+    for name in ("log_probabilities", "n_best"):
+        least = 1 if name == "n_best" else 0
+        if (number := getattr(options, name)) is not None and number < least:
+            raise ValueError(f"--{name.replace('_', '-')} {number}: right would be {least} or more")
 
 
 def _add_choices(parser: argparse.ArgumentParser) -> None:
@@ -139,9 +169,7 @@ def _beam_search(options: argparse.Namespace, n_beams: int) -> BeamSearchConfig:
     if given:
         raise ValueError(f"{', '.join(given)}: a search draws nothing; leave out either this or --n-beams and --n-best")
     if options.chat:
-        raise ValueError(
-            "--n-beams, --n-best: a chat shows answers while they come, and a search knows them at its end"
-        )
+        raise ValueError("--n-beams: a chat shows answers while they come, and a search knows them at its end")
     if options.n_best is not None and options.n_best > n_beams:
         raise ValueError(
             f"--n-best {options.n_best}: a search with {n_beams} beams has no more answers; raise --n-beams"

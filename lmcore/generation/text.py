@@ -30,10 +30,15 @@ class TextStream:
     Args:
         decode: tokens to text; bytes that are no character (yet) become U+FFFD.
         stops: strings before which the text ends.
+        may_join_bytes: whether a token is a byte of a character that has no token. Nothing of a run of them is certain
+            before its end: one byte that fits nowhere makes all of them U+FFFD.
     """
 
-    def __init__(self, decode: Decode, stops: Sequence[str] = ()) -> None:
+    def __init__(
+        self, decode: Decode, stops: Sequence[str] = (), may_join_bytes: Callable[[int], bool] = lambda _: False
+    ) -> None:
         self._decode = decode
+        self._may_join_bytes = may_join_bytes
         self._stops = tuple(stops)
         # What was decoded last stays as context, since a decoder may treat the beginning of a text in its own way.
         self._context: list[int] = []
@@ -45,6 +50,8 @@ class TextStream:
     def push(self, token: int) -> str:
         """The text that is certain once ``token`` has come, often none."""
         self._window.append(token)
+        if self._may_join_bytes(token):
+            return ""
         text = self._text_of_window()
         # A character may still be on its way: what could become another one waits.
         certain = text.rstrip(REPLACEMENT)

@@ -21,6 +21,16 @@ class State(Protocol):
     def select(self, rows: Tensor) -> None:
         """Keep the given rows of the batch (int64, any order, repeats allowed)."""
 
+    def fork(self, n_continuations: int, is_text: Tensor | None = None) -> None:
+        """Give every text so many continuations, rows of the batch beside each other.
+
+        From then on :meth:`select` is given as many rows of one text, one after the other.
+
+        Args:
+            n_continuations: of each text.
+            is_text: boolean (batch, positions), false where a text is left-padded; None where none is.
+        """
+
 
 class CausalModel(Model):
     """A model of the next token given those before it.
@@ -65,6 +75,10 @@ class CarriedState:
     def select(self, rows: Tensor) -> None:
         """Keep the given rows of the batch (int64, any order, repeats allowed)."""
         self.tensors = {name: tensor[rows] for name, tensor in self.tensors.items()}
+
+    def fork(self, n_continuations: int, is_text: Tensor | None = None) -> None:
+        """Repeat every row, see :class:`State`."""
+        self.tensors = {name: part.repeat_interleave(n_continuations, dim=0) for name, part in self.tensors.items()}
 
     def detached(self) -> "CarriedState":
         """The same state, through which no gradient flows back."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lmcore.models.causal import TextEncoder
 from lmcore.models.config import EncoderDecoderConfig
 from lmcore.models.kernels import softcapped_cross_entropy
-from lmcore.models.layers import KeyValueCache
+from lmcore.models.key_value_cache import KeyValueCache, is_everything, texts_of
 from lmcore.models.recomputation import run_block
 from lmcore.models.transformer_layers import (
     INITIAL_DEVIATION,
@@ -51,11 +51,17 @@ class ConditionalState:
 
     def select(self, rows: Tensor) -> None:
         """Keep the given rows of the batch (int64, any order, repeats allowed)."""
-        self.source_keys = [keys[rows] for keys in self.source_keys]
-        self.source_values = [values[rows] for values in self.source_values]
-        if self.visible_source is not None:
-            self.visible_source = self.visible_source[rows]
+        texts, _ = texts_of(rows, self.written.n_continuations)
+        if not is_everything(texts, len(self.source_keys[0])):
+            self.source_keys = [keys[texts] for keys in self.source_keys]
+            self.source_values = [values[texts] for values in self.source_values]
+            if self.visible_source is not None:
+                self.visible_source = self.visible_source[texts]
         self.written.select(rows)
+
+    def fork(self, n_continuations: int, is_text: Tensor | None = None) -> None:
+        """Give every target so many continuations, see :meth:`KeyValueCache.fork`."""
+        self.written.fork(n_continuations, is_text)
 
 
 class EncoderDecoder(TextEncoder):
@@ -107,7 +113,7 @@ class EncoderDecoder(TextEncoder):
         """The state before the first token of the targets of ``source``, which is as for :meth:`encode`."""
         encoded, config = self.encode(source), self.config
         pairs = [block.source_attention.keys_and_values(encoded) for block in self._decoder()]
-        shape = (len(source), config.n_heads, config.context_length, config.width // config.n_heads)
+        shape = (len(source), config.n_heads, config.width // config.n_heads)
         return ConditionalState(
             source_keys=[keys for keys, _ in pairs],
             source_values=[values for _, values in pairs],

@@ -8,10 +8,10 @@ from lmcore.models.causal import CausalModel, State, TextEncoder, visible_positi
 from lmcore.models.config import GPTConfig
 from lmcore.models.gpt_step import GPTStep
 from lmcore.models.kernels import normalize, softcapped_cross_entropy
+from lmcore.models.key_value_cache import KeyValueCache
 from lmcore.models.layers import (
     DecoderBlock,
     FeedForward,
-    KeyValueCache,
     Linear,
     RotaryEmbedding,
     SelfAttention,
@@ -122,7 +122,7 @@ class GPT(CausalModel, TextEncoder):
     def new_state(self, batch_size: int) -> KeyValueCache:
         """An empty cache of keys and values for ``batch_size`` sequences."""
         config = self.config
-        shape = (batch_size, config.n_key_value_heads, config.context_length, config.width // config.n_heads)
+        shape = (batch_size, config.n_key_value_heads, config.width // config.n_heads)
         return KeyValueCache(config.n_layers, shape, self.compute_dtype, self.device)
 
     @property

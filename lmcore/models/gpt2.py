@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lmcore.models.causal import CausalModel, State, TextEncoder
 from lmcore.models.config import GPT2Config
 from lmcore.models.kernels import softcapped_cross_entropy
-from lmcore.models.layers import KeyValueCache
+from lmcore.models.key_value_cache import KeyValueCache
 from lmcore.models.recomputation import run_block
 from lmcore.models.transformer_layers import (
     INITIAL_DEVIATION,
@@ -96,7 +96,7 @@ class GPT2(CausalModel, TextEncoder):
     def new_state(self, batch_size: int) -> KeyValueCache:
         """An empty cache of keys and values for ``batch_size`` sequences."""
         config = self.config
-        shape = (batch_size, config.n_heads, config.context_length, config.width // config.n_heads)
+        shape = (batch_size, config.n_heads, config.width // config.n_heads)
         return KeyValueCache(config.n_layers, shape, self.compute_dtype, self.device)
 
 

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lmcore.models.layers import DecoderBlock, KeyValueCache, Linear, ValueEmbedding
+from lmcore.models.key_value_cache import KeyValueCache
+from lmcore.models.layers import DecoderBlock, Linear, ValueEmbedding
 
 if TYPE_CHECKING:
     from lmcore.models.gpt import GPT
@@ -109,10 +110,8 @@ class GPTStep:
             value = heads[:, self.n_turned :]
             if own_values is not None:
                 value = value + own_values[layer]
-            keys, values = cache.extend(layer, turned[:, self.n_heads :].unsqueeze(2), value.unsqueeze(2))
-            # Query heads that share keys and values stand where the positions of a longer query would.
-            query = turned[:, : self.n_heads].reshape(len(tokens), self.n_key_value_heads, -1, self.head_width)
-            attended = F.scaled_dot_product_attention(query, keys, values, attn_mask=visible)
+            query, key = turned[:, : self.n_heads].unsqueeze(2), turned[:, self.n_heads :].unsqueeze(2)
+            attended = cache.attend(layer, query, key, value.unsqueeze(2), visible)
             stream = torch.addmm(stream, attended.reshape(len(tokens), -1), weights.attention_output)
             stream = torch.addmm(stream, weights.feed_forward(_normalized(stream)), weights.feed_forward_output)
         cache.advance(1)

@@ -1,13 +1,13 @@
 """The bricks that models are composed of."""
 
 import math
-from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lmcore.models.kernels import causal_attention, normalize, rotate_normalized, squared_relu
+from lmcore.models.kernels import normalize, rotate_normalized, squared_relu
+from lmcore.models.key_value_cache import KeyValueCache, attend_to_itself, repeat_heads
 
 
 class Linear(nn.Linear):
@@ -60,7 +60,7 @@ class TokenShift(nn.Module):
         super().__init__()
         self.share = nn.Parameter(torch.zeros(width))
 
-    def forward(self, embedded: Tensor, *, mask: Tensor | None = None, cache: "KeyValueCache | None" = None) -> Tensor:
+    def forward(self, embedded: Tensor, *, mask: Tensor | None = None, cache: KeyValueCache | None = None) -> Tensor:
         """(batch, length, width) to the same.
 
         Args:
@@ -93,43 +93,6 @@ class ValueEmbedding(nn.Module):
     def forward(self, tokens: Tensor, dtype: torch.dtype) -> Tensor:
         """(batch, length, width) in ``dtype`` for int64 tokens (batch, length)."""
         return normalize(self.table(tokens).to(dtype)) * self.weight.to(dtype)
-
-
-class KeyValueCache:
-    """Keys and values of the positions seen so far, per layer, in buffers of a fixed length.
-
-    Args:
-        shape: (batch, n_key_value_heads, context_length, head_width) of one layer's keys.
-    """
-
-    def __init__(self, n_layers: int, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> None:
-        self.keys = [torch.zeros(*shape, dtype=dtype, device=device) for _ in range(n_layers)]
-        self.values = [torch.zeros_like(keys) for keys in self.keys]
-        self.last_embedding: Tensor | None = None
-        self.step: Callable[[Tensor, KeyValueCache, Tensor | None], Tensor] | None = None
-        """What the model prepared for reading single tokens, once and for as long as this cache is used."""
-        self.length = 0
-
-    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Append one layer's new positions; returns all its keys and values (batch, heads, positions, width).
-
-        ``length`` moves on only when the model calls :meth:`advance`, after the last layer.
-        """
-        end = self.length + keys.size(2)
-        self.keys[layer][:, :, self.length : end] = keys
-        self.values[layer][:, :, self.length : end] = values
-        return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
-
-    def advance(self, n_positions: int) -> None:
-        """Count ``n_positions`` more positions as seen."""
-        self.length += n_positions
-
-    def select(self, rows: Tensor) -> None:
-        """Keep the given batch rows (int64, any order, repeats allowed)."""
-        self.keys = [keys[rows] for keys in self.keys]
-        self.values = [values[rows] for values in self.values]
-        if self.last_embedding is not None:
-            self.last_embedding = self.last_embedding[rows]
 
 
 class SelfAttention(nn.Module):
@@ -170,13 +133,10 @@ class SelfAttention(nn.Module):
         values = self.value(hidden) if own_values is None else self.value(hidden) + own_values
         value = self._heads(values).transpose(1, 2)
         if cache:
-            key, value = cache.extend(layer, key, value)
-        if self.group_size > 1:
-            key, value = (part.repeat_interleave(self.group_size, dim=1) for part in (key, value))
-        if mask is None and start == 0:
-            attended = causal_attention(query, key, value)
+            attended = cache.attend(layer, query, key, value, mask)
         else:
-            attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+            key, value = (repeat_heads(part, self.group_size) for part in (key, value))
+            attended = attend_to_itself(query, key, value, mask)
         projected: Tensor = self.output(attended.transpose(1, 2).flatten(2))
         return projected
 

@@ -30,6 +30,10 @@ class NgramState:
         """Keep the given rows of the batch (int64, any order, repeats allowed)."""
         self.contexts = self.contexts[rows]
 
+    def fork(self, n_continuations: int, is_text: Tensor | None = None) -> None:
+        """Repeat every row, see :class:`State`."""
+        self.contexts = self.contexts.repeat_interleave(n_continuations, dim=0)
+
 
 class NgramModel(CausalModel):
     """An interpolated modified Kneser-Ney model of tokens; it knows nothing before :meth:`fit`.

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lmcore.models.causal import visible_positions
 from lmcore.models.kernels import causal_attention
-from lmcore.models.layers import KeyValueCache
+from lmcore.models.key_value_cache import KeyValueCache, attend_to_shared
 
 INITIAL_DEVIATION = 0.02
 
@@ -82,11 +82,11 @@ class MultiHeadSelfAttention(nn.Module):
             cache: positions before these; extended by these.
         """
         query, key, value = split_heads(self.query_key_value(hidden), 3, self.n_heads)
-        # A single new position sees all that are cached: nothing is left to be hidden.
-        is_causal = is_causal and not (cache and cache.length)
         if cache:
-            key, value = cache.extend(layer, key, value)
-        attended = attend(query, key, value, visible, self.dropout if self.training else 0.0, is_causal=is_causal)
+            attended = cache.attend(layer, query, key, value, visible).transpose(1, 2).flatten(2)
+        else:
+            dropout = self.dropout if self.training else 0.0
+            attended = attend(query, key, value, visible, dropout, is_causal=is_causal)
         projected: Tensor = self.output(attended)
         return projected
 
@@ -109,9 +109,15 @@ class MultiHeadCrossAttention(nn.Module):
         return key, value
 
     def forward(self, hidden: Tensor, key: Tensor, value: Tensor, *, visible: Tensor | None = None) -> Tensor:
-        """(batch, length, width) to the same; ``visible`` is boolean, true where the source may be looked at."""
+        """(batch, length, width) to the same; ``visible`` is boolean, true where the source may be looked at.
+
+        Rows beside each other share a source where there are fewer sources than rows; each then has one position.
+        """
         (query,) = split_heads(self.query(hidden), 1, self.n_heads)
-        attended = attend(query, key, value, visible, self.dropout if self.training else 0.0, is_causal=False)
+        if len(key) < len(query):
+            attended = attend_to_shared(query, key, value, visible).transpose(1, 2).flatten(2)
+        else:
+            attended = attend(query, key, value, visible, self.dropout if self.training else 0.0, is_causal=False)
         projected: Tensor = self.output(attended)
         return projected
 

@@ -1,18 +1,23 @@
 """Beam search against the enumeration of all answers, and against greedy decoding."""
 
 from itertools import product
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from lmcore.generation import generate
 from lmcore.generation.beams import normalized_score
-from lmcore.generation.continuation import behind_prompts
+from lmcore.generation.continuation import Continuation, behind_prompts, behind_sources
 from lmcore.generation.decoding import decode
 from lmcore.models.causal import CausalModel
+from lmcore.models.config import NgramConfig
+from lmcore.models.ngram_model import NgramModel
 from lmcore.tokens.vocabulary import Vocabulary
 from tests.generation.test_decoding import MODELS, draw_prompts
 from tests.generation.toy_models import make_recurrent, settings
+from tests.models.small_models import make_model as make_small_model
 
 SMALL = Vocabulary(size=5, end_of_text_id=0, padding_id=1, mask_id=2)
 LENGTH = 4
@@ -58,6 +63,52 @@ def test_a_narrow_beam_finds_answers_no_better_than_the_best_and_no_worse_than_g
             assert scores[tuple(likeliest)] - 1e-5 <= scores[tuple(found[0])] <= best
             n_better += scores[tuple(found[0])] > scores[tuple(likeliest)] + 1e-5
     assert n_better > 0
+
+
+@pytest.mark.parametrize("family", ["gpt", "gpt2", "encoder_decoder", "recurrent", "ngram"])
+@pytest.mark.parametrize("is_padded", [False, True])
+@torch.inference_mode()
+def test_continuations_that_share_a_text_are_read_as_if_each_were_alone(family: str, is_padded: bool) -> None:
+    model, continuation, texts = make_continuation(family, is_padded=is_padded)
+    chance = torch.Generator().manual_seed(2)
+    for position in range(6):
+        if position == 0:
+            continuation.fork(3)
+            rows = torch.arange(9)
+        else:
+            # One of the texts leaves, and comes back in another one's place.
+            prompts = torch.tensor([[0, 1, 2], [2, 0, 1], [1, 1, 0]])[position % 3]
+            rows = (prompts[:, None] * 3 + torch.randint(3, (3, 3), generator=chance)).flatten()
+            continuation.select(rows)
+        chosen = torch.randint(3, model.vocabulary.size, (9,), generator=chance)
+        continuation.advance(chosen)
+        before = [text for text in texts for _ in range(3)] if position == 0 else texts
+        texts = [[*before[row], int(token)] for row, token in zip(rows, chosen, strict=True)]
+    for logits, text in zip(continuation.logits, texts, strict=True):
+        torch.testing.assert_close(logits, logits_alone(model, text), rtol=1e-4, atol=1e-4)
+
+
+def make_continuation(family: str, *, is_padded: bool) -> tuple[Any, Continuation, list[list[int]]]:
+    """A model, three texts that it has begun to read, and the texts; those of an encoder-decoder begin with sources."""
+    prompts = [[3, 4, 3], [4, 3, 3] if not is_padded else [4], [3, 3, 4]]
+    if family == "encoder_decoder":
+        model = make_small_model(family)
+        return model, behind_sources(model, prompts, 7), [[*prompt, -1, 0] for prompt in prompts]
+    if family == "ngram":
+        model: Any = NgramModel(NgramConfig(family="ngram", order=3), SMALL)
+        model.fit(np.array([3, 4, 3, 3, 4, 4, 3, 0]), np.array([0, 8]))
+    elif family == "recurrent":
+        model = make_recurrent(SMALL, seed=1)
+    else:
+        model = make_small_model(family)
+    return model, behind_prompts(model, prompts, 7), prompts
+
+
+def logits_alone(model: Any, text: list[int]) -> torch.Tensor:
+    if -1 in text:
+        source, target = text[: text.index(-1)], text[text.index(-1) + 1 :]
+        return model.next_logits(torch.tensor([target]), state=model.new_state(torch.tensor([source])))[0]
+    return model(torch.tensor([text]))[0, -1]
 
 
 @pytest.mark.parametrize("kind", MODELS)

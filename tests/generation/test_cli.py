@@ -1,5 +1,6 @@
 """The command line, as a user calls it."""
 
+import io
 import json
 import subprocess
 import sys
@@ -114,6 +115,14 @@ def test_a_chat_answers_every_line_until_the_input_ends(folder: Path, tmp_path: 
         (["--n-beams", "2", "--n-best", "3"], "error: --n-best 3: a search with 2 beams has no more answers"),
         (["--length-penalty", "1"], "error: --length-penalty is for a search"),
         (["--n-beams", "0"], "error: --n-beams 0: input should be greater than 0"),
+        (["--n-best", "0"], "error: --n-best 0: right would be 1 or more"),
+        (["--log-probabilities", "-1"], "error: --log-probabilities -1: right would be 0 or more"),
+        (["--stop", ""], "error: --stop '': string should have at least 1 character"),
+        (["--stop-token", "-1"], "error: --stop-token -1: input should be greater than or equal to 0"),
+        (["--stop-token", "999999"], "error: --stop-token 999999: the model's tokens are 0 to "),
+        (["--system", "be brief"], "error: --system: works with --chat only"),
+        (["--template", "nowhere.json"], "error: --template: works with --chat only"),
+        (["--prompt", "caf\udce9"], "error: --prompt: byte 4 of the text is not UTF-8"),
     ],
 )
 def test_options_that_make_no_sense_are_named_in_one_line(
@@ -122,6 +131,38 @@ def test_options_that_make_no_sense_are_named_in_one_line(
     with pytest.raises(SystemExit, match="1"):
         main([str(folder / "language-model"), "--prompt", "a", *arguments])
     assert capsys.readouterr().err.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("model", "option", "message"),
+    [
+        ("language-model", ["--figures", "f"], "error: --figures: works with --prompt only"),
+        ("language-model", ["--log-probabilities", "2"], "error: --log-probabilities: works with --prompt only"),
+        ("language-model", ["--n-beams", "2"], "error: --n-beams: a chat shows answers while they come"),
+        ("completion", [], "error: --chat: this model completes one prompt at a time"),
+    ],
+)
+def test_a_chat_refuses_what_it_would_ignore(
+    folder: Path, capsys: pytest.CaptureFixture[str], model: str, option: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit, match="1"):
+        main([str(folder / model), "--chat", *option])
+    assert capsys.readouterr().err.startswith(message)
+
+
+def test_standard_input_that_is_not_utf8_or_not_there_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for given, message in ((io.TextIOWrapper(io.BytesIO(b"caf\xe9")), "not UTF-8"), (None, "no standard input")):
+        monkeypatch.setattr(sys, "stdin", given)
+        with pytest.raises(SystemExit, match="1"):
+            main([str(folder / "language-model"), "--prompt", "-"])
+        assert message in capsys.readouterr().err
+
+
+def test_a_prompt_that_loses_its_first_tokens_is_said_to(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    main([str(folder / "language-model"), "--prompt", "the list is sorted in place " * 9, "--max-tokens", "20"])
+    assert "beside max_tokens 20 the context of 32 has room for 12: only their last tokens are read" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -4,26 +4,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmcore.generation.generator import may_join_bytes
 from lmcore.generation.text import TextStream, until_stop
-from lmcore.tokens.config import BytePairConfig
+from lmcore.tokens.config import BytePairConfig, CharactersConfig, WordsConfig
 from lmcore.tokens.learning import learn_tokenizer
+from lmcore.tokens.tokenizer import Tokenizer
 
-TOKENIZER = learn_tokenizer(["Grüße, 世界! aaab aaab aab"] * 3, BytePairConfig(kind="byte_pair", vocabulary_size=290))
+TEXTS = ["Grüße, 世界! aaab aaab aab"] * 3
+TOKENIZER = learn_tokenizer(TEXTS, BytePairConfig(kind="byte_pair", vocabulary_size=290))
+TOKENIZERS = {
+    "byte pairs": TOKENIZER,
+    "characters": learn_tokenizer(TEXTS, CharactersConfig(kind="characters", min_count=1)),
+    "words": learn_tokenizer(
+        TEXTS, WordsConfig(kind="words", language=None, max_words=None, min_count=1, lowercase=False)
+    ),
+}
 
 
-def stream(tokens: list[int], stops: tuple[str, ...]) -> list[str]:
-    text = TextStream(TOKENIZER.decode, stops)
+def stream(tokens: list[int], stops: tuple[str, ...], tokenizer: Tokenizer = TOKENIZER) -> list[str]:
+    text = TextStream(tokenizer.decode, stops, lambda token: may_join_bytes(tokenizer, token))
     return [*(text.push(token) for token in tokens), text.finish()]
 
 
-@given(
-    st.lists(st.integers(0, TOKENIZER.vocabulary.size - 1), max_size=30),
-    st.lists(st.text("ab ü世", min_size=1, max_size=4), max_size=3).map(tuple),
-)
+@pytest.mark.parametrize("kind", TOKENIZERS)
+@given(data=st.data(), stops=st.lists(st.text("ab ü世", min_size=1, max_size=4), max_size=3).map(tuple))
 def test_pieces_of_any_tokens_join_to_the_text_before_the_first_stop_string(
-    tokens: list[int], stops: tuple[str, ...]
+    kind: str, data: st.DataObject, stops: tuple[str, ...]
 ) -> None:
-    assert "".join(stream(tokens, stops)) == until_stop(TOKENIZER.decode(tokens), stops)
+    tokenizer = TOKENIZERS[kind]
+    tokens = data.draw(st.lists(st.integers(0, tokenizer.vocabulary.size - 1), max_size=30))
+    assert "".join(stream(tokens, stops, tokenizer)) == until_stop(tokenizer.decode(tokens), stops)
 
 
 @given(st.text("ab ü世!", max_size=20), st.text("ab ü世!", min_size=1, max_size=4))
