@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 import pytest
 
 from lmcore.evaluation.plots import Curve, interval_plot
-from lmcore.evaluation.report import ReportContent, Training, render_figures, render_report, verdict
+from lmcore.evaluation.report import ModelTitle, ReportContent, Training, render_figures, render_report
+from lmcore.evaluation.views import verdict
 from tests.evaluation.evaluation_settings import CONFIG
 
 HOSTILE = '<script>alert("1 & 2")</script><img src=x onerror=alert(1)>'
@@ -15,13 +16,80 @@ def figure(value: float) -> dict[str, float]:
     return {"value": value, "low": value - 0.1, "high": value + 0.1}
 
 
+def measures(**values: float) -> dict[str, dict[str, float]]:
+    """Each measure on all documents and on clean ones."""
+    return {name: figure(value) for name, value in values.items()} | {
+        f"{name}_clean": figure(value + 0.01) for name, value in values.items()
+    }
+
+
 def likelihood(value: float) -> dict[str, dict[str, float]]:
-    return {"bits_per_byte": figure(value), "perplexity": figure(10 * value)}
+    return measures(bits_per_byte=value, perplexity=10 * value)
+
+
+SIZES = {"n_documents": 10, "n_documents_clean": 8, "n_tokens": 100, "n_bytes": 400}
+CAUSAL = {
+    "kind": "causal",
+    "names": {
+        "model": "GPT",
+        "ngram": "5-gram",
+        "interpolation": "GPT + 5-gram",
+        "ngram_on_seen_tokens": "5-gram of the same tokens",
+    },
+    "figures": {
+        "model": likelihood(1.2),
+        "ngram": likelihood(1.3),
+        "interpolation": likelihood(1.1),
+        "ngram_on_seen_tokens": likelihood(1.4),
+        "differences": {
+            "interpolation_minus_model": measures(bits_per_byte=-0.5),
+            "interpolation_minus_ngram": measures(bits_per_byte=-0.4),
+            "model_minus_ngram_on_seen_tokens": measures(bits_per_byte=0.05),
+            "model_minus_ngram": measures(bits_per_byte=0.3),
+        },
+        **SIZES,
+    },
+    "mixture": {"weights": [[0.2, None], [0.7, 0.9]], "shares": [[0.3, 0.0], [0.3, 0.4]]},
+}
+NGRAM = {
+    "kind": "causal",
+    "names": {"model": "5-gram", "shorter_ngram": "4-gram", "interpolation": "5-gram + cache"},
+    "figures": {
+        "model": likelihood(1.2),
+        "shorter_ngram": likelihood(1.3),
+        "differences": {"model_minus_shorter_ngram": measures(bits_per_byte=-0.5)},
+        **SIZES,
+    },
+    "mixture": None,
+    "documents": [],
+}
+MASKED = {
+    "kind": "masked",
+    "names": {"model": "BERT", "unigram": "token frequencies alone"},
+    "figures": {
+        "model": measures(pseudo_bits_per_byte=1.0, pseudo_perplexity=30.0),
+        "unigram": measures(pseudo_bits_per_byte=3.0, pseudo_perplexity=300.0),
+        "differences": {"model_minus_unigram": measures(pseudo_bits_per_byte=-2.0)},
+        "n_predicted_tokens": 70,
+        **SIZES,
+    },
+}
+ENCODER_DECODER = {
+    "kind": "encoder_decoder",
+    "names": {"model": "encoder-decoder", "unigram": "token frequencies alone"},
+    "figures": {
+        "model": measures(bits_per_masked_token=5.0, bits_per_target_token=1.0),
+        "unigram": measures(bits_per_masked_token=9.0, bits_per_target_token=8.0),
+        "differences": {"model_minus_unigram": measures(bits_per_masked_token=-4.0, bits_per_target_token=-7.0)},
+        "n_masked_tokens": 70,
+        **SIZES,
+    },
+}
 
 
 def content(text: str) -> ReportContent:
-    overlap = {name: figure(20.0) for name in ("bleu", "chrf", "rouge_l")}
-    class_figures = {"accuracy": figure(0.5), "macro_f1": figure(0.4)}
+    overlap = measures(bleu=20.0, chrf=20.0, rouge_l=20.0)
+    class_figures = measures(accuracy=0.5, macro_f1=0.4)
     record = {
         "n_parameters": 1000,
         "n_steps": 10,
@@ -32,50 +100,53 @@ def content(text: str) -> ReportContent:
         "precision": "bfloat16",
     }
     curves = [Curve("training", [(1, 5.0), (2, 4.0)]), Curve("validation", [])]
+    pieces = [{"text": text, "bits": {"model": 3, "ngram": 5}}]
     return ReportContent(
-        language_model={
-            "figures": {
-                "neural": likelihood(1.2),
-                "ngram": likelihood(1.3),
-                "interpolation": likelihood(1.1),
-                "ngram_on_seen_tokens": likelihood(1.4),
-                "differences": {
-                    "interpolation_minus_neural": figure(-0.5),
-                    "interpolation_minus_ngram": figure(-0.4),
-                    "neural_minus_ngram_on_seen_tokens": figure(0.05),
-                    "neural_minus_ngram": figure(0.3),
-                },
-                "n_documents": 10,
-                "n_tokens": 100,
-                "n_bytes": 400,
-            },
-            "mixture": {"weights": [[0.2, None], [0.7, 0.9]], "shares": [[0.3, 0.0], [0.3, 0.4]]},
-            "documents": [{"id": "0", "title": text, "pieces": [{"text": text, "bits": {"neural": 3, "ngram": 5}}]}],
+        model=ModelTitle("GPT", "GPT, 1 k parameters", f"{text} (8 documents, 30 tokens), 10 steps"),
+        contamination={
+            "ngram_words": 13,
+            "validation": {"n_documents": 5, "n_clean": 5, "n_compared_as_a_whole": 0, "shared_words": 0.0},
+            "test": {"n_documents": 10, "n_clean": 8, "n_compared_as_a_whole": 1, "shared_words": 0.1},
         },
+        language_model=CAUSAL | {"documents": [{"id": "0", "title": text, "pieces": pieces}]},
         classifier={
+            "names": {
+                "model": "fine-tuned GPT",
+                "bag_of_words": "words, linear",
+                "character_ngrams": "characters, linear",
+                "majority_class": "commonest class",
+            },
+            "strongest_baseline": "character_ngrams",
             "figures": {
-                "neural": class_figures,
+                "model": class_figures,
                 "bag_of_words": class_figures,
+                "character_ngrams": class_figures,
                 "majority_class": class_figures,
                 "differences": {
-                    "neural_minus_bag_of_words": figure(0.2),
-                    "neural_minus_majority_class": figure(0.3),
+                    "model_minus_bag_of_words": measures(accuracy=0.2),
+                    "model_minus_character_ngrams": measures(accuracy=-0.3),
+                    "model_minus_majority_class": measures(accuracy=0.3),
                 },
-                "n_documents": 10,
                 "n_training_documents": 50,
+                "n_untrained_classes": 1,
+                "n_documents_of_untrained_classes": 2,
+                **SIZES,
             },
-            "labels": [text, "numpy"],
-            "confusion": [[3, 1], [0, 0]],
+            "labels": [text, "numpy", "rare"],
+            "n_trained_labels": 2,
+            "untrained_labels": ["rare"],
+            "confusion": [[3, 1, 0], [0, 0, 0], [1, 1, 0]],
         },
         completion={
+            "names": {"model": "fine-tuned GPT", "first_sentence": "first sentence"},
             "figures": {
-                "neural": overlap,
+                "model": overlap,
                 "first_sentence": overlap,
-                "differences": {"neural_minus_first_sentence": overlap},
-                "n_documents": 2,
+                "differences": {"model_minus_first_sentence": overlap},
+                **SIZES,
             },
             "signatures": {"bleu": text},
-            "completions": [{"id": "0", "prompt": text, "reference": text, "neural": text, "first_sentence": ""}],
+            "completions": [{"id": "0", "prompt": text, "reference": text, "model": text, "first_sentence": ""}],
         },
         samples=[{"prompt": text, "continuation": text}],
         trainings=[Training("Language model", record, curves, "nats per token")],
@@ -83,7 +154,8 @@ def content(text: str) -> ReportContent:
             "input": 10,
             "kept": 8,
             "dropped": 2,
-            "dropped_by_reason": {text: 2},
+            "unreadable": 3,
+            "dropped_by_reason": {text: 1, "beyond_label_budget": 1},
             "bytes": 100,
             "labels": [{"label": text, "documents": 8, "bytes": 100}],
         },
@@ -92,6 +164,11 @@ def content(text: str) -> ReportContent:
         },
         parameters={"evaluate": {"samples": {"prompts": [text]}}},
     )
+
+
+def words_of(html: str) -> str:
+    """The page's text, its white space collapsed."""
+    return " ".join(" ".join(Page(html).text).split())
 
 
 class Page(HTMLParser):
@@ -156,7 +233,7 @@ def test_figures_are_described_in_words(page):
     figures = [attributes for tag, attributes in page.elements if tag == "svg"]
     assert len(figures) == 2
     assert all(attributes["role"] == "img" for attributes in figures)
-    assert "Neural model 1.200, from 1.100 to 1.300" in figures[0]["aria-label"]
+    assert "GPT 1.210, from 1.110 to 1.310" in figures[0]["aria-label"]
     assert "training ends at 4.000" in figures[1]["aria-label"]
 
 
@@ -175,10 +252,69 @@ def test_a_model_that_is_not_there_is_reported_with_its_reason():
     Page(html)
 
 
+def test_the_page_says_which_model_it_is_of_and_chooses_by_clean_documents():
+    html = render_report(content("my corpus"), CONFIG)
+    text = words_of(html)
+    assert "<title>GPT, 1 k parameters, trained on my corpus (8 documents, 30 tokens), 10 steps</title>" in html
+    assert "neural" not in text.lower()
+    assert "1.210 bits per byte (clean)" in text
+    assert "on all documents 1.200" in text
+    assert "8 of the 10 test documents share no run of 13 words" in text
+    assert "Of 10 collected documents, 8 were kept; 1 were left out on purpose" in text
+    assert "and 1 dropped by the rules of cleaning. 3 more could not be read." in text
+
+
+def test_the_page_says_that_a_baseline_is_better_and_which_classes_were_not_trained():
+    text = words_of(render_report(content("text"), CONFIG))
+    assert "is characters, linear: the classifier is worse" in text
+    assert "2 test documents are of 1 classes that were not trained, and count as wrong" in text
+    assert "alike: rare ." in text or "alike: rare." in text
+
+
+@pytest.mark.parametrize(
+    ("found", "shown", "not_shown"),
+    [
+        (
+            NGRAM,
+            "5-gram 1.210 bits per byte (clean) 4-gram 1.310",
+            ["Samples", "Who is trusted where", "unclear 0.000"],
+        ),
+        (MASKED, "BERT 1.010 pseudo bits per byte (clean) token frequencies alone 3.010", ["Samples", "surprised"]),
+        (
+            ENCODER_DECODER,
+            "encoder-decoder 5.010 bits per masked token (clean) token frequencies alone 9.010",
+            ["Samples", "surprised"],
+        ),
+    ],
+)
+def test_every_family_has_the_sections_and_figures_that_fit_it(found, shown, not_shown):
+    absent = {"skipped": "a model of this family gives no features to classify by"}
+    page = replace(content("text"), language_model=found, classifier=absent, completion=absent, samples=[])
+    html = render_report(page, CONFIG)
+    text = words_of(html)
+    assert shown in text
+    assert [word for word in not_shown if word in text] == []
+    links = [attributes["href"] for tag, attributes in Page(html).elements if tag == "a"]
+    ids = [attributes.get("id") for _, attributes in Page(html).elements]
+    assert {link.removeprefix("#") for link in links} <= set(ids)
+    # Nothing but its caption in a section would be an empty shell.
+    assert all(len(words_of(section)) > 60 for section in re.findall("<section.*?</section>", html, re.DOTALL))
+
+
+@pytest.mark.parametrize("n_clean", [None, 10])
+def test_where_all_documents_or_none_are_clean_each_figure_stands_once(n_clean):
+    sizes = {"n_documents_clean": n_clean} if n_clean else {}
+    figures = {name: figure for name, figure in CAUSAL["figures"].items() if name != "n_documents_clean"} | sizes
+    page = content("text")
+    html = render_report(replace(page, language_model={**page.language_model, "figures": figures}), CONFIG)
+    assert "Bits per byte (" not in html
+    assert "1.200" in html
+
+
 def test_equal_content_gives_equal_bytes():
     assert render_report(content("a"), CONFIG) == render_report(content("a"), CONFIG)
-    figures = render_figures(content("a"), CONFIG)
-    assert figures == render_figures(content("a"), CONFIG)
+    figures = render_figures(content("a"))
+    assert figures == render_figures(content("a"))
     assert sorted(figures) == ["bits-per-byte.svg", "loss-language-model.svg"]
     assert not any(re.search(r"<dc:date>|<metadata>", figure) for figure in figures.values())
 
@@ -205,5 +341,6 @@ def test_a_figure_alone_shows_in_any_program(tmp_path):
     elements = Page(svg).elements
     assert elements[0][0] == "svg"
     assert elements[0][1]["xmlns"] == "http://www.w3.org/2000/svg"
+    assert {"width", "height", "viewbox"} <= set(elements[0][1])
     assert elements[0][1]["aria-label"] == '"<&>'
     assert "var(--first, #2f6fb2)" in svg
