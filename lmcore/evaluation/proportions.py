@@ -1,14 +1,15 @@
 """Intervals of shares of items, which hold for few items and for shares close to 0 or 1 as well.
 
-Sources: Wilson (1927), https://doi.org/10.1080/01621459.1927.10502953, for one share; Bonett and Price (2012),
-https://doi.org/10.3102/1076998611411915, for the difference of two on the same items.
+Sources: Clopper and Pearson (1934), https://doi.org/10.1093/biomet/26.4.404, for one share: its coverage is never below
+the confidence; Bonett and Price (2012), https://doi.org/10.3102/1076998611411915, for the difference of two on the same
+items.
 """
 
 import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
+from scipy.special import betaincinv, ndtri
 
 from lmcore.evaluation.bootstrap import Estimate
 
@@ -17,11 +18,10 @@ Flags = npt.NDArray[np.bool_]
 
 def proportion(hits: Flags, confidence: float) -> Estimate:
     """The share of items (n_items,) that are true, with its interval."""
-    n, share, z = len(hits), float(hits.mean()), float(ndtri((1 + confidence) / 2))
-    center = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    # Of shares of 0 and 1, rounding would leave the share itself outside.
-    return Estimate(share, min(share, max(0.0, center - half)), max(share, min(1.0, center + half)))
+    n_items, n_hits, tail = len(hits), int(np.count_nonzero(hits)), (1 - confidence) / 2
+    low = 0.0 if n_hits == 0 else float(betaincinv(n_hits, n_items - n_hits + 1, tail))
+    high = 1.0 if n_hits == n_items else float(betaincinv(n_hits + 1, n_items - n_hits, 1 - tail))
+    return Estimate(n_hits / n_items, low, high)
 
 
 def proportion_difference(hits: Flags, reference: Flags, confidence: float) -> Estimate:

@@ -53,11 +53,11 @@ MEASURES = {
 """The measures of a language model by what it predicts; the first is its headline."""
 
 TRAINED_ON = {
-    MODEL: "what it has drawn of the training split",
+    MODEL: "what it drew from the training split",
     NGRAM: "the whole training split",
     SHORTER_NGRAM: "the whole training split",
     INTERPOLATION: "weights on the validation split",
-    NGRAM_ON_SEEN: "what the model has drawn",
+    NGRAM_ON_SEEN: "the same tokens as the model",
     UNIGRAM: "the whole training split",
 }
 
@@ -116,7 +116,8 @@ class LanguageModelView(View):
         self.models = [name for name in (*MODELS, UNIGRAM) if name in self.figures]
         self.baselines = [name for name in self.models if name not in (MODEL, INTERPOLATION)]
         self.best = min(self.models, key=self.value)
-        self.trained_on = TRAINED_ON
+        is_counted = self.kind == "causal" and NGRAM_ON_SEEN not in self.figures  # then it has seen everything
+        self.trained_on = TRAINED_ON | ({MODEL: TRAINED_ON[NGRAM]} if is_counted else {})
         self.difference_columns = [
             column for column in self.columns if column.key.startswith(MEASURES[self.kind][0].key)
         ]
