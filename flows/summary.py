@@ -53,7 +53,7 @@ def show_summary(results: Sequence[StageResult], environment: Environment) -> No
 
     console = Console(highlight=False)
     console.print(_stages(results))
-    if rows := list(_metric_rows()):
+    if rows := list(metric_rows()):
         console.print(_metrics(rows))
     _show_samples(console, _read(SAMPLES, []))
     _show_addresses(console, environment)
@@ -77,7 +77,7 @@ def _metrics(rows: Sequence[tuple[str, str, str, str]]) -> "RenderableType":
     table = Table(
         "measure",
         "model",
-        title="Main metrics (bits and perplexity: lower is better; clean: no text of the training split)",
+        title="Main metrics (clean: no text shared with training; bits, perplexity: less is better)",
         title_justify="left",
     )
     for name in ("value", "interval"):
@@ -87,7 +87,7 @@ def _metrics(rows: Sequence[tuple[str, str, str, str]]) -> "RenderableType":
     return table
 
 
-def _metric_rows() -> Iterator[tuple[str, str, str, str]]:
+def metric_rows() -> Iterator[tuple[str, str, str, str]]:
     """Measure (once for the models that share it), model, value, and interval."""
     for headline in HEADLINES:
         found = _read(EVALUATION / f"{headline.part}.json", {})

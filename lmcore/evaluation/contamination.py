@@ -67,16 +67,14 @@ def find_contamination(
     is_found = np.zeros(len(known), bool)
     for texts in training():
         for runs in _runs(texts, ngram_words):
-            asked = np.sort(runs.hashes)  # in order, a search is several times faster
-            places = np.minimum(np.searchsorted(known, asked), max(len(known) - 1, 0))
-            if len(known):
-                is_found[places[known[places] == asked]] = True
+            places, stands = _look_up(known, np.sort(runs.hashes))  # in order, a search is several times faster
+            is_found[places[stands]] = True
     found = known[is_found]
     sizes, shares = [], []
     for texts in held_out():
         for runs in _runs(texts, ngram_words):
             sizes.append(runs.n_words)
-            shares.append(runs.covered(np.isin(runs.hashes, found)))
+            shares.append(runs.covered(_look_up(found, runs.hashes)[1]))
     return Contamination(np.concatenate([np.empty(0, np.int64), *sizes]), np.concatenate([np.empty(0), *shares]))
 
 
@@ -133,6 +131,14 @@ class _Runs:
                 first, last = np.maximum(places - length + 1, 0), np.minimum(places, len(own) - 1)
                 shares[text] = np.count_nonzero(begun[last + 1] > begun[first]) / n_words
         return shares
+
+
+def _look_up(known: Hashes, asked: Hashes) -> tuple[npt.NDArray[np.int64], Flags]:
+    """Where hashes stand among known ones, which are in order, and whether they do."""
+    places = np.searchsorted(known, asked)
+    stands = places < len(known)
+    stands[stands] = known[places[stands]] == asked[stands]
+    return places, stands
 
 
 def _runs(texts: Sequence[str], ngram_words: int) -> Iterator[_Runs]:

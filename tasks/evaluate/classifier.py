@@ -103,8 +103,8 @@ def evaluate_classifier(
     }
     names = {
         MODEL: f"fine-tuned {family_name(read_description(models / 'classifier').model)}",
-        BAG_OF_WORDS: "words and word pairs, linear",
-        CHARACTER_NGRAMS: "runs of characters, linear",
+        BAG_OF_WORDS: "word n-grams, linear",
+        CHARACTER_NGRAMS: "character n-grams, linear",
         MAJORITY: "commonest class",
     }
     _write(output, task, predicted, linear, names, config)

@@ -53,7 +53,7 @@ def evaluate_completion(
     }
     names = {
         MODEL: f"fine-tuned {family_name(read_description(models / 'completion').model)}",
-        FIRST_SENTENCE: "first sentence of the prompt",
+        FIRST_SENTENCE: "prompt's first sentence",
     }
     _write(output, examples, completions, names, config)
 

@@ -282,7 +282,7 @@ def test_the_page_says_that_a_baseline_is_better_and_which_classes_were_not_trai
         (MASKED, "BERT 1.010 pseudo bits per byte (clean) token frequencies alone 3.010", ["Samples", "surprised"]),
         (
             ENCODER_DECODER,
-            "encoder-decoder 5.010 bits per masked token (clean) token frequencies alone 9.010",
+            "Encoder-decoder 5.010 bits per masked token (clean) token frequencies alone 9.010",
             ["Samples", "surprised"],
         ),
     ],
