@@ -102,8 +102,9 @@ class Bootstrap:
 
 
 def ratio(sums: Floats) -> Floats:
-    """The first sum by the second."""
-    return np.asarray(sums[..., 0] / sums[..., 1])
+    """The first sum by the second; zero where that is zero."""
+    part, whole = sums[..., 0], sums[..., 1]
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
 def ratio_difference(sums: Floats) -> Floats:

@@ -34,7 +34,7 @@ class ContaminationConfig(Config):
 
 
 class NgramConfig(Config):
-    """The Kneser-Ney model that stands beside the neural one: the length of its longest n-gram."""
+    """The Kneser-Ney model that stands beside the trained one: the length of its longest n-gram."""
 
     order: PositiveInt
 

@@ -30,8 +30,8 @@ class SomeTokens:
 
     Attributes:
         n_tokens: of the document that are not special.
-        tokens: those that were guessed, int64 (n_guessed,).
-        log_probabilities: theirs, natural logarithms (n_guessed,).
+        tokens: those that were predicted, int64 (n_predicted,).
+        log_probabilities: theirs, natural logarithms (n_predicted,).
     """
 
     n_tokens: int
@@ -39,8 +39,8 @@ class SomeTokens:
     log_probabilities: Floats
 
     def bits(self, log_probabilities: Floats | None = None) -> float:
-        """The bits of all the document's tokens as the guessed ones let expect them, for these or other
-        log-probabilities of the guessed tokens."""
+        """The bits of all the document's tokens as the predicted ones let expect them, for these or other
+        log-probabilities of the predicted tokens."""
         values = self.log_probabilities if log_probabilities is None else log_probabilities
         return 0.0 if len(values) == 0 else -float(values.mean()) * self.n_tokens / math.log(2.0)
 

@@ -57,7 +57,7 @@ class Restoration:
         """Every token of the documents, in their order.
 
         Args:
-            documents: token ids (n_tokens,), the end token included; at least two.
+            documents: token ids (n_tokens,), the end token included.
         """
         found = [RestoredDocument(np.zeros(len(own)), np.zeros(len(own), bool)) for own in documents]
         pieces = [piece for number, tokens in enumerate(documents) for piece in self._cut(number, tokens, found)]
@@ -78,7 +78,9 @@ class Restoration:
         n_pieces = -(-len(tokens) // self._model.context_length)
         start = 0
         for target in np.array_split(tokens.astype(np.int64), n_pieces):
-            is_masked = hidden_spans(len(target), self._model.config.corruption, generator)
+            # A text of which no token is left but the end has nothing to mask.
+            spans = len(target) > 1 and hidden_spans(len(target), self._model.config.corruption, generator)
+            is_masked = np.broadcast_to(spans, len(target))
             source = corrupt(target, is_masked, self._model.vocabulary)
             is_end = target == self._model.vocabulary.end_of_text_id
             found[number].is_masked[start : start + len(target)] = is_masked & ~is_end

@@ -170,7 +170,7 @@ def _train_ngram(shards: TokenShards, order: int) -> KneserNey:
 
 
 def _train_ngram_on_seen(shards: TokenShards, order: int, record: Any) -> KneserNey:
-    """A model of exactly the tokens that the neural one was trained on."""
+    """A model of exactly the tokens that the trained one has drawn."""
     pieces = seen_pieces(shards.tokens("train"), record["drawn"])
     seen = SeenDocuments.of(*pieces, shards.end_of_text_id)
     return KneserNey.train(

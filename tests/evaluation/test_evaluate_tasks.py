@@ -237,7 +237,7 @@ def test_dvc_gets_a_handful_of_flat_values_and_the_whole_stays_beside_the_report
     for part, name in (("language_model", "bits_per_byte_clean"), ("classifier", "accuracy_clean")):
         assert slim[name] == pytest.approx(whole[part]["model"][name]["value"], abs=1e-4)
     # What `dvc metrics show` prints: the path and each value below its name.
-    assert len("reports/metrics.json  ") + sum(max(len(name), 6) + 2 for name in slim) <= 100
+    assert len("reports/metrics.json  ") + sum(len(name) + 4 for name in slim) <= 100
 
 
 def test_documents_that_share_text_with_training_are_counted_and_left_out_of_clean_figures(project):
