@@ -37,6 +37,7 @@ HEADLINES = (
     Headline("language_model", "bits_per_byte_clean", "bits per byte (clean)"),
     Headline("language_model", "bits_per_byte", "bits per byte (all)"),
     Headline("language_model", "perplexity_clean", "perplexity (clean)"),
+    Headline("language_model", "perplexity", "perplexity (all)"),
     Headline("language_model", "pseudo_bits_per_byte_clean", "pseudo bits per byte (clean)"),
     Headline("language_model", "pseudo_perplexity_clean", "pseudo-perplexity (clean)"),
     Headline("language_model", "bits_per_masked_token_clean", "bits per masked token (clean)"),

@@ -22,8 +22,8 @@ from lmcore.text.cleaning.word_hashes import Hashes, run_hashes, word_hashes
 
 TEMPLATE_SHARE = 0.1
 """A run in more than this share of the held-out documents is a template."""
-FEWEST_OF_A_TEMPLATE = 10
-"""Held-out documents that a template stands in at least."""
+MOST_OF_FEW = 9
+"""Where held-out documents are few, a run in more of them than this, or in more than half of them, is a template."""
 CLEAN = "_clean"
 """Ends the names of figures on documents that share nothing."""
 
@@ -170,4 +170,5 @@ def _runs_to_look_for(held_out: Texts, ngram_words: int) -> Hashes:
             hashes.append(ordered[is_first])
             n_texts += len(runs.n_words)
     known, counts = np.unique(np.concatenate(hashes), return_counts=True)
-    return np.asarray(known[counts <= max(TEMPLATE_SHARE * n_texts, FEWEST_OF_A_TEMPLATE - 1)])
+    few = min(MOST_OF_FEW, max(n_texts / 2, 1))
+    return np.asarray(known[counts <= max(TEMPLATE_SHARE * n_texts, few)])

@@ -40,10 +40,10 @@ class Column:
 
 
 MEASURES = {
-    "causal": (Column("bits_per_byte", "Bits per byte", 3), Column("perplexity", "Perplexity per token", 2)),
+    "causal": (Column("bits_per_byte", "Bits per byte", 3), Column("perplexity", "Perplexity", 2)),
     "masked": (
         Column("pseudo_bits_per_byte", "Pseudo bits per byte", 3),
-        Column("pseudo_perplexity", "Pseudo-perplexity per token", 2),
+        Column("pseudo_perplexity", "Pseudo-perplexity", 2),
     ),
     "encoder_decoder": (
         Column("bits_per_masked_token", "Bits per masked token", 3),
@@ -56,7 +56,7 @@ TRAINED_ON = {
     MODEL: "what it drew from the training split",
     NGRAM: "the whole training split",
     SHORTER_NGRAM: "the whole training split",
-    INTERPOLATION: "weights on the validation split",
+    INTERPOLATION: "weights from the validation split",
     NGRAM_ON_SEEN: "the same tokens as the model",
     UNIGRAM: "the whole training split",
 }
@@ -88,12 +88,15 @@ class View:
         self.n_clean: int = n_clean
         self.columns = self._columns(measures)
         self.headline = self.columns[0]
+        self.second = self.columns[2 if self.is_divided else 1]
+        """The headline of the second measure."""
 
     def _columns(self, measures: Sequence[Column]) -> list[Column]:
         if not self.is_divided:
             return list(measures)
-        first, *others = [Column(f"{own.key}{CLEAN}", f"{own.title} (clean)", own.digits) for own in measures]
-        return [first, Column(measures[0].key, f"{measures[0].title} (all)", measures[0].digits), *others]
+        clean = [Column(f"{own.key}{CLEAN}", f"{own.title} (clean)", own.digits) for own in measures]
+        everything = [Column(own.key, f"{own.title} (all)", own.digits) for own in measures]
+        return [column for pair in zip(clean, everything, strict=True) for column in pair]
 
     def value(self, model: str, column: Column | None = None) -> float:
         """A model's figure; its headline where no column is given."""

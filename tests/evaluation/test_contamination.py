@@ -43,12 +43,21 @@ def test_shared_words_are_those_that_stand_in_a_run_of_a_training_text():
     assert found.n_words.tolist() == [len(bare_words_of(text)) for text in held_out]
 
 
-def test_a_template_that_all_prompts_have_is_not_shared_text():
+@pytest.mark.parametrize("n_held_out", [4, 30])
+def test_a_template_that_all_prompts_have_is_not_shared_text(n_held_out):
     template = "Below is an instruction that describes a task. Write a response that completes it."
     own = [f"word{n} word{n + 1} word{n + 2} word{n + 3} word{n + 4}" for n in range(0, 300, 5)]
-    held_out, training = [f"{template} {text}" for text in own[:30]], [f"{template} {text}" for text in own[29:]]
+    held_out, training = (
+        [f"{template} {text}" for text in own[:n_held_out]],
+        [f"{template} {text}" for text in own[n_held_out - 1 :]],
+    )
     found = find_contamination(lambda: [held_out], lambda: [training], ngram_words=LENGTH)
-    assert np.flatnonzero(~found.is_clean).tolist() == [29]
+    assert np.flatnonzero(~found.is_clean).tolist() == [n_held_out - 1]
+
+
+def test_a_single_held_out_text_is_no_template():
+    shared = find_contamination(lambda: [["a b c d e f"]], lambda: [["x a b c d"]], ngram_words=LENGTH).shared
+    assert shared == pytest.approx([4 / 6])
 
 
 def test_without_held_out_or_training_texts_nothing_is_shared():
