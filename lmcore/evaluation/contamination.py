@@ -48,7 +48,7 @@ class Contamination:
     @property
     def is_clean(self) -> Flags:
         """Which documents share nothing, bool (n_documents,)."""
-        return self.shared == 0.0
+        return np.asarray(self.shared == 0.0)
 
 
 def find_contamination(

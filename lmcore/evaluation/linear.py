@@ -56,7 +56,7 @@ def linear_predictions(
         "bag_of_words": _word_features(asked, config.words),
         "character_ngrams": _character_features(asked, config.characters),
     }
-    return {name: _predict(*found, training[1], validation[1], config) for name, found in features.items()}
+    return {name: _predict(found, training[1], validation[1], config) for name, found in features.items()}
 
 
 def strongest(predictions: Mapping[str, LinearPrediction]) -> str:
@@ -65,15 +65,11 @@ def strongest(predictions: Mapping[str, LinearPrediction]) -> str:
 
 
 def _predict(
-    training: Any,
-    validation: Any,
-    asked: Any,
-    training_labels: Sequence[str],
-    validation_labels: Sequence[str],
-    config: LinearConfig,
+    features: Sequence[Any], training_labels: Sequence[str], validation_labels: Sequence[str], config: LinearConfig
 ) -> LinearPrediction:
     from sklearn.svm import LinearSVC
 
+    training, validation, asked = features
     best: tuple[float, float, Any] | None = None
     for strength in sorted(config.inverse_regularization):
         machine = LinearSVC(C=strength, max_iter=config.max_iterations, random_state=0)
