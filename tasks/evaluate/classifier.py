@@ -139,11 +139,10 @@ def _warn_of_untrained(task: _Task) -> None:
     if task.untrained:
         rest = len(task.untrained) - MOST_NAMED
         logger.warning(
-            "%d of %d test documents are of %d classes that were not trained, and count as wrong: %s. A class is "
-            "trained if it has finetune.classification.min_examples_per_label training documents.",
+            "%d of %d test documents count as wrong, since their class was not trained: %s. A class is trained if it "
+            "has finetune.classification.min_examples_per_label training documents.",
             np.count_nonzero(task.is_untrained),
             len(task.labels),
-            len(task.untrained),
             ", ".join(task.untrained[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else ""),
         )
 

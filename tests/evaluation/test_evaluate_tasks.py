@@ -278,7 +278,8 @@ def test_classes_that_were_not_trained_count_as_wrong_and_are_named(project, tmp
     assert figures["n_classes"] == 2 + len(set(untrained))
     assert len(found["labels"]) == 2 + min(len(set(untrained)), 11)
     assert sum(map(sum, found["confusion"][2:])) == len(untrained)
-    assert f"of {len(set(untrained))} classes that were not trained, and count as wrong: rare" in caplog.text
+    n_wrong = f"{len(untrained)} of {len(test)} test documents count as wrong"
+    assert f"{n_wrong}, since their class was not trained: rare" in caplog.text
 
 
 def test_equal_inputs_give_equal_files(project):
