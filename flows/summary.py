@@ -13,16 +13,20 @@ from tasks.tracking import experiment_page
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-METRICS = Path("reports/metrics.json")
+EVALUATION = Path("reports/evaluate")
 SAMPLES = Path("reports/evaluate/samples.json")
 REPORT = Path("reports/evaluate/report.html")
 SAMPLE_LINES = 8
 SAMPLE_WIDTH = 96
 
 
+CLEAN = "_clean"
+"""Ends the names of figures on test documents that share no text with the training split."""
+
+
 @dataclass(frozen=True)
 class Headline:
-    """A measure by which the models of a part of ``metrics.json`` are compared, and how it is called."""
+    """A measure by which the models of a part of the evaluation are compared, and how it is called."""
 
     part: str
     measure: str
@@ -30,11 +34,17 @@ class Headline:
 
 
 HEADLINES = (
-    Headline("language_model", "bits_per_byte", "bits per byte"),
-    Headline("language_model", "perplexity", "perplexity"),
-    Headline("classifier", "accuracy", "accuracy"),
-    Headline("completion", "chrf", "chrF"),
-    Headline("completion", "bleu", "BLEU"),
+    Headline("language_model", "bits_per_byte_clean", "bits per byte (clean)"),
+    Headline("language_model", "bits_per_byte", "bits per byte (all)"),
+    Headline("language_model", "perplexity_clean", "perplexity (clean)"),
+    Headline("language_model", "perplexity", "perplexity (all)"),
+    Headline("language_model", "pseudo_bits_per_byte_clean", "pseudo bits per byte (clean)"),
+    Headline("language_model", "pseudo_perplexity_clean", "pseudo-perplexity (clean)"),
+    Headline("language_model", "bits_per_masked_token_clean", "bits per masked token (clean)"),
+    Headline("classifier", "accuracy_clean", "accuracy (clean)"),
+    Headline("classifier", "accuracy", "accuracy (all)"),
+    Headline("completion", "chrf_clean", "chrF (clean)"),
+    Headline("completion", "bleu_clean", "BLEU (clean)"),
 )
 
 
@@ -44,7 +54,7 @@ def show_summary(results: Sequence[StageResult], environment: Environment) -> No
 
     console = Console(highlight=False)
     console.print(_stages(results))
-    if rows := list(_metric_rows(_read(METRICS, {}))):
+    if rows := list(metric_rows()):
         console.print(_metrics(rows))
     _show_samples(console, _read(SAMPLES, []))
     _show_addresses(console, environment)
@@ -66,7 +76,10 @@ def _metrics(rows: Sequence[tuple[str, str, str, str]]) -> "RenderableType":
     from rich.table import Table
 
     table = Table(
-        "measure", "model", title="Main metrics (bits per byte and perplexity: lower is better)", title_justify="left"
+        "measure",
+        "model",
+        title="Main metrics (clean: no text shared with training; bits, perplexity: less is better)",
+        title_justify="left",
     )
     for name in ("value", "interval"):
         table.add_column(name, justify="right")
@@ -75,14 +88,22 @@ def _metrics(rows: Sequence[tuple[str, str, str, str]]) -> "RenderableType":
     return table
 
 
-def _metric_rows(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+def metric_rows() -> Iterator[tuple[str, str, str, str]]:
     """Measure (once for the models that share it), model, value, and interval."""
     for headline in HEADLINES:
-        title = headline.title
-        for model, figures in metrics.get(headline.part, {}).items():
-            if isinstance(figures, dict) and (figure := figures.get(headline.measure)):
-                value, low, high = (f"{figure[name]:.3f}" for name in ("value", "low", "high"))
-                yield title, model.replace("_", " "), value, f"{low} to {high}"
+        found = _read(EVALUATION / f"{headline.part}.json", {})
+        figures, names = found.get("figures", {}), found.get("names", {})
+        title, measure = headline.title, headline.measure
+        if (
+            not 0 < figures.get(f"n_documents{CLEAN}", 0) < figures.get("n_documents", 0)
+        ):  # there is nothing to tell apart
+            if not measure.endswith(CLEAN):
+                continue
+            title, measure = title.removesuffix(" (clean)"), measure.removesuffix(CLEAN)
+        for model, name in names.items():
+            if figure := figures.get(model, {}).get(measure):
+                value, low, high = (f"{figure[key]:.3f}" for key in ("value", "low", "high"))
+                yield title, name, value, f"{low} to {high}"
                 title = ""
 
 

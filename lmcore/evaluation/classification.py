@@ -6,7 +6,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from lmcore.evaluation.bootstrap import Bootstrap, Estimate, Floats, ratio_difference
+from lmcore.evaluation.bootstrap import Bootstrap, Estimate, Floats
+from lmcore.evaluation.proportions import proportion
 
 Labels = npt.NDArray[np.int64]
 
@@ -21,16 +22,13 @@ class ClassificationMeasures:
     @classmethod
     def of(cls, actual: Labels, predicted: Labels, n_classes: int, bootstrap: Bootstrap) -> Self:
         """Judge predictions (n_items,) against the actual classes (n_items,), both 0 to ``n_classes - 1``."""
-        cells = np.zeros((len(actual), n_classes * n_classes))
-        cells[np.arange(len(actual)), actual * n_classes + predicted] = 1.0
-        return cls(bootstrap.estimate(cells, accuracy), bootstrap.estimate(cells, macro_f1))
-
-
-def accuracy_difference(actual: Labels, predicted: Labels, reference: Labels, bootstrap: Bootstrap) -> Estimate:
-    """How much more accurate predictions are than those of a reference on the same items."""
-    ones = np.ones(len(actual))
-    statistics = np.stack((predicted == actual, ones, reference == actual, ones), axis=1)
-    return bootstrap.estimate(statistics.astype(np.float64), ratio_difference)
+        of_each = np.eye(n_classes)
+        is_right = actual == predicted
+        statistics = np.concatenate((of_each[actual] * is_right[:, None], of_each[actual] + of_each[predicted]), axis=1)
+        return cls(
+            proportion(is_right, bootstrap.confidence),
+            bootstrap.estimate(statistics, macro_f1, within=(0.0, 1.0), gradient=_macro_f1_gradient),
+        )
 
 
 def confusion_matrix(actual: Labels, predicted: Labels, n_classes: int) -> npt.NDArray[np.int64]:
@@ -38,22 +36,22 @@ def confusion_matrix(actual: Labels, predicted: Labels, n_classes: int) -> npt.N
     return np.bincount(actual * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
-def accuracy(cells: Floats) -> Floats:
-    """The share of items on the diagonal: (...) from flattened confusion matrices (..., n_classes ** 2)."""
-    matrices = _matrices(cells)
-    return np.asarray(np.trace(matrices, axis1=-2, axis2=-1) / matrices.sum(axis=(-2, -1)))
+def macro_f1(sums: Floats) -> Floats:
+    """The mean F1 of the classes that occur or are predicted: (...) from (..., 2 * n_classes).
 
-
-def macro_f1(cells: Floats) -> Floats:
-    """The mean F1 of the classes that occur or are predicted: (...) from (..., n_classes ** 2)."""
-    matrices = _matrices(cells)
-    hits = np.diagonal(matrices, axis1=-2, axis2=-1)
-    sizes = matrices.sum(axis=-1) + matrices.sum(axis=-2)
+    Args:
+        sums: per class the items that are rightly predicted, and then, again per class, how many it has and how many
+            are predicted to be of it, added up.
+    """
+    hits, sizes = np.split(sums, 2, axis=-1)
     occurs = sizes > 0
     scores = np.divide(2 * hits, sizes, out=np.zeros_like(sizes), where=occurs)
     return np.asarray(scores.sum(axis=-1) / occurs.sum(axis=-1))
 
 
-def _matrices(cells: Floats) -> Floats:
-    n_classes = round(cells.shape[-1] ** 0.5)
-    return cells.reshape(*cells.shape[:-1], n_classes, n_classes)
+def _macro_f1_gradient(sums: Floats) -> Floats:
+    hits, sizes = np.split(sums, 2, axis=-1)
+    occurs = sizes > 0
+    by_hits = np.divide(2.0, sizes, out=np.zeros_like(sizes), where=occurs)
+    gradient = np.concatenate((by_hits, -by_hits * np.divide(hits, sizes, out=np.zeros_like(sizes), where=occurs)), -1)
+    return np.asarray(gradient / occurs.sum(axis=-1, keepdims=True))

@@ -14,18 +14,27 @@ class LikelihoodConfig(Config):
     What stands before a token is its document (``context: document``), or everything that was scored before it
     (``stream``, as is usual where documents are sentences of one text). A text longer than the model's context is
     read through a window that moves by ``window_stride_tokens``; ``batch_tokens`` are scored at once. A masked model
-    has to read a document once for each of its tokens, so it is judged on ``max_masked_documents``.
+    has to read a document once for each token that it predicts, so it is judged on ``max_masked_documents``, and on
+    ``max_masked_tokens`` of each, drawn at random.
     """
 
     max_documents: PositiveInt | None
     context: Literal["document", "stream"]
     max_masked_documents: PositiveInt
+    max_masked_tokens: PositiveInt
     window_stride_tokens: PositiveInt
     batch_tokens: PositiveInt
 
 
+class ContaminationConfig(Config):
+    """Which held-out documents have text in common with the training split: those that share ``ngram_words`` words in
+    a row with it. They are left out of the figures whose names end in ``clean``."""
+
+    ngram_words: Annotated[int, Field(ge=2)]
+
+
 class NgramConfig(Config):
-    """The Kneser-Ney model that stands beside the neural one: the length of its longest n-gram."""
+    """The Kneser-Ney model that stands beside the trained one: the length of its longest n-gram."""
 
     order: PositiveInt
 
@@ -62,23 +71,38 @@ class BootstrapConfig(Config):
     confidence: Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
-class BagOfWordsConfig(Config):
-    """The logistic regression over weighted words and word pairs that stands beside the classifier.
+class WordNgramsConfig(Config):
+    """Words and phrases as features: phrases of up to ``longest`` words, the ``max_features`` commonest."""
 
-    ``inverse_regularization`` is scikit-learn's ``C``.
+    longest: PositiveInt
+    max_features: PositiveInt
+
+
+class CharacterNgramsConfig(Config):
+    """Runs of ``shortest`` to ``longest`` characters as features, from the first ``max_characters`` of a text."""
+
+    shortest: PositiveInt
+    longest: PositiveInt
+    max_characters: PositiveInt
+
+
+class LinearConfig(Config):
+    """The linear support vector machines that stand beside the classifier.
+
+    Of ``inverse_regularization``, scikit-learn's ``C``, that is used which is the best on the validation split.
     """
 
-    max_features: PositiveInt
-    longest_phrase_words: PositiveInt
-    inverse_regularization: PositiveFloat
+    words: WordNgramsConfig
+    characters: CharacterNgramsConfig
+    inverse_regularization: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
     max_iterations: PositiveInt
 
 
 class ClassificationConfig(Config):
-    """On how many test documents the classifier is judged, and the baseline beside it."""
+    """On how many test documents the classifier is judged, and the baselines beside it."""
 
     max_documents: PositiveInt
-    bag_of_words: BagOfWordsConfig
+    linear: LinearConfig
 
 
 class CompletionConfig(Config):
@@ -108,6 +132,7 @@ class EvaluateConfig(Config):
     """The section ``evaluate`` of ``params.yaml``; ``seed`` draws test documents and resamples."""
 
     seed: NonNegativeInt
+    contamination: ContaminationConfig
     likelihood: LikelihoodConfig
     ngram: NgramConfig
     interpolation: InterpolationConfig

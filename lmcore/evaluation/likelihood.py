@@ -1,6 +1,7 @@
 """How well a model predicts held-out documents: perplexity per token and bits per byte."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,15 @@ class HeldOutDocuments:
         """What is read from its start to its end: the documents one by one, or all of them end to end."""
         return (np.concatenate(self.tokens),) if self.are_one_stream and self.tokens else self.tokens
 
+    def some(self, rows: npt.NDArray[np.int64]) -> "HeldOutDocuments":
+        """Those with the given numbers, in that order."""
+        return replace(
+            self,
+            ids=tuple(self.ids[row] for row in rows),
+            tokens=tuple(self.tokens[row] for row in rows),
+            n_bytes=self.n_bytes[rows],
+        )
+
     @property
     def n_tokens(self) -> npt.NDArray[np.int64]:
         """(n_documents,) the number of tokens of each document."""
@@ -43,29 +53,27 @@ def bits_of(documents: HeldOutDocuments, log_probabilities: Floats) -> Floats:
     return np.asarray(-totals / np.log(2.0))
 
 
-class LikelihoodMeasures:
-    """Figures over one set of held-out documents, all from the same resamples."""
+class BitsPerUnit:
+    """The bits that models need for each unit (byte, token) of the same items, all from the same resamples.
 
-    def __init__(self, documents: HeldOutDocuments, bootstrap: Bootstrap) -> None:
+    Args:
+        units: how many units each item has, (n_items,).
+        bootstrap: of as many items.
+    """
+
+    def __init__(self, units: npt.NDArray[np.int64], bootstrap: Bootstrap) -> None:
         self._bootstrap = bootstrap
-        self._n_tokens = documents.n_tokens.astype(np.float64)
-        self._n_bytes = documents.n_bytes.astype(np.float64)
+        self._units = units.astype(np.float64)
+
+    def of(self, bits: Floats) -> Estimate:
+        """Of a model that needs ``bits`` (n_items,)."""
+        return self._bootstrap.estimate(np.stack((bits, self._units), axis=1), ratio, within=(0.0, np.inf))
 
     def perplexity(self, bits: Floats) -> Estimate:
-        """Perplexity per token of a model that needs ``bits`` (n_documents,)."""
-        statistics = np.stack((bits, self._n_tokens), axis=1)
-        return self._bootstrap.estimate(statistics, lambda sums: np.exp2(ratio(sums)))
+        """As a perplexity per unit."""
+        return self.of(bits).mapped(math.exp2)
 
-    def pseudo_perplexity(self, bits: Floats, n_guessed: npt.NDArray[np.int64]) -> Estimate:
-        """Perplexity of a model that needs ``bits`` for ``n_guessed`` tokens, both (n_documents,)."""
-        statistics = np.stack((bits, n_guessed.astype(np.float64)), axis=1)
-        return self._bootstrap.estimate(statistics, lambda sums: np.exp2(ratio(sums)))
-
-    def bits_per_byte(self, bits: Floats) -> Estimate:
-        """Bits per byte of text of a model that needs ``bits`` (n_documents,)."""
-        return self._bootstrap.estimate(np.stack((bits, self._n_bytes), axis=1), ratio)
-
-    def bits_per_byte_difference(self, bits: Floats, reference: Floats) -> Estimate:
-        """Bits per byte more (or, if negative, fewer) than those of a reference on the same documents."""
-        statistics = np.stack((bits, self._n_bytes, reference, self._n_bytes), axis=1)
+    def difference(self, bits: Floats, reference: Floats) -> Estimate:
+        """How many more (or, if negative, fewer) than those of a reference on the same items."""
+        statistics = np.stack((bits, self._units, reference, self._units), axis=1)
         return self._bootstrap.estimate(statistics, ratio_difference)

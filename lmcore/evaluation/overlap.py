@@ -10,10 +10,13 @@ Words are found as the script of the references needs it: where it puts no space
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from importlib.metadata import version
+from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import Tokenizer
 from sacrebleu.metrics.base import Metric
@@ -46,8 +49,8 @@ class TextOverlap:
 
     def __init__(self, texts: Sequence[str], references: Sequence[str]) -> None:
         self._metrics = {
-            "bleu": _sacrebleu(BLEU(tokenize=_bleu_tokenizer(references)), texts, references),
-            "chrf": _sacrebleu(CHRF(), texts, references),
+            "bleu": _sacrebleu(BLEU(tokenize=_bleu_tokenizer(references)), _bleu, texts, references),
+            "chrf": _sacrebleu(CHRF(), _chrf, texts, references),
             "rouge_l": _rouge_l(texts, references),
         }
 
@@ -59,9 +62,17 @@ class TextOverlap:
     def figures(self, bootstrap: Bootstrap) -> Figures:
         """The figures by name, each with its interval."""
         return {
-            name: bootstrap.estimate(metric.statistics, metric.measure).as_dict()
+            name: bootstrap.estimate(metric.statistics, metric.measure, within=(0.0, 100.0)).as_dict()
             for name, metric in self._metrics.items()
         }
+
+    def some(self, rows: npt.NDArray[np.int64]) -> Self:
+        """The same for some of the texts."""
+        chosen = copy(self)
+        chosen._metrics = {
+            name: replace(metric, statistics=metric.statistics[rows]) for name, metric in self._metrics.items()
+        }
+        return chosen
 
     def differences(self, reference: "TextOverlap", bootstrap: Bootstrap) -> Figures:
         """How much higher the figures are than those of another system's texts for the same references."""
@@ -76,20 +87,45 @@ def _difference(metric: _Metric, reference: _Metric, bootstrap: Bootstrap) -> Es
     return bootstrap.estimate(
         np.concatenate((metric.statistics, reference.statistics), axis=1),
         lambda sums: metric.measure(sums[..., :n_statistics]) - metric.measure(sums[..., n_statistics:]),
+        within=(-100.0, 100.0),
     )
 
 
-def _sacrebleu(metric: Metric, texts: Sequence[str], references: Sequence[str]) -> _Metric:
-    # sacreBLEU resamples the same way, but with a seed from the environment and no percentiles; its counts of
-    # matches per text are not part of its public interface, so a test compares with its public figures.
+def _sacrebleu(metric: Metric, measure: Measure, texts: Sequence[str], references: Sequence[str]) -> _Metric:
+    # sacreBLEU's own resampling takes its seed from the environment; its counts of matches per text and the figure
+    # for many sums at once are not part of its public interface, so tests compare with its public figures.
     statistics = np.asarray(metric._extract_corpus_statistics(texts, [references]), dtype=np.float64)
-
-    def measure(sums: Floats) -> Floats:
-        rows = sums.reshape(-1, sums.shape[-1])
-        scores = [float(metric._compute_score_from_stats(row.tolist()).score) for row in rows]
-        return np.asarray(scores).reshape(sums.shape[:-1])
-
     return _Metric(statistics, measure, str(metric.get_signature()))
+
+
+def _bleu(sums: Floats) -> Floats:
+    """From lengths of texts and references, then matches and n-grams of each order, smoothed as by NIST."""
+    length, reference = sums[..., 0], sums[..., 1]
+    matches, n_grams = np.split(sums[..., 2:], 2, axis=-1)
+    # Every order without a match counts half as much as the one before.
+    expected = np.where(matches > 0, matches, 0.5 ** np.cumsum(matches == 0, axis=-1))
+    precisions = _divide(expected, n_grams)
+    is_zero = (matches == 0).all(axis=-1) | (n_grams == 0).any(axis=-1)
+    means = np.log(np.where(precisions > 0, precisions, 1.0)).mean(axis=-1)
+    brevity = np.minimum(1.0 - _divide(reference, length), 0.0)
+    return np.where(is_zero, 0.0, 100.0 * np.exp(means + brevity))
+
+
+def _chrf(sums: Floats) -> Floats:
+    """From the n-grams of each order in texts, in references, and in both."""
+    triples = sums.reshape(*sums.shape[:-1], -1, 3)
+    texts, references, both = triples[..., 0], triples[..., 1], triples[..., 2]
+    counts = (texts > 0) & (references > 0)
+    n_orders = np.maximum(counts.sum(axis=-1), 1)
+    precision = (_divide(both, texts) * counts).sum(axis=-1) / n_orders
+    recall = (_divide(both, references) * counts).sum(axis=-1) / n_orders
+    weight = CHRF.BETA**2
+    return 100.0 * _divide((1 + weight) * precision * recall, weight * precision + recall)
+
+
+def _divide(part: Floats, whole: Floats) -> Floats:
+    """Zero where there is no whole."""
+    return np.divide(part, whole, out=np.zeros(np.broadcast_shapes(part.shape, whole.shape)), where=whole > 0)
 
 
 def _bleu_tokenizer(references: Sequence[str]) -> str:

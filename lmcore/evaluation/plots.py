@@ -123,7 +123,7 @@ def _to_svg(figure: Figure, name: str, description: str) -> str:
     for variable, color in PALETTE.items():
         svg = svg.replace(color, f"var(--{variable}, {color})")
     head, rest = svg.split(">", 1)
-    head = re.sub(r'\s(width|height|version)="[^"]*"', "", head)
+    head = re.sub(r'\sversion="[^"]*"', "", head)  # width and height stay: without them it is blank in a page's frame
     return f'{head} role="img" aria-label="{_escape(description)}">{rest}'
 
 

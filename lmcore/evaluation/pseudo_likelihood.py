@@ -24,6 +24,27 @@ class HiddenPlace:
     hidden: int
 
 
+@dataclass(frozen=True)
+class SomeTokens:
+    """What is known of a document from some of its tokens.
+
+    Attributes:
+        n_tokens: of the document that are not special.
+        tokens: those that were predicted, int64 (n_predicted,).
+        log_probabilities: theirs, natural logarithms (n_predicted,).
+    """
+
+    n_tokens: int
+    tokens: Tokens
+    log_probabilities: Floats
+
+    def bits(self, log_probabilities: Floats | None = None) -> float:
+        """The bits of all the document's tokens as the predicted ones let expect them, for these or other
+        log-probabilities of the predicted tokens."""
+        values = self.log_probabilities if log_probabilities is None else log_probabilities
+        return 0.0 if len(values) == 0 else -float(values.mean()) * self.n_tokens / math.log(2.0)
+
+
 class PseudoLikelihood:
     """A masked model as a judge of documents.
 
@@ -59,17 +80,23 @@ class PseudoLikelihood:
         Returns:
             one float64 array per document, as long as it has tokens that are not special, in their order.
         """
-        end = self._model.vocabulary.end_of_text_id
-        framed = [np.concatenate(([end], document)).astype(np.int64) for document in documents]
-        places = [np.flatnonzero(~np.isin(document, self._specials)) for document in framed]
-        scores = [np.empty(len(document)) for document in framed]
-        self._model.eval()
-        with torch.inference_mode(), progress("Score", sum(map(len, places)), "tokens") as work:
-            for batch in self._batches(framed, places):
-                for hidden, score in zip(batch, self._score(batch, framed), strict=True):
-                    scores[hidden.document][hidden.hidden] = score
-                work.advance(len(batch))
-        return [score[place] for score, place in zip(scores, places, strict=True)]
+        framed = self._framed(documents)
+        return self._score_at(framed, [self._places(document) for document in framed])
+
+    def of_some(self, documents: Sequence[Tokens], *, most: int, seed: int) -> list["SomeTokens"]:
+        """The same for at most ``most`` tokens of each document, drawn at random: a long document costs one reading
+        for each of them."""
+        framed = self._framed(documents)
+        places = [self._places(document) for document in framed]
+        drawn = [
+            np.sort(np.random.default_rng([seed, number]).choice(own, min(most, len(own)), replace=False))
+            for number, own in enumerate(places)
+        ]
+        scores = self._score_at(framed, drawn)
+        return [
+            SomeTokens(len(own), document[chosen], score)
+            for own, document, chosen, score in zip(places, framed, drawn, scores, strict=True)
+        ]
 
     def pseudo_perplexity(self, documents: Sequence[Tokens]) -> float:
         """The exponential of the mean negative log-probability of all guessed tokens.
@@ -82,6 +109,23 @@ class PseudoLikelihood:
         if not n_tokens:
             raise ValueError(f"{len(documents)} documents hold no token to be guessed: there is no pseudo-perplexity")
         return math.exp(-sum(float(score.sum()) for score in scores) / n_tokens)
+
+    def _framed(self, documents: Sequence[Tokens]) -> list[Tokens]:
+        end = self._model.vocabulary.end_of_text_id
+        return [np.concatenate(([end], document)).astype(np.int64) for document in documents]
+
+    def _places(self, document: Tokens) -> Tokens:
+        return np.flatnonzero(~np.isin(document, self._specials))
+
+    def _score_at(self, framed: Sequence[Tokens], places: Sequence[Tokens]) -> list[Floats]:
+        scores = [np.empty(len(document)) for document in framed]
+        self._model.eval()
+        with torch.inference_mode(), progress("Score", sum(map(len, places)), "tokens") as work:
+            for batch in self._batches(framed, places):
+                for hidden, score in zip(batch, self._score(batch, framed), strict=True):
+                    scores[hidden.document][hidden.hidden] = score
+                work.advance(len(batch))
+        return [score[place] for score, place in zip(scores, places, strict=True)]
 
     def _batches(self, framed: Sequence[Tokens], places: Sequence[Tokens]) -> Iterator[list[HiddenPlace]]:
         """All places, those whose surroundings are of similar length together, the longest first."""

@@ -9,10 +9,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from lmcore.evaluation.bootstrap import Estimate
-from lmcore.evaluation.comparison import COMPARISONS, INTERPOLATION, MODELS, NEURAL, NGRAM, NGRAM_ON_SEEN
 from lmcore.evaluation.config import EvaluateConfig
 from lmcore.evaluation.plots import Curve, curve_plot, interval_plot
+from lmcore.evaluation.views import ClassifierView, CompletionView, LanguageModelView
 
 TEMPLATE = "report.html.jinja"
 SURPRISE_BOUNDS_BITS = (0.5, 1.0, 2.0, 3.0, 4.5, 6.0, 8.0)
@@ -39,13 +38,29 @@ class Training:
 
 
 @dataclass(frozen=True)
+class ModelTitle:
+    """What the language model is.
+
+    Attributes:
+        family: its name.
+        size: the family with its size.
+        data: what it was trained on, and for how long.
+    """
+
+    family: str
+    size: str
+    data: str
+
+
+@dataclass(frozen=True)
 class ReportContent:
     """Everything on the page; mappings as the files of the same names hold them.
 
-    ``classifier`` and ``completion`` may instead hold the reason ``skipped``, and so may ``language_model``, beside
-    figures of its own.
+    ``classifier`` and ``completion`` may instead hold the reason ``skipped``.
     """
 
+    model: ModelTitle
+    contamination: Mapping[str, Any]
     language_model: Mapping[str, Any]
     classifier: Mapping[str, Any]
     completion: Mapping[str, Any]
@@ -61,7 +76,7 @@ def render_report(content: ReportContent, config: EvaluateConfig) -> str:
 
     Whatever comes from documents, models or parameters is escaped, so that a hostile text stays text.
     """
-    folder = Path(__file__).parent
+    folder = Path(__file__).parent / "templates"
     environment = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,
@@ -74,18 +89,19 @@ def render_report(content: ReportContent, config: EvaluateConfig) -> str:
         "percent": _percent,
         "thousands": _thousands,
         "surprise": _surprise_level,
-        "verdict": verdict,
     }
-    names = model_names(config.ngram.order)
+    language_model = LanguageModelView(content.language_model)
     page = environment.get_template(TEMPLATE).render(
         content=content,
         config=config,
         style=Markup((folder / "report.css").read_text(encoding="utf-8")),
-        names=names,
-        models=MODELS,
-        comparisons=_describe_comparisons(content, names),
-        intervals_figure=_intervals_figure(content, names),
-        curve_figures=[_curve_figure(f"curve-{place}", item) for place, item in enumerate(content.trainings)],
+        language=language_model,
+        classifier=ClassifierView(content.classifier) if "figures" in content.classifier else None,
+        completion=CompletionView(content.completion) if "figures" in content.completion else None,
+        intervals_figure=_intervals_figure(language_model),
+        curve_figures=[
+            _curve_figure(f"curve-{place}", item) for place, item in enumerate(content.trainings) if _is_curve(item)
+        ],
         shown_completions=_evenly(content.completion.get("completions", []), config.report.n_completions),
         flat_parameters={section: dict(_flatten(values)) for section, values in content.parameters.items()},
         strong=STRONG_SHADE_PERCENT,
@@ -93,67 +109,32 @@ def render_report(content: ReportContent, config: EvaluateConfig) -> str:
     return page + "\n"
 
 
-def render_figures(content: ReportContent, config: EvaluateConfig) -> dict[str, str]:
+def render_figures(content: ReportContent) -> dict[str, str]:
     """The figures of the page by file name, each as a file of its own."""
-    intervals = _intervals_figure(content, model_names(config.ngram.order))
     curves = {
-        f"loss-{item.title.lower().replace(' ', '-')}.svg": _curve_figure(f"curve-{place}", item)
+        f"loss-{item.title.lower().replace(' ', '-')}.svg": str(_curve_figure(f"curve-{place}", item))
         for place, item in enumerate(content.trainings)
+        if _is_curve(item)
     }
-    figures = {"bits-per-byte.svg": intervals, **curves}
-    return {name: str(figure) for name, figure in figures.items() if figure}
+    language_model = LanguageModelView(content.language_model)
+    return {f"{language_model.headline.file_name}.svg": str(_intervals_figure(language_model)), **curves}
 
 
-def model_names(order: int) -> dict[str, str]:
-    """What the language models are called on the page."""
-    return {
-        NEURAL: "Neural model",
-        NGRAM: f"{order}-gram",
-        INTERPOLATION: "Mixture of both",
-        NGRAM_ON_SEEN: f"{order}-gram, same tokens",
-    }
-
-
-def verdict(difference: Mapping[str, float], *, lower_is_better: bool) -> str:
-    """What a difference to a reference says, its interval considered: better, worse, or unclear."""
-    low, high = difference["low"], difference["high"]
-    if low <= 0 <= high:
-        return "unclear"
-    return "better" if (high < 0) == lower_is_better else "worse"
-
-
-def _describe_comparisons(content: ReportContent, names: Mapping[str, str]) -> list[dict[str, Any]]:
-    if "mixture" not in content.language_model:
-        return []
-    return [_describe_comparison(content.language_model["figures"], *pair, names) for pair in COMPARISONS]
-
-
-def _describe_comparison(
-    figures: Mapping[str, Any], model: str, reference: str, names: Mapping[str, str]
-) -> dict[str, Any]:
-    difference = figures["differences"][f"{model}_minus_{reference}"]
-    return {
-        "model": names[model],
-        "reference": names[reference],
-        "difference": difference,
-        "verdict": verdict(difference, lower_is_better=True),
-    }
-
-
-def _intervals_figure(content: ReportContent, names: Mapping[str, str]) -> Markup:
-    if "mixture" not in content.language_model:
-        return Markup("")
-    figures = content.language_model["figures"]
-    estimates = {names[model]: Estimate(**figures[model]["bits_per_byte"]) for model in MODELS}
+def _intervals_figure(language_model: LanguageModelView) -> Markup:
+    estimates, headline = language_model.estimates, language_model.headline
     spoken = "; ".join(f"{name} {e.value:.3f}, from {e.low:.3f} to {e.high:.3f}" for name, e in estimates.items())
     return Markup(
         interval_plot(
             "bits",
             estimates,
-            label="bits per byte of held-out text (less is better)",
-            description=f"Bits per byte with intervals: {spoken}.",
+            label=f"{headline.title.lower()} (less is better)",
+            description=f"{headline.title} with intervals: {spoken}.",
         )
     )
+
+
+def _is_curve(training: Training) -> bool:
+    return any(len(curve.points) > 1 for curve in training.curves)
 
 
 def _curve_figure(name: str, training: Training) -> Markup:

@@ -15,8 +15,9 @@ COMPLETION_COLUMNS = ("id", "split", "text", "target")
 
 @dataclass(frozen=True, slots=True)
 class LabeledTexts:
-    """Texts and their labels, one for one."""
+    """Documents' ids, texts and labels, one for one."""
 
+    ids: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
 
@@ -38,8 +39,9 @@ def classification_examples(documents: pa.Table, fractions: SplitFractions) -> d
         fractions: held-out shares; the same documents are held out as from the language model.
     """
     examples = {split: LabeledTexts() for split in SPLITS}
-    for split, text, label in _rows(documents, fractions, "text", "label"):
+    for split, identity, text, label in _rows(documents, fractions, "id", "text", "label"):
         if label is not None:
+            examples[split].ids.append(identity)
             examples[split].texts.append(text)
             examples[split].labels.append(label)
     return examples

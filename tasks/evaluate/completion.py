@@ -1,13 +1,15 @@
 """The completion model on test prompts, beside the first sentence of the prompt."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lmcore.evaluation.baselines import first_sentence
 from lmcore.evaluation.bootstrap import Bootstrap
 from lmcore.evaluation.config import CompletionConfig, EvaluateConfig
+from lmcore.evaluation.contamination import Rows, on_all_and_clean
+from lmcore.evaluation.names import FIRST_SENTENCE, MODEL, family_name
 from lmcore.evaluation.overlap import TextOverlap
 from lmcore.files import write_json
 from lmcore.generation import Generator
@@ -18,12 +20,11 @@ from lmcore.text.shards import read_documents
 from lmcore.text.supervised import COMPLETION_COLUMNS, CompletionExample, completion_examples
 from lmcore.training.config import FinetuneConfig
 from lmcore.training.examples import choose_examples
+from tasks.evaluate.contamination import is_clean
 from tasks.evaluate.models import why_absent, writing_model_on_device
 from tasks.step import step
 
 logger = logging.getLogger(__name__)
-
-NEURAL, FIRST_SENTENCE = "neural", "first_sentence"
 
 
 @step()
@@ -47,10 +48,14 @@ def evaluate_completion(
         write_json(output / "completion.json", {"skipped": reason})
         return
     completions = {
-        NEURAL: _complete(models / "completion", [example.prompt for example in examples], config.completion),
+        MODEL: _complete(models / "completion", [example.prompt for example in examples], config.completion),
         FIRST_SENTENCE: [first_sentence(example.prompt) for example in examples],
     }
-    _write(output, examples, completions, config)
+    names = {
+        MODEL: f"fine-tuned {family_name(read_description(models / 'completion').model)}",
+        FIRST_SENTENCE: "prompt's first sentence",
+    }
+    _write(output, examples, completions, names, config)
 
 
 def _test_examples(
@@ -83,22 +88,29 @@ def _complete(folder: Path, prompts: Sequence[str], config: CompletionConfig) ->
 
 
 def _write(
-    output: Path, examples: Sequence[CompletionExample], completions: dict[str, list[str]], config: EvaluateConfig
+    output: Path,
+    examples: Sequence[CompletionExample],
+    completions: Mapping[str, list[str]],
+    names: Mapping[str, str],
+    config: EvaluateConfig,
 ) -> None:
     references = [example.completion for example in examples]
-    bootstrap = Bootstrap(len(examples), config.bootstrap, config.seed)
     overlaps = {name: TextOverlap(texts, references) for name, texts in completions.items()}
-    figures: dict[str, Any] = {name: overlap.figures(bootstrap) for name, overlap in overlaps.items()}
-    differences = overlaps[NEURAL].differences(overlaps[FIRST_SENTENCE], bootstrap)
-    figures["differences"] = {f"{NEURAL}_minus_{FIRST_SENTENCE}": differences}
-    figures["n_documents"] = len(examples)
+
+    def measure(rows: Rows) -> dict[str, Any]:
+        bootstrap = Bootstrap(len(rows), config.bootstrap, config.seed)
+        some = {name: overlap.some(rows) for name, overlap in overlaps.items()}
+        figures: dict[str, Any] = {name: overlap.figures(bootstrap) for name, overlap in some.items()}
+        differences = some[MODEL].differences(some[FIRST_SENTENCE], bootstrap)
+        return figures | {"differences": {f"{MODEL}_minus_{FIRST_SENTENCE}": differences}, "n_documents": len(rows)}
+
+    figures = on_all_and_clean(is_clean(output, [example.id for example in examples]), measure)
     rows = [
         {"id": example.id, "prompt": example.prompt, "reference": example.completion}
         | {name: texts[index] for name, texts in completions.items()}
         for index, example in enumerate(examples)
     ]
-    write_json(
-        output / "completion.json", {"figures": figures, "signatures": overlaps[NEURAL].signatures, "completions": rows}
-    )
+    found = {"names": names, "figures": figures, "signatures": overlaps[MODEL].signatures, "completions": rows}
+    write_json(output / "completion.json", found)
     shown = ", ".join(f"{name} {figures[name]['chrf']['value']:.1f}" for name in overlaps)
     logger.info("chrF of %d completions: %s", len(examples), shown)

@@ -14,10 +14,12 @@ CONFIG = EvaluateConfig.model_validate(
     {
         "seed": 0,
         "bootstrap": {"n_resamples": 100, "confidence": 0.95},
+        "contamination": {"ngram_words": 5},
         "likelihood": {
             "max_documents": 10,
             "context": "document",
-            "max_masked_documents": 3,
+            "max_masked_documents": 8,
+            "max_masked_tokens": 4,
             "window_stride_tokens": 8,
             "batch_tokens": 64,
         },
@@ -25,11 +27,11 @@ CONFIG = EvaluateConfig.model_validate(
         "interpolation": {"max_documents": 10, "n_confidence_levels": 2, "prior_tokens": 1.0, "cache": CACHE},
         "classification": {
             "max_documents": 10,
-            "bag_of_words": {
-                "max_features": 10,
-                "longest_phrase_words": 1,
-                "inverse_regularization": 1.0,
-                "max_iterations": 10,
+            "linear": {
+                "words": {"longest": 1, "max_features": 100},
+                "characters": {"shortest": 2, "longest": 3, "max_characters": 1000},
+                "inverse_regularization": (1.0, 10.0),
+                "max_iterations": 1000,
             },
         },
         "completion": {"max_documents": 10, "batch_size": 2, "generation": GENERATION},

@@ -2,13 +2,15 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
-from lmcore.evaluation import classification
-from lmcore.evaluation.baselines import bag_of_words, first_sentence, majority_class
+from lmcore.evaluation import classification, linear
+from lmcore.evaluation.baselines import first_sentence, majority_class
 from lmcore.evaluation.bootstrap import Bootstrap
-from lmcore.evaluation.classification import ClassificationMeasures, accuracy_difference
-from lmcore.evaluation.config import BagOfWordsConfig, BootstrapConfig
+from lmcore.evaluation.classification import ClassificationMeasures
+from lmcore.evaluation.config import BootstrapConfig, CharacterNgramsConfig, LinearConfig
+from lmcore.evaluation.linear import linear_predictions, strongest
 
 BOOTSTRAP = BootstrapConfig(n_resamples=400, confidence=0.95)
 
@@ -42,12 +44,11 @@ def test_the_interval_of_the_macro_f1_is_that_of_scikit_learn_over_drawn_samples
     np.testing.assert_allclose([estimate.low, estimate.high], expected, atol=0.02)
 
 
-def test_the_difference_to_a_reference_is_that_of_the_accuracies():
-    actual, better = random_predictions(4, 500, 5, 0.8)
-    worse = np.roll(better, 1)
-    estimate = accuracy_difference(actual, better, worse, Bootstrap(500, BOOTSTRAP, seed=0))
-    assert estimate.value == pytest.approx(accuracy_score(actual, better) - accuracy_score(actual, worse))
-    assert 0 < estimate.low < estimate.value < estimate.high
+def test_classes_that_are_never_predicted_count_as_wrong():
+    actual, predicted = np.array([0, 0, 1, 2]), np.array([0, 0, 1, 1])
+    measures = ClassificationMeasures.of(actual, predicted, 3, Bootstrap(4, BOOTSTRAP, seed=0))
+    assert measures.accuracy.value == 0.75
+    assert measures.macro_f1.value == pytest.approx((1 + 2 / 3 + 0) / 3)
 
 
 def test_the_majority_class_is_the_commonest_and_among_equals_the_first_in_the_alphabet():
@@ -55,19 +56,61 @@ def test_the_majority_class_is_the_commonest_and_among_equals_the_first_in_the_a
     assert majority_class(["c", "b", "b", "c"], 1) == ["b"]
 
 
-def test_the_bag_of_words_learns_words_that_tell_classes_apart():
-    texts = [f"the tensor {n} on device" for n in range(20)] + [f"the table {n} in database" for n in range(20)]
-    labels = ["torch"] * 20 + ["sqlalchemy"] * 20
-    config = BagOfWordsConfig(max_features=100, longest_phrase_words=2, inverse_regularization=10.0, max_iterations=200)
-    new = ["move the tensor", "drop a table of the database"]
-    assert bag_of_words(texts, labels, new, config) == ["torch", "sqlalchemy"]
+LINEAR = LinearConfig.model_validate(
+    {
+        "words": {"longest": 2, "max_features": 1000},
+        "characters": {"shortest": 2, "longest": 5, "max_characters": 1000},
+        "inverse_regularization": (0.01, 1.0),
+        "max_iterations": 1000,
+    }
+)
 
 
-def test_the_bag_of_words_learns_characters_where_no_space_stands_between_words():
-    texts = [f"我们今天{n}去公园散步" for n in range(20)] + [f"老师明天{n}给学生考试" for n in range(20)]
-    labels = ["park"] * 20 + ["school"] * 20
-    config = BagOfWordsConfig(max_features=100, longest_phrase_words=2, inverse_regularization=10.0, max_iterations=200)
-    assert bag_of_words(texts, labels, ["学生都来了", "在公园里走"], config) == ["school", "park"]
+@pytest.mark.parametrize(
+    ("texts", "new"),
+    [
+        (["the tensor {} on device", "the table {} in database"], ["move the tensor", "drop a table of the database"]),
+        (["我们今天{}去公园散步", "老师明天{}给学生考试"], ["在公园里走", "学生都来了"]),
+    ],
+)
+def test_linear_models_learn_what_tells_classes_apart_in_any_script(texts, new):
+    examples = [(text.format(n), str(label)) for n in range(20) for label, text in enumerate(texts)]
+    training = tuple(zip(*examples, strict=True))
+    predictions = linear_predictions(training, training, new, LINEAR)
+    assert {name: found.labels for name, found in predictions.items()} == {
+        "bag_of_words": ["0", "1"],
+        "character_ngrams": ["0", "1"],
+    }
+
+
+def test_n_grams_of_characters_are_counted_as_by_scikit_learn():
+    texts = ["naïve cafés", "", "a", "aaaa aaaa", "数据 data\n\tx"]
+    config = CharacterNgramsConfig(shortest=2, longest=4, max_characters=100)
+    ours = linear._count_characters(texts, config)
+    theirs = CountVectorizer(analyzer="char", ngram_range=(2, 4), lowercase=False).fit_transform(
+        # scikit-learn takes several spaces for one.
+        texts[:4]
+    )
+    for row in range(4):
+        assert sorted(ours[row].data) == sorted(theirs[row].data)
+    assert ours[4].sum() == 9 + 8 + 7
+
+
+def test_regularization_and_features_are_chosen_on_validation():
+    generator = np.random.default_rng(0)
+    # Words tell nothing, their endings all.
+    texts = [
+        " ".join(f"{generator.integers(10**6)}{ending}" for _ in range(6))
+        for _ in range(60)
+        for ending in ("ing", "ed")
+    ]
+    labels = ["gerund", "past"] * 60
+    parts = [(texts[start : start + 40], labels[start : start + 40]) for start in (0, 40, 80)]
+    predictions = linear_predictions(parts[0], parts[1], parts[2][0], LINEAR)
+    assert strongest(predictions) == "character_ngrams"
+    found = predictions["character_ngrams"]
+    assert found.validation_accuracy == 1.0
+    assert found.labels == parts[2][1]
 
 
 @pytest.mark.parametrize(

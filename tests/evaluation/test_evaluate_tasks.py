@@ -18,8 +18,8 @@ from lmcore.models.gpt import GPT
 from lmcore.models.prompt import PromptFormat
 from lmcore.text.config import SplitFractions, SummaryExamples
 from lmcore.text.documents import CLEAN_SCHEMA
-from lmcore.text.shards import shard_name, shards_of, write_table
-from lmcore.text.split import document_id, split_of
+from lmcore.text.shards import read_documents, shard_name, shards_of, write_table
+from lmcore.text.split import document_id, split_of, splits_of
 from lmcore.tokens.config import BytePairConfig
 from lmcore.tokens.learning import learn_tokenizer
 from lmcore.tokens.shards import TokenShards, write_shards
@@ -28,6 +28,7 @@ from lmcore.workers import Workers
 from tasks.curves import write_curves
 from tasks.evaluate import (
     ReportInputs,
+    compare_with_training,
     evaluate_classifier,
     evaluate_completion,
     evaluate_language_model,
@@ -139,11 +140,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_steps(project: Path, name: str) -> None:
     output = project / name
     places = {"documents": project / "clean", "output": output}
+    compare_with_training(CONFIG.contamination, SPLIT, **places)
     evaluate_language_model(CONFIG, tokens=project / "tokens", language_model=project / "language-model", **places)
     evaluate_classifier(CONFIG, FINETUNE, SPLIT, models=project / "finetuned", **places)
     evaluate_completion(CONFIG, FINETUNE, SPLIT, models=project / "finetuned", **places)
     generate_samples(CONFIG.samples, language_model=project / "language-model", output=output)
-    write_metrics(output=output, metrics=output / "metrics.json")
+    write_metrics(output=output, metrics=output / "slim.json")
     inputs = ReportInputs(
         clean=project / "clean",
         tokens=project / "tokens",
@@ -159,7 +161,7 @@ def read(path: Path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_the_neural_figure_is_that_of_the_model_on_whole_documents_one_by_one(project):
+def test_the_figure_of_a_model_is_that_of_the_model_on_whole_documents_one_by_one(project):
     model, _ = load_language_model(project / "language-model")
     shards = TokenShards.open(project / "tokens")
     offsets, tokens = shards.offsets("test"), shards.tokens("test")
@@ -175,7 +177,7 @@ def test_the_neural_figure_is_that_of_the_model_on_whole_documents_one_by_one(pr
         text = torch.tensor(tokens[offsets[place] : offsets[place + 1]].astype(np.int64))
         inputs = torch.cat((torch.tensor([shards.end_of_text_id]), text[:-1]))
         bits = -model(inputs[None])[0].log_softmax(-1).gather(1, text[:, None]) / np.log(2)
-        found = sum(piece["bits"]["neural"] for piece in document["pieces"])
+        found = sum(piece["bits"]["model"] for piece in document["pieces"])
         assert found == pytest.approx(bits[:-1].sum().item(), rel=0.02)
 
 
@@ -183,6 +185,7 @@ def test_as_one_stream_all_documents_count_and_those_before_help(project, tmp_pa
     likelihood = CONFIG.likelihood.model_copy(update={"context": "stream", "max_documents": None})
     config = CONFIG.model_copy(update={"likelihood": likelihood})
     places = {"tokens": project / "tokens", "documents": project / "clean", "output": tmp_path}
+    compare_with_training(config.contamination, SPLIT, documents=project / "clean", output=tmp_path)
     evaluate_language_model(config, language_model=project / "language-model", **places)
     figures = read(tmp_path / "language_model.json")["figures"]
     shards = TokenShards.open(project / "tokens")
@@ -196,13 +199,13 @@ def test_as_one_stream_all_documents_count_and_those_before_help(project, tmp_pa
         logits = model(inputs[None, start:end])[0].log_softmax(-1)
         expected -= logits.gather(1, stream[start:end, None])[new].double().sum().item()
     scored = (len(stream) - context) // stride * stride + context
-    assert figures["neural"]["perplexity"]["value"] == pytest.approx(np.exp(expected / scored), rel=0.01)
+    assert figures["model"]["perplexity"]["value"] == pytest.approx(np.exp(expected / scored), rel=0.01)
 
 
 def test_every_figure_lies_within_its_interval_and_the_mixture_is_close_to_its_best_part(project):
     metrics = read(project / "reports/metrics.json")
     assert set(metrics) == {"language_model", "classifier", "completion"}
-    for name in ("neural", "ngram", "interpolation", "ngram_on_seen_tokens"):
+    for name in ("model", "ngram", "interpolation", "ngram_on_seen_tokens"):
         figure = metrics["language_model"][name]["bits_per_byte"]
         assert figure["low"] <= figure["value"] <= figure["high"]
     bits = {name: metrics["language_model"][name]["bits_per_byte"]["value"] for name in ("ngram", "interpolation")}
@@ -215,7 +218,7 @@ def test_the_confusions_are_the_classifiers_own_answers(project):
         rows = list(csv.DictReader(file))
     accuracy = np.mean([row["actual"] == row["predicted"] for row in rows])
     figures = read(project / "reports/metrics.json")["classifier"]
-    assert figures["neural"]["accuracy"]["value"] == pytest.approx(accuracy)
+    assert figures["model"]["accuracy"]["value"] == pytest.approx(accuracy)
     labels = load_classifier(project / "finetuned/classifier")[0].labels
     assert {row["actual"] for row in rows} <= set(labels)
 
@@ -226,6 +229,57 @@ def test_the_baseline_of_a_completion_is_the_first_sentence_of_its_prompt(projec
     for row in completions:
         assert row["prompt"].startswith(row["first_sentence"])
         assert row["reference"].startswith("Return the")
+
+
+def test_dvc_gets_a_handful_of_flat_values_and_the_whole_stays_beside_the_report(project):
+    slim, whole = read(project / "reports/slim.json"), read(project / "reports/metrics.json")
+    assert list(slim) == ["bits_per_byte_clean", "accuracy_clean", "chrf_clean", "bits_per_byte"]
+    for part, name in (("language_model", "bits_per_byte_clean"), ("classifier", "accuracy_clean")):
+        assert slim[name] == pytest.approx(whole[part]["model"][name]["value"], abs=1e-4)
+    # What `dvc metrics show` prints: the path and each value below its name.
+    assert len("reports/metrics.json  ") + sum(len(name) + 4 for name in slim) <= 100
+
+
+def test_documents_that_share_text_with_training_are_counted_and_left_out_of_clean_figures(project):
+    with (project / "reports/contamination.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
+    n_clean = sum(float(row["shared"]) == 0 for row in rows)
+    summary, figures = read(project / "reports/contamination.json"), read(project / "reports/metrics.json")
+    assert summary["test"]["n_documents"] == len(rows)
+    assert summary["test"]["n_clean"] == n_clean
+    assert 0 < n_clean < len(rows)
+    assert 0 < figures["language_model"]["n_documents_clean"] < figures["language_model"]["n_documents"]
+
+
+@pytest.mark.parametrize("rare", [lambda _: "rare", "rare {}".format], ids=["one class", "many classes"])
+def test_classes_that_were_not_trained_count_as_wrong_and_are_named(project, tmp_path, caplog, rare):
+    documents = tmp_path / "clean"
+    write_documents(documents)
+    table = read_documents(documents)
+    labels = [rare(number) if number % 3 == 0 else label for number, label in enumerate(table["label"].to_pylist())]
+    column = table.schema.get_field_index("label")
+    (shard,) = shards_of(documents)
+    write_table(shard, table.set_column(column, table.schema.field(column), pa.array(labels)))
+    output = tmp_path / "out"
+    places = {"documents": documents, "output": output}
+    limits = CONFIG.classification.model_copy(update={"max_documents": 1000})
+    config = CONFIG.model_copy(update={"classification": limits})
+    compare_with_training(config.contamination, SPLIT, **places)
+    evaluate_classifier(config, FINETUNE, SPLIT, models=project / "finetuned", **places)
+    found = read(output / "classifier.json")
+    is_test = [split == "test" for split in splits_of(table, SPLIT)]
+    test = [label for label, chosen in zip(labels, is_test, strict=True) if chosen]
+    untrained = [label for label in test if "rare" in label]
+    figures = found["figures"]
+    assert figures["n_documents"] == len(test)
+    assert figures["n_documents_of_untrained_classes"] == len(untrained)
+    assert set(found["untrained_labels"]) == set(untrained)
+    assert figures["bag_of_words"]["accuracy"]["value"] == pytest.approx(1 - len(untrained) / len(test))
+    assert figures["n_classes"] == 2 + len(set(untrained))
+    assert len(found["labels"]) == 2 + min(len(set(untrained)), 11)
+    assert sum(map(sum, found["confusion"][2:])) == len(untrained)
+    n_wrong = f"{len(untrained)} of {len(test)} test documents count as wrong"
+    assert f"{n_wrong}, since their class was not trained: rare" in caplog.text
 
 
 def test_equal_inputs_give_equal_files(project):

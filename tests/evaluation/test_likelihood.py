@@ -5,7 +5,7 @@ from torch import nn
 
 from lmcore.evaluation.bootstrap import Bootstrap
 from lmcore.evaluation.config import BootstrapConfig, LikelihoodConfig
-from lmcore.evaluation.likelihood import HeldOutDocuments, LikelihoodMeasures, bits_of
+from lmcore.evaluation.likelihood import BitsPerUnit, HeldOutDocuments, bits_of
 from lmcore.evaluation.neural import NeuralLikelihood, cut_windows
 from lmcore.models.causal import CausalModel
 from lmcore.tokens.vocabulary import Vocabulary
@@ -56,6 +56,7 @@ def likelihood(model: nn.Module, *, stride: int, batch_tokens: int) -> NeuralLik
         max_documents=1,
         context="document",
         max_masked_documents=1,
+        max_masked_tokens=1,
         window_stride_tokens=stride,
         batch_tokens=batch_tokens,
     )
@@ -143,12 +144,12 @@ def test_a_uniform_model_has_the_vocabulary_as_its_perplexity_and_its_bits_sprea
     documents = held_out([4, 10], [12, 20])
     bits = bits_of(documents, np.full(14, -np.log(VOCABULARY_SIZE)))
     bootstrap = Bootstrap(2, BootstrapConfig(n_resamples=100, confidence=0.9), seed=0)
-    measures = LikelihoodMeasures(documents, bootstrap)
-    perplexity = measures.perplexity(bits)
+    per_token, per_byte = BitsPerUnit(documents.n_tokens, bootstrap), BitsPerUnit(documents.n_bytes, bootstrap)
+    perplexity = per_token.perplexity(bits)
     assert perplexity.value == pytest.approx(VOCABULARY_SIZE)
     assert perplexity.low == pytest.approx(VOCABULARY_SIZE)
-    assert measures.bits_per_byte(bits).value == pytest.approx(14 * np.log2(VOCABULARY_SIZE) / 32)
-    assert measures.bits_per_byte_difference(bits, bits * 2).value == pytest.approx(-14 * np.log2(VOCABULARY_SIZE) / 32)
+    assert per_byte.of(bits).value == pytest.approx(14 * np.log2(VOCABULARY_SIZE) / 32)
+    assert per_byte.difference(bits, bits * 2).value == pytest.approx(-14 * np.log2(VOCABULARY_SIZE) / 32)
 
 
 def test_the_bits_of_documents_are_the_sums_over_their_own_tokens():

@@ -4,94 +4,18 @@ from html.parser import HTMLParser
 
 import pytest
 
-from lmcore.evaluation.plots import Curve, interval_plot
-from lmcore.evaluation.report import ReportContent, Training, render_figures, render_report, verdict
+from lmcore.evaluation.plots import interval_plot
+from lmcore.evaluation.report import render_figures, render_report
+from lmcore.evaluation.views import verdict
 from tests.evaluation.evaluation_settings import CONFIG
+from tests.evaluation.report_content import CAUSAL, ENCODER_DECODER, MASKED, NGRAM, content
 
 HOSTILE = '<script>alert("1 & 2")</script><img src=x onerror=alert(1)>'
 
 
-def figure(value: float) -> dict[str, float]:
-    return {"value": value, "low": value - 0.1, "high": value + 0.1}
-
-
-def likelihood(value: float) -> dict[str, dict[str, float]]:
-    return {"bits_per_byte": figure(value), "perplexity": figure(10 * value)}
-
-
-def content(text: str) -> ReportContent:
-    overlap = {name: figure(20.0) for name in ("bleu", "chrf", "rouge_l")}
-    class_figures = {"accuracy": figure(0.5), "macro_f1": figure(0.4)}
-    record = {
-        "n_parameters": 1000,
-        "n_steps": 10,
-        "n_epochs": 0.5,
-        "n_targets": 5000,
-        "best_validation_loss": 2.5,
-        "best_step": 8,
-        "precision": "bfloat16",
-    }
-    curves = [Curve("training", [(1, 5.0), (2, 4.0)]), Curve("validation", [])]
-    return ReportContent(
-        language_model={
-            "figures": {
-                "neural": likelihood(1.2),
-                "ngram": likelihood(1.3),
-                "interpolation": likelihood(1.1),
-                "ngram_on_seen_tokens": likelihood(1.4),
-                "differences": {
-                    "interpolation_minus_neural": figure(-0.5),
-                    "interpolation_minus_ngram": figure(-0.4),
-                    "neural_minus_ngram_on_seen_tokens": figure(0.05),
-                    "neural_minus_ngram": figure(0.3),
-                },
-                "n_documents": 10,
-                "n_tokens": 100,
-                "n_bytes": 400,
-            },
-            "mixture": {"weights": [[0.2, None], [0.7, 0.9]], "shares": [[0.3, 0.0], [0.3, 0.4]]},
-            "documents": [{"id": "0", "title": text, "pieces": [{"text": text, "bits": {"neural": 3, "ngram": 5}}]}],
-        },
-        classifier={
-            "figures": {
-                "neural": class_figures,
-                "bag_of_words": class_figures,
-                "majority_class": class_figures,
-                "differences": {
-                    "neural_minus_bag_of_words": figure(0.2),
-                    "neural_minus_majority_class": figure(0.3),
-                },
-                "n_documents": 10,
-                "n_training_documents": 50,
-            },
-            "labels": [text, "numpy"],
-            "confusion": [[3, 1], [0, 0]],
-        },
-        completion={
-            "figures": {
-                "neural": overlap,
-                "first_sentence": overlap,
-                "differences": {"neural_minus_first_sentence": overlap},
-                "n_documents": 2,
-            },
-            "signatures": {"bleu": text},
-            "completions": [{"id": "0", "prompt": text, "reference": text, "neural": text, "first_sentence": ""}],
-        },
-        samples=[{"prompt": text, "continuation": text}],
-        trainings=[Training("Language model", record, curves, "nats per token")],
-        clean_summary={
-            "input": 10,
-            "kept": 8,
-            "dropped": 2,
-            "dropped_by_reason": {text: 2},
-            "bytes": 100,
-            "labels": [{"label": text, "documents": 8, "bytes": 100}],
-        },
-        token_summary={
-            "splits": {"train": {"n_documents": 8, "n_tokens": 30, "n_bytes": 100, "characters_per_token": 3.3}}
-        },
-        parameters={"evaluate": {"samples": {"prompts": [text]}}},
-    )
+def words_of(html: str) -> str:
+    """The page's text, its white space collapsed."""
+    return " ".join(" ".join(Page(html).text).split())
 
 
 class Page(HTMLParser):
@@ -156,7 +80,7 @@ def test_figures_are_described_in_words(page):
     figures = [attributes for tag, attributes in page.elements if tag == "svg"]
     assert len(figures) == 2
     assert all(attributes["role"] == "img" for attributes in figures)
-    assert "Neural model 1.200, from 1.100 to 1.300" in figures[0]["aria-label"]
+    assert "GPT 1.210, from 1.110 to 1.310" in figures[0]["aria-label"]
     assert "training ends at 4.000" in figures[1]["aria-label"]
 
 
@@ -175,10 +99,69 @@ def test_a_model_that_is_not_there_is_reported_with_its_reason():
     Page(html)
 
 
+def test_the_page_says_which_model_it_is_of_and_chooses_by_clean_documents():
+    html = render_report(content("my corpus"), CONFIG)
+    text = words_of(html)
+    assert "<title>GPT, 1 k parameters, trained on my corpus (8 documents, 30 tokens), 10 steps</title>" in html
+    assert "neural" not in text.lower()
+    assert "1.210 bits per byte (clean)" in text
+    assert "on all documents 1.200" in text
+    assert "8 of the 10 test documents share no run of 13 words" in text
+    assert "Of 10 collected documents, 8 were kept; 1 were left out on purpose" in text
+    assert "and 1 dropped by the rules of cleaning. 3 more could not be read." in text
+
+
+def test_the_page_says_that_a_baseline_is_better_and_which_classes_were_not_trained():
+    text = words_of(render_report(content("text"), CONFIG))
+    assert "is characters, linear: the classifier is worse" in text
+    assert "2 of the test documents count as wrong, for the classifier and the baselines alike" in text
+    assert "since their class was not trained: rare." in text
+
+
+@pytest.mark.parametrize(
+    ("found", "shown", "not_shown"),
+    [
+        (
+            NGRAM,
+            "5-gram 1.210 bits per byte (clean) 4-gram 1.310",
+            ["Samples", "Who is trusted where", "unclear 0.000"],
+        ),
+        (MASKED, "BERT 1.010 pseudo bits per byte (clean) token frequencies alone 3.010", ["Samples", "surprised"]),
+        (
+            ENCODER_DECODER,
+            "Encoder-decoder 5.010 bits per masked token (clean) token frequencies alone 9.010",
+            ["Samples", "surprised"],
+        ),
+    ],
+)
+def test_every_family_has_the_sections_and_figures_that_fit_it(found, shown, not_shown):
+    absent = {"skipped": "a model of this family gives no features to classify by"}
+    page = replace(content("text"), language_model=found, classifier=absent, completion=absent, samples=[])
+    html = render_report(page, CONFIG)
+    text = words_of(html)
+    assert shown in text
+    assert [word for word in not_shown if word in text] == []
+    links = [attributes["href"] for tag, attributes in Page(html).elements if tag == "a"]
+    ids = [attributes.get("id") for _, attributes in Page(html).elements]
+    assert {link.removeprefix("#") for link in links} <= set(ids)
+    # Nothing but its caption in a section would be an empty shell.
+    assert all(len(words_of(section)) > 60 for section in re.findall("<section.*?</section>", html, re.DOTALL))
+
+
+@pytest.mark.parametrize("n_clean", [None, 10])
+def test_where_all_documents_or_none_are_clean_each_figure_stands_once(n_clean):
+    sizes = {"n_documents_clean": n_clean} if n_clean else {}
+    figures = {name: figure for name, figure in CAUSAL["figures"].items() if name != "n_documents_clean"} | sizes
+    page = content("text")
+    html = render_report(replace(page, language_model={**page.language_model, "figures": figures}), CONFIG)
+    assert "Bits per byte (" not in html
+    assert "1.200" in html
+
+
 def test_equal_content_gives_equal_bytes():
     assert render_report(content("a"), CONFIG) == render_report(content("a"), CONFIG)
-    figures = render_figures(content("a"), CONFIG)
-    assert figures == render_figures(content("a"), CONFIG)
+    figures = render_figures(content("a"))
+    assert figures == render_figures(content("a"))
     assert sorted(figures) == ["bits-per-byte.svg", "loss-language-model.svg"]
     assert not any(re.search(r"<dc:date>|<metadata>", figure) for figure in figures.values())
 
@@ -205,5 +188,6 @@ def test_a_figure_alone_shows_in_any_program(tmp_path):
     elements = Page(svg).elements
     assert elements[0][0] == "svg"
     assert elements[0][1]["xmlns"] == "http://www.w3.org/2000/svg"
+    assert {"width", "height", "viewbox"} <= set(elements[0][1])
     assert elements[0][1]["aria-label"] == '"<&>'
     assert "var(--first, #2f6fb2)" in svg

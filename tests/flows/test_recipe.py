@@ -115,7 +115,8 @@ def test_a_recipe_of_words_in_lines_runs_through_all_stages(project: Sample) -> 
     commit_all()
     ended = project.run("flows.recipe", "small")
     assert ended.returncode == 0, ended.stderr
-    metrics = json.loads(Path("reports/metrics.json").read_text())
+    assert "bits_per_byte" in json.loads(Path("reports/metrics.json").read_text())
+    metrics = json.loads(Path("reports/evaluate/metrics.json").read_text())
     assert list(metrics) == ["language_model"]
     assert metrics["language_model"]["n_documents"] == n_lines["test"]
     assert 1 < metrics["language_model"]["interpolation"]["perplexity"]["value"] < 20

@@ -81,7 +81,12 @@ def test_evaluation_as_a_causal_model_gives_the_scores_of_the_counts() -> None:
     judge = NeuralLikelihood(
         model,
         config=LikelihoodConfig(
-            max_documents=5, context="document", max_masked_documents=1, window_stride_tokens=4, batch_tokens=12
+            max_documents=5,
+            context="document",
+            max_masked_documents=1,
+            max_masked_tokens=1,
+            window_stride_tokens=4,
+            batch_tokens=12,
         ),
     )
     scores = judge.score(documents)

@@ -1,0 +1,135 @@
+"""Linear classifiers over weighted n-grams of words or of characters: what is hard to beat where texts are short.
+
+Source: Wang and Manning (2012), "Baselines and Bigrams: Simple, Good Sentiment and Topic Classification",
+https://aclanthology.org/P12-2018. Case is kept: it tells code from prose and names from words.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lmcore.evaluation.config import CharacterNgramsConfig, LinearConfig, WordNgramsConfig
+from lmcore.text.words import WORD_OR_CHARACTER
+
+N_BUCKETS = 1 << 20
+"""Columns among which n-grams of characters are spread by their hash."""
+MIXER = np.uint64(0x9E3779B97F4A7C15)
+
+Texts = tuple[Sequence[str], Sequence[str]]
+"""Texts and their labels, one for one."""
+
+
+@dataclass(frozen=True)
+class LinearPrediction:
+    """What a linear classifier says.
+
+    Attributes:
+        labels: of the texts asked for.
+        inverse_regularization: the setting that was the best on the validation texts.
+        validation_accuracy: with it.
+    """
+
+    labels: list[str]
+    inverse_regularization: float
+    validation_accuracy: float
+
+
+def linear_predictions(
+    training: Texts, validation: Texts, texts: Sequence[str], config: LinearConfig
+) -> dict[str, LinearPrediction]:
+    """Labels by a linear support vector machine over n-grams of words, and by one over n-grams of characters.
+
+    Args:
+        training: what both learn from.
+        validation: what chooses the regularization of each (the strongest, among equals).
+        texts: to be labeled.
+        config: the n-grams, and which regularizations are tried.
+
+    Returns:
+        by the names ``bag_of_words`` and ``character_ngrams``.
+    """
+    asked = (training[0], validation[0], texts)
+    features = {
+        "bag_of_words": _word_features(asked, config.words),
+        "character_ngrams": _character_features(asked, config.characters),
+    }
+    return {name: _predict(found, training[1], validation[1], config) for name, found in features.items()}
+
+
+def strongest(predictions: Mapping[str, LinearPrediction]) -> str:
+    """The name of the baseline that is the best on the validation texts (the first, among equals)."""
+    return max(predictions, key=lambda name: predictions[name].validation_accuracy)
+
+
+def _predict(
+    features: Sequence[Any], training_labels: Sequence[str], validation_labels: Sequence[str], config: LinearConfig
+) -> LinearPrediction:
+    from sklearn.svm import LinearSVC
+
+    training, validation, asked = features
+    best: tuple[float, float, Any] | None = None
+    for strength in sorted(config.inverse_regularization):
+        machine = LinearSVC(C=strength, max_iter=config.max_iterations, random_state=0)
+        machine.fit(training, training_labels)
+        accuracy = float(np.mean(machine.predict(validation) == np.asarray(validation_labels)))
+        if best is None or accuracy > best[0]:
+            best = accuracy, strength, machine
+    if best is None:
+        raise ValueError("no regularization is given: evaluate.classification.linear needs at least one")
+    accuracy, strength, machine = best
+    return LinearPrediction([str(label) for label in machine.predict(asked)], strength, accuracy)
+
+
+def _word_features(parts: tuple[Sequence[str], ...], config: WordNgramsConfig) -> list[Any]:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(
+        ngram_range=(1, config.longest),
+        max_features=config.max_features,
+        sublinear_tf=True,
+        lowercase=False,
+        token_pattern=WORD_OR_CHARACTER.pattern,
+    )
+    return [vectorizer.fit_transform(parts[0]), *(vectorizer.transform(part) for part in parts[1:])]
+
+
+def _character_features(parts: tuple[Sequence[str], ...], config: CharacterNgramsConfig) -> list[Any]:
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    counted = [_count_characters([text[: config.max_characters] for text in part], config) for part in parts]
+    weighting = TfidfTransformer(sublinear_tf=True).fit(counted[0])
+    return [weighting.transform(part) for part in counted]
+
+
+def _count_characters(texts: Sequence[str], config: CharacterNgramsConfig) -> Any:
+    """How often each n-gram of characters is in each text, sparse (n_texts, N_BUCKETS).
+
+    All texts at once, as whole arrays: scikit-learn's own vectorizers build every n-gram as a string, which takes six
+    times as long.
+    """
+    from scipy.sparse import csr_matrix
+
+    codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    owners = np.repeat(np.arange(len(texts)), lengths)
+    left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(codes))  # characters from here to the text's end
+    hashes, keys = np.zeros(len(codes), np.uint64), [np.empty(0, np.int64)]
+    for length in range(1, config.longest + 1):
+        following = np.zeros_like(codes)
+        following[: max(len(codes) - length + 1, 0)] = codes[length - 1 :]
+        hashes = (hashes ^ following) * MIXER
+        hashes ^= hashes >> np.uint64(29)
+        if length >= config.shortest:
+            is_whole = left >= length
+            keys.append(owners[is_whole] * N_BUCKETS + _bucket(hashes[is_whole]))
+    found, counts = np.unique(np.concatenate(keys), return_counts=True)
+    rows, columns = np.divmod(found, N_BUCKETS)
+    starts = np.searchsorted(rows, np.arange(len(texts) + 1))
+    return csr_matrix((counts.astype(np.float64), columns, starts), shape=(len(texts), N_BUCKETS))
+
+
+def _bucket(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    return ((hashes * MIXER) >> np.uint64(64 - N_BUCKETS.bit_length() + 1)).astype(np.int64)

@@ -1,0 +1,58 @@
+"""What models are called where people read: by their family, size and training, not by a key."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lmcore.config import Config
+from lmcore.models.config import NgramConfig
+
+MODEL = "model"
+"""The key of the trained model among figures, whatever its family: so runs compare."""
+NGRAM, SHORTER_NGRAM, NGRAM_ON_SEEN = "ngram", "shorter_ngram", "ngram_on_seen_tokens"
+INTERPOLATION, UNIGRAM = "interpolation", "unigram"
+BAG_OF_WORDS, CHARACTER_NGRAMS, MAJORITY = "bag_of_words", "character_ngrams", "majority_class"
+FIRST_SENTENCE = "first_sentence"
+
+FAMILIES = {
+    "gpt": "GPT",
+    "gpt2": "GPT-2",
+    "bert": "BERT",
+    "encoder_decoder": "encoder-decoder",
+    "lstm": "LSTM",
+    "hmm": "HMM",
+}
+
+
+def family_name(config: Config) -> str:
+    """What a family of models is called, an n-gram model by its order."""
+    if isinstance(config, NgramConfig):
+        return f"{config.order}-gram"
+    family = str(config.model_dump()["family"])
+    return FAMILIES.get(family, family)
+
+
+def sized_name(config: Config, record: Mapping[str, Any]) -> str:
+    """The family with its size: ``GPT, 6.6 M parameters``."""
+    unit = "n-grams" if isinstance(config, NgramConfig) else "parameters"
+    return f"{family_name(config)}, {short_number(record['n_parameters'])} {unit}"
+
+
+def training_data(sources: Sequence[str], split: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+    """What a model was trained on: ``documentation (8,457 documents, 1.1 M tokens), 900 steps``.
+
+    Args:
+        sources: names of the corpus's sources.
+        split: the size of the training split, as in the summary of the tokens.
+        record: the training's.
+    """
+    steps = f", {record['n_steps']:,} steps" if record["n_steps"] > 1 else ""
+    size = f"{split['n_documents']:,} documents, {short_number(split['n_tokens'])} tokens"
+    return f"{', '.join(sources) or 'its corpus'} ({size}){steps}"
+
+
+def short_number(value: float) -> str:
+    """A number with two or three digits that count: ``950``, ``312 k``, ``6.6 M``, ``1.24 B``."""
+    for size, unit in ((1e9, " B"), (1e6, " M"), (1e3, " k")):
+        if value >= size * 0.9995:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:,.0f}"
