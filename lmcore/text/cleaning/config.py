@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model
 from lmcore.config import Config
 from lmcore.text.config import Name, Share
 
-PersonalDataKind = Literal["secret", "email", "iban", "credit_card", "ip_address", "phone", "person"]
+PersonalDataKind = Literal["secret", "email", "iban", "credit_card", "national_id", "ip_address", "phone", "person"]
 Annotation = Literal["tags", "lemmas", "entities"]
 
 HOW_TO_INSTALL = "install one, say with `python -m spacy download en_core_web_sm`, and name it in clean.pipeline"
@@ -70,7 +70,7 @@ class PersonalDataConfig(Config):
     """Put the name of its kind in its place, or drop the document."""
     kinds: tuple[PersonalDataKind, ...]
     phone_region: str | None = Field(pattern="^[A-Z]{2}$")
-    """The country (ISO 3166) whose telephone numbers are known without a country code."""
+    """The country (ISO 3166) whose telephone numbers need no country code, and whose identity numbers are found."""
 
 
 class NearDuplicateConfig(Config):
