@@ -92,8 +92,9 @@ def test_every_document_is_kept_or_in_the_ledger_with_its_reason(
     write_raw(folder / "raw", [DOCUMENT, *some], faults=(Fault("source", "b.txt", 3, "not_unicode", "byte 0"),))
     summary = run(folder, CONFIG)
     kept, dropped = read_documents(folder / "clean"), ledger(folder)
-    assert summary["input"] == len(some) + 2 == summary["kept"] + summary["dropped"]
-    rules = [row["rule"] for row in dropped + ledger(folder, "unreadable")]
+    assert summary["input"] == len(some) + 1 == summary["kept"] + summary["dropped"]
+    assert summary["unreadable_by_reason"] == {"not_unicode": 1}
+    rules = [row["rule"] for row in dropped]
     assert summary["dropped_by_reason"] == dict(sorted(Counter(rules).items()))
     assert sum(label["documents"] for label in summary["labels"]) == summary["kept"] == len(kept)
     origin = ["label", "source", "path", "line"]
@@ -122,7 +123,7 @@ def test_the_ledger_names_what_was_changed_in_a_document_that_stays(tmp_path: Pa
 def test_the_ledger_begins_with_what_could_not_be_read(tmp_path: Path) -> None:
     write_raw(tmp_path / "raw", [DOCUMENT], faults=(Fault("source", "b.gz", 7, "damaged_file", "cut off"),))
     summary = run(tmp_path)
-    assert summary["dropped_by_reason"] == {"damaged_file": 1}
+    assert (summary["dropped_by_reason"], summary["unreadable_by_reason"]) == ({}, {"damaged_file": 1})
     (row,) = ledger(tmp_path, "unreadable")
     assert (row["path"], row["line"], row["rule"], row["detail"]) == ("b.gz", 7, "damaged_file", "cut off")
 
@@ -204,9 +205,9 @@ def change(name: str, value: object) -> CleanConfig:
 EVERYTHING = configure_cleaning(
     filters=LENIENT,
     near_duplicates={"similarity": 0.8, "shingle_words": 2},
-    contamination={"ngram_words": 3, "max_overlap": 0.5},
+    contamination={"ngram_words": 3, "max_overlap": 0.5, "common_documents": 10},
     personal_data={"action": "mask", "kinds": ["email"], "phone_region": None},
-    blocklist={"phrases": ["number three"], "max_occurrences": 1},
+    blocklist={"phrases": ["number three"], "max_occurrences": 1, "words_per_occurrence": 500},
     identify_language={"kept": ["en"], "min_probability": 0.9, "min_characters": 1_000},
 )
 JUDGING = [
@@ -271,6 +272,6 @@ def test_a_shard_of_which_nothing_is_left_takes_part_in_no_comparison(tmp_path: 
 
 
 def test_nothing_left_is_an_error_that_counts_the_reasons(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no document of 2 is left: .*'too_short': 2"):
+    with pytest.raises(ValueError, match=r"no document of 2 is left: .*'too_short': 2.*clean.filters.min_characters"):
         clean_texts(tmp_path, "x", "y")
     assert not (tmp_path / "clean").exists()
