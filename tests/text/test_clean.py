@@ -162,6 +162,63 @@ def test_a_target_is_normalized_as_its_text(tmp_path: Path) -> None:
     assert read_documents(tmp_path / "clean")["target"].to_pylist() == ["é", None]
 
 
+def test_no_class_is_lost_to_copies_and_each_prompt_keeps_all_its_answers(tmp_path: Path) -> None:
+    words = (f"w{number}" for number in count())
+    prompts = [" ".join(islice(words, 20)) for _ in range(5)]
+    some = [
+        replace(DOCUMENT, text=prompt, label=label, target=f"{label} answer")
+        for prompt in prompts
+        for label in ("good", "bad", "good")
+    ]
+    write_raw(tmp_path / "raw", some)
+    summary = run(tmp_path, EVERYTHING)
+    assert summary["dropped_by_reason"] == {"exact_duplicate": 5}
+    assert {row["label"]: row["documents"] for row in summary["labels"]} == {"good": 5, "bad": 5}
+
+
+def test_a_budget_of_a_source_is_for_its_labels_alone(tmp_path: Path) -> None:
+    some = [
+        replace(DOCUMENT, text=f"Document {number:04} here.", source=source, label=label)
+        for number, (source, label) in enumerate([("source", "a"), ("mine", "a"), ("source", None)] * 20)
+    ]
+    write_raw(tmp_path / "raw", some)
+    collected = json.loads((tmp_path / "raw/summary.json").read_bytes())
+    collected["sources"]["mine"] = collected["sources"]["source"]
+    write_json(tmp_path / "raw/summary.json", collected)
+    run(tmp_path, UNLIMITED.model_copy(update={"max_bytes_per_label": {"source": 100, "unknown": 1}}))
+    kept = read_documents(tmp_path / "clean").to_pylist()
+    assert Counter((row["source"], row["label"]) for row in kept) == {
+        ("source", "a"): 5,
+        ("mine", "a"): 20,
+        ("source", None): 20,
+    }
+
+
+def test_a_source_that_loses_much_is_named_with_rule_setting_and_masked_examples(tmp_path: Path) -> None:
+    few = [replace(DOCUMENT, text=f"Document number {number}.", source="fine", path="f") for number in range(40)]
+    many = [
+        replace(DOCUMENT, text=f"Write {number} a@b.de " + "x" * 200 * (number % 3), source="mine", line=number)
+        for number in range(30)
+    ]
+    write_raw(tmp_path / "raw", [*few, *many])
+    origin = {"bytes": 9, "labels": {}, "origin": ORIGIN}
+    write_json(
+        tmp_path / "raw/summary.json",
+        {"sources": {"fine": {"documents": 40} | origin, "mine": {"documents": 30} | origin}},
+    )
+    rules = LENIENT | {"max_mean_word_length": 20.0}
+    summary = run(tmp_path, configure_cleaning(filters=rules, remove_duplicates=False))
+    (loss,) = summary["losses"]
+    assert (loss["source"], loss["documents"], loss["dropped"]) == ("mine", 30, 20)
+    (rule,) = loss["rules"]
+    assert (rule["rule"], rule["count"], rule["setting"]) == ("words_too_long", 20, "filters.max_mean_word_length")
+    assert len(rule["examples"]) == 3
+    for example in rule["examples"]:
+        assert "<email> xxx" in example
+        assert "a@b.de" not in example
+        assert len(example) <= 102
+
+
 def test_documents_stay_in_order(tmp_path: Path) -> None:
     texts = [f"Document number {number}." for number in range(100)]
     assert clean_texts(tmp_path, *texts)["text"].to_pylist() == texts
