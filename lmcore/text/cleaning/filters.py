@@ -81,10 +81,15 @@ def too_few_letters(text: Text, config: FilterConfig) -> Reason | None:
 
 
 def words_too_short(text: Text, config: FilterConfig) -> Reason | None:
-    """Words that are shorter on average than ``min_mean_word_length`` (Gopher), in scripts that separate words."""
+    """Words that are shorter on average than ``min_mean_word_length`` (Gopher), in scripts that separate words.
+
+    Where the whole text fails, those with letters are asked alone.
+    """
     length = text.mean_word_length
     if length is None or len(text.words) < config.min_words_for_shares:
         return None
+    if length < config.min_mean_word_length and (words := list(filter(LETTER.search, text.words))):
+        length = max(length, sum(map(len, words)) / len(words))
     return below("words_too_short", length, config.min_mean_word_length)
 
 

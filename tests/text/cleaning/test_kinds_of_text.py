@@ -68,7 +68,7 @@ GOES = {
     "filler": ("placeholder_text", "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor."),
     "numbers": ("too_few_letters", "12.5 13.1 14.9 18.2 11.1 10.0 9.8 7.7 12.1 13.9"),
     "letters": ("words_too_short", "a b c d e f g h i j k l m n o p q r s t u v"),
-    "code words": ("words_too_long", " ".join(f"lib/{'x' * 20}/{number}.py" for number in range(25))),
+    "code words": ("words_too_long", " ".join(f"lib/{'x' * 25}/{number}.py" for number in range(25))),
     "teasers": ("too_many_ellipses", "\n".join(f"Read the latest about item {number}..." for number in range(12))),
     "notice": ("too_many_repeated_lines", "All rights reserved by the publisher of this page.\n" * 12),
     "Chinese word": ("too_short", "我不知道。"),
