@@ -72,6 +72,10 @@ def too_many_repeated_runs(text: Text, config: FilterConfig) -> Reason | None:
     if (n_words - 1 - len(set(pairwise(text.words)))) * WORDS_PER_RUN <= most_words * (WORDS_PER_RUN - 1):
         return None
     share = _repeated_run_words(text.words) / max(n_words, 1)
+    if share > config.max_repeated_run_share:
+        # Tables of figures repeat their borders and zeros.
+        words = list(filter(LETTER.search, text.words))
+        share = min(share, _repeated_run_words(words) / max(len(words), 1))
     return above("too_many_repeated_runs", share, config.max_repeated_run_share)
 
 
