@@ -21,8 +21,8 @@ from lmcore.text.cleaning.structure import (
     SENTENCE_ENDS,
     breaks_off,
     count_symbols,
+    is_address,
     is_bare_item,
-    without_addresses,
     without_structure,
 )
 from lmcore.text.words import MARKS, length_in_letters, words_of
@@ -101,7 +101,7 @@ def words_too_long(text: Text, config: FilterConfig) -> Reason | None:
     length = text.mean_word_length
     if length is None or length <= config.max_mean_word_length or len(text.words) < config.min_words_for_shares:
         return None
-    words = words_of(without_addresses(text.text))
+    words = [word for word in text.words if not is_address(word)]
     shorter = len("".join(words)) / len(words) if words else length
     return above("words_too_long", min(length, shorter), config.max_mean_word_length)
 

@@ -4,12 +4,12 @@ import re
 from collections import Counter
 
 from lmcore.text.cleaning.reasons import Reason
-from lmcore.text.words import LETTER_OF_WORD, UNSPACED, count_unspaced, length_in_letters, words_of
+from lmcore.text.words import LETTER_OF_WORD, count_unspaced, length_in_letters, words_of
 
 LETTERS_PER_WORD = 6
 """With the space behind it: so long are words, and by that scripts are compared that separate them otherwise."""
 LETTER, LETTER_OR_DIGIT = re.compile(r"[^\W\d_]"), re.compile(r"[^\W_]")
-SPACED_WORD = re.compile(rf"[^\s{UNSPACED}]*{LETTER_OF_WORD}[^\s{UNSPACED}]*")
+SPACED_LETTER = re.compile(LETTER_OF_WORD)
 
 
 class Text:
@@ -55,7 +55,7 @@ class Text:
         n_unspaced = count_unspaced(self.text)
         if not n_unspaced:
             return self.n_characters / max(len(self.words), 1)
-        words = SPACED_WORD.findall(self.text)
+        words = list(filter(SPACED_LETTER.search, self.words))
         n_characters = sum(map(len, words))
         return n_characters / len(words) if n_characters > n_unspaced else None
 

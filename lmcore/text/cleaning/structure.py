@@ -29,11 +29,10 @@ SENTENCE_ENDS = (
     "\u061f",
     "\u06d4",
 )
-# At the beginning of a line: bullets, numbers of a list, a table's border, when something was said.
-MARKERS = re.compile(rf"(?m)^[ \t]*(?:[{BULLETS}>|#]+[ \t]+|[\[(]?\d[\d:./,TZ+-]*(?: \d[\d:.]*)?[\])]?[.:]?[ \t]+)+")
+# At the beginning of a line: bullets, numbers of a list, a table's border, when something was said. No row of numbers.
+MARKERS = re.compile(rf"(?m)^[ \t]*(?:[{BULLETS}>|#]+[ \t]+|[\[(]?\d[\d:./,TZ+-]*[\])]?[.:]?[ \t]+){{1,3}}")
 RULES = re.compile(r"([-=~_*#.+^!/<>])\1{2,}|[|\u2500-\u257f]+")
 """What underlines and divides, and the borders of tables."""
-ADDRESS = re.compile(r"\S*(?:://|www\.)\S*")
 # A hash sign that is neither a heading or comment at the beginning of a line, nor part of a hashtag, number or name.
 LONE_HASH = re.compile(r"(?m)(?<![\w#])(?<!^)#+(?![\w#])")
 HASH_AT_LINE_START = re.compile(r"(?m)^[ \t>]*#+")
@@ -45,9 +44,9 @@ def without_structure(text: str) -> str:
     return RULES.sub(" ", MARKERS.sub("", text))
 
 
-def without_addresses(text: str) -> str:
-    """A text without the addresses in it, which are as long as they like."""
-    return ADDRESS.sub(" ", text)
+def is_address(word: str) -> bool:
+    """Whether a word is the address of a page, which is as long as it likes."""
+    return "://" in word or "www." in word
 
 
 def count_symbols(text: str) -> int:

@@ -1,6 +1,7 @@
 """The default rules on kinds of text that people have: which of them stay, and which go."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,13 @@ def test_a_text_that_nobody_reads_goes(kind: str, judge: Judge) -> None:
     found = judge.judge(text).drop
     assert found is not None
     assert found.rule == rule
+
+
+@pytest.mark.parametrize("run", ["-", "#", ".", "9", "x", "。", "中", " ", "\u0301", "<", "www.", "> "])
+def test_a_run_of_anything_is_judged_in_no_time(run: str, judge: Judge) -> None:
+    start = time.process_time()
+    judge.judge(f"中 # {'word ' * 30}{run * (300_000 // len(run))}\n" * 2)
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize(
