@@ -24,6 +24,7 @@ from lmcore.progress import progress
 from lmcore.text.cleaning.clean_shards import STATISTICS, Finishing, finish_shard, prepare_finishing
 from lmcore.text.cleaning.config import CleanConfig
 from lmcore.text.cleaning.judged_shards import judge_shard
+from lmcore.text.cleaning.masked_columns import configured_mask, mask_columns
 from lmcore.text.cleaning.reasons import SETTINGS
 from lmcore.text.cleaning.selection import select
 from lmcore.text.config import SplitFractions
@@ -85,7 +86,8 @@ def clean(
     with atomic_folder(target) as folder:
         link_shards(done, folder)
         ledgers = (pq.read_table(part / LEDGER) for part in done)
-        concatenate(chain([_unreadable(faults)], ledgers), folder / LEDGER, LEDGER_SCHEMA)
+        unreadable = mask_columns(_unreadable(faults), ("path", "detail"), configured_mask(config))
+        concatenate(chain([unreadable], ledgers), folder / LEDGER, LEDGER_SCHEMA)
         collected = json.loads((raw / SUMMARY).read_bytes())
         mask = masking(config.personal_data)
         summary["losses"] = losses_of(folder / LEDGER, collected["sources"], mask)

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -332,3 +333,27 @@ def test_nothing_left_is_an_error_that_counts_the_reasons(tmp_path: Path) -> Non
     with pytest.raises(ValueError, match=r"no document of 2 is left: .*'too_short': 2.*clean.filters.min_characters"):
         clean_texts(tmp_path, "x", "y")
     assert not (tmp_path / "clean").exists()
+
+
+def test_personal_data_is_nowhere_in_what_cleaning_writes(tmp_path: Path) -> None:
+    address, phone, key = "anna.meier@example.org", "212-736-5000", "ghp_" + "a1B2" * 9
+    sentence = f"Write to {address} or call {phone}; the key is {key}."
+    documents = [
+        DOCUMENT,
+        replace(DOCUMENT, text=f"{KEPT} {sentence}", label=address, path=f"{address}/notes.txt", name=f"of {address}"),
+        replace(DOCUMENT, text=f"{KEPT} {sentence}", label=address, path="again.txt"),
+        replace(DOCUMENT, text="x " + address, path=f"short-{address}.txt", target=key),
+    ]
+    faults = (Fault("source", f"{address}.gz", 7, "damaged_file", f"cut off behind {address}"),)
+    write_raw(tmp_path / "raw", documents, faults=faults)
+    kinds = {"action": "mask", "kinds": ["secret", "email", "phone"], "phone_region": "US"}
+    run(tmp_path, configure_cleaning(filters=LENIENT | {"min_characters": 30}, personal_data=kinds))
+    written = [file for file in (tmp_path / "clean").rglob("*") if file.is_file()]
+    contents = [
+        str(pq.read_table(file).to_pylist()) if file.suffix == ".parquet" else file.read_text(encoding="utf-8")
+        for file in written
+    ]
+    assert len(contents) > 5
+    said = re.compile(f"{address}|{phone}|{key}")
+    assert [file.name for file, text in zip(written, contents, strict=True) if said.search(text)] == []
+    assert any("of <email>" in text for text in contents)

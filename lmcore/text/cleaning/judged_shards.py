@@ -99,7 +99,7 @@ def judge_shard(
 
 def _judge(shard: Path, config: CleanConfig, fractions: SplitFractions, folder: Path) -> None:
     raw = pq.read_table(shard, columns=["text", "target", "label", "source", "split"]).to_pydict()
-    judge = Judge(config, _person_finder(config))
+    judge = Judge(config, configured_person_finder(config))
     judgements = list(map(judge.judge, raw["text"], raw["target"]))
     kept = [row for row, judgement in enumerate(judgements) if judgement.drop is None]
     texts, targets = ([getattr(judgements[row], name) for row in kept] for name in ("text", "target"))
@@ -143,7 +143,8 @@ def _answer(label: str | None, target: str | None) -> int:
     return int.from_bytes(blake2b(content, digest_size=8).digest(), "big")
 
 
-def _person_finder(config: CleanConfig) -> Callable[[str], Iterator[tuple[int, int]]] | None:
+def configured_person_finder(config: CleanConfig) -> Callable[[str], Iterator[tuple[int, int]]] | None:
+    """What finds names of persons in a text, where ``config`` asks for it."""
     if config.pipeline is None or config.personal_data is None or "person" not in config.personal_data.kinds:
         return None
     # spaCy takes seconds to import, and only who looks for names needs it here.

@@ -1,6 +1,7 @@
 """Personal data and secrets in texts: where they are, by patterns, check digits and the words before them."""
 
 from lmcore.text.cleaning.personal_data.finder import (
+    MASKED,
     Finding,
     PersonalData,
     holds_personal_data,
@@ -8,4 +9,4 @@ from lmcore.text.cleaning.personal_data.finder import (
     masked_kinds,
 )
 
-__all__ = ["Finding", "PersonalData", "holds_personal_data", "mask", "masked_kinds"]
+__all__ = ["MASKED", "Finding", "PersonalData", "holds_personal_data", "mask", "masked_kinds"]

@@ -72,7 +72,9 @@ MIN_FIRST_OF_KNOWN = 8
 def email_addresses(text: str) -> Spans:
     """Yield where e-mail addresses are: ``a@example.org``, ``a (at) example (dot) org``, ``a at example dot org``."""
     if "@" in text:
-        yield from (match.span() for match in EMAIL.finditer(text) if not _is_something_else(match, text))
+        for match in EMAIL.finditer(text):
+            if (end := _end_of_address(match, text)) is not None:
+                yield match.start(), end
     lower = text.lower()
     if re.search(r"[(\[{<]\s*at\s*[)\]}>]", lower):
         yield from (match.span() for match in SPELLED_EMAIL.finditer(text))
@@ -80,12 +82,15 @@ def email_addresses(text: str) -> Spans:
         yield from (match.span() for match in SPOKEN_EMAIL.finditer(text))
 
 
-def _is_something_else(match: re.Match[str], text: str) -> bool:
-    """A file name (``icon@2x.png``), a package and its version, or an account of a machine (``git@host:path``)."""
-    if match["top"].lower() in FILE_ENDINGS or VERSION.match(match["domain"]):
-        return True
-    local_part = match.group().partition("@")[0].lower()
-    return local_part in ACCOUNTS_OF_MACHINES or REMOTE_PATH.match(text, match.end()) is not None
+def _end_of_address(match: re.Match[str], text: str) -> int | None:
+    """Where an address ends; None for a file (``icon@2x.png``), a version of a package, or an account of a machine
+    (``git@host:path``)."""
+    domain, end = match["domain"], match.end()
+    if match["top"].lower() in FILE_ENDINGS:  # of a file that may be named after an address
+        domain, end = domain.rpartition(".")[0], end - len(match["top"]) - 1
+    account = match.group().partition("@")[0].lower()
+    is_of_machine = account in ACCOUNTS_OF_MACHINES or REMOTE_PATH.match(text, match.end()) is not None
+    return None if is_of_machine or "." not in domain or VERSION.match(domain) else end
 
 
 def ip_addresses(text: str) -> Spans:
