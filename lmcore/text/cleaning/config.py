@@ -1,16 +1,19 @@
 """How documents are cleaned, and what drops them."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from lmcore.config import Config
 from lmcore.text.config import Name, Share
+from lmcore.text.linguistics.requirements import check_language
 
 PersonalDataKind = Literal["secret", "email", "iban", "credit_card", "national_id", "ip_address", "phone", "person"]
 Annotation = Literal["tags", "lemmas", "entities"]
+Language = Annotated[Name, AfterValidator(check_language)]
+"""A language's code, as spaCy has it."""
 
-HOW_TO_INSTALL = "install one, say with `python -m spacy download en_core_web_sm`, and name it in clean.pipeline"
+HOW_TO_INSTALL = "install one (docs/data.md, spaCy) and name it in clean.pipeline"
 
 
 class FilterConfig(Config):
@@ -62,7 +65,7 @@ class FilterConfig(Config):
 class LanguageConfig(Config):
     """Identification of each document's language, by its first 300 characters."""
 
-    kept: tuple[Name, ...] = Field(min_length=1)
+    kept: tuple[Language, ...] = Field(min_length=1)
     """Codes of the languages that stay."""
     min_probability: Share
     """How likely another language has to be for a document to be dropped."""
@@ -113,7 +116,7 @@ class ContaminationConfig(Config):
 class CleanConfig(Config):
     """Steps from a raw document to a clean one."""
 
-    language: Name
+    language: Language
     """A language that spaCy knows, as its code (``en``, ``de``, ``zh``): that of every text whose language is not
     identified."""
     normalize: bool
