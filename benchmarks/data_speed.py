@@ -1,13 +1,10 @@
 """The data path: cleaning beside spaCy's tokenizer and datatrove's filters, near duplicates beside datasketch, encoding
 beside tokenizers."""
 
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
@@ -15,17 +12,16 @@ import numpy as np
 import pyarrow as pa
 import tokenizers
 
-from benchmarks.line import Line, median_ratio, seconds_in_turn
-from benchmarks.worker import Action
+from benchmarks.datatrove_filters import beside_datatrove
+from benchmarks.line import Line
 from lmcore.text.clean import clean
 from lmcore.text.cleaning.config import NearDuplicateConfig
 from lmcore.text.cleaning.corpus import Documents, Rows
-from lmcore.text.cleaning.judging import Judge
 from lmcore.text.cleaning.near_duplicates import near_duplicates
 from lmcore.text.cleaning.signatures import Signatures, signatures
 from lmcore.text.cleaning.word_hashes import word_hashes
 from lmcore.text.collect import collect
-from lmcore.text.shards import DOCUMENTS, FAULTS, SUMMARY, read_documents, shard_name, write_table
+from lmcore.text.shards import read_documents, write_table
 from lmcore.text.sources.config import CollectConfig
 from lmcore.text.sources.pinning import pin_sources
 from lmcore.text.split import document_id
@@ -39,9 +35,6 @@ SPACY_BYTES = 10_000_000
 N_DOCUMENTS, N_COMPARED = 100_000, 5_000
 SIMILARITY, SHINGLE_WORDS = 0.8, 3
 N_PERMUTATIONS = 128
-# In each of a few rounds one of so many documents: datatrove takes two seconds for a megabyte.
-FILTERED_STEP, FILTERING_ROUNDS = 20, 3
-FASTER_THAN_DATATROVE = 6.0
 PORTION = 5_000
 ENCODING_ROUNDS = 3
 # Learning takes time that is not measured here.
@@ -59,9 +52,9 @@ def cleaning() -> list[Line]:
         n_bytes = sum(len(text.encode()) for text in texts)
         with _stopwatch() as seconds:
             _clean(parameters, folder, workers)
-        beside_datatrove = _beside_datatrove(folder)
+        rate = n_bytes / seconds[0] / 1e6
+        filtering = beside_datatrove(folder / "raw", folder, whole_rate=rate)
     spacy_rate = _spacy_rate(texts)
-    rate = n_bytes / seconds[0] / 1e6
     return [
         Line(
             "cleaning by the default rules on 2 cores, against spaCy's bare tokenizer on one",
@@ -73,83 +66,8 @@ def cleaning() -> list[Line]:
             "higher",
             f"{n_bytes / 1e6:.1f} MB of documentation",
         ),
-        *beside_datatrove,
+        filtering,
     ]
-
-
-def _beside_datatrove(folder: Path) -> list[Line]:
-    """The rules that look at one document, and the whole stage without its limit for each label, in one process."""
-    names = (
-        "normalizing, filtering and masking by the default rules, against datatrove's FTFY, Gopher, C4 and PII steps",
-        "the whole cleaning (also duplicates, contamination, tokens), against those steps",
-    )
-    if find_spec("datatrove") is None:
-        reason = "datatrove is not installed (pip install -c constraints.txt datatrove)"
-        return [Line(name, None, None, "MB/s", None, FASTER_THAN_DATATROVE, "higher", reason) for name in names]
-    documents = read_documents(folder / "raw")
-    # No round meets the documents of another one: words, not documents, may be remembered.
-    parts = [documents[first::FILTERED_STEP] for first in range(FILTERING_ROUNDS + 1)]
-    raws = [folder / f"part-{number}" for number in range(len(parts))]
-    for raw, part in zip(raws, parts, strict=True):
-        (raw / DOCUMENTS).mkdir(parents=True)
-        write_table(raw / DOCUMENTS / shard_name(0), part)
-        for name in (FAULTS, SUMMARY):
-            shutil.copyfile(folder / "raw" / name, raw / name)
-    n_megabytes = median(sum(len(text.encode()) for text in part["text"].to_pylist()) for part in parts) / 1e6
-    lines = []
-    for name, ours in zip(names, (partial(_judging, raws), partial(_whole_cleaning, raws)), strict=True):
-        mine, other = seconds_in_turn(ours, partial(_with_datatrove, raws), n_rounds=FILTERING_ROUNDS)
-        rates = (n_megabytes / median(mine), n_megabytes / median(other))
-        note = f"{n_megabytes:.1f} MB of documentation a round, one process each"
-        lines.append(Line(name, *rates, "MB/s", median_ratio(other, mine), FASTER_THAN_DATATROVE, "higher", note))
-    return lines
-
-
-def _texts(raw: Path) -> list[str]:
-    texts: list[str] = read_documents(raw, ["text"])["text"].to_pylist()
-    return texts
-
-
-def _judging(raws: Sequence[Path]) -> Action:
-    parts = map(_texts, raws)
-    judge = Judge(load_parameters(PARAMETERS).clean, None)
-    return lambda: [judge.judge(text).drop for text in next(parts)]
-
-
-def _whole_cleaning(raws: Sequence[Path]) -> Action:
-    parameters = load_parameters(PARAMETERS)
-    config = parameters.clean.model_copy(update={"max_bytes_per_label": None})
-    parts = iter(raws)
-
-    def act() -> None:
-        with tempfile.TemporaryDirectory() as temporary, Workers(1) as workers:
-            target, work = Path(temporary) / "clean", Path(temporary) / "pieces"
-            clean(next(parts), target, config, parameters.tokenize.split, work=work, workers=workers)
-
-    return act
-
-
-def _with_datatrove(raws: Sequence[Path]) -> Action:
-    from datatrove.data import Document
-    from datatrove.pipeline.filters import C4QualityFilter, GopherQualityFilter, GopherRepetitionFilter
-    from datatrove.pipeline.formatters import FTFYFormatter, PIIFormatter
-
-    repair, mask = FTFYFormatter(), PIIFormatter()
-    filters = [GopherRepetitionFilter(), GopherQualityFilter(), C4QualityFilter()]
-    parts = map(_texts, raws)
-
-    def passes(document: Document) -> bool:
-        """Whether all filters keep it; as in a pipeline, none sees what another one has dropped."""
-        answers = (step.filter(document) for step in filters)
-        return all(answer if isinstance(answer, bool) else answer[0] for answer in answers)
-
-    def act() -> None:
-        for text in next(parts):
-            document = Document(text=repair.format(text), id="")
-            if passes(document):
-                mask.format(document.text)
-
-    return act
 
 
 def duplicates() -> list[Line]:

@@ -8,6 +8,7 @@ from typing import Any
 from lmcore.text.clean import clean
 from lmcore.text.cleaning.config import CleanConfig
 from lmcore.text.config import SplitFractions
+from lmcore.text.describing.losses import NOTABLE_SHARE
 from tasks.environment import Environment
 from tasks.step import step
 
@@ -35,16 +36,21 @@ def clean_documents(
 
 
 def _tell_loss(loss: Mapping[str, Any], config: CleanConfig) -> None:
-    """Say what a source lost to each rule, some of it, and which setting decides."""
+    """Say what a source lost to each rule, some of it, and which setting decides.
+
+    A limit that names the source is wanted: it is no reason for a warning.
+    """
     source, n_documents = loss["source"], loss["documents"]
+    has_limit = isinstance(config.max_bytes_per_label, dict)
+    n_wanted = sum(rule["count"] for rule in loss["rules"] if has_limit and rule["rule"] == BUDGET)
+    is_large = loss["dropped"] - n_wanted > NOTABLE_SHARE * n_documents
     for rule in loss["rules"]:
         examples = " | ".join(rule["examples"])
         share = 100 * rule["count"] / n_documents
         setting = f"; to change that, set clean.{rule['setting']} in params.yaml" if rule["setting"] else ""
-        # A limit that names the source is wanted.
-        is_wanted = rule["rule"] == BUDGET and isinstance(config.max_bytes_per_label, dict)
+        is_wanted = has_limit and rule["rule"] == BUDGET
         logger.log(
-            logging.INFO if is_wanted else logging.WARNING,
+            logging.WARNING if is_large and not is_wanted else logging.INFO,
             "Source %r lost %s of its %s documents (%.0f %%) to the rule %s%s. Examples: %s",
             source,
             f"{rule['count']:,}",

@@ -20,6 +20,7 @@ def test_who_loses_much_is_told_the_rule_some_texts_and_the_key_and_who_wants_it
 ) -> None:
     mine = [replace(DOCUMENT, text=f"Mail {number} to a@b.de", source="mine", label=None) for number in range(10)]
     books = [replace(DOCUMENT, text=f"Chapter {number} of a long book", source="books") for number in range(10)]
+    books[0] = replace(books[0], text="Short one.")
     write_raw(tmp_path / "raw", [*mine, *books])
     facts = {"documents": 10, "bytes": 9, "labels": {}, "origin": ORIGIN}
     write_json(tmp_path / "raw/summary.json", {"sources": {"mine": facts, "books": facts}})
@@ -27,7 +28,9 @@ def test_who_loses_much_is_told_the_rule_some_texts_and_the_key_and_who_wants_it
     environment = Environment(workers=1, work_folder=tmp_path / "work")
     with caplog.at_level(logging.INFO):
         clean_documents(rules, FRACTIONS, environment, raw=tmp_path / "raw", clean_folder=tmp_path / "clean")
-    told = {record.levelname: record.getMessage() for record in caplog.records if "lost" in record.getMessage()}
+    messages = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert [level for level, message in messages if "lost" in message] == ["WARNING", "INFO", "INFO"]
+    told = {level: message for level, message in reversed(messages) if "lost" in message}
     warning = "Source 'mine' lost 10 of its 10 documents (100 %) to the rule too_few_words; to change that, set "
     assert told["WARNING"].startswith(f"{warning}clean.filters.min_words in params.yaml. Examples: Mail ")
     assert told["WARNING"].count("to <email>") == 3

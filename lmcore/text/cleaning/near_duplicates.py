@@ -32,8 +32,6 @@ LEADERS = 8
 """Else each is compared with the best of them, and with those that follow it."""
 SAMPLED_DOCUMENTS, COMMON_SHARE, LEAST_COMMON_DOCUMENTS = 2_000, 0.1, 10
 """By so many documents it is told which shingles stand in how large a part of all of them, and in more than a few."""
-FEWEST_OWN = 2
-"""So many times the words of a shingle are enough of its own for a document to be told by them."""
 NOTHING = np.empty(0, np.uint64)
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 ROWS_AT_ONCE, PAIRS_AT_ONCE = 100_000, 200_000
@@ -73,8 +71,9 @@ def near_duplicates(
 
     def sets_of(some: Rows) -> list[Hashes]:
         sets = _sets(texts_of(some), config.shingle_words)
-        # What has a label or a target is told from others by the least that is its own.
-        fewest = np.where(documents.answers[some] > 0, 1, FEWEST_OWN * config.shingle_words)
+        # One word that differs is in as many shingles as these have words: for a text alone that is not enough of its
+        # own, as in copies of a template. What has a label or a target is told from others by the least.
+        fewest = np.where(documents.answers[some] > 0, 1, config.shingle_words + 1)
         return list(map(partial(_without, common), sets, fewest.tolist()))
 
     similarities = _similarities(pairs, ordered, documents.n_bytes[ordered], sets_of)

@@ -106,7 +106,7 @@ def test_nearly_the_same_text_with_another_label_or_target_is_no_duplicate() -> 
     assert len(drops(texts, answers=[1, 2, 1, 2])) == 2
 
 
-@pytest.mark.parametrize(("n_own", "answer"), [(20, 0), (3, 1)])
+@pytest.mark.parametrize(("n_own", "answer"), [(20, 0), (6, 0), (3, 1)])
 def test_an_instruction_that_all_share_makes_no_duplicates_but_copies_behind_it_do(n_own: int, answer: int) -> None:
     instruction = " ".join(f"please{number}" for number in range(200))
     own = [" ".join(f"own{number}x{word}" for word in range(n_own)) for number in range(40)]
