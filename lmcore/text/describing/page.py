@@ -19,6 +19,8 @@ from lmcore.text.describing.ledger import examples_of, rules_of
 
 TEMPLATE = "page.html.jinja"
 EXAMPLES_PER_RULE = 3
+ANNOTATED = ("tags", "lemmas", "entities", "entity_names")
+"""Statistics that only a trained pipeline gives."""
 EXCERPT_CHARACTERS = 220
 SHOWN_BARS, SHOWN_ROWS = 20, 30
 # The page has the same colors as variables: a picture in it follows them, by day and by night.
@@ -62,7 +64,7 @@ def render_page(
         ),
         "growth": _growth(statistics["vocabulary_growth"]),
         "words": _ranking(statistics["frequent_words"]),
-        "tags": _ranking(statistics["tags"]) if statistics["tags"] else None,
+        **{name: _ranking(statistics[name]) if statistics[name] else None for name in ANNOTATED},
         "drops": _ranking(_by_count(summary["dropped_by_reason"])) if summary["dropped"] else None,
     }
     examples = examples_of(ledger, EXAMPLES_PER_RULE, seed=0)
