@@ -1,4 +1,5 @@
-"""The data path: cleaning beside spaCy's tokenizer, near duplicates beside datasketch, encoding beside tokenizers."""
+"""The data path: cleaning beside spaCy's tokenizer and datatrove's filters, near duplicates beside datasketch, encoding
+beside tokenizers."""
 
 import tempfile
 import time
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import tokenizers
 
+from benchmarks.datatrove_filters import beside_datatrove
 from benchmarks.line import Line
 from lmcore.text.clean import clean
 from lmcore.text.cleaning.config import NearDuplicateConfig
@@ -41,7 +43,7 @@ PARAMETERS = Path(__file__).parents[1] / "params.yaml"
 
 
 def cleaning() -> list[Line]:
-    """Megabytes a second by the default rules."""
+    """Megabytes a second by the default rules, of the whole stage and of what datatrove does as well."""
     parameters = load_parameters(PARAMETERS)
     with tempfile.TemporaryDirectory() as temporary, Workers(N_WORKERS) as workers:
         folder = Path(temporary)
@@ -50,8 +52,9 @@ def cleaning() -> list[Line]:
         n_bytes = sum(len(text.encode()) for text in texts)
         with _stopwatch() as seconds:
             _clean(parameters, folder, workers)
+        rate = n_bytes / seconds[0] / 1e6
+        filtering = beside_datatrove(folder / "raw", folder, whole_rate=rate)
     spacy_rate = _spacy_rate(texts)
-    rate = n_bytes / seconds[0] / 1e6
     return [
         Line(
             "cleaning by the default rules on 2 cores, against spaCy's bare tokenizer on one",
@@ -62,7 +65,8 @@ def cleaning() -> list[Line]:
             1.6,
             "higher",
             f"{n_bytes / 1e6:.1f} MB of documentation",
-        )
+        ),
+        filtering,
     ]
 
 
@@ -72,9 +76,12 @@ def duplicates() -> list[Line]:
     config = NearDuplicateConfig(similarity=SIMILARITY, shingle_words=SHINGLE_WORDS)
     documents = Documents(
         ids=pa.array([number.to_bytes(16) for number in range(len(texts))], pa.binary(16)),
+        answers=np.zeros(len(texts), np.uint64),
         labels=np.zeros(len(texts), np.int32),
+        sources=np.zeros(len(texts), np.int32),
         n_bytes=np.array([len(text) for text in texts], np.int32),
         is_evaluation=np.zeros(len(texts), bool),
+        is_split_given=np.zeros(len(texts), bool),
     )
 
     def texts_of(rows: Rows) -> list[str]:

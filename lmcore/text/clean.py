@@ -24,9 +24,13 @@ from lmcore.progress import progress
 from lmcore.text.cleaning.clean_shards import STATISTICS, Finishing, finish_shard, prepare_finishing
 from lmcore.text.cleaning.config import CleanConfig
 from lmcore.text.cleaning.judged_shards import judge_shard
+from lmcore.text.cleaning.masked_columns import configured_mask, mask_columns
+from lmcore.text.cleaning.reasons import SETTINGS
 from lmcore.text.cleaning.selection import select
 from lmcore.text.config import SplitFractions
 from lmcore.text.describing.card import data_card, to_markdown
+from lmcore.text.describing.excerpts import masking
+from lmcore.text.describing.losses import losses_of
 from lmcore.text.describing.statistics import merge_statistics
 from lmcore.text.documents import LEDGER_SCHEMA
 from lmcore.text.shards import FAULTS, LEDGER, SUMMARY, concatenate, link_shards, shards_of
@@ -54,7 +58,9 @@ def clean(
         workers: processes; the result does not depend on them.
 
     Returns:
-        The summary: ``input``, ``kept``, ``dropped`` and their reasons, and what was kept by label.
+        The summary: ``input`` (all documents that were collected), ``kept``, ``dropped`` and their reasons, what was
+        ``unreadable`` beside them, what was kept by label, and ``losses``
+        (:func:`lmcore.text.describing.losses.losses_of`).
 
     Raises:
         ValueError: if no document is left, or spaCy does not know the language.
@@ -72,17 +78,22 @@ def clean(
     faults = pq.read_table(raw / FAULTS)
     summary = _merge([json.loads((folder / SUMMARY).read_bytes()) for folder in done], faults)
     if summary["kept"] == 0:
-        reasons = summary["dropped_by_reason"]
+        reasons = summary["dropped_by_reason"] or summary["unreadable_by_reason"]
         raise ValueError(
-            f"no document of {summary['input']} is left: {reasons}; loosen the rules in params.yaml, clean"
+            f"no document of {summary['input']} is left: {reasons}; loosen the rules, such as "
+            f"clean.{SETTINGS.get(max(reasons, key=lambda rule: reasons[rule]), 'filters')}"
         )
     with atomic_folder(target) as folder:
         link_shards(done, folder)
         ledgers = (pq.read_table(part / LEDGER) for part in done)
-        concatenate(chain([_unreadable(faults)], ledgers), folder / LEDGER, LEDGER_SCHEMA)
+        unreadable = mask_columns(_unreadable(faults), ("path", "detail"), configured_mask(config))
+        concatenate(chain([unreadable], ledgers), folder / LEDGER, LEDGER_SCHEMA)
+        collected = json.loads((raw / SUMMARY).read_bytes())
+        mask = masking(config.personal_data)
+        summary["losses"] = losses_of(folder / LEDGER, collected["sources"], mask)
         write_json(folder / SUMMARY, summary)
         statistics = merge_statistics([json.loads((part / STATISTICS).read_bytes()) for part in done])
-        _describe(folder, statistics, summary, json.loads((raw / SUMMARY).read_bytes()))
+        _describe(folder, statistics, summary, collected, mask)
     keep_pieces(work, {shard.folder.name for shard in judged} | {folder.name for folder in done})
     return summary
 
@@ -109,7 +120,11 @@ def _check_languages(config: CleanConfig) -> str | None:
 
 
 def _describe(
-    folder: Path, statistics: Mapping[str, Any], summary: Mapping[str, Any], collected: Mapping[str, Any]
+    folder: Path,
+    statistics: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    collected: Mapping[str, Any],
+    mask: Callable[[str], str],
 ) -> None:
     """Write the statistics, the page that shows them, and the data card."""
     # matplotlib takes a second to import.
@@ -119,7 +134,7 @@ def _describe(
     write_json(folder / STATISTICS, statistics)
     write_json(folder / CARD_DATA, card)
     write_text(folder / CARD, to_markdown(card))
-    write_text(folder / PAGE, render_page(statistics, summary, folder / LEDGER))
+    write_text(folder / PAGE, render_page(statistics, summary, folder / LEDGER, mask))
 
 
 def _each(
@@ -141,7 +156,8 @@ def _unreadable(faults: pa.Table) -> pa.Table:
 
 
 def _merge(shards: Sequence[Mapping[str, Any]], faults: pa.Table) -> dict[str, Any]:
-    dropped, changed = Counter(faults["reason"].to_pylist()), Counter[str]()
+    unreadable = Counter(faults["reason"].to_pylist())
+    dropped, changed = Counter[str](), Counter[str]()
     labels: dict[str | None, Counter[str]] = {}
     for shard in shards:
         dropped.update(shard["dropped_by_reason"])
@@ -155,6 +171,8 @@ def _merge(shards: Sequence[Mapping[str, Any]], faults: pa.Table) -> dict[str, A
         "dropped": dropped.total(),
         "dropped_by_reason": dict(sorted(dropped.items())),
         "changed_by_reason": dict(sorted(changed.items())),
+        "unreadable": unreadable.total(),
+        "unreadable_by_reason": dict(sorted(unreadable.items())),
         "bytes": total["bytes"],
         "words": total["words"],
         "labels": [{"label": label, **labels[label]} for label in sorted(labels, key=lambda label: label or "")],

@@ -1,9 +1,11 @@
 """Words of any script, told by their characters alone: quickly, and without a language's own rules."""
 
 import re
+import unicodedata
+from itertools import pairwise
 
 UNSPACED_SCRIPTS = (
-    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x0E00, 0x0FFF),  # Thai, Lao, Tibetan
     (0x1000, 0x109F),  # Burmese
     (0x1780, 0x17FF),  # Khmer
     (0x3005, 0x3007),  # signs among Chinese characters
@@ -15,14 +17,37 @@ UNSPACED_SCRIPTS = (
     (0x20000, 0x3134F),
 )
 """First and last characters of scripts that put no space between words: each of them counts as one."""
+HANGUL = (0xAC00, 0xD7A3)
+"""Korean syllables: words are separated, but a syllable has three letters."""
+LETTERS_PER_CHARACTER = 3
+"""Of Chinese and the like: what a character says takes about so many letters, and it has so many bytes of UTF-8."""
+
+
+def _spaced_marks() -> str:
+    """Accents and vowel signs that are characters of their own, in scripts that separate words: for a character class.
+
+    ``\\w`` does not match them, though words go on behind them: Arabic, Hebrew and Hindi have many.
+    """
+    marks = [
+        code
+        for code in range(0x300, 0xFE30)
+        if unicodedata.category(chr(code)) in ("Mn", "Mc")
+        and not any(first <= code <= last for first, last in UNSPACED_SCRIPTS)
+    ]
+    starts = [marks[0], *(code for before, code in pairwise(marks) if code != before + 1)]
+    ends = [*(before for before, code in pairwise(marks) if code != before + 1), marks[-1]]
+    return "".join(rf"\U{start:08x}-\U{end:08x}" for start, end in zip(starts, ends, strict=True))
+
 
 UNSPACED = "".join(rf"\U{first:08x}-\U{last:08x}" for first, last in UNSPACED_SCRIPTS)
 """All of them, for a character class of a regular expression."""
+MARKS = _spaced_marks()
 LETTER_OF_WORD = rf"[^\W{UNSPACED}]"
 r"""``\w`` without them: a word ends where such a character follows, space or not."""
 WORD = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
-WORD_OR_CHARACTER = re.compile(rf"[{UNSPACED}]|{LETTER_OF_WORD}+")
+WORD_OR_CHARACTER = re.compile(rf"[{UNSPACED}]|{LETTER_OF_WORD}+(?:[{MARKS}]+{LETTER_OF_WORD}*)*")
 UNSPACED_RUN = re.compile(rf"[{UNSPACED}]+")
+DENSE_RUN = re.compile(rf"[{UNSPACED}\U{HANGUL[0]:08x}-\U{HANGUL[1]:08x}]+")
 
 
 def words_of(text: str) -> list[str]:
@@ -38,3 +63,10 @@ def bare_words_of(text: str) -> list[str]:
 def count_unspaced(text: str) -> int:
     """How many characters are of scripts without spaces between words."""
     return 0 if text.isascii() else len(text) - len(UNSPACED_RUN.sub("", text))
+
+
+def length_in_letters(text: str) -> int:
+    """How many letters would say what a text says: a Chinese character or a Korean syllable stands for three."""
+    if text.isascii():
+        return len(text)
+    return len(text) + (LETTERS_PER_CHARACTER - 1) * (len(text) - len(DENSE_RUN.sub("", text)))

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import AfterValidator, Field, PositiveInt
 
 from lmcore.config import Config
 from lmcore.text.config import SplitFractions
+from lmcore.text.linguistics.requirements import check_language
 
 
 class BytePairConfig(Config):
@@ -20,7 +21,7 @@ class WordsConfig(Config):
     """Words as they stand; all that are not in the vocabulary are one unknown word, ``<unk>``."""
 
     kind: Literal["words"]
-    language: str | None
+    language: Annotated[str, AfterValidator(check_language)] | None
     """By whose rules spaCy divides texts into words (``en``, ``zh``); null takes what white space separates."""
     max_words: PositiveInt | None
     """The most frequent ones; null for all."""

@@ -8,10 +8,13 @@ import numpy as np
 import pyarrow as pa
 
 from lmcore.text.cleaning.config import CleanConfig, FilterConfig
-from lmcore.text.cleaning.corpus import Documents
+from lmcore.text.cleaning.corpus import NO_LABEL, Documents
 from lmcore.text.split import document_id
 
 LENIENT: dict[str, Any] = {
+    "min_lines_for_shares": 0,
+    "min_words_for_shares": 0,
+    "min_words_for_repetition": 0,
     "min_characters": 0,
     "min_words": 0,
     "min_letter_share": 0.0,
@@ -55,13 +58,25 @@ def configure_cleaning(**rules: Any) -> CleanConfig:
 
 
 def documents_of(
-    texts: Sequence[str], *, labels: Sequence[str | None] | None = None, splits: Sequence[str] | None = None
+    texts: Sequence[str],
+    *,
+    labels: Sequence[str | None] | None = None,
+    splits: Sequence[str] | None = None,
+    sources: Sequence[int] | None = None,
+    answers: Sequence[int] | None = None,
+    given: Sequence[bool] | None = None,
 ) -> Documents:
-    """What is known of texts when they are compared; all of one label and for training unless it is said."""
-    known = sorted(set(map(str, labels or [])))
+    """What is known of texts when they are compared; all without a label and for training unless it is said."""
+    numbers = {label: number for number, label in enumerate(sorted({str(label) for label in labels or []}))}
+    n_texts = len(texts)
     return Documents(
         ids=pa.array([bytes.fromhex(document_id(text)) for text in texts], pa.binary(16)),
-        labels=np.array([known.index(str(label)) for label in labels or []] or [0] * len(texts), np.int32),
+        answers=np.array(answers or [0] * n_texts, np.uint64),
+        labels=np.array(
+            [NO_LABEL if label is None else numbers[label] for label in labels or [None] * n_texts], np.int32
+        ),
+        sources=np.array(sources or [0] * n_texts, np.int32),
         n_bytes=np.array([len(text.encode()) for text in texts], np.int32),
-        is_evaluation=np.array([split != "train" for split in splits or ["train"] * len(texts)], bool),
+        is_evaluation=np.array([split != "train" for split in splits or ["train"] * n_texts], bool),
+        is_split_given=np.array(given or [False] * n_texts, bool),
     )

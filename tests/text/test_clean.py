@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -92,8 +93,9 @@ def test_every_document_is_kept_or_in_the_ledger_with_its_reason(
     write_raw(folder / "raw", [DOCUMENT, *some], faults=(Fault("source", "b.txt", 3, "not_unicode", "byte 0"),))
     summary = run(folder, CONFIG)
     kept, dropped = read_documents(folder / "clean"), ledger(folder)
-    assert summary["input"] == len(some) + 2 == summary["kept"] + summary["dropped"]
-    rules = [row["rule"] for row in dropped + ledger(folder, "unreadable")]
+    assert summary["input"] == len(some) + 1 == summary["kept"] + summary["dropped"]
+    assert summary["unreadable_by_reason"] == {"not_unicode": 1}
+    rules = [row["rule"] for row in dropped]
     assert summary["dropped_by_reason"] == dict(sorted(Counter(rules).items()))
     assert sum(label["documents"] for label in summary["labels"]) == summary["kept"] == len(kept)
     origin = ["label", "source", "path", "line"]
@@ -122,7 +124,7 @@ def test_the_ledger_names_what_was_changed_in_a_document_that_stays(tmp_path: Pa
 def test_the_ledger_begins_with_what_could_not_be_read(tmp_path: Path) -> None:
     write_raw(tmp_path / "raw", [DOCUMENT], faults=(Fault("source", "b.gz", 7, "damaged_file", "cut off"),))
     summary = run(tmp_path)
-    assert summary["dropped_by_reason"] == {"damaged_file": 1}
+    assert (summary["dropped_by_reason"], summary["unreadable_by_reason"]) == ({}, {"damaged_file": 1})
     (row,) = ledger(tmp_path, "unreadable")
     assert (row["path"], row["line"], row["rule"], row["detail"]) == ("b.gz", 7, "damaged_file", "cut off")
 
@@ -159,6 +161,63 @@ def test_a_target_is_normalized_as_its_text(tmp_path: Path) -> None:
     write_raw(tmp_path / "raw", some)
     run(tmp_path)
     assert read_documents(tmp_path / "clean")["target"].to_pylist() == ["é", None]
+
+
+def test_no_class_is_lost_to_copies_and_each_prompt_keeps_all_its_answers(tmp_path: Path) -> None:
+    words = (f"w{number}" for number in count())
+    prompts = [" ".join(islice(words, 20)) for _ in range(5)]
+    some = [
+        replace(DOCUMENT, text=prompt, label=label, target=f"{label} answer")
+        for prompt in prompts
+        for label in ("good", "bad", "good")
+    ]
+    write_raw(tmp_path / "raw", some)
+    summary = run(tmp_path, EVERYTHING)
+    assert summary["dropped_by_reason"] == {"exact_duplicate": 5}
+    assert {row["label"]: row["documents"] for row in summary["labels"]} == {"good": 5, "bad": 5}
+
+
+def test_a_budget_of_a_source_is_for_its_labels_alone(tmp_path: Path) -> None:
+    some = [
+        replace(DOCUMENT, text=f"Document {number:04} here.", source=source, label=label)
+        for number, (source, label) in enumerate([("source", "a"), ("mine", "a"), ("source", None)] * 20)
+    ]
+    write_raw(tmp_path / "raw", some)
+    collected = json.loads((tmp_path / "raw/summary.json").read_bytes())
+    collected["sources"]["mine"] = collected["sources"]["source"]
+    write_json(tmp_path / "raw/summary.json", collected)
+    run(tmp_path, UNLIMITED.model_copy(update={"max_bytes_per_label": {"source": 100, "unknown": 1}}))
+    kept = read_documents(tmp_path / "clean").to_pylist()
+    assert Counter((row["source"], row["label"]) for row in kept) == {
+        ("source", "a"): 5,
+        ("mine", "a"): 20,
+        ("source", None): 20,
+    }
+
+
+def test_a_source_that_loses_much_is_named_with_rule_setting_and_masked_examples(tmp_path: Path) -> None:
+    few = [replace(DOCUMENT, text=f"Document number {number}.", source="fine", path="f") for number in range(40)]
+    many = [
+        replace(DOCUMENT, text=f"Write {number} a@b.de " + "x" * 200 * (number % 3), source="mine", line=number)
+        for number in range(30)
+    ]
+    write_raw(tmp_path / "raw", [*few, *many])
+    origin = {"bytes": 9, "labels": {}, "origin": ORIGIN}
+    write_json(
+        tmp_path / "raw/summary.json",
+        {"sources": {"fine": {"documents": 40} | origin, "mine": {"documents": 30} | origin}},
+    )
+    rules = LENIENT | {"max_mean_word_length": 20.0}
+    summary = run(tmp_path, configure_cleaning(filters=rules, remove_duplicates=False))
+    (loss,) = summary["losses"]
+    assert (loss["source"], loss["documents"], loss["dropped"]) == ("mine", 30, 20)
+    (rule,) = loss["rules"]
+    assert (rule["rule"], rule["count"], rule["setting"]) == ("words_too_long", 20, "filters.max_mean_word_length")
+    assert len(rule["examples"]) == 3
+    for example in rule["examples"]:
+        assert "<email> xxx" in example
+        assert "a@b.de" not in example
+        assert len(example) <= 102
 
 
 def test_documents_stay_in_order(tmp_path: Path) -> None:
@@ -204,9 +263,9 @@ def change(name: str, value: object) -> CleanConfig:
 EVERYTHING = configure_cleaning(
     filters=LENIENT,
     near_duplicates={"similarity": 0.8, "shingle_words": 2},
-    contamination={"ngram_words": 3, "max_overlap": 0.5},
+    contamination={"ngram_words": 3, "max_overlap": 0.5, "common_documents": 10},
     personal_data={"action": "mask", "kinds": ["email"], "phone_region": None},
-    blocklist={"phrases": ["number three"], "max_occurrences": 1},
+    blocklist={"phrases": ["number three"], "max_occurrences": 1, "words_per_occurrence": 500},
     identify_language={"kept": ["en"], "min_probability": 0.9, "min_characters": 1_000},
 )
 JUDGING = [
@@ -271,6 +330,30 @@ def test_a_shard_of_which_nothing_is_left_takes_part_in_no_comparison(tmp_path: 
 
 
 def test_nothing_left_is_an_error_that_counts_the_reasons(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no document of 2 is left: .*'too_short': 2"):
+    with pytest.raises(ValueError, match=r"no document of 2 is left: .*'too_short': 2.*clean.filters.min_characters"):
         clean_texts(tmp_path, "x", "y")
     assert not (tmp_path / "clean").exists()
+
+
+def test_personal_data_is_nowhere_in_what_cleaning_writes(tmp_path: Path) -> None:
+    address, phone, key = "anna.meier@example.org", "212-736-5000", "ghp_" + "a1B2" * 9
+    sentence = f"Write to {address} or call {phone}; the key is {key}."
+    documents = [
+        DOCUMENT,
+        replace(DOCUMENT, text=f"{KEPT} {sentence}", label=address, path=f"{address}/notes.txt", name=f"of {address}"),
+        replace(DOCUMENT, text=f"{KEPT} {sentence}", label=address, path="again.txt"),
+        replace(DOCUMENT, text="x " + address, path=f"short-{address}.txt", target=key),
+    ]
+    faults = (Fault("source", f"{address}.gz", 7, "damaged_file", f"cut off behind {address}"),)
+    write_raw(tmp_path / "raw", documents, faults=faults)
+    kinds = {"action": "mask", "kinds": ["secret", "email", "phone"], "phone_region": "US"}
+    run(tmp_path, configure_cleaning(filters=LENIENT | {"min_characters": 30}, personal_data=kinds))
+    written = [file for file in (tmp_path / "clean").rglob("*") if file.is_file()]
+    contents = [
+        str(pq.read_table(file).to_pylist()) if file.suffix == ".parquet" else file.read_text(encoding="utf-8")
+        for file in written
+    ]
+    assert len(contents) > 5
+    said = re.compile(f"{address}|{phone}|{key}")
+    assert [file.name for file, text in zip(written, contents, strict=True) if said.search(text)] == []
+    assert any("of <email>" in text for text in contents)

@@ -16,6 +16,7 @@ from lmcore.files import write_json
 from lmcore.pieces import complete_piece, piece_key
 from lmcore.text.cleaning.config import CleanConfig
 from lmcore.text.cleaning.judged_shards import JudgedShard
+from lmcore.text.cleaning.masked_columns import configured_mask, mask_rows
 from lmcore.text.describing.statistics import shard_statistics
 from lmcore.text.documents import CLEAN_SCHEMA, LEDGER_SCHEMA
 from lmcore.text.shards import DOCUMENTS, LEDGER, SUMMARY, shard_name, write_table
@@ -73,6 +74,7 @@ def _finish(finishing: Finishing, folder: Path) -> None:
         pipeline_language=finishing.config.language,
         annotations=finishing.config.annotations,
     )
+    raw = mask_rows(raw, finishing.judged.drops(), finishing.judged.changes(), configured_mask(finishing.config))
     documents = _clean_table(raw.take(kept["row"]), kept, analysis)
     ids = dict(zip(kept["row"].to_pylist(), documents["id"].to_pylist(), strict=True))
     ledger = pa.concat_tables([_ledger_table(raw, drops, "dropped", {}), _ledger_table(raw, changes, "changed", ids)])

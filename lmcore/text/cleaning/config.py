@@ -1,39 +1,56 @@
 """How documents are cleaned, and what drops them."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from lmcore.config import Config
 from lmcore.text.config import Name, Share
+from lmcore.text.linguistics.requirements import check_language
 
-PersonalDataKind = Literal["secret", "email", "iban", "credit_card", "ip_address", "phone", "person"]
+PersonalDataKind = Literal["secret", "email", "iban", "credit_card", "national_id", "ip_address", "phone", "person"]
 Annotation = Literal["tags", "lemmas", "entities"]
+Language = Annotated[Name, AfterValidator(check_language)]
+"""A language's code, as spaCy has it."""
 
-HOW_TO_INSTALL = "install one, say with `python -m spacy download en_core_web_sm`, and name it in clean.pipeline"
+HOW_TO_INSTALL = "install one, say with `pip install -c constraints.txt '.[english]'`, and name it in clean.pipeline"
 
 
 class FilterConfig(Config):
-    """Thresholds: a document beyond one of them is dropped under the name of the rule."""
+    """Thresholds: a document beyond one of them is dropped under the name of the rule.
 
+    A document with a target is judged by both together.
+    """
+
+    min_lines_for_shares: NonNegativeInt
+    """Documents with fewer lines are not asked for shares of their lines and paragraphs: of one or two, all may begin
+    with a dash."""
+    min_words_for_shares: NonNegativeInt
+    """Documents with fewer words are not asked for the mean length of their words."""
+    min_words_for_repetition: NonNegativeInt
+    """Documents with fewer words are not asked how often symbols, words, pairs and runs of words occur: few words
+    repeat themselves by chance, and verse on purpose."""
     min_characters: NonNegativeInt
+    """A Chinese character or a Korean syllable counts as three."""
     min_words: NonNegativeInt
     min_letter_share: Share
-    """Letters among the characters that are not white space."""
+    """Letters, with the marks that belong to them, among the characters that are not white space."""
     min_mean_word_length: NonNegativeFloat
     max_mean_word_length: NonNegativeFloat
     min_share_of_words_with_letters: Share
     max_symbols_per_word: NonNegativeFloat
-    """Hash signs and ellipses."""
+    """Hash signs and ellipses; headings, hashtags and prompts are none."""
     min_distinct_stop_words: NonNegativeInt
     """Of the commonest words of English; documents in other languages are not asked."""
     max_bullet_line_share: Share
+    """Lines of a bullet and few words that are no sentence."""
     max_ellipsis_line_share: Share
     min_sentence_line_share: Share
     """Lines that end as a sentence does, among those that are not blank."""
     max_repeated_line_share: Share
-    """Lines that already stood in the document, among its lines that are not blank."""
+    """Characters in lines that already stood in the document, among those of all lines."""
     max_repeated_paragraph_share: Share
+    """Characters in paragraphs that already stood in the document, among those of all paragraphs."""
     min_distinct_word_share: Share
     """Different words among the words of any 100 that follow each other."""
     max_top_pair_share: Share
@@ -41,13 +58,14 @@ class FilterConfig(Config):
     max_repeated_run_share: Share
     """Words that belong to runs of ten words which stood there before, among all words."""
     placeholders: tuple[Name, ...]
-    """Phrases that stand where a text is still to be written."""
+    """Phrases that stand where a text is still to be written: a short document with one of them, or a longer one full
+    of them, is dropped."""
 
 
 class LanguageConfig(Config):
     """Identification of each document's language, by its first 300 characters."""
 
-    kept: tuple[Name, ...] = Field(min_length=1)
+    kept: tuple[Language, ...] = Field(min_length=1)
     """Codes of the languages that stay."""
     min_probability: Share
     """How likely another language has to be for a document to be dropped."""
@@ -60,7 +78,9 @@ class BlocklistConfig(Config):
 
     phrases: tuple[Name, ...]
     max_occurrences: NonNegativeInt
-    """A document that holds more of them is dropped."""
+    """A document that holds more of them is dropped,"""
+    words_per_occurrence: PositiveInt
+    """unless it is long: one more may stand among every so many words."""
 
 
 class PersonalDataConfig(Config):
@@ -70,7 +90,7 @@ class PersonalDataConfig(Config):
     """Put the name of its kind in its place, or drop the document."""
     kinds: tuple[PersonalDataKind, ...]
     phone_region: str | None = Field(pattern="^[A-Z]{2}$")
-    """The country (ISO 3166) whose telephone numbers are known without a country code."""
+    """The country (ISO 3166) whose telephone numbers need no country code, and whose identity numbers are found."""
 
 
 class NearDuplicateConfig(Config):
@@ -87,13 +107,16 @@ class ContaminationConfig(Config):
 
     ngram_words: PositiveInt
     max_overlap: Share
-    """Among the n-grams of a training document, those that stand in some evaluation document."""
+    """Among the n-grams of a training document (its text and target), those that stand in some evaluation document."""
+    common_documents: PositiveInt | None
+    """N-grams in more training documents or more evaluation documents than this, or in more than a twentieth of a few,
+    are instructions, licenses and the like: they do not count. Null counts all of them."""
 
 
 class CleanConfig(Config):
     """Steps from a raw document to a clean one."""
 
-    language: Name
+    language: Language
     """A language that spaCy knows, as its code (``en``, ``de``, ``zh``): that of every text whose language is not
     identified."""
     normalize: bool
@@ -107,8 +130,10 @@ class CleanConfig(Config):
     remove_duplicates: bool
     near_duplicates: NearDuplicateConfig | None
     contamination: ContaminationConfig | None
-    max_bytes_per_label: PositiveInt | None
-    """Beyond this a label's documents are dropped, chosen by hash, so that no label drowns the others."""
+    max_bytes_per_label: PositiveInt | dict[Name, PositiveInt] | None
+    """Beyond this a label's training documents are dropped, chosen by hash, so that no label drowns the others: one
+    number for the labels of all sources, or one for each source that is named. Documents without a label, and those
+    that a source gives to validation or test, stay."""
     pipeline: Name | None
     """A trained spaCy pipeline for ``language``, as the name of its package or the path of its folder."""
     annotations: tuple[Annotation, ...]

@@ -18,6 +18,8 @@ SAMPLED_SHARE = 8
 """One of so many runs of a training document is kept."""
 FEWEST_SAMPLED = 256
 """Documents with fewer runs keep all of them."""
+FEW_DOCUMENTS, LEAST_COMMON = 20, 2
+"""Where documents are few, runs in more than one of twenty, but at least in three, are common."""
 SPARSE = 4
 """Bytes of the table for each run of an evaluation document."""
 MOST_EVALUATION_RUNS = 16_000_000
@@ -61,65 +63,117 @@ def _runs_of_each(texts: Sequence[WordHashes], is_training: npt.NDArray[np.bool_
 
 
 def overlaps(
-    runs: Callable[[], Iterator[Runs]], is_evaluation: Sequence[npt.NDArray[np.bool_]]
+    runs: Callable[[], Iterator[Runs]],
+    is_evaluation: Sequence[npt.NDArray[np.bool_]],
+    is_training: Sequence[npt.NDArray[np.bool_]],
+    common_documents: int | None,
 ) -> npt.NDArray[np.float64]:
     """The share of each training document's runs that stand in some evaluation document, zero where it has none.
 
+    Runs that many documents share say nothing of where a document is from: they count neither as its own nor as others'
+    (as in the search of Gao et al., https://github.com/EleutherAI/lm-evaluation-harness, which leaves out n-grams of
+    more than ten documents).
+
     Args:
-        runs: of the documents of each shard, as :func:`sampled_runs` gives them; read three times, one shard at a time.
+        runs: of the documents of each shard, as :func:`sampled_runs` gives them; read several times, shard by shard.
         is_evaluation: of each shard's documents.
+        is_training: likewise; a document may be neither.
+        common_documents: runs in more training documents or more evaluation documents than this are common; of a few
+            documents, those in more than a twentieth of them. Null counts all runs.
 
     Returns:
-        (n_documents,), shard after shard; zero for evaluation documents.
+        (n_documents,), shard after shard; zero for all but training documents.
     """
     known = _evaluation_runs(runs, is_evaluation)
-    shards = zip(runs(), is_evaluation, strict=True)
-    return np.concatenate([np.empty(0), *(_shares(some, ~chosen, known) for some, chosen in shards)])
+    common = known.only(np.zeros(len(known.hashes), bool))
+    if common_documents is not None:
+        is_common = np.zeros(len(known.hashes), bool)
+        for chosen in (is_evaluation, is_training):
+            n_documents = sum(map(np.count_nonzero, chosen))
+            most = min(common_documents, max(n_documents // FEW_DOCUMENTS, LEAST_COMMON))
+            is_common |= _documents_with(known, runs(), chosen) > most
+        known, common = known.only(~is_common), known.only(is_common)
+    shards = zip(runs(), is_training, strict=True)
+    return np.concatenate([np.empty(0), *(_shares(some, chosen, known, common) for some, chosen in shards)])
 
 
 class KnownRuns:
-    """A set of hashes, all of them up to a limit; the array is taken over. Asked in order, it answers soonest."""
+    """A set of hashes, all of them up to a limit; the array is taken over. Asked in order, it answers soonest.
+
+    Attributes:
+        hashes: in order.
+        limit: the highest that is asked for.
+    """
 
     def __init__(self, hashes: Hashes, limit: np.uint64) -> None:
         self.limit = limit
-        self._sorted = hashes
-        self._sorted.sort()
+        self.hashes = hashes
+        self.hashes.sort()
         # Most of what is asked for is not there, and a table says so without a search (Bloom 1970): a byte for all
         # hashes that begin alike, with the marks of each.
         n_bits = max(SPARSE * len(hashes), 2).bit_length()
         self._shift = np.uint64(int(limit).bit_length() - n_bits)
         self._table = np.zeros(1 << n_bits, np.uint8)
-        places = self._sorted >> self._shift
+        places = self.hashes >> self._shift
         first = np.flatnonzero(np.diff(places, prepend=np.uint64(2**64 - 1)))
         if len(first):
-            self._table[places[first]] = np.bitwise_or.reduceat(_marks(self._sorted), first)
+            self._table[places[first]] = np.bitwise_or.reduceat(_marks(self.hashes), first)
 
     def holds(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
         """Whether each of some hashes, none of them above the limit, is there."""
         marks = _marks(hashes)
         found: npt.NDArray[np.bool_] = self._table[hashes >> self._shift] & marks == marks
         asked = hashes[found]
-        found[found] = self._sorted[np.searchsorted(self._sorted, asked) % max(len(self._sorted), 1)] == asked
+        found[found] = self.hashes[np.searchsorted(self.hashes, asked) % max(len(self.hashes), 1)] == asked
         return found
+
+    def only(self, chosen: npt.NDArray[np.bool_]) -> "KnownRuns":
+        """Some of the hashes."""
+        return KnownRuns(self.hashes[chosen], self.limit)
 
 
 def _evaluation_runs(runs: Callable[[], Iterator[Runs]], is_evaluation: Sequence[npt.NDArray[np.bool_]]) -> KnownRuns:
-    """The runs of evaluation documents; below a limit, where they are too many."""
+    """The different runs of evaluation documents; below a limit, where they are too many."""
     shards = zip(runs(), is_evaluation, strict=True)
     n_runs = sum(int(np.count_nonzero(chosen[some.owners])) for some, chosen in shards)
     limit = _limit(1 << (n_runs // MOST_EVALUATION_RUNS).bit_length())
     shards = zip((_up_to(limit, some) for some in runs()), is_evaluation, strict=True)
     known = (some.hashes[chosen[some.owners]] for some, chosen in shards)
-    return KnownRuns(np.concatenate([np.empty(0, np.uint64), *known]), limit)
+    return KnownRuns(np.unique(np.concatenate([np.empty(0, np.uint64), *known])), limit)
 
 
-def _shares(runs: Runs, is_training: npt.NDArray[np.bool_], known: KnownRuns) -> npt.NDArray[np.float64]:
-    some = _up_to(known.limit, runs)
-    is_asked = is_training[some.owners]
-    hashes, owners = some.hashes[is_asked], some.owners[is_asked]
-    n_known, n_all = (np.bincount(own, minlength=len(is_training)) for own in (owners[known.holds(hashes)], owners))
+def _documents_with(
+    known: KnownRuns, runs: Iterator[Runs], chosen: Sequence[npt.NDArray[np.bool_]]
+) -> npt.NDArray[np.int32]:
+    """In how many of the chosen documents each run stands, (n_runs,)."""
+    n_documents = np.zeros(len(known.hashes), np.int32)
+    for some, is_chosen in zip(runs, chosen, strict=True):
+        asked = _of_chosen(_up_to(known.limit, some), is_chosen)
+        is_known = known.holds(asked.hashes)
+        places = np.searchsorted(known.hashes, asked.hashes[is_known])
+        # A document counts once, however often it has the run.
+        once = np.unique(places * len(is_chosen) + asked.owners[is_known]) // max(len(is_chosen), 1)
+        found, counts = np.unique(once, return_counts=True)
+        n_documents[found] += counts.astype(np.int32)
+    return n_documents
+
+
+def _shares(
+    runs: Runs, is_training: npt.NDArray[np.bool_], known: KnownRuns, common: KnownRuns
+) -> npt.NDArray[np.float64]:
+    asked = _of_chosen(_up_to(known.limit, runs), is_training)
+    if len(common.hashes):
+        is_own = ~common.holds(asked.hashes)
+        asked = Runs(asked.hashes[is_own], asked.owners[is_own])
+    owners_of_known = asked.owners[known.holds(asked.hashes)]
+    n_known, n_all = (np.bincount(own, minlength=len(is_training)) for own in (owners_of_known, asked.owners))
     shares: npt.NDArray[np.float64] = n_known / np.maximum(n_all, 1)
     return shares
+
+
+def _of_chosen(runs: Runs, is_chosen: npt.NDArray[np.bool_]) -> Runs:
+    is_asked = is_chosen[runs.owners]
+    return Runs(runs.hashes[is_asked], runs.owners[is_asked])
 
 
 def _up_to(limit: np.uint64, runs: Runs) -> Runs:

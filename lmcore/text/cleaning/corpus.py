@@ -11,27 +11,35 @@ import pyarrow.compute as pc
 
 from lmcore.text.cleaning.contamination import Runs
 from lmcore.text.cleaning.judged_shards import JudgedShard
+from lmcore.text.cleaning.judging import whole_text
 from lmcore.text.cleaning.reasons import REASON_SCHEMA
 from lmcore.text.cleaning.signatures import N_PERMUTATIONS, Signatures
 
-COLUMNS = ("row", "label", "split", "id", "n_bytes")
+COLUMNS = ("row", "label", "source", "split", "is_split_given", "id", "answer", "n_bytes")
+NO_LABEL = -1
 Rows = npt.NDArray[np.int64]
 
 
 class Documents(NamedTuple):
-    """What is known of documents without a look at their texts, 29 bytes for each.
+    """What is known of documents without a look at their texts, 42 bytes for each.
 
     Attributes:
         ids: 16 bytes for each.
-        labels: int32 (n_documents,), equal where the labels are.
+        answers: uint64 (n_documents,), equal where label and target are.
+        labels: int32 (n_documents,), equal where the labels are; :data:`NO_LABEL` where there is none.
+        sources: int32 (n_documents,), places in the names of :attr:`Corpus.sources`.
         n_bytes: of their texts, int32 (n_documents,).
         is_evaluation: bool (n_documents,): held out, and not for training.
+        is_split_given: bool (n_documents,): the source says where it belongs, and not a hash.
     """
 
     ids: pa.FixedSizeBinaryArray
+    answers: npt.NDArray[np.uint64]
     labels: npt.NDArray[np.int32]
+    sources: npt.NDArray[np.int32]
     n_bytes: npt.NDArray[np.int32]
     is_evaluation: npt.NDArray[np.bool_]
+    is_split_given: npt.NDArray[np.bool_]
 
     def beginnings_of_ids(self) -> npt.NDArray[np.uint64]:
         """The first eight bytes of each id as a number, which orders them alike."""
@@ -45,33 +53,44 @@ class Corpus:
 
     Attributes:
         documents: all of them.
+        sources: names of their sources.
     """
 
     def __init__(self, shards: Sequence[JudgedShard]) -> None:
         self._shards = shards
-        known: dict[str | None, int] = {}
-        ids, labels, n_bytes, is_evaluation, rows = [], [], [], [], []
+        labels: dict[str | None, int] = {None: NO_LABEL}
+        sources: dict[str | None, int] = {}
+        parts = []
+        rows = []
         for shard in shards:
             table = shard.candidates(COLUMNS)
-            ids.append(table["id"].combine_chunks())
-            labels.append(_numbered(table["label"], known))
-            n_bytes.append(table["n_bytes"].to_numpy())
-            is_evaluation.append(pc.not_equal(table["split"], "train").to_numpy())
             rows.append(table["row"].to_numpy())
+            parts.append(
+                Documents(
+                    ids=table["id"].combine_chunks(),
+                    answers=table["answer"].to_numpy(),
+                    labels=_numbered(table["label"], labels),
+                    sources=_numbered(table["source"], sources),
+                    n_bytes=table["n_bytes"].to_numpy(),
+                    is_evaluation=pc.not_equal(table["split"], "train").to_numpy(),
+                    is_split_given=table["is_split_given"].to_numpy(),
+                )
+            )
         self._starts = np.cumsum([0, *map(len, rows)])
         self._rows_in_shard = np.concatenate([np.empty(0, np.int32), *rows])
-        self.documents = Documents(
-            pa.concat_arrays([pa.array([], pa.binary(16)), *ids]),
-            np.concatenate([np.empty(0, np.int32), *labels]),
-            np.concatenate([np.empty(0, np.int32), *n_bytes]),
-            np.concatenate([np.empty(0, bool), *is_evaluation]),
-        )
+        self.sources = list(sources)
+        ids = pa.concat_arrays([pa.array([], pa.binary(16)), *(part.ids for part in parts)])
+        types = (np.uint64, np.int32, np.int32, np.int32, np.bool_, np.bool_)
+        columns = zip(*(part[1:] for part in parts), strict=True) if parts else ((),) * len(types)
+        joined = (np.concatenate([np.empty(0, kind), *column]) for kind, column in zip(types, columns, strict=True))
+        self.documents = Documents(ids, *joined)
 
     def texts_of(self, rows: Rows) -> list[str]:
-        """The texts of some documents, in the order of ``rows``."""
+        """The texts of some documents with their targets, in the order of ``rows``."""
         texts = np.empty(len(rows), object)
         for shard, places, own_rows in self._by_shard(rows):
-            texts[places] = shard.candidates(["text"])["text"].take(pa.array(own_rows)).to_pylist()
+            some = shard.candidates(["text", "target"]).take(pa.array(own_rows))
+            texts[places] = list(map(whole_text, some["text"].to_pylist(), some["target"].to_pylist()))
         return list(texts)
 
     def signatures_of(self, rows: Rows) -> Signatures:
@@ -109,9 +128,9 @@ class Corpus:
                 yield self._shards[number], places, rows[places] - self._starts[number]
 
 
-def _numbered(labels: pa.ChunkedArray, known: dict[str | None, int]) -> npt.NDArray[np.int32]:
-    """The number of each label; new ones are added to those that are known."""
-    encoded = labels.combine_chunks().dictionary_encode(null_encoding="encode")
-    numbers = [known.setdefault(label, len(known)) for label in encoded.dictionary.to_pylist()]
+def _numbered(names: pa.ChunkedArray, known: dict[str | None, int]) -> npt.NDArray[np.int32]:
+    """The number of each name; new ones are added to those that are known."""
+    encoded = names.combine_chunks().dictionary_encode(null_encoding="encode")
+    numbers = [known.setdefault(name, len(known)) for name in encoded.dictionary.to_pylist()]
     result: npt.NDArray[np.int32] = np.array(numbers, np.int32)[encoded.indices.to_numpy()]
     return result

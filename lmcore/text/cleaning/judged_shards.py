@@ -1,8 +1,10 @@
 """The first pass of cleaning: every document of a shard judged alone, with what a comparison of all needs of it."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from lmcore.files import file_digest
 from lmcore.pieces import complete_piece, piece_key
 from lmcore.text.cleaning.config import CleanConfig
 from lmcore.text.cleaning.contamination import Runs, sampled_runs
-from lmcore.text.cleaning.judging import Judge
+from lmcore.text.cleaning.judging import Judge, whole_text
 from lmcore.text.cleaning.reasons import reason_table
 from lmcore.text.cleaning.signatures import Signatures, signatures
 from lmcore.text.cleaning.word_hashes import word_hashes
@@ -31,13 +33,19 @@ CANDIDATE_SCHEMA = pa.schema(
         pa.field("text", pa.string(), nullable=False),
         pa.field("target", pa.string()),
         pa.field("label", pa.string()),
+        pa.field("source", pa.string(), nullable=False),
         pa.field("split", pa.string(), nullable=False),
+        pa.field("is_split_given", pa.bool_(), nullable=False),
         pa.field("language", pa.string(), nullable=False),
         pa.field("id", pa.binary(16), nullable=False),
+        pa.field("answer", pa.uint64(), nullable=False),
         pa.field("n_bytes", pa.int32(), nullable=False),
     ]
 )
-"""Documents that nothing speaks against so far: row in their shard, text as it will be, and where it will belong."""
+"""Documents that nothing speaks against so far: row in their shard, text as it will be, and where it will belong.
+
+``answer`` is a number that documents share whose label and target are the same: others are no copies of each other.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +98,28 @@ def judge_shard(
 
 
 def _judge(shard: Path, config: CleanConfig, fractions: SplitFractions, folder: Path) -> None:
-    raw = pq.read_table(shard, columns=["text", "target", "label", "split"]).to_pydict()
-    judge = Judge(config, _person_finder(config))
-    judgements = [judge.judge(text) for text in raw["text"]]
+    raw = pq.read_table(shard, columns=["text", "target", "label", "source", "split"]).to_pydict()
+    judge = Judge(config, configured_person_finder(config))
+    judgements = list(map(judge.judge, raw["text"], raw["target"]))
     kept = [row for row, judgement in enumerate(judgements) if judgement.drop is None]
-    texts = [judgements[row].text for row in kept]
+    texts, targets = ([getattr(judgements[row], name) for row in kept] for name in ("text", "target"))
+    labels = [raw["label"][row] for row in kept]
     identities = [document_id(text) for text in texts]
     given = [raw["split"][row] for row in kept]
     splits = [split or split_of(identity, fractions) for split, identity in zip(given, identities, strict=True)]
-    words = list(word_hashes(texts)) if config.near_duplicates or config.contamination else []
+    whole = list(map(whole_text, texts, targets))
+    words = list(word_hashes(whole)) if config.near_duplicates or config.contamination else []
     columns = {
         "row": kept,
         "text": texts,
-        "target": [judge.revise(raw["target"][row]) for row in kept],
-        "label": [raw["label"][row] for row in kept],
+        "target": targets,
+        "label": labels,
+        "source": [raw["source"][row] for row in kept],
         "split": splits,
+        "is_split_given": [split is not None for split in given],
         "language": [judgements[row].language for row in kept],
         "id": [bytes.fromhex(identity) for identity in identities],
+        "answer": list(map(_answer, labels, targets)),
         "n_bytes": [len(text.encode()) for text in texts],
     }
     write_table(folder / CANDIDATES, pa.table(columns, schema=CANDIDATE_SCHEMA))
@@ -123,7 +136,15 @@ def _judge(shard: Path, config: CleanConfig, fractions: SplitFractions, folder: 
     write_table(folder / CHANGES, reason_table(changes))
 
 
-def _person_finder(config: CleanConfig) -> Callable[[str], Iterator[tuple[int, int]]] | None:
+def _answer(label: str | None, target: str | None) -> int:
+    if label is None and target is None:
+        return 0
+    content = json.dumps([label, target]).encode()
+    return int.from_bytes(blake2b(content, digest_size=8).digest(), "big")
+
+
+def configured_person_finder(config: CleanConfig) -> Callable[[str], Iterator[tuple[int, int]]] | None:
+    """What finds names of persons in a text, where ``config`` asks for it."""
     if config.pipeline is None or config.personal_data is None or "person" not in config.personal_data.kinds:
         return None
     # spaCy takes seconds to import, and only who looks for names needs it here.

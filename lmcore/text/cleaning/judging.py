@@ -14,23 +14,30 @@ from lmcore.text.cleaning.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What became of a text.
+    """What became of a document.
 
     Attributes:
         text: as it goes on.
-        drop: why it does not go on, if so.
+        target: likewise; ``None`` where there is none, or nothing is left of it.
+        drop: why the document does not go on, if so.
         changes: what was changed in it.
         language: as its code.
     """
 
     text: str
+    target: str | None
     drop: Reason | None
     changes: tuple[Reason, ...]
     language: str
 
 
+def whole_text(text: str, target: str | None) -> str:
+    """All that a document says: its text, and what the text is to become."""
+    return text if target is None else f"{text}\n\n{target}"
+
+
 class Judge:
-    """Judges texts one by one.
+    """Judges documents one by one.
 
     Args:
         config: the rules.
@@ -41,32 +48,36 @@ class Judge:
         self._config = config
         self._personal_data = None if config.personal_data is None else PersonalData(config.personal_data, find_persons)
 
-    def judge(self, raw: str) -> Judgement:
-        """Normalize a text, look for reasons to drop it, and mask the personal data in it."""
+    def judge(self, raw: str, raw_target: str | None = None) -> Judgement:
+        """Normalize a document, look for reasons to drop it, and mask the personal data in it.
+
+        Its language is that of the text; all other rules look at text and target together.
+        """
         config = self._config
-        text, changes = raw, tuple[Reason, ...]()
-        if config.normalize and (text := normalize(raw)) != raw:
-            changes = (Reason("normalized", float(len(raw) - len(text)), detail="score: characters fewer"),)
+        text, target, changes = self._normalize(raw, raw_target)
         if not text or text.isspace():
-            return Judgement("", Reason("empty_text"), changes, config.language)
+            return Judgement("", target, Reason("empty_text"), changes, config.language)
         language, drop = language_of(text, config.language, config.identify_language)
+        whole = whole_text(text, target)
         if drop is None and config.filters is not None:
-            drop = first_failure(text, language, config.filters)
+            drop = first_failure(whole, language, config.filters)
         if drop is None and config.blocklist is not None:
-            drop = blocked_content(text, config.blocklist)
+            drop = blocked_content(whole, config.blocklist)
         if drop is None and self._personal_data is not None:
             findings = self._personal_data.find(text)
+            findings_in_target = [] if target is None else self._personal_data.find(target)
             if self._personal_data.action == "drop":
-                drop = holds_personal_data(findings)
+                drop = holds_personal_data(findings + findings_in_target)
             else:
-                text, changes = mask(text, findings), changes + masked_kinds(findings)
-        return Judgement(text, drop, changes, language)
+                text, target = mask(text, findings), target and mask(target, findings_in_target)
+                changes += masked_kinds(findings + findings_in_target)
+        return Judgement(text, target, drop, changes, language)
 
-    def revise(self, target: str | None) -> str | None:
-        """What a text is to become, normalized and masked as the text is; ``None`` where nothing is left."""
-        if target is None:
-            return None
-        text = normalize(target) if self._config.normalize else target
-        if self._personal_data is not None:
-            text = mask(text, self._personal_data.find(text))
-        return text or None
+    def _normalize(self, text: str, target: str | None) -> tuple[str, str | None, tuple[Reason, ...]]:
+        if not self._config.normalize:
+            return text, target or None, ()
+        normal, normal_target = normalize(text), target and normalize(target)
+        n_fewer = len(text) - len(normal) + len(target or "") - len(normal_target or "")
+        is_changed = (normal, normal_target) != (text, target)
+        changes = (Reason("normalized", float(n_fewer), detail="score: characters fewer"),) if is_changed else ()
+        return normal, normal_target or None, changes

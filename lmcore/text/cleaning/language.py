@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from lmcore.text.cleaning.config import LanguageConfig
 from lmcore.text.cleaning.reasons import Reason
-from lmcore.text.words import count_unspaced
+from lmcore.text.words import length_in_letters
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
@@ -15,8 +15,6 @@ SAMPLED_CHARACTERS = 300
 UNKNOWN = ("zxx", "und")
 ENGLISH_WORDS = frozenset(("the", "and", "of", "to", "with", "that", "this", "which", "from", "are", "by", "if", "be"))
 LEAST_ENGLISH_WORDS = 3
-LETTERS_PER_CHARACTER = 3
-"""Of a script without spaces: so many bytes of UTF-8 it has, and by bytes the languages are told."""
 
 
 def identify(text: str) -> tuple[str, float]:
@@ -37,7 +35,7 @@ def language_of(text: str, default: str, config: LanguageConfig | None) -> tuple
         default: its language where it is not identified, or not surely another one.
         config: null identifies nothing.
     """
-    if config is None or _length_in_letters(text) < config.min_characters:
+    if config is None or length_in_letters(text) < config.min_characters:
         return default, None
     if "en" in config.kept and _is_plainly_english(text):
         return "en", None
@@ -47,11 +45,6 @@ def language_of(text: str, default: str, config: LanguageConfig | None) -> tuple
     if probability < config.min_probability or language in UNKNOWN:
         return default, None
     return language, Reason("other_language", probability, config.min_probability, detail=language)
-
-
-def _length_in_letters(text: str) -> int:
-    """How many letters would say what a text says: a Chinese character stands for some of them."""
-    return len(text) + (LETTERS_PER_CHARACTER - 1) * count_unspaced(text)
 
 
 def _is_plainly_english(text: str) -> bool:

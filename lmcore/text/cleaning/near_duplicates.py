@@ -1,11 +1,15 @@
 """Documents that are almost another one: candidates by their signatures, decided by their texts.
 
+Documents with another label or another target are no duplicates, whatever their texts. What a large part of all
+documents holds, such as an instruction, tells nothing of two of them, and is left out where enough else remains.
+
 Signatures are cut into bands, and documents that agree in a band are compared (locality-sensitive hashing; Indyk &
 Motwani 1998; Leskovec et al., Mining of Massive Datasets, chapter 3). What is dropped has been compared shingle by
 shingle, so that no document goes that is not similar to one that stays.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -16,7 +20,7 @@ from lmcore.text.cleaning.config import NearDuplicateConfig
 from lmcore.text.cleaning.corpus import Documents, Rows
 from lmcore.text.cleaning.reasons import Reason, reason_table
 from lmcore.text.cleaning.signatures import HIGH_BITS, N_PERMUTATIONS, Signatures, has_words, shingles
-from lmcore.text.cleaning.word_hashes import word_hashes
+from lmcore.text.cleaning.word_hashes import Hashes, word_hashes
 
 LEAST_RECALL = 0.98
 """How likely two documents of just the similarity that counts are to agree in some band."""
@@ -26,6 +30,9 @@ WHOLE_BUCKET = 16
 """Documents that agree in a band are all compared with each other if they are so few."""
 LEADERS = 8
 """Else each is compared with the best of them, and with those that follow it."""
+SAMPLED_DOCUMENTS, COMMON_SHARE, LEAST_COMMON_DOCUMENTS = 2_000, 0.1, 10
+"""By so many documents it is told which shingles stand in how large a part of all of them, and in more than a few."""
+NOTHING = np.empty(0, np.uint64)
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 ROWS_AT_ONCE, PAIRS_AT_ONCE = 100_000, 200_000
 BYTES_AT_ONCE = 64_000_000
@@ -53,13 +60,23 @@ def near_duplicates(
         texts_of: gives the texts of some rows.
         config: which similarity is too much.
     """
-    bands, is_asked = _bands(rows, signatures_of, rows_per_band(config.similarity))
+    bands, is_asked = _bands(documents.answers[rows], rows, signatures_of, rows_per_band(config.similarity))
     order = _best_first(documents, rows)
     order = order[is_asked[order]]
     ordered = rows[order]
     least_equal = max(config.similarity - ESTIMATE_MARGIN, 0.0) * N_PERMUTATIONS
     pairs = _candidates(bands, order, lambda some: signatures_of(ordered[some]), least_equal)
-    similarities = _similarities(pairs, ordered, documents.n_bytes[ordered], texts_of, config.shingle_words)
+    pairs = pairs[np.equal(*documents.answers[ordered][pairs].T)]
+    common = _common_shingles(documents, ordered, texts_of, config.shingle_words) if len(pairs) else NOTHING
+
+    def sets_of(some: Rows) -> list[Hashes]:
+        sets = _sets(texts_of(some), config.shingle_words)
+        # One word that differs is in as many shingles as these have words: for a text alone that is not enough of its
+        # own, as in copies of a template. What has a label or a target is told from others by the least.
+        fewest = np.where(documents.answers[some] > 0, 1, config.shingle_words + 1)
+        return list(map(partial(_without, common), sets, fewest.tolist()))
+
+    similarities = _similarities(pairs, ordered, documents.n_bytes[ordered], sets_of)
     is_near = similarities >= config.similarity
     drops = _greedy(pairs[is_near], similarities[is_near])
     ids = documents.ids
@@ -81,10 +98,12 @@ def rows_per_band(similarity: float) -> int:
     return max((size for size in (1, 2, 4, 8, 16) if recall(size) >= LEAST_RECALL), default=1)
 
 
-def _bands(rows: Rows, signatures_of: Callable[[Rows], Signatures], size: int) -> tuple[Bands, npt.NDArray[np.bool_]]:
+def _bands(
+    answers: Hashes, rows: Rows, signatures_of: Callable[[Rows], Signatures], size: int
+) -> tuple[Bands, npt.NDArray[np.bool_]]:
     """A number for each band of some documents, uint32 (n_bands, n_rows), and whether they have words (n_rows,).
 
-    Numbers are equal where bands are; what else they are equal for is compared, and found to be different.
+    Numbers are equal where bands and answers are; what else they are equal for is found to be different later.
     """
     is_asked = np.empty(len(rows), bool)
     bands = np.empty((N_PERMUTATIONS // size, len(rows)), np.uint32)
@@ -93,7 +112,7 @@ def _bands(rows: Rows, signatures_of: Callable[[Rows], Signatures], size: int) -
         some = signatures_of(rows[part])
         is_asked[part] = has_words(some)
         for band, first in zip(bands, range(0, N_PERMUTATIONS, size), strict=True):
-            band[part] = _as_one_number(some[:, first : first + size])
+            band[part] = _as_one_number(answers[part], some[:, first : first + size])
     return bands, is_asked
 
 
@@ -126,9 +145,9 @@ def _candidates(bands: Bands, order: Rows, signatures_of: Callable[[Rows], Signa
     return np.stack(np.divmod(keys, max(len(order), 1)), axis=1)
 
 
-def _as_one_number(band: Signatures) -> npt.NDArray[np.uint32]:
-    """A number for each document (n_documents,), equal where the bands are."""
-    numbers = np.zeros(len(band), np.uint64)
+def _as_one_number(answers: Hashes, band: Signatures) -> npt.NDArray[np.uint32]:
+    """A number for each document (n_documents,), equal where the answers and the bands are."""
+    numbers = answers.copy()
     for column in band.T:
         numbers = (numbers + column) * MULTIPLIER
     return (numbers >> HIGH_BITS).astype(np.uint32)
@@ -155,21 +174,42 @@ def _pairs_that_agree(band: npt.NDArray[np.uint32]) -> Iterator[Pairs]:
         yield np.stack((members[first], members[first + step]), axis=1)
 
 
+def _common_shingles(documents: Documents, rows: Rows, texts_of: Callable[[Rows], list[str]], n_words: int) -> Hashes:
+    """Shingles that a large part of all documents holds, in order; told by a sample that the documents' ids choose."""
+    sample = rows[np.argsort(documents.beginnings_of_ids()[rows], kind="stable")[:SAMPLED_DOCUMENTS]]
+    least = max(COMMON_SHARE * len(sample), LEAST_COMMON_DOCUMENTS)
+    different = _sets(texts_of(sample), n_words)
+    found, n_documents = np.unique(np.concatenate([NOTHING, *different]), return_counts=True)
+    common: Hashes = found[n_documents > least]
+    return common
+
+
 def _similarities(
-    pairs: Pairs, rows: Rows, n_bytes: npt.NDArray[np.int32], texts_of: Callable[[Rows], list[str]], shingle_words: int
+    pairs: Pairs,
+    rows: Rows,
+    n_bytes: npt.NDArray[np.int32],
+    sets_of: Callable[[Rows], list[Hashes]],
 ) -> npt.NDArray[np.float64]:
     """The Jaccard similarity of each pair's sets of shingles, (n_pairs,)."""
     similarities = np.empty(len(pairs))
     for start, end in _portions(n_bytes[pairs].sum(axis=1, dtype=np.int64), BYTES_AT_ONCE):
         some, places = np.unique(pairs[start:end], return_inverse=True)
-        sets = _sets(texts_of(rows[some]), shingle_words)
-        similarities[start:end] = _jaccard(sets, places.reshape(-1, 2))
+        similarities[start:end] = _jaccard(sets_of(rows[some]), places.reshape(-1, 2))
     return similarities
 
 
-def _sets(texts: Sequence[str], n_words: int) -> list[npt.NDArray[np.uint64]]:
+def _sets(texts: Sequence[str], n_words: int) -> list[Hashes]:
+    """The different shingles of each text."""
     parts = (shingles(words, n_words) for words in word_hashes(texts))
     return [np.unique(part.hashes[start:end]) for part in parts for start, end in pairwise(part.offsets)]
+
+
+def _without(common: Hashes, some: Hashes, fewest: int) -> Hashes:
+    """Shingles without the common ones, if enough others remain."""
+    if not len(common):
+        return some
+    own: Hashes = np.setdiff1d(some, common, assume_unique=True)
+    return own if len(own) >= fewest else some
 
 
 def _jaccard(sets: Sequence[npt.NDArray[np.uint64]], pairs: Pairs) -> npt.NDArray[np.float64]:

@@ -5,6 +5,10 @@ import unicodedata
 
 import ftfy
 
+# Ends of pages, of lines in a cell, of records: what stands behind them is another line.
+OTHER_LINE_ENDS = re.compile(r"\r\n?|[\x0b\x0c\x1c-\x1e]")
+# As typewriters did it and manual pages do: a character printed over another one.
+OVERPRINTED = re.compile(r"[^\n\x08]\x08(?=[^\s\x08])")
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2060\ufeff]")
 SPACES = re.compile(r"[^\S\n\t ]")
 BLANK_LINES = re.compile(r"\n{3,}")
@@ -25,10 +29,13 @@ def normalize(text: str) -> str:
 
     Wrongly decoded text, HTML entities and look-alike characters are repaired (ftfy,
     https://ftfy.readthedocs.io), letters and digits given their common width, characters composed (Unicode
-    normalization form C), control characters removed, line ends and spaces made the plain ones. White space at the
-    ends of lines goes, at most one blank line stays in a row. Indentation is kept, and the punctuation of Chinese.
+    normalization form C). Line ends, form feeds among them, and spaces become the plain ones; other control characters
+    are removed. White space at the ends of lines goes, at most one blank line stays in a row. Indentation is kept, and
+    the punctuation of Chinese.
     """
     if not text.isascii() or REPAIRABLE_IN_ASCII.search(text):
+        text = OTHER_LINE_ENDS.sub("\n", text).replace("\x1f", " ")
+        text = OVERPRINTED.sub("", text) if "\x08" in text else text
         text = OTHER_WIDTH.sub(lambda found: unicodedata.normalize("NFKC", found[0]), repair(text))
         text = unicodedata.normalize("NFC", text)
         text = SPACES.sub(" ", CONTROLS.sub("", text))

@@ -5,6 +5,34 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+SETTINGS = {
+    "too_short": "filters.min_characters",
+    "too_few_words": "filters.min_words",
+    "placeholder_text": "filters.placeholders",
+    "too_few_letters": "filters.min_letter_share",
+    "words_too_short": "filters.min_mean_word_length",
+    "words_too_long": "filters.max_mean_word_length",
+    "too_few_words_with_letters": "filters.min_share_of_words_with_letters",
+    "too_many_symbols": "filters.max_symbols_per_word",
+    "too_few_stop_words": "filters.min_distinct_stop_words",
+    "too_many_bullets": "filters.max_bullet_line_share",
+    "too_many_ellipses": "filters.max_ellipsis_line_share",
+    "too_few_sentences": "filters.min_sentence_line_share",
+    "too_many_repeated_lines": "filters.max_repeated_line_share",
+    "too_many_repeated_paragraphs": "filters.max_repeated_paragraph_share",
+    "too_repetitive": "filters.min_distinct_word_share",
+    "one_pair_too_often": "filters.max_top_pair_share",
+    "too_many_repeated_runs": "filters.max_repeated_run_share",
+    "other_language": "identify_language.kept",
+    "blocked_content": "blocklist.phrases",
+    "personal_data": "personal_data.action",
+    "exact_duplicate": "remove_duplicates",
+    "near_duplicate": "near_duplicates.similarity",
+    "contaminated": "contamination.max_overlap",
+    "beyond_label_budget": "max_bytes_per_label",
+}
+"""The setting of :class:`lmcore.text.cleaning.config.CleanConfig` by which each rule decides to drop a document."""
+
 REASON_SCHEMA = pa.schema(
     [
         pa.field("row", pa.int32(), nullable=False),

@@ -1,7 +1,7 @@
 """The data card: what a corpus is made of, what was done to it, and how to make it again.
 
 After Gebru et al. 2021, "Datasheets for Datasets" (https://arxiv.org/abs/1803.09010), with the front matter that
-dataset pages on the Hugging Face hub have.
+dataset pages on the Hugging Face hub have; it stands at the end, since elsewhere it would be shown as a broken list.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -62,16 +62,10 @@ def to_markdown(card: Mapping[str, Any]) -> str:
 
 
 def _lines(card: Mapping[str, Any]) -> Iterator[str]:
-    yield "---"
-    yield "license:"
-    yield from (f"- {license_name}" for license_name in _all_licenses(card))
-    yield "language:"
-    yield from (f"- {language}" for language in card["languages"])
-    size = next((name for limit, name in SIZES if card["documents"] < limit), "n>10M")
-    yield from ("size_categories:", f"- {size}", "---", "", "# Data card", "")
+    yield from ("# Data card", "")
     yield (
         f"{card['documents']:,} documents, {card['bytes'] / 1e6:,.1f} MB, {card['words']:,} words, "
-        f"of {card['input']:,} that came in."
+        f"of {card['input']:,} that were collected."
     )
     yield from ("", "## Sources", "")
     for source in card["sources"]:
@@ -95,7 +89,12 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
     yield from _table(["split", "documents", "MB", "words"], rows)
     yield from ("", "## What was dropped, changed, or could not be read", "")
     decisions = [
-        [row["action"], row["rule"], f"{row['count']:,}", "" if row["threshold"] is None else f"{row['threshold']:g}"]
+        [
+            row["action"],
+            row["rule"].replace("_", " "),
+            f"{row['count']:,}",
+            "" if row["threshold"] is None else f"{row['threshold']:g}",
+        ]
         for row in card["decisions"]
     ]
     yield from _table(["action", "rule", "documents", "threshold"], decisions)
@@ -109,7 +108,22 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
         "",
         "## To make it again",
         "",
-        "`dvc repro clean` with the `params.yaml` and the `sources.lock` beside this commit.",
+        "Collect and clean again, with the settings and the pinned sources of the same commit.",
+        "",
+        "## On the Hugging Face hub",
+        "",
+        "A data set's page there begins with this:",
+        "",
+        "```yaml",
+        "---",
+        "license:",
+        *(f"- {license_name}" for license_name in _all_licenses(card)),
+        "language:",
+        *(f"- {language}" for language in card["languages"]),
+        "size_categories:",
+        f"- {next((name for limit, name in SIZES if card['documents'] < limit), 'n>10M')}",
+        "---",
+        "```",
     )
 
 

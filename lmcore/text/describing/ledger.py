@@ -48,7 +48,7 @@ def decisions_of(ledger: Path, rule: str, n_rows: int, seed: int) -> list[dict[s
     if rule not in drawn:
         known = ", ".join(sorted(drawn))
         raise ValueError(f"no document was dropped or changed by {rule!r}; the rules are: {known}")
-    chosen = list(_take(ledger, drawn[rule]).values())
+    chosen = list(take_rows(ledger, drawn[rule]).values())
     clean = _clean_texts(ledger.parent, [row["id"] for row in chosen if row["id"]])
     return [row | {"changed_to": clean.get(row["id"])} for row in chosen]
 
@@ -56,7 +56,7 @@ def decisions_of(ledger: Path, rule: str, n_rows: int, seed: int) -> list[dict[s
 def examples_of(ledger: Path, n_rows: int, seed: int) -> dict[str, list[dict[str, Any]]]:
     """Some rows of every rule, drawn at random, as the ledger has them."""
     drawn = _draw(ledger, n_rows, seed)
-    taken = _take(ledger, np.unique(np.concatenate([np.empty(0, np.int64), *drawn.values()])))
+    taken = take_rows(ledger, np.unique(np.concatenate([np.empty(0, np.int64), *drawn.values()])))
     return {rule: [taken[row] for row in rows.tolist()] for rule, rows in drawn.items()}
 
 
@@ -81,7 +81,7 @@ def _clean_texts(folder: Path, ids: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _take(ledger: Path, rows: Rows) -> dict[int, dict[str, Any]]:
+def take_rows(ledger: Path, rows: Rows) -> dict[int, dict[str, Any]]:
     """Rows by their sorted numbers: of the file's groups only those that hold some, one at a time."""
     file = pq.ParquetFile(ledger)
     sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]

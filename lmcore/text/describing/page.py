@@ -3,7 +3,7 @@
 import io
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 
+from lmcore.text.cleaning.reasons import SETTINGS
+from lmcore.text.describing.excerpts import excerpt
 from lmcore.text.describing.ledger import examples_of, rules_of
 
 TEMPLATE = "page.html.jinja"
 EXAMPLES_PER_RULE = 3
+ANNOTATED = ("tags", "lemmas", "entities", "entity_names")
+"""Statistics that only a trained pipeline gives."""
 EXCERPT_CHARACTERS = 220
-SHOWN_BARS = 20
+SHOWN_BARS, SHOWN_ROWS = 20, 30
 # The page has the same colors as variables: a picture in it follows them, by day and by night.
 COLORS = {"ink": "#1d2733", "muted": "#5d6b7a", "line": "#d9dfe5", "first": "#2f6fb2"}
 STYLE = {
@@ -37,17 +40,21 @@ STYLE = {
 }
 
 
-def render_page(statistics: Mapping[str, Any], summary: Mapping[str, Any], ledger: Path) -> str:
+def render_page(
+    statistics: Mapping[str, Any], summary: Mapping[str, Any], ledger: Path, mask: Callable[[str], str]
+) -> str:
     """One self-contained HTML page; equal input gives equal bytes.
 
     Args:
         statistics: what :func:`lmcore.text.describing.statistics.merge_statistics` gave.
         summary: of the cleaning.
         ledger: of the cleaning.
+        mask: makes personal data in examples unreadable.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    environment.filters["words"] = in_words
     pictures = {
         "length": _bars(
             [_short(row["words"], digits=1) for row in statistics["length"]],
@@ -57,19 +64,30 @@ def render_page(statistics: Mapping[str, Any], summary: Mapping[str, Any], ledge
         ),
         "growth": _growth(statistics["vocabulary_growth"]),
         "words": _ranking(statistics["frequent_words"]),
-        "tags": _ranking(statistics["tags"]) if statistics["tags"] else None,
-        "drops": _ranking(_by_count(summary["dropped_by_reason"]), is_logarithmic=True) if summary["dropped"] else None,
+        **{name: _ranking(statistics[name]) if statistics[name] else None for name in ANNOTATED},
+        "drops": _ranking(_by_count(summary["dropped_by_reason"])) if summary["dropped"] else None,
     }
     examples = examples_of(ledger, EXAMPLES_PER_RULE, seed=0)
-    rules = [{**rule, "examples": list(map(_with_excerpt, examples[rule["rule"]]))} for rule in rules_of(ledger)]
+    rules = [
+        {
+            **rule,
+            "setting": SETTINGS.get(rule["rule"]),
+            "examples": [
+                {**row, "excerpt": excerpt(row, EXCERPT_CHARACTERS, mask), "place": mask(row["name"] or row["path"])}
+                for row in examples[rule["rule"]]
+            ],
+        }
+        for rule in rules_of(ledger)
+    ]
+    groups = {**statistics["groups"], "label": sorted(statistics["groups"]["label"], key=lambda row: str(row["name"]))}
     return environment.get_template(TEMPLATE).render(
-        statistics=statistics, summary=summary, pictures=pictures, rules=rules
+        statistics=statistics, groups=groups, n_shown=SHOWN_ROWS, summary=summary, pictures=pictures, rules=rules
     )
 
 
-def _with_excerpt(row: Mapping[str, Any]) -> dict[str, Any]:
-    words = " ".join((row["text"] or "")[: 2 * EXCERPT_CHARACTERS].split())
-    return {**row, "excerpt": words if len(words) <= EXCERPT_CHARACTERS else f"{words[:EXCERPT_CHARACTERS]} …"}
+def in_words(rule: str) -> str:
+    """A rule's name as people write: ``too_short`` is "too short"."""
+    return rule.replace("_", " ")
 
 
 def _bars(names: Sequence[str], counts: Sequence[int], x_label: str, y_label: str) -> Markup:
@@ -99,18 +117,16 @@ def _by_count(counts: Mapping[str, int]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (-row["count"], row["name"]))
 
 
-def _ranking(counts: Sequence[Mapping[str, Any]], *, is_logarithmic: bool = False) -> Markup:
+def _ranking(counts: Sequence[Mapping[str, Any]]) -> Markup:
+    """A bar for each name, the largest first, with its number beside it: a short bar is read all the same."""
     shown = list(reversed(counts[:SHOWN_BARS]))
 
     def draw(axes: Axes) -> None:
-        axes.barh(
-            [row["name"].replace("$", r"\$") for row in shown], [row["count"] for row in shown], color=COLORS["first"]
-        )
-        if is_logarithmic:
-            # From below one, so that a single document has a bar.
-            axes.set_xscale("log")
-            axes.set_xlim(left=0.5)
-            axes.xaxis.set_minor_formatter(NullFormatter())
+        names = [in_words(row["name"]).replace("$", r"\$") for row in shown]
+        bars = axes.barh(range(len(shown)), [row["count"] for row in shown], color=COLORS["first"])
+        axes.set_yticks(range(len(shown)), names)
+        axes.bar_label(bars, [f"{row['count']:,}" for row in shown], padding=3, color=COLORS["muted"])
+        axes.margins(x=0.15)
         axes.xaxis.set_major_formatter(lambda value, _: _short(value))
 
     return _picture(draw, (6.4, 0.6 + 0.22 * len(shown)))

@@ -13,6 +13,9 @@ from lmcore.text.cleaning.word_hashes import word_hashes
 from lmcore.text.linguistics.spans import token_spans
 from lmcore.text.split import uniform
 
+COUNTED = ("frequent_words", "tags", "lemmas", "entities", "entity_names")
+CONTENT_TAGS = frozenset(("NOUN", "PROPN", "VERB", "ADJ", "ADV"))
+PERSONS = frozenset(("PERSON", "PER"))
 GROUPINGS = ("split", "source", "language", "label")
 FOLLOWED_WORDS = np.uint64(8)
 """One of so many different words is followed, chosen by its hash, so that little is kept of a shard."""
@@ -42,6 +45,9 @@ def shard_statistics(documents: pa.Table, splits: pa.ChunkedArray) -> dict[str, 
         "followed_words": different[different % FOLLOWED_WORDS == 0].tolist(),
         "frequent_words": _frequent_words(documents),
         "tags": {row["values"]: row["counts"] for row in pc.value_counts(_flat(documents["tags"])).to_pylist()},
+        "lemmas": dict(_by_count(_lemmas(documents))[:COUNTED_WORDS]),
+        "entities": Counter(entity["label"] for entity in _flat(documents["entities"]).to_pylist()),
+        "entity_names": dict(_by_count(_entity_names(documents))[:COUNTED_WORDS]),
     }
 
 
@@ -51,13 +57,14 @@ def merge_statistics(shards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     ``groups`` has documents, bytes and words by split, source, language and label; ``length`` the documents by their
     number of words, in bins that double; ``vocabulary_growth`` different words against words read, estimated from
     every eighth word; ``frequent_words`` how often they stand there, estimated from every eighth document;
-    ``tags`` counts of parts of speech, where a trained pipeline has told them.
+    where a trained pipeline has told them, ``tags`` counts parts of speech, ``lemmas`` the lemmas of words with a
+    meaning of their own, ``entities`` the kinds of entities and ``entity_names`` those that are no persons.
     """
     groups: dict[str, dict[str, Counter[str]]] = {name: {} for name in GROUPINGS}
-    words, tags = Counter[str](), Counter[str]()
+    counted = {name: Counter[str]() for name in COUNTED}
     for shard in shards:
-        words.update(shard["frequent_words"])
-        tags.update(shard["tags"])
+        for name, counts in counted.items():
+            counts.update(shard[name])
         for name, members in shard["groups"].items():
             for member, counts in members.items():
                 groups[name].setdefault(member, Counter()).update(counts)
@@ -71,8 +78,7 @@ def merge_statistics(shards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             for start, count in zip(LENGTH_BINS.tolist(), lengths.tolist(), strict=True)
         ],
         "vocabulary_growth": _growth(shards),
-        "frequent_words": _most_common(words),
-        "tags": _most_common(tags),
+        **{name: _most_common(counts) for name, counts in counted.items()},
     }
 
 
@@ -102,6 +108,30 @@ def _words(documents: pa.Table) -> Iterator[str]:
     for text, ends in zip(documents["text"].to_pylist(), documents["token_ends"].to_pylist(), strict=True):
         tokens = (text[start:end].lower() for start, end in token_spans(text, ends))
         yield from (token for token in tokens if any(map(str.isalpha, token)))
+
+
+def _lemmas(documents: pa.Table) -> Counter[str]:
+    """How often each lemma stands there; with parts of speech only of words with a meaning of their own."""
+    counts = Counter[str]()
+    for lemmas, tags in zip(documents["lemmas"].to_pylist(), documents["tags"].to_pylist(), strict=True):
+        for lemma, tag in zip(lemmas or (), tags or [None] * len(lemmas or ()), strict=True):
+            if (tag is None or tag in CONTENT_TAGS) and lemma.isalpha():
+                counts[lemma.lower()] += 1
+    return counts
+
+
+def _entity_names(documents: pa.Table) -> Counter[str]:
+    """How often each entity is named, persons left out."""
+    counts = Counter[str]()
+    if not _flat(documents["entities"]):
+        return counts
+    columns = (documents[name].to_pylist() for name in ("text", "token_ends", "entities"))
+    for text, ends, entities in zip(*columns, strict=True):
+        spans = list(token_spans(text, ends)) if entities else []
+        for entity in entities or ():
+            if entity["label"] not in PERSONS:
+                counts[" ".join(text[spans[entity["start"]][0] : spans[entity["end"] - 1][1]].split())] += 1
+    return counts
 
 
 def _flat(lists: pa.ChunkedArray) -> pa.Array:

@@ -4,6 +4,7 @@ import importlib.metadata
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import spacy
@@ -23,6 +24,8 @@ COMPONENTS: dict[str, tuple[str, ...]] = {
 SENTENCE_COMPONENTS = ("parser", "senter", "sentencizer")
 PERSON_LABELS = frozenset(("PERSON", "PER"))
 DOCUMENTS_PER_BATCH = 64
+LONGEST_PART = 100_000
+"""Characters that a pipeline reads at once, for which it takes some hundred megabytes."""
 
 
 def load_trained(pipeline: str, annotations: Sequence[Annotation]) -> Language:
@@ -68,7 +71,10 @@ def person_finder(pipeline: str) -> Callable[[str], Iterator[tuple[int, int]]]:
     trained = _trained(pipeline, ("entities",))
 
     def find(text: str) -> Iterator[tuple[int, int]]:
-        return ((entity.start_char, entity.end_char) for entity in trained(text).ents if entity.label_ in PERSON_LABELS)
+        for start, part in parts_of(text):
+            for entity in trained(part).ents:
+                if entity.label_ in PERSON_LABELS:
+                    yield start + entity.start_char, start + entity.end_char
 
     return find
 
@@ -80,11 +86,50 @@ def annotate(texts: Sequence[str], pipeline: str, annotations: Sequence[Annotati
         ValueError: if the pipeline is not installed, or does not give the annotations.
     """
     trained = _trained(pipeline, tuple(annotations))
-    rows = [_describe(document, annotations) for document in trained.pipe(texts, batch_size=DOCUMENTS_PER_BATCH)]
+    parts = [list(parts_of(text)) for text in texts]
+    documents = trained.pipe((part for some in parts for _, part in some), batch_size=DOCUMENTS_PER_BATCH)
+    rows = [_join([(start, _describe(next(documents), annotations)) for start, _ in some]) for some in parts]
     return pa.Table.from_pylist(rows, ANALYSIS_SCHEMA)
 
 
-def _describe(document: Doc, annotations: Sequence[Annotation]) -> dict[str, object]:
+def parts_of(text: str) -> Iterator[tuple[int, str]]:
+    """Yield a text in parts short enough for a pipeline's memory, each with the position of its first character.
+
+    They end with a paragraph, else with a line or a word, where there is one.
+    """
+    start = 0
+    while len(text) - start > LONGEST_PART:
+        window = text[start : start + LONGEST_PART]
+        end = next((place for mark in ("\n\n", "\n", " ") if (place := window.rfind(mark)) > 0), LONGEST_PART - 1) + 1
+        yield start, text[start : start + end]
+        start += end
+    yield start, text[start:]
+
+
+def _join(parts: Sequence[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
+    """What was found in the parts of a text, as if it had been found in the whole."""
+    if len(parts) == 1:
+        return parts[0][1]
+    joined: dict[str, Any] = {name: 0 if name == "n_words" else None for name in ANALYSIS_SCHEMA.names}
+    for start, part in parts:
+        n_tokens = len(joined["token_ends"] or [])
+        moved = {
+            **part,
+            "token_ends": [start + end for end in part["token_ends"]],
+            "sentence_ends": [start + end for end in part["sentence_ends"]],
+            "entities": part["entities"]
+            and [
+                {**entity, "start": entity["start"] + n_tokens, "end": entity["end"] + n_tokens}
+                for entity in part["entities"]
+            ],
+        }
+        for name, values in moved.items():
+            if values is not None:
+                joined[name] = values if joined[name] is None else joined[name] + values
+    return joined
+
+
+def _describe(document: Doc, annotations: Sequence[Annotation]) -> dict[str, Any]:
     text = document.text
     # White space at the end of a text belongs to no token.
     tokens = [token for token in document if text[token.idx :].strip() or not token.is_space]

@@ -2,7 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcore.text.cleaning.filters import FILTERS, Text, first_failure, too_many_repeated_runs
+from lmcore.text.cleaning.filters import FILTERS, first_failure
+from lmcore.text.cleaning.judged_text import Text
+from lmcore.text.cleaning.repetition import too_many_repeated_runs
 from tests.text.cleaning_for_tests import configure_filters
 
 TEN = "one two three four five six seven eight nine ten"
@@ -13,7 +15,7 @@ THRESHOLDS = configure_filters(
     min_mean_word_length=1.6,
     max_mean_word_length=12.0,
     min_share_of_words_with_letters=0.6,
-    max_symbols_per_word=0.5,
+    max_symbols_per_word=0.4,
     min_distinct_stop_words=1,
     max_bullet_line_share=0.6,
     max_ellipsis_line_share=0.4,
@@ -37,13 +39,13 @@ THRESHOLDS = configure_filters(
         ("a b c d e f g h i.", "words_too_short", 10 / 9, 1.6),
         (f"{'a' * 34} is long.", "words_too_long", 41 / 3, 12.0),
         ("one 11 words 2 to 3.", "too_few_words_with_letters", 0.5, 0.6),
-        ("# the ## word... letters.", "too_many_symbols", 0.8, 0.5),
+        ("the # word... of ## letters.", "too_many_symbols", 0.5, 0.4),
         ("Sentences without any.", "too_few_stop_words", 0, 1),
-        ("- the one.\n* the other.\nAnd a third.", "too_many_bullets", 2 / 3, 0.6),
+        ("- the one\n* the other\nAnd a third.", "too_many_bullets", 2 / 3, 0.6),
         ("the first of several lines...\nthe second of several lines", "too_many_ellipses", 0.5, 0.4),
         ("the first of several lines\nthe second of several lines", "too_few_sentences", 0.0, 0.25),
         ("the x y.\n" * 2 + "\n" + "the x y.\n" * 2, "too_many_repeated_lines", 0.75, 0.5),
-        ("the x.\ny z.\n\nthe x.\ny z.\n\nv w.", "too_many_repeated_paragraphs", 1 / 3, 0.3),
+        ("the x.\ny z.\n\nthe x.\ny z.\n\nv w.", "too_many_repeated_paragraphs", 11 / 26, 0.3),
         ("The spam and eggs " + "spam " * 96 + "end.", "too_repetitive", 0.04, 0.3),
         ("the spam or the spam is the spam so the spam yes.", "one_pair_too_often", 8 / 12, 0.6),
         (f"{TEN} {TEN} {TEN} the end.", "too_many_repeated_runs", 20 / 32, 0.5),
@@ -93,7 +95,7 @@ def test_a_chinese_character_is_a_word_and_english_stop_words_are_not_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("text", "length"), [("中中中 ab", None), ("中 abcd", 2.5), ("", 0.0), ("ab 中中", 4 / 3), ("ab c", 1.5)]
+    ("text", "length"), [("中中中 ab", None), ("中\uff0c abcd", 4.0), ("", 0.0), ("abc 中中 d", 2.0), ("ab c", 1.5)]
 )
 def test_words_have_a_length_where_most_of_a_text_separates_them(text: str, length: float | None) -> None:
     assert Text(text, "zh").mean_word_length == length

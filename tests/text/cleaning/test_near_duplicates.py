@@ -16,9 +16,11 @@ from tests.text.cleaning_for_tests import documents_of
 CONFIG = NearDuplicateConfig(similarity=0.8, shingle_words=3)
 
 
-def drops(texts: Sequence[str], splits: Sequence[str] | None = None) -> list[dict[str, Any]]:
+def drops(
+    texts: Sequence[str], splits: Sequence[str] | None = None, answers: Sequence[int] | None = None
+) -> list[dict[str, Any]]:
     signed = signatures(list(word_hashes(texts)), CONFIG.shingle_words)
-    documents = documents_of(texts, splits=splits)
+    documents = documents_of(texts, splits=splits, answers=answers)
     found = near_duplicates(
         documents, np.arange(len(texts)), signed.__getitem__, lambda rows: [texts[row] for row in rows], CONFIG
     )
@@ -94,6 +96,22 @@ def test_thousands_of_copies_of_a_template_are_thinned_out_without_comparing_all
     template = " ".join(f"w{number}" for number in range(150))
     texts = [f"{template} number{number}" for number in range(20_000)]
     assert len(drops(texts)) >= 19_900
+
+
+def test_nearly_the_same_text_with_another_label_or_target_is_no_duplicate() -> None:
+    words = [f"w{number}" for number in range(100)]
+    texts = [" ".join([*words, f"end{number}"]) for number in range(4)]
+    assert len(drops(texts)) == 3
+    assert len(drops(texts, answers=[1, 2, 3, 4])) == 0
+    assert len(drops(texts, answers=[1, 2, 1, 2])) == 2
+
+
+@pytest.mark.parametrize(("n_own", "answer"), [(20, 0), (6, 0), (3, 1)])
+def test_an_instruction_that_all_share_makes_no_duplicates_but_copies_behind_it_do(n_own: int, answer: int) -> None:
+    instruction = " ".join(f"please{number}" for number in range(200))
+    own = [" ".join(f"own{number}x{word}" for word in range(n_own)) for number in range(40)]
+    texts = [f"{instruction} {some}" for some in [*own, own[7] + " "]]
+    assert [row["row"] for row in drops(texts, answers=[answer] * 41)] in ([7], [40])
 
 
 def test_chinese_texts_are_compared_by_their_characters() -> None:

@@ -30,7 +30,26 @@ def test_texts_that_say_the_same_become_the_same(text: str, expected: str) -> No
     assert normalize(text) == expected
 
 
-@given(st.text(alphabet=st.characters(max_codepoint=127)))
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("the page\fand the next", "the page\nand the next"),
+        ("a line\x0bin a cell", "a line\nin a cell"),
+        ("one\x1crecord\x1danother\x1efield\x1funit", "one\nrecord\nanother\nfield unit"),
+        ("caf\u00e9\x0band more", "caf\u00e9\nand more"),
+        ("N\x08NA\x08AM\x08ME\x08E of a _\x08t_\x08o_\x08o_\x08l", "NAME of a tool"),
+        ("bell\x07 rings\x00", "bell rings"),
+    ],
+)
+def test_no_control_character_joins_words(text: str, expected: str) -> None:
+    assert normalize(text) == expected
+
+
+# What ftfy drops though it divides words, and marks overprinted characters.
+DIVIDING = "\x08\x0b\x0c\x1c\x1d\x1e\x1f"
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=127, exclude_characters=DIVIDING)))
 def test_ascii_is_repaired_as_by_ftfy(text: str) -> None:
     repaired = ftfy.fix_text(text, REPAIRS)
     assert normalize(text) == normalize(repaired)

@@ -1,0 +1,86 @@
+"""Cleaning beside datatrove's own filters, on the same documents."""
+
+from collections.abc import Sequence
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+
+import pyarrow.parquet as pq
+
+from benchmarks.line import Line, median_ratio, seconds_in_turn
+from benchmarks.worker import Action
+from lmcore.text.cleaning.judging import Judge
+from lmcore.text.shards import read_documents, write_table
+from tasks.parameters import load_parameters
+
+PARAMETERS = Path(__file__).parents[1] / "params.yaml"
+# In each of a few rounds one of so many documents: datatrove takes two seconds for a megabyte.
+FILTERED_STEP, FILTERING_ROUNDS = 20, 3
+FASTER_THAN_DATATROVE = 6.0
+
+
+def beside_datatrove(raw: Path, folder: Path, *, whole_rate: float) -> Line:
+    """The rules that look at one document, beside those of datatrove that do the same; one process each.
+
+    Args:
+        raw: folder of raw documents.
+        folder: where the rounds' documents are written.
+        whole_rate: megabytes a second of the whole stage.
+    """
+    name = "normalizing, filtering and masking by the default rules, against datatrove's FTFY, Gopher, C4 and PII steps"
+    if find_spec("datatrove") is None:
+        reason = "datatrove is not installed (pip install -c constraints.txt datatrove)"
+        return Line(name, None, None, "MB/s", None, FASTER_THAN_DATATROVE, "higher", reason)
+    documents = read_documents(raw, ["text"])
+    # No round meets the documents of another one.
+    parts = [documents[first::FILTERED_STEP] for first in range(FILTERING_ROUNDS + 1)]
+    files = [folder / f"part-{number}.parquet" for number in range(len(parts))]
+    for file, part in zip(files, parts, strict=True):
+        write_table(file, part)
+    n_megabytes = median(sum(len(text.encode()) for text in part["text"].to_pylist()) for part in parts) / 1e6
+    ours, theirs = seconds_in_turn(partial(_judging, files), partial(_with_datatrove, files), n_rounds=FILTERING_ROUNDS)
+    return Line(
+        name,
+        n_megabytes / median(ours),
+        n_megabytes / median(theirs),
+        "MB/s",
+        median_ratio(theirs, ours),
+        FASTER_THAN_DATATROVE,
+        "higher",
+        f"{n_megabytes:.1f} MB a round, one process each; the whole stage on 2 cores: {whole_rate:.2f} MB/s",
+    )
+
+
+def _texts(file: Path) -> list[str]:
+    texts: list[str] = pq.read_table(file)["text"].to_pylist()
+    return texts
+
+
+def _judging(files: Sequence[Path]) -> Action:
+    parts = map(_texts, files)
+    judge = Judge(load_parameters(PARAMETERS).clean, None)
+    return lambda: [judge.judge(text).drop for text in next(parts)]
+
+
+def _with_datatrove(files: Sequence[Path]) -> Action:
+    from datatrove.data import Document
+    from datatrove.pipeline.filters import C4QualityFilter, GopherQualityFilter, GopherRepetitionFilter
+    from datatrove.pipeline.formatters import FTFYFormatter, PIIFormatter
+
+    repair, mask = FTFYFormatter(), PIIFormatter()
+    filters = [GopherRepetitionFilter(), GopherQualityFilter(), C4QualityFilter()]
+    parts = map(_texts, files)
+
+    def passes(document: Document) -> bool:
+        """Whether all filters keep it; as in a pipeline, none sees what another one has dropped."""
+        answers = (step.filter(document) for step in filters)
+        return all(answer if isinstance(answer, bool) else answer[0] for answer in answers)
+
+    def act() -> None:
+        for text in next(parts):
+            document = Document(text=repair.format(text), id="")
+            if passes(document):
+                mask.format(document.text)
+
+    return act

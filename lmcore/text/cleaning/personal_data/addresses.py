@@ -1,0 +1,117 @@
+"""Addresses on the network: of e-mail, also written to be read by people alone, and of computers."""
+
+import ipaddress
+import re
+
+from lmcore.text.cleaning.personal_data.spans import Spans, words_before
+from lmcore.text.words import LETTER_OF_WORD
+
+LOCAL_PART = rf"(?<![.+-])(?<!{LETTER_OF_WORD})(?:{LETTER_OF_WORD}|[.+-]){{1,64}}"
+HOST_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+EMAIL = re.compile(
+    rf"{LOCAL_PART}@(?P<domain>(?:{HOST_LABEL}\.)+(?P<top>[a-z]{{2,24}}))(?!{LETTER_OF_WORD})", re.IGNORECASE
+)
+AT, DOT = r"(?:\s*[(\[{<]\s*at\s*[)\]}>]\s*)", r"(?:\s*[(\[{<]\s*(?:dot|punkt|punto|point)\s*[)\]}>]\s*|\.)"
+SPELLED_EMAIL = re.compile(
+    rf"(?<![\w.])[a-z0-9_+-]+(?:{DOT}[a-z0-9_+-]+){{0,3}}{AT}{HOST_LABEL}(?:{DOT}{HOST_LABEL}){{1,3}}(?![\w(])",
+    re.ASCII | re.IGNORECASE,
+)
+# Without brackets these are words of any sentence: only a usual ending tells.
+SPOKEN_EMAIL = re.compile(
+    r"(?<![\w.])[a-z0-9_+-]+(?: dot [a-z0-9_+-]+){0,3} at [a-z0-9-]+(?: dot [a-z0-9-]+){0,2} dot "
+    r"(?:com|org|net|edu|gov|io|info|eu|uk|de|fr|es|it|nl|ru|in|cn|jp|br)\b",
+    re.ASCII | re.IGNORECASE,
+)
+FILE_ENDINGS = frozenset(
+    [
+        "png",
+        "jpg",
+        "jpeg",
+        "gif",
+        "svg",
+        "webp",
+        "ico",
+        "bmp",
+        "tif",
+        "tiff",
+        "pdf",
+        "css",
+        "js",
+        "jsx",
+        "tsx",
+        "json",
+        "yaml",
+        "yml",
+        "xml",
+        "html",
+        "htm",
+        "csv",
+        "txt",
+        "ini",
+        "toml",
+    ]
+)
+ACCOUNTS_OF_MACHINES = frozenset(("git", "hg", "svn", "ssh", "root", "ubuntu"))
+# What follows an address of a file on another machine, as scp and git write it: a colon and a path.
+REMOTE_PATH = re.compile(r":[\w~./-]*(?:/|\.git\b)")
+VERSION = re.compile(r"v?\d+(?:\.\d+)+|\d+(?:\.\d+)?x\b", re.IGNORECASE)
+
+IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\w)", re.ASCII)
+# All addresses that are given out so far begin with a 2 or a 3.
+IPV6 = re.compile(r"(?<![\w:.])[23][0-9a-f]{3}:(?:[0-9a-f]{0,4}:){1,6}[0-9a-f]{0,4}(?![\w:])", re.ASCII | re.IGNORECASE)
+VERSION_BEFORE = re.compile(
+    r"(?:(?<![a-z])(?:versions?|ver|v|releases?|rev|revision|build|firmware|upgraded? to"
+    r"|sections?|sec|chapters?|clauses?|paragraphs?|figures?|table|oid)\.?\s*:?\s*|[=<>~!]=\s*|§\s*|[a-z]/|[a-z]-)$",
+    re.IGNORECASE,
+)
+SMALL = 32
+MIN_FIRST_OF_KNOWN = 8
+"""Of well-known addresses that repeat small numbers."""
+
+
+def email_addresses(text: str) -> Spans:
+    """Yield where e-mail addresses are: ``a@example.org``, ``a (at) example (dot) org``, ``a at example dot org``."""
+    if "@" in text:
+        for match in EMAIL.finditer(text):
+            if (end := _end_of_address(match, text)) is not None:
+                yield match.start(), end
+    lower = text.lower()
+    if re.search(r"[(\[{<]\s*at\s*[)\]}>]", lower):
+        yield from (match.span() for match in SPELLED_EMAIL.finditer(text))
+    if " dot " in lower and " at " in lower:
+        yield from (match.span() for match in SPOKEN_EMAIL.finditer(text))
+
+
+def _end_of_address(match: re.Match[str], text: str) -> int | None:
+    """Where an address ends; None for a file (``icon@2x.png``), a version of a package, or an account of a machine
+    (``git@host:path``)."""
+    domain, end = match["domain"], match.end()
+    if match["top"].lower() in FILE_ENDINGS:  # of a file that may be named after an address
+        domain, end = domain.rpartition(".")[0], end - len(match["top"]) - 1
+    account = match.group().partition("@")[0].lower()
+    is_of_machine = account in ACCOUNTS_OF_MACHINES or REMOTE_PATH.match(text, match.end()) is not None
+    return None if is_of_machine or "." not in domain or VERSION.match(domain) else end
+
+
+def ip_addresses(text: str) -> Spans:
+    """Yield where public IP addresses are; four numbers of a version or a section are none."""
+    for match in IPV4.finditer(text):
+        if _is_public(match.group()) and not _is_version(match, text):
+            yield match.span()
+    if text.count(":") > 1:
+        yield from (match.span() for match in IPV6.finditer(text) if _is_public(match.group()))
+
+
+def _is_version(match: re.Match[str], text: str) -> bool:
+    """Four small numbers are rather a version: of all addresses one in five thousand has no other."""
+    numbers = [int(number) for number in match.group().split(".")]
+    is_small = max(numbers) < SMALL and (len(set(numbers)) > 2 or numbers[0] < MIN_FIRST_OF_KNOWN)
+    return is_small or words_before(text, match.start(), VERSION_BEFORE)
+
+
+def _is_public(written: str) -> bool:
+    """Addresses of one's own network or of examples say nothing of anybody."""
+    try:
+        return ipaddress.ip_address(written).is_global
+    except ValueError:
+        return False

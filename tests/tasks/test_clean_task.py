@@ -1,0 +1,39 @@
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lmcore.files import write_json
+from lmcore.text.config import SplitFractions
+from tasks.clean import clean_documents
+from tasks.environment import Environment
+from tests.text.cleaning_for_tests import LENIENT, configure_cleaning
+from tests.text.test_clean import DOCUMENT, ORIGIN, write_raw
+
+FRACTIONS = SplitFractions(validation=0.0, test=0.0)
+
+
+def test_who_loses_much_is_told_the_rule_some_texts_and_the_key_and_who_wants_it_is_not_warned(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mine = [replace(DOCUMENT, text=f"Mail {number} to a@b.de", source="mine", label=None) for number in range(10)]
+    books = [replace(DOCUMENT, text=f"Chapter {number} of a long book", source="books") for number in range(10)]
+    books[0] = replace(books[0], text="Short one.")
+    write_raw(tmp_path / "raw", [*mine, *books])
+    facts = {"documents": 10, "bytes": 9, "labels": {}, "origin": ORIGIN}
+    write_json(tmp_path / "raw/summary.json", {"sources": {"mine": facts, "books": facts}})
+    rules = configure_cleaning(filters=LENIENT | {"min_words": 5}, max_bytes_per_label={"books": 100})
+    environment = Environment(workers=1, work_folder=tmp_path / "work")
+    with caplog.at_level(logging.INFO):
+        clean_documents(rules, FRACTIONS, environment, raw=tmp_path / "raw", clean_folder=tmp_path / "clean")
+    messages = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert [level for level, message in messages if "lost" in message] == ["WARNING", "INFO", "INFO"]
+    told = {level: message for level, message in reversed(messages) if "lost" in message}
+    warning = "Source 'mine' lost 10 of its 10 documents (100 %) to the rule too_few_words; to change that, set "
+    assert told["WARNING"].startswith(f"{warning}clean.filters.min_words in params.yaml. Examples: Mail ")
+    assert told["WARNING"].count("to <email>") == 3
+    assert "a@b.de" not in caplog.text
+    assert "set clean.max_bytes_per_label" in told["INFO"]
+    assert len(json.loads((tmp_path / "clean/summary.json").read_bytes())["losses"]) == 2
