@@ -39,8 +39,11 @@ def records(
     target: str | None = None,
     name: str | None = None,
     columns: tuple[str, ...] | None = None,
+    encoding: str | None = None,
 ) -> RecordFields:
-    return RecordFields(kind="records", text=text, label=label, target=target, name=name, columns=columns)
+    return RecordFields(
+        kind="records", text=text, label=label, target=target, name=name, columns=columns, encoding=encoding
+    )
 
 
 def read(
