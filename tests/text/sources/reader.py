@@ -1,11 +1,14 @@
 """What the tests of the readers share: a source with nothing but a reader, and all that it gives at once."""
 
 import gzip
+import json
 import lzma
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import zstandard
 
 from lmcore.text.documents import Document, Fault
@@ -75,6 +78,14 @@ def write(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path
+
+
+def rows_in(path: Path, *rows: dict[str, Any]) -> Path:
+    """Rows as JSON lines or, by the ending of the path, as Parquet."""
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(list(rows)), path)
+        return path
+    return write(path, "\n".join(map(json.dumps, rows)).encode())
 
 
 def texts(documents: list[Document]) -> list[str]:
