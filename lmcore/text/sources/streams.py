@@ -10,7 +10,6 @@ from lmcore.text.documents import InputError
 
 BUFFER_BYTES = 2**17
 HEAD_BYTES = 2**16
-LINE_END = re.compile(rb"\r\n|\r(?!\Z)|\n")
 LONE_RETURN = re.compile(rb"\r(?!\n)")
 QUOTED = re.compile(rb'"[^"]*"')
 
@@ -98,14 +97,15 @@ def followed(content: bytes, chunks: Iterator[bytes], error: Exception | None) -
 def with_line_feeds(chunks: Iterator[bytes], *, everywhere: bool) -> Iterator[bytes]:
     """Yield text whose lines end with a line feed, with or without a carriage return before it.
 
-    A carriage return alone ends a line ``everywhere``, or else in files whose first line ends so: amid others it is
-    a character. What stands in quotation marks is passed over in looking for the first line's end.
+    A carriage return alone ends a line ``everywhere``, or else in files most of whose first lines end so: amid others
+    it is a character. What stands in quotation marks does not count.
     """
     if not everywhere:
         head, error = look_ahead(b"", chunks, HEAD_BYTES)
         chunks = followed(head, chunks, error)
-        end = LINE_END.search(QUOTED.sub(b"", head[:HEAD_BYTES])) or LINE_END.search(head[:HEAD_BYTES])
-        everywhere = end is not None and end[0] == b"\r"
+        head = head[:HEAD_BYTES].removesuffix(b"\r")
+        outside = QUOTED.sub(b"", head) if b"\r" in head else b""
+        everywhere = len(LONE_RETURN.findall(outside)) > outside.count(b"\n")
     if not everywhere:
         yield from chunks
         return

@@ -1,6 +1,7 @@
 """Tables as rows: values with commas (RFC 4180), tabs or anything else between them."""
 
 import csv
+import re
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ TableRows = Iterator[tuple[int, Row | InputError]]
 Values = Iterator[tuple[int, list[str] | InputError]]
 
 SAMPLE_BYTES = 2**17
+SAID_DELIMITER = re.compile(r"sep=([^\r\n])\r?\n")
+"""What Excel takes the first line of a table for."""
 
 
 def table_rows(file: InputFile, reader: RecordFields, names: Sequence[str], kind: str) -> TableRows:
@@ -102,6 +105,9 @@ def _values(file: InputFile, reader: RecordFields, expected: Expected, kind: str
 def _dialect(lines: RowLines, file: InputFile, reader: RecordFields, expected: Expected, kind: str) -> _Dialect:
     usual = DELIMITERS[kind]
     delimiter = reader.delimiter
+    if (said := SAID_DELIMITER.match(lines.look_ahead(SAMPLE_BYTES))) is not None:
+        lines.next_row()
+        delimiter = delimiter or said[1]
     if delimiter is None:
         delimiter = find_delimiter(lines.look_ahead(SAMPLE_BYTES), usual, expected)
         if delimiter != usual:

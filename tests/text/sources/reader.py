@@ -14,6 +14,7 @@ import zstandard
 from lmcore.text.documents import Document, Fault
 from lmcore.text.sources.config import LocalFiles, Reader, ReadingLimits, RecordFields, RowFormat, Source
 from lmcore.text.sources.files import SourceFile
+from lmcore.text.sources.notes import Notes
 from lmcore.text.sources.reading import read_files
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
@@ -65,11 +66,15 @@ def records(
 
 
 def read(
-    reader: Reader, *files: Path, max_document_bytes: int = 10**6, max_unpacked_bytes: int = 10**8
+    reader: Reader,
+    *files: Path,
+    max_document_bytes: int = 10**6,
+    max_unpacked_bytes: int = 10**8,
+    notes: Notes | None = None,
 ) -> tuple[list[Document], list[Fault]]:
     """Documents and faults of some files, each of which lies in the folder of the source."""
     limits = ReadingLimits(max_document_bytes=max_document_bytes, max_unpacked_bytes=max_unpacked_bytes)
-    found = list(read_files(source(reader), [SourceFile(file.name, file, 0) for file in files], limits))
+    found = list(read_files(source(reader), [SourceFile(file.name, file, 0) for file in files], limits, notes))
     documents = [item for item in found if isinstance(item, Document)]
     return documents, [item for item in found if isinstance(item, Fault)]
 

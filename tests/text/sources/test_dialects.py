@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lmcore.text.sources.config import ReadingLimits
 from lmcore.text.sources.files import SourceFile
-from lmcore.text.sources.notes import Notes, describe_notes
+from lmcore.text.sources.notes import Notes, describe_note
 from lmcore.text.sources.reading import read_files
 from tests.text.sources.reader import places, read, records, source, texts, write
 
@@ -34,7 +34,7 @@ def decisions(reader: object, path: Path) -> list[str]:
     notes = Notes()
     limits = ReadingLimits(max_document_bytes=10**6, max_unpacked_bytes=10**8)
     list(read_files(source(reader), [SourceFile(path.name, path, 0)], limits, notes))  # type: ignore[arg-type]
-    return describe_notes(notes.summary())
+    return [describe_note(what, note) for what, note in notes.summary().items()]
 
 
 @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
@@ -215,3 +215,10 @@ def test_a_file_of_any_other_kind_says_which_key_to_set(tmp_path: Path) -> None:
     _, faults = read(records(), write(tmp_path / "rows.txt", b"just one column\nof text\n"))
     assert [fault.reason for fault in faults] == ["unknown_format"]
     assert "name the reader's `format`" in faults[0].detail
+
+
+def test_the_line_in_which_excel_names_the_delimiter_is_no_row(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.csv", 'sep=;\r\nlabel;text\r\na;1,5 €\r\nb;"zwei\nZeilen"\r\n'.encode("utf-16"))
+    documents, faults = read(records(label="label"), path)
+    assert [(document.line, document.text) for document in documents] == [(3, "1,5 €"), (4, "zwei\nZeilen")]
+    assert not faults
