@@ -110,7 +110,9 @@ def _raw_rows(sample: str, delimiter: str) -> list[list[str]]:
 def _enclosed_rows(sample: str, delimiter: str) -> tuple[list[list[str] | None], int]:
     """The rows of a sample, ``None`` for a malformed one; and how many lines its end cuts the last one off after."""
     rows: list[list[str] | None] = []
-    reader = csv.reader((f"{line}\n" for line in sample.split("\n")), delimiter=delimiter, strict=True)
+    # A carriage return within a line would be taken for its end.
+    lines = (line.removesuffix("\r").replace("\r", " ") + "\n" for line in sample.split("\n"))
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     n_lines = 0
     while len(rows) < SAMPLE_ROWS:
         try:

@@ -11,7 +11,7 @@ from lmcore.text.sources.config import RecordFields
 from lmcore.text.sources.dialects import DELIMITERS, QUOTE, Expected, encloses_values, find_delimiter, is_raw
 from lmcore.text.sources.nested_rows import Row
 from lmcore.text.sources.opening import InputFile
-from lmcore.text.sources.row_lines import RowLines
+from lmcore.text.sources.row_lines import RETURN_WITHIN, RowLines
 
 TableRows = Iterator[tuple[int, Row | InputError]]
 Values = Iterator[tuple[int, list[str] | InputError]]
@@ -147,6 +147,8 @@ def _enclosed_values(
             if lines.is_unclosed:
                 return lines.begin + 1
         else:
+            if lines.has_returns:
+                values = [value.replace(RETURN_WITHIN, "\r") for value in values]
             if values:
                 yield lines.begin, values if lines.problem is None else lines.problem
 

@@ -222,3 +222,13 @@ def test_the_line_in_which_excel_names_the_delimiter_is_no_row(tmp_path: Path) -
     documents, faults = read(records(label="label"), path)
     assert [(document.line, document.text) for document in documents] == [(3, "1,5 €"), (4, "zwei\nZeilen")]
     assert not faults
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv"])
+def test_a_carriage_return_within_a_line_is_a_character(tmp_path: Path, name: str) -> None:
+    content = io.StringIO()
+    writer = csv.writer(content, delimiter="," if name == "rows.csv" else "\t", lineterminator="\n")
+    writer.writerows([["label", "text"], ["a", "one\rtwo"], ["b", 'so-called "three"\rfour'], ["c", "five\r"]])
+    documents, faults = read(records(label="label"), write(tmp_path / name, content.getvalue().encode()))
+    assert [text.rstrip("\r") for text in texts(documents)] == ["one\rtwo", 'so-called "three"\rfour', "five"]
+    assert not faults
