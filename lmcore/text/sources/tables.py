@@ -50,11 +50,11 @@ def table_rows(file: InputFile, reader: RecordFields, names: Sequence[str], kind
         elif columns is None:
             columns = [name.strip() for name in row]
             check_columns(file, columns, names, is_header=True)
-        elif len(row) != len(columns):
+        elif len(row) < len(columns) or any(row[len(columns) :]):
             detail = f"{len(row)} values in a table of {len(columns)} columns"
             yield line, InputError("wrong_number_of_columns", detail)
-        elif not (is_first and [value.strip() for value in row] == list(columns)):  # It has a header all the same.
-            yield line, dict(zip(columns, row, strict=True))
+        elif not (is_first and [value.strip() for value in row] == [*columns]):  # It has a header all the same.
+            yield line, dict(zip(columns, row, strict=False))  # Delimiters at the end of a row hold nothing.
         is_first = False
 
 

@@ -123,4 +123,6 @@ def _kind(value: Any) -> str:
         return "null"
     if isinstance(value, Mapping) and value:
         return f"an object with the fields {', '.join(f'{name!a:.40}' for name in list(value)[:5])}"
+    if isinstance(value, list):
+        return "a list neither of strings nor of turns with a role and what is said" if value else "an empty list"
     return f"a value of type {type(value).__name__}"

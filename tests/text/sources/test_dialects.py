@@ -232,3 +232,11 @@ def test_a_carriage_return_within_a_line_is_a_character(tmp_path: Path, name: st
     documents, faults = read(records(label="label"), write(tmp_path / name, content.getvalue().encode()))
     assert [text.rstrip("\r") for text in texts(documents)] == ["one\rtwo", 'so-called "three"\rfour', "five"]
     assert not faults
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv"])
+def test_delimiters_behind_the_last_column_hold_nothing(tmp_path: Path, name: str) -> None:
+    content = b"label,text\na,one,,\nb,two\nc,three,,more\nd\n".replace(b",", b"," if name == "rows.csv" else b"\t")
+    documents, faults = read(records(label="label"), write(tmp_path / name, content))
+    assert texts(documents) == ["one", "two"]
+    assert places(faults) == [(4, "wrong_number_of_columns"), (5, "wrong_number_of_columns")]

@@ -84,7 +84,7 @@ def test_blank_lines_at_the_end_of_one_of_two_files_belong_to_nothing(tmp_path: 
     documents, faults = read(PAIRS, write(tmp_path / "text.en", b"a\nb\n"), write(tmp_path / "text.de", b"A\nB\n\n \n"))
     assert [(document.text, document.target) for document in documents] == [("a", "A"), ("b", "B")]
     assert not faults
-    with pytest.raises(ValueError, match="text.en has no line 4"):
+    with pytest.raises(ValueError, match=r"text.en has no line 4"):
         read(PAIRS, tmp_path / "text.en", write(tmp_path / "more.de", b"A\nB\n\nC\n"))
 
 
