@@ -61,14 +61,16 @@ class RowLines:
         self.begin_row()
 
     def look_ahead(self, n_bytes: int) -> str:
-        """The next lines, about so many bytes of them, which are given again."""
+        """The next lines, which are given again: as many whole ones as so many bytes hold, or a part of the first."""
         n_waiting = sum(map(len, self._waiting))
         # What stops the reading is met again where it is.
         with suppress(InputError, OSError):
             while n_waiting < n_bytes and (content := self._stream.readline(self._n_at_most + 1)):
                 self._waiting.append(content)
                 n_waiting += len(content)
-        return b"".join(self._waiting).decode(errors="replace")
+        content = b"".join(self._waiting)[:n_bytes]
+        end = content.rfind(b"\n") + 1 if n_waiting > n_bytes else 0
+        return content[: end or None].decode(errors="replace")
 
     def next_row(self) -> str | None:
         """The next line as a row of its own, without its end; ``None`` at the end of the file.

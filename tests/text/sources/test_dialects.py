@@ -240,3 +240,12 @@ def test_delimiters_behind_the_last_column_hold_nothing(tmp_path: Path, name: st
     documents, faults = read(records(label="label"), write(tmp_path / name, content))
     assert texts(documents) == ["one", "two"]
     assert places(faults) == [(4, "wrong_number_of_columns"), (5, "wrong_number_of_columns")]
+
+
+def test_the_first_value_may_be_longer_than_what_is_looked_at(tmp_path: Path) -> None:
+    long = 'a line, and "another" one\n' * 20_000
+    content = io.StringIO()
+    csv.writer(content, delimiter="\t").writerows([["label", "text"], ["a", long], ["b", "two"]])
+    documents, faults = read(records(label="label"), write(tmp_path / "rows.tsv", content.getvalue().encode()))
+    assert texts(documents) == [long, "two"]
+    assert not faults
