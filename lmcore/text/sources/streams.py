@@ -55,6 +55,7 @@ class Stream(io.RawIOBase):
 
     def _has_more(self) -> bool:
         while not self._rest and not self._is_at_end:
+            self._rest = memoryview(b"")  # Even an empty rest of a chunk would hold all of it while the next is made.
             try:
                 self._rest = memoryview(next(self._chunks))
             except StopIteration:
