@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 (letters of many alphabets)
 import io
 import random
 from pathlib import Path

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 (letters of many alphabets)
 import json
 from datetime import date
 from decimal import Decimal
