@@ -17,10 +17,10 @@ from pydantic import (
 from lmcore.config import Config
 from lmcore.text.config import GivenSplit, Name
 
+Revision = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
 RowFormat = Literal["jsonl", "json", "csv", "tsv", "psv", "parquet", "conll"]
 PATH_PARTS = ("file", "stem", "ending", "folder")
 Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
-Revision = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
 
 
 OF_OTHER_USE = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
