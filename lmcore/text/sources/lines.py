@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
+from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from lmcore.text.documents import Document, Fault, InputError
-from lmcore.text.sources.config import ReadingLimits, Source
+from lmcore.text.sources.config import ReadingLimits, Source, TextLines
+from lmcore.text.sources.encodings import not_unicode
 from lmcore.text.sources.files import SourceFile
+from lmcore.text.sources.notes import Notes
 from lmcore.text.sources.opening import InputFile, input_files
 from lmcore.text.sources.streams import BUFFER_BYTES
+from lmcore.text.sources.unpacking import COMPRESSIONS
 
 LINE_END = b"\r\n"
 
@@ -20,21 +24,31 @@ class _EndError(InputError):
 Content = str | InputError
 
 
-def read_lines(file: InputFile) -> Iterator[Document | Fault]:
-    """Yield a document per line; lines without anything are passed over.
+def read_lines(file: InputFile, reader: TextLines) -> Iterator[Document | Fault]:
+    """Yield a document per line, however it ends; lines without anything are passed over.
 
     Raises:
         InputError: with its line, where the file cannot be read any further.
     """
-    for line, text in text_lines(file):
+    label = None if reader.label is None else _label(file, reader.label)
+    for line, text in text_lines(file, returns_end_lines=True):
         if isinstance(text, InputError):
             yield file.fault(text, line)
         elif text and not text.isspace():
-            yield file.document(text, kind="line", line=line)
+            yield file.document(text, kind="line", line=line, label=label)
+
+
+def _label(file: InputFile, template: str) -> str | None:
+    """A word, or what the parts of the path make of a template of them."""
+    path = PurePosixPath(file.path)
+    if path.suffix.lower() in COMPRESSIONS:
+        path = path.with_suffix("")
+    ending = path.suffix.removeprefix(".")
+    return template.format(file=path.name, stem=path.stem, ending=ending, folder=path.parent.name).strip() or None
 
 
 def read_parallel_lines(
-    source: Source, files: Sequence[SourceFile], limits: ReadingLimits
+    source: Source, files: Sequence[SourceFile], limits: ReadingLimits, notes: Notes
 ) -> Iterator[Document | Fault]:
     """Yield a document per line of two files: of the first the text, of the second the target.
 
@@ -42,28 +56,29 @@ def read_parallel_lines(
     When one file cannot be read any further, neither is: nobody knows which lines belong together.
 
     Raises:
-        ValueError: if there are not two files, or one has more lines.
+        ValueError: if there are not two files, or one has more lines that are not blank.
     """
     if len(files) != 2:
         raise ValueError(f"source {source.name!r} has {len(files)} files; parallel_lines reads two")
-    both = [_only_one(source, file, limits) for file in files]
+    both = [_only_one(source, file, limits, notes) for file in files]
     sides = [side for side in both if isinstance(side, InputFile)]
     if len(sides) < 2:
         yield from (fault for fault in both if isinstance(fault, Fault))
         return
-    line = 0
     for line, pair in enumerate(zip_longest(*map(_contents, sides)), start=1):
         if None in pair and not any(isinstance(content, _EndError) for content in pair):
+            if any(isinstance(content, str) and not content.strip() for content in pair):
+                continue  # A blank line at the end belongs to nothing.
             raise ValueError(
-                f"source {source.name!r}: {sides[pair.index(None)].path} has {line - 1} lines and the file beside it "
-                "has more: line by line they belong together, so both need the same number"
+                f"source {source.name!r}: {sides[pair.index(None)].path} has no line {line} and the file beside it "
+                "has one: line by line they belong together, so both need the same number"
             )
         yield from _read_pair(line, sides, pair)
         if any(isinstance(content, _EndError) for content in pair):
             return
 
 
-def text_lines(file: InputFile) -> Iterator[tuple[int, Content]]:
+def text_lines(file: InputFile, *, returns_end_lines: bool = False) -> Iterator[tuple[int, Content]]:
     """Yield number and text of each line, without its end, or what is wrong with it (``not_unicode``, ``too_long``).
 
     Raises:
@@ -71,7 +86,7 @@ def text_lines(file: InputFile) -> Iterator[tuple[int, Content]]:
     """
     line = None
     try:
-        with file.open_text() as stream:
+        with file.open_text(returns_end_lines=returns_end_lines) as stream:
             line = 0
             for line, content in enumerate(byte_lines(stream, file.max_bytes), start=1):
                 if content is None:
@@ -80,7 +95,7 @@ def text_lines(file: InputFile) -> Iterator[tuple[int, Content]]:
                 try:
                     yield line, content.rstrip(LINE_END).decode()
                 except UnicodeDecodeError as error:
-                    yield line, InputError("not_unicode", f"byte {error.start + 1} is not UTF-8: {error.reason}")
+                    yield line, not_unicode(error)
     except InputError as error:
         error.line = None if line is None else line + 1
         raise
@@ -98,13 +113,13 @@ def byte_lines(stream: BinaryIO, max_bytes: int) -> Iterator[bytes | None]:
         yield None
 
 
-def _only_one(source: Source, file: SourceFile, limits: ReadingLimits) -> InputFile | Fault:
+def _only_one(source: Source, file: SourceFile, limits: ReadingLimits, notes: Notes) -> InputFile | Fault:
     """The file itself, or the only one in an archive.
 
     Raises:
         ValueError: if an archive holds several.
     """
-    found = list(input_files(source, file, limits))
+    found = list(input_files(source, file, limits, notes))
     if len(found) > 1:
         raise ValueError(f"source {source.name!r}: {file.name} holds several files; parallel_lines reads one of each")
     return found[0]

@@ -6,8 +6,8 @@ import pytest
 from lmcore.text.sources.config import ParallelLines, TextLines
 from tests.text.sources.reader import places, read, texts, write
 
-LINES = TextLines(kind="lines")
-PAIRS = ParallelLines(kind="parallel_lines")
+LINES = TextLines(kind="lines", label=None, encoding=None)
+PAIRS = ParallelLines(kind="parallel_lines", encoding=None)
 ENGLISH = b"A dog runs .\r\n\nA man sleeps .\nTwo cats .\nlast"
 GERMAN = b"Ein Hund l\xc3\xa4uft .\r\n\n\nZwei K\xe4tzchen .\nletzte\n"
 
@@ -27,7 +27,8 @@ def test_each_line_is_a_document_in_the_split_and_under_the_license_of_its_sourc
 
 
 def test_a_line_that_is_not_unicode_costs_no_other(tmp_path: Path) -> None:
-    documents, faults = read(LINES, write(tmp_path / "text.txt", b"one\ncaf\xe9\nthree\n\xed\xa0\x80\nfive"))
+    lines = TextLines(kind="lines", label=None, encoding="utf-8")
+    documents, faults = read(lines, write(tmp_path / "text.txt", b"one\ncaf\xe9\nthree\n\xed\xa0\x80\nfive"))
     assert texts(documents) == ["one", "three", "five"]
     assert places(faults) == [(2, "not_unicode"), (4, "not_unicode")]
     assert "byte 4" in faults[0].detail
@@ -75,8 +76,16 @@ def test_a_pair_with_a_line_that_is_too_long_costs_no_other(tmp_path: Path) -> N
 @pytest.mark.parametrize(("first", "second", "shorter"), [(b"a\n", b"a\nb\n", "text.en"), (b"a\nb", b"a", "text.de")])
 def test_files_of_different_length_are_refused(tmp_path: Path, first: bytes, second: bytes, shorter: str) -> None:
     files = write(tmp_path / "text.en", first), write(tmp_path / "text.de", second)
-    with pytest.raises(ValueError, match=rf"{shorter} has 1 lines and the file beside it has more"):
+    with pytest.raises(ValueError, match=rf"{shorter} has no line 2 and the file beside it has one"):
         read(PAIRS, *files)
+
+
+def test_blank_lines_at_the_end_of_one_of_two_files_belong_to_nothing(tmp_path: Path) -> None:
+    documents, faults = read(PAIRS, write(tmp_path / "text.en", b"a\nb\n"), write(tmp_path / "text.de", b"A\nB\n\n \n"))
+    assert [(document.text, document.target) for document in documents] == [("a", "A"), ("b", "B")]
+    assert not faults
+    with pytest.raises(ValueError, match=r"text.en has no line 4"):
+        read(PAIRS, tmp_path / "text.en", write(tmp_path / "more.de", b"A\nB\n\nC\n"))
 
 
 def test_parallel_lines_are_those_of_two_files(tmp_path: Path) -> None:
