@@ -20,7 +20,7 @@ from lmcore.config import Config
 from lmcore.files import file_digest, flush
 
 CODE = [Path(__file__).parent / folder for folder in ("text", "tokens")]
-LIBRARIES = ("ftfy", "phonenumbers", "py3langid", "pyarrow", "python-stdnum", "spacy", "tokenizers", "trafilatura")
+LIBRARIES = ("ftfy", "lxml", "phonenumbers", "py3langid", "pyarrow", "python-stdnum", "spacy", "tokenizers")
 
 
 def piece_key(*parts: Config | str | int | float | bool | None) -> str:
