@@ -35,10 +35,9 @@ def _plain_text(content: bytes) -> str:
 
 
 def _first_folder(file: InputFile) -> str | None:
-    """The first folder of the path; an archive is none."""
+    """The first folder of the file below its source's path; an archive is none, and what it holds comes behind it."""
     within_archive = file.path.removeprefix(f"{file.file.name}/") if file.path != file.file.name else ""
-    folders = (*PurePosixPath(file.file.name).parent.parts, *PurePosixPath(within_archive).parent.parts)
-    return next(iter(folders), None)
+    return file.file.folder or next(iter(PurePosixPath(within_archive).parent.parts), None)
 
 
 def _stem(path: str) -> str:
