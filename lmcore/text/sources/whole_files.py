@@ -22,7 +22,7 @@ def read_whole_file(file: InputFile) -> Iterator[Document | Fault]:
     if len(content) > file.max_bytes:
         raise file.too_long("the file")
     text = main_text(content) if file.format in PAGES else _plain_text(content)
-    yield file.document(text, kind="file", line=None, label=_first_folder(file), name=_stem(file.path))
+    yield file.document(text, kind="file", line=None, label=file.folder, name=_stem(file.path))
 
 
 def _plain_text(content: bytes) -> str:
@@ -32,12 +32,6 @@ def _plain_text(content: bytes) -> str:
         detail = f"byte {error.start + 1} is not UTF-8: {error.reason}"
         raise InputError("not_unicode", detail, content.count(b"\n", 0, error.start) + 1) from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _first_folder(file: InputFile) -> str | None:
-    """The first folder of the file below its source's path; an archive is none, and what it holds comes behind it."""
-    within_archive = file.path.removeprefix(f"{file.file.name}/") if file.path != file.file.name else ""
-    return file.file.folder or next(iter(PurePosixPath(within_archive).parent.parts), None)
 
 
 def _stem(path: str) -> str:

@@ -1,5 +1,6 @@
 """What the tests of the readers share: a source with nothing but a reader, and all that it gives at once."""
 
+import bz2
 import gzip
 import lzma
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from lmcore.text.sources.reading import read_files
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
+    ".bz2": bz2.compress,
     ".gz": gzip.compress,
     ".xz": lzma.compress,
     # With a checksum, as the command writes them: without one, not every damage can be found.
