@@ -163,7 +163,15 @@ def _seconds_of_collect_and_clean(folder: Path) -> float:
 def _collect(folder: Path, workers: Workers) -> None:
     config = load_parameters(PARAMETERS).collect.model_dump(mode="json")
     location = {"kind": "local", "paths": [str(folder / "source")]}
-    reader = {"kind": "records", "text": "text", "label": None, "target": None, "name": None, "columns": None}
+    reader = {
+        "kind": "records",
+        "text": "text",
+        "label": None,
+        "target": None,
+        "name": None,
+        "columns": None,
+        "encoding": None,
+    }
     source = config["sources"][0] | {"name": "large", "location": location, "reader": reader, "license": "CC0-1.0"}
     collecting = CollectConfig.model_validate_json(json.dumps(config | {"sources": [source]}))
     pinned = pin_sources(collecting.sources, folder / "downloads", workers)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,9 +24,12 @@ from lmcore.text.shards import FAULTS, SUMMARY, ShardWriter, concatenate, link_s
 from lmcore.text.sources.config import CollectConfig, ParallelLines, ReadingLimits, Source
 from lmcore.text.sources.files import PinnedFile
 from lmcore.text.sources.lock import Pin
+from lmcore.text.sources.notes import Notes, describe_notes, merge_notes
 from lmcore.text.sources.pinning import PinnedSource
 from lmcore.text.sources.reading import read_files
 from lmcore.workers import Workers
+
+logger = logging.getLogger(__name__)
 
 LEAST_BYTES_PER_PIECE = 2_000_000
 MOST_BYTES_PER_PIECE = 16_000_000
@@ -87,6 +91,9 @@ def collect(
             if config.strict:
                 _refuse_faults(pq.read_table(folder / FAULTS).to_pylist())
     summary = _merge([json.loads((folder / SUMMARY).read_bytes()) for folder in done], faults)
+    for name, counts in summary["sources"].items():
+        for note in describe_notes(counts["notes"]):
+            logger.info("%s: %s", name, note)
     _check_every_source_gave(config, summary, done)
     for source in config.sources:
         summary["sources"][source.name]["origin"] = _origin(source, sources[source.name].pin)
@@ -128,8 +135,9 @@ def read_piece(piece: Piece, *, work: Path) -> Path:
 def _read(piece: Piece, folder: Path) -> None:
     faults: list[Fault] = []
     labels: dict[str, dict[str, Any]] = {}
+    notes = Notes()
     with ShardWriter(folder) as shards:
-        for entry in read_files(piece.source, [pinned.file for pinned in piece.files], piece.limits):
+        for entry in read_files(piece.source, [pinned.file for pinned in piece.files], piece.limits, notes):
             if isinstance(entry, Fault):
                 faults.append(entry)
                 continue
@@ -141,7 +149,12 @@ def _read(piece: Piece, folder: Path) -> None:
     write_table(folder / FAULTS, to_table(faults, FAULT_SCHEMA))
     write_json(
         folder / SUMMARY,
-        {"source": piece.source.name, "labels": labels, "faults_by_reason": Counter(fault.reason for fault in faults)},
+        {
+            "source": piece.source.name,
+            "labels": labels,
+            "faults_by_reason": Counter(fault.reason for fault in faults),
+            "notes": notes.summary(),
+        },
     )
 
 
@@ -153,7 +166,8 @@ def _merge(pieces: Sequence[Mapping[str, Any]], faults: Sequence[Fault]) -> dict
     sources: dict[str, dict[str, Any]] = {}
     reasons = Counter(fault.reason for fault in faults)
     for piece in pieces:
-        source = sources.setdefault(piece["source"], {"documents": 0, "bytes": 0, "labels": {}})
+        source = sources.setdefault(piece["source"], {"documents": 0, "bytes": 0, "labels": {}, "notes": {}})
+        source["notes"] = merge_notes((source["notes"], piece["notes"]))
         reasons.update(piece["faults_by_reason"])
         for name, counts in piece["labels"].items():
             label = source["labels"].setdefault(name, {**counts, "documents": 0, "bytes": 0})

@@ -35,7 +35,7 @@ def text_folder(folder: Path) -> dict[str, Any]:
         path = folder / ("wet" if number % 5 else "dry") / f"{number:02}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return local("notes", folder, {"kind": "whole_files"})
+    return local("notes", folder, {"kind": "whole_files", "encoding": None})
 
 
 def json_lines(folder: Path) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def test_only_a_refresh_sees_another_version_at_an_address(tmp_path: Path) -> No
     with serving() as server:
         server.files["/notes.txt"] = File(b"It rained.\nIt stopped.\n", etag='"1"')
         location = {"kind": "urls", "files": [{"url": server.url("/notes.txt"), "sha256": None}], "max_bytes": 999}
-        config = configure(local("web", "", {"kind": "lines"}) | {"location": location})
+        config = configure(local("web", "", {"kind": "lines", "encoding": None}) | {"location": location})
         environment, lock = Environment(workers=1, work_folder=tmp_path / "work"), tmp_path / "sources.lock"
 
         def collected() -> list[str]:

@@ -6,7 +6,15 @@ from typing import Any
 
 from lmcore.text.sources.config import CollectConfig
 
-RECORDS = {"kind": "records", "text": "text", "label": None, "target": None, "name": None, "columns": None}
+RECORDS = {
+    "kind": "records",
+    "text": "text",
+    "label": None,
+    "target": None,
+    "name": None,
+    "columns": None,
+    "encoding": None,
+}
 DOCUMENTATION = {
     "name": "docs",
     "location": {"kind": "installed_packages", "packages": ["rich", "ftfy"], "skipped": ["tests"]},

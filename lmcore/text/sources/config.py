@@ -1,14 +1,39 @@
 """Where documents come from: a source is a place where files lie, and a way to read them."""
 
+import codecs
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, StringConstraints, model_validator
 
 from lmcore.config import Config
 from lmcore.text.config import GivenSplit, Name
 
-Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 Revision = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
+Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+
+
+OF_OTHER_USE = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
+"""Encodings that Python knows and no text file is in."""
+
+
+def _known_encoding(name: str) -> str:
+    """The name of an encoding of text, as it is.
+
+    Raises:
+        ValueError: if Python knows none of that name.
+    """
+    try:
+        if codecs.lookup(name).name in OF_OTHER_USE:
+            raise LookupError
+        "a".encode(name)
+    except (LookupError, ValueError):
+        known = "utf-8, utf-16, windows-1252, latin-1, gb18030, big5, shift_jis, euc-kr or koi8-r"
+        raise ValueError(f"there is no encoding {name!r}; name one such as {known}, or null to detect it") from None
+    return name
+
+
+EncodingName = Annotated[str, AfterValidator(_known_encoding)]
+"""Of the encodings of text that Python knows, under any of their names."""
 
 
 class LocalFiles(Config):
@@ -77,18 +102,24 @@ class WholeFiles(Config):
     """
 
     kind: Literal["whole_files"]
+    encoding: EncodingName | None
+    """Null where it is detected; web pages declare their own."""
 
 
 class TextLines(Config):
     """Every line of a file is a document."""
 
     kind: Literal["lines"]
+    encoding: EncodingName | None
+    """Null where it is detected."""
 
 
 class ParallelLines(Config):
     """Line by line of two files a text and what it is to become: its translation, say. The location has two paths."""
 
     kind: Literal["parallel_lines"]
+    encoding: EncodingName | None
+    """Null where it is detected, of each file for itself."""
 
 
 class RecordFields(Config):
@@ -99,6 +130,8 @@ class RecordFields(Config):
     """
 
     kind: Literal["records"]
+    encoding: EncodingName | None
+    """Null where it is detected; Parquet has none."""
     text: Name
     label: Name | None
     target: Name | None

@@ -6,7 +6,9 @@ from typing import BinaryIO
 
 from lmcore.text.documents import Document, Fault, InputError
 from lmcore.text.sources.config import ReadingLimits, Source
+from lmcore.text.sources.encodings import not_unicode
 from lmcore.text.sources.files import SourceFile
+from lmcore.text.sources.notes import Notes
 from lmcore.text.sources.opening import InputFile, input_files
 from lmcore.text.sources.streams import BUFFER_BYTES
 
@@ -21,12 +23,12 @@ Content = str | InputError
 
 
 def read_lines(file: InputFile) -> Iterator[Document | Fault]:
-    """Yield a document per line; lines without anything are passed over.
+    """Yield a document per line, however it ends; lines without anything are passed over.
 
     Raises:
         InputError: with its line, where the file cannot be read any further.
     """
-    for line, text in text_lines(file):
+    for line, text in text_lines(file, returns_end_lines=True):
         if isinstance(text, InputError):
             yield file.fault(text, line)
         elif text and not text.isspace():
@@ -34,7 +36,7 @@ def read_lines(file: InputFile) -> Iterator[Document | Fault]:
 
 
 def read_parallel_lines(
-    source: Source, files: Sequence[SourceFile], limits: ReadingLimits
+    source: Source, files: Sequence[SourceFile], limits: ReadingLimits, notes: Notes
 ) -> Iterator[Document | Fault]:
     """Yield a document per line of two files: of the first the text, of the second the target.
 
@@ -46,7 +48,7 @@ def read_parallel_lines(
     """
     if len(files) != 2:
         raise ValueError(f"source {source.name!r} has {len(files)} files; parallel_lines reads two")
-    both = [_only_one(source, file, limits) for file in files]
+    both = [_only_one(source, file, limits, notes) for file in files]
     sides = [side for side in both if isinstance(side, InputFile)]
     if len(sides) < 2:
         yield from (fault for fault in both if isinstance(fault, Fault))
@@ -63,7 +65,7 @@ def read_parallel_lines(
             return
 
 
-def text_lines(file: InputFile) -> Iterator[tuple[int, Content]]:
+def text_lines(file: InputFile, *, returns_end_lines: bool = False) -> Iterator[tuple[int, Content]]:
     """Yield number and text of each line, without its end, or what is wrong with it (``not_unicode``, ``too_long``).
 
     Raises:
@@ -71,7 +73,7 @@ def text_lines(file: InputFile) -> Iterator[tuple[int, Content]]:
     """
     line = None
     try:
-        with file.open_text() as stream:
+        with file.open_text(returns_end_lines=returns_end_lines) as stream:
             line = 0
             for line, content in enumerate(byte_lines(stream, file.max_bytes), start=1):
                 if content is None:
@@ -80,7 +82,7 @@ def text_lines(file: InputFile) -> Iterator[tuple[int, Content]]:
                 try:
                     yield line, content.rstrip(LINE_END).decode()
                 except UnicodeDecodeError as error:
-                    yield line, InputError("not_unicode", f"byte {error.start + 1} is not UTF-8: {error.reason}")
+                    yield line, not_unicode(error)
     except InputError as error:
         error.line = None if line is None else line + 1
         raise
@@ -98,13 +100,13 @@ def byte_lines(stream: BinaryIO, max_bytes: int) -> Iterator[bytes | None]:
         yield None
 
 
-def _only_one(source: Source, file: SourceFile, limits: ReadingLimits) -> InputFile | Fault:
+def _only_one(source: Source, file: SourceFile, limits: ReadingLimits, notes: Notes) -> InputFile | Fault:
     """The file itself, or the only one in an archive.
 
     Raises:
         ValueError: if an archive holds several.
     """
-    found = list(input_files(source, file, limits))
+    found = list(input_files(source, file, limits, notes))
     if len(found) > 1:
         raise ValueError(f"source {source.name!r}: {file.name} holds several files; parallel_lines reads one of each")
     return found[0]

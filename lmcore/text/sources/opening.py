@@ -1,6 +1,5 @@
 """Files of a source as its reader sees them: unpacked, and one by one where they lie in an archive."""
 
-import codecs
 import io
 import stat
 import tempfile
@@ -12,10 +11,12 @@ from typing import BinaryIO
 
 from lmcore.text.documents import Document, Fault, InputError
 from lmcore.text.sources.archives import ZipArchive
-from lmcore.text.sources.config import ReadingLimits, Source
+from lmcore.text.sources.config import Docstrings, ReadingLimits, Source
+from lmcore.text.sources.encodings import Encoding, utf8_chunks
 from lmcore.text.sources.files import SourceFile
 from lmcore.text.sources.members import ChosenMember, chosen_members
-from lmcore.text.sources.streams import BUFFER_BYTES, Stream, utf8_from_utf16
+from lmcore.text.sources.notes import Notes
+from lmcore.text.sources.streams import BUFFER_BYTES, Stream, with_line_feeds
 from lmcore.text.sources.tar_archives import TarArchive
 from lmcore.text.sources.unpacking import COMPRESSIONS, Budget, Decompressor, file_pieces, repieced, unpack
 
@@ -41,6 +42,7 @@ class InputFile:
         budget: for what it unpacks to.
         chunks: starts to unpack it; ``None`` for a plain file.
         folder: the first one that it lies in below the source's path, those in an archive included, if any.
+        notes: take what is decided about it.
     """
 
     source: Source
@@ -51,6 +53,7 @@ class InputFile:
     budget: Budget
     chunks: Chunks | None
     folder: str | None
+    notes: Notes
 
     @contextmanager
     def open(self) -> Iterator[io.BufferedReader]:
@@ -70,25 +73,24 @@ class InputFile:
                     yield stream
 
     @contextmanager
-    def open_text(self) -> Iterator[io.BufferedReader]:
-        """Its bytes in UTF-8, without a mark of it; UTF-16 is known by its mark.
+    def open_text(self, *, detects: bool = True, returns_end_lines: bool = False) -> Iterator[io.BufferedReader]:
+        """Its bytes in UTF-8, without a mark of it, decoded as the reader says or as it is detected.
 
-        What is not UTF-16 in there becomes bytes that are not UTF-8, so that no more than its line is lost.
+        What cannot be decoded becomes bytes that are not UTF-8, so that no more than its line is lost. Lines end with
+        a line feed, also where the file has carriage returns alone.
+
+        Args:
+            detects: whether its encoding is detected where it is neither marked nor given.
+            returns_end_lines: whether a carriage return ends a line even amid lines that end otherwise.
 
         Raises:
-            InputError: as :meth:`open`; ``empty_file``, and ``not_unicode`` for UTF-32.
+            InputError: as :meth:`open`, and ``empty_file``.
         """
+        given = None if isinstance(self.source.reader, Docstrings) else self.source.reader.encoding
         with self.open() as file:
-            head = file.peek(4)[:4]
-            if head in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
-                raise InputError("not_unicode", "it is in UTF-32: store it in UTF-8")
-            if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                with Stream(utf8_from_utf16(file)).buffered() as stream:
-                    yield _not_empty(stream)
-                return
-            if head.startswith(codecs.BOM_UTF8):
-                file.read(len(codecs.BOM_UTF8))
-            yield _not_empty(file)
+            chunks = utf8_chunks(file, given or (None if detects else "utf-8"), self._note)
+            with Stream(with_line_feeds(chunks, everywhere=returns_end_lines)).buffered() as stream:
+                yield _not_empty(stream)
 
     @contextmanager
     def open_seekable(self) -> Iterator[BinaryIO]:
@@ -148,6 +150,9 @@ class InputFile:
         """The error for something above :attr:`max_bytes`."""
         return InputError("too_long", f"{what} has more than max_document_bytes, {self.max_bytes} bytes")
 
+    def _note(self, encoding: Encoding) -> None:
+        self.notes.add(self.path, f"read as {encoding.name}", encoding.confidence)
+
     def _check(self, text: str) -> None:
         if not text or text.isspace():
             raise InputError("empty_text", "there is no text")
@@ -159,13 +164,13 @@ class InputFile:
             raise self.too_long("the text")
 
 
-def input_files(source: Source, file: SourceFile, limits: ReadingLimits) -> Iterator[InputFile | Fault]:
+def input_files(source: Source, file: SourceFile, limits: ReadingLimits, notes: Notes) -> Iterator[InputFile | Fault]:
     """Yield the file itself, or the members of an archive sorted by name; what is wrong with the archive comes first.
 
     A member is a fault that is encrypted (``encrypted``), an archive itself (``nested_archive``), named so that it
     would lie somewhere else (``outside_folder``), no file (``not_a_file``), or not the last of its name (``replaced``).
     """
-    whole = _file(source, file, limits)
+    whole = _file(source, file, limits, notes)
     if whole.format == TAR or (whole.format == ZIP and whole.chunks is None):
         yield from _members(whole)
     elif whole.format in (ZIP, *UNREADABLE_FORMATS):
@@ -208,7 +213,7 @@ def _archive(whole: InputFile) -> ZipArchive | TarArchive:
     return TarArchive.unpacked(whole.chunks(), whole.budget)
 
 
-def _file(source: Source, file: SourceFile, limits: ReadingLimits) -> InputFile:
+def _file(source: Source, file: SourceFile, limits: ReadingLimits, notes: Notes) -> InputFile:
     ending, compression = _format(file.name)
     budget = Budget(limits.max_unpacked_bytes)
 
@@ -216,7 +221,7 @@ def _file(source: Source, file: SourceFile, limits: ReadingLimits) -> InputFile:
         return iter(()) if compression is None else budget.limit(unpack(lambda: file_pieces(file.path), compression))
 
     chunks = None if compression is None else unpacked
-    return InputFile(source, file, file.name, ending, limits.max_document_bytes, budget, chunks, file.folder)
+    return InputFile(source, file, file.name, ending, limits.max_document_bytes, budget, chunks, file.folder, notes)
 
 
 def _member(whole: InputFile, chosen: ChosenMember, archive: ZipArchive | TarArchive) -> InputFile:

@@ -7,27 +7,31 @@ from lmcore.text.sources.config import Docstrings, ParallelLines, ReadingLimits,
 from lmcore.text.sources.documentation import read_docstrings
 from lmcore.text.sources.files import SourceFile
 from lmcore.text.sources.lines import read_lines, read_parallel_lines
+from lmcore.text.sources.notes import Notes
 from lmcore.text.sources.opening import InputFile, input_files
 from lmcore.text.sources.records import read_records
 from lmcore.text.sources.whole_files import read_whole_file
 
 
-def read_files(source: Source, files: Sequence[SourceFile], limits: ReadingLimits) -> Iterator[Document | Fault]:
+def read_files(
+    source: Source, files: Sequence[SourceFile], limits: ReadingLimits, notes: Notes | None = None
+) -> Iterator[Document | Fault]:
     """Yield the documents of some files, and the faults in between, as they are read.
 
     Files come in the given order, members of archives in that of their names, documents in that of their lines.
     Neither a file nor its documents are ever held whole; what cannot be read is a fault, and what follows it is read
-    wherever it can be found.
+    wherever it can be found. What is decided about files, their encodings say, is noted.
 
     Raises:
         ValueError: if the whole source is wrong: a template, a column that a table does not have, or files of
             different length where they are to be read line by line.
     """
+    notes = Notes() if notes is None else notes
     if isinstance(source.reader, ParallelLines):
-        yield from read_parallel_lines(source, files, limits)
+        yield from read_parallel_lines(source, files, limits, notes)
         return
     for file in files:
-        for found in input_files(source, file, limits):
+        for found in input_files(source, file, limits, notes):
             if isinstance(found, Fault):
                 yield found
             else:

@@ -1,7 +1,7 @@
 """Bytes that come in chunks as a buffered file."""
 
-import codecs
 import io
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -9,6 +9,10 @@ from typing import Any
 from lmcore.text.documents import InputError
 
 BUFFER_BYTES = 2**17
+HEAD_BYTES = 2**16
+LINE_END = re.compile(rb"\r\n|\r(?!\Z)|\n")
+LONE_RETURN = re.compile(rb"\r(?!\n)")
+QUOTED = re.compile(rb'"[^"]*"')
 
 
 class Stream(io.RawIOBase):
@@ -61,12 +65,53 @@ class Stream(io.RawIOBase):
         return bool(self._rest)
 
 
-def utf8_from_utf16(file: io.BufferedReader) -> Iterator[bytes]:
-    """Yield what a file in UTF-16 with its mark holds, in UTF-8; what is not UTF-16 becomes no UTF-8 either."""
-    decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")
+def chunks_of(file: io.BufferedReader) -> Iterator[bytes]:
+    """Yield the content of a file."""
     while chunk := file.read1(BUFFER_BYTES):
-        yield decoder.decode(chunk).encode(errors="surrogatepass")
+        yield chunk
+
+
+def look_ahead(held: bytes, chunks: Iterator[bytes], n_bytes: int) -> tuple[bytes, Exception | None]:
+    """What is held and at least so many bytes in all, unless there is no more; and what stopped the reading."""
+    parts, n_held = [held], len(held)
     try:
-        yield decoder.decode(b"", final=True).encode(errors="surrogatepass")
-    except UnicodeDecodeError:
-        yield b"\xff"  # Half a character at the end: no UTF-8 either.
+        while n_held < n_bytes and (chunk := next(chunks, b"")):
+            parts.append(chunk)
+            n_held += len(chunk)
+    except (InputError, OSError) as error:
+        return b"".join(parts), error
+    return b"".join(parts), None
+
+
+def followed(content: bytes, chunks: Iterator[bytes], error: Exception | None) -> Iterator[bytes]:
+    """Yield what was looked at, and then what follows it.
+
+    Raises:
+        InputError, OSError: what :func:`look_ahead` met behind the content.
+    """
+    yield content
+    if error is not None:
+        raise error
+    yield from chunks
+
+
+def with_line_feeds(chunks: Iterator[bytes], *, everywhere: bool) -> Iterator[bytes]:
+    """Yield text whose lines end with a line feed, with or without a carriage return before it.
+
+    A carriage return alone ends a line ``everywhere``, or else in files whose first line ends so: amid others it is
+    a character. What stands in quotation marks is passed over in looking for the first line's end.
+    """
+    if not everywhere:
+        head, error = look_ahead(b"", chunks, HEAD_BYTES)
+        chunks = followed(head, chunks, error)
+        end = LINE_END.search(QUOTED.sub(b"", head[:HEAD_BYTES])) or LINE_END.search(head[:HEAD_BYTES])
+        everywhere = end is not None and end[0] == b"\r"
+    if not everywhere:
+        yield from chunks
+        return
+    last = b""
+    for chunk in chunks:
+        text = last + chunk
+        last = b"\r" if text.endswith(b"\r") else b""
+        yield LONE_RETURN.sub(b"\n", text.removesuffix(b"\r")) if b"\r" in text else text
+    yield b"\n" if last else b""

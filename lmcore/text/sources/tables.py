@@ -8,6 +8,7 @@ from io import BufferedReader
 from typing import Self
 
 from lmcore.text.documents import InputError
+from lmcore.text.sources.encodings import not_unicode
 from lmcore.text.sources.fields import Row
 from lmcore.text.sources.lines import LINE_END, text_lines
 from lmcore.text.sources.opening import InputFile
@@ -182,7 +183,7 @@ class _RowLines:
         try:
             return content.decode()
         except UnicodeDecodeError as error:
-            self.problem = InputError("not_unicode", f"byte {error.start + 1} is not UTF-8: {error.reason}", self._line)
+            self.problem = not_unicode(error, self._line)
             return content.decode(errors="replace")
 
     def _take(self, n_at_most: int) -> bytes:

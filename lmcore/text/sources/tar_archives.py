@@ -84,13 +84,21 @@ class TarArchive:
         try:
             with self._open() as archive:
                 info = archive.next()
-                content = None if info is None else archive.extractfile(info)
-                while content is not None and (chunk := content.read(BUFFER_BYTES)):
-                    if info is not None and info.issparse():
-                        self._budget.spend(len(chunk))  # What it leaves out costs nothing in the archive.
-                    yield chunk
+                if info is not None and info.issparse():
+                    yield from self._budget.limit(_chunks_with_holes(archive, info))
+                elif info is not None:
+                    yield from self._chunks(info.offset_data, info.size)
         except DAMAGES as error:
             raise InputError("damaged_file", f"cut off: {error}") from error
+
+    def _chunks(self, start: int, n_bytes: int) -> Iterator[bytes]:
+        self._file.seek(start)
+        while n_bytes > 0:
+            chunk = self._file.read(min(BUFFER_BYTES, n_bytes))
+            if not chunk:
+                raise tarfile.ReadError(f"{n_bytes} bytes are missing")
+            n_bytes -= len(chunk)
+            yield chunk
 
     def _open(self) -> tarfile.TarFile:
         return tarfile.TarFile(fileobj=self._file, mode="r", encoding="utf-8")  # type: ignore[arg-type]
@@ -99,6 +107,13 @@ class TarArchive:
         self._file.seek(end)
         if self._file.read(tarfile.BLOCKSIZE).strip(b"\0"):
             raise tarfile.ReadError(f"at byte {end + 1} no member begins")
+
+
+def _chunks_with_holes(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Iterator[bytes]:
+    """What a member is with the zeros that its archive leaves out, which cost nothing there."""
+    content = archive.extractfile(info)
+    while content is not None and (chunk := content.read(BUFFER_BYTES)):
+        yield chunk
 
 
 class _ShortReads:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from lmcore.text.documents import Document, Fault, InputError
+from lmcore.text.documents import Document, Fault
+from lmcore.text.sources.encodings import not_unicode
 from lmcore.text.sources.html import main_text
 from lmcore.text.sources.opening import InputFile
 from lmcore.text.sources.unpacking import COMPRESSIONS
@@ -17,7 +18,7 @@ def read_whole_file(file: InputFile) -> Iterator[Document | Fault]:
     Raises:
         InputError: if it cannot be read, or has more than ``max_bytes``.
     """
-    with file.open_text() as stream:
+    with file.open_text(detects=file.format not in PAGES) as stream:
         content = stream.read(file.max_bytes + 1)
     if len(content) > file.max_bytes:
         raise file.too_long("the file")
@@ -29,8 +30,7 @@ def _plain_text(content: bytes) -> str:
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
-        detail = f"byte {error.start + 1} is not UTF-8: {error.reason}"
-        raise InputError("not_unicode", detail, content.count(b"\n", 0, error.start) + 1) from error
+        raise not_unicode(error, content.count(b"\n", 0, error.start) + 1) from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

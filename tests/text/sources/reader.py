@@ -15,7 +15,8 @@ from lmcore.text.sources.reading import read_files
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
-    ".bz2": bz2.compress,
+    # In blocks of 100 kB, so that small files have several.
+    ".bz2": lambda content: bz2.compress(content, 1),
     ".gz": gzip.compress,
     ".xz": lzma.compress,
     # With a checksum, as the command writes them: without one, not every damage can be found.
@@ -41,8 +42,11 @@ def records(
     target: str | None = None,
     name: str | None = None,
     columns: tuple[str, ...] | None = None,
+    encoding: str | None = None,
 ) -> RecordFields:
-    return RecordFields(kind="records", text=text, label=label, target=target, name=name, columns=columns)
+    return RecordFields(
+        kind="records", text=text, label=label, target=target, name=name, columns=columns, encoding=encoding
+    )
 
 
 def read(

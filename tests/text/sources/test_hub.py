@@ -20,8 +20,9 @@ import zstandard
 from servers import Breaks, DataSet, Fails, File, Hub, serving
 
 from lmcore.text.sources.config import Hub as HubLocation
-from lmcore.text.sources.config import RecordFields, Source
+from lmcore.text.sources.config import Source
 from lmcore.text.sources.locating import Located, locate
+from tests.text.sources.reader import records
 
 REVISION = "0123456789" * 4
 CARD = """---
@@ -54,7 +55,7 @@ def source(**changes: Any) -> Source:
     return Source(
         name="rows",
         location=HubLocation(kind="hub", revision=location.pop("revision", REVISION), **location),
-        reader=RecordFields(kind="records", text="text", label=None, target=None, name=None, columns=None),
+        reader=records(),
         split=None,
         weight=1.0,
         license=None,

@@ -16,7 +16,7 @@ def find(*paths: Path | str, reader: Reader | None = None) -> Located:
     source = Source(
         name="notes",
         location=LocalFiles(kind="local", paths=tuple(map(str, paths))),
-        reader=reader or WholeFiles(kind="whole_files"),
+        reader=reader or WholeFiles(kind="whole_files", encoding=None),
         split=None,
         weight=1.0,
         license=None,
@@ -189,7 +189,7 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> No
 
 def test_parallel_files_keep_the_order_in_which_they_are_named(tmp_path: Path) -> None:
     write(tmp_path, "fr/train.txt", "en/train.txt")
-    reader = ParallelLines(kind="parallel_lines")
+    reader = ParallelLines(kind="parallel_lines", encoding=None)
     located = find(tmp_path / "fr/train.txt", tmp_path / "en/train.txt", reader=reader)
     assert names(located) == ["fr/train.txt", "en/train.txt"]
     with pytest.raises(ValueError, match="source 'notes': parallel_lines reads two files, but its location holds 1"):

@@ -16,8 +16,8 @@ from lmcore.text.documents import Document, Fault
 from lmcore.text.sources.config import TextLines, WholeFiles
 from tests.text.sources.reader import PACK, places, read, records, texts, write
 
-LINES = TextLines(kind="lines")
-WHOLE = WholeFiles(kind="whole_files")
+LINES = TextLines(kind="lines", encoding=None)
+WHOLE = WholeFiles(kind="whole_files", encoding=None)
 PACKED = [ending for ending in PACK if ending]
 
 
@@ -155,12 +155,6 @@ def test_of_utf_16_that_is_cut_off_every_line_before_the_cut_is_kept(tmp_path: P
     documents, faults = read(LINES, write(tmp_path / "text.gz", cut))
     assert texts(documents) == whole_lines
     assert places(faults) == [(len(whole_lines) + 1, "damaged_file")]
-
-
-def test_utf_32_is_refused(tmp_path: Path) -> None:
-    documents, faults = read(LINES, write(tmp_path / "text", "\ufeffone".encode("utf-32-le")))
-    assert not documents
-    assert places(faults) == [(None, "not_unicode")]
 
 
 def test_files_that_cannot_be_opened_cost_no_other(tmp_path: Path) -> None:

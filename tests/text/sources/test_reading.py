@@ -35,13 +35,17 @@ def peak():
     return int(line.split()[1]) * 1024
 
 path, kind = Path(sys.argv[1]), sys.argv[2]
-reader = {"lines": TextLines(kind="lines"), "whole": WholeFiles(kind="whole_files"), "records": records()}[kind]
+readers = {
+    "lines": TextLines(kind="lines", encoding=None),
+    "whole": WholeFiles(kind="whole_files", encoding=None),
+    "records": records(),
+}
 limits = ReadingLimits(max_document_bytes=1_000_000, max_unpacked_bytes=10**12)
 Path("/proc/self/clear_refs").write_text("5")  # Forget the peak so far.
 before = peak()
 counts = Counter(
     item.text[:5] if isinstance(item, Document) else item.reason
-    for item in read_files(source(reader), [SourceFile(path.name, path, 0)], limits)
+    for item in read_files(source(readers[kind]), [SourceFile(path.name, path, 0)], limits)
 )
 print(dict(counts), peak() - before, sep="\\n")
 """

@@ -45,7 +45,7 @@ def source(*urls: str, reader: Reader | None = None, max_bytes: int = LARGE) -> 
     return Source(
         name="web",
         location=Urls(kind="urls", files=tuple(RemoteFile(url=url, sha256=None) for url in urls), max_bytes=max_bytes),
-        reader=reader or WholeFiles(kind="whole_files"),
+        reader=reader or WholeFiles(kind="whole_files", encoding=None),
         split=None,
         weight=1.0,
         license=None,
@@ -304,7 +304,7 @@ def test_addresses_that_differ_in_their_query_alone_are_an_error(server: FileSer
 
 def test_parallel_files_keep_their_order(server: FileServer, tmp_path: Path) -> None:
     server.files |= {"/fr/x.txt": File(b"un"), "/en/x.txt": File(b"one")}
-    reader = ParallelLines(kind="parallel_lines")
+    reader = ParallelLines(kind="parallel_lines", encoding=None)
     located = locate(source(server.url("/fr/x.txt"), server.url("/en/x.txt"), reader=reader), tmp_path)
     assert [file.name for file in located.files] == ["fr/x.txt", "en/x.txt"]
 
