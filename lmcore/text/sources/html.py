@@ -24,6 +24,13 @@ ESCAPES = re.compile(rb"\x1b[$(]|~\{")
 NO_FRAMES = re.compile(r"</?noframes\b[^<>]*>", re.IGNORECASE)
 """What is in there would not be parsed, but taken as one text."""
 
+XHTML = re.compile(r"^\s*<\?xml|<html\b[^<>]*\sxmlns\s*=", re.IGNORECASE)
+XHTML_HEAD = 2_000
+CLOSED_AT_ONCE = re.compile(
+    r"<(?!(?:area|base|br|col|embed|frame|hr|img|input|link|meta|param|source|track|wbr)\b)([A-Za-z][\w:-]*)([^<>]*)/>"
+)
+"""In XML the end of the element as well, in HTML nothing: an empty title would swallow the page."""
+
 
 def main_text(page: bytes) -> str:
     """The text that a page is about: all of it, in its order, with a line for each item, row and line of code.
@@ -56,7 +63,10 @@ def parse_page(page: str) -> html.HtmlElement | None:
         InputError: ``malformed_html``, if nothing can be made of it.
     """
     # In bytes, or a page that declares its encoding in XML would be refused.
-    content = NO_FRAMES.sub("", page.replace("\0", "")).encode(errors="replace")
+    page = NO_FRAMES.sub("", page.replace("\0", ""))
+    if XHTML.search(page[:XHTML_HEAD]):
+        page = CLOSED_AT_ONCE.sub(r"<\1\2></\1>", page)
+    content = page.encode(errors="replace")
     parser = html.HTMLParser(encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
     try:
         document = html.document_fromstring(content, parser=parser) if content.strip() else None
