@@ -170,6 +170,10 @@ def _collect(folder: Path, workers: Workers) -> None:
         "target": None,
         "name": None,
         "columns": None,
+        "rows": None,
+        "format": None,
+        "delimiter": None,
+        "quoting": "auto",
         "encoding": None,
     }
     source = config["sources"][0] | {"name": "large", "location": location, "reader": reader, "license": "CC0-1.0"}

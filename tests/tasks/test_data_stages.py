@@ -122,7 +122,9 @@ def test_only_a_refresh_sees_another_version_at_an_address(tmp_path: Path) -> No
     with serving() as server:
         server.files["/notes.txt"] = File(b"It rained.\nIt stopped.\n", etag='"1"')
         location = {"kind": "urls", "files": [{"url": server.url("/notes.txt"), "sha256": None}], "max_bytes": 999}
-        config = configure(local("web", "", {"kind": "lines", "encoding": None}) | {"location": location})
+        config = configure(
+            local("web", "", {"kind": "lines", "label": None, "encoding": None}) | {"location": location}
+        )
         environment, lock = Environment(workers=1, work_folder=tmp_path / "work"), tmp_path / "sources.lock"
 
         def collected() -> list[str]:

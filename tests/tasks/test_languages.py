@@ -65,7 +65,7 @@ def run(folder: Path, texts: list[str], **rules: object) -> Path:
     """The folder of a small project whose first stages have run."""
     (folder / "own").mkdir(parents=True)
     (folder / "own/texts.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
-    config = configure(local("texts", folder / "own/texts.txt", {"kind": "lines", "encoding": None}))
+    config = configure(local("texts", folder / "own/texts.txt", {"kind": "lines", "label": None, "encoding": None}))
     environment, lock = Environment(workers=1, work_folder=folder / "work"), folder / "sources.lock"
     refresh_lock(config, environment, lock=lock)
     collect_documents(config, environment, lock=lock, raw=folder / "raw")

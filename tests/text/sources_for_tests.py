@@ -13,6 +13,10 @@ RECORDS = {
     "target": None,
     "name": None,
     "columns": None,
+    "rows": None,
+    "format": None,
+    "delimiter": None,
+    "quoting": "auto",
     "encoding": None,
 }
 DOCUMENTATION = {

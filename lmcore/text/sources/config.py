@@ -1,14 +1,25 @@
 """Where documents come from: a source is a place where files lie, and a way to read them."""
 
 import codecs
+from string import Formatter
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from lmcore.config import Config
 from lmcore.text.config import GivenSplit, Name
 
 Revision = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
+RowFormat = Literal["jsonl", "json", "csv", "tsv", "psv", "parquet", "conll"]
+PATH_PARTS = ("file", "stem", "ending", "folder")
 Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
 
@@ -110,8 +121,19 @@ class TextLines(Config):
     """Every line of a file is a document."""
 
     kind: Literal["lines"]
+    label: Name | None
+    """Of all lines of a file: a word, or a template of ``{file}`` (its name), ``{stem}``, ``{ending}`` or ``{folder}``.
+    """
     encoding: EncodingName | None
     """Null where it is detected."""
+
+    @field_validator("label")
+    @classmethod
+    def _names_parts_of_a_path(cls, label: str | None) -> str | None:
+        fields = [name for _, name, *_ in Formatter().parse(label or "") if name is not None]
+        if unknown := sorted(set(fields) - set(PATH_PARTS)):
+            raise ValueError(f"{{{unknown[0]}}} is no part of a path; there are {', '.join(PATH_PARTS)}")
+        return label
 
 
 class ParallelLines(Config):
@@ -123,15 +145,14 @@ class ParallelLines(Config):
 
 
 class RecordFields(Config):
-    """Every row is a document: ``.jsonl``, ``.json`` (a list of objects), ``.csv``, ``.tsv`` or ``.parquet``.
+    """Every row is a document: of JSON, CSV and other tables, Parquet, CoNLL.
 
     A field is named as it is (``text``, or ``meta.title`` for an object in an object), or, where the name holds
-    braces, a template of several (``{title}\\n\\n{body}``). Null where there is no such field.
+    braces, a template of several (``{title}\\n\\n{body}``). Null where there is no such field. Lists of tokens are
+    joined, conversations rendered; where text and target are the same conversation, its last answer is the target.
     """
 
     kind: Literal["records"]
-    encoding: EncodingName | None
-    """Null where it is detected; Parquet has none."""
     text: Name
     label: Name | None
     target: Name | None
@@ -139,6 +160,18 @@ class RecordFields(Config):
     name: Name | None
     columns: tuple[Name, ...] | None
     """Names of the columns of a table that has no header; null where it has one."""
+    rows: Name | None
+    """Path of the list that holds the rows within an object, or within each: ``data.paragraphs.qas``. Null where the
+    file itself is a list of rows."""
+    format: RowFormat | None
+    """Null where the file's name or beginning tells."""
+    delimiter: Annotated[str, StringConstraints(pattern=r'^[^"\r\n]+$')] | None
+    """Between the values of a table. Null is that of the format, or the one by which all rows fit."""
+    quoting: Literal["auto", "quoted", "none"]
+    """Whether values of a table stand in quotation marks where they have to; ``none`` takes marks as they are.
+    ``auto`` looks at tables separated by tabs, which are written in either way."""
+    encoding: EncodingName | None
+    """Null where it is detected; Parquet has none."""
 
 
 Reader = Annotated[Docstrings | WholeFiles | TextLines | ParallelLines | RecordFields, Field(discriminator="kind")]

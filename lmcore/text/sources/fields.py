@@ -1,16 +1,17 @@
 """What a row holds under a name, a path or a template of several."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from string import Formatter
 from typing import Any, Self
 
-from lmcore.text.documents import InputError, is_unicode
+from lmcore.text.documents import InputError
 from lmcore.text.sources.config import RecordFields
+from lmcore.text.sources.conversations import prompt_and_answer, turns_of
+from lmcore.text.sources.nested_rows import Row, listed
+from lmcore.text.sources.values import as_label, as_name, as_part, as_text
 
-Row = Mapping[str, Any]
+MISSING = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,43 +50,85 @@ class Pattern:
         """Of the fields."""
         return (name for _, name in self.parts if name is not None)
 
+    @property
+    def name(self) -> str:
+        """Of the field, or of the first one of a template."""
+        return next(self.names)
+
     def text(self, row: Row) -> str:
-        """What it gives for a row: a string as it is; in a template, a number or a truth value in JSON's form.
+        """What it gives for a row; see :func:`~lmcore.text.sources.values.as_text`, in a template ``as_part``.
+
+        What is null or missing in a template is left empty, with the white space around the whole.
 
         Raises:
-            InputError: ``missing_field`` or ``wrong_type``.
+            InputError: ``missing_field`` where no field is there, ``wrong_type`` or ``not_unicode``.
         """
         if self.is_template:
-            return self._filled(row)
-        name = self.parts[0][1]
-        value = _value(row, name or "")
-        if not isinstance(value, str):
-            raise InputError("wrong_type", f"field {name!r} holds {_kind(value)}, not a string")
-        return value
+            filled = self._filled(row)
+            if filled is None:
+                raise InputError("missing_field", f"there is no field {self.name!r}; there are {listed(row)}")
+            return filled
+        value = field_value(row, self.name)
+        if value is MISSING:
+            raise InputError("missing_field", f"there is no field {self.name!r}; there are {listed(row)}")
+        return as_text(value, self.name)
+
+    def optional_text(self, row: Row) -> str | None:
+        """As :meth:`text`, also of numbers; ``None`` where nothing is there, null or white space.
+
+        Raises:
+            InputError: ``wrong_type`` or ``not_unicode``.
+        """
+        if self.is_template:
+            text = self._filled(row)
+        else:
+            value = field_value(row, self.name)
+            text = None if value is MISSING or value is None else as_part(value, self.name)
+        return text if text and not text.isspace() else None
+
+    def label(self, row: Row) -> str | None:
+        """A class; see :func:`~lmcore.text.sources.values.as_label`. ``None`` where a part is missing.
+
+        Raises:
+            InputError: as ``as_label``.
+        """
+        if not self.is_template:
+            value = field_value(row, self.name)
+            return None if value is MISSING else as_label(value, self.name)
+        parts = [(constant, name and self._label_part(row, name)) for constant, name in self.parts]
+        if any(part is None and name for (_, part), (_, name) in zip(parts, self.parts, strict=True)):
+            return None
+        return as_label("".join(f"{constant}{part or ''}" for constant, part in parts), self.name)
 
     def word(self, row: Row) -> str | None:
-        """A label or a name: a string, a number or a truth value in JSON's form; ``None`` for null or nothing.
+        """A name; see :func:`~lmcore.text.sources.values.as_name`.
 
         Raises:
-            InputError: ``missing_field``, ``wrong_type``, or ``not_unicode`` for half a character.
+            InputError: as ``as_name``.
         """
         if self.is_template:
-            word: str | None = self._filled(row)
-        else:
-            name = self.parts[0][1] or ""
-            value = _value(row, name)
-            word = None if value is None else _plain(value, name)
-        if word and not is_unicode(word):
-            raise InputError("not_unicode", f"{word!a} holds half a character: a lone surrogate")
-        return word or None
+            return as_name(self._filled(row), self.name)
+        value = field_value(row, self.name)
+        return None if value is MISSING else as_name(value, self.name)
 
-    def _filled(self, row: Row) -> str:
-        filled = []
+    def _label_part(self, row: Row, name: str) -> str | None:
+        value = field_value(row, name)
+        return None if value is MISSING else as_label(value, name)
+
+    def _filled(self, row: Row) -> str | None:
+        """The template filled, or ``None`` where none of its fields is there."""
+        filled: list[str] = []
+        n_missing = n_fields = 0
         for constant, name in self.parts:
             filled.append(constant)
             if name is not None:
-                filled.append(_plain(_value(row, name), name))
-        return "".join(filled)
+                value = field_value(row, name)
+                is_missing = value is MISSING or value is None or value == ""
+                n_fields, n_missing = n_fields + 1, n_missing + is_missing
+                filled.append("" if is_missing else as_part(value, name))
+        if n_missing == n_fields:
+            return None
+        return "".join(filled).strip() if n_missing else "".join(filled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,37 +163,37 @@ class Fields:
         patterns = (self.text, self.label, self.target, self.name)
         return tuple(dict.fromkeys(name for pattern in patterns if pattern is not None for name in pattern.names))
 
+    @property
+    def optional_names(self) -> tuple[str, ...]:
+        """Of those that a row need not have: all but the text, unless that is a template."""
+        return tuple(name for name in self.names if self.text.is_template or name != self.text.name)
 
-def _value(row: Row, name: str) -> Any:
-    """The value under a name as it is, else behind a path of names within objects and of places in lists, from 0."""
+    def text_and_target(self, row: Row) -> tuple[str, str | None]:
+        """The two texts; where both are the same conversation, all before its last answer and that answer.
+
+        Raises:
+            InputError: as :meth:`Pattern.text` and :meth:`Pattern.optional_text`.
+        """
+        if self.target is None:
+            return self.text.text(row), None
+        if self.target == self.text and not self.text.is_template:
+            value = field_value(row, self.text.name)
+            turns = turns_of(value) if isinstance(value, Sequence) and not isinstance(value, str) else None
+            if turns:
+                return prompt_and_answer(turns)
+        return self.text.text(row), self.target.optional_text(row)
+
+
+def field_value(row: Row, name: str) -> Any:
+    """What a row holds under a name, or where a path of names and places in lists leads; :data:`MISSING` if nothing."""
     if name in row:
         return row[name]
     value: Any = row
     for key in name.split("."):
         if isinstance(value, Mapping) and key in value:
             value = value[key]
-        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+        elif isinstance(value, list) and key.removeprefix("-").isdecimal() and -len(value) <= int(key) < len(value):
             value = value[int(key)]
         else:
-            raise InputError("missing_field", f"there is no field {name!r}; there are {_listed(row)}")
+            return MISSING
     return value
-
-
-def _plain(value: Any, name: str) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)
-    if isinstance(value, Decimal):
-        return str(value)
-    raise InputError("wrong_type", f"field {name!r} holds {_kind(value)}, neither a string nor a number")
-
-
-def _kind(value: Any) -> str:
-    return "null" if value is None else f"a value of type {type(value).__name__}"
-
-
-def _listed(row: Row) -> str:
-    """Some names of a row; they may be anything, in any number."""
-    names = ", ".join(f"{name!a:.40}" for name in list(row)[:10])
-    return f"{names}, …" if len(row) > 10 else names or "none"

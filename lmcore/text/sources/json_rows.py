@@ -3,14 +3,14 @@
 import codecs
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from io import BufferedReader
 from typing import Any
 
 from lmcore.text.documents import InputError
-from lmcore.text.sources.fields import Row
 from lmcore.text.sources.lines import text_lines
+from lmcore.text.sources.nested_rows import Row, inner_rows, with_parents
 from lmcore.text.sources.opening import InputFile
 from lmcore.text.sources.streams import BUFFER_BYTES
 
@@ -24,8 +24,8 @@ NEXT_OBJECT = re.compile(r"\}[ \t\n\r]*,?[ \t\n\r]*(?=\{)")
 LONGEST_TOKEN = 32
 
 
-def json_line_rows(file: InputFile) -> JsonRows:
-    """Yield the object of each line; lines without anything are passed over.
+def json_line_rows(file: InputFile, path: Sequence[str] = ()) -> JsonRows:
+    """Yield the object of each line, or the rows that lie in it at a path; lines without anything are passed over.
 
     Raises:
         InputError: with its line, where the file cannot be read any further.
@@ -40,13 +40,15 @@ def json_line_rows(file: InputFile) -> JsonRows:
             except (ValueError, RecursionError) as error:
                 yield line, _malformed(error)
             else:
-                yield line, row if isinstance(row, dict) else _no_object(row)
+                yield from ((line, inner) for inner in _inner_rows(row, path))
 
 
-def json_rows(file: InputFile) -> JsonRows:
+def json_rows(file: InputFile, path: Sequence[str] = ()) -> JsonRows:
     """Yield the objects of a file: those of a list, the only one, or several one behind the other.
 
-    Behind one that is malformed or too long, reading goes on where the next one seems to begin.
+    Behind one that is malformed or too long, reading goes on where the next one seems to begin. With a path, the rows
+    that lie there are read one by one, as far as it leads through objects and to a list: that is never held whole.
+    They have those fields of the objects around them that stand before it.
 
     Raises:
         InputError: with its line, where the file cannot be read any further.
@@ -55,7 +57,7 @@ def json_rows(file: InputFile) -> JsonRows:
     try:
         with file.open_text() as stream:
             text = _Text(stream, file.max_bytes)
-            yield from _values(text, file)
+            yield from _values(text, file, path)
     except InputError as error:
         error.line = None if text is None else text.line
         raise
@@ -140,25 +142,83 @@ class _Text:
         self.go_to(found.end())
 
 
-def _values(text: _Text, file: InputFile) -> JsonRows:
-    is_list = text.skip_space() == "["
-    if is_list:
-        text.go_to(text.place + 1)
+def _values(text: _Text, file: InputFile, path: Sequence[str]) -> JsonRows:
+    if text.skip_space() == "[":
+        yield from _list_rows(text, file, path)
+        if text.skip_space():
+            yield text.line, InputError("malformed_json", "there is more behind the end of the list")
+        return
     while character := text.skip_space(","):
-        if is_list and character == "]":
+        if path and character == "{":
+            yield from _object_rows(text, file, path, {})
+        else:
+            line = text.line
+            yield from ((line, row) for row in _inner_rows(_value(text, file), path))
+
+
+def _list_rows(
+    text: _Text, file: InputFile, path: Sequence[str], name: str = "", parents: Row | None = None
+) -> JsonRows:
+    """Yield the rows of a list; those of a list within an object have its fields, too."""
+    text.go_to(text.place + 1)
+    while character := text.skip_space(","):
+        if character == "]":
             text.go_to(text.place + 1)
-            if text.skip_space():
-                yield text.line, InputError("malformed_json", "there is more behind the end of the list")
             return
         line = text.line
-        row = _value(text, file)
-        yield line, row
-    if is_list and not text.is_lost:
+        row = _value(text, file, needs_object=parents is None)
+        if parents is not None and not isinstance(row, InputError):
+            row = with_parents(row, name, parents)
+        yield from ((line, inner) for inner in _inner_rows(row, path))
+    if not text.is_lost:
         yield text.line, InputError("malformed_json", "the list does not end: the file is cut off")
 
 
-def _value(text: _Text, file: InputFile) -> Row | InputError:
-    """The next object, or what is wrong with it; the text moves on behind it."""
+def _object_rows(text: _Text, file: InputFile, path: Sequence[str], parents: Row) -> JsonRows:
+    """Yield the rows at a path in an object whose members are read one by one.
+
+    Raises:
+        InputError: ``malformed_json``, if it is no object.
+    """
+    name, *rest = path
+    line, is_found = text.line, False
+    known = dict(parents)
+    text.go_to(text.place + 1)
+    while (character := text.skip_space(",")) != "}":
+        key = _value(text, file, needs_object=False) if character == '"' else None
+        if not isinstance(key, str) or text.skip_space() != ":":
+            raise InputError("malformed_json", "an object is cut off or malformed")
+        text.go_to(text.place + 1)
+        opened = text.skip_space()
+        if key == name and opened == "[":
+            is_found = True
+            yield from _list_rows(text, file, rest, name, known)
+        elif key == name and rest and opened == "{":
+            is_found = True
+            yield from _object_rows(text, file, rest, known)
+        else:
+            value = _value(text, file, needs_object=False)
+            if isinstance(value, InputError):
+                raise value
+            known[key] = value
+            if key == name:
+                is_found = True
+                yield from ((text.line, row) for row in inner_rows(known, path))
+    text.go_to(text.place + 1)
+    if not is_found:
+        yield from ((line, row) for row in inner_rows(known, path))
+
+
+def _inner_rows(row: Any, path: Sequence[str]) -> Iterator[Row | InputError]:
+    """What an object is, or holds at a path; an error as it is."""
+    if isinstance(row, dict):
+        yield from inner_rows(row, path)
+    else:
+        yield row if isinstance(row, InputError) else _no_object(row)
+
+
+def _value(text: _Text, file: InputFile, *, needs_object: bool = True) -> Any:
+    """The next object or value, or the error that says what is wrong with it; the text moves on behind it."""
     while True:
         problem, may_be_cut = file.too_long("the object"), True
         try:
@@ -170,18 +230,18 @@ def _value(text: _Text, file: InputFile) -> Row | InputError:
         else:
             # A number at the end of what is held may go on behind it.
             if isinstance(value, dict) or end < len(text.held) or text.is_whole:
-                return _take(value, end, text, file)
+                return _take(value, end, text, file, needs_object=needs_object)
         if not may_be_cut or text.is_full or not text.grow():
             text.go_to_next_object()
             return problem
 
 
-def _take(value: Any, end: int, text: _Text, file: InputFile) -> Row | InputError:
+def _take(value: Any, end: int, text: _Text, file: InputFile, *, needs_object: bool) -> Any:
     is_too_long = text.is_too_long(end)
     text.go_to(end)
     if is_too_long:
         return file.too_long("the object")
-    return value if isinstance(value, dict) else _no_object(value)
+    return value if isinstance(value, dict) or not needs_object else _no_object(value)
 
 
 def _may_be_cut(error: Exception, text: _Text) -> bool:

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
+from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from lmcore.text.documents import Document, Fault, InputError
-from lmcore.text.sources.config import ReadingLimits, Source
+from lmcore.text.sources.config import ReadingLimits, Source, TextLines
 from lmcore.text.sources.encodings import not_unicode
 from lmcore.text.sources.files import SourceFile
 from lmcore.text.sources.notes import Notes
 from lmcore.text.sources.opening import InputFile, input_files
 from lmcore.text.sources.streams import BUFFER_BYTES
+from lmcore.text.sources.unpacking import COMPRESSIONS
 
 LINE_END = b"\r\n"
 
@@ -22,17 +24,27 @@ class _EndError(InputError):
 Content = str | InputError
 
 
-def read_lines(file: InputFile) -> Iterator[Document | Fault]:
+def read_lines(file: InputFile, reader: TextLines) -> Iterator[Document | Fault]:
     """Yield a document per line, however it ends; lines without anything are passed over.
 
     Raises:
         InputError: with its line, where the file cannot be read any further.
     """
+    label = None if reader.label is None else _label(file, reader.label)
     for line, text in text_lines(file, returns_end_lines=True):
         if isinstance(text, InputError):
             yield file.fault(text, line)
         elif text and not text.isspace():
-            yield file.document(text, kind="line", line=line)
+            yield file.document(text, kind="line", line=line, label=label)
+
+
+def _label(file: InputFile, template: str) -> str | None:
+    """A word, or what the parts of the path make of a template of them."""
+    path = PurePosixPath(file.path)
+    if path.suffix.lower() in COMPRESSIONS:
+        path = path.with_suffix("")
+    ending = path.suffix.removeprefix(".")
+    return template.format(file=path.name, stem=path.stem, ending=ending, folder=path.parent.name).strip() or None
 
 
 def read_parallel_lines(

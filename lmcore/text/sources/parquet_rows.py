@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmcore.text.documents import InputError
-from lmcore.text.sources.fields import Row
+from lmcore.text.sources.nested_rows import Row, inner_rows
 from lmcore.text.sources.opening import InputFile
 from lmcore.text.sources.streams import BUFFER_BYTES
 from lmcore.text.sources.tables import check_columns
@@ -21,8 +21,10 @@ LONGEST_DETAIL = 200
 DAMAGES = (pa.ArrowException, OSError, ValueError)
 
 
-def parquet_rows(file: InputFile, names: Sequence[str]) -> ParquetRows:
+def parquet_rows(file: InputFile, names: Sequence[str], path: Sequence[str] = ()) -> ParquetRows:
     """Yield number, from 1, and needed fields of each row; behind a damage, those of the next group of rows.
+
+    With a path, yield the rows that lie there within each.
 
     Raises:
         ValueError: if a needed field has no column.
@@ -36,12 +38,16 @@ def parquet_rows(file: InputFile, names: Sequence[str]) -> ParquetRows:
         except DAMAGES as error:
             raise _damage(error) from error
         columns = {name: _column(schema, name) for name in names}
-        check_columns(file, schema.names, [name for name, column in columns.items() if column is None])
-        needed = sorted({column for column in columns.values() if column is not None})
+        missing = [name for name, column in columns.items() if column is None]
+        # A field that is no column may be one of the rows within the rows.
+        check_columns(file, schema.names, path[:1] if path else missing)
+        needed = sorted({column for column in columns.values() if column is not None}.union(path[:1]))
         n_rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
         for group, n_before in enumerate(accumulate(n_rows, initial=0)):
             if group < len(n_rows):
-                yield from _group_rows(file, table, group, n_before, needed)
+                for number, row in _group_rows(file, table, group, n_before, needed):
+                    inner = (row,) if isinstance(row, InputError) else inner_rows(row, path)
+                    yield from ((number, each) for each in inner)
 
 
 def _group_rows(

@@ -44,8 +44,8 @@ def _read(file: InputFile) -> Iterator[Document | Fault]:
         match file.source.reader:
             case Docstrings():
                 yield from read_docstrings(file)
-            case TextLines():
-                yield from read_lines(file)
+            case TextLines() as reader:
+                yield from read_lines(file, reader)
             case RecordFields() as reader:
                 yield from read_records(file, reader)
             case _:

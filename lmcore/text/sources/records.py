@@ -1,51 +1,73 @@
-"""Files whose rows are documents: JSON, tables, Parquet."""
+"""Files whose rows are documents: JSON, tables, Parquet, CoNLL."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from lmcore.text.documents import Document, Fault, InputError
 from lmcore.text.sources.config import RecordFields
-from lmcore.text.sources.fields import Fields, Row
+from lmcore.text.sources.conll import sentence_rows
+from lmcore.text.sources.fields import MISSING, Fields, field_value
+from lmcore.text.sources.formats import row_format
 from lmcore.text.sources.json_rows import json_line_rows, json_rows
+from lmcore.text.sources.nested_rows import Row, listed
 from lmcore.text.sources.opening import InputFile
 from lmcore.text.sources.parquet_rows import parquet_rows
-from lmcore.text.sources.tables import comma_separated_rows, tab_separated_rows
+from lmcore.text.sources.tables import table_rows
 
 Rows = Iterator[tuple[int, Row | InputError]]
 """Line (of Parquet: number) of each row, and its fields or what is wrong with it."""
 
-ROWS: dict[str, Callable[[InputFile, RecordFields, tuple[str, ...]], Rows]] = {
-    ".jsonl": lambda file, reader, names: json_line_rows(file),
-    ".ndjson": lambda file, reader, names: json_line_rows(file),
-    ".json": lambda file, reader, names: json_rows(file),
-    ".csv": lambda file, reader, names: comma_separated_rows(file, reader.columns, names),
-    ".tsv": lambda file, reader, names: tab_separated_rows(file, reader.columns, names),
-    ".parquet": lambda file, reader, names: parquet_rows(file, names),
-}
-"""By the format of a file: starts to read the rows, of which the named fields are needed."""
-
 
 def read_records(file: InputFile, reader: RecordFields) -> Iterator[Document | Fault]:
     """Yield a document per row, in the order of the rows.
+
+    Only the text has to be there: a label, target or name that is missing or null costs no document. Where no row of
+    the file has one, that is a fault of the file.
 
     Raises:
         ValueError: if a template is wrong, or a table has no column for a named field.
         InputError: with its line, where the file cannot be read any further.
     """
     fields = Fields.parse(reader, file.source.name)
-    rows = ROWS.get(file.format)
-    if rows is None:
-        detail = f"{file.format or 'a file without an ending'} holds no rows; known are {', '.join(ROWS)}"
-        raise InputError("unknown_format", detail)
-    for line, row in rows(file, reader, fields.names):
+    never_seen = set(fields.optional_names)
+    first: Row | None = None
+    for line, row in _rows(file, reader, fields.names):
         if isinstance(row, InputError):
             yield file.fault(row, line)
             continue
+        first = row if first is None else first
+        if never_seen:
+            never_seen = {name for name in never_seen if field_value(row, name) is MISSING}
         try:
-            text = fields.text.text(row)
-            label = None if fields.label is None else fields.label.word(row)
-            target = None if fields.target is None else fields.target.text(row)
+            text, target = fields.text_and_target(row)
+            label = None if fields.label is None else fields.label.label(row)
             name = None if fields.name is None else fields.name.word(row)
         except InputError as error:
             yield file.fault(error, line)
         else:
             yield file.document(text, kind="record", line=line, label=label, name=name, target=target)
+    if first is not None and never_seen:
+        detail = f"no row has a field {', '.join(map(repr, sorted(never_seen)))}; the first has {listed(first)}"
+        yield file.fault(InputError("missing_field", detail))
+
+
+def _rows(file: InputFile, reader: RecordFields, names: tuple[str, ...]) -> Rows:
+    """Start to read the rows, of which the named fields are needed.
+
+    Raises:
+        ValueError: if rows within rows are to be read from a table.
+        InputError: ``unknown_format``.
+    """
+    path = () if reader.rows is None else tuple(reader.rows.split("."))
+    match row_format(file, reader, names):
+        case "jsonl":
+            return json_line_rows(file, path)
+        case "json":
+            return json_rows(file, path)
+        case "parquet":
+            return parquet_rows(file, names, path)
+        case kind if path:
+            raise ValueError(f"source {file.source.name!r}: `rows` leads into JSON and Parquet, {file.path} is {kind}")
+        case "conll":
+            return sentence_rows(file, reader.columns, reader.delimiter)
+        case kind:
+            return table_rows(file, reader, names, kind)

@@ -1,44 +1,24 @@
-"""Comma-separated (RFC 4180) and tab-separated values as rows."""
+"""Tables as rows: values with commas (RFC 4180), tabs or anything else between them."""
 
 import csv
 import sys
-from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from io import BufferedReader
-from typing import Self
+from dataclasses import dataclass
 
 from lmcore.text.documents import InputError
-from lmcore.text.sources.encodings import not_unicode
-from lmcore.text.sources.fields import Row
-from lmcore.text.sources.lines import LINE_END, text_lines
+from lmcore.text.sources.config import RecordFields
+from lmcore.text.sources.dialects import DELIMITERS, QUOTE, Expected, encloses_values, find_delimiter, is_raw
+from lmcore.text.sources.nested_rows import Row
 from lmcore.text.sources.opening import InputFile
-from lmcore.text.sources.streams import BUFFER_BYTES
+from lmcore.text.sources.row_lines import RowLines
 
 TableRows = Iterator[tuple[int, Row | InputError]]
 Values = Iterator[tuple[int, list[str] | InputError]]
-QUOTE = b'"'
+
+SAMPLE_BYTES = 2**17
 
 
-def tab_separated_rows(file: InputFile, columns: Sequence[str] | None, names: Sequence[str]) -> TableRows:
-    """Yield line and fields of each row; a quotation mark is a character like any other.
-
-    Args:
-        file: to be read.
-        columns: names of the columns; ``None`` where the first row holds them.
-        names: of the fields that are needed.
-
-    Raises:
-        ValueError: if a needed field has no column.
-        InputError: with its line, where the file cannot be read any further.
-    """
-    lines = text_lines(file)
-    values: Values = (
-        (line, text if isinstance(text, InputError) else text.split("\t")) for line, text in lines if text
-    )
-    return _rows(file, values, columns, names)
-
-
-def comma_separated_rows(file: InputFile, columns: Sequence[str] | None, names: Sequence[str]) -> TableRows:
+def table_rows(file: InputFile, reader: RecordFields, names: Sequence[str], kind: str) -> TableRows:
     """Yield fields of each row, and the line where it begins; what stands in quotation marks goes over lines.
 
     Behind a row that is malformed reading goes on with the next line, behind one that is too long where its last
@@ -46,157 +26,154 @@ def comma_separated_rows(file: InputFile, columns: Sequence[str] | None, names: 
 
     Args:
         file: to be read.
-        columns: names of the columns; ``None`` where the first row holds them.
+        reader: says how it is written, and what its columns are called if the first row does not.
         names: of the fields that are needed.
+        kind: ``csv``, ``tsv`` or ``psv``.
 
     Raises:
-        ValueError: if a needed field has no column.
+        ValueError: if a needed field has no column, or two.
         InputError: with its line, where the file cannot be read any further.
     """
-    return _rows(file, _comma_separated_values(file), columns, names)
-
-
-def check_columns(file: InputFile, columns: Sequence[str], missing: Sequence[str]) -> None:
-    """Make sure that no column is missing.
-
-    Raises:
-        ValueError: naming the source, the file, the missing ones and those that are there.
-    """
-    if missing:
-        raise ValueError(
-            f"source {file.source.name!r}: {file.path} has no column {', '.join(map(repr, missing))}; "
-            f"its columns are {', '.join(map(repr, columns)) or 'none'}"
-        )
-
-
-def _rows(file: InputFile, values: Values, columns: Sequence[str] | None, names: Sequence[str]) -> TableRows:
+    columns: Sequence[str] | None = reader.columns
     if columns is not None:
-        check_columns(file, columns, [name for name in names if name not in columns])
-    for line, row in values:
-        if isinstance(row, InputError) and columns is None:
-            row.line = line  # Without the names of the columns no row can be read.
-            raise row
+        check_columns(file, columns, names)
+    is_first = True
+    for line, row in _values(file, reader, Expected(columns, names), kind):
         if isinstance(row, InputError):
+            if columns is None:
+                row.line = line  # Without the names of the columns no row can be read.
+                raise row
             yield line, row
         elif columns is None:
-            columns = row
-            check_columns(file, columns, [name for name in names if name not in columns])
+            columns = [name.strip() for name in row]
+            check_columns(file, columns, names, is_header=True)
         elif len(row) != len(columns):
             detail = f"{len(row)} values in a table of {len(columns)} columns"
             yield line, InputError("wrong_number_of_columns", detail)
-        else:
+        elif not (is_first and [value.strip() for value in row] == list(columns)):  # It has a header all the same.
             yield line, dict(zip(columns, row, strict=True))
+        is_first = False
 
 
-def _comma_separated_values(file: InputFile) -> Values:
+def check_columns(file: InputFile, columns: Sequence[str], names: Sequence[str], *, is_header: bool = False) -> None:
+    """Make sure that every name is that of one column.
+
+    Raises:
+        ValueError: naming the source, the file, what is missing or there twice, and the columns that are there.
+    """
+    missing = [name for name in names if name not in columns]
+    if missing:
+        advice = "; if that is no header, name the columns in `columns`" if is_header else ""
+        raise ValueError(
+            f"source {file.source.name!r}: {file.path} has no column {', '.join(map(repr, missing))}; "
+            f"its columns are {', '.join(f'{name!r:.60}' for name in columns) or 'none'}{advice}"
+        )
+    repeated = sorted({name for name in names if list(columns).count(name) > 1})
+    if repeated:
+        raise ValueError(f"source {file.source.name!r}: {file.path} has two columns {', '.join(map(repr, repeated))}")
+
+
+@dataclass(slots=True)
+class _Dialect:
+    """How the table is written, as far as it is known; whether quotation marks enclose values may have to wait."""
+
+    delimiter: str
+    encloses: bool | None
+
+
+def _values(file: InputFile, reader: RecordFields, expected: Expected, kind: str) -> Values:
     # The reader's own limit of 128 KiB is below the length of many a text; ours is that of the lines it is given.
     csv.field_size_limit(sys.maxsize)
+    dialect: _Dialect | None = None
     first_line: int | None = 1
-    while first_line is not None:
-        first_line = yield from _values_from(first_line, file)
-
-
-def _values_from(first_line: int, file: InputFile) -> Generator[tuple[int, list[str] | InputError], None, int | None]:
-    """Yield the rows from a line on; return the line where to start again, if a quotation mark is never closed."""
-    lines: _RowLines | None = None
+    lines: RowLines | None = None
     try:
-        with file.open_text() as stream:
-            lines = _RowLines(stream, file)
-            lines.skip(first_line - 1)
-            reader = csv.reader(lines, strict=True)
-            while True:
-                lines.begin_row()
-                try:
-                    values = next(reader)
-                except StopIteration:
-                    return None
-                except csv.Error as error:
-                    yield lines.begin, InputError("malformed_csv", str(error))
-                    lines.give_back()
-                except InputError as error:
-                    if error.reason != "too_long":
-                        raise
-                    yield lines.begin, error
-                    if lines.is_unclosed:
-                        return lines.begin + 1
-                else:
-                    if values:
-                        yield lines.begin, values if lines.problem is None else lines.problem
+        while first_line is not None:
+            with file.open_text() as stream:
+                lines = RowLines(stream, file)
+                lines.skip(first_line - 1)
+                dialect = dialect or _dialect(lines, file, reader, expected, kind)
+                first_line = yield from _values_from(lines, file, expected, dialect)
     except InputError as error:
         error.line = None if lines is None else lines.begin
         raise
 
 
-class _RowLines:
-    """The lines of a table for a reader that takes as many as a row has.
+def _dialect(lines: RowLines, file: InputFile, reader: RecordFields, expected: Expected, kind: str) -> _Dialect:
+    usual = DELIMITERS[kind]
+    delimiter = reader.delimiter
+    if delimiter is None:
+        delimiter = find_delimiter(lines.look_ahead(SAMPLE_BYTES), usual, expected)
+        if delimiter != usual:
+            file.notes.add(file.path, f"read as a table with {delimiter!r} between the values")
+    if is_raw(delimiter, reader.quoting):
+        return _Dialect(delimiter, encloses=False)
+    # Tab-separated tables are written either way; all others would be ambiguous without quotation marks.
+    return _Dialect(delimiter, encloses=None if reader.quoting == "auto" and delimiter == "\t" else True)
 
-    Attributes:
-        begin: where the row begins that is being read.
-        problem: what is wrong with its bytes, if anything.
-        is_unclosed: whether it has an odd number of quotation marks and no end.
-    """
 
-    def __init__(self, stream: BufferedReader, file: InputFile) -> None:
-        self._stream = stream
-        self._file = file
-        self._n_at_most = file.max_bytes + len(LINE_END)
-        self._line = 0
-        self._waiting: deque[bytes] = deque()
-        self.begin_row()
+def _values_from(
+    lines: RowLines, file: InputFile, expected: Expected, dialect: _Dialect
+) -> Generator[tuple[int, list[str] | InputError], None, int | None]:
+    """Yield the rows; return the line where to start again, if a quotation mark is never closed."""
+    if not dialect.encloses:
+        yield from _raw_values(lines, file, expected, dialect)
+    return (yield from _enclosed_values(lines, dialect)) if dialect.encloses else None
 
-    def begin_row(self) -> None:
-        """What is given from now on belongs to the next row."""
-        self.begin = self._line + 1
-        self.problem: InputError | None = None
-        self.is_unclosed = False
-        self._given: list[bytes] = []
-        self._n_given = 0
 
-    def give_back(self) -> None:
-        """Give all lines of the row but the first one again: they may be rows of their own."""
-        self._waiting.extendleft(reversed(self._given[1:]))
-        self._line = self.begin
-
-    def skip(self, n_lines: int) -> None:
-        """Pass over some lines."""
-        while self._line < n_lines and self._take(BUFFER_BYTES):
-            pass
-        self.begin_row()
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> str:
-        """The next line.
-
-        Raises:
-            InputError: ``too_long``, once the row was passed over; and whatever stops the reading.
-        """
-        content = self._take(self._n_at_most + 1 - self._n_given)
-        if not content:
-            raise StopIteration
-        self._given.append(content)
-        self._n_given += len(content)
-        if self._n_given > self._n_at_most:
-            self._pass_over()
-            raise self._file.too_long("the row")
+def _enclosed_values(
+    lines: RowLines, dialect: _Dialect
+) -> Generator[tuple[int, list[str] | InputError], None, int | None]:
+    reader = csv.reader(lines, strict=True, delimiter=dialect.delimiter)
+    while True:
+        lines.begin_row()
         try:
-            return content.decode()
-        except UnicodeDecodeError as error:
-            self.problem = not_unicode(error, self._line)
-            return content.decode(errors="replace")
+            values = next(reader)
+        except StopIteration:
+            return None
+        except csv.Error as error:
+            yield lines.begin, InputError("malformed_csv", str(error))
+            lines.give_back()
+        except InputError as error:
+            if error.reason != "too_long":
+                raise
+            yield lines.begin, error
+            if lines.is_unclosed:
+                return lines.begin + 1
+        else:
+            if values:
+                yield lines.begin, values if lines.problem is None else lines.problem
 
-    def _take(self, n_at_most: int) -> bytes:
-        content = self._waiting.popleft() if self._waiting else self._stream.readline(n_at_most)
-        self._line += content.endswith(b"\n")
-        return content
 
-    def _pass_over(self) -> None:
-        """Go to the end of the line on which all quotation marks are closed."""
-        n_quotes = sum(content.count(QUOTE) for content in self._given)
-        content = self._given[-1]
-        self._given = []
-        while content and not (content.endswith(b"\n") and n_quotes % 2 == 0):
-            content = self._take(BUFFER_BYTES)
-            n_quotes += content.count(QUOTE)
-        self.is_unclosed = n_quotes % 2 == 1
+def _raw_values(lines: RowLines, file: InputFile, expected: Expected, dialect: _Dialect) -> Values:
+    """Yield the rows of lines, up to the first value that is found to be enclosed in quotation marks."""
+    n_columns = None if expected.columns is None else len(expected.columns)
+    mark = f"{dialect.delimiter}{QUOTE}"
+    while True:
+        lines.begin_row()
+        try:
+            row = lines.next_row()
+        except InputError as error:
+            if error.reason != "too_long":
+                raise
+            yield lines.begin, error
+            continue
+        if row is None:
+            return
+        if dialect.encloses is None and (row.startswith(QUOTE) or mark in row):
+            lines.give_row_back()
+            sample = lines.look_ahead(SAMPLE_BYTES)
+            dialect.encloses = encloses_values(sample, dialect.delimiter, n_columns or _n_columns(sample, dialect))
+            if dialect.encloses:
+                file.notes.add(file.path, "read as a table with values in quotation marks")
+                return
+            continue
+        if row:
+            values = row.split(dialect.delimiter)
+            n_columns = n_columns or len(values)
+            yield lines.begin, values if lines.problem is None else lines.problem
+
+
+def _n_columns(sample: str, dialect: _Dialect) -> int:
+    """How many columns the header has, with which the sample begins."""
+    return len(next(csv.reader(sample.split("\n"), delimiter=dialect.delimiter), []))

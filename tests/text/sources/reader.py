@@ -5,11 +5,12 @@ import gzip
 import lzma
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import zstandard
 
 from lmcore.text.documents import Document, Fault
-from lmcore.text.sources.config import LocalFiles, Reader, ReadingLimits, RecordFields, Source
+from lmcore.text.sources.config import LocalFiles, Reader, ReadingLimits, RecordFields, RowFormat, Source
 from lmcore.text.sources.files import SourceFile
 from lmcore.text.sources.reading import read_files
 
@@ -43,9 +44,23 @@ def records(
     name: str | None = None,
     columns: tuple[str, ...] | None = None,
     encoding: str | None = None,
+    rows: str | None = None,
+    format: RowFormat | None = None,
+    delimiter: str | None = None,
+    quoting: Literal["auto", "quoted", "none"] = "auto",
 ) -> RecordFields:
     return RecordFields(
-        kind="records", text=text, label=label, target=target, name=name, columns=columns, encoding=encoding
+        kind="records",
+        text=text,
+        label=label,
+        target=target,
+        name=name,
+        columns=columns,
+        rows=rows,
+        format=format,
+        delimiter=delimiter,
+        quoting=quoting,
+        encoding=encoding,
     )
 
 

@@ -14,7 +14,7 @@ from lmcore.text.sources.notes import Notes, describe_notes, merge_notes
 from lmcore.text.sources.reading import read_files
 from tests.text.sources.reader import PACK, places, read, records, source, texts, write
 
-LINES = TextLines(kind="lines", encoding=None)
+LINES = TextLines(kind="lines", label=None, encoding=None)
 TEXTS = {
     "The café charges £5 – and it’s worth it. “Really?” he asked.": ["cp1252", "mac_roman"],
     "Le café est près de la rivière où nous avons mangé des crêpes. Élise était très fatiguée.": ["latin-1", "cp850"],
@@ -67,7 +67,7 @@ def test_detection_depends_on_no_chunk_and_waits_for_the_first_byte_above_ascii(
 def test_a_mark_is_believed_whatever_is_given(tmp_path: Path, mark: str) -> None:
     file = write(tmp_path / "text.txt", "naïve 🙂\nzwei\n".encode(mark))
     for given_encoding in (None, "latin-1", "utf-8"):
-        documents, faults = read(TextLines(kind="lines", encoding=given_encoding), file)
+        documents, faults = read(TextLines(kind="lines", label=None, encoding=given_encoding), file)
         assert texts(documents) == ["naïve 🙂", "zwei"]
         assert not faults
 
@@ -100,7 +100,7 @@ def test_every_reader_takes_an_encoding(tmp_path: Path, ending: str) -> None:
         return write(tmp_path / f"{name}{ending}", PACK[ending](content.encode(encoding)))
 
     text = packed("text.txt", "Ä", "utf-16-le")
-    assert texts(read(TextLines(kind="lines", encoding="utf-16-le"), text)[0]) == ["Ä"]
+    assert texts(read(TextLines(kind="lines", label=None, encoding="utf-16-le"), text)[0]) == ["Ä"]
     assert texts(read(WholeFiles(kind="whole_files", encoding="utf-16-le"), text)[0]) == ["Ä"]
     pair = ParallelLines(kind="parallel_lines", encoding="iso8859-15")
     ((document,), _) = read(pair, packed("a", "5 €\n", "iso8859-15"), packed("b", "fünf €\n", "iso8859-15"))
@@ -111,7 +111,7 @@ def test_every_reader_takes_an_encoding(tmp_path: Path, ending: str) -> None:
 
 def test_what_a_given_encoding_does_not_know_costs_its_line(tmp_path: Path) -> None:
     content = "第一章\n".encode("gbk") + b"\xff\n" + "船上没有人\n".encode("gbk")
-    documents, faults = read(TextLines(kind="lines", encoding="gb18030"), write(tmp_path / "text", content))
+    documents, faults = read(TextLines(kind="lines", label=None, encoding="gb18030"), write(tmp_path / "text", content))
     assert texts(documents) == ["第一章", "船上没有人"]
     assert places(faults) == [(2, "not_unicode")]
 
@@ -119,7 +119,7 @@ def test_what_a_given_encoding_does_not_know_costs_its_line(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["no-such", "base64", "rot13", "punycode", ""])
 def test_an_encoding_that_does_not_exist_is_an_error_of_the_settings(name: str) -> None:
     with pytest.raises(ValidationError, match="there is no encoding"):
-        TextLines(kind="lines", encoding=name)
+        TextLines(kind="lines", label=None, encoding=name)
 
 
 def test_what_was_detected_is_said_and_kept(tmp_path: Path) -> None:

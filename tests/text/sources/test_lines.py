@@ -6,7 +6,7 @@ import pytest
 from lmcore.text.sources.config import ParallelLines, TextLines
 from tests.text.sources.reader import places, read, texts, write
 
-LINES = TextLines(kind="lines", encoding=None)
+LINES = TextLines(kind="lines", label=None, encoding=None)
 PAIRS = ParallelLines(kind="parallel_lines", encoding=None)
 ENGLISH = b"A dog runs .\r\n\nA man sleeps .\nTwo cats .\nlast"
 GERMAN = b"Ein Hund l\xc3\xa4uft .\r\n\n\nZwei K\xe4tzchen .\nletzte\n"
@@ -27,7 +27,7 @@ def test_each_line_is_a_document_in_the_split_and_under_the_license_of_its_sourc
 
 
 def test_a_line_that_is_not_unicode_costs_no_other(tmp_path: Path) -> None:
-    lines = TextLines(kind="lines", encoding="utf-8")
+    lines = TextLines(kind="lines", label=None, encoding="utf-8")
     documents, faults = read(lines, write(tmp_path / "text.txt", b"one\ncaf\xe9\nthree\n\xed\xa0\x80\nfive"))
     assert texts(documents) == ["one", "three", "five"]
     assert places(faults) == [(2, "not_unicode"), (4, "not_unicode")]

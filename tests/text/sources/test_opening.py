@@ -16,7 +16,7 @@ from lmcore.text.documents import Document, Fault
 from lmcore.text.sources.config import TextLines, WholeFiles
 from tests.text.sources.reader import PACK, places, read, records, texts, write
 
-LINES = TextLines(kind="lines", encoding=None)
+LINES = TextLines(kind="lines", label=None, encoding=None)
 WHOLE = WholeFiles(kind="whole_files", encoding=None)
 PACKED = [ending for ending in PACK if ending]
 

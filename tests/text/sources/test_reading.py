@@ -36,7 +36,7 @@ def peak():
 
 path, kind = Path(sys.argv[1]), sys.argv[2]
 readers = {
-    "lines": TextLines(kind="lines", encoding=None),
+    "lines": TextLines(kind="lines", label=None, encoding=None),
     "whole": WholeFiles(kind="whole_files", encoding=None),
     "records": records(),
 }
