@@ -1,6 +1,7 @@
 """Where documents come from: a source is a place where files lie, and a way to read them."""
 
 import codecs
+import re
 from string import Formatter
 from typing import Annotated, Literal, Self
 
@@ -45,6 +46,14 @@ def _known_encoding(name: str) -> str:
 
 EncodingName = Annotated[str, AfterValidator(_known_encoding)]
 """Of the encodings of text that Python knows, under any of their names."""
+
+
+def _is_pattern(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+    return pattern
 
 
 class LocalFiles(Config):
@@ -106,8 +115,33 @@ class Docstrings(Config):
     kind: Literal["docstrings"]
 
 
+class DivisionBySize(Config):
+    """Parts of at most so many characters: cut behind a paragraph, else a line, a sentence or a word."""
+
+    kind: Literal["size"]
+    max_characters: Annotated[int, Field(ge=100)]
+
+
+class DivisionAtHeadings(Config):
+    """A part begins with each heading."""
+
+    kind: Literal["headings"]
+    pattern: Annotated[str, AfterValidator(_is_pattern)] | None
+    """A regular expression that is found in headings and in no other line: ``^CHAPTER ``. Null: those of Markdown."""
+
+
+class DivisionAtBlankLines(Config):
+    """A part begins behind so many blank lines, or more."""
+
+    kind: Literal["blank_lines"]
+    min_lines: PositiveInt
+
+
+Division = Annotated[DivisionBySize | DivisionAtHeadings | DivisionAtBlankLines, Field(discriminator="kind")]
+
+
 class WholeFiles(Config):
-    """Every file is a document: plain text, Markdown, or the main text of a web page (``.html``, ``.htm``).
+    """Every file is a document: plain text, Markdown, web pages, notebooks, books and office documents.
 
     It is labeled with the first folder it lies in below the source's path, if any.
     """
@@ -115,6 +149,8 @@ class WholeFiles(Config):
     kind: Literal["whole_files"]
     encoding: EncodingName | None
     """Null where it is detected; web pages declare their own."""
+    divide: Division | None
+    """How to make several documents of each file; null leaves it whole."""
 
 
 class TextLines(Config):

@@ -16,7 +16,7 @@ def find(*paths: Path | str, reader: Reader | None = None) -> Located:
     source = Source(
         name="notes",
         location=LocalFiles(kind="local", paths=tuple(map(str, paths))),
-        reader=reader or WholeFiles(kind="whole_files", encoding=None),
+        reader=reader or WholeFiles(kind="whole_files", encoding=None, divide=None),
         split=None,
         weight=1.0,
         license=None,

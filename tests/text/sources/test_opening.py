@@ -17,7 +17,7 @@ from lmcore.text.sources.config import TextLines, WholeFiles
 from tests.text.sources.reader import PACK, places, read, records, texts, write
 
 LINES = TextLines(kind="lines", label=None, encoding=None)
-WHOLE = WholeFiles(kind="whole_files", encoding=None)
+WHOLE = WholeFiles(kind="whole_files", encoding=None, divide=None)
 PACKED = [ending for ending in PACK if ending]
 
 

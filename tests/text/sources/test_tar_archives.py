@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lmcore.text.sources.config import TextLines, WholeFiles
 from tests.text.sources.reader import PACK, read, texts, write
 
-WHOLE = WholeFiles(kind="whole_files", encoding=None)
+WHOLE = WholeFiles(kind="whole_files", encoding=None, divide=None)
 LINES = TextLines(kind="lines", encoding=None)
 ENDINGS = {
     ".tar": "",

@@ -9,7 +9,7 @@ from lmcore.text.sources.files import SourceFile
 from lmcore.text.sources.reading import read_files
 from tests.text.sources.reader import places, read, source, texts, write
 
-WHOLE = WholeFiles(kind="whole_files", encoding=None)
+WHOLE = WholeFiles(kind="whole_files", encoding=None, divide=None)
 STORY = "The lighthouse keeper counted the waves every evening, and wrote their number into a book. "
 PAGE = f"""<html><head><title>Waves</title><meta charset="%s"></head><body>
 <nav><ul><li><a href="/">Home</a></li><li><a href="/shop">Shop</a></li></ul></nav>

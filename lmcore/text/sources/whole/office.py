@@ -8,9 +8,9 @@ OASIS OpenDocument 1.3, https://docs.oasis-open.org/office/OpenDocument/v1.3 (pa
 
 from collections.abc import Mapping
 
-from lmcore.text.sources.formats.packed import Target, packed_document
 from lmcore.text.sources.opening import InputFile
 from lmcore.text.sources.page_lines import PageLines
+from lmcore.text.sources.whole.packed import Target, packed_document
 
 WORD_PARTS = ("word/document.xml", "word/footnotes.xml", "word/endnotes.xml")
 LIST_STYLE = "List"

@@ -11,7 +11,7 @@ import pytest
 from lmcore.text.sources.config import WholeFiles
 from tests.text.sources.reader import places, read, texts, write
 
-WHOLE = WholeFiles(kind="whole_files", encoding=None)
+WHOLE = WholeFiles(kind="whole_files", encoding=None, divide=None)
 WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 
 

@@ -9,9 +9,9 @@ from urllib.parse import unquote
 from lxml import etree
 
 from lmcore.text.documents import InputError
-from lmcore.text.sources.formats.packed import Parts, packed_document
 from lmcore.text.sources.html import main_text
 from lmcore.text.sources.opening import InputFile
+from lmcore.text.sources.whole.packed import Parts, packed_document
 
 CONTAINER, ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
 MAX_PACKAGE_BYTES = 10_000_000
