@@ -19,7 +19,7 @@ from lmcore.config import Config
 from lmcore.text.config import GivenSplit, Name
 
 Revision = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
-RowFormat = Literal["jsonl", "json", "csv", "tsv", "psv", "parquet", "conll"]
+RowFormat = Literal["jsonl", "json", "csv", "tsv", "psv", "parquet", "arrow", "conll"]
 PATH_PARTS = ("file", "stem", "ending", "folder")
 Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
@@ -89,6 +89,17 @@ class Hub(Config):
     """Only the first rows, read as they stream in; null downloads the files whole."""
 
 
+class LocalDataSet(Config):
+    """A data set of ``datasets`` on this machine: what ``save_to_disk`` wrote, or a folder that it opens itself."""
+
+    kind: Literal["dataset"]
+    path: Name
+    dataset_split: Name | None
+    """Which of the data set's own splits; null where it has only one."""
+    configuration: Name | None
+    """Which of its configurations, where a folder has several; null where it has one, or was saved."""
+
+
 class RemoteFile(Config):
     """A file at an address, and what it must be."""
 
@@ -106,7 +117,7 @@ class Urls(Config):
     """Of one file; a download beyond it is given up."""
 
 
-Location = Annotated[LocalFiles | InstalledPackages | Hub | Urls, Field(discriminator="kind")]
+Location = Annotated[LocalFiles | InstalledPackages | Hub | LocalDataSet | Urls, Field(discriminator="kind")]
 
 
 class Docstrings(Config):
@@ -232,8 +243,8 @@ class Source(Config):
         location, reader = self.location, self.reader
         if isinstance(reader, ParallelLines) and len(getattr(location, "paths", getattr(location, "files", ()))) != 2:
             raise ValueError("parallel_lines reads two files: name the texts first, what they become second")
-        if isinstance(location, Hub) and not isinstance(reader, RecordFields):
-            raise ValueError("a data set of the hub has rows: its reader is records")
+        if isinstance(location, Hub | LocalDataSet) and not isinstance(reader, RecordFields):
+            raise ValueError("a data set has rows: its reader is records")
         return self
 
 
