@@ -14,12 +14,12 @@ from tests.tokens.test_shards import IDS, TEXTS, TOKENIZER, write, write_documen
 def test_token_shards_are_a_data_set(tmp_path: Path, split: str) -> None:
     write(tmp_path, write_documents(tmp_path))
     data = token_data_set(tmp_path / "tokens", split)
-    rows = list(data)
+    rows, shards = list(data), TokenShards.open(tmp_path / "tokens")
     assert [row["id"] for row in rows] == IDS[split]
     assert [row["input_ids"] for row in rows] == [
-        [*TOKENIZER.encode(text), TOKENIZER.end_of_text_id] for text in TEXTS[split]
+        [*TOKENIZER.encode(text), shards.end_of_text_id] for text in TEXTS[split]
     ]
-    assert sum(len(row["input_ids"]) for row in rows) == len(TokenShards.open(tmp_path / "tokens").tokens(split))
+    assert sum(len(row["input_ids"]) for row in rows) == len(shards.tokens(split))
 
 
 def test_shards_that_are_not_whole_are_refused_before_any_row(tmp_path: Path) -> None:
