@@ -56,11 +56,13 @@ def _named(feature: Any, value: Any) -> Any:
     match feature, value:
         case {"_type": "ClassLabel", "names": [*names]}, int():
             return names[value] if 0 <= value < len(names) else None if value == -1 else value
-        case ({"feature": inner}, list()) | ([inner], list()):
-            return [_named(inner, item) for item in value]
-        case {"feature": {**inner}}, dict():
+        case {"feature": item}, list():
+            return [_named(item, element) for element in value]
+        case [item], list():
+            return [_named(item, element) for element in value]
+        case {"feature": dict(parts)}, dict():
             # A list of objects may be stored as an object of lists.
-            return value | {name: _named([part], value[name]) for name, part in inner.items() if name in value}
-        case {**parts}, dict():
-            return value | _named_fields(parts, value)
+            return value | {name: _named([part], value[name]) for name, part in parts.items() if name in value}
+        case dict(), dict():
+            return value | _named_fields(feature, value)
     return value

@@ -7,6 +7,7 @@ from lxml import etree, html
 
 from lmcore.text.documents import InputError
 from lmcore.text.sources.boilerplate import WORD, hidden_parts, parts_around_the_text
+from lmcore.text.sources.encodings import detect
 from lmcore.text.sources.page_lines import PageLines
 
 # As far as a browser looks for it: https://html.spec.whatwg.org/multipage/parsing.html (section 13.2.3.2).
@@ -17,6 +18,8 @@ DECLARATION = re.compile(
 # Every browser reads these as the larger set that their pages are really in: https://encoding.spec.whatwg.org/
 READ_AS = {"ascii": "cp1252", "iso8859-1": "cp1252", "gb2312": "gb18030", "gbk": "gb18030"}
 
+UNKNOWN = "unknown"
+DETECTION_BYTES = 2**16
 SEVEN_BITS = frozenset({"iso2022_jp", "hz"})
 """Their bytes are UTF-8 as well, of other characters: where their marks stand, the declaration is believed first."""
 ESCAPES = re.compile(rb"\x1b[$(]|~\{")
@@ -38,7 +41,7 @@ def main_text(page: bytes) -> str:
     Left out are menus, headers and footers of the page, what stands beside the text, banners, dialogs, scripts and what
     is hidden, as far as elements, roles, class names and links tell; a page of nothing else, but for a title, gives all
     that is visible: :mod:`lmcore.text.sources.boilerplate`. The page is in UTF-8, or in the encoding that it declares
-    in its first :data:`DECLARATION_BYTES` bytes.
+    in its first :data:`DECLARATION_BYTES` bytes, or in the one that is detected where it declares none.
 
     Raises:
         InputError: ``not_unicode``, if it is in neither; ``malformed_html``, if nothing can be made of it;
@@ -105,17 +108,18 @@ def _decoded(page: bytes) -> str:
             return page.decode(encoding)
         return page.decode()
     except UnicodeDecodeError as error:
+        found = detect(page[error.start : error.start + DETECTION_BYTES]) if not declared else None
         try:
-            return page.decode(READ_AS.get(encoding, encoding))
+            return page.decode(READ_AS.get(encoding, encoding) if found is None else found.codec)
         except (LookupError, UnicodeError):
             detail = f"byte {error.start + 1} is not UTF-8: {error.reason}; declared is {declared or 'nothing else'}"
-            raise InputError("not_unicode", detail) from None
+            raise InputError("not_unicode", f"{detail}; name the encoding in the reader's `encoding`") from None
 
 
 def _known(encoding: str) -> str:
-    """The one name of an encoding of text, or "unknown"."""
+    """The one name of an encoding of text, or :data:`UNKNOWN`."""
     try:
         found = codecs.lookup(encoding)
     except LookupError:
-        return "unknown"
-    return found.name if found._is_text_encoding else "unknown"
+        return UNKNOWN
+    return found.name if found._is_text_encoding else UNKNOWN

@@ -42,7 +42,7 @@ class TarArchive:
     def unpacked(cls, chunks: Iterable[bytes], budget: Budget) -> Self:
         """Read an archive that some chunks unpack to, as far as they do."""
         # It is closed with the archive.
-        archive = cls(tempfile.TemporaryFile(), budget)  # type: ignore[arg-type]  # noqa: SIM115
+        archive = cls(tempfile.TemporaryFile(), budget)  # noqa: SIM115
         try:
             for chunk in chunks:
                 archive._file.write(chunk)

@@ -74,9 +74,9 @@ def _text(file: InputFile, is_page: bool) -> str:
         content = stream.read(file.max_bytes + 1)
     if len(content) > file.max_bytes:
         error = file.too_long("the file")
-        raise InputError(
-            error.reason, f"{error.detail}: `divide` in its whole_files reader makes several documents of it"
-        )
+        if is_page or file.format == NOTEBOOK:
+            raise error
+        raise InputError(error.reason, f"{error.detail}: `divide` in its whole_files reader makes documents of it")
     if is_page:
         return main_text(content)
     return notebook_text(content) if file.format == NOTEBOOK else _plain_text(content)

@@ -147,6 +147,11 @@ def test_the_declared_encoding_is_the_one_read(encoding: str) -> None:
     assert main_text(page) == f"{text}é€"
 
 
+def test_an_encoding_that_is_not_declared_is_detected() -> None:
+    text = "Смотритель маяка каждый вечер считал волны и записывал их число в книгу. " * 5
+    assert main_text(f"<p>{text}</p>".encode("windows-1251")) == text.strip()
+
+
 @given(st.binary(max_size=300) | st.text(st.sampled_from("<>/aplib &;#x1\n'\"=-!"), max_size=200).map(str.encode))
 def test_broken_pages_never_end_the_reading(page: bytes) -> None:
     with suppress(InputError):

@@ -200,6 +200,7 @@ LAUGHS = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]>'
         ("a.rtf", b"{\\rtf1 text}", "unknown_format"),
         ("a.xlsx", zipped({"a": "b"}), "unknown_format"),
         ("a.csv", b"a,b", "unknown_format"),
+        ("a.jl", b'{"text": "a"}', "unknown_format"),
         ("a.xml", b"<a>b</a>", "unknown_format"),
         ("a.JPG", b"\xff\xd8\xff", "unknown_format"),
         ("a.dat", b"text\0\0\1\2 more text of a program" * 5, "not_text"),

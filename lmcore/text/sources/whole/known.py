@@ -2,18 +2,19 @@
 
 from lmcore.text.documents import InputError
 
-ROWS = "its rows are read by `kind: records`, and it has no text as a whole"
-OFFICE = "save it as .docx or .txt"
-SLIDES = "save its text as .docx, .pdf or .txt"
-TABLE = "save it as .csv, and read its rows by `kind: records`"
-BOOK = "convert it to .epub"
-PICTURE = "it is a picture: its text, if any, has to be recognized by another program"
-SOUND = "it is a recording: its words have to be written down by another program"
-MARKUP = "it is markup of its own kind: convert it to text or HTML"
-PROGRAM = "it is a program or data of one"
+ROWS = "holds rows, not a text: read it by `kind: records`"
+OFFICE = "is a document of an office program that is not read here: save it as .docx or .txt"
+SLIDES = "holds slides: save their text as .docx, .pdf or .txt"
+TABLE = "holds a table: save it as .csv, and read it by `kind: records`"
+BOOK = "is a book in a format that is not read here: convert it to .epub or .pdf"
+PICTURE = "is a picture: if it shows text, let another program recognize it"
+SOUND = "is a recording: let another program write down its words"
+MARKUP = "is markup that is not read here: convert it to text or HTML"
+PROGRAM = "is a program, or data of one"
 ENDINGS: dict[str, str] = {
     **dict.fromkeys(
-        (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".jl", ".parquet", ".arrow", ".feather", ".avro"), ROWS
+        (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather", ".avro", ".conll", ".conllu"),
+        ROWS,
     ),
     **dict.fromkeys((".doc", ".dot", ".rtf", ".pages", ".wpd", ".wps"), OFFICE),
     **dict.fromkeys((".ppt", ".pptx", ".odp", ".key"), SLIDES),
@@ -28,6 +29,7 @@ ENDINGS: dict[str, str] = {
     **dict.fromkeys((".npy", ".npz", ".pkl", ".pt", ".safetensors", ".otf", ".ttf", ".woff", ".woff2"), PROGRAM),
 }
 """By the ending of a file's name: what to do."""
+JULIA_OR_JSON = ".jl"
 BEGINNINGS: dict[bytes, tuple[str, frozenset[str]]] = {
     b"%PDF-": ("a PDF", frozenset({".pdf"})),
     b"PK\3\4": ("a ZIP archive, an office document or a book", frozenset({".docx", ".docm", ".epub", ".odt"})),
@@ -56,7 +58,9 @@ def refuse_other_formats(ending: str, head: bytes) -> None:
         InputError: ``unknown_format``, saying what it is and what to do.
     """
     if ending in ENDINGS:
-        raise InputError("unknown_format", f"{ending} files are no text: {ENDINGS[ending]}")
+        raise InputError("unknown_format", f"a {ending} file {ENDINGS[ending]}")
+    if ending == JULIA_OR_JSON and head.lstrip().startswith(b"{"):
+        raise InputError("unknown_format", f"this {ending} file {ROWS}")
     for beginning, (what, endings) in BEGINNINGS.items():
         if head.startswith(beginning) and ending not in endings:
             raise InputError("unknown_format", f"it is {what}, whatever its name says: give it the right ending")
