@@ -11,7 +11,7 @@ from lmcore.text.sources.config import TextLines, WholeFiles
 from tests.text.sources.reader import PACK, read, texts, write
 
 WHOLE = WholeFiles(kind="whole_files", encoding=None, divide=None)
-LINES = TextLines(kind="lines", encoding=None)
+LINES = TextLines(kind="lines", encoding=None, label=None)
 ENDINGS = {
     ".tar": "",
     **{f".tar{ending}": ending for ending in PACK if ending},
