@@ -24,7 +24,7 @@ from lmcore.text.shards import FAULTS, SUMMARY, ShardWriter, concatenate, link_s
 from lmcore.text.sources.config import CollectConfig, ParallelLines, ReadingLimits, Source
 from lmcore.text.sources.files import PinnedFile
 from lmcore.text.sources.lock import Pin
-from lmcore.text.sources.notes import Notes, describe_notes, merge_notes
+from lmcore.text.sources.notes import Notes, describe_note, merge_notes
 from lmcore.text.sources.pinning import PinnedSource
 from lmcore.text.sources.reading import read_files
 from lmcore.workers import Workers
@@ -92,8 +92,10 @@ def collect(
                 _refuse_faults(pq.read_table(folder / FAULTS).to_pylist())
     summary = _merge([json.loads((folder / SUMMARY).read_bytes()) for folder in done], faults)
     for name, counts in summary["sources"].items():
-        for note in describe_notes(counts["notes"]):
-            logger.info("%s: %s", name, note)
+        for what, note in counts["notes"].items():
+            logger.log(
+                logging.WARNING if note["is_warning"] else logging.INFO, "%s: %s", name, describe_note(what, note)
+            )
     _check_every_source_gave(config, summary, done)
     for source in config.sources:
         summary["sources"][source.name]["origin"] = _origin(source, sources[source.name].pin)

@@ -112,3 +112,24 @@ def test_collecting_is_light() -> None:
     code = "import sys, tasks.collect, flows.collect; print({'torch', 'spacy', 'prefect', 'mlflow'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+def test_what_is_decided_about_files_is_logged_and_stays_in_the_summary(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.csv").write_bytes("label;text\nham;Größe, Länge und Höhe\n".encode("latin-1"))
+    rows = RECORDS | {"label": "label", "name": None}
+    write_rows(tmp_path / "b.jsonl", {"text": "one", "lable": "a"})
+    config = configure(local("table", tmp_path / "a.csv", rows), local("rows", tmp_path / "b.jsonl", rows))
+    with caplog.at_level("INFO"):
+        summary = run(tmp_path, config)
+    assert [(record.levelname, record.getMessage()) for record in caplog.records if "file" in record.getMessage()] == [
+        ("INFO", "table: 1 file read as a table with ';' between the values"),
+        ("INFO", "table: 1 file read as windows-1252 (detected, 0.91)"),
+        ("WARNING", "rows: 1 file without 'label' in any row: the first has 'text', 'lable'"),
+    ]
+    assert summary["sources"]["table"]["notes"]["read as windows-1252"] == {
+        "files": 1,
+        "confidence": 0.91,
+        "is_warning": False,
+    }

@@ -70,9 +70,13 @@ def encloses_values(sample: str, delimiter: str, n_columns: int) -> bool:
         n_columns: that it has.
     """
     raw = _raw_rows(sample, delimiter)
-    rows, n_lines_cut_off = _enclosed_rows(sample, delimiter)
+    rows, n_lines = _enclosed_rows(sample, delimiter)
     n_raw_wrong = sum(len(row) != n_columns for row in raw)
-    n_enclosed_wrong = sum(row is None or len(row) != n_columns for row in rows) + n_lines_cut_off
+    # What is left may be the first part of a long value: lines in there that are rows of their own speak against it.
+    left = sample.split("\n")[n_lines:]
+    n_enclosed_wrong = sum(row is None or len(row) != n_columns for row in rows) + sum(
+        len(line.split(delimiter)) == n_columns for line in filter(None, left)
+    )
     if n_raw_wrong or n_enclosed_wrong:
         return n_enclosed_wrong < n_raw_wrong
     enclosed = re.findall(
@@ -108,20 +112,22 @@ def _raw_rows(sample: str, delimiter: str) -> list[list[str]]:
 
 
 def _enclosed_rows(sample: str, delimiter: str) -> tuple[list[list[str] | None], int]:
-    """The rows of a sample, ``None`` for a malformed one; and how many lines its end cuts the last one off after."""
+    """The rows of a sample, ``None`` for a malformed one; and how many lines hold all but one that its end cuts off."""
     rows: list[list[str] | None] = []
-    reader = csv.reader((f"{line}\n" for line in sample.split("\n")), delimiter=delimiter, strict=True)
+    # A carriage return within a line would be taken for its end.
+    lines = (line.removesuffix("\r").replace("\r", " ") + "\n" for line in sample.split("\n"))
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     n_lines = 0
     while len(rows) < SAMPLE_ROWS:
         try:
             row = next(reader, None)
         except csv.Error as error:
             if "unexpected end of data" in str(error):
-                return rows, reader.line_num - n_lines
+                return rows, n_lines
             rows.append(None)
         else:
             if row is None:
                 break
             rows += [row] if row else []
         n_lines = reader.line_num
-    return rows, 0
+    return rows, n_lines

@@ -8,7 +8,7 @@ import codecs
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedReader
 
 from lmcore.text.documents import InputError
@@ -54,6 +54,8 @@ how a text is judged that it decoded."""
 RARE = frozenset({"cp850", "cp866", "iso-8859-5", "macintosh"})
 DOUBT, RARE_DOUBT = 0.4, 2.0
 """The characters above ASCII that count against an encoding: one alone decides for none, a few for no rare one."""
+RIVAL_MARGIN, RIVAL_FACTOR = 0.02, 0.8
+"""How near the next likely encoding, by which it would be another text, makes both less sure, and by how much."""
 MIN_CONFIDENCE = 0.75
 HEAD_BYTES = 2**16
 WINDOWS = (2**16, 2**18, 2**20)
@@ -85,6 +87,11 @@ class Encoding:
     name: str
     codec: str
     confidence: float | None
+
+    @property
+    def certainty(self) -> float:
+        """The confidence, or 1."""
+        return 1.0 if self.confidence is None else self.confidence
 
     def __str__(self) -> str:
         return self.name if self.confidence is None else f"{self.name} (detected, {self.confidence:.2f})"
@@ -141,16 +148,22 @@ def detect(window: bytes, context: bytes = b"") -> Encoding | None:
         )
     if n_decoded >= n_escaped:
         return Encoding(UTF_8, UTF_8, None)
-    sample = _sample(context + window)
-    best: Encoding | None = None
+    return _most_likely(_sample(context + window))
+
+
+def _most_likely(sample: bytes) -> Encoding | None:
+    judged: list[tuple[Encoding, str]] = []
     for name, (codec, score) in CANDIDATES.items():
-        decoded = _partly_decoded(sample, codec)
-        if decoded is not None:
+        text = _partly_decoded(sample, codec)
+        if text is not None:
             doubt = RARE_DOUBT if name in RARE else DOUBT
-            judged = _judged(name, codec, score(decoded), decoded, doubt)
-            if best is None or (judged.confidence or 0.0) > (best.confidence or 0.0):
-                best = judged
-    return best if best is not None and (best.confidence or 0.0) >= MIN_CONFIDENCE else None
+            judged.append((_judged(name, codec, score(text), text, doubt), text))
+    best, text = max(judged, key=lambda each: each[0].certainty, default=(None, ""))
+    if best is None:
+        return None
+    rivals = [other for other, read in judged if read != text and other.certainty > best.certainty - RIVAL_MARGIN]
+    certainty = best.certainty * (RIVAL_FACTOR if rivals else 1.0)
+    return replace(best, confidence=round(certainty, 2)) if certainty >= MIN_CONFIDENCE else None
 
 
 def _judged(name: str, codec: str, score: float, text: str, doubt: float) -> Encoding:
@@ -212,7 +225,7 @@ def _wide_encoding(head: bytes) -> Encoding | None:
             continue
         # Where bytes are swapped, spaces and line ends are rare characters: what has more of them is right.
         confidence = round(min(1.0, sum(text.count(letter) for letter in SPACES) / len(text) / MIN_SHARE_OF_SPACES), 2)
-        if confidence >= MIN_CONFIDENCE and (best is None or confidence > (best.confidence or 0.0)):
+        if confidence >= MIN_CONFIDENCE and (best is None or confidence > best.certainty):
             best = Encoding(codec, codec, confidence)
     return best
 

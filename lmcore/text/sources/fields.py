@@ -20,10 +20,12 @@ class Pattern:
 
     Attributes:
         parts: constant text and the name of the field that follows it, or ``None`` at the end of the template.
+        name: of the field, or of the first one of a template.
         is_template: whether it is one, or else a field as it is.
     """
 
     parts: tuple[tuple[str, str | None], ...]
+    name: str
     is_template: bool
 
     @classmethod
@@ -34,26 +36,22 @@ class Pattern:
             ValueError: if the braces do not match, or hold no name.
         """
         if not {"{", "}"} & set(pattern):
-            return cls((("", pattern),), is_template=False)
+            return cls((("", pattern),), pattern, is_template=False)
         try:
             parts = list(Formatter().parse(pattern))
         except ValueError as error:
             raise ValueError(f"the template {pattern!r} is wrong: {error}; a brace that stays is doubled") from error
         if any(name == "" or specification or conversion for _, name, specification, conversion in parts):
             raise ValueError(f"the template {pattern!r} is wrong: between braces stands the name of a field, no more")
-        if not any(name for _, name, _, _ in parts):
+        names = [name for _, name, _, _ in parts if name]
+        if not names:
             raise ValueError(f"the template {pattern!r} names no field: every document would be the same")
-        return cls(tuple((constant, name) for constant, name, _, _ in parts), is_template=True)
+        return cls(tuple((constant, name) for constant, name, _, _ in parts), names[0], is_template=True)
 
     @property
     def names(self) -> Iterator[str]:
         """Of the fields."""
         return (name for _, name in self.parts if name is not None)
-
-    @property
-    def name(self) -> str:
-        """Of the field, or of the first one of a template."""
-        return next(self.names)
 
     def text(self, row: Row) -> str:
         """What it gives for a row; see :func:`~lmcore.text.sources.values.as_text`, in a template ``as_part``.

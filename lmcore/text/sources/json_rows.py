@@ -40,7 +40,10 @@ def json_line_rows(file: InputFile, path: Sequence[str] = ()) -> JsonRows:
             except (ValueError, RecursionError) as error:
                 yield line, _malformed(error)
             else:
-                yield from ((line, inner) for inner in _inner_rows(row, path))
+                if path:
+                    yield from ((line, inner) for inner in _inner_rows(row, path))
+                else:
+                    yield line, row if isinstance(row, dict) else _no_object(row)
 
 
 def json_rows(file: InputFile, path: Sequence[str] = ()) -> JsonRows:

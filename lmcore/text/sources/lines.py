@@ -56,7 +56,7 @@ def read_parallel_lines(
     When one file cannot be read any further, neither is: nobody knows which lines belong together.
 
     Raises:
-        ValueError: if there are not two files, or one has more lines.
+        ValueError: if there are not two files, or one has more lines that are not blank.
     """
     if len(files) != 2:
         raise ValueError(f"source {source.name!r} has {len(files)} files; parallel_lines reads two")
@@ -65,12 +65,13 @@ def read_parallel_lines(
     if len(sides) < 2:
         yield from (fault for fault in both if isinstance(fault, Fault))
         return
-    line = 0
     for line, pair in enumerate(zip_longest(*map(_contents, sides)), start=1):
         if None in pair and not any(isinstance(content, _EndError) for content in pair):
+            if any(isinstance(content, str) and not content.strip() for content in pair):
+                continue  # A blank line at the end belongs to nothing.
             raise ValueError(
-                f"source {source.name!r}: {sides[pair.index(None)].path} has {line - 1} lines and the file beside it "
-                "has more: line by line they belong together, so both need the same number"
+                f"source {source.name!r}: {sides[pair.index(None)].path} has no line {line} and the file beside it "
+                "has one: line by line they belong together, so both need the same number"
             )
         yield from _read_pair(line, sides, pair)
         if any(isinstance(content, _EndError) for content in pair):

@@ -9,15 +9,22 @@ class Notes:
 
     def __init__(self) -> None:
         self._confidences: dict[str, dict[str, float | None]] = {}
+        self._warnings: set[str] = set()
 
-    def add(self, path: str, what: str, confidence: float | None = None) -> None:
-        """Note something of a file, once however often it is opened."""
+    def add(self, path: str, what: str, confidence: float | None = None, *, is_warning: bool = False) -> None:
+        """Note something of a file, once however often it is opened; a warning if it is hardly what was meant."""
         self._confidences.setdefault(what, {})[path] = confidence
+        if is_warning:
+            self._warnings.add(what)
 
     def summary(self) -> dict[str, dict[str, Any]]:
-        """By what was decided the number of ``files`` and the least ``confidence``, if one is known."""
+        """By what was decided the number of ``files``, the least ``confidence`` if one is known, and ``is_warning``."""
         return {
-            what: {"files": len(by_path), "confidence": _least(by_path.values())}
+            what: {
+                "files": len(by_path),
+                "confidence": _least(by_path.values()),
+                "is_warning": what in self._warnings,
+            }
             for what, by_path in sorted(self._confidences.items())
         }
 
@@ -27,20 +34,17 @@ def merge_notes(summaries: Iterable[Mapping[str, Mapping[str, Any]]]) -> dict[st
     merged: dict[str, dict[str, Any]] = {}
     for summary in summaries:
         for what, note in summary.items():
-            known = merged.setdefault(what, {"files": 0, "confidence": None})
+            known = merged.setdefault(what, {"files": 0, "confidence": None, "is_warning": note["is_warning"]})
             known["files"] += note["files"]
             known["confidence"] = _least((known["confidence"], note["confidence"]))
     return dict(sorted(merged.items()))
 
 
-def describe_notes(summary: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """A line for each: ``3 files read as windows-1252 (detected, 0.93)``."""
-    lines = []
-    for what, note in summary.items():
-        files = "1 file" if note["files"] == 1 else f"{note['files']:,} files"
-        confidence = "" if note["confidence"] is None else f" (detected, {note['confidence']:.2f})"
-        lines.append(f"{files} {what}{confidence}")
-    return lines
+def describe_note(what: str, note: Mapping[str, Any]) -> str:
+    """A line: ``3 files read as windows-1252 (detected, 0.93)``."""
+    files = "1 file" if note["files"] == 1 else f"{note['files']:,} files"
+    confidence = "" if note["confidence"] is None else f" (detected, {note['confidence']:.2f})"
+    return f"{files} {what}{confidence}"
 
 
 def _least(confidences: Iterable[float | None]) -> float | None:

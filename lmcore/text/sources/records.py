@@ -22,7 +22,7 @@ def read_records(file: InputFile, reader: RecordFields) -> Iterator[Document | F
     """Yield a document per row, in the order of the rows.
 
     Only the text has to be there: a label, target or name that is missing or null costs no document. Where no row of
-    the file has one, that is a fault of the file.
+    the file has one, that is noted as a warning.
 
     Raises:
         ValueError: if a template is wrong, or a table has no column for a named field.
@@ -47,8 +47,8 @@ def read_records(file: InputFile, reader: RecordFields) -> Iterator[Document | F
         else:
             yield file.document(text, kind="record", line=line, label=label, name=name, target=target)
     if first is not None and never_seen:
-        detail = f"no row has a field {', '.join(map(repr, sorted(never_seen)))}; the first has {listed(first)}"
-        yield file.fault(InputError("missing_field", detail))
+        missing = ", ".join(map(repr, sorted(never_seen)))
+        file.notes.add(file.path, f"without {missing} in any row: the first has {listed(first)}", is_warning=True)
 
 
 def _rows(file: InputFile, reader: RecordFields, names: tuple[str, ...]) -> Rows:

@@ -12,6 +12,8 @@ from lmcore.text.sources.opening import InputFile
 from lmcore.text.sources.streams import BUFFER_BYTES
 
 QUOTE = b'"'
+RETURN_WITHIN = "\udc0d"
+"""Stands for a carriage return within a line, which the reader would take for its end; no text holds one of these."""
 
 
 class RowLines:
@@ -20,6 +22,7 @@ class RowLines:
     Attributes:
         begin: where the row begins that is being read.
         problem: what is wrong with its bytes, if anything.
+        has_returns: whether it has :data:`RETURN_WITHIN` in it.
         is_unclosed: whether it has an odd number of quotation marks and no end.
     """
 
@@ -35,6 +38,7 @@ class RowLines:
         """What is given from now on belongs to the next row."""
         self.begin = self._line + 1
         self.problem: InputError | None = None
+        self.has_returns = False
         self.is_unclosed = False
         self._given: list[bytes] = []
         self._n_given = 0
@@ -57,14 +61,16 @@ class RowLines:
         self.begin_row()
 
     def look_ahead(self, n_bytes: int) -> str:
-        """The next lines, about so many bytes of them, which are given again."""
+        """The next lines, which are given again: as many whole ones as so many bytes hold, or a part of the first."""
         n_waiting = sum(map(len, self._waiting))
         # What stops the reading is met again where it is.
         with suppress(InputError, OSError):
             while n_waiting < n_bytes and (content := self._stream.readline(self._n_at_most + 1)):
                 self._waiting.append(content)
                 n_waiting += len(content)
-        return b"".join(self._waiting).decode(errors="replace")
+        content = b"".join(self._waiting)[:n_bytes]
+        end = content.rfind(b"\n") + 1 if n_waiting > n_bytes else 0
+        return content[: end or None].decode(errors="replace")
 
     def next_row(self) -> str | None:
         """The next line as a row of its own, without its end; ``None`` at the end of the file.
@@ -99,7 +105,12 @@ class RowLines:
         if self._n_given > self._n_at_most:
             self._pass_over()
             raise self._file.too_long("the row")
-        return self._decoded(content)
+        text = self._decoded(content)
+        within = text.rstrip("\r\n")
+        if "\r" not in within:
+            return text
+        self.has_returns = True
+        return within.replace("\r", RETURN_WITHIN) + text[len(within) :]
 
     def _decoded(self, content: bytes) -> str:
         try:

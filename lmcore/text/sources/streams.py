@@ -10,7 +10,6 @@ from lmcore.text.documents import InputError
 
 BUFFER_BYTES = 2**17
 HEAD_BYTES = 2**16
-LINE_END = re.compile(rb"\r\n|\r(?!\Z)|\n")
 LONE_RETURN = re.compile(rb"\r(?!\n)")
 QUOTED = re.compile(rb'"[^"]*"')
 
@@ -56,6 +55,7 @@ class Stream(io.RawIOBase):
 
     def _has_more(self) -> bool:
         while not self._rest and not self._is_at_end:
+            self._rest = memoryview(b"")  # Even an empty rest of a chunk would hold all of it while the next is made.
             try:
                 self._rest = memoryview(next(self._chunks))
             except StopIteration:
@@ -98,14 +98,15 @@ def followed(content: bytes, chunks: Iterator[bytes], error: Exception | None) -
 def with_line_feeds(chunks: Iterator[bytes], *, everywhere: bool) -> Iterator[bytes]:
     """Yield text whose lines end with a line feed, with or without a carriage return before it.
 
-    A carriage return alone ends a line ``everywhere``, or else in files whose first line ends so: amid others it is
-    a character. What stands in quotation marks is passed over in looking for the first line's end.
+    A carriage return alone ends a line ``everywhere``, or else in files most of whose first lines end so: amid others
+    it is a character. What stands in quotation marks does not count.
     """
     if not everywhere:
         head, error = look_ahead(b"", chunks, HEAD_BYTES)
         chunks = followed(head, chunks, error)
-        end = LINE_END.search(QUOTED.sub(b"", head[:HEAD_BYTES])) or LINE_END.search(head[:HEAD_BYTES])
-        everywhere = end is not None and end[0] == b"\r"
+        head = head[:HEAD_BYTES].removesuffix(b"\r")
+        outside = QUOTED.sub(b"", head) if b"\r" in head else b""
+        everywhere = len(LONE_RETURN.findall(outside)) > outside.count(b"\n")
     if not everywhere:
         yield from chunks
         return

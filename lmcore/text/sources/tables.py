@@ -1,6 +1,7 @@
 """Tables as rows: values with commas (RFC 4180), tabs or anything else between them."""
 
 import csv
+import re
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,12 +11,14 @@ from lmcore.text.sources.config import RecordFields
 from lmcore.text.sources.dialects import DELIMITERS, QUOTE, Expected, encloses_values, find_delimiter, is_raw
 from lmcore.text.sources.nested_rows import Row
 from lmcore.text.sources.opening import InputFile
-from lmcore.text.sources.row_lines import RowLines
+from lmcore.text.sources.row_lines import RETURN_WITHIN, RowLines
 
 TableRows = Iterator[tuple[int, Row | InputError]]
 Values = Iterator[tuple[int, list[str] | InputError]]
 
 SAMPLE_BYTES = 2**17
+SAID_DELIMITER = re.compile(r"sep=([^\r\n])\r?\n")
+"""What Excel takes the first line of a table for."""
 
 
 def table_rows(file: InputFile, reader: RecordFields, names: Sequence[str], kind: str) -> TableRows:
@@ -47,11 +50,11 @@ def table_rows(file: InputFile, reader: RecordFields, names: Sequence[str], kind
         elif columns is None:
             columns = [name.strip() for name in row]
             check_columns(file, columns, names, is_header=True)
-        elif len(row) != len(columns):
+        elif len(row) < len(columns) or any(row[len(columns) :]):
             detail = f"{len(row)} values in a table of {len(columns)} columns"
             yield line, InputError("wrong_number_of_columns", detail)
-        elif not (is_first and [value.strip() for value in row] == list(columns)):  # It has a header all the same.
-            yield line, dict(zip(columns, row, strict=True))
+        elif not (is_first and [value.strip() for value in row] == [*columns]):  # It has a header all the same.
+            yield line, dict(zip(columns, row, strict=False))  # Delimiters at the end of a row hold nothing.
         is_first = False
 
 
@@ -102,6 +105,9 @@ def _values(file: InputFile, reader: RecordFields, expected: Expected, kind: str
 def _dialect(lines: RowLines, file: InputFile, reader: RecordFields, expected: Expected, kind: str) -> _Dialect:
     usual = DELIMITERS[kind]
     delimiter = reader.delimiter
+    if (said := SAID_DELIMITER.match(lines.look_ahead(SAMPLE_BYTES))) is not None:
+        lines.next_row()
+        delimiter = delimiter or said[1]
     if delimiter is None:
         delimiter = find_delimiter(lines.look_ahead(SAMPLE_BYTES), usual, expected)
         if delimiter != usual:
@@ -141,6 +147,8 @@ def _enclosed_values(
             if lines.is_unclosed:
                 return lines.begin + 1
         else:
+            if lines.has_returns:
+                values = [value.replace(RETURN_WITHIN, "\r") for value in values]
             if values:
                 yield lines.begin, values if lines.problem is None else lines.problem
 

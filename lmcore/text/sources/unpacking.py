@@ -115,6 +115,7 @@ class Budget:
         for chunk in chunks:
             yield chunk[: max(self._n_left, 0)]
             self.spend(len(chunk))
+            del chunk
 
 
 def file_pieces(path: Path, start: int = 0, n_bytes: int | None = None) -> Iterator[bytes]:
@@ -151,6 +152,7 @@ def unpack(pieces: Pieces, new: Callable[[], Decompressor]) -> Iterator[bytes]:
         for unpacked in _unpack_each(pieces(), new):
             yield unpacked
             n_pieces += 1
+            del unpacked  # It may be some megabytes, which need not be held while the next ones are made.
         return
     except DAMAGES:
         pass  # What the piece held before its damage is lost in it: it is fed again, byte by byte.

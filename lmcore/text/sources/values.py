@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from lmcore.text.documents import InputError, is_unicode
@@ -23,7 +24,7 @@ def as_text(value: Any, name: str) -> str:
     Raises:
         InputError: ``wrong_type``, or ``not_unicode`` for bytes that are not UTF-8.
     """
-    text = _written(value)
+    text = value if isinstance(value, str) else _written(value)
     if text is None:
         raise InputError("wrong_type", f"field {name!r} holds {_kind(value)}, not a string")
     return text
@@ -35,6 +36,8 @@ def as_part(value: Any, name: str) -> str:
     Raises:
         InputError: as :func:`as_text`.
     """
+    if isinstance(value, str):
+        return value
     text = _written(value)
     return _scalar(value, name) if text is None else text
 
@@ -52,15 +55,7 @@ def as_label(value: Any, name: str) -> str | None:
         return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    label = (value if isinstance(value, str) else _scalar(value, name)).strip()
-    if label in NO_NUMBERS:
-        raise InputError("not_a_number", f"field {name!r} holds {label}: leave a label out that is not known")
-    if len(label) > LONGEST_LABEL:
-        detail = f"field {name!r} holds {len(label):,} characters: a label has at most {LONGEST_LABEL}"
-        raise InputError("too_long", detail)
-    if (number := WHOLE_NUMBER.fullmatch(label)) is not None:
-        label = "0" if number[2] == "0" else f"{number[1] or ''}{number[2]}"
-    return as_name(label, name)
+    return _label(value if isinstance(value, str) else _scalar(value, name), name)
 
 
 def as_name(value: Any, name: str) -> str | None:
@@ -75,9 +70,21 @@ def as_name(value: Any, name: str) -> str | None:
     return word or None
 
 
+@lru_cache(maxsize=1_000)
+def _label(value: str, name: str) -> str | None:
+    label = value.strip()
+    if label in NO_NUMBERS:
+        raise InputError("not_a_number", f"field {name!r} holds {label}: leave a label out that is not known")
+    if len(label) > LONGEST_LABEL:
+        detail = f"field {name!r} holds {len(label):,} characters: a label has at most {LONGEST_LABEL}"
+        raise InputError("too_long", detail)
+    if (number := WHOLE_NUMBER.fullmatch(label)) is not None:
+        label = "0" if number[2] == "0" else f"{number[1] or ''}{number[2]}"
+    return as_name(label, name)
+
+
 def _written(value: Any) -> str | None:
-    if isinstance(value, str):
-        return value
+    """The text of what is more than a string; ``None`` where it has none."""
     if isinstance(value, bytes):
         return _decoded(value)
     if not isinstance(value, Sequence) or not value:
@@ -116,4 +123,6 @@ def _kind(value: Any) -> str:
         return "null"
     if isinstance(value, Mapping) and value:
         return f"an object with the fields {', '.join(f'{name!a:.40}' for name in list(value)[:5])}"
+    if isinstance(value, list):
+        return "a list neither of strings nor of turns with a role and what is said" if value else "an empty list"
     return f"a value of type {type(value).__name__}"

@@ -2,16 +2,20 @@
 
 import bz2
 import gzip
+import json
 import lzma
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import zstandard
 
 from lmcore.text.documents import Document, Fault
 from lmcore.text.sources.config import LocalFiles, Reader, ReadingLimits, RecordFields, RowFormat, Source
 from lmcore.text.sources.files import SourceFile
+from lmcore.text.sources.notes import Notes
 from lmcore.text.sources.reading import read_files
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
@@ -65,11 +69,15 @@ def records(
 
 
 def read(
-    reader: Reader, *files: Path, max_document_bytes: int = 10**6, max_unpacked_bytes: int = 10**8
+    reader: Reader,
+    *files: Path,
+    max_document_bytes: int = 10**6,
+    max_unpacked_bytes: int = 10**8,
+    notes: Notes | None = None,
 ) -> tuple[list[Document], list[Fault]]:
     """Documents and faults of some files, each of which lies in the folder of the source."""
     limits = ReadingLimits(max_document_bytes=max_document_bytes, max_unpacked_bytes=max_unpacked_bytes)
-    found = list(read_files(source(reader), [SourceFile(file.name, file, 0) for file in files], limits))
+    found = list(read_files(source(reader), [SourceFile(file.name, file, 0) for file in files], limits, notes))
     documents = [item for item in found if isinstance(item, Document)]
     return documents, [item for item in found if isinstance(item, Fault)]
 
@@ -78,6 +86,14 @@ def write(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path
+
+
+def rows_in(path: Path, *rows: dict[str, Any]) -> Path:
+    """Rows as JSON lines or, by the ending of the path, as Parquet."""
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(list(rows)), path)
+        return path
+    return write(path, "\n".join(map(json.dumps, rows)).encode())
 
 
 def texts(documents: list[Document]) -> list[str]:

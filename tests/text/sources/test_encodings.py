@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 (letters of many alphabets)
 import io
 import random
 from pathlib import Path
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 from lmcore.text.sources.config import ParallelLines, ReadingLimits, TextLines, WholeFiles
 from lmcore.text.sources.encodings import detect, utf8_chunks
 from lmcore.text.sources.files import SourceFile
-from lmcore.text.sources.notes import Notes, describe_notes, merge_notes
+from lmcore.text.sources.notes import Notes, describe_note, merge_notes
 from lmcore.text.sources.reading import read_files
 from tests.text.sources.reader import PACK, places, read, records, source, texts, write
 
@@ -100,7 +101,7 @@ def test_every_reader_takes_an_encoding(tmp_path: Path, ending: str) -> None:
         return write(tmp_path / f"{name}{ending}", PACK[ending](content.encode(encoding)))
 
     text = packed("text.txt", "Ä", "utf-16-le")
-    assert texts(read(TextLines(kind="lines", label=None, encoding="utf-16-le", divide=None), text)[0]) == ["Ä"]
+    assert texts(read(TextLines(kind="lines", label=None, encoding="utf-16-le"), text)[0]) == ["Ä"]
     assert texts(read(WholeFiles(kind="whole_files", encoding="utf-16-le", divide=None), text)[0]) == ["Ä"]
     pair = ParallelLines(kind="parallel_lines", encoding="iso8859-15")
     ((document,), _) = read(pair, packed("a", "5 €\n", "iso8859-15"), packed("b", "fünf €\n", "iso8859-15"))
@@ -130,7 +131,9 @@ def test_what_was_detected_is_said_and_kept(tmp_path: Path) -> None:
         file = write(tmp_path / name, text.encode("latin-1" if name != "b" else "utf-8"))
         assert list(read_files(source(LINES), [SourceFile(name, file, 0)] * 2, limits, notes))
         summaries.append(notes.summary())
-    assert describe_notes(merge_notes(summaries)) == ["2 files read as windows-1252 (detected, 0.83)"]
+    assert [describe_note(*item) for item in merge_notes(summaries).items()] == [
+        "2 files read as windows-1252 (detected, 0.83)"
+    ]
 
 
 @pytest.mark.parametrize("end", ["\r", "\r\n", "\n"])

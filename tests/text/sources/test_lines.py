@@ -76,8 +76,16 @@ def test_a_pair_with_a_line_that_is_too_long_costs_no_other(tmp_path: Path) -> N
 @pytest.mark.parametrize(("first", "second", "shorter"), [(b"a\n", b"a\nb\n", "text.en"), (b"a\nb", b"a", "text.de")])
 def test_files_of_different_length_are_refused(tmp_path: Path, first: bytes, second: bytes, shorter: str) -> None:
     files = write(tmp_path / "text.en", first), write(tmp_path / "text.de", second)
-    with pytest.raises(ValueError, match=rf"{shorter} has 1 lines and the file beside it has more"):
+    with pytest.raises(ValueError, match=rf"{shorter} has no line 2 and the file beside it has one"):
         read(PAIRS, *files)
+
+
+def test_blank_lines_at_the_end_of_one_of_two_files_belong_to_nothing(tmp_path: Path) -> None:
+    documents, faults = read(PAIRS, write(tmp_path / "text.en", b"a\nb\n"), write(tmp_path / "text.de", b"A\nB\n\n \n"))
+    assert [(document.text, document.target) for document in documents] == [("a", "A"), ("b", "B")]
+    assert not faults
+    with pytest.raises(ValueError, match=r"text.en has no line 4"):
+        read(PAIRS, tmp_path / "text.en", write(tmp_path / "more.de", b"A\nB\n\nC\n"))
 
 
 def test_parallel_lines_are_those_of_two_files(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lmcore.text.sources.notes import Notes
 from tests.text.sources.reader import places, read, records, texts, write
 
 JSON_LINES = b"""{"body": "plain", "topic": "a", "title": "first"}
@@ -152,12 +153,15 @@ def test_a_target_or_a_label_that_is_missing_null_or_blank_costs_no_row(tmp_path
 
 
 @pytest.mark.parametrize("name", ["lable", "meta.lable", "{lable}", "answers.9"])
-def test_a_field_that_no_row_has_is_one_fault_that_names_those_there_are(tmp_path: Path, name: str) -> None:
+def test_a_field_that_no_row_has_is_a_warning_that_names_those_there_are(tmp_path: Path, name: str) -> None:
     file = write(tmp_path / "rows.jsonl", b'{"text": "one", "label": "a"}\n{"text": "two", "label": "b"}\n')
-    documents, faults = read(records(label=name), file)
+    notes = Notes()
+    documents, faults = read(records(label=name), file, notes=notes)
     assert texts(documents) == ["one", "two"]
-    assert places(faults) == [(None, "missing_field")]
-    assert f"no row has a field '{name.strip('{}')}'; the first has 'text', 'label'" in faults[0].detail
+    assert not faults
+    ((what, note),) = notes.summary().items()
+    assert what == f"without '{name.strip('{}')}' in any row: the first has 'text', 'label'"
+    assert note["is_warning"]
 
 
 @pytest.mark.parametrize("n_long", [1_000, 400_000])

@@ -120,7 +120,7 @@ def test_a_row_that_is_too_long_is_passed_over_to_its_end(tmp_path: Path) -> Non
     assert places(faults) == [(3, "too_long"), (50_005, "too_long")]
 
 
-@pytest.mark.parametrize("row", [b'"a" b,c', b'"a"b"",c', b"a\rb,c"])
+@pytest.mark.parametrize("row", [b'"a" b,c', b'"a"b"",c', b'"a"\rb,c'])
 def test_a_row_against_the_grammar_is_located_and_costs_no_other(tmp_path: Path, row: bytes) -> None:
     documents, faults = read(
         records("text"), write(tmp_path / "rows.csv", b"text,more\none,1\n" + row + b"\nthree,3\n")
