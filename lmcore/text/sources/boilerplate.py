@@ -25,7 +25,13 @@ NAMES = tags(
     "menu menubar modal nav navbar navigation newsletter pager paginate pagination popup related share sharing skip "
     "social toolbar"
 )
-NAMES_AROUND_ARTICLES = tags("aside footer header masthead sidebar topbar")
+NAME_AROUND_ARTICLES = re.compile(
+    r"(?:app|blog|doc|docs|global|layout|main|nav|page|site|sphinx|top|wiki)?[-_]*"
+    r"(?:aside|footer|header|masthead|sidebar|topbar)"
+    r"[-_]*(?:area|bottom|container|content|inner|left|primary|right|secondary|top|widget|widgets|wrap|wrapper)?$",
+    re.IGNORECASE,
+)
+"""Not those of a section or a card, which hold its heading."""
 NAMED = tags("a aside div form ol p section table ul")
 """Elements whose class and id are looked at: those of others mark words and lines of code."""
 LINK_LISTS = tags("center div ol p table tr td ul")
@@ -72,6 +78,7 @@ def parts_around_the_text(document: HtmlElement) -> frozenset[HtmlElement]:
     """The elements of a page that are not its text, hidden ones included."""
     page = _Page(document)
     skipped = {element for element in document.iter() if _is_hidden(element) or _is_around(element, page)}
+    skipped.update(_named_around(page))
     skipped.update(_outside_of_main(page, skipped))
     link_lists = list(_leading_link_lists(page, skipped))
     n_kept = page.words[document] - sum(page.words[element] for element in _outermost(skipped, document))
@@ -103,9 +110,20 @@ def _is_around(element: HtmlElement, page: _Page) -> bool:
         return not _is_in(element, *HOLDS_BUTTONS)
     if element in page.holds_title:
         return False
-    if tag in AROUND_ARTICLES:
-        return not _is_in(element, *ARTICLES, "blockquote")
-    return tag in NAMED and _is_named(element) and _may_be_named(element, page)
+    return tag in AROUND_ARTICLES and not _is_in(element, *ARTICLES, "blockquote")
+
+
+def _named_around(page: _Page) -> Iterator[HtmlElement]:
+    """What class names and ids tell, unless what they name is most of the page: a menu may be that of a restaurant."""
+    named = {
+        element for element in page.document.iter(*NAMED) if element not in page.holds_title and _is_named(element)
+    }
+    linked = {element for element in named if page.linked[element] >= MIN_LINKED_SHARE_OF_NAMED * page.words[element]}
+    others = list(_outermost(named - linked, page.document))
+    yield from linked
+    small = [element for element in others if page.words[element] <= MAX_NAMED_SHARE * page.words[page.document]]
+    if sum(page.words[element] for element in small) <= MAX_NAMED_SHARE * page.words[page.document]:
+        yield from small
 
 
 def _is_named(element: HtmlElement) -> bool:
@@ -113,14 +131,9 @@ def _is_named(element: HtmlElement) -> bool:
     names = f"{element.get('class', '')} {element.get('id', '')}"
     if names == " ":
         return False
-    parts = {part.lower() for part in NAME_PART.findall(names)}
-    return not parts.isdisjoint(NAMES) or not (parts.isdisjoint(NAMES_AROUND_ARTICLES) or _is_in(element, *ARTICLES))
-
-
-def _may_be_named(element: HtmlElement, page: _Page) -> bool:
-    n_words = page.words[element]
-    is_small = n_words <= MAX_NAMED_SHARE * page.words[page.document]
-    return is_small or page.linked[element] >= MIN_LINKED_SHARE_OF_NAMED * n_words
+    if not NAMES.isdisjoint(part.lower() for part in NAME_PART.findall(names)):
+        return True
+    return any(map(NAME_AROUND_ARTICLES.match, names.split())) and not _is_in(element, *ARTICLES)
 
 
 def _outside_of_main(page: _Page, skipped: set[HtmlElement]) -> Iterator[HtmlElement]:

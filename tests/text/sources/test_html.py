@@ -88,6 +88,7 @@ AROUND = {
     "a cookie banner": "<div id='cookieConsent' class='x'><p>{}</p><button>{}</button></div>",
     "a dialog": "<dialog open>{}</dialog>",
     "a class": "<div class='site-footer dark'>{}</div>",
+    "a side bar by name": "<div class='sphinxsidebar'><div class=sphinxsidebarwrapper><p>{}</p></div></div>",
     "an id": "<ul id='main-nav'><li>{}</li></ul>",
     "comments": "<div class='comments'><p>{}</p></div>",
     "a link to what is read anyway": "<a class='skip-link' href='#text'>{}</a>",
@@ -108,6 +109,14 @@ def test_what_is_around_the_text_stays_out(around: str, body: str) -> None:
     assert "NOISE" not in found
     assert found.count(SENTENCE) == 2
     assert found.startswith("Waves")
+
+
+def test_names_that_mark_most_of_a_page_mark_its_text() -> None:
+    dishes = "".join(f"<div class='menu-item'><p>dish{number} with its sauce</p></div>" for number in range(9))
+    cards = "".join(f"<div class='card-header'>card{number}</div><p>{SENTENCE}</p>" for number in range(3))
+    found = main_text(f"<h1>Menu</h1>{dishes}".encode()) + main_text(f"<div>{cards}</div>".encode())
+    assert all(f"dish{number}" in found for number in range(9))
+    assert all(f"card{number}" in found for number in range(3))
 
 
 @pytest.mark.parametrize(
