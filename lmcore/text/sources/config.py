@@ -169,7 +169,8 @@ class TextLines(Config):
 
     kind: Literal["lines"]
     label: Name | None
-    """Of all lines of a file: a word, or a template of ``{file}`` (its name), ``{stem}``, ``{ending}`` or ``{folder}``.
+    """Of all lines of a file: a word, or a template of ``{file}`` (its name), ``{stem}``, ``{ending}`` or ``{folder}``,
+    the first one below the source's path.
     """
     encoding: EncodingName | None
     """Null where it is detected."""
