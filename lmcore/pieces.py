@@ -20,7 +20,9 @@ from lmcore.config import Config
 from lmcore.files import file_digest, flush
 
 CODE = [Path(__file__).parent / folder for folder in ("text", "tokens")]
-LIBRARIES = ("ftfy", "phonenumbers", "py3langid", "pyarrow", "python-stdnum", "spacy", "tokenizers", "trafilatura")
+LIBRARIES = ("ftfy", "lxml", "phonenumbers", "py3langid", "pyarrow", "python-stdnum", "spacy", "tokenizers")
+
+OPTIONAL_LIBRARIES = ("pypdf",)
 
 
 def piece_key(*parts: Config | str | int | float | bool | None) -> str:
@@ -75,7 +77,15 @@ def link_or_copy(file: Path, target: Path) -> None:
 
 @cache
 def _code_digest() -> str:
-    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    installed = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    versions = installed | {name: _version_if_installed(name) for name in OPTIONAL_LIBRARIES}
     code = [file_digest(file) for folder in CODE for file in sorted(folder.rglob("*.py"))]
     content = json.dumps([code, platform.python_version(), versions])
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+
+def _version_if_installed(library: str) -> str | None:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -48,8 +48,9 @@ class Piece:
     def key(self) -> str:
         """Its name among all pieces: the same for the same content, read the same way."""
         contents = [
-            f"{entry.file.name}\0{entry.file.package}\0{entry.file.version}\0{entry.file.license}\0{entry.sha256}"
+            "\0".join(map(str, (file.name, file.package, file.version, file.license, file.n_above, entry.sha256)))
             for entry in self.files
+            for file in [entry.file]
         ]
         source = self.source
         return piece_key("collect", source.name, source.reader, source.split, source.license, self.limits, *contents)

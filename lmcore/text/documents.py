@@ -20,8 +20,9 @@ class Document:
         package: the Python package it documents, if any.
         path: of its file, relative to the source, with forward slashes: the same on every machine.
         name: what it documents or is called, if anything.
-        kind: ``module``, ``class``, ``function``, ``method``, ``file``, ``line`` or ``record``.
-        line: where it starts in its file, counted from 1; ``None`` for a whole file.
+        kind: ``module``, ``class``, ``function``, ``method``, ``file``, ``part``, ``line`` or ``record``.
+        line: where it starts in its file, counted from 1; ``None`` for a whole file or where a
+            format has no lines.
         version: of the package.
         license: of the package, an SPDX expression or a name.
         target: what the text is to become, where the source knows it: a translation, a summary.

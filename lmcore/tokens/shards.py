@@ -270,5 +270,6 @@ def _check_no_split_is_empty(sizes: Mapping[str, Mapping[str, int]]) -> None:
     for split, size in sizes.items():
         if size["n_documents"] == 0:
             raise ValueError(
-                f"no document falls into {split} ({counts}): give more documents, or a larger share in tokenize.split"
+                f"no document falls into {split} ({counts}): give more documents (of a long file, `divide` in its "
+                "whole_files reader makes many), or a larger share in tokenize.split"
             )

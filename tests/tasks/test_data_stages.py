@@ -35,7 +35,7 @@ def text_folder(folder: Path) -> dict[str, Any]:
         path = folder / ("wet" if number % 5 else "dry") / f"{number:02}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return local("notes", folder, {"kind": "whole_files", "encoding": None})
+    return local("notes", folder, {"kind": "whole_files", "encoding": None, "divide": None})
 
 
 def json_lines(folder: Path) -> dict[str, Any]:

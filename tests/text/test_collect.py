@@ -75,7 +75,7 @@ def test_a_new_file_leaves_what_was_read_of_the_others(tmp_path: Path) -> None:
     own.mkdir()
     for number in range(300):
         (own / f"{number:03}.txt").write_text(f"{number} " * 8_000)
-    config = configure(local("own", own, {"kind": "whole_files", "encoding": None}))
+    config = configure(local("own", own, {"kind": "whole_files", "encoding": None, "divide": None}))
     run(tmp_path, config)
     before = {piece.name: piece.stat().st_mtime_ns for piece in (tmp_path / "pieces").iterdir()}
     (own / "150b.txt").write_text("A new file in their midst.")
@@ -93,7 +93,7 @@ def test_a_source_without_usable_documents_is_an_error_that_shows_the_first_faul
     assert not (tmp_path / "raw").exists()
 
 
-@pytest.mark.parametrize("reader", [RECORDS, {"kind": "whole_files", "encoding": None}])
+@pytest.mark.parametrize("reader", [RECORDS, {"kind": "whole_files", "encoding": None, "divide": None}])
 def test_a_missing_source_is_named_before_anything_is_read(reader: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nowhere"):
         run(tmp_path, configure(DOCUMENTATION, local("gone", "nowhere", reader)))

@@ -4,17 +4,17 @@ Source: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT (sections 4.
 """
 
 import errno
-import re
 import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lmcore.text.documents import InputError
-from lmcore.text.sources.unpacking import DAMAGES, deflate, file_pieces, unpack
+from lmcore.text.sources.members import Member
+from lmcore.text.sources.unpacking import DAMAGES, Budget, deflate, file_pieces, unpack
 
 STORED, DEFLATED = 0, 8
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")
@@ -23,44 +23,45 @@ IS_ENCRYPTED, HAS_SIZES_BEHIND, IS_UTF8 = 1 << 0, 1 << 3, 1 << 11
 LONGEST_DESCRIPTOR = 24
 SIZE_IN_EXTRA_FIELD = 0xFFFFFFFF
 
-LEADS_OUTSIDE = re.compile(r"^([/\\]|[A-Za-z]:[/\\])|(^|[/\\])\.\.([/\\]|$)")
-
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """A file in an archive.
+class ZipMember(Member):
+    """A file in a ZIP archive.
 
     Attributes:
-        name: with forward slashes, as the archive has it.
-        header: where its local header begins in the archive.
         n_packed: its bytes in the archive; ``None``: all to the end of the archive.
         method: how it is compressed, a number of the format.
         checksum: CRC-32 of its unpacked bytes, if it is known.
-        is_encrypted: whether it takes a password.
     """
 
-    name: str
-    header: int
     n_packed: int | None
     method: int
     checksum: int | None
-    is_encrypted: bool
 
-    def check(self) -> None:
-        """Make sure that it can be read, as far as its name and header tell.
+
+class ZipArchive:
+    """A ZIP archive."""
+
+    def __init__(self, path: Path, budget: Budget) -> None:
+        self._path = path
+        self._budget = budget
+
+    def list_members(self) -> tuple[Sequence[ZipMember], InputError | None]:
+        """As :func:`list_members`."""
+        return list_members(self._path)
+
+    def read(self, member: Member) -> Iterator[bytes]:
+        """Yield the unpacked bytes of a member.
 
         Raises:
-            InputError: ``outside_folder``, ``encrypted`` or ``unknown_compression``.
+            OSError: if the archive cannot be read.
+            InputError: ``damaged_file`` behind the last byte that could be unpacked; ``unpacks_too_large``.
         """
-        if LEADS_OUTSIDE.search(self.name):
-            raise InputError("outside_folder", "its name leads out of the archive's folder")
-        if self.is_encrypted:
-            raise InputError("encrypted", "it takes a password: store it without one")
-        if self.method not in (STORED, DEFLATED):
-            raise InputError("unknown_compression", f"method {self.method}; only stored and deflated ones are read")
+        assert isinstance(member, ZipMember)
+        return self._budget.limit(unpack_member(self._path, member))
 
 
-def list_members(path: Path) -> tuple[list[Member], InputError | None]:
+def list_members(path: Path) -> tuple[list[ZipMember], InputError | None]:
     """Files of an archive, sorted by name, and what is wrong with its table of contents, if anything.
 
     Without a table of contents, as in an archive that is cut off, the files are found one behind the other.
@@ -76,7 +77,7 @@ def list_members(path: Path) -> tuple[list[Member], InputError | None]:
         return _by_name(members), InputError("damaged_file", detail)
 
 
-def unpack_member(path: Path, member: Member) -> Iterator[bytes]:
+def unpack_member(path: Path, member: ZipMember) -> Iterator[bytes]:
     """Yield the unpacked bytes of a member.
 
     Raises:
@@ -95,11 +96,11 @@ def unpack_member(path: Path, member: Member) -> Iterator[bytes]:
         raise InputError("damaged_file", "its checksum differs: some of what was read is not what was stored")
 
 
-def _by_name(members: list[Member]) -> list[Member]:
+def _by_name(members: list[ZipMember]) -> list[ZipMember]:
     return sorted(members, key=lambda member: (member.name, member.header))
 
 
-def _directory(path: Path) -> list[Member]:
+def _directory(path: Path) -> list[ZipMember]:
     """Members as the table of contents at the archive's end has them."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -118,12 +119,20 @@ def _is_file(info: zipfile.ZipInfo) -> bool:
     return not info.is_dir() and not stat.S_ISLNK(info.external_attr >> 16)
 
 
-def _from_directory(info: zipfile.ZipInfo) -> Member:
-    is_encrypted = bool(info.flag_bits & IS_ENCRYPTED)
-    return Member(info.filename, info.header_offset, info.compress_size, info.compress_type, info.CRC, is_encrypted)
+def _from_directory(info: zipfile.ZipInfo) -> ZipMember:
+    problem = _problem(info.flag_bits, info.compress_type)
+    return ZipMember(info.filename, info.header_offset, problem, info.compress_size, info.compress_type, info.CRC)
 
 
-def _data_start(path: Path, member: Member) -> int:
+def _problem(flags: int, method: int) -> InputError | None:
+    if flags & IS_ENCRYPTED:
+        return InputError("encrypted", "it takes a password: store it without one")
+    if method not in (STORED, DEFLATED):
+        return InputError("unknown_compression", f"method {method}; only stored and deflated ones are read")
+    return None
+
+
+def _data_start(path: Path, member: ZipMember) -> int:
     with path.open("rb") as archive:
         archive.seek(member.header)
         header = archive.read(LOCAL_HEADER.size)
@@ -133,7 +142,7 @@ def _data_start(path: Path, member: Member) -> int:
     return member.header + LOCAL_HEADER.size + int(n_name) + int(n_extra)
 
 
-def _scan(path: Path) -> Iterator[Member]:
+def _scan(path: Path) -> Iterator[ZipMember]:
     """Members by their local headers, from the first on, as long as one follows the other."""
     with path.open("rb") as archive:
         start = 0
@@ -145,13 +154,13 @@ def _scan(path: Path) -> Iterator[Member]:
             data = start + LOCAL_HEADER.size + n_name + n_extra
             is_known = not flags & HAS_SIZES_BEHIND and n_packed != SIZE_IN_EXTRA_FIELD
             end = data + n_packed if is_known else _end_of_stream(path, data) if method == DEFLATED else None
-            yield Member(
+            yield ZipMember(
                 name,
                 start,
+                _problem(flags, method),
                 None if end is None else end - data,
                 method,
                 checksum if is_known else None,
-                bool(flags & IS_ENCRYPTED),
             )
             if end is None:
                 return

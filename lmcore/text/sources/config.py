@@ -1,6 +1,7 @@
 """Where documents come from: a source is a place where files lie, and a way to read them."""
 
 import codecs
+import re
 from string import Formatter
 from typing import Annotated, Literal, Self
 
@@ -18,7 +19,7 @@ from lmcore.config import Config
 from lmcore.text.config import GivenSplit, Name
 
 Revision = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
-RowFormat = Literal["jsonl", "json", "csv", "tsv", "psv", "parquet", "conll"]
+RowFormat = Literal["jsonl", "json", "csv", "tsv", "psv", "parquet", "arrow", "conll"]
 PATH_PARTS = ("file", "stem", "ending", "folder")
 Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
@@ -45,6 +46,14 @@ def _known_encoding(name: str) -> str:
 
 EncodingName = Annotated[str, AfterValidator(_known_encoding)]
 """Of the encodings of text that Python knows, under any of their names."""
+
+
+def _is_pattern(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+    return pattern
 
 
 class LocalFiles(Config):
@@ -80,6 +89,17 @@ class Hub(Config):
     """Only the first rows, read as they stream in; null downloads the files whole."""
 
 
+class LocalDataSet(Config):
+    """A data set of ``datasets`` on this machine: what ``save_to_disk`` wrote, or a folder that it opens itself."""
+
+    kind: Literal["dataset"]
+    path: Name
+    dataset_split: Name | None
+    """Which of the data set's own splits; null where it has only one."""
+    configuration: Name | None
+    """Which of its configurations, where a folder has several; null where it has one, or was saved."""
+
+
 class RemoteFile(Config):
     """A file at an address, and what it must be."""
 
@@ -97,7 +117,7 @@ class Urls(Config):
     """Of one file; a download beyond it is given up."""
 
 
-Location = Annotated[LocalFiles | InstalledPackages | Hub | Urls, Field(discriminator="kind")]
+Location = Annotated[LocalFiles | InstalledPackages | Hub | LocalDataSet | Urls, Field(discriminator="kind")]
 
 
 class Docstrings(Config):
@@ -106,8 +126,33 @@ class Docstrings(Config):
     kind: Literal["docstrings"]
 
 
+class DivisionBySize(Config):
+    """Parts of at most so many characters: cut behind a paragraph, else a line, a sentence or a word."""
+
+    kind: Literal["size"]
+    max_characters: Annotated[int, Field(ge=100)]
+
+
+class DivisionAtHeadings(Config):
+    """A part begins with each heading."""
+
+    kind: Literal["headings"]
+    pattern: Annotated[str, AfterValidator(_is_pattern)] | None
+    """A regular expression that is found in headings and in no other line: ``^CHAPTER ``. Null: those of Markdown."""
+
+
+class DivisionAtBlankLines(Config):
+    """A part begins behind so many blank lines, or more."""
+
+    kind: Literal["blank_lines"]
+    min_lines: PositiveInt
+
+
+Division = Annotated[DivisionBySize | DivisionAtHeadings | DivisionAtBlankLines, Field(discriminator="kind")]
+
+
 class WholeFiles(Config):
-    """Every file is a document: plain text, Markdown, or the main text of a web page (``.html``, ``.htm``).
+    """Every file is a document: plain text, Markdown, web pages, notebooks, books and office documents.
 
     It is labeled with the first folder it lies in below the source's path, if any.
     """
@@ -115,6 +160,8 @@ class WholeFiles(Config):
     kind: Literal["whole_files"]
     encoding: EncodingName | None
     """Null where it is detected; web pages declare their own."""
+    divide: Division | None
+    """How to make several documents of each file; null leaves it whole."""
 
 
 class TextLines(Config):
@@ -122,7 +169,8 @@ class TextLines(Config):
 
     kind: Literal["lines"]
     label: Name | None
-    """Of all lines of a file: a word, or a template of ``{file}`` (its name), ``{stem}``, ``{ending}`` or ``{folder}``.
+    """Of all lines of a file: a word, or a template of ``{file}`` (its name), ``{stem}``, ``{ending}`` or ``{folder}``,
+    the first one below the source's path.
     """
     encoding: EncodingName | None
     """Null where it is detected."""
@@ -196,8 +244,8 @@ class Source(Config):
         location, reader = self.location, self.reader
         if isinstance(reader, ParallelLines) and len(getattr(location, "paths", getattr(location, "files", ()))) != 2:
             raise ValueError("parallel_lines reads two files: name the texts first, what they become second")
-        if isinstance(location, Hub) and not isinstance(reader, RecordFields):
-            raise ValueError("a data set of the hub has rows: its reader is records")
+        if isinstance(location, Hub | LocalDataSet) and not isinstance(reader, RecordFields):
+            raise ValueError("a data set has rows: its reader is records")
         return self
 
 

@@ -1,7 +1,7 @@
 """A file of a source: what it is called for everyone, and where it lies on this machine."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,7 @@ class SourceFile:
         package: the Python package that it belongs to, if any.
         version: of the package.
         license: of the package, an SPDX expression or a name.
+        n_above: how many folders of the name lie above the source's path, and only tell it from other files.
     """
 
     name: str
@@ -23,6 +24,12 @@ class SourceFile:
     package: str | None = None
     version: str | None = None
     license: str | None = None
+    n_above: int = 0
+
+    @property
+    def folder(self) -> str | None:
+        """The first folder that it lies in below the source's path, if any: its label as a whole file."""
+        return next(iter(PurePosixPath(self.name).parent.parts[self.n_above :]), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ FORMATS: dict[str, RowFormat] = {
     ".psv": "psv",
     ".parquet": "parquet",
     ".pq": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
     ".conll": "conll",
     ".conllu": "conll",
 }
@@ -42,7 +44,7 @@ def row_format(file: InputFile, reader: RecordFields, names: tuple[str, ...]) ->
     found = _found_format(file, _beginning(file), reader, names)
     if found is None:
         ending = f"files that end in {file.format}" if file.format else "files without an ending"
-        known = "jsonl, json, csv, tsv, psv, parquet or conll"
+        known = "jsonl, json, csv, tsv, psv, parquet, arrow or conll"
         raise InputError("unknown_format", f"{ending} may hold anything: name the reader's `format`, {known}")
     file.notes.add(file.path, f"read as {found}")
     return found

@@ -44,7 +44,7 @@ def _label(file: InputFile, template: str) -> str | None:
     if path.suffix.lower() in COMPRESSIONS:
         path = path.with_suffix("")
     ending = path.suffix.removeprefix(".")
-    return template.format(file=path.name, stem=path.stem, ending=ending, folder=path.parent.name).strip() or None
+    return template.format(file=path.name, stem=path.stem, ending=ending, folder=file.folder or "").strip() or None
 
 
 def read_parallel_lines(

@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +22,8 @@ class _Named:
     full: Parts
     """All parts of where it lies, as the source reached it."""
     n_parts: int
+    n_above: int = 0
+    """How many of them lie above the base of its path."""
 
     @property
     def name(self) -> str:
@@ -30,8 +33,9 @@ class _Named:
 def find_local_files(source: str, location: LocalFiles) -> tuple[list[SourceFile], list[Fault]]:
     """The files that the paths stand for, in the order of the paths and then of their names, each file once.
 
-    A name is relative to the folder, to the fixed part of the pattern, or is the file's own. Where two files would
-    have the same name, the names start as many folders further up as it takes to tell them apart.
+    A name is relative to the folder, to the fixed part of the pattern, or is the file's own; of paths that lie in
+    or beside each other, to what all of them lie in. Where two files would have the same name, the names start as many
+    folders further up as it takes to tell them apart. The label is the first folder of the name before that.
 
     Returns:
         The files, and a fault for each that may not or cannot be read.
@@ -41,19 +45,50 @@ def find_local_files(source: str, location: LocalFiles) -> tuple[list[SourceFile
     """
     found: dict[Path, _Named] = {}
     faults: list[Fault] = []
-    for path in location.paths:
-        files, obstacles = _find(source, path)
+    roots = [_parse(source, path) for path in location.paths]
+    bases = _bases([_folder(root) for root, _ in roots])
+    for root, pattern in roots:
+        files, obstacles = _find(source, root, pattern)
         faults.extend(_fault(source, obstacle) for obstacle in obstacles)
+        base, above = bases[_folder(root)], _folder(root).parts
         for file in files:
-            found.setdefault(file.file.real_path, file)
+            n_parts = len(above) + len(file.file.parts) - len(base.parts)
+            found.setdefault(file.file.real_path, replace(file, n_parts=n_parts))
     named = _told_apart(list(found.values()))
     faults.extend(_unspeakable(source, file.name) for file in named if not is_unicode(file.name))
-    return [SourceFile(file.name, file.file.path, file.file.size) for file in named if is_unicode(file.name)], faults
+    return [
+        SourceFile(file.name, file.file.path, file.file.size, n_above=file.n_above)
+        for file in named
+        if is_unicode(file.name)
+    ], faults
 
 
-def _find(source: str, path: str) -> tuple[list[_Named], list[Obstacle]]:
-    """What one path stands for; a name that holds wildcards is itself where there is such a file."""
-    root, pattern = (Path(path), ()) if os.path.lexists(path) else _parse(source, path)
+def _bases(folders: Sequence[Path]) -> dict[Path, Path]:
+    """For each folder of a path the one below which labels are looked for.
+
+    It is the outermost folder of all paths that the folder lies in; or, where that lies beside another one, what both
+    lie in, so that ``[train/pos, train/neg]`` gives the labels that ``[train]`` and ``[train/*/*.txt]`` give.
+    """
+    outermost = {folder: min(set(folders) & {folder, *folder.parents}, key=_depth) for folder in folders}
+    n_beside = Counter(folder.parent for folder in set(outermost.values()) if folder.name)
+    return {
+        folder: outer.parent if outer.name and n_beside[outer.parent] > 1 else outer
+        for folder, outer in outermost.items()
+    }
+
+
+def _depth(folder: Path) -> int:
+    return len(folder.parts)
+
+
+def _folder(root: Path) -> Path:
+    """The folder of a path, under the name that it is given."""
+    absolute = Path(os.path.abspath(root))  # noqa: PTH100 (a link keeps its name, ".." goes)
+    return absolute.parent if root.is_file() else absolute
+
+
+def _find(source: str, root: Path, pattern: Parts) -> tuple[list[_Named], list[Obstacle]]:
+    """What one path stands for."""
     if root.is_file():
         lies_at = Path(os.path.realpath(root))
         file = Found((root.name,), root, lies_at, lies_at.stat().st_size)
@@ -74,7 +109,9 @@ def _find(source: str, path: str) -> tuple[list[_Named], list[Obstacle]]:
 
 
 def _parse(source: str, path: str) -> tuple[Path, Parts]:
-    """A pattern's folder, and the rest."""
+    """A pattern's folder, and the rest; a name that holds wildcards is itself where there is such a file."""
+    if os.path.lexists(path):
+        return Path(path), ()
     parts = Path(path).parts
     n_fixed = next((i for i, part in enumerate(parts) if WILDCARDS & set(part)), len(parts))
     if ".." in parts[n_fixed:]:
@@ -98,7 +135,11 @@ def _told_apart(files: list[_Named]) -> list[_Named]:
         repeated = {name for name, count in Counter(file.name for file in files).items() if count > 1}
         if not repeated:
             return files
-        files = [replace(file, n_parts=file.n_parts + 1) if file.name in repeated else file for file in files]
+        files = [_with_another_folder(file) if file.name in repeated else file for file in files]
+
+
+def _with_another_folder(file: _Named) -> _Named:
+    return replace(file, n_parts=file.n_parts + 1, n_above=file.n_above + 1)
 
 
 def _fault(source: str, obstacle: Obstacle) -> Fault:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lmcore.text.documents import Fault
-from lmcore.text.sources.config import Hub, InstalledPackages, LocalFiles, ParallelLines, Source, Urls
+from lmcore.text.sources.config import Hub, InstalledPackages, LocalDataSet, LocalFiles, ParallelLines, Source, Urls
+from lmcore.text.sources.data_sets import find_data_set
 from lmcore.text.sources.files import SourceFile
 from lmcore.text.sources.hub import fetch_data_set
 from lmcore.text.sources.local_files import find_local_files
@@ -48,6 +49,8 @@ def locate(source: Source, downloads: Path) -> Located:
             files, faults = find_modules(name, location)
         case Urls():
             files = fetch_files(name, location, downloads)
+        case LocalDataSet():
+            files = find_data_set(name, location, downloads)
         case Hub():
             files = fetch_data_set(name, location, downloads)
     if not isinstance(source.reader, ParallelLines):

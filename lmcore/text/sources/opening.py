@@ -5,21 +5,25 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from lmcore.text.documents import Document, Fault, InputError
-from lmcore.text.sources.archives import Member, list_members, unpack_member
+from lmcore.text.sources.archives import ZipArchive
 from lmcore.text.sources.config import Docstrings, ReadingLimits, Source
 from lmcore.text.sources.encodings import Encoding, utf8_chunks
 from lmcore.text.sources.files import SourceFile
+from lmcore.text.sources.members import ChosenMember, chosen_members
 from lmcore.text.sources.notes import Notes
 from lmcore.text.sources.streams import BUFFER_BYTES, Stream, with_line_feeds
-from lmcore.text.sources.unpacking import COMPRESSIONS, Budget, file_pieces, repieced, unpack
+from lmcore.text.sources.tar_archives import TarArchive
+from lmcore.text.sources.unpacking import COMPRESSIONS, Budget, Decompressor, file_pieces, repieced, unpack
 
-ARCHIVE = ".zip"
-UNREADABLE_FORMATS = frozenset({".7z", ".bz2", ".rar", ".tar", ".tbz", ".tgz", ".txz"})
+ZIP, TAR = ".zip", ".tar"
+SHORT_ENDINGS = {".tgz": ".gz", ".tbz": ".bz2", ".tbz2": ".bz2", ".txz": ".xz", ".tzst": ".zst"}
+"""Of tar archives, and how these are compressed."""
+UNREADABLE_FORMATS = frozenset({".7z", ".br", ".cab", ".lz", ".lz4", ".lzma", ".rar", ".z"})
 """Archives and compressions that would read as a text full of control characters, or not at all."""
 
 Chunks = Callable[[], Iterator[bytes]]
@@ -37,6 +41,7 @@ class InputFile:
         max_bytes: of a document, and of a line or a row that one is read from.
         budget: for what it unpacks to.
         chunks: starts to unpack it; ``None`` for a plain file.
+        folder: the first one that it lies in below the source's path, those in an archive included, if any.
         notes: take what is decided about it.
     """
 
@@ -47,6 +52,7 @@ class InputFile:
     max_bytes: int
     budget: Budget
     chunks: Chunks | None
+    folder: str | None
     notes: Notes
 
     @contextmanager
@@ -161,71 +167,85 @@ class InputFile:
 def input_files(source: Source, file: SourceFile, limits: ReadingLimits, notes: Notes) -> Iterator[InputFile | Fault]:
     """Yield the file itself, or the members of an archive sorted by name; what is wrong with the archive comes first.
 
-    A member is a fault that is encrypted (``encrypted``), an archive itself (``nested_archive``), or named so that it
-    would lie somewhere else (``outside_folder``).
+    A member is a fault that is encrypted (``encrypted``), an archive itself (``nested_archive``), named so that it
+    would lie somewhere else (``outside_folder``), no file (``not_a_file``), or not the last of its name (``replaced``).
     """
-    whole = _input_file(source, file, limits, file.name, None, Budget(limits.max_unpacked_bytes), notes)
-    if whole.format == ARCHIVE and whole.chunks is None:
-        yield from _members(whole, limits)
-    elif whole.format in (ARCHIVE, *UNREADABLE_FORMATS):
+    whole = _file(source, file, limits, notes)
+    if whole.format == TAR or (whole.format == ZIP and whole.chunks is None):
+        yield from _members(whole)
+    elif whole.format in (ZIP, *UNREADABLE_FORMATS):
         yield whole.fault(InputError("unknown_format", f"{whole.format} files are not opened here: unpack it first"))
     else:
         yield whole
 
 
-def _members(archive: InputFile, limits: ReadingLimits) -> Iterator[InputFile | Fault]:
-    file = archive.file
+def _members(whole: InputFile) -> Iterator[InputFile | Fault]:
     try:
-        with archive.open() as stream:
+        with whole.open() as stream:
             _not_empty(stream)
         with _readable():
-            members, error = list_members(file.path)
+            archive = _archive(whole)
+            members, error = archive.list_members()
         if error is not None:
-            yield archive.fault(error)
+            yield whole.fault(error)
         elif not members:
             raise InputError("empty_file", "there is no file in the archive")
     except InputError as error:
-        yield archive.fault(error)
+        yield whole.fault(error)
         return
-    for member in members:
-        if archive.budget.is_spent:
+    for chosen in chosen_members(members):
+        if whole.budget.is_spent and whole.format == ZIP:
             return
-        found = _input_file(
-            archive.source, file, limits, f"{file.name}/{member.name}", member, archive.budget, archive.notes
-        )
-        try:
-            member.check()
-            if found.format in (ARCHIVE, *UNREADABLE_FORMATS):
-                raise InputError("nested_archive", "an archive in an archive is not opened: unpack it first")
+        found = _member(whole, chosen, archive)
+        if chosen.problem is not None:
+            yield found.fault(chosen.problem)
+        elif found.format in (ZIP, TAR, *UNREADABLE_FORMATS):
+            yield found.fault(InputError("nested_archive", "an archive in an archive is not opened: unpack it first"))
+        else:
             yield found
-        except InputError as error:
-            yield found.fault(error)
 
 
-def _input_file(
-    source: Source,
-    file: SourceFile,
-    limits: ReadingLimits,
-    path: str,
-    member: Member | None,
-    budget: Budget,
-    notes: Notes,
-) -> InputFile:
+def _archive(whole: InputFile) -> ZipArchive | TarArchive:
+    if whole.format == ZIP:
+        return ZipArchive(whole.file.path, whole.budget)
+    if whole.chunks is None:
+        return TarArchive(whole.file.path.open("rb"), whole.budget)  # It closes the file.
+    return TarArchive.unpacked(whole.chunks(), whole.budget)
+
+
+def _file(source: Source, file: SourceFile, limits: ReadingLimits, notes: Notes) -> InputFile:
+    ending, compression = _format(file.name)
+    budget = Budget(limits.max_unpacked_bytes)
+
+    def unpacked() -> Iterator[bytes]:
+        return iter(()) if compression is None else budget.limit(unpack(lambda: file_pieces(file.path), compression))
+
+    chunks = None if compression is None else unpacked
+    return InputFile(source, file, file.name, ending, limits.max_document_bytes, budget, chunks, file.folder, notes)
+
+
+def _member(whole: InputFile, chosen: ChosenMember, archive: ZipArchive | TarArchive) -> InputFile:
+    ending, compression = _format(chosen.name)
+
+    def content() -> Iterator[bytes]:
+        return archive.read(chosen.member)
+
+    def unpacked() -> Iterator[bytes]:
+        if compression is None:
+            return content()
+        return whole.budget.limit(unpack(lambda: repieced(content()), compression))
+
+    path, folder = f"{whole.file.name}/{chosen.name}", whole.file.folder or chosen.folder
+    return replace(whole, path=path, format=ending, chunks=unpacked, folder=folder)
+
+
+def _format(path: str) -> tuple[str, Callable[[], Decompressor] | None]:
+    """The ending of a name without that of its compression, and the compression."""
     name = PurePosixPath(path.lower())
+    if name.suffix in SHORT_ENDINGS:
+        return TAR, COMPRESSIONS[SHORT_ENDINGS[name.suffix]]
     compression = COMPRESSIONS.get(name.suffix)
-    ending = name.suffix if compression is None else PurePosixPath(name.stem).suffix
-
-    def member_chunks() -> Iterator[bytes]:
-        return iter(()) if member is None else budget.limit(unpack_member(file.path, member))
-
-    def pieces() -> Iterator[bytes]:
-        return file_pieces(file.path) if member is None else repieced(member_chunks())
-
-    def unpacked_chunks() -> Iterator[bytes]:
-        return member_chunks() if compression is None else budget.limit(unpack(pieces, compression))
-
-    chunks = None if member is None and compression is None else unpacked_chunks
-    return InputFile(source, file, path, ending, limits.max_document_bytes, budget, chunks, notes)
+    return name.suffix if compression is None else PurePosixPath(name.stem).suffix, compression
 
 
 @contextmanager

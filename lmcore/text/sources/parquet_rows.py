@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmcore.text.documents import InputError
+from lmcore.text.sources.class_names import with_class_names
 from lmcore.text.sources.nested_rows import Row, inner_rows
 from lmcore.text.sources.opening import InputFile
 from lmcore.text.sources.streams import BUFFER_BYTES
@@ -36,8 +37,8 @@ def parquet_rows(file: InputFile, names: Sequence[str], path: Sequence[str] = ()
             table = pq.ParquetFile(stream, pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
             schema, metadata = table.schema_arrow, table.metadata
         except DAMAGES as error:
-            raise _damage(error) from error
-        columns = {name: _column(schema, name) for name in names}
+            raise damage_of(error) from error
+        columns = {name: column_of(schema, name) for name in names}
         missing = [name for name, column in columns.items() if column is None]
         # A field that is no column may be one of the rows within the rows.
         check_columns(file, schema.names, path[:1] if path else missing)
@@ -45,7 +46,7 @@ def parquet_rows(file: InputFile, names: Sequence[str], path: Sequence[str] = ()
         n_rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
         for group, n_before in enumerate(accumulate(n_rows, initial=0)):
             if group < len(n_rows):
-                for number, row in _group_rows(file, table, group, n_before, needed):
+                for number, row in with_class_names(_group_rows(file, table, group, n_before, needed), schema):
                     inner = (row,) if isinstance(row, InputError) else inner_rows(row, path)
                     yield from ((number, each) for each in inner)
 
@@ -62,19 +63,24 @@ def _group_rows(
             try:
                 batch = next(batches, None)
             except DAMAGES as error:
-                damage = _damage(error)
+                damage = damage_of(error)
                 break
             if batch is None:
                 return
             if start >= n_done:
-                yield from _rows_of(file, batch, n_before + n_done)
+                yield from rows_of(file, batch, n_before + n_done)
                 n_done += batch.num_rows
             start += batch.num_rows
     if damage is not None:
         yield n_before + n_done + 1, damage
 
 
-def _rows_of(file: InputFile, batch: pa.RecordBatch, n_before: int) -> ParquetRows:
+def rows_of(file: InputFile, batch: pa.RecordBatch, n_before: int) -> ParquetRows:
+    """Yield number and fields of the rows of a batch, which count as unpacked.
+
+    Raises:
+        InputError: ``unpacks_too_large``.
+    """
     try:
         file.budget.spend(batch.nbytes)
     except InputError as error:
@@ -107,7 +113,7 @@ def _rows_per_batch(group: pq.RowGroupMetaData) -> int:
     return max(1, min(MAX_BATCH_ROWS, int(BATCH_BYTES / max(n_bytes_per_row, 1))))
 
 
-def _column(schema: pa.Schema, name: str) -> str | None:
+def column_of(schema: pa.Schema, name: str) -> str | None:
     """The column of that name, or what a path of that name leads to: a part of a column of objects, a whole list."""
     if name in schema.names:
         return name
@@ -130,6 +136,7 @@ def _is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
-def _damage(error: Exception) -> InputError:
+def damage_of(error: Exception) -> InputError:
+    """What a library says of a damaged file, in one line."""
     first, *_ = str(error).splitlines() or [type(error).__name__]
     return InputError("damaged_file", first[:LONGEST_DETAIL])

@@ -3,7 +3,15 @@
 from collections.abc import Iterator, Sequence
 
 from lmcore.text.documents import Document, Fault, InputError
-from lmcore.text.sources.config import Docstrings, ParallelLines, ReadingLimits, RecordFields, Source, TextLines
+from lmcore.text.sources.config import (
+    Docstrings,
+    ParallelLines,
+    ReadingLimits,
+    RecordFields,
+    Source,
+    TextLines,
+    WholeFiles,
+)
 from lmcore.text.sources.documentation import read_docstrings
 from lmcore.text.sources.files import SourceFile
 from lmcore.text.sources.lines import read_lines, read_parallel_lines
@@ -48,7 +56,7 @@ def _read(file: InputFile) -> Iterator[Document | Fault]:
                 yield from read_lines(file, reader)
             case RecordFields() as reader:
                 yield from read_records(file, reader)
-            case _:
-                yield from read_whole_file(file)
+            case WholeFiles() as reader:
+                yield from read_whole_file(file, reader)
     except InputError as error:
         yield file.fault(error)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from lmcore.text.documents import Document, Fault, InputError
+from lmcore.text.sources.arrow_rows import arrow_rows
 from lmcore.text.sources.config import RecordFields
 from lmcore.text.sources.conll import sentence_rows
 from lmcore.text.sources.fields import MISSING, Fields, field_value
@@ -65,8 +66,12 @@ def _rows(file: InputFile, reader: RecordFields, names: tuple[str, ...]) -> Rows
             return json_rows(file, path)
         case "parquet":
             return parquet_rows(file, names, path)
+        case "arrow":
+            return arrow_rows(file, names, path)
         case kind if path:
-            raise ValueError(f"source {file.source.name!r}: `rows` leads into JSON and Parquet, {file.path} is {kind}")
+            raise ValueError(
+                f"source {file.source.name!r}: `rows` leads into JSON, Parquet and Arrow, {file.path} is {kind}"
+            )
         case "conll":
             return sentence_rows(file, reader.columns, reader.delimiter)
         case kind:

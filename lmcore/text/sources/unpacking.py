@@ -1,5 +1,6 @@
 """Compressed bytes unpacked piece by piece: nothing is held whole, and all that stands before a damage is kept."""
 
+import bz2
 import lzma
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +18,7 @@ PIECE_BYTES = 512
 
 
 class Decompressor(Protocol):
-    """What the decompressors of :mod:`zlib`, :mod:`lzma` and :mod:`zstandard` have in common."""
+    """What the decompressors of :mod:`bz2`, :mod:`zlib`, :mod:`lzma` and :mod:`zstandard` have in common."""
 
     @property
     def eof(self) -> bool:
@@ -48,10 +49,38 @@ def deflate() -> Decompressor:
     return zlib.decompressobj(wbits=-zlib.MAX_WBITS)
 
 
-COMPRESSIONS: dict[str, Callable[[], Decompressor]] = {".gz": _gzip, ".xz": lzma.LZMADecompressor, ".zst": _zstandard}
-"""By the ending of a file's name: gzip (RFC 1952), xz, Zstandard (RFC 8878)."""
+class Bzip2Error(Exception):
+    """What :mod:`bz2` says of data that are none, in a class of its own: files that cannot be read say the same."""
 
-DAMAGES = (zlib.error, lzma.LZMAError, zstandard.ZstdError)
+
+class _Bzip2:
+    def __init__(self) -> None:
+        self._decompressor = bz2.BZ2Decompressor()
+
+    @property
+    def eof(self) -> bool:
+        return self._decompressor.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._decompressor.unused_data
+
+    def decompress(self, data: bytes, /) -> bytes:
+        try:
+            return self._decompressor.decompress(data)
+        except (OSError, ValueError) as error:
+            raise Bzip2Error(str(error)) from error
+
+
+COMPRESSIONS: dict[str, Callable[[], Decompressor]] = {
+    ".bz2": _Bzip2,
+    ".gz": _gzip,
+    ".xz": lzma.LZMADecompressor,
+    ".zst": _zstandard,
+}
+"""By the ending of a file's name: bzip2, gzip (RFC 1952), xz, Zstandard (RFC 8878)."""
+
+DAMAGES = (zlib.error, lzma.LZMAError, zstandard.ZstdError, Bzip2Error)
 
 
 class Budget:

@@ -1,29 +1,85 @@
-"""Files that are a document each: plain text, Markdown, web pages."""
+"""Files that are a document each: plain text, Markdown, web pages, notebooks, books and office documents."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
-from lmcore.text.documents import Document, Fault
+from lmcore.text.documents import Document, Fault, InputError
+from lmcore.text.sources.config import WholeFiles
+from lmcore.text.sources.dividing import Parts, divided, segments_of_file, segments_of_text
 from lmcore.text.sources.encodings import not_unicode
 from lmcore.text.sources.html import main_text
 from lmcore.text.sources.opening import InputFile
 from lmcore.text.sources.unpacking import COMPRESSIONS
+from lmcore.text.sources.whole.epub import epub_text
+from lmcore.text.sources.whole.known import refuse_other_formats
+from lmcore.text.sources.whole.notebook import notebook_text
+from lmcore.text.sources.whole.office import docx_text, odt_text
+from lmcore.text.sources.whole.pdf import pdf_text
 
-PAGES = frozenset({".htm", ".html", ".xhtml"})
+PACKED: dict[str, Callable[[InputFile], str]] = {
+    ".docx": docx_text,
+    ".docm": docx_text,
+    ".epub": epub_text,
+    ".odt": odt_text,
+    ".pdf": pdf_text,
+}
+"""By their endings, formats that are read as a whole."""
+PAGES = frozenset({".htm", ".html", ".shtml", ".xht", ".xhtml"})
+BEGINS_PAGE = re.compile(
+    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
+)
+NOTEBOOK = ".ipynb"
+PLAIN_ENDINGS = frozenset({"", ".txt", ".asp", ".aspx", ".cgi", ".jsp", ".php"})
+"""Of files that may be web pages nevertheless."""
 
 
-def read_whole_file(file: InputFile) -> Iterator[Document | Fault]:
-    """Yield the file as one document, with ``\\\\n`` at the end of its lines; of a web page the main text.
+def read_whole_file(file: InputFile, reader: WholeFiles) -> Iterator[Document | Fault]:
+    """Yield the file as one document, or its parts: the text, with ``\\n`` at the end of its lines.
 
     Raises:
-        InputError: if it cannot be read, or has more than ``max_bytes``.
+        InputError: if it cannot be read, is of a format that has no text here, or has more than ``max_bytes``.
     """
-    with file.open_text(detects=file.format not in PAGES) as stream:
+    with file.open() as stream:
+        head = stream.peek()
+    refuse_other_formats(file.format, head)
+    is_page = file.format in PAGES or (file.format in PLAIN_ENDINGS and BEGINS_PAGE.match(head) is not None)
+    division = reader.divide
+    if division is not None and not (is_page or file.format in (NOTEBOOK, *PACKED)):
+        yield from _parts(file, divided(segments_of_file(file), division, file.max_bytes))
+        return
+    text = PACKED[file.format](file) if file.format in PACKED else _text(file, is_page)
+    if division is None:
+        yield file.document(text, kind="file", line=None, label=file.folder, name=_stem(file.path))
+    else:
+        yield from _parts(file, divided(segments_of_text(text), division, file.max_bytes), has_lines=False)
+
+
+def _parts(file: InputFile, parts: Parts, *, has_lines: bool = True) -> Iterator[Document | Fault]:
+    """Yield a document for each part: of the third one the name is that of the file with ``#3`` behind it."""
+    name, number = _stem(file.path), 0
+    for part in parts:
+        if isinstance(part, InputError):
+            yield file.fault(part)
+            continue
+        number += 1
+        line = part.line if has_lines else None
+        yield file.document(part.text, kind="part", line=line, label=file.folder, name=f"{name}#{number}")
+    if not number:
+        raise InputError("empty_text", "there is no text")
+
+
+def _text(file: InputFile, is_page: bool) -> str:
+    with file.open_text(detects=not is_page) as stream:
         content = stream.read(file.max_bytes + 1)
     if len(content) > file.max_bytes:
-        raise file.too_long("the file")
-    text = main_text(content) if file.format in PAGES else _plain_text(content)
-    yield file.document(text, kind="file", line=None, label=_first_folder(file), name=_stem(file.path))
+        error = file.too_long("the file")
+        if is_page or file.format == NOTEBOOK:
+            raise error
+        raise InputError(error.reason, f"{error.detail}: `divide` in its whole_files reader makes documents of it")
+    if is_page:
+        return main_text(content)
+    return notebook_text(content) if file.format == NOTEBOOK else _plain_text(content)
 
 
 def _plain_text(content: bytes) -> str:
@@ -31,14 +87,9 @@ def _plain_text(content: bytes) -> str:
         text = content.decode()
     except UnicodeDecodeError as error:
         raise not_unicode(error, content.count(b"\n", 0, error.start) + 1) from error
+    if "\0" in text:
+        raise InputError("not_text", "it holds zeros: it is of some format that only a program reads")
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _first_folder(file: InputFile) -> str | None:
-    """The first folder of the path; an archive is none."""
-    within_archive = file.path.removeprefix(f"{file.file.name}/") if file.path != file.file.name else ""
-    folders = (*PurePosixPath(file.file.name).parent.parts, *PurePosixPath(within_archive).parent.parts)
-    return next(iter(folders), None)
 
 
 def _stem(path: str) -> str:

@@ -1,5 +1,6 @@
 """What the tests of the readers share: a source with nothing but a reader, and all that it gives at once."""
 
+import bz2
 import gzip
 import json
 import lzma
@@ -19,6 +20,8 @@ from lmcore.text.sources.reading import read_files
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
+    # In blocks of 100 kB, so that small files have several.
+    ".bz2": lambda content: bz2.compress(content, 1),
     ".gz": gzip.compress,
     ".xz": lzma.compress,
     # With a checksum, as the command writes them: without one, not every damage can be found.

@@ -16,7 +16,7 @@ def find(*paths: Path | str, reader: Reader | None = None) -> Located:
     source = Source(
         name="notes",
         location=LocalFiles(kind="local", paths=tuple(map(str, paths))),
-        reader=reader or WholeFiles(kind="whole_files", encoding=None),
+        reader=reader or WholeFiles(kind="whole_files", encoding=None, divide=None),
         split=None,
         weight=1.0,
         license=None,
@@ -175,7 +175,7 @@ def test_what_is_no_file_is_passed_over(tree: Path) -> None:
 
 def test_a_file_reached_twice_counts_once(tree: Path) -> None:
     located = find(tree / "one/c.md", tree, tree / "**/*.md", tree / "one/../b.md")
-    assert names(located) == ["a.txt", "b.md", "c.md", "one/deep/d.md", "two/e.txt"]
+    assert names(located) == ["a.txt", "b.md", "one/c.md", "one/deep/d.md", "two/e.txt"]
 
 
 def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
@@ -228,3 +228,61 @@ def test_folders_that_may_not_be_read_are_faults(tree: Path) -> None:
     finally:
         (tree / "two").chmod(0o755)
     assert faults(located) == [("two", "unreadable_file")]
+
+
+REVIEWS = {"train/pos/1.txt": "pos", "train/pos/deep/2.txt": "pos", "train/neg/1.txt": "neg", "train/neg/3.txt": "neg"}
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["train"],
+        ["train/"],
+        ["./train/../train"],
+        ["train/pos", "train/neg"],
+        ["train/neg/", "./train/pos"],
+        ["train/*/**/*.txt"],
+        ["train/**"],
+        ["train/pos/**", "train/neg/**/*.txt"],
+        ["train/pos/**/*.txt", "train/neg"],
+        ["train/pos/1.txt", "train/pos/deep/2.txt", "train/neg/1.txt", "train/neg/3.txt"],
+        ["train/pos/1.txt", "train/pos", "train/neg", "train"],
+        ["train/neg", "train"],
+        ["linked/pos", "linked/neg"],
+    ],
+)
+@pytest.mark.parametrize("is_absolute", [False, True])
+def test_the_label_is_the_first_folder_however_paths_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paths: list[str], is_absolute: bool
+) -> None:
+    write(tmp_path, *REVIEWS)
+    (tmp_path / "linked").symlink_to("train")
+    monkeypatch.chdir(tmp_path)
+    located = find(*(tmp_path / path if is_absolute else path for path in paths))
+    assert {f"train/{file.name}": file.folder for file in located.files} == REVIEWS
+
+
+def test_folders_that_lie_in_different_ones_each_begin_anew(tmp_path: Path) -> None:
+    write(tmp_path, "a/train/pos/1.txt", "b/neg/1.txt", "b/top.txt")
+    located = find(tmp_path / "a/train", tmp_path / "b")
+    assert {file.name: file.folder for file in located.files} == {
+        "pos/1.txt": "pos",
+        "neg/1.txt": "neg",
+        "top.txt": None,
+    }
+
+
+def test_folders_that_only_tell_names_apart_are_no_labels(tmp_path: Path) -> None:
+    write(tmp_path, "a/x/pos/1.txt", "b/y/pos/1.txt", "b/y/0.txt")
+    located = find(tmp_path / "a/x", tmp_path / "b/y")
+    assert {file.name: file.folder for file in located.files} == {
+        "x/pos/1.txt": "pos",
+        "y/pos/1.txt": "pos",
+        "0.txt": None,
+    }
+
+
+def test_one_folder_of_files_has_no_labels(tmp_path: Path) -> None:
+    write(tmp_path, "pos/1.txt", "pos/2.txt")
+    assert {file.folder for file in find(tmp_path / "pos").files} == {None}
+    assert {file.folder for file in find(tmp_path / "pos/1.txt", tmp_path / "pos/2.txt").files} == {None}

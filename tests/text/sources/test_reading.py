@@ -37,7 +37,7 @@ def peak():
 path, kind = Path(sys.argv[1]), sys.argv[2]
 readers = {
     "lines": TextLines(kind="lines", label=None, encoding=None),
-    "whole": WholeFiles(kind="whole_files", encoding=None),
+    "whole": WholeFiles(kind="whole_files", encoding=None, divide=None),
     "records": records(),
 }
 limits = ReadingLimits(max_document_bytes=1_000_000, max_unpacked_bytes=10**12)

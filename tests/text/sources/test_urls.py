@@ -45,7 +45,7 @@ def source(*urls: str, reader: Reader | None = None, max_bytes: int = LARGE) -> 
     return Source(
         name="web",
         location=Urls(kind="urls", files=tuple(RemoteFile(url=url, sha256=None) for url in urls), max_bytes=max_bytes),
-        reader=reader or WholeFiles(kind="whole_files", encoding=None),
+        reader=reader or WholeFiles(kind="whole_files", encoding=None, divide=None),
         split=None,
         weight=1.0,
         license=None,

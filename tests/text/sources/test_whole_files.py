@@ -9,7 +9,7 @@ from lmcore.text.sources.files import SourceFile
 from lmcore.text.sources.reading import read_files
 from tests.text.sources.reader import places, read, source, texts, write
 
-WHOLE = WholeFiles(kind="whole_files", encoding=None)
+WHOLE = WholeFiles(kind="whole_files", encoding=None, divide=None)
 STORY = "The lighthouse keeper counted the waves every evening, and wrote their number into a book. "
 PAGE = f"""<html><head><title>Waves</title><meta charset="%s"></head><body>
 <nav><ul><li><a href="/">Home</a></li><li><a href="/shop">Shop</a></li></ul></nav>
@@ -109,7 +109,7 @@ def test_a_page_that_declares_itself_in_xml_is_read(tmp_path: Path) -> None:
         ((PAGE % "utf-8").encode("latin-1"), "not_unicode"),
         ((PAGE % "no-such-encoding").encode("latin-1"), "not_unicode"),
         ((PAGE % "shift_jis").encode("latin-1"), "not_unicode"),
-        (b"<div>" * 100_000, "empty_text"),
+        (b"<div>text" * 100_000, "malformed_html"),
         (bytes(1_000), "empty_text"),
     ],
 )
