@@ -152,6 +152,11 @@ ModelConfig = Annotated[
 ]
 
 
+def takes_adapters(family: str) -> bool:
+    """Whether models of a family have linear maps that low-rank adapters can stand beside."""
+    return family in ("gpt", "gpt2", "bert", "encoder_decoder")
+
+
 def context_length_of(config: Config) -> int | None:
     """The longest sequence that models of this configuration take; None where there is no limit."""
     return getattr(config, "context_length", None)
