@@ -37,6 +37,10 @@ class Classifier(TrainableModel):
         self.dropout = nn.Dropout(dropout)
         self.head = Linear(2 * backbone.feature_width, len(labels), zero_init=True)
 
+    def extra_repr(self) -> str:
+        """The classes and how much of a text is read, for ``print(model)``."""
+        return f"labels={self.labels}, max_tokens={self.max_tokens}"
+
     def training_operations_per_token(self) -> float:
         """Those of the blocks; the head, once a text, is nothing beside them."""
         return self.backbone.feature_operations_per_token(self.max_tokens)
