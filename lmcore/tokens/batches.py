@@ -57,7 +57,10 @@ class Batches(Protocol):
     n_examples: int
     batch_size: int
     """Of most batches; at the end of an epoch one may be smaller."""
-    batches_per_epoch: float
+
+    @property
+    def batches_per_epoch(self) -> float:
+        """How many batches hold every example once; a fraction where a batch may be of two epochs."""
 
     def training_batch(self, step: int) -> Batch:
         """The batch of a step: the same for the same step, always."""

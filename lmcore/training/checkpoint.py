@@ -90,9 +90,9 @@ def _is_interrupted(path: Path) -> bool:
 
 
 def _sealed(content: Mapping[str, Any]) -> str:
-    """The one text that says this content and its checksum."""
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
-    return json.dumps({**content, "sha256": digest}, sort_keys=True, allow_nan=False)
+    """The one text that says this content, in its order, and its checksum."""
+    digest = hashlib.sha256(json.dumps(content, allow_nan=False).encode()).hexdigest()
+    return json.dumps({**content, "sha256": digest}, allow_nan=False)
 
 
 def _read(folder: Path) -> Checkpoint:
