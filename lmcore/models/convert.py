@@ -15,7 +15,6 @@ from lmcore.files import atomic_folder, write_json
 from lmcore.models.bert import BERT, NORM_EPSILON
 from lmcore.models.config import BERTConfig, GPT2Config
 from lmcore.models.gpt2 import FEED_FORWARD_WIDENING, GPT2
-from lmcore.tokens.adoption import check_nothing_is_dropped
 from lmcore.tokens.config import MaskingConfig
 from lmcore.tokens.tokenizer import Tokenizer
 from lmcore.tokens.vocabulary import END_OF_TEXT, MASK, PADDING, Vocabulary
@@ -264,8 +263,9 @@ def _read_tokenizer(path: Path) -> tuple[Tokenizer, int]:
     backend.add_special_tokens([token for token in APPENDED if backend.token_to_id(token) is None])
     if backend.token_to_id(END_OF_TEXT) is None:
         raise ValueError(f"{path} has no token {END_OF_TEXT}, which every GPT-2 has")
-    check_nothing_is_dropped(backend)
-    return Tokenizer(backend), n_own_tokens
+    tokenizer = Tokenizer(backend)
+    tokenizer.check_characters(path)
+    return tokenizer, n_own_tokens
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:

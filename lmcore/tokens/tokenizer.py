@@ -79,15 +79,13 @@ class Tokenizer:
             raise ValueError(f"{path} is not a tokenizer file (tokenize.tokenizer.path): {error}") from error
         if n_added:
             logger.warning("%s has no tokens for %d of the 256 bytes: they are added behind its own", path, n_added)
-        try:
-            check_nothing_is_dropped(backend)
-        except ValueError as error:
-            raise ValueError(f"{path} is {error} (tokenize.tokenizer.path)") from None
         backend.no_truncation()
         backend.no_padding()
         missing = [names[0] for names in SPECIAL_NAMES.values() if _find_special(backend, names) is None]
         backend.add_special_tokens(missing)
-        return cls(backend)
+        tokenizer = cls(backend)
+        tokenizer.check_characters(path)
+        return tokenizer
 
     @classmethod
     def from_json(cls, content: str) -> Self:
@@ -105,6 +103,17 @@ class Tokenizer:
     def to_json(self) -> str:
         """The format of Hugging Face ``tokenizers`` (``tokenizer.json``)."""
         return self._backend.to_str(pretty=True)
+
+    def check_characters(self, path: Path) -> None:
+        """Say in the log what stands for what this tokenizer, which was made elsewhere, does not know.
+
+        Raises:
+            ValueError: naming its file, if characters have no token at all.
+        """
+        try:
+            check_nothing_is_dropped(self._backend)
+        except ValueError as error:
+            raise ValueError(f"{path} is {error}") from None
 
     @property
     def has_word_tokens(self) -> bool:
