@@ -72,6 +72,7 @@ class RandomWindows:
 
     def __init__(self, batch_size: int, context_length: int) -> None:
         self.batch_size = batch_size
+        self.batches_per_epoch = self.n_examples / batch_size
         generator = torch.Generator().manual_seed(0)
         self._tokens = torch.randint(VOCABULARY.size, (batch_size, context_length + 1), generator=generator)
 

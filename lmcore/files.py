@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,16 +17,16 @@ from typing import Any
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it is flushed to disk and renamed to ``path``.
 
-    On an exception the temporary file is removed and whatever stood at ``path`` is left as it was.
+    On an exception the temporary file is removed and whatever stood at ``path`` is left as it was. The file has the
+    mode that the umask gives, whatever library writes it: safetensors would let only its owner read it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(descriptor)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    mode = _create(temporary)
     try:
         yield temporary
         flush(temporary)
-        temporary.chmod(0o644)
+        temporary.chmod(mode)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -33,15 +35,22 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder beside ``path``; on success it takes the place of ``path``."""
+    """Yield an empty temporary folder beside ``path``; on success it takes the place of ``path``.
+
+    It and all files in it have the modes that the umask gives, as with :func:`atomic_file`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         yield temporary
+        mode = _create(temporary / ".mode")
+        (temporary / ".mode").unlink()
         for file in temporary.rglob("*"):
             if file.is_file():
+                file.chmod(mode)
                 flush(file)
-        temporary.chmod(0o755)
+        # Whoever may read the files may enter the folder.
+        temporary.chmod(mode | 0o100 | (mode & 0o044) >> 2)
         shutil.rmtree(path, ignore_errors=True)
         temporary.replace(path)
     finally:
@@ -77,6 +86,15 @@ def folder_digest(folder: Path) -> str:
     for file in sorted(file for file in folder.rglob("*") if file.is_file()):
         total.update(f"{file.relative_to(folder).as_posix()}\0{file_digest(file)}\n".encode())
     return total.hexdigest()
+
+
+def _create(path: Path) -> int:
+    """Make an empty file; returns the mode that the umask has given it."""
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
 
 
 def flush(path: Path) -> None:

@@ -17,12 +17,12 @@ SECONDS_BETWEEN_LINES = 20.0
 class Work:
     """A piece of long work whose size is known; :func:`progress` makes one."""
 
-    def __init__(self, description: str, total: int, unit: str, bar: Progress | None) -> None:
+    def __init__(self, description: str, total: int, unit: str, bar: Progress | None, done: int = 0) -> None:
         self.description, self.total, self.unit = description, total, unit
-        self.done = 0
+        self.done = self._done_before = done
         self._start = self._last_line = time.monotonic()
         self._bar = bar
-        self._task = bar.add_task(description, total=total, note="") if bar else None
+        self._task = bar.add_task(description, total=total, completed=done, note="") if bar else None
 
     def advance(self, amount: int = 1, note: str = "") -> None:
         """Count ``amount`` more units as done; ``note`` shows figures of the moment (loss, rate)."""
@@ -39,18 +39,18 @@ class Work:
 
     def _line(self, note: str) -> str:
         elapsed = time.monotonic() - self._start
-        left = elapsed / max(self.done, 1) * max(self.total - self.done, 0)
+        left = elapsed / max(self.done - self._done_before, 1) * max(self.total - self.done, 0)
         figures = f" · {note}" if note else ""
         return f"{self.description}: {self.done:,} of {self.total:,} {self.unit}{figures} · {left:.0f} s left"
 
 
 @contextmanager
-def progress(description: str, total: int, unit: str) -> Iterator[Work]:
-    """Show the progress of ``total`` units of work until the block ends."""
+def progress(description: str, total: int, unit: str, *, done: int = 0) -> Iterator[Work]:
+    """Show the progress of ``total`` units of work, ``done`` of which were done before, until the block ends."""
     if not sys.stderr.isatty():
-        yield Work(description, total, unit, None)
+        yield Work(description, total, unit, None, done)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
     times = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
     with Progress(*columns, *times, console=Console(stderr=True), transient=False) as bar:
-        yield Work(description, total, unit, bar)
+        yield Work(description, total, unit, bar, done)

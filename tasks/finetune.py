@@ -1,6 +1,7 @@
 """Fine-tunes the language model: a classifier of documents, and a model that completes prompts."""
 
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,12 +33,12 @@ from lmcore.tokens.tokenizer import Tokenizer
 from lmcore.tokens.vectors import read_vectors, start_from
 from lmcore.training.config import ClassificationConfig, CompletionConfig, LoRAConfig
 from lmcore.training.examples import (
+    CompletionSequences,
     choose_examples,
     classification_sequence,
-    completion_sequence,
+    completion_sequences,
     frequent_labels,
     labeled_pairs,
-    written_sequence,
 )
 from tasks.environment import Environment
 from tasks.step import step
@@ -139,20 +140,25 @@ def finetune_completion(
     model, tokenizer = load_language_model(files.language_model)
     if not isinstance(model, WritingModel) or not isinstance(model, TrainableModel):
         return f"a model of family {model.config.family} cannot be trained to complete prompts"
-    sequence = written_sequence if isinstance(model, EncoderDecoder) else completion_sequence
     prompt_format = PromptFormat(
         separator=config.separator,
         max_prompt_tokens=config.max_prompt_tokens,
         max_completion_tokens=config.max_completion_tokens,
     )
+    reads_prompts = isinstance(model, EncoderDecoder)
+    sequences, held_out = (
+        completion_sequences(tokenizer, some, prompt_format, reads_prompts=reads_prompts)
+        for some in (training, validation)
+    )
+    _say_what_is_cut(sequences, prompt_format)
     _adapt(model, config.lora, seed)
     model.to(pick_device())
     _tracked("completion", config, split, seed, files).run(
         by_gradient(
             model,
             ExampleBatches(
-                [sequence(tokenizer, example, prompt_format) for example in training],
-                [sequence(tokenizer, example, prompt_format) for example in validation],
+                sequences.sequences,
+                held_out.sequences,
                 batch_size=config.training.batch_size,
                 seed=seed,
                 padding=tokenizer.vocabulary.padding_id,
@@ -160,6 +166,7 @@ def finetune_completion(
             config.training,
             environment,
             seed=seed,
+            facts={"n_cut_answers": sequences.n_cut_answers, "n_cut_prompts": sequences.n_cut_prompts},
             description="Train completion",
         ),
         environment,
@@ -170,6 +177,29 @@ def finetune_completion(
         curves=files.curves,
     )
     return None
+
+
+def _say_what_is_cut(found: CompletionSequences, prompt_format: PromptFormat) -> None:
+    """How many training examples are longer than the settings let them be, and what would be enough."""
+    n_examples = len(found.sequences)
+    if found.n_cut_answers:
+        lengths = sorted(found.answer_lengths)
+        logger.warning(
+            "%d of %d answers are longer than %d tokens: they are cut, and the model does not learn how they end; "
+            "finetune.completion.max_completion_tokens would have to be %d for 95 %% of them, %d for all",
+            found.n_cut_answers,
+            n_examples,
+            prompt_format.max_completion_tokens,
+            lengths[math.ceil(0.95 * n_examples) - 1],
+            lengths[-1],
+        )
+    if found.n_cut_prompts:
+        logger.warning(
+            "of %d of %d prompts the first %d tokens are read (finetune.completion.max_prompt_tokens)",
+            found.n_cut_prompts,
+            n_examples,
+            prompt_format.max_prompt_tokens,
+        )
 
 
 @step()

@@ -12,7 +12,7 @@ from ruamel.yaml.error import YAMLError
 
 from lmcore.config import Config
 from lmcore.evaluation.config import EvaluateConfig
-from lmcore.models.config import EncoderDecoderConfig, context_length_of
+from lmcore.models.config import EncoderDecoderConfig, context_length_of, takes_adapters
 from lmcore.text.cleaning.config import CleanConfig
 from lmcore.text.sources.config import CollectConfig
 from lmcore.tokens.config import TokenizeConfig
@@ -28,6 +28,18 @@ class Parameters(Config):
     pretrain: PretrainConfig
     finetune: FinetuneConfig
     evaluate: EvaluateConfig
+
+    @model_validator(mode="after")
+    def _have_maps_for_adapters(self) -> Self:
+        """Adapters stand beside linear maps, which not every family has."""
+        family = self.pretrain.model.family
+        tasks = {"classification": self.finetune.classification, "completion": self.finetune.completion}
+        adapted = [f"finetune.{name}.lora" for name, task in tasks.items() if task is not None and task.lora]
+        if adapted and not takes_adapters(family):
+            raise ValueError(
+                f"{' and '.join(adapted)}: a model of family {family} has no linear maps for adapters; set it to null"
+            )
+        return self
 
     @model_validator(mode="after")
     def _fit_the_context(self) -> Self:

@@ -27,7 +27,16 @@ def tokenize_documents(
     tokenizer = learn_tokenizer(TrainingTexts(documents, config.split), config.tokenizer)
     work = environment.pieces_folder("tokenize")
     with environment.start_workers() as workers:
-        summary = write_shards(tokens, tokenizer, documents, config.split, weights=weights, work=work, workers=workers)
+        summary = write_shards(
+            tokens,
+            tokenizer,
+            documents,
+            config.split,
+            weights=weights,
+            work=work,
+            workers=workers,
+            target_separator=config.target_separator,
+        )
     for split, size in summary["splits"].items():
         logger.info(
             "%s: %s documents, %s tokens of %.2f characters",

@@ -83,11 +83,12 @@ def by_gradient(
     *,
     seed: int,
     description: str,
+    facts: Mapping[str, Any] | None = None,
 ) -> MakeRecord:
-    """The making of a model that the training loop trains."""
+    """The making of a model that the training loop trains; its record also says ``facts``."""
 
     def make(checkpoints: Path, log: OnMetrics) -> dict[str, Any]:
-        return train(
+        record = train(
             model,
             batches,
             config,
@@ -96,6 +97,7 @@ def by_gradient(
             on_metrics=_with_utilization(log, model, config, environment),
             description=description,
         )
+        return record | dict(facts or {})
 
     return make
 

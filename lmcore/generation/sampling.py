@@ -48,7 +48,9 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
 
 def keep_top_p(logits: Tensor, p: float) -> Tensor:
     """Minus infinity for all but the likeliest tokens that together reach probability ``p``
-    (Holtzman et al. 2020, nucleus sampling); the likeliest token always stays."""
+    (Holtzman et al. 2020, nucleus sampling); the likeliest token always stays, and with a ``p`` of 1 all do."""
+    if p >= 1.0:
+        return logits  # A sum of float32 reaches 1 before its last summands.
     values, indices = logits.topk(min(N_SORTED_FIRST, logits.size(-1)), dim=-1)
     total = logits.logsumexp(dim=-1, keepdim=True)
     if logits.size(-1) > N_SORTED_FIRST and bool(((values - total).exp().sum(dim=-1) < p).any()):

@@ -1,12 +1,13 @@
 """What generation and evaluation ask of a causal language model, whatever family it is of."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from lmcore.models.derived import Derived
 from lmcore.models.model import Model
 from lmcore.models.trainable import TrainableModel
 
@@ -71,6 +72,8 @@ class CarriedState:
 
     tensors: dict[str, Tensor]
     length: int = 0
+    derived: Derived = field(default_factory=Derived, compare=False, repr=False)
+    """What the model has made of its weights to read on behind this state."""
 
     def select(self, rows: Tensor) -> None:
         """Keep the given rows of the batch (int64, any order, repeats allowed)."""

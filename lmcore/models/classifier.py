@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from lmcore.models.causal import TextEncoder
 from lmcore.models.families import build_model
-from lmcore.models.folder import ModelDescription, read_description, save_folder
+from lmcore.models.folder import TOKENIZER, WEIGHTS, ModelDescription, read_description, save_folder
 from lmcore.models.layers import Linear
 from lmcore.models.trainable import TrainableModel
+from lmcore.models.verification import load_weights, verify
 from lmcore.tokens.tokenizer import Tokenizer
 
 
@@ -36,6 +37,10 @@ class Classifier(TrainableModel):
         self.max_tokens = max_tokens
         self.dropout = nn.Dropout(dropout)
         self.head = Linear(2 * backbone.feature_width, len(labels), zero_init=True)
+
+    def extra_repr(self) -> str:
+        """The classes and how much of a text is read, for ``print(model)``."""
+        return f"labels={self.labels}, max_tokens={self.max_tokens}"
 
     def training_operations_per_token(self) -> float:
         """Those of the blocks; the head, once a text, is nothing beside them."""
@@ -78,18 +83,25 @@ def load_classifier(folder: Path) -> tuple[Classifier, Tokenizer]:
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if the folder holds something else, or weights that do not fit the description.
+        ValueError: if the folder holds something else, weights that do not fit the description, or a file that is
+            not as it was written.
     """
     description = read_description(folder)
     if description.labels is None or description.max_tokens is None:
         raise ValueError(f"{folder} holds a {description.kind.replace('_', ' ')}, not a classifier")
-    tokenizer = Tokenizer.load(folder / "tokenizer.json")
-    backbone = build_model(description.model, tokenizer.vocabulary)
-    if not isinstance(backbone, TextEncoder):
-        raise ValueError(f"{folder} holds a classifier on a model of family {description.model.family}, which has none")
-    classifier = Classifier(backbone, description.labels, max_tokens=description.max_tokens)
-    classifier.load_weights(folder / "weights.safetensors")
-    return classifier.eval(), tokenizer
+    labels, max_tokens = description.labels, description.max_tokens
+    verify(folder, TOKENIZER, WEIGHTS)
+    tokenizer = Tokenizer.load(folder / TOKENIZER)
+
+    def make() -> Classifier:
+        backbone = build_model(description.model, tokenizer.vocabulary)
+        if not isinstance(backbone, TextEncoder):
+            raise ValueError(
+                f"{folder} holds a classifier on a model of family {description.model.family}, which has none"
+            )
+        return Classifier(backbone, labels, max_tokens=max_tokens)
+
+    return load_weights(make, description.model, folder / WEIGHTS), tokenizer
 
 
 @torch.inference_mode()

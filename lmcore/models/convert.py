@@ -1,6 +1,7 @@
 """Folders as Hugging Face ``transformers`` reads and writes them, to this project's models and back."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from lmcore.models.gpt2 import FEED_FORWARD_WIDENING, GPT2
 from lmcore.tokens.config import MaskingConfig
 from lmcore.tokens.tokenizer import Tokenizer
 from lmcore.tokens.vocabulary import END_OF_TEXT, MASK, PADDING, Vocabulary
+
+logger = logging.getLogger(__name__)
 
 # Tokens that a published tokenizer need not have.
 APPENDED = (PADDING, MASK)
@@ -43,6 +46,10 @@ GPT2_FIXED = {
     "tie_word_embeddings": True,
     "add_cross_attention": False,
 }
+# Other names for what is computed here.
+SYNONYMS = {"gelu_pytorch_tanh": "gelu_new"}
+GPT2_DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
+BERT_DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 # For BERT's self-attention, query, key and value follow each other in one matrix here.
 BERT_NAMES = (
     ("head.transform.", "cls.predictions.transform.dense."),
@@ -86,20 +93,20 @@ def import_gpt2(folder: Path) -> tuple[GPT2, Tokenizer]:
         raise ValueError(
             f"{folder / 'config.json'} says n_inner {widening}; a GPT-2 has {FEED_FORWARD_WIDENING}·n_embd"
         )
-    tokenizer = _read_tokenizer(folder / "tokenizer.json")
+    tokenizer, n_own_tokens = _read_tokenizer(folder / "tokenizer.json")
     config = GPT2Config(
         family="gpt2",
         width=width,
         n_layers=described["n_layer"],
         n_heads=described["n_head"],
         context_length=described["n_positions"],
-        dropout=float(described.get("resid_pdrop", 0.1)),
+        dropout=_dropout(described, GPT2_DROPOUTS, folder),
     )
     model = GPT2(config, tokenizer.vocabulary)
     theirs = {name.removeprefix("transformer."): weight for name, weight in _read_weights(folder).items()}
     renamed = {name: _pick(theirs, _renamed(name, GPT2_NAMES), folder) for name in model.state_dict()}
     weights = {name: weight.T if _is_turned(name, weight) else weight for name, weight in renamed.items()}
-    weights["embedding.weight"] = _resize_table(weights["embedding.weight"], tokenizer.vocabulary.size)
+    weights["embedding.weight"] = _resize_table(weights["embedding.weight"], n_own_tokens, tokenizer.vocabulary.size)
     _load(model, weights, folder)
     return model, tokenizer
 
@@ -159,7 +166,7 @@ def import_bert(folder: Path, vocabulary: Vocabulary, masking: MaskingConfig) ->
         n_heads=described["num_attention_heads"],
         feed_forward_width=described["intermediate_size"],
         context_length=described["max_position_embeddings"],
-        dropout=float(described.get("hidden_dropout_prob", 0.1)),
+        dropout=_dropout(described, BERT_DROPOUTS, folder),
         masking=masking,
     )
     model = BERT(config, vocabulary)
@@ -210,11 +217,28 @@ def _is_turned(name: str, weight: Tensor) -> bool:
     return name.startswith("blocks.") and weight.ndim == 2
 
 
-def _resize_table(table: Tensor, n_rows: int) -> Tensor:
-    missing = max(0, n_rows - len(table))
-    if missing > len(APPENDED):
-        raise ValueError(f"the tokenizer has {n_rows} tokens, but the model a table of {len(table)}: they do not match")
-    return torch.cat((table[:n_rows], table.mean(dim=0, keepdim=True).expand(missing, -1)))
+def _resize_table(table: Tensor, n_own_rows: int, n_rows: int) -> Tensor:
+    """The rows of the model's own tokens, and the mean of these for those that were appended."""
+    if n_own_rows > len(table):
+        raise ValueError(
+            f"the tokenizer has {n_own_rows} tokens, but the model a table of {len(table)}: they do not match"
+        )
+    own = table[:n_own_rows]
+    return torch.cat((own, own.mean(dim=0, keepdim=True).expand(n_rows - n_own_rows, -1)))
+
+
+def _dropout(described: Mapping[str, Any], names: Sequence[str], folder: Path) -> float:
+    """The dropout of further training: there is one here, where there may be several."""
+    rates = {name: float(described.get(name, 0.1)) for name in names}
+    chosen = rates[names[0]]
+    if set(rates.values()) != {chosen}:
+        logger.warning(
+            "%s says %s; here there is one dropout, and it is %g",
+            folder / "config.json",
+            ", ".join(f"{name} {rate:g}" for name, rate in rates.items()),
+            chosen,
+        )
+    return chosen
 
 
 def _read_config(folder: Path, fixed: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,26 +248,40 @@ def _read_config(folder: Path, fixed: Mapping[str, Any]) -> dict[str, Any]:
     if "model_type" not in described:
         raise ValueError(f"{path} says no model_type: only folders that transformers has saved can be taken over")
     for key, value in fixed.items():
-        if described.get(key, value) != value:
+        found = described.get(key, value)
+        if value not in (found, SYNONYMS.get(found) if isinstance(found, str) else None):
             raise ValueError(f"{path} says {key} {described[key]!r}; only models with {value!r} can be taken over")
     return described
 
 
-def _read_tokenizer(path: Path) -> Tokenizer:
+def _read_tokenizer(path: Path) -> tuple[Tokenizer, int]:
+    """And how many tokens it had of its own."""
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there; save the tokenizer beside the model in its fast form")
     backend = tokenizers.Tokenizer.from_file(str(path))
+    n_own_tokens = backend.get_vocab_size()
     backend.add_special_tokens([token for token in APPENDED if backend.token_to_id(token) is None])
     if backend.token_to_id(END_OF_TEXT) is None:
         raise ValueError(f"{path} has no token {END_OF_TEXT}, which every GPT-2 has")
-    return Tokenizer(backend)
+    tokenizer = Tokenizer(backend)
+    tokenizer.check_characters(path)
+    return tokenizer, n_own_tokens
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:
-    path = folder / "model.safetensors"
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is not there; only models saved in one file of safetensors can be taken over")
-    return {name: weight.float() for name, weight in load_file(path).items()}
+    """From one file, or from the several that an index names."""
+    index = folder / "model.safetensors.index.json"
+    names = ["model.safetensors"]
+    if not (folder / names[0]).exists() and index.exists():
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    weights: dict[str, Tensor] = {}
+    for name in names:
+        # An index names files beside itself, whatever it says.
+        path = folder / Path(name).name
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is not there; only models saved as safetensors can be taken over")
+        weights |= load_file(path)
+    return {name: weight.float() for name, weight in weights.items()}
 
 
 def _pick(weights: Mapping[str, Tensor], name: str, folder: Path) -> Tensor:

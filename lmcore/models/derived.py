@@ -1,20 +1,20 @@
 """What follows from a model's weights alone and takes longer to make than one token takes to read."""
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
-class Derived(nn.Module):
+class Derived:
     """Tensors made of weights, kept from call to call in inference mode, where weights stay as they are.
 
-    They are made anew when a weight has changed, and after every change between training and evaluation.
+    They belong to what a model carries from token to token, and so to one text: no change of the weights before it
+    began can be missed, even one made through ``.data``, which leaves no trace. Of changes in between, those that
+    torch counts are noticed.
     """
 
     def __init__(self) -> None:
-        super().__init__()
         self._kept: dict[Hashable, tuple[Hashable, Tensor]] = {}
 
     def get(self, name: Hashable, weights: Sequence[Tensor], make: Callable[[], Tensor]) -> Tensor:
@@ -27,8 +27,3 @@ class Derived(nn.Module):
             tensor = make()
             self._kept[name] = version, tensor
         return tensor
-
-    def train(self, mode: bool = True) -> Self:
-        """Forget everything."""
-        self._kept.clear()
-        return super().train(mode)

@@ -1,7 +1,8 @@
 """The self-describing model folder: whoever has it needs nothing else to use the model.
 
-It holds ``config.json`` (what the model is), ``weights.safetensors``, ``tokenizer.json`` and ``record.json`` (how it
-was trained). Equal models have equal folders, byte for byte.
+It holds ``config.json`` (what the model is), ``weights.safetensors``, ``tokenizer.json``, ``record.json`` (how it was
+trained) and ``SHA256SUMS``, by which the others are verified when they are read. Equal models have equal folders, byte
+for byte.
 """
 
 from pathlib import Path
@@ -15,7 +16,10 @@ from lmcore.models.config import ModelConfig
 from lmcore.models.families import WritingModel, build_model
 from lmcore.models.model import Model
 from lmcore.models.prompt import PromptFormat
+from lmcore.models.verification import load_weights, verify, write_sums
 from lmcore.tokens.tokenizer import Tokenizer
+
+TOKENIZER, WEIGHTS = "tokenizer.json", "weights.safetensors"
 
 
 class ModelDescription(Config):
@@ -50,15 +54,18 @@ def load_language_model(folder: Path) -> tuple[Model, Tokenizer]:
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if the folder holds something else, or weights that do not fit the description.
+        ValueError: if the folder holds something else, weights that do not fit the description, or a file that is
+            not as it was written.
     """
     description = read_description(folder)
     if description.kind == "classifier":
         raise ValueError(f"{folder} holds a classifier, not a language model")
-    tokenizer = Tokenizer.load(folder / "tokenizer.json")
-    model = build_model(description.model, tokenizer.vocabulary)
-    model.load_weights(folder / "weights.safetensors")
-    return model.eval(), tokenizer
+    verify(folder, TOKENIZER, WEIGHTS)
+    tokenizer = Tokenizer.load(folder / TOKENIZER)
+    model = load_weights(
+        lambda: build_model(description.model, tokenizer.vocabulary), description.model, folder / WEIGHTS
+    )
+    return model, tokenizer
 
 
 def load_writing_model(folder: Path) -> tuple[WritingModel, Tokenizer]:
@@ -74,20 +81,22 @@ def load_writing_model(folder: Path) -> tuple[WritingModel, Tokenizer]:
 
 
 def read_description(folder: Path) -> ModelDescription:
-    """What the model in ``folder`` is."""
+    """What the model in ``folder`` is; errors as for :func:`load_language_model`."""
     path = folder / "config.json"
     if not path.exists():
         raise FileNotFoundError(f"{folder} is not a model folder: it has no config.json")
+    verify(folder, "config.json")
     try:
         return ModelDescription.model_validate_json(path.read_text(encoding="utf-8"))
     except ValidationError as error:
-        raise ValueError(f"{path} was written by another version or damaged: {error}") from None
+        raise ValueError(f"{path} was written by another version: {error}") from None
 
 
 def save_folder(folder: Path, description: ModelDescription, model: Model, tokenizer: Tokenizer, record: Any) -> None:
     """Replace ``folder`` by a model, atomically."""
     with atomic_folder(folder) as temporary:
         write_text(temporary / "config.json", description.model_dump_json(indent=2) + "\n")
-        model.save_weights(temporary / "weights.safetensors")
-        tokenizer.save(temporary / "tokenizer.json")
+        model.save_weights(temporary / WEIGHTS)
+        tokenizer.save(temporary / TOKENIZER)
         write_json(temporary / "record.json", record)
+        write_sums(temporary)

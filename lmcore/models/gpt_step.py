@@ -11,13 +11,35 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from lmcore.models.key_value_cache import KeyValueCache
-from lmcore.models.layers import DecoderBlock, Linear, ValueEmbedding
+from lmcore.models.layers import (
+    DecoderBlock,
+    FeedForward,
+    Linear,
+    RotaryEmbedding,
+    SelfAttention,
+    TokenShift,
+    ValueEmbedding,
+)
 
 if TYPE_CHECKING:
     from lmcore.models.gpt import GPT
+
+PLAIN_LAYERS = {
+    DecoderBlock,
+    FeedForward,
+    Linear,
+    RotaryEmbedding,
+    SelfAttention,
+    TokenShift,
+    ValueEmbedding,
+    nn.Dropout,
+    nn.Embedding,
+    nn.ModuleList,
+}
+"""The layers whose weights a step reads by itself."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +106,11 @@ class GPTStep:
 
     @staticmethod
     def fits(model: "GPT") -> bool:
-        """Whether the model is made of plain layers, none of which was replaced by another that does more."""
-        maps = (module for block in model.blocks for module in block.modules() if isinstance(module, torch.nn.Linear))
-        return not model.training and all(type(module) is Linear for module in maps)
+        """Whether the model is made of its own layers alone: none was replaced by, or wrapped into, one that does
+        more, such as an adapter."""
+        return not model.training and all(
+            type(module) in PLAIN_LAYERS for module in model.modules() if module is not model
+        )
 
     def __call__(self, tokens: Tensor, cache: KeyValueCache, mask: Tensor | None) -> Tensor:
         """Next-token logits, float32 (batch, vocabulary), behind one token per text, int64 (batch, 1).

@@ -28,7 +28,6 @@ class HMM(RecurrentModel):
     def __init__(self, config: HMMConfig, vocabulary: Vocabulary) -> None:
         super().__init__(config, vocabulary)
         n_states, rank = config.n_states, config.emission_rank
-        self.derived = Derived()
         self.start = nn.Parameter(torch.zeros(n_states))
         self.transition = nn.Parameter(torch.randn(n_states, n_states))
         # Equal states would have equal gradients for ever: what tells them apart is drawn.
@@ -40,11 +39,13 @@ class HMM(RecurrentModel):
 
     def forward(self, tokens: Tensor, *, mask: Tensor | None = None, state: State | None = None) -> Tensor:
         """Next-token log-probabilities, see :class:`CausalModel`."""
-        return self._log_mixture(self._expected_states(tokens, mask, state))
+        before = self._state_or_new(tokens, state)
+        return self._log_mixture(self._expected_states(tokens, mask, before), before.derived)
 
     def next_logits(self, tokens: Tensor, *, mask: Tensor | None = None, state: State | None = None) -> Tensor:
         """The log-probabilities behind the last token alone, see :class:`CausalModel`."""
-        return self._log_mixture(self._expected_states(tokens, mask, state)[:, -1])
+        before = self._state_or_new(tokens, state)
+        return self._log_mixture(self._expected_states(tokens, mask, before)[:, -1], before.derived)
 
     def loss_and_state(
         self, tokens: Tensor, targets: Tensor, state: CarriedState, *, label_smoothing: float = 0.0
@@ -53,14 +54,14 @@ class HMM(RecurrentModel):
 
         What label smoothing adds needs every token's probability, which takes many times as long.
         """
-        emission = self._log_emission()
+        emission = self._log_emission(state.derived)
         evidence, _ = _evidence(emission, tokens.T)
         expected = filter_states(self._start(len(tokens), state), self._transition(), evidence)
         counts = targets.T != -100
         made, scale = _evidence(emission, targets.T.where(counts, 0))
         likelihood = (expected * made).sum(dim=2).clamp_min(LEAST_EXPECTED).log() + scale
         if label_smoothing:
-            likelihood = likelihood.lerp(self._log_mixture(expected).mean(dim=2), label_smoothing)
+            likelihood = likelihood.lerp(self._log_mixture(expected, state.derived).mean(dim=2), label_smoothing)
         return -likelihood.where(counts, 0.0).sum(), _carried(expected, state.length)
 
     def training_operations_per_token(self) -> float:
@@ -71,19 +72,21 @@ class HMM(RecurrentModel):
         """``expected``: the logarithm of how likely each state is to make the next token, float32 (batch, states)."""
         return CarriedState({"expected": self.start.detach().log_softmax(dim=0).repeat(batch_size, 1)})
 
-    def _expected_states(self, tokens: Tensor, mask: Tensor | None, state: State | None) -> Tensor:
-        """How likely each state is to make the token behind each position, (batch, length, states)."""
-        before = state if isinstance(state, CarriedState) else self.new_state(len(tokens))
+    def _state_or_new(self, tokens: Tensor, state: State | None) -> CarriedState:
+        return state if isinstance(state, CarriedState) else self.new_state(len(tokens))
+
+    def _expected_states(self, tokens: Tensor, mask: Tensor | None, before: CarriedState) -> Tensor:
+        """How likely each state is to make the token behind each position, (batch, length, states); ``before`` is
+        moved on."""
         start, transition = self._start(len(tokens), before), self._transition()
-        evidence, _ = _evidence(self._log_emission(), tokens.T)
+        evidence, _ = _evidence(self._log_emission(before.derived), tokens.T)
         is_text = None if mask is None else mask[:, before.length : before.length + tokens.size(1)]
         if is_text is None or is_text.all():
             expected = filter_states(start, transition, evidence)
         else:
             expected = _filter_text(start, transition, evidence, is_text.T)
-        if isinstance(state, CarriedState):
-            reached = _carried(expected, before.length)
-            state.tensors, state.length = reached.tensors, reached.length
+        reached = _carried(expected, before.length)
+        before.tensors, before.length = reached.tensors, reached.length
         return expected.transpose(0, 1)
 
     def _start(self, batch_size: int, state: CarriedState) -> Tensor:
@@ -95,24 +98,24 @@ class HMM(RecurrentModel):
     def _transition(self) -> Tensor:
         return self.transition.softmax(dim=1)
 
-    def _log_emission(self) -> Tensor:
+    def _log_emission(self, derived: Derived) -> Tensor:
         """Of each token (row) how likely each state makes it, log-probabilities (vocabulary, states)."""
-        return self.derived.get("log", self._emission_weights(), self._make_log_emission)
+        return derived.get("log", self._emission_weights(), self._make_log_emission)
 
     def _make_log_emission(self) -> Tensor:
         scores = self.emission if self.state_vectors is None else self.emission @ self.state_vectors.T
         return scores.log_softmax(dim=0)
 
-    def _emission(self) -> Tensor:
+    def _emission(self, derived: Derived) -> Tensor:
         """The same as probabilities."""
-        return self.derived.get("plain", self._emission_weights(), lambda: self._log_emission().exp())
+        return derived.get("plain", self._emission_weights(), lambda: self._log_emission(derived).exp())
 
     def _emission_weights(self) -> list[Tensor]:
         return [self.emission] if self.state_vectors is None else [self.emission, self.state_vectors]
 
-    def _log_mixture(self, expected: Tensor) -> Tensor:
+    def _log_mixture(self, expected: Tensor, derived: Derived) -> Tensor:
         """Log-probabilities (..., vocabulary) of the token made by states (..., states)."""
-        probabilities = expected @ self._emission().T
+        probabilities = expected @ self._emission(derived).T
         return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
 
 

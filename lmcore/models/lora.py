@@ -39,6 +39,11 @@ class LoRALinear(nn.Module):
         down = torch.randn(rank, base.in_features, generator=generator) * base.in_features**-0.5
         self.down = nn.Parameter(down.to(base.weight.device))
         self.up = nn.Parameter(torch.zeros(base.out_features, rank, device=base.weight.device))
+        self.train(base.training)
+
+    def extra_repr(self) -> str:
+        """The adapter's size and weight, for ``print(model)``."""
+        return f"rank={len(self.down)}, scale={self.scale:g}"
 
     def forward(self, features: Tensor) -> Tensor:
         """(..., inputs) to (..., outputs), the adapter computed in the dtype of ``features``."""

@@ -116,7 +116,9 @@ class LSTM(RecurrentModel, TextEncoder):
         for layer, block in enumerate(self._layers()):
             stream = self._drop_features(outputs, config.hidden_dropout if layer else config.input_dropout)
             before = state.tensors[f"hidden.{layer}"], state.tensors[f"cell.{layer}"]
-            outputs, tensors[f"hidden.{layer}"], tensors[f"cell.{layer}"] = block(stream, *before, is_gap)
+            outputs, tensors[f"hidden.{layer}"], tensors[f"cell.{layer}"] = block(
+                stream, *before, state.derived, is_gap
+            )
         dropped = self._drop_features(outputs, config.output_dropout)
         return _Reading(dropped.transpose(0, 1), outputs, CarriedState(tensors, state.length + tokens.size(1)))
 
@@ -172,12 +174,11 @@ class LSTMLayer(nn.Module):
         super().__init__()
         self.width = width
         self.weight_dropout = weight_dropout
-        self.derived = Derived()
         # A forget gate that is open at first lets gradients through (Jozefowicz et al. 2015).
         self.gates = nn.ModuleDict({gate: Gate(n_inputs, width, bias=float(gate == "forget")) for gate in GATES})
 
     def forward(
-        self, inputs: Tensor, hidden: Tensor, cell: Tensor, is_gap: Tensor | None = None
+        self, inputs: Tensor, hidden: Tensor, cell: Tensor, derived: Derived, is_gap: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Read on behind a state.
 
@@ -185,6 +186,7 @@ class LSTMLayer(nn.Module):
             inputs: (length, batch, inputs), whose dtype the products are computed in.
             hidden: the output at the position before, float32 (batch, width).
             cell: likewise its cell.
+            derived: keeps the stacked weights for the positions behind these.
             is_gap: boolean (length, batch), true before the beginning of a sequence, where a state of zeros stays one.
 
         Returns:
@@ -192,22 +194,24 @@ class LSTMLayer(nn.Module):
         """
         dtype = inputs.dtype
         if inputs.device.type == "cuda" and is_gap is None:
-            return self._on_gpu(inputs, hidden, cell)
-        gates = F.linear(inputs, self._stack("input", dtype)).float() + self._stack("bias", torch.float32)
+            return self._on_gpu(inputs, hidden, cell, derived)
+        gates = F.linear(inputs, self._stack("input", dtype, derived)).float() + self._stack(
+            "bias", torch.float32, derived
+        )
         if is_gap is not None:
             # With the input gate shut, a cell of zero stays zero, and so does the output.
             shut = torch.zeros_like(gates[0, 0])
             shut[self.width : 2 * self.width] = -math.inf
             gates = torch.where(is_gap.unsqueeze(2), shut, gates)
-        outputs, last_cell = lstm_recurrence(gates, self._recurrent(dtype), hidden, cell)
+        outputs, last_cell = lstm_recurrence(gates, self._recurrent(dtype, derived), hidden, cell)
         return outputs, outputs[-1].float(), last_cell
 
-    def _on_gpu(self, inputs: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _on_gpu(self, inputs: Tensor, hidden: Tensor, cell: Tensor, derived: Derived) -> tuple[Tensor, Tensor, Tensor]:
         """cuDNN's layer. It wants all weights in one block of memory, its own order of gates and a second bias."""
         parts = [
-            _in_torch_order(self._stack("input", torch.float32)),
-            _in_torch_order(self._recurrent(torch.float32)),
-            bias := _in_torch_order(self._stack("bias", torch.float32)),
+            _in_torch_order(self._stack("input", torch.float32, derived)),
+            _in_torch_order(self._recurrent(torch.float32, derived)),
+            bias := _in_torch_order(self._stack("bias", torch.float32, derived)),
             torch.zeros_like(bias),
         ]
         block = torch.cat([part.flatten() for part in parts])
@@ -220,13 +224,13 @@ class LSTMLayer(nn.Module):
         )
         return outputs.to(inputs.dtype), last[0], last_cell[0]
 
-    def _recurrent(self, dtype: torch.dtype) -> Tensor:
-        weight = self._stack("recurrent", dtype)
+    def _recurrent(self, dtype: torch.dtype, derived: Derived) -> Tensor:
+        weight = self._stack("recurrent", dtype, derived)
         return weight * _kept(weight, self.weight_dropout) if self.training and self.weight_dropout else weight
 
-    def _stack(self, name: str, dtype: torch.dtype) -> Tensor:
+    def _stack(self, name: str, dtype: torch.dtype, derived: Derived) -> Tensor:
         weights = [self.gates[gate].get_parameter(name) for gate in GATES]
-        return self.derived.get((name, dtype), weights, lambda: torch.cat([weight.to(dtype) for weight in weights]))
+        return derived.get((self, name, dtype), weights, lambda: torch.cat([weight.to(dtype) for weight in weights]))
 
 
 def _in_torch_order(stacked: Tensor) -> Tensor:

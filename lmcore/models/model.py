@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -38,9 +39,11 @@ class Model(nn.Module, ABC):
         """Take over the weights that :meth:`save_weights` wrote.
 
         Raises:
-            ValueError: if they do not fit this model.
+            ValueError: naming the file, if it is damaged or does not fit this model.
         """
         try:
             self.load_state_dict(load_file(path))
+        except SafetensorError as error:
+            raise ValueError(f"{path} is damaged ({error}): restore it, or train the model again") from None
         except RuntimeError as error:
             raise ValueError(f"{path} does not fit config.json beside it: {error}") from None

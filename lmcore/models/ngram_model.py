@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from lmcore.models.causal import CausalModel, State
@@ -103,9 +104,12 @@ class NgramModel(CausalModel):
         """Take over the counts that :meth:`save_weights` wrote.
 
         Raises:
-            ValueError: if they are of another order, vocabulary or start token.
+            ValueError: naming the file, if it is damaged, or they are of another order, vocabulary or start token.
         """
-        counted = KneserNey.load(path)
+        try:
+            counted = KneserNey.load(path)
+        except (SafetensorError, KeyError) as error:
+            raise ValueError(f"{path} is damaged ({error}): restore it, or count again") from None
         found = (counted.order, counted.vocabulary_size, counted.start_token)
         wanted = (self.config.order, self.vocabulary.size, self.vocabulary.end_of_text_id)
         if found != wanted:

@@ -17,5 +17,11 @@ class PromptFormat(Config):
 
 def encode_prompt(tokenizer: Tokenizer, prompt: str, prompt_format: PromptFormat) -> list[int]:
     """The tokens after which a completion model gives its answer, and then the end token."""
-    body = tokenizer.encode(prompt)[: prompt_format.max_prompt_tokens]
-    return [tokenizer.vocabulary.end_of_text_id, *body, *tokenizer.encode(prompt_format.separator)]
+    return encode_prompt_and_count(tokenizer, prompt, prompt_format)[0]
+
+
+def encode_prompt_and_count(tokenizer: Tokenizer, prompt: str, prompt_format: PromptFormat) -> tuple[list[int], int]:
+    """The tokens as :func:`encode_prompt` gives them, and how many the whole prompt has."""
+    body = tokenizer.encode(prompt)
+    kept = body[: prompt_format.max_prompt_tokens]
+    return [tokenizer.vocabulary.end_of_text_id, *kept, *tokenizer.encode(prompt_format.separator)], len(body)

@@ -1,5 +1,6 @@
 """From tokens to training batches, in an order that is a pure function of the seed and the step."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -55,6 +56,11 @@ class Batches(Protocol):
 
     n_examples: int
     batch_size: int
+    """Of most batches; at the end of an epoch one may be smaller."""
+
+    @property
+    def batches_per_epoch(self) -> float:
+        """How many batches hold every example once; a fraction where a batch may be of two epochs."""
 
     def training_batch(self, step: int) -> Batch:
         """The batch of a step: the same for the same step, always."""
@@ -111,6 +117,7 @@ class WindowBatches:
         self._training, self._validation = training, validation
         self._window_tokens, self._seed = window_tokens, seed
         self.n_examples = _count_windows(training, window_tokens, "training")
+        self.batches_per_epoch = self.n_examples / batch_size
         n_validation = _count_windows(validation, window_tokens, "validation")
         self._n_validation_windows = min(n_validation, max_validation_windows)
 
@@ -165,6 +172,8 @@ def _count_windows(stream: TokenArray, window_tokens: int, split: str) -> int:
 class ExampleBatches:
     """Examples of different length, padded on the right, those of similar length together.
 
+    Every epoch holds every example once, in as few batches of about the same size as do not exceed ``batch_size``.
+
     Args:
         training: (tokens, targets) per example; targets are a single class, as long as the tokens, or, where a model
             reads the tokens and writes the targets, of any length.
@@ -182,25 +191,32 @@ class ExampleBatches:
         padding: int,
     ) -> None:
         self.n_examples, self.batch_size = len(training), batch_size
+        self.batches_per_epoch = math.ceil(len(training) / batch_size)
         self._training, self._seed, self._padding = training, seed, padding
         self._lengths = np.array([len(tokens) for tokens, _ in training])
         self._validation = sorted(validation, key=lambda example: len(example[0]))
 
     def training_batch(self, step: int) -> Batch:
         """The batch of a step; which batches share a pool, and their order in it, depends on seed and step alone."""
-        pool, place = divmod(step, BATCHES_PER_BUCKET_POOL)
-        return self._pad([self._training[example] for example in self._pool(pool)[place]])
+        epoch, place = divmod(step, self.batches_per_epoch)
+        pool, place_in_pool = divmod(place, BATCHES_PER_BUCKET_POOL)
+        return self._pad([self._training[example] for example in self._pool(epoch, pool)[place_in_pool]])
 
     def validation_batches(self) -> Iterator[Batch]:
         """All validation examples, shortest first."""
         for start in range(0, len(self._validation), self.batch_size):
             yield self._pad(self._validation[start : start + self.batch_size])
 
-    def _pool(self, pool: int) -> npt.NDArray[np.int64]:
-        size = BATCHES_PER_BUCKET_POOL * self.batch_size
-        drawn = drawn_examples(self.n_examples, self._seed, pool * size, size)
-        by_length = drawn[np.argsort(self._lengths[drawn], kind="stable")].reshape(-1, self.batch_size)
-        return by_length[np.random.default_rng([self._seed, pool, 1]).permutation(len(by_length))]
+    def _pool(self, epoch: int, pool: int) -> list[npt.NDArray[np.int64]]:
+        """The examples of each batch of a pool."""
+        order = example_order(self.n_examples, self._seed, epoch)
+        first = pool * BATCHES_PER_BUCKET_POOL
+        last = min(first + BATCHES_PER_BUCKET_POOL, self.batches_per_epoch)
+        starts = np.arange(first, last + 1) * self.n_examples // self.batches_per_epoch
+        drawn = order[starts[0] : starts[-1]]
+        by_length = drawn[np.argsort(self._lengths[drawn], kind="stable")]
+        batches = np.split(by_length, starts[1:-1] - starts[0])
+        return [batches[place] for place in np.random.default_rng([self._seed, epoch, pool]).permutation(len(batches))]
 
     def _pad(self, examples: Sequence[tuple[Sequence[int], Sequence[int] | int]]) -> Batch:
         tokens = torch.full((len(examples), _padded_length([tokens for tokens, _ in examples])), self._padding)

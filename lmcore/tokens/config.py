@@ -54,6 +54,9 @@ class TokenizeConfig(Config):
     """The tokenizer, and how documents are divided into training, validation and test documents."""
 
     tokenizer: TokenizerConfig
+    target_separator: str | None
+    """What stands between a document's text and its target, where it has one, in the language model's text; null leaves
+    targets out of that."""
     split: SplitFractions
 
 

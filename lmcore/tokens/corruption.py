@@ -66,6 +66,7 @@ class CorruptedBatches:
 
     def __init__(self, windows: WindowBatches, vocabulary: Vocabulary, config: CorruptionConfig, *, seed: int) -> None:
         self.n_examples, self.batch_size = windows.n_examples, windows.batch_size
+        self.batches_per_epoch = windows.batches_per_epoch
         self._windows, self._vocabulary, self._config, self._seed = windows, vocabulary, config, seed
 
     def training_batch(self, step: int) -> Batch:

@@ -53,6 +53,8 @@ class CorpusEncoder:
             ends_of_words = np.cumsum([len(word.encode()) for word in portion])
             ends_of_tokens = np.cumsum(token_bytes[ids])
             places = np.searchsorted(ends_of_tokens, ends_of_words)
+            if ends_of_tokens[-1:].tolist() != ends_of_words[-1:].tolist():
+                raise ValueError("the tokenizer drops characters: choose one with tokens for all 256 bytes")
             if not np.array_equal(ends_of_tokens[places], ends_of_words):
                 raise AssertionError("a token reaches across the end of a word")
             tokens = np.array(ids, self._dtype)

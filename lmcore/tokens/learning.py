@@ -1,5 +1,6 @@
 """Tokenizers learned from texts."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -19,6 +20,12 @@ SPECIAL_TOKENS = [END_OF_TEXT, PADDING, MASK]
 UNKNOWN_WORD = "<unk>"
 """An ordinary word: it is predicted and shown like any other, and a text may already hold it."""
 TEXTS_PER_BATCH = 1_000
+LONGEST_PIECE = 1_000
+"""In characters. What is longer is cut for learning: the time that merging takes grows with its square."""
+LONGEST_TOKEN = 256
+"""In bytes, or for a word in characters: what is longer was drawn, not written."""
+LONG_RUN = re.compile(rf"\w{{{LONGEST_PIECE}}}|(?:[^\w\s]|_){{{LONGEST_PIECE}}}|\s{{{LONGEST_PIECE}}}")
+"""Every piece that GPT-2's rules make of a text is letters, digits, white space, or none of these."""
 
 
 class SizedTexts(Protocol):
@@ -58,10 +65,24 @@ def _byte_pairs(batches: Iterator[Sequence[str]], config: BytePairConfig) -> tok
         vocab_size=config.vocabulary_size,
         special_tokens=SPECIAL_TOKENS,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        max_token_length=LONGEST_TOKEN,
         show_progress=False,
     )
-    backend.train_from_iterator(batches, trainer)
+    backend.train_from_iterator(([piece for text in batch for piece in _cut(text)] for batch in batches), trainer)
     return backend
+
+
+def _cut(text: str) -> Iterator[str]:
+    """The text, cut within runs that are longer than a piece may be."""
+    # Few texts have one, and those are told fast.
+    if len(text) < LONGEST_PIECE or not LONG_RUN.search(text):
+        yield text
+        return
+    start = 0
+    for run in LONG_RUN.finditer(text):
+        yield text[start : run.end()]
+        start = run.end()
+    yield text[start:]
 
 
 def _words(batches: Iterator[Sequence[str]], config: WordsConfig) -> tokenizers.Tokenizer:
@@ -80,7 +101,7 @@ def _words(batches: Iterator[Sequence[str]], config: WordsConfig) -> tokenizers.
     trainer = trainers.WordLevelTrainer(vocab_size=limit, min_frequency=config.min_count, show_progress=False)
     backend.train_from_iterator(batches, trainer)
     known = backend.get_vocab()
-    by_frequency = sorted(known, key=lambda word: known[word])
+    by_frequency = sorted((word for word in known if len(word) <= LONGEST_TOKEN), key=lambda word: known[word])
     words = dict.fromkeys([*SPECIAL_TOKENS, UNKNOWN_WORD, *by_frequency])
     backend.model = models.WordLevel({word: number for number, word in enumerate(words)}, unk_token=UNKNOWN_WORD)
     backend.add_special_tokens(SPECIAL_TOKENS)

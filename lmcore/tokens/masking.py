@@ -129,6 +129,7 @@ class MaskedBatches:
         starts: WordStarts | None = None,
     ) -> None:
         self.n_examples, self.batch_size = windows.n_examples, windows.batch_size
+        self.batches_per_epoch = windows.batches_per_epoch
         self._windows, self._vocabulary, self._config = windows, vocabulary, config
         self._seed, self._starts = seed, starts
 

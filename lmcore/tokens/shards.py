@@ -105,6 +105,7 @@ def write_shards(
     weights: Mapping[str, float],
     work: Path,
     workers: Workers,
+    target_separator: str | None = None,
 ) -> dict[str, Any]:
     """Encode documents into the folder ``target``: a shard per split, index, tokenizer and summary.
 
@@ -115,11 +116,13 @@ def write_shards(
     Args:
         target: replaced as a whole.
         tokenizer: kept beside the shards.
-        documents: Parquet files with the columns ``id``, ``text``, ``n_words``, ``source`` and ``split``, in order.
+        documents: Parquet files with the columns ``id``, ``text``, ``n_words``, ``source`` and ``split``, in order, and
+            ``target`` where there is a separator.
         fractions: which document belongs to which split.
         weights: of the sources of training documents; 1 where none is given.
         work: where pieces that are done are kept for the next time.
         workers: that encode; the result does not depend on them.
+        target_separator: stands between a document's text and its target; None leaves targets out.
 
     Returns:
         The summary: number format, vocabulary, and the size of each split.
@@ -127,7 +130,14 @@ def write_shards(
     Raises:
         ValueError: if a split has no document.
     """
-    encode = partial(encode_documents, tokenizer=tokenizer.to_json(), fractions=fractions, weights=weights, work=work)
+    encode = partial(
+        encode_documents,
+        tokenizer=tokenizer.to_json(),
+        fractions=fractions,
+        weights=weights,
+        work=work,
+        target_separator=target_separator,
+    )
     with progress("Encode", len(documents), "shards") as progressed:
         done = []
         for piece in workers.map(encode, documents):
@@ -156,18 +166,32 @@ def write_shards(
 
 
 def encode_documents(
-    documents: Path, *, tokenizer: str, fractions: SplitFractions, weights: Mapping[str, float], work: Path
+    documents: Path,
+    *,
+    tokenizer: str,
+    fractions: SplitFractions,
+    weights: Mapping[str, float],
+    work: Path,
+    target_separator: str | None = None,
 ) -> Path:
     """The folder of the tokens of a Parquet file of documents, split by split, unless that is done."""
-    key = piece_key("encode", tokenizer, fractions, json.dumps(weights, sort_keys=True), file_digest(documents))
-    return complete_piece(work, key, partial(_encode, documents, tokenizer, fractions, weights))
+    settings = json.dumps([weights, target_separator], sort_keys=True)
+    key = piece_key("encode", tokenizer, fractions, settings, file_digest(documents))
+    return complete_piece(work, key, partial(_encode, documents, tokenizer, fractions, weights, target_separator))
 
 
 def _encode(
-    documents: Path, tokenizer: str, fractions: SplitFractions, weights: Mapping[str, float], folder: Path
+    documents: Path,
+    tokenizer: str,
+    fractions: SplitFractions,
+    weights: Mapping[str, float],
+    target_separator: str | None,
+    folder: Path,
 ) -> None:
     encoder, end = _encoder(tokenizer)
     table = pq.read_table(documents, columns=["id", "split", "source", "text", "n_words"])
+    if target_separator is not None:
+        table = _with_targets(table, pq.read_table(documents, columns=["target"])["target"], target_separator)
     index = []
     for split, some in divide_by_split(table, fractions).items():
         texts: list[str] = some["text"].to_pylist()
@@ -175,6 +199,20 @@ def _encode(
             n_tokens = _write_tokens(shard, encoder, end, texts)
         index.append(_index(split, some, n_tokens, weights if split == "train" else {}))
     pq.write_table(pa.concat_tables(index), folder / "index.parquet", compression="zstd")
+
+
+def _with_targets(documents: pa.Table, targets: pa.ChunkedArray, separator: str) -> pa.Table:
+    """The documents, each with its target behind its text, where it has one."""
+    rows = zip(documents["text"].to_pylist(), documents["n_words"].to_pylist(), targets.to_pylist(), strict=True)
+    joined = [
+        (text, n_words) if target is None else (text + separator + target, n_words + len(target.split()))
+        for text, n_words, target in rows
+    ]
+    columns = {"text": [text for text, _ in joined], "n_words": [n_words for _, n_words in joined]}
+    for name, values in columns.items():
+        place = documents.schema.get_field_index(name)
+        documents = documents.set_column(place, name, pa.array(values, documents.schema.field(place).type))
+    return documents
 
 
 @lru_cache(maxsize=1)

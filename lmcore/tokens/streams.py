@@ -40,6 +40,7 @@ class StreamBatches:
         self._window_tokens, self._seed = window_tokens, seed
         self._n_batches = _count_batches(training, batch_size, window_tokens, "training")
         self.n_examples = self._n_batches * batch_size
+        self.batches_per_epoch = float(self._n_batches)
         # A short validation split is read in fewer streams rather than not at all.
         self._n_validation_streams = max(1, min(batch_size, (len(validation) - 1) // window_tokens))
         found = _count_batches(validation, self._n_validation_streams, window_tokens, "validation")

@@ -1,5 +1,6 @@
 """Text to token ids and back."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -10,8 +11,11 @@ import tokenizers
 from tokenizers import models, pre_tokenizers
 
 from lmcore.files import atomic_file
+from lmcore.tokens.adoption import check_nothing_is_dropped, with_all_bytes
 from lmcore.tokens.splitting import language_of, separate_words
 from lmcore.tokens.vocabulary import END_OF_TEXT, MASK, PADDING, Vocabulary
+
+logger = logging.getLogger(__name__)
 
 SPECIAL_NAMES = {
     END_OF_TEXT: (END_OF_TEXT, "<|end_of_text|>", "</s>", "<eos>", "[SEP]"),
@@ -35,7 +39,8 @@ class Tokenizer:
         self._backend = backend
         self._language = language_of(backend)
         self.vocabulary = Vocabulary(
-            size=backend.get_vocab_size(),
+            # Their numbers may have gaps.
+            size=max(backend.get_vocab(with_added_tokens=True).values(), default=-1) + 1,
             end_of_text_id=_special_id(backend, END_OF_TEXT),
             padding_id=_special_id(backend, PADDING),
             mask_id=_special_id(backend, MASK),
@@ -59,23 +64,28 @@ class Tokenizer:
         """Read a ``tokenizer.json`` that was made elsewhere.
 
         Its own tokens for the end of a text, padding and a mask serve as such, where it has some under a usual name;
-        else they are added behind all others.
+        else they are added behind all others. So are tokens for the bytes that it cannot spell.
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: if it is no tokenizer.
+            ValueError: if it is no tokenizer, or one that drops characters.
         """
         try:
-            backend = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
+            content, n_added = with_all_bytes(path.read_text(encoding="utf-8"))
+            backend = tokenizers.Tokenizer.from_str(content)
         except FileNotFoundError:
             raise
         except Exception as error:  # The library raises this class itself.
             raise ValueError(f"{path} is not a tokenizer file (tokenize.tokenizer.path): {error}") from error
+        if n_added:
+            logger.warning("%s has no tokens for %d of the 256 bytes: they are added behind its own", path, n_added)
         backend.no_truncation()
         backend.no_padding()
         missing = [names[0] for names in SPECIAL_NAMES.values() if _find_special(backend, names) is None]
         backend.add_special_tokens(missing)
-        return cls(backend)
+        tokenizer = cls(backend)
+        tokenizer.check_characters(path)
+        return tokenizer
 
     @classmethod
     def from_json(cls, content: str) -> Self:
@@ -93,6 +103,17 @@ class Tokenizer:
     def to_json(self) -> str:
         """The format of Hugging Face ``tokenizers`` (``tokenizer.json``)."""
         return self._backend.to_str(pretty=True)
+
+    def check_characters(self, path: Path) -> None:
+        """Say in the log what stands for what this tokenizer, which was made elsewhere, does not know.
+
+        Raises:
+            ValueError: naming its file, if characters have no token at all.
+        """
+        try:
+            check_nothing_is_dropped(self._backend)
+        except ValueError as error:
+            raise ValueError(f"{path} is {error}") from None
 
     @property
     def has_word_tokens(self) -> bool:
@@ -116,8 +137,9 @@ class Tokenizer:
 
     def bytes_of_tokens(self) -> npt.NDArray[np.int64]:
         """How many bytes of text each token of byte pairs stands for, int64 (vocabulary,)."""
-        # Their names have a character for each byte.
-        return np.array([len(self.name_of(token)) for token in range(self.vocabulary.size)])
+        # Their names have a character for each byte; those in gaps of the numbering have none.
+        names = (self._backend.id_to_token(token) for token in range(self.vocabulary.size))
+        return np.array([len(name or "") for name in names])
 
     @property
     def joint(self) -> str:

@@ -13,7 +13,10 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class AdamWConfig(Config):
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019).
+
+    Whatever is a matrix decays, embeddings and positions included, as in nanoGPT; vectors and scalars do not.
+    """
 
     name: Literal["adamw"]
     learning_rate: PositiveFloat

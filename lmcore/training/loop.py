@@ -2,10 +2,10 @@
 
 import logging
 import math
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,48 +18,22 @@ from lmcore.models.trainable import TrainableModel
 from lmcore.progress import Work, progress
 from lmcore.tokens.batches import Batch, Batches
 from lmcore.training.averaging import AveragedWeights
-from lmcore.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lmcore.training.config import TrainingConfig
 from lmcore.training.feeding import Feed
+from lmcore.training.identity import training_identity
+from lmcore.training.keeping import Keeper
 from lmcore.training.optimizer import ModelOptimizer
-from lmcore.training.precision import compute_dtype, is_compiled, use_deterministic_algorithms
+from lmcore.training.precision import compute_dtype, is_compiled, kept_torch_settings, use_deterministic_algorithms
 from lmcore.training.rate import Rate
-from lmcore.training.schedule import learning_rate_factor
+from lmcore.training.schedule import count_steps, learning_rate_factor
+from lmcore.training.signals import HeldSignals
 from lmcore.training.stability import reason_to_skip
+from lmcore.training.state import TrainerState, copy_weights, training_record
 
 logger = logging.getLogger(__name__)
 
 OnMetrics = Callable[[int, Mapping[str, float]], None]
 """Called with a step (counted from 1) and figures by name."""
-
-
-@dataclass
-class Progress:
-    """What has happened so far; with weights and optimizer it is all that the rest depends on."""
-
-    step: int = 0
-    n_targets: int = 0
-    n_skipped_steps: int = 0
-    n_skipped_in_a_row: int = 0
-    n_rollbacks: int = 0
-    n_steps_left_out: int = 0
-    """Of the data: a rollback leaves out what led to it."""
-    best_step: int = 0
-    best_validation_loss: float = 1e30  # JSON knows no infinity
-    n_validations_without_gain: int = 0
-    n_carried_positions: int = 0
-    """How many positions a recurrent model's state has seen."""
-    recent_losses: list[float] = field(default_factory=list)
-    """Of the last accepted steps, by which a spike is told."""
-    unreported: list[tuple[float, float, float]] = field(default_factory=list)
-    """Loss, gradient norm and learning rate of each step since the last report."""
-    history: list[dict[str, float]] = field(default_factory=list)
-
-
-def count_steps(config: TrainingConfig, batches: Batches) -> int:
-    """Steps until ``max_steps`` or ``max_epochs`` is reached, whichever comes first; at least one."""
-    per_epoch = batches.n_examples / (batches.batch_size * config.accumulated_batches)
-    return max(1, min(config.max_steps, math.ceil(config.max_epochs * per_epoch)))
 
 
 def train(
@@ -68,7 +42,7 @@ def train(
     config: TrainingConfig,
     *,
     seed: int,
-    checkpoints: Path,
+    checkpoints: Path | None = None,
     on_metrics: OnMetrics,
     description: str,
 ) -> dict[str, Any]:
@@ -76,15 +50,33 @@ def train(
 
     A checkpoint found in ``checkpoints`` is gone on from, and the figures that it holds are reported once more, so
     that a listener that lost some can catch up. On one machine the result is bit-identical to that of a training that
-    was never interrupted (on a GPU with ``is_deterministic``).
+    was never interrupted (on a GPU with ``is_deterministic``). A signal that ends the process (SIGTERM, Ctrl-C) does so
+    after the batch that is being worked on, when the last whole step is in a checkpoint.
+
+    The process keeps its random numbers and settings of torch; with the GNU C library it keeps from then on the memory
+    that it frees (:func:`~lmcore.device.keep_freed_memory`).
+
+    Args:
+        model: what is trained, and what a later call goes on with.
+        batches: what it is fed with.
+        config: how it is trained.
+        seed: of dropout; order and sampling are the batches' own.
+        checkpoints: a folder of this training's own; None keeps them only while it runs.
+        on_metrics: is told every figure.
+        description: for the line of progress.
 
     Returns:
         the training record: steps, tokens, best validation and the history of figures; nothing of time or place.
 
     Raises:
-        FloatingPointError: if steps are skipped one after the other, and going back does not help.
+        ValueError: if the checkpoints are another training's, or there is nothing to learn from or validate with.
+        FloatingPointError: if steps are skipped one after the other, and going back does not help, or no validation
+            gives a finite loss.
     """
-    return _Training(model, batches, config, seed, checkpoints, on_metrics).run(description)
+    if checkpoints is not None:
+        return _Training(model, batches, config, seed, checkpoints, on_metrics).run(description)
+    with tempfile.TemporaryDirectory(prefix="checkpoints-") as folder:
+        return _Training(model, batches, config, seed, Path(folder), on_metrics).run(description)
 
 
 class _Training:
@@ -98,35 +90,55 @@ class _Training:
         on_metrics: OnMetrics,
     ) -> None:
         self.model, self.batches, self.config, self.seed = model, batches, config, seed
-        self.checkpoints, self.on_metrics = checkpoints, on_metrics
+        self.on_metrics = on_metrics
         self.device = model.device
         self.n_steps = count_steps(config, batches)
-        self.optimizer = ModelOptimizer(model, config.optimizer)
+        n_batches = self.n_steps * config.accumulated_batches
+        identity = training_identity(model, batches, config, seed=seed, n_batches=n_batches)
         decay = config.weight_averaging_decay
-        self.average = None if decay is None else AveragedWeights(model, decay)
-        self.done = Progress()
-        self.state: CarriedState | None = None
-        """What a recurrent model carries from batch to batch."""
-        self.best_weights = _copy_weights(model)
+        average = None if decay is None else AveragedWeights(model, decay)
+        self.state = TrainerState(model, ModelOptimizer(model, config.optimizer), average)
+        self._keeper = Keeper(checkpoints, self.state, identity)
         self._loss = torch.compile(model.loss) if is_compiled(config, self.n_steps, self.device) else model.loss
         self._rate = Rate()
+        self._signals = HeldSignals()
 
     def run(self, description: str) -> dict[str, Any]:
         keep_freed_memory()
         dtype = compute_dtype(self.config, self.device)
-        use_deterministic_algorithms(self.config, self.device)
-        self.model.compute_in(dtype)
-        self.model.recomputes_activations = self.config.recompute_activations
-        self._resume()
-        with progress(description, self.n_steps, "steps") as work, self._feed() as feed:
-            work.advance(self.done.step)
-            while not self._is_over():
-                self._step(feed)
-                self._look(work)
-        self.model.compute_in(torch.float32)
-        self.model.recomputes_activations = False
-        self.model.load_state_dict(self.best_weights)
-        return self._record(dtype)
+        with kept_torch_settings(self.device), self._signals:
+            use_deterministic_algorithms(self.config, self.device)
+            self.model.compute_in(dtype)
+            self.model.recomputes_activations = self.config.recompute_activations
+            try:
+                self._go_on(description)
+            except BaseException as error:
+                if not isinstance(error, Exception):
+                    self._keeper.keep_interrupted()
+                raise
+            finally:
+                self.model.compute_in(torch.float32)
+                self.model.recomputes_activations = False
+            if not self.state.done.best_step:
+                raise FloatingPointError(
+                    "no validation gave a finite loss, so that there are no weights to keep: lower the learning rate "
+                    "or train in float32"
+                )
+            self.model.load_state_dict(self.state.best_weights)
+        return training_record(self.state, self.config, self.batches, dtype=dtype, seed=self.seed)
+
+    def _go_on(self, description: str) -> None:
+        if self._keeper.resume():
+            logger.info("going on from the checkpoint at step %d of %d", self.state.done.step, self.n_steps)
+            for figures in self.state.done.history:
+                self.on_metrics(int(figures["step"]), {key: value for key, value in figures.items() if key != "step"})
+        with progress(description, self.n_steps, "steps", done=self.state.done.step) as work, self._feed() as feed:
+            # Where the look behind the last step was interrupted, it is still due.
+            while self._is_look_due() or not self._is_over():
+                if not self._is_look_due():
+                    self._step(feed)
+                if self._is_look_due():
+                    self._look(work)
 
     @contextmanager
     def _feed(self) -> Iterator[Feed]:
@@ -136,122 +148,101 @@ class _Training:
         finally:
             feed.close()
 
+    def _is_look_due(self) -> bool:
+        return self.state.done.looked_step < self.state.done.step
+
     def _is_over(self) -> bool:
-        patience = self.config.max_validations_without_gain
-        is_stalled = patience is not None and self.done.n_validations_without_gain >= patience
-        return is_stalled or self.done.step >= self.n_steps
-
-    def _resume(self) -> None:
-        checkpoint = load_checkpoint(self.checkpoints)
-        if checkpoint is None:
-            self._keep()  # what the very first steps can go back to
-            return
-        self._restore(checkpoint)
-        logger.info("going on from the checkpoint at step %d of %d", self.done.step, self.n_steps)
-        for figures in self.done.history:
-            self.on_metrics(int(figures["step"]), {key: value for key, value in figures.items() if key != "step"})
-
-    def _restore(self, checkpoint: Checkpoint) -> None:
-        groups: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "best": {}, "average": {}, "state": {}}
-        for name, tensor in checkpoint.tensors.items():
-            group, _, rest = name.partition(":")
-            groups[group][rest] = tensor.to(self.device) if group in ("best", "state") else tensor
-        self.model.load_state_dict(groups["model"])
-        self.optimizer.load_state(groups["optimizer"])
-        self.best_weights = groups["best"]
-        if self.average is not None:
-            self.average.load_state(groups["average"])
-        self.done = Progress(**checkpoint.facts)
-        self.state = CarriedState(groups["state"], self.done.n_carried_positions) if groups["state"] else None
+        patience, done = self.config.max_validations_without_gain, self.state.done
+        is_stalled = patience is not None and done.n_validations_without_gain >= patience
+        return is_stalled or done.step >= self.n_steps
 
     def _step(self, feed: Feed) -> None:
+        done = self.state.done
         # Seeded anew for every step, so that dropout needs no state to be kept.
-        torch.manual_seed((self.seed * 1_000_003 + self.done.step) % 2**63)
+        torch.manual_seed((self.seed * 1_000_003 + done.step) % 2**63)
         self.model.train()
-        factor = learning_rate_factor(self.config.schedule, self.done.step, self.n_steps)
-        parts = feed.batches_of(self.done.step + self.done.n_steps_left_out)
+        factor = learning_rate_factor(self.config.schedule, done.step, self.n_steps)
+        parts = feed.batches_of(done.step + done.n_steps_left_out)
         n_targets = sum(part.n_targets for part in parts)
-        loss, state = torch.zeros((), device=self.device), self.state
+        loss, carried = self._backward(parts, max(n_targets, 1))
+        gradient_norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip_norm).item()
+        reason = (
+            reason_to_skip(loss, gradient_norm, done.recent_losses, self.config.stability)
+            if n_targets
+            else "its batches hold no targets"
+        )
+        with self._keeper.changing():
+            done.step += 1
+            if reason is None:
+                self._move(factor, loss, gradient_norm, n_targets)
+                self.state.carried = carried
+                self._rate.add(sum(part.tokens.numel() for part in parts))
+            else:
+                # A state that came from finite activations is as good as any; without one the next step would leap.
+                self.state.carried = carried if math.isfinite(loss) else None
+                self._skip(reason)
+
+    def _backward(self, parts: Sequence[Batch], n_targets: int) -> tuple[float, CarriedState | None]:
+        """Add up the gradients of a step's batches; returns its loss, and the state behind them."""
+        loss, carried = torch.zeros((), device=self.device), self.state.carried
         for part in parts:
-            part_loss, state = self._loss_of(part, state, self.config.label_smoothing)
+            self._let_signals_in()
+            part_loss, carried = self._loss_of(part, carried, self.config.label_smoothing)
             (part_loss / n_targets).backward()  # type: ignore[no-untyped-call]
             loss += part_loss.detach() / n_targets
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip_norm)
-        self.done.step += 1
-        value, gradient_norm = loss.item(), norm.item()
-        reason = reason_to_skip(value, gradient_norm, self.done.recent_losses, self.config.stability)
-        if reason is not None:
-            # A state that came from finite activations is as good as any; without one the next step would leap again.
-            self.state = state if math.isfinite(value) else None
-            self._skip(reason)
-            return
-        self.optimizer.step(factor)
-        if self.average is not None:
-            self.average.update(self.done.step)
-        self.state = state
-        self._count(value, gradient_norm, factor * self.optimizer.peak_learning_rate, n_targets)
-        self._rate.add(sum(part.tokens.numel() for part in parts))
+        return loss.item(), carried
 
     def _loss_of(
-        self, batch: Batch, state: CarriedState | None, label_smoothing: float = 0.0
+        self, batch: Batch, carried: CarriedState | None, label_smoothing: float = 0.0
     ) -> tuple[Tensor, CarriedState | None]:
         """Summed loss of a batch and the state after it, of a model that carries one."""
         if not isinstance(self.model, RecurrentModel):
             return self._loss(batch.tokens, batch.targets, label_smoothing=label_smoothing), None
-        if state is None or not batch.continues:
-            state = self.model.new_state(len(batch.tokens))
-        return self.model.loss_and_state(batch.tokens, batch.targets, state, label_smoothing=label_smoothing)
+        if carried is None or not batch.continues:
+            carried = self.model.new_state(len(batch.tokens))
+        return self.model.loss_and_state(batch.tokens, batch.targets, carried, label_smoothing=label_smoothing)
 
-    def _count(self, loss: float, gradient_norm: float, learning_rate: float, n_targets: int) -> None:
-        self.done.n_targets += n_targets
-        self.done.n_skipped_in_a_row = 0
-        self.done.recent_losses.append(loss)
-        del self.done.recent_losses[: -self.config.stability.spike_window_steps]
-        self.done.unreported.append((loss, gradient_norm, learning_rate))
+    def _move(self, factor: float, loss: float, gradient_norm: float, n_targets: int) -> None:
+        """Let the weights have the step."""
+        done, optimizer = self.state.done, self.state.optimizer
+        optimizer.step(factor)
+        if self.state.average is not None:
+            self.state.average.update(done.step)
+        done.n_targets += n_targets
+        done.n_skipped_in_a_row = 0
+        done.returned_to = None
+        done.recent_losses.append(loss)
+        del done.recent_losses[: -self.config.stability.spike_window_steps]
+        done.unreported.append((loss, gradient_norm, factor * optimizer.peak_learning_rate))
 
     def _skip(self, reason: str) -> None:
         """Leave the weights as they were before a step that would have spoilt them."""
-        self.optimizer.clear_gradients()
-        self.done.n_skipped_steps += 1
-        self.done.n_skipped_in_a_row += 1
-        logger.warning("step %d skipped: %s", self.done.step, reason)
-        if self.done.n_skipped_in_a_row >= self.config.stability.max_skipped_steps:
-            self._roll_back(reason)
-
-    def _roll_back(self, reason: str) -> None:
-        """Go back to the last good checkpoint, and from there on past the data that led here."""
-        at, n_skipped, n_left_out = self.done.step, self.done.n_skipped_steps, self.done.n_steps_left_out
-        if self.done.n_rollbacks >= self.config.stability.max_rollbacks:
-            raise FloatingPointError(
-                f"{self.done.n_skipped_in_a_row} steps in a row were skipped, after {self.done.n_rollbacks} returns to "
-                f"a checkpoint (last at step {at}: {reason}): lower the learning rate or train in float32; the last "
-                "good checkpoint is kept"
-            )
-        checkpoint = load_checkpoint(self.checkpoints)
-        if checkpoint is None:
-            raise FloatingPointError(f"step {at}: {reason}, and no checkpoint in {self.checkpoints} to go back to")
-        self._restore(checkpoint)
-        self.state = None
-        self.done.n_skipped_steps = n_skipped
-        self.done.n_rollbacks += 1
-        n_back = at - self.done.step
-        self.done.n_steps_left_out = n_left_out + n_back
-        logger.warning("back to the checkpoint at step %d; the data of %d steps is left out", self.done.step, n_back)
-        self._keep()
+        done = self.state.done
+        self.state.optimizer.clear_gradients()
+        done.n_skipped_steps += 1
+        done.n_skipped_in_a_row += 1
+        logger.warning("step %d skipped: %s", done.step, reason)
+        if done.n_skipped_in_a_row >= self.config.stability.max_skipped_steps:
+            self._keeper.go_back(reason, self.config.stability.max_rollbacks)
 
     def _look(self, work: Work) -> None:
         """After a step: show, report, validate and keep what is due."""
-        step, config, is_last = self.done.step, self.config, self.done.step == self.n_steps
-        work.reach(step, f"loss {self._recent_loss():.3f}, {self._rate.tokens_per_second():,.0f} tokens/s")
-        figures: dict[str, float] = {}
-        if (step % config.log_every_steps == 0 or is_last) and self.done.unreported:
-            figures |= self._summarize()
-        if step % config.validate_every_steps == 0 or is_last:
-            figures["validation_loss"] = self._validate()
+        done, config, step = self.state.done, self.config, self.state.done.step
+        is_last = step == self.n_steps
+        work.reach(step, f"loss {done.last_loss():.3f}, {self._rate.tokens_per_second():,.0f} tokens/s")
+        validation_loss = self._validate() if step % config.validate_every_steps == 0 or is_last else None
+        with self._keeper.changing():
+            figures: dict[str, float] = {}
+            if (step % config.log_every_steps == 0 or is_last) and done.unreported:
+                figures |= done.report()
+            if validation_loss is not None:
+                figures |= self._judge(validation_loss)
+            if figures:
+                done.history.append({"step": step, **figures})
+            done.looked_step = step
         if figures:
-            self.done.history.append({"step": step, **figures})
             self.on_metrics(step, figures | self._resources())
-        is_due = step % config.checkpoint_every_steps == 0 and not self.done.n_skipped_in_a_row
+        is_due = step % config.checkpoint_every_steps == 0 and not done.n_skipped_in_a_row
         if is_due or self._is_over():
             self._keep()
 
@@ -262,81 +253,54 @@ class _Training:
             figures["gpu_memory_gib"] = torch.cuda.max_memory_allocated(self.device) / 2**30
         return figures
 
-    def _summarize(self) -> dict[str, float]:
-        """Means over the steps since the last report, and the last learning rate."""
-        losses, norms, rates = zip(*self.done.unreported, strict=True)
-        self.done.unreported.clear()
-        n_steps = len(losses)
-        return {
-            "loss": sum(losses) / n_steps,
-            "gradient_norm": sum(norms) / n_steps,
-            "learning_rate": rates[-1],
-        }
-
-    def _recent_loss(self) -> float:
-        if self.done.unreported:
-            return self.done.unreported[-1][0]
-        return self.done.history[-1].get("loss", math.nan) if self.done.history else math.nan
+    def _judge(self, validation_loss: float) -> dict[str, float]:
+        """Remember the best weights so far; returns the figure, if it is one."""
+        done = self.state.done
+        if validation_loss < done.best_validation_loss:
+            done.best_validation_loss, done.best_step = validation_loss, done.step
+            done.n_validations_without_gain = 0
+            with self._validated_weights():
+                self.state.best_weights = copy_weights(self.model)
+        else:
+            done.n_validations_without_gain += 1
+        if math.isfinite(validation_loss):
+            return {"validation_loss": validation_loss}
+        logger.warning("step %d: the validation loss is %s; it is left out", done.step, validation_loss)
+        return {}
 
     def _validate(self) -> float:
-        """Mean validation loss in nats per target; the best weights so far are remembered."""
+        """Mean validation loss in nats per target."""
         started = time.monotonic()
-        with self.average.in_place() if self.average is not None else nullcontext():
-            loss = self._validation_loss()
-            if loss < self.done.best_validation_loss:
-                self.done.best_validation_loss, self.done.best_step = loss, self.done.step
-                self.done.n_validations_without_gain = 0
-                self.best_weights = _copy_weights(self.model)
-            else:
-                self.done.n_validations_without_gain += 1
+        while (loss := self._validation_loss()) is None:
+            self._let_signals_in()
         self._rate.pause(time.monotonic() - started)
         return loss
 
     @torch.no_grad()
-    def _validation_loss(self) -> float:
+    def _validation_loss(self) -> float | None:
+        """None if a signal came, which must not find the averages in place of the weights."""
         self.model.eval()
-        total, n_targets, state = 0.0, 0, None
-        for batch in self.batches.validation_batches():
-            loss, state = self._loss_of(batch.to(self.device), state)
-            total += loss.item()
-            n_targets += batch.n_targets
+        total, n_targets, carried = 0.0, 0, None
+        with self._validated_weights():
+            for batch in self.batches.validation_batches():
+                if self._signals.are_waiting:
+                    return None
+                loss, carried = self._loss_of(batch.to(self.device), carried)
+                total += loss.item()
+                n_targets += batch.n_targets
         return total / n_targets
+
+    def _validated_weights(self) -> AbstractContextManager[None]:
+        """The averages in place of the weights, where there are some."""
+        return nullcontext() if self.state.average is None else self.state.average.in_place()
 
     def _keep(self) -> None:
         started = time.monotonic()
-        groups: dict[str, Mapping[str, Tensor]] = {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state(),
-            "best": self.best_weights,
-            "average": {} if self.average is None else self.average.state(),
-            "state": {} if self.state is None else self.state.tensors,
-        }
-        tensors = {
-            f"{group}:{name}": tensor.detach().cpu().contiguous()
-            for group, state in groups.items()
-            for name, tensor in state.items()
-        }
-        self.done.n_carried_positions = 0 if self.state is None else self.state.length
-        save_checkpoint(self.checkpoints, Checkpoint(self.done.step, tensors, asdict(self.done)))
+        self._keeper.keep()
         self._rate.pause(time.monotonic() - started)
 
-    def _record(self, dtype: torch.dtype) -> dict[str, Any]:
-        n_batches = (self.done.step + self.done.n_steps_left_out) * self.config.accumulated_batches
-        return {
-            "n_parameters": sum(parameter.numel() for parameter in self.model.parameters()),
-            "n_steps": self.done.step,
-            "n_batches": n_batches,
-            "n_epochs": round(n_batches * self.batches.batch_size / self.batches.n_examples, 4),
-            "n_targets": self.done.n_targets,
-            "n_skipped_steps": self.done.n_skipped_steps,
-            "n_rollbacks": self.done.n_rollbacks,
-            "best_step": self.done.best_step,
-            "best_validation_loss": self.done.best_validation_loss,
-            "precision": str(dtype).removeprefix("torch."),
-            "seed": self.seed,
-            "history": self.done.history,
-        }
-
-
-def _copy_weights(model: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    def _let_signals_in(self) -> None:
+        """Where nothing would be lost: let a signal that came do what it would have done."""
+        if self._signals.are_waiting:
+            self._keeper.keep_interrupted()
+            self._signals.let_in()

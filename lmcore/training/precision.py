@@ -1,5 +1,8 @@
 """How a training computes: in which precision, compiled or not, and in which order on a GPU."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from lmcore.device import native_bfloat16
@@ -21,6 +24,22 @@ def is_compiled(config: TrainingConfig, n_steps: int, device: torch.device) -> b
     if config.compile == "auto":
         return device.type == "cuda" and n_steps * config.accumulated_batches >= STEPS_THAT_PAY_FOR_COMPILING
     return config.compile == "always"
+
+
+@contextmanager
+def kept_torch_settings(device: torch.device) -> Iterator[None]:
+    """Leave the process's random numbers and its settings of torch as they were, whatever happens in between."""
+    is_deterministic = torch.are_deterministic_algorithms_enabled()
+    warns_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    has_deterministic_kernels = torch.backends.cudnn.deterministic
+    precision = torch.get_float32_matmul_precision()
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(is_deterministic, warn_only=warns_only)
+            torch.backends.cudnn.deterministic = has_deterministic_kernels
+            torch.set_float32_matmul_precision(precision)
 
 
 def use_deterministic_algorithms(config: TrainingConfig, device: torch.device) -> None:

@@ -1,8 +1,15 @@
-"""The learning rate as a function of the step."""
+"""How many steps a training makes, and the learning rate as a function of the step."""
 
 import math
 
-from lmcore.training.config import ScheduleConfig
+from lmcore.tokens.batches import Batches
+from lmcore.training.config import ScheduleConfig, TrainingConfig
+
+
+def count_steps(config: TrainingConfig, batches: Batches) -> int:
+    """Steps until ``max_steps`` or ``max_epochs`` is reached, whichever comes first; at least one."""
+    per_epoch = batches.batches_per_epoch / config.accumulated_batches
+    return max(1, min(config.max_steps, math.ceil(config.max_epochs * per_epoch)))
 
 
 def learning_rate_factor(config: ScheduleConfig, step: int, n_steps: int) -> float:

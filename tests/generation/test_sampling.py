@@ -22,6 +22,11 @@ def test_top_k_keeps_k_tokens(k: int) -> None:
         assert set(kept.isfinite().nonzero().flatten().tolist()) == set(likeliest)
 
 
+def test_a_top_p_of_one_keeps_every_token() -> None:
+    logits = 1.5 * draw_logits(n_rows=50, n_tokens=4096)
+    assert torch.equal(keep_top_p(logits, 1.0), logits)
+
+
 @pytest.mark.parametrize("p", [0.05, 0.5, 0.9, 0.999])
 @pytest.mark.parametrize("n_tokens", [N_TOKENS, 700])
 def test_top_p_keeps_the_fewest_tokens_that_reach_p(p: float, n_tokens: int) -> None:

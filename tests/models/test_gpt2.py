@@ -1,8 +1,10 @@
 """GPT-2: the same numbers as the reference implementation, both ways, and the promises of every causal model."""
 
+import json
 from pathlib import Path
 
 import pytest
+import tokenizers
 import torch
 import transformers
 from tokenizers.pre_tokenizers import ByteLevel
@@ -15,7 +17,7 @@ from lmcore.models.folder import save_language_model
 from lmcore.models.gpt2 import GPT2
 from lmcore.tokens.config import BytePairConfig
 from lmcore.tokens.learning import learn_tokenizer
-from lmcore.tokens.vocabulary import END_OF_TEXT
+from lmcore.tokens.vocabulary import END_OF_TEXT, MASK, PADDING
 from tests.generation.toy_models import settings
 
 TEXTS = ["The quick brown fox jumps over the lazy dog.\n    return self.value", "Ein schöner Tag , don 't ."] * 20
@@ -104,6 +106,50 @@ def test_tokens_that_the_published_tokenizer_lacks_are_appended_and_hardly_ever_
     assert tokenizer.vocabulary.size == 259
     torch.testing.assert_close(model(tokens)[..., :257], reference(tokens).logits, rtol=0, atol=1e-5)
     assert (model(tokens).softmax(dim=-1)[..., 257:] < 1 / 257).all()
+
+
+@torch.no_grad()
+def test_rows_behind_the_last_token_are_not_taken_for_appended_ones(tmp_path: Path) -> None:
+    reference = make_reference(tmp_path, vocabulary_size=VOCABULARY.size + 40)
+    backend = tokenizers.Tokenizer.from_str(TOKENIZER.to_json())
+    described = json.loads(backend.to_str())
+    appended = [PADDING, MASK]
+    described["added_tokens"] = [token for token in described["added_tokens"] if token["content"] not in appended]
+    for name in appended:
+        described["model"]["vocab"][f"<unused{name}>"] = described["model"]["vocab"].pop(name)
+    (tmp_path / "tokenizer.json").write_text(json.dumps(described))
+    model, tokenizer = import_gpt2(tmp_path)
+    n_own = VOCABULARY.size
+    assert tokenizer.vocabulary.size == n_own + 2
+    own = reference.transformer.wte.weight[:n_own]
+    assert torch.equal(model.embedding.weight[:n_own], own)
+    torch.testing.assert_close(model.embedding.weight[n_own:], own.mean(dim=0).expand(2, -1), rtol=0, atol=0)
+
+
+@torch.no_grad()
+def test_weights_in_several_files_and_another_name_of_the_activation_are_taken_over(tmp_path: Path) -> None:
+    reference, tokens = make_reference(tmp_path / "one"), draw_tokens(3, 12)
+    reference.config.activation_function = "gelu_pytorch_tanh"
+    reference.save_pretrained(tmp_path / "several", max_shard_size="10KB")
+    TOKENIZER.save(tmp_path / "several" / "tokenizer.json")
+    assert not (tmp_path / "several" / "model.safetensors").exists()
+    torch.testing.assert_close(
+        import_gpt2(tmp_path / "several")[0](tokens), reference(tokens).logits, rtol=0, atol=1e-5
+    )
+    next((tmp_path / "several").glob("model-*.safetensors")).unlink()
+    with pytest.raises(FileNotFoundError, match=r"model-.*safetensors is not there"):
+        import_gpt2(tmp_path / "several")
+
+
+def test_several_dropouts_become_one_and_that_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    reference = make_reference(tmp_path)
+    TOKENIZER.save(tmp_path / "tokenizer.json")
+    import_gpt2(tmp_path)
+    assert "dropout" not in caplog.text
+    reference.config.update({"resid_pdrop": 0.3, "attn_pdrop": 0.0, "embd_pdrop": 0.2})
+    reference.config.save_pretrained(tmp_path)
+    assert import_gpt2(tmp_path)[0].config.dropout == 0.3
+    assert "resid_pdrop 0.3, embd_pdrop 0.2, attn_pdrop 0; here there is one dropout, and it is 0.3" in caplog.text
 
 
 @pytest.mark.parametrize(

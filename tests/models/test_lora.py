@@ -2,12 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 from small_models import CONFIGS, draw_tokens, make_model, stir
 from torch import nn
 
+from lmcore.config import Config
+from lmcore.generation import GenerationConfig, SamplingConfig, generate
+from lmcore.models.config import ModelConfig, takes_adapters
+from lmcore.models.gpt_step import GPTStep
 from lmcore.models.lora import (
     LoRALinear,
     adapter_state,
@@ -21,6 +26,13 @@ from lmcore.models.lora import (
 )
 from lmcore.models.trainable import TrainableModel
 
+GREEDY = GenerationConfig(
+    max_tokens=6,
+    stop=(),
+    stop_tokens=(),
+    repetition_penalty=1.0,
+    decoding=SamplingConfig(method="sampling", temperature=0.0, top_k=None, top_p=None, min_p=None, seed=0),
+)
 families = pytest.mark.parametrize("family", CONFIGS)
 
 
@@ -87,6 +99,38 @@ def test_merged_and_unmerged_adapters_give_the_same_logits(family: str) -> None:
     torch.testing.assert_close(logits_of(model), expected, rtol=0, atol=1e-6)
     assert [weight.shape for weight in model.state_dict().values()] == [weight.shape for weight in weights]
     assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("family", ["gpt", "gpt2"])
+def test_an_adapted_model_writes_what_the_folded_one_does(family: str) -> None:
+    model = make_model(family)
+    add(model)
+    stir(parameter for parameter in model.parameters() if parameter.requires_grad)
+    written = [generate(model, [[0, 3], [0, 5, 6]], GREEDY)]
+    for change in (merge_lora, unmerge_lora, fold_lora):
+        change(model)
+        written.append(generate(model, [[0, 3], [0, 5, 6]], GREEDY))
+    assert written == [written[0]] * 4
+
+
+@pytest.mark.parametrize("family", get_args(get_args(ModelConfig)[0]))
+def test_a_setting_lets_adapters_pass_where_a_model_has_maps_for_them(family: type[Config]) -> None:
+    name = get_args(family.model_fields["family"].annotation)[0]
+    assert takes_adapters(name) is (name in CONFIGS)
+
+
+def test_a_layer_of_another_kind_is_never_left_out_of_a_step() -> None:
+    model = make_model()
+    assert GPTStep.fits(model)
+    model.blocks[0].attention.key = nn.Sequential(model.blocks[0].attention.key, nn.Tanh())
+    assert not GPTStep.fits(model)
+
+
+@pytest.mark.parametrize("is_training", [False, True])
+def test_adapters_are_in_the_mode_of_the_model(is_training: bool) -> None:
+    model = make_model().train(is_training)
+    add(model, dropout=0.5)
+    assert all(module.training is is_training for module in model.modules())
 
 
 @pytest.mark.parametrize("make", [lambda: nn.Linear(5, 4), lambda: nn.Linear(5, 4, bias=False)])

@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from lmcore.generation import generate
 from lmcore.models.causal import CarriedState
 from lmcore.models.config import LSTMConfig
+from lmcore.models.derived import Derived
 from lmcore.models.lstm import LSTM, TORCH_GATES, _kept
 from lmcore.models.recurrence import lstm_recurrence
 from lmcore.tokens.vocabulary import Vocabulary
@@ -111,7 +112,7 @@ def test_the_layer_of_a_gpu_has_the_same_outputs_and_gradients() -> None:
     inputs, hidden, cell = torch.randn(5, 3, 18), torch.randn(3, 18), torch.randn(3, 18)
     results = []
     for run in (layer, layer._on_gpu):  # torch's own layer, which is there on a processor as well
-        outputs, last, last_cell = run(inputs, hidden, cell)
+        outputs, last, last_cell = run(inputs, hidden, cell, Derived())
         loss = outputs.square().sum() + last.sum() + last_cell.sum()
         results.append((outputs, last, last_cell, *torch.autograd.grad(loss, list(layer.parameters()))))
     torch.testing.assert_close(results[0], results[1], rtol=1e-4, atol=1e-5)

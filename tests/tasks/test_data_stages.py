@@ -23,6 +23,7 @@ TEXTS = [f"Notes of day {number}.\n\nIt rained, {number % 5} times, and then it 
 CLEAN = configure_cleaning(filters=LENIENT | {"min_characters": 10, "min_words": 3})
 TOKENIZE = TokenizeConfig(
     tokenizer=BytePairConfig(kind="byte_pair", vocabulary_size=300),
+    target_separator="\n\n",
     split=SplitFractions(validation=0.2, test=0.2),
 )
 

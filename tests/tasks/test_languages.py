@@ -72,7 +72,7 @@ def run(folder: Path, texts: list[str], **rules: object) -> Path:
     cleaning = configure_cleaning(filters=LENIENT | {"min_words": 4}, **rules)
     clean_documents(cleaning, SPLIT, environment, raw=folder / "raw", clean_folder=folder / "clean")
     tokenizer = BytePairConfig(kind="byte_pair", vocabulary_size=400)
-    tokenize = TokenizeConfig(tokenizer=tokenizer, split=SPLIT)
+    tokenize = TokenizeConfig(tokenizer=tokenizer, target_separator=None, split=SPLIT)
     tokenize_documents(tokenize, environment, weights={}, clean_folder=folder / "clean", tokens=folder / "tokens")
     return folder
 

@@ -1,8 +1,10 @@
 """A wrong parameter file is one message with every error: path, value, and what would be right."""
 
+import json
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from flows.recipe import apply_recipe
 from tasks.parameters import load_parameters
@@ -75,3 +77,14 @@ def test_an_encoder_decoder_has_room_for_the_prompt_and_for_the_completion(tmp_p
         path.write_text(text.replace(f"{key}: 63", f"{key}: 65"))
         with pytest.raises(ValueError, match=r"context_length is 64, but .*takes 6[56]"):
             load_parameters(path)
+
+
+@pytest.mark.parametrize("task", ["classification", "completion"])
+def test_adapters_are_refused_where_the_family_has_no_map_for_them(tmp_path: Path, task: str) -> None:
+    values = YAML(typ="safe").load((PROJECT / "params.yaml").read_text())
+    values["pretrain"]["model"] = {"family": "hmm", "n_states": 8, "emission_rank": None}
+    values["finetune"][task]["lora"] = {"rank": 8, "alpha": 16.0, "dropout": 0.0}
+    path = tmp_path / "params.yaml"
+    path.write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=rf"finetune\.{task}\.lora: a model of family hmm has no linear maps"):
+        load_parameters(path)

@@ -62,16 +62,32 @@ def test_seen_pieces_are_what_the_batches_gave(n_drawn: int) -> None:
     assert (tokens[breaks].astype(int) - tokens[breaks - 1] > 1).all()
 
 
-def test_examples_are_padded_and_each_is_seen_once_an_epoch() -> None:
-    examples = [([number] * (number % 13 + 1), number) for number in range(2, 66)]
-    batches = ExampleBatches(examples, examples[:5], batch_size=2, seed=1, padding=0)
-    seen = []
-    for step in range(32):
-        batch = batches.training_batch(step)
-        for row, target in zip(batch.tokens.tolist(), batch.targets.tolist(), strict=True):
-            assert [token for token in row if token] == examples[target - 2][0]
-            seen.append(target)
-    assert sorted(seen) == list(range(2, 66))
+@pytest.mark.parametrize("n_examples", [1, 3, 16, 17, 50, 100, 300, 513, 1000])
+@pytest.mark.parametrize("batch_size", [1, 16])
+def test_every_epoch_holds_every_example_once_and_no_batch_one_twice(n_examples: int, batch_size: int) -> None:
+    examples = [([number + 1] * (1 + number * 7 % 13), number) for number in range(n_examples)]
+    batches = ExampleBatches(examples, examples[:5], batch_size=batch_size, seed=1, padding=0)
+    orders, sizes = [], []
+    for epoch in range(2):
+        seen: list[int] = []
+        for place in range(batches.batches_per_epoch):
+            batch = batches.training_batch(epoch * batches.batches_per_epoch + place)
+            sizes.append(len(batch.targets))
+            for row, target in zip(batch.tokens.tolist(), batch.targets.tolist(), strict=True):
+                assert [token for token in row if token] == examples[target][0]
+                seen.append(target)
+        assert sorted(seen) == list(range(n_examples))
+        orders.append(seen)
+    assert max(sizes) <= min(sizes) + 1 <= batch_size + 1
+    assert n_examples < 17 or orders[0] != orders[1]
+
+
+def test_examples_of_similar_length_are_together() -> None:
+    lengths = np.random.default_rng(0).integers(1, 200, 600)
+    examples = [([1] * int(length), 0) for length in lengths]
+    batches = ExampleBatches(examples, examples, batch_size=16, seed=1, padding=0)
+    n_padded = sum(batches.training_batch(place).tokens.numel() for place in range(batches.batches_per_epoch))
+    assert n_padded < 1.1 * lengths.sum()
 
 
 def test_padded_targets_do_not_count() -> None:

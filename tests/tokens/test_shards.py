@@ -239,3 +239,44 @@ def test_a_large_shard_is_counted_without_being_resident(tmp_path: Path) -> None
 def peak_bytes() -> int:
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) * 1024
+
+
+def test_a_target_stands_behind_its_text_where_that_is_asked_for(tmp_path: Path) -> None:
+    rows = [
+        {
+            "id": f"{split} {number}",
+            "split": split,
+            "source": "s",
+            "text": "Two plus two?",
+            "target": target,
+            "n_words": 4,
+        }
+        for split in TEXTS
+        for number, target in enumerate(["Four, of course.", None, ""])
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), tmp_path / "0.parquet")
+    documents, expected = [tmp_path / "0.parquet"], {}
+    for separator in (None, "\n=>\n", None):
+        with Workers(1) as workers:
+            summary = write_shards(
+                tmp_path / "tokens",
+                TOKENIZER,
+                documents,
+                FRACTIONS,
+                weights={},
+                work=tmp_path / "pieces",
+                workers=workers,
+                target_separator=separator,
+            )
+        texts = ["Two plus two?"] * 3
+        if separator:
+            texts = [f"Two plus two?{separator}Four, of course.", "Two plus two?", f"Two plus two?{separator}"]
+        shards = TokenShards.open(tmp_path / "tokens")
+        for split in TEXTS:
+            offsets, tokens = shards.offsets(split), shards.tokens(split)
+            found = [TOKENIZER.decode(tokens[start:end].tolist()) for start, end in pairwise(offsets)]
+            assert found == texts
+            assert shards.n_bytes(split).tolist() == [len(text.encode()) for text in texts]
+        assert summary["splits"]["test"]["n_words"] == (15 if separator else 12)
+        expected.setdefault(separator, (tmp_path / "tokens" / "train.bin").read_bytes())
+        assert (tmp_path / "tokens" / "train.bin").read_bytes() == expected[separator]

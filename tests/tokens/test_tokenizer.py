@@ -1,7 +1,10 @@
+import inspect
 import json
 import os
 import subprocess
 import sys
+import time
+import typing
 from collections import Counter
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmcore.tokens import learning
 from lmcore.tokens.config import BytePairConfig, CharactersConfig, WordsConfig
 from lmcore.tokens.learning import learn_tokenizer
 from lmcore.tokens.tokenizer import Tokenizer
@@ -115,6 +119,43 @@ def test_a_tokenizer_without_our_special_tokens_is_refused(tmp_path: Path) -> No
     path.write_text(path.read_text().replace(PADDING, "<|other|>"))
     with pytest.raises(ValueError, match=r"has no token <\|padding\|>"):
         Tokenizer.load(path)
+
+
+RUNS = {
+    "letter": "a" * 400_000,
+    "space": " " * 400_000,
+    "white space": "\n \t" * 130_000,
+    "digit": "7" * 400_000,
+    "number": "1\u00b2" * 200_000,
+    "line": "=" * 400_000,
+    "marks": "_-" * 200_000,
+    "Chinese": "\u4e2d" * 200_000,
+    "emoji": "\U0001f642" * 100_000,
+}
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_a_long_run_neither_takes_long_nor_becomes_a_token(kind: str) -> None:
+    started = time.process_time()
+    tokenizer = learn_tokenizer([f"The run {RUNS[kind]} and its end."], CONFIG)
+    # With the square of its length it would take minutes.
+    assert time.process_time() - started < 10
+    assert tokenizer.bytes_of_tokens().max() <= 256
+    text = f"x{RUNS[kind][:3000]}y"
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_words_have_a_longest_one_as_well() -> None:
+    tokenizer = learn_tokenizer(["a " + "b" * 100_000], WORDS)
+    assert tokenizer.decode(tokenizer.encode("a " + "b" * 100_000)) == "a <unk>"
+
+
+def test_usual_text_is_learned_from_as_if_there_were_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [inspect.getsource(module) for module in (inspect, typing)] + ["\u4e2d\u6587\u3002" * 2000, "=" * 900]
+    config = BytePairConfig(kind="byte_pair", vocabulary_size=600)
+    learned = learn_tokenizer(texts, config).to_json()
+    monkeypatch.setattr(learning, "_cut", lambda text: [text])
+    assert learn_tokenizer(texts, config).to_json() == learned
 
 
 def test_threads_and_hash_seeds_do_not_change_the_vocabulary(tmp_path: Path) -> None:

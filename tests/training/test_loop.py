@@ -15,7 +15,9 @@ from lmcore.models.lora import add_lora
 from lmcore.tokens.batches import Batch, WindowBatches
 from lmcore.training.averaging import AveragedWeights
 from lmcore.training.config import TrainingConfig
-from lmcore.training.loop import count_steps, train
+from lmcore.training.identity import SAMPLED_BATCHES
+from lmcore.training.loop import train
+from lmcore.training.schedule import count_steps
 from tests.models.test_gpt import make_model
 from tests.training.trainer import BATCHES, CONFIG, make_batches
 
@@ -84,14 +86,17 @@ class Poisoned(GPT):
 
 
 class Noting(WindowBatches):
-    """Batches that remember which places they were asked for."""
+    """Batches that remember which places they were asked for, but for those by which a training is known."""
 
     def __init__(self) -> None:
         self.places: list[int] = []
+        self.n_asked = 0
         super().__init__(**BATCHES)
 
     def training_batch(self, step: int) -> Batch:
-        self.places.append(step)
+        self.n_asked += 1
+        if self.n_asked > SAMPLED_BATCHES:
+            self.places.append(step)
         return super().training_batch(step)
 
 
@@ -125,6 +130,78 @@ def test_going_back_in_vain_ends_the_training_with_the_checkpoint_kept(tmp_path:
     with pytest.raises(FloatingPointError, match=r"3 steps in a row were skipped, after 1 returns.*lower the learning"):
         run(tmp_path, make_poisoned(set(range(11, 100))))
     assert (tmp_path / "step-00000009").exists()
+
+
+def test_a_checkpoint_that_is_ruined_is_not_gone_back_to_twice(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The step into the checkpoint at step 9 leaves weights whose every loss is no number; a second return finds the
+    checkpoint before it."""
+    model = make_model()
+    model.__class__ = Ruined
+    changes = {"stability": CONFIG["stability"] | {"max_rollbacks": 2}}
+    record, _ = run(tmp_path, model, **changes)
+    assert [line for line in caplog.messages if line.startswith("back to")] == [
+        "back to the checkpoint at step 9; the data of 3 steps is left out",
+        "back to the checkpoint at step 6; the data of 6 steps is left out",
+    ]
+    assert record["n_steps"] == 40
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+
+class Ruined(GPT):
+    """A model whose ninth loss ruins its weights, unnoticed until the next one."""
+
+    n_calls = 0
+
+    def loss(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+        loss = super().loss(tokens, targets, label_smoothing=label_smoothing)
+        if self.training:
+            self.n_calls += 1
+            if self.n_calls == 9:
+                with torch.no_grad():
+                    self.embedding.weight.fill_(math.nan)
+                loss = loss.detach() + sum(
+                    parameter.sum() * 0 for name, parameter in self.named_parameters() if "emb" not in name
+                )
+        return loss
+
+
+class Unvalidated(GPT):
+    """A model whose validation losses are no numbers at some calls."""
+
+    spoiled: frozenset[int] = frozenset()
+    n_calls = 0
+
+    def loss(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+        loss = super().loss(tokens, targets, label_smoothing=label_smoothing)
+        if not self.training:
+            self.n_calls += 1
+        return loss * math.nan if not self.training and self.n_calls in self.spoiled else loss
+
+
+@pytest.mark.parametrize("spoiled", [{2}, {5, 6}, {1, 2, 3, 4, 5}])
+def test_a_validation_that_gives_no_number_is_named_and_left_out(
+    tmp_path: Path, spoiled: set[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    model = make_model()
+    model.__class__ = Unvalidated
+    model.spoiled = frozenset(spoiled)
+    record, figures = run(tmp_path, model)
+    assert caplog.text.count("the validation loss is nan; it is left out") == len(spoiled)
+    validations = [values["validation_loss"] for _, values in figures if "validation_loss" in values]
+    assert len(validations) == 6 - len(spoiled)
+    assert record["best_validation_loss"] == min(validations)
+    json.dumps(record, allow_nan=False)
+
+
+def test_without_any_validation_that_gives_a_number_the_training_fails(tmp_path: Path) -> None:
+    model = make_model()
+    model.__class__ = Unvalidated
+    model.spoiled = frozenset(range(100))
+    for _ in range(2):
+        with pytest.raises(FloatingPointError, match=r"no validation gave a finite loss.*lower the learning rate"):
+            run(tmp_path, model)
 
 
 def test_a_loss_that_leaps_is_skipped(tmp_path: Path) -> None:

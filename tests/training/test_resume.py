@@ -78,24 +78,87 @@ def test_a_training_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
 
 
 def checkpoint(step: int) -> Checkpoint:
-    return Checkpoint(step, {"weight": torch.full((3,), float(step))}, {"note": step})
+    return Checkpoint(step, {"weight": torch.full((3,), float(step))}, {"note": step, "losses": [step + 0.25]})
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Path:
+    for step in (3, 6, 9):
+        save_checkpoint(tmp_path, checkpoint(step))
+    return tmp_path
+
+
+def assert_passed_over(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.clear()
+    loaded = load_checkpoint(folder)
+    assert loaded is not None
+    assert (loaded.step, loaded.facts) == (6, {"note": 6, "losses": [6.25]})
+    assert loaded.tensors["weight"].tolist() == [6.0, 6.0, 6.0]
+    assert "step-00000009 is damaged" in caplog.text
 
 
 @pytest.mark.parametrize("file", ["tensors.safetensors", "state.json"])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(
-    tmp_path: Path, file: str, caplog: pytest.LogCaptureFixture
+def test_a_checkpoint_with_any_byte_altered_is_named_and_the_one_before_it_is_used(
+    checkpoints: Path, file: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for step in (3, 6, 9):
-        save_checkpoint(tmp_path, checkpoint(step))
-    damaged = tmp_path / "step-00000009" / file
-    content = bytearray(damaged.read_bytes())
-    content[-2] ^= 0xFF
-    damaged.write_bytes(content)
-    loaded = load_checkpoint(tmp_path)
-    assert loaded is not None
-    assert loaded.step == 6
-    assert loaded.tensors["weight"].tolist() == [6.0, 6.0, 6.0]
-    assert "step-00000009 is damaged" in caplog.text
+    path, draw = checkpoints / "step-00000009" / file, random.Random(file)
+    whole = path.read_bytes()
+    for place in {0, len(whole) - 1, *draw.sample(range(len(whole)), 60)}:
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        assert_passed_over(checkpoints, caplog)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text.replace('"note": 9', '"note": 8'),
+        lambda text: text.replace('"note": 9', '"note":  9'),
+        lambda text: text.replace("9.25", "9.250"),
+        lambda text: text.replace('"facts"', '"fakts"'),
+        lambda text: text[: len(text) // 2],
+        lambda text: text + text,
+        lambda _: "",
+        lambda _: "[]",
+        lambda _: "null",
+        lambda _: "3",
+        lambda _: "{}",
+        lambda _: "[" * 100_000,
+        lambda _: '{"step": 9}',
+    ],
+)
+def test_whatever_else_state_json_holds_is_passed_over(
+    checkpoints: Path, damage: Callable[[str], str], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = checkpoints / "step-00000009" / "state.json"
+    path.write_text(damage(path.read_text()))
+    assert_passed_over(checkpoints, caplog)
+
+
+def test_a_missing_file_and_a_file_in_place_of_a_folder_are_passed_over(
+    checkpoints: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for file in ("state.json", "tensors.safetensors"):
+        (checkpoints / "step-00000009" / file).unlink()
+        assert_passed_over(checkpoints, caplog)
+    (checkpoints / "step-00000009").rmdir()
+    (checkpoints / "step-00000009").write_text("")
+    assert_passed_over(checkpoints, caplog)
+    save_checkpoint(checkpoints, checkpoint(8))
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["step-00000006", "step-00000008"]
+
+
+def test_what_an_interruption_leaves_is_resumed_from_but_never_gone_back_to(checkpoints: Path) -> None:
+    save_checkpoint(checkpoints, checkpoint(11), is_interrupted=True)
+    save_checkpoint(checkpoints, checkpoint(12), is_interrupted=True)
+    steps = [load_checkpoint(checkpoints), load_checkpoint(checkpoints, is_scheduled=True)]
+    assert [found.step for found in steps if found] == [12, 9]
+    before = load_checkpoint(checkpoints, is_scheduled=True, before=9)
+    assert before is not None
+    assert before.step == 6
+    save_checkpoint(checkpoints, checkpoint(15))
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["step-00000009", "step-00000015"]
 
 
 def test_two_checkpoints_are_kept(tmp_path: Path) -> None:

@@ -1,0 +1,97 @@
+"""By what a training is known, so that it never goes on from the checkpoint of another one."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lmcore.models.trainable import TrainableModel
+from lmcore.tokens.batches import Batch, Batches
+from lmcore.training.config import TrainingConfig
+
+SAMPLED_BATCHES = 32
+STARTING_WEIGHTS = "starting weights"
+
+
+def training_identity(
+    model: TrainableModel, batches: Batches, config: TrainingConfig, *, seed: int, n_batches: int
+) -> dict[str, Any]:
+    """What a training's result depends on: settings as they are, the model and the data as checksums.
+
+    Of the data at most ``SAMPLED_BATCHES`` batches are looked at, spread over those that the training sees: all of a
+    small set, some of a large one.
+
+    Raises:
+        ValueError: if there is nothing to learn from, or nothing to validate with.
+    """
+    settings = json.loads(config.model_dump_json())
+    structure = f"{model!r} {model.config.model_dump_json()}"
+    return {
+        **dict(_flat("", settings)),
+        "seed": seed,
+        "model": hashlib.sha256(structure.encode()).hexdigest(),
+        "data": _data_digest(batches, n_batches),
+        STARTING_WEIGHTS: tensors_digest(model.state_dict()),
+    }
+
+
+def differences(found: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
+    """In what two trainings differ, in words."""
+    return [
+        f"{name} is {found.get(name)} there and {own.get(name)} here"
+        if _is_short(found.get(name)) and _is_short(own.get(name))
+        else f"the {name} differ{'s' if name == 'model' else ''}"
+        for name in sorted({*found, *own})
+        if found.get(name) != own.get(name)
+    ]
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over the names, shapes and values of tensors, in hexadecimal."""
+    total = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        total.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
+
+
+def _data_digest(batches: Batches, n_batches: int) -> str:
+    if not batches.n_examples:
+        raise ValueError("there are no training examples: give some, or leave this training out")
+    places = np.unique(np.linspace(0, n_batches - 1, min(n_batches, SAMPLED_BATCHES)).astype(int))
+    sampled = [batches.training_batch(int(place)) for place in places]
+    if not any(batch.n_targets for batch in sampled):
+        raise ValueError("the training examples hold no targets to predict: check how they were made")
+    validation = list(_until_targets(batches))
+    if not any(batch.n_targets for batch in validation):
+        raise ValueError("the validation examples hold no targets to predict: give some that do")
+    total = hashlib.sha256(f"{batches.n_examples} {batches.batch_size}".encode())
+    for batch in (*sampled, *validation):
+        total.update(tensors_digest({"tokens": batch.tokens, "targets": batch.targets}).encode())
+    return total.hexdigest()
+
+
+def _until_targets(batches: Batches) -> Iterator[Batch]:
+    """The validation batches up to the first one with targets."""
+    for batch in batches.validation_batches():
+        yield batch
+        if batch.n_targets:
+            return
+
+
+def _flat(prefix: str, values: Any) -> Iterator[tuple[str, Any]]:
+    """The settings of nested sections, by their path."""
+    if not isinstance(values, dict):
+        yield prefix, values
+        return
+    for name, value in values.items():
+        yield from _flat(f"{prefix}.{name}" if prefix else name, value)
+
+
+def _is_short(value: Any) -> bool:
+    """Whether a value says something to a reader, which a checksum does not."""
+    return not (isinstance(value, str) and len(value) == hashlib.sha256().digest_size * 2)

@@ -1,0 +1,138 @@
+"""Everything that the rest of a training depends on, to and from a checkpoint."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lmcore.models.causal import CarriedState
+from lmcore.models.trainable import TrainableModel
+from lmcore.tokens.batches import Batches
+from lmcore.training.averaging import AveragedWeights
+from lmcore.training.checkpoint import Checkpoint
+from lmcore.training.config import TrainingConfig
+from lmcore.training.optimizer import ModelOptimizer
+
+
+@dataclass
+class Progress:
+    """What has happened so far."""
+
+    step: int = 0
+    looked_step: int = 0
+    """The last step after which all was reported and validated that was due."""
+    n_targets: int = 0
+    n_skipped_steps: int = 0
+    n_skipped_in_a_row: int = 0
+    n_rollbacks: int = 0
+    n_steps_left_out: int = 0
+    """Of the data: a rollback leaves out what led to it."""
+    returned_to: int | None = None
+    """The step of the checkpoint that was last gone back to, until a step is accepted."""
+    best_step: int = 0
+    """Zero until a validation has given a finite loss."""
+    best_validation_loss: float = 1e30  # JSON knows no infinity
+    n_validations_without_gain: int = 0
+    n_carried_positions: int = 0
+    """How many positions a recurrent model's state has seen."""
+    recent_losses: list[float] = field(default_factory=list)
+    """Of the last accepted steps, by which a spike is told."""
+    unreported: list[tuple[float, float, float]] = field(default_factory=list)
+    """Loss, gradient norm and learning rate of each step since the last report."""
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def report(self) -> dict[str, float]:
+        """Means over the steps since the last report, and the last learning rate; those steps are reported then."""
+        losses, norms, rates = zip(*self.unreported, strict=True)
+        self.unreported.clear()
+        n_steps = len(losses)
+        return {"loss": sum(losses) / n_steps, "gradient_norm": sum(norms) / n_steps, "learning_rate": rates[-1]}
+
+    def last_loss(self) -> float:
+        """Of the last accepted step, or the last one reported."""
+        if self.unreported:
+            return self.unreported[-1][0]
+        return self.history[-1].get("loss", math.nan) if self.history else math.nan
+
+
+class TrainerState:
+    """The model, its optimizer and all else that changes from step to step.
+
+    Args:
+        model: trained in place.
+        optimizer: of its weights.
+        average: of its weights, where there is one.
+    """
+
+    def __init__(self, model: TrainableModel, optimizer: ModelOptimizer, average: AveragedWeights | None) -> None:
+        self.model, self.optimizer, self.average = model, optimizer, average
+        self.done = Progress()
+        self.carried: CarriedState | None = None
+        """What a recurrent model carries from batch to batch."""
+        self.best_weights = copy_weights(model)
+
+    def to_checkpoint(self, identity: dict[str, Any]) -> Checkpoint:
+        """The state now."""
+        groups: dict[str, Mapping[str, Tensor]] = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state(),
+            "best": self.best_weights,
+            "average": {} if self.average is None else self.average.state(),
+            "state": {} if self.carried is None else self.carried.tensors,
+        }
+        tensors = {
+            f"{group}:{name}": tensor.detach().cpu().contiguous()
+            for group, state in groups.items()
+            for name, tensor in state.items()
+        }
+        self.done.n_carried_positions = 0 if self.carried is None else self.carried.length
+        return Checkpoint(self.done.step, tensors, asdict(self.done), identity)
+
+    def take_over(self, checkpoint: Checkpoint) -> None:
+        """The state as it was."""
+        groups = {group: tensors_of(checkpoint, group) for group in ("model", "optimizer", "best", "average", "state")}
+        device = self.model.device
+        self.model.load_state_dict(groups["model"])
+        self.optimizer.load_state(groups["optimizer"])
+        self.best_weights = {name: tensor.to(device) for name, tensor in groups["best"].items()}
+        if self.average is not None:
+            self.average.load_state(groups["average"])
+        self.done = Progress(**checkpoint.facts)
+        carried = {name: tensor.to(device) for name, tensor in groups["state"].items()}
+        self.carried = CarriedState(carried, self.done.n_carried_positions) if carried else None
+
+
+def tensors_of(checkpoint: Checkpoint, group: str) -> dict[str, Tensor]:
+    """A checkpoint's tensors of one group, by their names in it."""
+    prefix = f"{group}:"
+    return {name.removeprefix(prefix): tensor for name, tensor in checkpoint.tensors.items() if name.startswith(prefix)}
+
+
+def training_record(
+    state: TrainerState, config: TrainingConfig, batches: Batches, *, dtype: torch.dtype, seed: int
+) -> dict[str, Any]:
+    """What is said of a training afterwards; nothing of time or place."""
+    done = state.done
+    n_batches = (done.step + done.n_steps_left_out) * config.accumulated_batches
+    return {
+        "n_parameters": sum(parameter.numel() for parameter in state.model.parameters()),
+        "n_steps": done.step,
+        "n_batches": n_batches,
+        "n_epochs": round(n_batches / batches.batches_per_epoch, 4),
+        "n_targets": done.n_targets,
+        "n_skipped_steps": done.n_skipped_steps,
+        "n_rollbacks": done.n_rollbacks,
+        "best_step": done.best_step,
+        "best_validation_loss": done.best_validation_loss,
+        "precision": str(dtype).removeprefix("torch."),
+        "seed": seed,
+        "history": done.history,
+    }
+
+
+def copy_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The weights as they are now, by name."""
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
