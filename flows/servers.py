@@ -56,6 +56,7 @@ def _mlflow(environment: Environment) -> Daemon:
             # A folder, not an address of the server's: what is logged while no server runs lands there as well.
             *("--default-artifact-root", environment.mlflow_artifacts_uri),
             *("--artifacts-destination", environment.mlflow_artifacts_uri),
+            *("--uvicorn-opts", "--http flows.same_origin:TrackingServerProtocol --ws none"),
         ]
 
     return Daemon(
@@ -75,7 +76,11 @@ def _prefect(environment: Environment) -> Daemon:
     data_folder = environment.work_folder / "prefect"
 
     def command(port: int) -> list[str]:
-        return [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
+        # As `prefect server start` does, which cannot be told to look at where requests come from.
+        return [
+            *(sys.executable, "-m", "uvicorn", "--factory", "flows.prefect_app:create_app"),
+            *("--host", HOST, "--port", str(port), "--timeout-keep-alive", "5"),
+        ]
 
     return Daemon(
         name="prefect",

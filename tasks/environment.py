@@ -1,6 +1,5 @@
 """Where things run: the one place that reads the environment. What changes a result is in ``params.yaml``."""
 
-import json
 import os
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lmcore.workers import Workers
 from tasks.process import ProcessIdentity
+from tasks.server_record import read_server_record
 
 ANSWER_SECONDS = 2.0
 
@@ -78,8 +78,8 @@ class Environment(BaseSettings):
     @cached_property
     def prefect_api_url(self) -> str | None:
         """The Prefect API to report to: as configured, else the project's own; None if it is silent."""
-        own = _running_server_url(self.server_record("prefect"))
-        url = self.configured_prefect_api_url or (f"{own}/api" if own else None)
+        own = read_server_record(self.server_record("prefect"))
+        url = self.configured_prefect_api_url or (f"{own.url}/api" if own else None)
         return url if url and answers(f"{url.rstrip('/')}/health") else None
 
     @cached_property
@@ -87,8 +87,8 @@ class Environment(BaseSettings):
         """Where MLflow keeps its runs: as configured, else the project's server, else the file behind it."""
         if self.configured_mlflow_tracking_uri:
             return self.configured_mlflow_tracking_uri
-        url = _running_server_url(self.server_record("mlflow"))
-        return url if url and answers(f"{url}/health") else self.mlflow_store_uri
+        own = read_server_record(self.server_record("mlflow"))
+        return own.url if own and answers(f"{own.url}/health") else self.mlflow_store_uri
 
     @property
     def mlflow_store_uri(self) -> str:
@@ -178,14 +178,6 @@ def answers(url: str) -> bool:
         return True
     except (URLError, OSError, ValueError):
         return False
-
-
-def _running_server_url(record_file: Path) -> str | None:
-    try:
-        record = json.loads(record_file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    return None if ProcessIdentity.from_json(record).is_gone() else str(record["url"])
 
 
 def _reach_loopback_directly() -> None:
