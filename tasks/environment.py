@@ -7,6 +7,7 @@ from typing import Annotated
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -43,6 +44,14 @@ def project_folder() -> Path:
     return here
 
 
+def _known_timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is no time zone; right would be a name such as UTC or Europe/Berlin") from error
+    return name
+
+
 class Environment(BaseSettings):
     """Settings from variables ``LMCORE_...``, and the addresses of the Prefect and MLflow servers."""
 
@@ -60,7 +69,8 @@ class Environment(BaseSettings):
     prefect_port: PositiveInt = 4200
     """Ports the project's own servers try first."""
     schedule_cron: str = "0 3 * * *"
-    """When a served pipeline runs (``make schedule``)."""
+    schedule_timezone: Annotated[str, AfterValidator(_known_timezone)] = "UTC"
+    """When a served pipeline runs (``make schedule``), and the IANA name of the time zone that this means."""
 
     pipeline_id: str | None = None
     """The pipeline execution this process belongs to; set by the pipeline."""

@@ -13,7 +13,9 @@ from tests.flows.conftest import PROJECT, Servers
 ID = str(uuid4())
 PLAIN_TEMPLATE = {
     "job_configuration": {"command": "{{ command }}", "env": "{{ env }}", "working_dir": "{{ working_dir }}"},
-    "variables": {"properties": {"command": {"type": "string", "default": None}, "env": {"default": {}}, "working_dir": {}}},
+    "variables": {
+        "properties": {"command": {"type": "string", "default": None}, "env": {"default": {}}, "working_dir": {}}
+    },
 }
 STEP = "prefect.deployments.steps.set_working_directory"
 
