@@ -9,10 +9,11 @@ from urllib.request import Request, urlopen
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, PositiveInt
+from pydantic import AfterValidator, Field, PositiveInt, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lmcore.workers import Workers
+from tasks.library_settings import library_settings, reach_loopback_directly, store_uri, withdraw_defaults
 from tasks.process import ProcessIdentity
 from tasks.server_record import read_server_record
 
@@ -47,7 +48,7 @@ def project_folder() -> Path:
 def _known_timezone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError) as error:
         raise ValueError(f"{name!r} is no time zone; right would be a name such as UTC or Europe/Berlin") from error
     return name
 
@@ -103,7 +104,7 @@ class Environment(BaseSettings):
     @property
     def mlflow_store_uri(self) -> str:
         """The SQLite file that the project's MLflow server and a run without any server share."""
-        return f"sqlite:///{self.mlflow_folder / 'mlflow.db'}"
+        return store_uri(self.work_folder)
 
     @property
     def mlflow_artifacts_uri(self) -> str:
@@ -142,34 +143,23 @@ def prepare() -> None:
 
     Most libraries read these variables once, when they are imported: call this before.
     """
-    environment = Environment()
-    work = environment.work_folder
+    withdraw_defaults()
+    try:
+        work_folder = Environment().work_folder
+    except ValidationError:  # the command that needs it says so in a line
+        work_folder = project_folder() / ".work"
     defaults = {
-        "DO_NOT_TRACK": "true",
-        "DVC_NO_ANALYTICS": "true",
-        "DVC_SITE_CACHE_DIR": str(work / "dvc"),
-        "HF_HOME": str(work / "hugging-face"),
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MPLCONFIGDIR": str(work / "matplotlib"),
+        **library_settings(work_folder),
         **TRAINING_PROCESS,
         # Without it cuBLAS has no deterministic algorithms, which a training may ask for.
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-        "CUDA_CACHE_PATH": str(work / "cuda"),
-        "TORCHINDUCTOR_CACHE_DIR": str(work / "torch-inductor"),
-        "TORCH_HOME": str(work / "torch"),
-        "TRITON_CACHE_DIR": str(work / "triton"),
-        "XDG_CACHE_HOME": str(work / "cache"),
-        "PREFECT_HOME": str(work / "prefect"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",  # starting one costs ten seconds
         "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # a page of text for every event a lost server did not get
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "PREFECT_CLIENT_MAX_RETRIES": "2",  # for a server that is gone, work waits 6 s and not a minute a request
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
-    _reach_loopback_directly()
+    reach_loopback_directly()
 
 
 def available_processors() -> int:
@@ -188,10 +178,3 @@ def answers(url: str) -> bool:
         return True
     except (URLError, OSError, ValueError):
         return False
-
-
-def _reach_loopback_directly() -> None:
-    """Keep a configured proxy out of the way of the servers on this machine."""
-    names = [name for name in (os.environ.get("NO_PROXY") or os.environ.get("no_proxy", "")).split(",") if name]
-    hosts = ",".join(dict.fromkeys([*names, "127.0.0.1", "localhost"]))
-    os.environ["NO_PROXY"] = os.environ["no_proxy"] = hosts
