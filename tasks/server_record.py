@@ -2,7 +2,7 @@
 
 import socket
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -15,14 +15,19 @@ class ServerRecord(ProcessRecord):
     """The process of a server, its address, and the folder that it serves."""
 
     url: str
-    port: int = Field(gt=0, lt=2**16)
-    folder: str
+    port: Annotated[int, Field(gt=0, lt=2**16)]
+    folder: str | None = None
 
     @classmethod
     def of(cls, process: ProcessIdentity, url: str, record: Path) -> Self:
         """The record at the path ``record`` of a server that runs in ``process``."""
-        port = int(url.rpartition(":")[2])
-        return cls(**process.as_json(), url=url, port=port, folder=_folder_of(record))
+        return cls.model_validate({**process.as_json(), "url": url, "folder": _folder_of(record)})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_port_from_address(cls, value: Any) -> Any:
+        is_complete = not isinstance(value, dict) or "port" in value
+        return value if is_complete else {**value, "port": str(value.get("url")).rpartition(":")[2]}
 
     @model_validator(mode="after")
     def _has_one_address(self) -> Self:
@@ -49,7 +54,7 @@ def read_recorded_server(path: Path) -> ServerRecord | None:
 def _read(path: Path) -> ServerRecord | None:
     """The record, unless it came here in a copy of another folder: then it speaks of the other folder's server."""
     record = read_record(path, ServerRecord)
-    return record if record and record.folder == _folder_of(path) else None
+    return record if record and record.folder in (None, _folder_of(path)) else None
 
 
 def _folder_of(record: Path) -> str:
