@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sysconfig
 import venv
@@ -21,7 +22,7 @@ def make_project(folder: Path) -> Path:
     """A copy of the project's code with a `.venv` of its own, in which this environment's packages are."""
     for part in ("flows", "tasks", "lmcore"):
         shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for part in (".dvc/config", "dvc.yaml", "params.yaml", "prefect.yaml", "pyproject.toml"):
+    for part in (".dvc/config", "deploy/work-pool.json", "dvc.yaml", "params.yaml", "prefect.yaml", "pyproject.toml"):
         (folder / part).parent.mkdir(exist_ok=True)
         shutil.copy(PROJECT / part, folder / part)
     venv.create(folder / ".venv", with_pip=False, symlinks=True)
@@ -96,3 +97,38 @@ def test_a_user_who_changed_a_setting_keeps_it_in_the_projects_own_processes(pro
         'os.environ.get("MLFLOW_TRACKING_URI"))\'])'
     )
     assert run(project, ".venv/bin/python", "-c", program).split() == ["/mine", "None"]
+
+
+PYTHON_SNIPPET = """
+import mlflow
+with mlflow.start_run() as run:
+    mlflow.log_text("hello", "note.txt")
+print(mlflow.artifacts.load_text(run.info.artifact_uri + "/note.txt"))
+"""
+
+
+def test_commands_of_mlflow_and_prefect_find_the_servers_on_their_ports_and_write_nothing_elsewhere(
+    tmp_path: Path,
+) -> None:
+    project = make_project(tmp_path / NAMES[1])
+    install(project)
+    with socket.socket() as first, socket.socket() as second:
+        for holder in (first, second):
+            holder.bind(("127.0.0.1", 0))
+            holder.listen()
+        ports = {"LMCORE_MLFLOW_PORT": first.getsockname()[1], "LMCORE_PREFECT_PORT": second.getsockname()[1]}
+        run(project, ".venv/bin/python", "-m", "flows.servers", "up", **{name: str(ports[name]) for name in ports})
+    try:
+        address = str(settings(project)["PREFECT_API_URL"]).removesuffix("/api")
+        assert not address.endswith(str(ports["LMCORE_PREFECT_PORT"]))
+        template = ("--base-job-template", "deploy/work-pool.json")
+        pool = run(project, ".venv/bin/prefect", "work-pool", "create", "lmcore", "--type", "process", *template)
+        assert address in pool
+        assert address in run(project, ".venv/bin/prefect", "--no-prompt", "deploy", "--all")
+        assert "pipeline/nightly" in run(project, ".venv/bin/prefect", "deployment", "ls")
+        assert "hello" in run(project, ".venv/bin/python", "-c", PYTHON_SNIPPET)
+        assert "Default" in run(project, ".venv/bin/mlflow", "experiments", "search")
+    finally:
+        run(project, ".venv/bin/python", "-m", "flows.servers", "down")
+    assert list((tmp_path / "home").rglob("*")) == []
+    assert {path.name for path in project.iterdir()} & {"mlflow.db", "mlruns", "prefect.db"} == set()
