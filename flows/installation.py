@@ -40,14 +40,8 @@ def install() -> None:
         if script.is_file() and not script.is_symlink():
             _make_independent_of_folder(script)
     _forget_index_folder(PROJECT / ".dvc" / "config.local")
-    private_folder(Environment().work_folder / "dvc" / "repo")
-
-
-def private_folder(folder: Path) -> None:
-    """DVC makes its folder writable for everybody unless it is there; who writes there decides what DVC believes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for part in (folder, folder.parent):
-        part.chmod(0o700)
+    # DVC would make it writable for everybody.
+    (Environment().work_folder / "dvc").mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _make_independent_of_folder(script: Path) -> None:

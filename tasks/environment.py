@@ -1,6 +1,7 @@
 """Where things run: the one place that reads the environment. What changes a result is in ``params.yaml``."""
 
 import os
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -160,6 +161,14 @@ def prepare() -> None:
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
     reach_loopback_directly()
+    _close_to_others(work_folder / "dvc")
+
+
+def _close_to_others(folder: Path) -> None:
+    """DVC makes its index writable for everybody; who writes there decides what DVC believes."""
+    with suppress(OSError):  # not there yet, or somebody else's
+        if folder.stat().st_mode & 0o077:
+            folder.chmod(0o700)
 
 
 def available_processors() -> int:
