@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flows.commands import run_command
-from flows.daemon import HOST, Daemon
+from flows.daemon import Daemon
 from tasks.environment import Environment
+from tasks.server_record import HOST
 from tasks.tracking import experiment_page
 
 logger = logging.getLogger("flows.servers")  # also where this file is run as a command

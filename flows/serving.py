@@ -9,7 +9,9 @@ import signal
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import psutil
 from prefect.client.orchestration import get_client
@@ -51,7 +53,7 @@ class Server(Runner):
         """Start what is due until a signal comes; then pause the deployment and wait for the runs to end."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
-        self._leave = lambda: loop.call_soon_threadsafe(task.cancel)
+        self._leave = partial(loop.call_soon_threadsafe, task.cancel)
         for number in ENDING:
             signal.signal(number, self.handle_sigterm)
         with suppress(asyncio.CancelledError):
@@ -82,8 +84,13 @@ def serve(cron: str, timezone: str) -> int:
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
-    _drop_late_runs(DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id])))
-    asyncio.run(server.serve())
+    assert isinstance(deployment_id, UUID)  # only within an event loop it would be something to wait for
+    try:
+        _drop_late_runs(deployment_id)
+        asyncio.run(server.serve())
+    except BaseException:  # before the runner was ready to do so itself
+        _pause(deployment_id)
+        raise
     return server.ended_by
 
 
@@ -103,7 +110,7 @@ def _refuse_second_schedule() -> None:
             name = f"{pipeline.name}/{deployment.name}"
             raise UserError(
                 f"the deployment {name} runs the pipeline on a schedule as well, and both would start it; to leave it "
-                f"to this command: `prefect deployment schedule clear {name}`"
+                f"to this command: `prefect deployment schedule clear -y {name}`"
             )
 
 
@@ -112,8 +119,14 @@ def _deployments() -> list[DeploymentResponse]:
         return client.read_deployments(flow_filter=FlowFilter(name=FlowFilterName(any_=[pipeline.name])))
 
 
-def _drop_late_runs(deployment: DeploymentFilter) -> None:
+def _pause(deployment_id: UUID) -> None:
+    with get_client(sync_client=True) as client:
+        client.pause_deployment(deployment_id)
+
+
+def _drop_late_runs(deployment_id: UUID) -> None:
     """Remove runs that were due while nothing served them; all of them would start now."""
+    deployment = DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id]))
     waiting = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])))
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs(flow_run_filter=waiting, deployment_filter=deployment)
