@@ -6,7 +6,6 @@ steps before it. A worker would do all of that with the rights of whoever starte
 
 import json
 import os
-import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 HARMLESS_VARIABLES = {"labels", "name", "stream_output"}
 COMMANDS = ("command", "env", "working_dir")
-OWN_FLOW = re.compile(r"flows(\.\w+)+")
+OWN_FLOWS = ("flows.deployment.pipeline",)  # no other function: a worker makes a flow of whatever is named here
 DEPLOYMENTS = "/api/deployments"
 STEP_INTO_FOLDER = "prefect.deployments.steps.set_working_directory"
 STORED_ELSEWHERE = ("infrastructure_document_id", "storage_document_id")
@@ -65,8 +64,8 @@ class OwnRunsOnly:
     def _source_refused(self, part: dict[str, Any]) -> Iterator[str]:
         """What is wrong with where a deployment takes its flow from."""
         entrypoint = part.get("entrypoint")
-        if entrypoint and not (isinstance(entrypoint, str) and OWN_FLOW.fullmatch(entrypoint)):
-            yield f"entrypoint {entrypoint!r} is no flow of this project (flows.MODULE.FLOW)"
+        if entrypoint and entrypoint not in OWN_FLOWS:
+            yield f"entrypoint {entrypoint!r} is no flow of this project, which are {', '.join(OWN_FLOWS)}"
         yield from self._folder_refused("path", part.get("path"))
         for step in _list_of(part.get("pull_steps")):
             arguments = step.get(STEP_INTO_FOLDER) if isinstance(step, dict) and len(step) == 1 else None

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import psutil
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterId,
@@ -24,8 +24,9 @@ from prefect.client.schemas.filters import (
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, StateType
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, FlowRun, StateType
 from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.runner import Runner
 from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
@@ -126,12 +127,22 @@ def _pause(deployment_id: UUID) -> None:
 
 def _drop_late_runs(deployment_id: UUID) -> None:
     """Remove runs that were due while nothing served them; all of them would start now."""
-    deployment = DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id]))
-    waiting = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])))
+    n_late = 0
     with get_client(sync_client=True) as client:
-        runs = client.read_flow_runs(flow_run_filter=waiting, deployment_filter=deployment)
-        late = [run for run in runs if run.auto_scheduled and run.estimated_start_time_delta.total_seconds() > 0]
-        for run in late:
-            client.delete_flow_run(run.id)
-    if late:
-        logger.info("Dropped %d run(s) that were due while no schedule ran", len(late))
+        while late := _late_runs(client, deployment_id):  # the server lists some at a time
+            n_late += len(late)
+            for run in late:
+                client.delete_flow_run(run.id)
+    if n_late:
+        logger.info("Dropped %d run(s) that were due while no schedule ran", n_late)
+
+
+def _late_runs(client: SyncPrefectClient, deployment_id: UUID) -> list[FlowRun]:
+    runs = client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
+        ),
+        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id])),
+        sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+    )
+    return [run for run in runs if run.auto_scheduled and run.estimated_start_time_delta.total_seconds() > 0]

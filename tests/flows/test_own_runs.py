@@ -35,6 +35,8 @@ COMMANDS: list[tuple[str, str, Any]] = [
     ("PATCH", f"/flow_runs/{ID}", {"job_variables": {"command": "id"}}),
     ("POST", "/deployments/", {"name": "x", "flow_id": ID, "job_variables": {"command": "id"}}),
     ("POST", "/deployments/", {"name": "x", "flow_id": ID, "entrypoint": "os.system"}),
+    ("POST", "/deployments/", {"name": "x", "flow_id": ID, "entrypoint": "flows.sessions.run_in_session"}),
+    ("POST", "/deployments/", {"name": "x", "flow_id": ID, "entrypoint": ["flows.deployment.pipeline"]}),
     ("POST", "/deployments/", {"name": "x", "flow_id": ID, "entrypoint": "/tmp/file.py:flow"}),
     ("POST", "/deployments/", {"name": "x", "flow_id": ID, "entrypoint": "../flows/file.py:flow"}),
     ("PATCH", f"/deployments/{ID}", {"entrypoint": "flows.deployment.pipeline\nos.system"}),
