@@ -3,12 +3,14 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run recipe test bench install up down status ui schedule
+.PHONY: help run recipe test bench install fit up down status ui schedule
 
 # The Python that .venv is made with; 3.11 is the version that constraints.txt was resolved for.
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(if $(shell $(name) --version 2>/dev/null),$(name))))
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# Not empty if .venv was made in another folder, of which this one is a copy, or which it was called before.
+MOVED := $(if $(wildcard $(INSTALLED)),$(shell test "$$(cat .venv/.folder 2>/dev/null)" = "$$(pwd -P)" || echo fit))
 
 export PIP_CACHE_DIR ?= $(CURDIR)/.work/pip
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -33,7 +35,7 @@ test: install  ## install, check style and types, run the tests
 bench: install  ## measure speed beside what one would use instead; BENCH="training generation" for some of it
 	@$(BIN)/python -W ignore -m benchmarks $(BENCH)
 
-install: $(INSTALLED)  ## make .venv and install the pinned packages into it
+install: $(INSTALLED) $(MOVED)  ## make .venv and install the pinned packages into it
 
 up: install  ## start the MLflow and Prefect servers on this machine
 	@$(BIN)/python -m flows.servers up
@@ -57,7 +59,13 @@ $(INSTALLED): constraints.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing the packages that constraints.txt pins into .venv; this takes a few minutes ..."
 	@$(BIN)/python -m pip install --quiet --use-pep517 --constraint constraints.txt --editable '.[dev]'
-	@# DVC keeps its index in /var/tmp unless it is told an absolute path, which only this machine's settings can hold.
-	@DVC_SITE_CACHE_DIR=.work/dvc $(BIN)/dvc config --local core.site_cache_dir '$(CURDIR)/.work/dvc'
 	@$(BIN)/python -m flows.plot_page
+	@$(BIN)/python -m flows.installation
+	@pwd -P > .venv/.folder
 	@touch $@
+
+fit:
+	@echo "This folder was moved or copied; fitting .venv to it ..."
+	@$(BIN)/python -m venv --without-pip .venv
+	@$(BIN)/python -m flows.installation
+	@pwd -P > .venv/.folder

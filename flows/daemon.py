@@ -1,38 +1,30 @@
 """A server that outlives the command that started it, known by its recorded process and never by its name."""
 
-import json
 import logging
 import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from flows.sessions import session_members, stop_session
+from flows.sessions import session_members, stop_processes
+from lmcore.errors import UserError
 from lmcore.files import write_json
 from tasks.environment import answers
 from tasks.process import ProcessIdentity
+from tasks.server_record import HOST, ServerRecord, read_recorded_server, read_server_record
 
 logger = logging.getLogger(__name__)
 
-HOST = "127.0.0.1"
+PROJECT = Path(__file__).resolve().parents[1]
 START_SECONDS = 180.0  # a fresh database on a slow and busy machine
 SECONDS_BETWEEN_CHECKS = 0.2
 LAUNCHES = 3
-
-
-@dataclass(frozen=True)
-class Running:
-    """The process of a server and its address."""
-
-    url: str
-    port: int
-    process: ProcessIdentity
 
 
 @dataclass(frozen=True)
@@ -49,20 +41,15 @@ class Daemon:
     record: Path
     log: Path
 
-    def running(self) -> Running | None:
+    def running(self) -> ServerRecord | None:
         """The recorded process, if it is there."""
-        try:
-            record = json.loads(self.record.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        process = ProcessIdentity.from_json(record)
-        return None if process.is_gone() else Running(url=record["url"], port=record["port"], process=process)
+        return read_server_record(self.record)
 
-    def is_ready(self, running: Running) -> bool:
+    def is_ready(self, running: ServerRecord) -> bool:
         """Whether it answers, and it is really this process that listens on the port."""
         return answers(f"{running.url}{self.health_path}") and running.port in _listening_ports(running.process)
 
-    def launch(self, avoid: int | None = None) -> Running:
+    def launch(self, avoid: int | None = None) -> ServerRecord:
         """Start the server on its preferred port, or on another one if that is taken or to be avoided."""
         self.stop()  # what a server that was killed may have left behind
         port = _free_port(self.preferred_port, avoid)
@@ -73,13 +60,13 @@ class Daemon:
 
         def record_itself() -> None:
             # Done by the new process before it becomes the server: there is never a server without a record.
-            write_json(self.record, {"url": url, "port": port, **ProcessIdentity.current().as_json()})
+            write_json(self.record, ServerRecord.of(ProcessIdentity.current(), url, self.record).model_dump())
 
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 self.command(port),
                 cwd=self.data_folder,
-                env={**os.environ, **self.variables(port)},
+                env={**os.environ, **self.variables(port), "PYTHONPATH": _path_with_project()},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -88,13 +75,13 @@ class Daemon:
             )
         identity = ProcessIdentity.of(psutil.Process(process.pid))
         process.returncode = 0  # it is meant to outlive this process, which must not warn about that
-        return Running(url=url, port=port, process=identity)
+        return ServerRecord.of(identity, url, self.record)
 
-    def wait_until_ready(self, running: Running) -> Running:
+    def wait_until_ready(self, running: ServerRecord) -> ServerRecord:
         """Wait for a started server; one that lost its port to another program is started again elsewhere.
 
         Raises:
-            RuntimeError: if it ends or stays silent; the message holds the end of its log.
+            UserError: if it ends or stays silent; the message holds the end of its log.
         """
         deadline = time.monotonic() + START_SECONDS
         launches = 1
@@ -103,22 +90,28 @@ class Daemon:
                 return running
             if running.process.is_gone():
                 if launches == LAUNCHES or not _is_taken(running.port):
-                    raise RuntimeError(self._failure("ended while it started"))
+                    raise UserError(self._failure("ended while it started"))
                 launches += 1
                 running = self.launch(avoid=running.port)
             time.sleep(SECONDS_BETWEEN_CHECKS)
         self.stop()
-        raise RuntimeError(self._failure(f"did not answer within {START_SECONDS:.0f} s"))
+        raise UserError(self._failure(f"did not answer within {START_SECONDS:.0f} s"))
 
     def stop(self) -> bool:
-        """Stop the recorded process and what it started; return whether there was anything to stop."""
-        try:
-            leader = ProcessIdentity.from_json(json.loads(self.record.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return False
-        was_there = stop_session(leader)
+        """Stop the recorded process and what it started; return whether there was anything to stop.
+
+        A server whose record was lost, damaged or written under another host name is known by its log, which nothing
+        else writes.
+        """
+        recorded = read_recorded_server(self.record)
+        members = session_members(recorded.process) if recorded else []
+        was_there = stop_processes([*members, *self._writers_of_log({member.pid for member in members})])
         self.record.unlink(missing_ok=True)
         return was_there
+
+    def _writers_of_log(self, known: Set[int]) -> list[psutil.Process]:
+        log, others = str(self.log.resolve()), {*known, os.getpid()}
+        return [process for process in psutil.process_iter() if process.pid not in others and _writes(process, log)]
 
     def describe(self) -> str:
         """In words, what the server does now."""
@@ -130,6 +123,22 @@ class Daemon:
     def _failure(self, what: str) -> str:
         end = "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
         return f"the {self.title} server {what}; the end of {self.log}:\n{end}"
+
+
+def _path_with_project() -> str:
+    """The server's own modules are those of this project, wherever its folder has been moved to."""
+    return os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
+
+
+def _writes(process: psutil.Process, file: str) -> bool:
+    with suppress(psutil.Error):
+        return any(opened.path == file and _is_for_writing(opened) for opened in process.open_files())
+    return False
+
+
+def _is_for_writing(opened: object) -> bool:
+    """As far as the system tells: on macOS it does not, and somebody may just be reading."""
+    return str(getattr(opened, "mode", "r")).startswith(("a", "w"))
 
 
 def _listening_ports(leader: ProcessIdentity) -> set[int]:

@@ -1,13 +1,13 @@
 """Which process executes which Prefect run, so that none whose process was killed stays Running."""
 
-import json
 import logging
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 from lmcore.files import write_json
-from tasks.process import ProcessIdentity
+from tasks.process import ProcessIdentity, ProcessRecord, read_record
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -17,10 +17,16 @@ logger = logging.getLogger(__name__)
 Outcome = Literal["completed", "failed"]
 
 
+class FlowRunRecord(ProcessRecord):
+    """The process that executes a run, and how its work ended."""
+
+    outcome: Outcome | None
+
+
 def record_flow_run(work_folder: Path, flow_run_id: UUID, outcome: Outcome | None = None) -> None:
     """Note that this process executes a run, and with ``outcome`` how the work ended."""
-    record = {"outcome": outcome, **ProcessIdentity.current().as_json()}
-    write_json(_records(work_folder) / f"{flow_run_id}.json", record)
+    record = FlowRunRecord(outcome=outcome, **ProcessIdentity.current().as_json())
+    write_json(_records(work_folder) / f"{flow_run_id}.json", record.model_dump())
 
 
 def close_abandoned_runs(work_folder: Path) -> int:
@@ -28,7 +34,8 @@ def close_abandoned_runs(work_folder: Path) -> int:
 
     A run that was killed becomes Crashed; one that ended while the server was away becomes what it ended as.
     """
-    gone = {flow_run_id: record for flow_run_id, record in _read_records(work_folder).items() if _is_gone(record)}
+    records = _read_records(work_folder)
+    gone = {flow_run_id: record for flow_run_id, record in records.items() if record.process.is_gone(work_folder)}
     if not gone:
         return 0
     found = _find(list(gone))
@@ -46,13 +53,15 @@ def _records(work_folder: Path) -> Path:
     return work_folder / "flow-runs"
 
 
-def _read_records(work_folder: Path) -> dict[UUID, dict[str, Any]]:
-    files = sorted(_records(work_folder).glob("*.json"))
-    return {UUID(file.stem): json.loads(file.read_text(encoding="utf-8")) for file in files}
+def _read_records(work_folder: Path) -> dict[UUID, FlowRunRecord]:
+    read = ((file.stem, read_record(file, FlowRunRecord)) for file in sorted(_records(work_folder).glob("*.json")))
+    return {UUID(name): record for name, record in read if record and _is_id(name)}
 
 
-def _is_gone(record: dict[str, Any]) -> bool:
-    return ProcessIdentity.from_json(record).is_gone()
+def _is_id(name: str) -> bool:
+    with suppress(ValueError):
+        return bool(UUID(name))
+    return False
 
 
 def _find(flow_run_ids: list[UUID]) -> "list[FlowRun]":
@@ -63,14 +72,14 @@ def _find(flow_run_ids: list[UUID]) -> "list[FlowRun]":
         return client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=flow_run_ids)))
 
 
-def _close(flow_run_id: UUID, record: dict[str, Any]) -> None:
+def _close(flow_run_id: UUID, record: FlowRunRecord) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
     from prefect.client.schemas.objects import State
     from prefect.states import Completed, Crashed, Failed
 
-    process = f"process {record['pid']} on {record['host']}"
-    match record["outcome"]:
+    process = f"process {record.pid} on {record.host}"
+    match record.outcome:
         case "completed":
             state: State[None] = Completed(message=f"{process} completed it while this server was away")
         case "failed":

@@ -1,48 +1,48 @@
-"""Runs the pipeline on a schedule until Ctrl-C, one run at a time: ``python -m flows.schedule``.
+"""Runs the pipeline on a schedule until Ctrl-C or SIGTERM, one run at a time: ``python -m flows.schedule``.
 
-When it runs is the cron line in ``LMCORE_SCHEDULE_CRON``, at first every night at three. A run that would start while
-another one is not finished is cancelled.
+When it runs is the cron line in ``LMCORE_SCHEDULE_CRON``, at first every night at three, in the time zone
+``LMCORE_SCHEDULE_TIMEZONE``, at first UTC. A run that would start while another one is not finished is cancelled.
+``deploy/lmcore-schedule.service`` keeps it running.
 """
 
 import logging
 import os
+import sys
 
 from flows.commands import run_command
+from flows.flow_runs import close_abandoned_runs
+from lmcore.errors import UserError
 from tasks.environment import Environment
 
 logger = logging.getLogger("flows.schedule")  # also where this file is run as a command
 
-NAME = "scheduled"
 
-
-def serve() -> None:
-    """Serve the pipeline as a Prefect deployment.
+def run_schedule() -> None:
+    """Serve the pipeline as a Prefect deployment, and leave with 128 and the number of the signal that ended it.
 
     Raises:
-        RuntimeError: if no Prefect server answers.
+        UserError: if no Prefect server answers, or another deployment runs the pipeline as well.
     """
     environment = Environment()
     if environment.prefect_api_url is None:
-        raise RuntimeError("a schedule needs a Prefect server and none answers; start one with `make up`")
+        raise UserError("a schedule needs a Prefect server and none answers; start one with `make up`")
     os.environ["PREFECT_API_URL"] = environment.prefect_api_url
-    from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
-    from prefect.types.entrypoint import EntrypointType
+    from flows.serving import serve
 
-    from flows.deployment import pipeline
-
-    logger.info("The pipeline runs at '%s' (cron); Ctrl-C ends the schedule", environment.schedule_cron)
-    pipeline.serve(
-        name=NAME,
-        cron=environment.schedule_cron,
-        global_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
-        entrypoint_type=EntrypointType.MODULE_PATH,
-        print_starting_message=False,
+    logger.info(
+        "The pipeline runs at '%s' (cron), time zone %s; Ctrl-C ends the schedule",
+        environment.schedule_cron,
+        environment.schedule_timezone,
     )
+    number = serve(environment.schedule_cron, environment.schedule_timezone)
+    close_abandoned_runs(environment.work_folder)
+    logger.info("The schedule is paused, and what it had started has ended")
+    sys.exit(128 + number)
 
 
 def main() -> None:
     """The command line."""
-    run_command("schedule", serve)
+    run_command("schedule", run_schedule)
 
 
 if __name__ == "__main__":

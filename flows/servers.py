@@ -1,4 +1,4 @@
-"""The project's own MLflow and Prefect servers, on this machine only: ``python -m flows.servers up|down|status|ui``.
+"""The project's own MLflow and Prefect servers, for this machine only: ``python -m flows.servers up|down|status|ui``.
 
 They keep their data in the work folder and run until ``down`` or a reboot.
 """
@@ -7,6 +7,7 @@ import argparse
 import fcntl
 import logging
 import os
+import re
 import sys
 import webbrowser
 from collections.abc import Iterator
@@ -14,10 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flows.commands import run_command
-from flows.daemon import HOST, Daemon
+from flows.daemon import Daemon
 from tasks.environment import Environment
+from tasks.server_record import HOST
+from tasks.tracking import experiment_page
 
 logger = logging.getLogger("flows.servers")  # also where this file is run as a command
+
+EXPERIMENTS = "/#/experiments?workflowType=machine_learning"
+ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
 
 
 def up(environment: Environment) -> dict[str, str]:
@@ -26,8 +32,9 @@ def up(environment: Environment) -> dict[str, str]:
     A server that the user configured (``PREFECT_API_URL``, ``MLFLOW_TRACKING_URI``) is used as it is.
 
     Raises:
-        RuntimeError: if a server ends or stays silent; the message holds the end of its log.
+        UserError: if a server ends or stays silent; the message holds the end of its log.
     """
+    _warn_of_folder(environment.work_folder)
     addresses = _configured(environment)
     own = [daemon for daemon in daemons(environment) if daemon.title not in addresses]
     with _lock(environment.work_folder):
@@ -56,6 +63,7 @@ def _mlflow(environment: Environment) -> Daemon:
             # A folder, not an address of the server's: what is logged while no server runs lands there as well.
             *("--default-artifact-root", environment.mlflow_artifacts_uri),
             *("--artifacts-destination", environment.mlflow_artifacts_uri),
+            *("--uvicorn-opts", "--http flows.same_origin:TrackingServerProtocol --ws none"),
         ]
 
     return Daemon(
@@ -75,7 +83,11 @@ def _prefect(environment: Environment) -> Daemon:
     data_folder = environment.work_folder / "prefect"
 
     def command(port: int) -> list[str]:
-        return [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
+        # As `prefect server start` does, which cannot be told to look at where requests come from.
+        return [
+            *(sys.executable, "-m", "uvicorn", "--factory", "flows.prefect_app:create_app"),
+            *("--host", HOST, "--port", str(port), "--timeout-keep-alive", "5"),
+        ]
 
     return Daemon(
         name="prefect",
@@ -108,11 +120,35 @@ def _lock(work_folder: Path) -> Iterator[None]:
         yield
 
 
+def _warn_of_folder(work_folder: Path) -> None:
+    if escape := ESCAPE.search(str(work_folder)):
+        logger.warning(
+            "%s has %s in its name, which MLflow takes for another character when it loads a model: rename the folder, "
+            "or set LMCORE_WORK_FOLDER to another one",
+            work_folder,
+            escape[0],
+        )
+
+
+def _pages(environment: Environment, addresses: dict[str, str]) -> dict[str, str]:
+    """What a person opens."""
+    pages = {title: url.removesuffix("/api") for title, url in addresses.items()}
+    return pages | {"MLflow": _tracking_page(environment) or pages["MLflow"]}
+
+
+def _tracking_page(environment: Environment) -> str | None:
+    """The table of runs, or the list of experiments before the first one: MLflow's start page is about other things."""
+    page = experiment_page(environment)
+    return f"{page}{EXPERIMENTS}" if page and "#" not in page else page
+
+
 def _show_status(environment: Environment) -> None:
     configured = _configured(environment)
     for daemon in daemons(environment):
         url = configured.get(daemon.title)
         logger.info("%-8s %s", daemon.title, f"configured: {url}" if url else daemon.describe())
+        if daemon.title == "MLflow" and (page := _tracking_page(environment)):
+            logger.info("%-8s %s", "", page)
 
 
 def _show_addresses(addresses: dict[str, str]) -> None:
@@ -123,12 +159,12 @@ def _show_addresses(addresses: dict[str, str]) -> None:
 def _act(action: str, environment: Environment) -> None:
     match action:
         case "up":
-            _show_addresses(up(environment))
+            _show_addresses(_pages(environment, up(environment)))
         case "ui":
-            addresses = up(environment)
-            _show_addresses(addresses)
+            pages = _pages(environment, up(environment))
+            _show_addresses(pages)
             if _has_display():
-                for url in addresses.values():
+                for url in pages.values():
                     webbrowser.open(url)
         case "down":
             logger.info("Stopped: %s", ", ".join(down(environment)) or "nothing, no server was running")

@@ -41,12 +41,20 @@ def stop_session(leader: ProcessIdentity) -> bool:
     A second interrupt while the processes take their time ends them at once.
     """
     members = session_members(leader)
-    _send(members, signal.SIGTERM)
     try:
-        _wait_until_gone(members)
+        return stop_processes(members)
     finally:
-        _send(session_members(leader), signal.SIGKILL)
-    return bool(members)
+        _send(session_members(leader), signal.SIGKILL)  # what they started meanwhile
+
+
+def stop_processes(processes: Sequence[psutil.Process]) -> bool:
+    """End processes, gently and then by force; return whether there was any."""
+    _send(processes, signal.SIGTERM)
+    try:
+        _wait_until_gone(processes)
+    finally:
+        _send(processes, signal.SIGKILL)
+    return bool(processes)
 
 
 def session_members(leader: ProcessIdentity) -> list[psutil.Process]:

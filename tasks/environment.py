@@ -1,19 +1,22 @@
 """Where things run: the one place that reads the environment. What changes a result is in ``params.yaml``."""
 
-import json
 import os
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, PositiveInt
+from pydantic import AfterValidator, Field, PositiveInt, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lmcore.workers import Workers
+from tasks.library_settings import library_settings, reach_loopback_directly, store_uri, withdraw_defaults
 from tasks.process import ProcessIdentity
+from tasks.server_record import read_server_record
 
 ANSWER_SECONDS = 2.0
 
@@ -43,6 +46,14 @@ def project_folder() -> Path:
     return here
 
 
+def _known_timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is no time zone; right would be a name such as UTC or Europe/Berlin") from error
+    return name
+
+
 class Environment(BaseSettings):
     """Settings from variables ``LMCORE_...``, and the addresses of the Prefect and MLflow servers."""
 
@@ -60,7 +71,8 @@ class Environment(BaseSettings):
     prefect_port: PositiveInt = 4200
     """Ports the project's own servers try first."""
     schedule_cron: str = "0 3 * * *"
-    """When a served pipeline runs (``make schedule``)."""
+    schedule_timezone: Annotated[str, AfterValidator(_known_timezone)] = "UTC"
+    """When a served pipeline runs (``make schedule``), and the IANA name of the time zone that this means."""
 
     pipeline_id: str | None = None
     """The pipeline execution this process belongs to; set by the pipeline."""
@@ -78,8 +90,8 @@ class Environment(BaseSettings):
     @cached_property
     def prefect_api_url(self) -> str | None:
         """The Prefect API to report to: as configured, else the project's own; None if it is silent."""
-        own = _running_server_url(self.server_record("prefect"))
-        url = self.configured_prefect_api_url or (f"{own}/api" if own else None)
+        own = read_server_record(self.server_record("prefect"))
+        url = self.configured_prefect_api_url or (f"{own.url}/api" if own else None)
         return url if url and answers(f"{url.rstrip('/')}/health") else None
 
     @cached_property
@@ -87,13 +99,13 @@ class Environment(BaseSettings):
         """Where MLflow keeps its runs: as configured, else the project's server, else the file behind it."""
         if self.configured_mlflow_tracking_uri:
             return self.configured_mlflow_tracking_uri
-        url = _running_server_url(self.server_record("mlflow"))
-        return url if url and answers(f"{url}/health") else self.mlflow_store_uri
+        own = read_server_record(self.server_record("mlflow"))
+        return own.url if own and answers(f"{own.url}/health") else self.mlflow_store_uri
 
     @property
     def mlflow_store_uri(self) -> str:
         """The SQLite file that the project's MLflow server and a run without any server share."""
-        return f"sqlite:///{self.mlflow_folder / 'mlflow.db'}"
+        return store_uri(self.work_folder)
 
     @property
     def mlflow_artifacts_uri(self) -> str:
@@ -132,34 +144,31 @@ def prepare() -> None:
 
     Most libraries read these variables once, when they are imported: call this before.
     """
-    environment = Environment()
-    work = environment.work_folder
+    withdraw_defaults()
+    try:
+        work_folder = Environment().work_folder
+    except ValidationError:  # the command that needs it says so in a line
+        work_folder = project_folder() / ".work"
     defaults = {
-        "DO_NOT_TRACK": "true",
-        "DVC_NO_ANALYTICS": "true",
-        "DVC_SITE_CACHE_DIR": str(work / "dvc"),
-        "HF_HOME": str(work / "hugging-face"),
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MPLCONFIGDIR": str(work / "matplotlib"),
+        **library_settings(work_folder),
         **TRAINING_PROCESS,
         # Without it cuBLAS has no deterministic algorithms, which a training may ask for.
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-        "CUDA_CACHE_PATH": str(work / "cuda"),
-        "TORCHINDUCTOR_CACHE_DIR": str(work / "torch-inductor"),
-        "TORCH_HOME": str(work / "torch"),
-        "TRITON_CACHE_DIR": str(work / "triton"),
-        "XDG_CACHE_HOME": str(work / "cache"),
-        "PREFECT_HOME": str(work / "prefect"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",  # starting one costs ten seconds
         "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # a page of text for every event a lost server did not get
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "PREFECT_CLIENT_MAX_RETRIES": "2",  # for a server that is gone, work waits 6 s and not a minute a request
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
-    _reach_loopback_directly()
+    reach_loopback_directly()
+    _close_to_others(work_folder / "dvc")
+
+
+def _close_to_others(folder: Path) -> None:
+    """DVC makes its index writable for everybody; who writes there decides what DVC believes."""
+    with suppress(OSError):  # not there yet, or somebody else's
+        if folder.stat().st_mode & 0o077:
+            folder.chmod(0o700)
 
 
 def available_processors() -> int:
@@ -178,18 +187,3 @@ def answers(url: str) -> bool:
         return True
     except (URLError, OSError, ValueError):
         return False
-
-
-def _running_server_url(record_file: Path) -> str | None:
-    try:
-        record = json.loads(record_file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    return None if ProcessIdentity.from_json(record).is_gone() else str(record["url"])
-
-
-def _reach_loopback_directly() -> None:
-    """Keep a configured proxy out of the way of the servers on this machine."""
-    names = [name for name in (os.environ.get("NO_PROXY") or os.environ.get("no_proxy", "")).split(",") if name]
-    hosts = ",".join(dict.fromkeys([*names, "127.0.0.1", "localhost"]))
-    os.environ["NO_PROXY"] = os.environ["no_proxy"] = hosts

@@ -1,14 +1,26 @@
 """Which process did something, and whether it still runs."""
 
 import json
+import logging
 import socket
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
 import psutil
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+logger = logging.getLogger(__name__)
+
+RecordT = TypeVar("RecordT", bound="ProcessRecord")
 
 # An id is not given again within this time, but a clock may be corrected by as much.
 START_TOLERANCE_SECONDS = 2.0
+LARGEST_PID = 2**31 - 1
+DAMAGED = ".damaged"
+# File systems that several machines may use at the same time.
+NETWORK_FILE_SYSTEMS = ("9p", "afs", "beegfs", "ceph", "cifs", "fuse.", "glusterfs", "gpfs", "lustre", "nfs", "smb")
 
 
 @dataclass(frozen=True)
@@ -42,17 +54,60 @@ class ProcessIdentity:
         """The identity for an environment variable."""
         return json.dumps(self.as_json())
 
-    def is_gone(self) -> bool:
-        """Whether the process has certainly ended; of a process on another machine nothing is certain."""
-        return self.host == socket.gethostname() and self.process() is None
+    def is_gone(self, work_folder: Path | None = None) -> bool:
+        """Whether the process has certainly ended.
+
+        A host name that is not ours says that the process runs on another machine, or that this machine was renamed,
+        its container made anew, or the folder carried here. So nothing is certain, unless ``work_folder``, in which the
+        process left its trace, is on a file system that no other machine uses.
+        """
+        if self.process() is not None:
+            return False
+        return self.host == socket.gethostname() or (work_folder is not None and not is_on_network(work_folder))
 
     def process(self) -> psutil.Process | None:
-        """A handle on the process, or None if it has ended or runs on another machine."""
-        if self.host != socket.gethostname():
-            return None
+        """A handle on the process, or None if this machine has none with that id and start, whatever it is called."""
         try:
             process = psutil.Process(self.pid)
             is_same = abs(process.create_time() - self.create_time) <= START_TOLERANCE_SECONDS
             return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.NoSuchProcess:
+        except (psutil.NoSuchProcess, OverflowError, ValueError):
             return None
+
+
+class ProcessRecord(BaseModel):
+    """What a process leaves in a file about itself."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    host: str
+    pid: Annotated[int, Field(gt=0, le=LARGEST_PID)]
+    create_time: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+    @property
+    def process(self) -> ProcessIdentity:
+        """The process."""
+        return ProcessIdentity(host=self.host, pid=self.pid, create_time=self.create_time)
+
+
+def read_record(path: Path, kind: type[RecordT]) -> RecordT | None:
+    """What a process left at ``path``, or None if there is nothing; what is damaged is named, and set aside."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (ValidationError, IsADirectoryError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else "it is a folder"
+    aside = path.with_name(path.name + DAMAGED)
+    logger.warning("%s is damaged (%s); it is set aside as %s", path, reason, aside.name)
+    with suppress(FileNotFoundError):  # another process may have set it aside
+        path.replace(aside)
+    return None
+
+
+def is_on_network(folder: Path) -> bool:
+    """Whether a folder is on a file system that other machines may use, too."""
+    places = [(Path(part.mountpoint), part.fstype) for part in psutil.disk_partitions(all=True)]
+    real = folder.resolve()
+    kind = max(((len(place.parts), kind) for place, kind in places if real.is_relative_to(place)), default=(0, ""))[1]
+    return kind.lower().startswith(NETWORK_FILE_SYSTEMS)

@@ -10,8 +10,10 @@ import torch
 from hypothesis import settings
 
 from tasks.environment import prepare
+from tasks.library_settings import withdraw_defaults
 
 # Nothing of the developer's own servers and settings reaches the tests, and nothing of theirs the work folder.
+withdraw_defaults()
 for name in [name for name in os.environ if name.startswith(("LMCORE_", "PREFECT_", "MLFLOW_", "DVC_"))]:
     del os.environ[name]
 os.environ["LMCORE_WORK_FOLDER"] = tempfile.mkdtemp(prefix="lmcore-tests-")

@@ -56,6 +56,8 @@ def test_a_web_address_without_a_server_and_a_file_address_do_not_answer() -> No
 
 def test_importing_flows_keeps_libraries_in_the_work_folder_and_respects_what_the_user_set(tmp_path: Path) -> None:
     program = "import flows, json, os; print(json.dumps(dict(os.environ)))"
+    (tmp_path / "dvc").mkdir()
+    (tmp_path / "dvc").chmod(0o777)  # as DVC makes it
     kept = {"HOME", "PATH", "PYTHONPATH", "LANG"}
     variables = {name: value for name, value in os.environ.items() if name in kept}
     variables |= {"LMCORE_WORK_FOLDER": str(tmp_path), "HF_HOME": "/mine", "NO_PROXY": "intra.example"}
@@ -63,6 +65,7 @@ def test_importing_flows_keeps_libraries_in_the_work_folder_and_respects_what_th
         [sys.executable, "-c", program], cwd=PROJECT, env=variables, capture_output=True, text=True, check=True
     )
     found = json.loads(done.stdout)
+    assert (tmp_path / "dvc").stat().st_mode & 0o777 == 0o700
     assert found["PREFECT_HOME"] == str(tmp_path / "prefect")
     assert found["MPLCONFIGDIR"] == str(tmp_path / "matplotlib")
     assert found["HF_HOME"] == "/mine"

@@ -1,0 +1,81 @@
+"""Fits ``.venv`` to this folder, when it was made and when the folder was moved or copied: ``make install``.
+
+Run: ``.venv/bin/python -m flows.installation``.
+
+Nothing in ``.venv`` names the folder afterwards but its scripts ``activate``, which ``python -m venv`` writes.
+"""
+
+import logging
+import os
+import sys
+import sysconfig
+from pathlib import Path
+
+from flows.commands import run_command
+from lmcore.files import write_text
+from tasks.environment import Environment
+
+logger = logging.getLogger("flows.installation")  # also where this file is run as a command
+
+PROJECT = Path(__file__).resolve().parents[1]
+START = "lmcore-start.pth"
+# Read by `site` when Python starts: a path, and what is run. An interpreter starts whatever happens there.
+AT_START = (
+    "import sys; exec('try:\\n from tasks.library_settings import set_defaults\\n set_defaults()\\n"
+    'except Exception: pass\\nfor name in ("tasks", "tasks.library_settings"): sys.modules.pop(name, None)\')'
+)
+SCRIPT_OF_ANY_FOLDER = b"""#!/bin/sh
+'''exec' "$(dirname -- "$(realpath -- "$0")")"/python "$0" "$@"
+' '''
+"""
+SHORT, LONG = b"#!", b"#!/bin/sh\n'''exec' "
+
+
+def install() -> None:
+    """Have the project's Python start with its settings, and its commands find it wherever the folder is."""
+    packages = Path(sysconfig.get_path("purelib"))
+    project = os.path.relpath(PROJECT, packages.resolve())
+    write_text(packages / START, f"{project}\n{AT_START}\n")
+    for script in Path(sysconfig.get_path("scripts")).iterdir():
+        if script.is_file() and not script.is_symlink():
+            _make_independent_of_folder(script)
+    _forget_index_folder(PROJECT / ".dvc" / "config.local")
+    # DVC would make it writable for everybody.
+    (Environment().work_folder / "dvc").mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _make_independent_of_folder(script: Path) -> None:
+    """A command that pip made names its Python by an absolute path; let it take the one beside it."""
+    content = script.read_bytes()
+    if content.startswith(LONG):  # for a path that is long, or has spaces
+        lines = 3
+    elif content.startswith(SHORT) and b"python" in content.partition(b"\n")[0]:
+        lines = 1
+    else:
+        return
+    body = content.split(b"\n", lines)[lines]
+    mode = script.stat().st_mode
+    replacement = script.with_name(f".{script.name}.new")
+    replacement.write_bytes(SCRIPT_OF_ANY_FOLDER + body)
+    replacement.chmod(mode)
+    replacement.replace(script)
+
+
+def _forget_index_folder(config: Path) -> None:
+    """Remove the absolute path to DVC's index that earlier installations wrote: in a copy it is the other folder's."""
+    if config.exists():
+        lines = config.read_text(encoding="utf-8", errors="surrogateescape").splitlines(keepends=True)
+        kept = [line for line in lines if line.split("=")[0].strip() != "site_cache_dir"]
+        if kept != lines:
+            config.write_text("".join(kept), encoding="utf-8", errors="surrogateescape")
+
+
+def main() -> None:
+    """The command line."""
+    if sys.prefix == sys.base_prefix:
+        sys.exit("flows.installation changes the environment that it runs in: run it with .venv/bin/python")
+    run_command("installation", install)
+
+
+if __name__ == "__main__":
+    main()
