@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trainings import rows
+from trainings import runs
 
 from lmcore.generation import Generator
 from lmcore.models.folder import load_writing_model
@@ -47,12 +47,12 @@ def test_a_model_of_every_family_goes_the_whole_way(family: str, environment: An
     )
     places = {"tokens": tmp_path / "tokens", "model_folder": tmp_path / "model", "curves": tmp_path / "curves"}
     pretrain_language_model(config, environment, **places)
-    (row,) = rows(environment)
-    assert row.info.status == "FINISHED"
-    assert row.data.params["model.family"] == family
+    (run,) = runs(environment)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["model.family"] == family
     reasons = finetune(family, environment, tmp_path)
     if family == "lstm":
-        _, classifier, _ = rows(environment)
+        _, classifier, _ = runs(environment)
         names = [entry.dataset.name.rsplit("/")[-1] for entry in classifier.inputs.dataset_inputs]
         assert names == ["clean", "vectors.txt"]
     assert (reasons["classifier"] is not None) == (family in WITHOUT_FEATURES)

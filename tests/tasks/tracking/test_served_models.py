@@ -4,13 +4,13 @@ import sys
 
 import pytest
 from tiny_models import LABELS
-from trainings import rows, store_of, train
+from trainings import runs, store_of, train
 
 
 def test_every_kind_of_model_answers_in_another_process_and_folder(environment, tmp_path):
     for model in ("language-model", "classifier", "completion"):
         train(environment, model=model)
-    by_row = f"runs:/{rows(environment)[0].info.run_id}/language-model"
+    by_row = f"runs:/{runs(environment)[0].info.run_id}/language-model"
     script = f"""
 import mlflow, pandas
 mlflow.set_tracking_uri({environment.mlflow_store_uri!r})
@@ -22,7 +22,7 @@ again = [list(model.predict(question, params={{"max_tokens": 3}})["completion"])
 assert short == again and all(isinstance(text, str) for texts in short for text in texts), short
 answer = load("models:/classifier/1").predict(pandas.DataFrame({{"text": ["sorted", "the list"]}}))
 assert set(answer["label"]) <= set({LABELS!r}), answer
-assert all(abs(sum(row.values()) - 1) < 1e-5 for row in answer["probabilities"]), answer
+assert all(abs(sum(run.values()) - 1) < 1e-5 for run in answer["probabilities"]), answer
 """
     result = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, env=without_project(), capture_output=True, text=True
@@ -84,5 +84,5 @@ def test_equal_models_are_registered_once_and_different_ones_twice(environment):
     versions = store_of(environment).search_model_versions("name = 'language-model'")
     assert {version.version for version in versions} == {1, 2}
     assert {version.tags["model.digest"] for version in versions} == {
-        row.data.tags["model.digest"] for row in rows(environment)
+        run.data.tags["model.digest"] for run in runs(environment)
     }

@@ -1,0 +1,91 @@
+"""What an MLflow that does not answer may cost: seconds, and one warning."""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tasks.environment import Environment
+from tasks.tracking.store import Calls
+
+logger = logging.getLogger(__name__)
+
+SILENT_SECONDS = 4.0
+"""For so long a request may be without an answer before nobody waits for it any more."""
+ENDING_SECONDS = 60.0
+"""So long the end of a training may take with a store that answers, but slowly."""
+
+_warned: set[str] = set()
+_left_behind: list[threading.Thread] = []
+
+
+def patiently(work: Callable[[], object], calls: Calls) -> None:
+    """Do work that asks the store, in a thread of its own, as long as the store answers.
+
+    Raises:
+        TimeoutError: if it does not; the thread goes on and is left behind.
+        Exception: that of the work.
+    """
+    if any(thread.is_alive() for thread in _left_behind):
+        raise TimeoutError("an earlier request still waits for its answer")
+    errors: list[BaseException] = []
+
+    def attempt() -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=attempt, name="tracking", daemon=True)
+    thread.start()
+    if not join(thread, calls):
+        _left_behind.append(thread)
+        raise TimeoutError(f"no answer within {SILENT_SECONDS:.0f} s")
+    if errors:
+        raise errors[0]
+
+
+def join(thread: threading.Thread, calls: Calls, seconds: float = ENDING_SECONDS) -> bool:
+    """Wait for the end of a thread while the store answers it; whether it has come.
+
+    A second signal or Ctrl-C in this time does not cut it short, and counts afterwards.
+    """
+    end, again = time.monotonic() + seconds, None
+    while thread.is_alive() and calls.silent_seconds() < SILENT_SECONDS and time.monotonic() < end:
+        try:
+            thread.join(0.05)
+        except (KeyboardInterrupt, SystemExit) as error:
+            again = error
+    if again is not None:
+        raise again
+    return not thread.is_alive()
+
+
+def say_once(environment: Environment, folder: Path, error: BaseException) -> None:
+    """Warn that the store does not take what it should, once until it has."""
+    uri = environment.mlflow_tracking_uri
+    if uri in _warned:
+        return
+    _warned.add(uri)
+    logger.warning(
+        "MLflow at %s does not take the figures (%s); the work goes on, they wait in %s and are delivered by the next "
+        "stage that tracks",
+        uri,
+        describe_failure(error),
+        folder,
+    )
+
+
+def say_again(environment: Environment) -> None:
+    """The store answers (again)."""
+    uri = environment.mlflow_tracking_uri
+    with contextlib.suppress(KeyError):
+        _warned.remove(uri)
+        logger.info("MLflow at %s answers again and has everything", uri)
+
+
+def describe_failure(error: BaseException) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
