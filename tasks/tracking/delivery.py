@@ -9,7 +9,7 @@ from tasks.tracking.description import describe
 from tasks.tracking.journal import CHANGES_NAME, Journal
 from tasks.tracking.models import describe_version, log_model, version_of
 from tasks.tracking.record import Outcome, Point, metric_name
-from tasks.tracking.store import MAX_METRICS, Store
+from tasks.tracking.store import MAX_METRICS, Store, chunks
 
 # What of a training record people sort and compare models by.
 RECORD_FIGURES = {
@@ -30,17 +30,14 @@ class Delivery:
     def __init__(self, store: Store, journal: Journal) -> None:
         self._store, self._journal = store, journal
         self.run_id = self._open_run()
-        self._waiting = store.missing(self.run_id, journal.points[:])
-        self._n_seen = len(journal.points)
+        self._points = Points(store, self.run_id)
+        self._n_seen = 0
 
     def bring_up(self) -> None:
         """Send all figures that the store does not have."""
         new = self._journal.points[self._n_seen :]
+        self._points.send(new)
         self._n_seen += len(new)
-        self._waiting += new
-        while self._waiting:
-            self._store.log_points(self.run_id, self._waiting[:MAX_METRICS])
-            del self._waiting[:MAX_METRICS]
 
     def close(self) -> None:
         """Send the outcome as well: the model, or why there is none."""
@@ -86,9 +83,29 @@ class Delivery:
             tags["model.missing"] = f"no folder holds it any longer ({where}); the commands on this page make it again"
         else:
             points = record_points(folder, self._journal.record.start_time, outcome.end_time)
-            store.log_points(self.run_id, store.missing(self.run_id, points))
+            self._points.send(points)
             log_model(store, self.run_id, folder, outcome.digest or "", self._journal.record)
         store.set_tags(self.run_id, tags)
+
+
+class Points:
+    """The figures of a run, of which each has one value per step."""
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        self._store, self._run_id = store, run_id
+        self._known: dict[str, set[int]] = {}
+
+    def send(self, points: Sequence[Point]) -> None:
+        """Send those that the store does not have."""
+        for some in chunks([point for point in points if self._is_new(point)], MAX_METRICS):
+            self._store.log_points(self._run_id, some)
+            for point in some:
+                self._known[point.name].add(point.step)
+
+    def _is_new(self, point: Point) -> bool:
+        if point.name not in self._known:
+            self._known[point.name] = self._store.steps_of(self._run_id, point.name)
+        return point.step not in self._known[point.name]
 
 
 def refresh_description(store: Store, run_id: str) -> None:

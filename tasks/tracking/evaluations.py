@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from lmcore.files import atomic_folder, folder_digest
 from tasks.lineage import git_facts, lock_file_facts, uncommitted_changes
 from tasks.sealed import DAMAGED, read_sealed, set_aside, write_sealed
-from tasks.tracking.delivery import record_points, refresh_description
+from tasks.tracking.delivery import Points, record_points, refresh_description
 from tasks.tracking.journal import CHANGES_NAME, LOCK_NAME, Lock
 from tasks.tracking.models import find_logged_model, log_model
 from tasks.tracking.record import Outcome, Point, RunRecord, flatten_metrics, now
@@ -164,7 +164,7 @@ def _make_run(store: Store, evaluation: Evaluation, entry: Path) -> str:
     )
     run_id = store.create_run(record, f"model {evaluation.digest[:32]}")
     store.describe_run(run_id, record, entry / CHANGES_NAME)
-    store.log_points(run_id, store.missing(run_id, record_points(folder, evaluation.time, evaluation.time)))
+    Points(store, run_id).send(record_points(folder, evaluation.time, evaluation.time))
     log_model(store, run_id, folder, evaluation.digest, record)
     store.set_tags(run_id, {"model.digest": evaluation.digest})
     store.client.set_terminated(run_id, "FINISHED", evaluation.time)

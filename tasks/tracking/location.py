@@ -5,6 +5,7 @@ right before a server opens it.
 """
 
 import logging
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 SUFFIX = "/mlflow/artifacts"
 BUSY_SECONDS = 5.0
+# What MLflow decodes twice where it reads and once where it writes.
+ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
 
 # Columns that hold an address or a text with addresses in it.
 ADDRESSES = (
@@ -50,11 +53,13 @@ def relocate_store(environment: Environment) -> None:
 
 
 def check_named_store(environment: Environment) -> None:
-    """Make no database where nobody meant one.
+    """Make no database where nobody meant one, and say where MLflow cannot read what it writes.
 
     Raises:
         FileNotFoundError: if ``MLFLOW_TRACKING_URI`` names a SQLite file in a folder that does not exist.
     """
+    if escape := ESCAPE.search(str(environment.mlflow_folder)):
+        logger.warning("MLflow cannot load models below a folder with %s in its path: rename it", escape.group())
     uri = environment.configured_mlflow_tracking_uri or ""
     if not uri.startswith("sqlite:///") or uri == environment.mlflow_store_uri:
         return

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import mlflow.models.utils
+import mlflow.pyfunc
 import pandas
 import torch
 from mlflow.exceptions import MlflowException
@@ -50,7 +50,8 @@ class ServedModel(PythonModel):
         """Read the model folder that was logged."""
         folder = Path(context.artifacts["model"])
         description = read_description(folder)
-        self.column, self.answer = "prompt", self._complete
+        self.column = "prompt"
+        self.answer: Answer = self._complete
         if description.kind == "classifier":
             self.classifier, self.tokenizer = load_classifier(folder)
             self.column, self.answer = "text", self._classify
@@ -196,7 +197,7 @@ def said_of(error: ValidationError) -> str:
 
 def refuse_unknown_settings() -> None:
     """Let a request with a misspelt setting fail: MLflow by itself drops it, with a warning only the server sees."""
-    enforce = mlflow.models.utils._enforce_params_schema
+    enforce = mlflow.pyfunc._enforce_params_schema
     if hasattr(enforce, "lmcore_settings"):
         return
 
@@ -208,7 +209,7 @@ def refuse_unknown_settings() -> None:
         return enforce(params, schema)
 
     strict.lmcore_settings = True  # type: ignore[attr-defined]
-    mlflow.models.utils._enforce_params_schema = strict
+    mlflow.pyfunc._enforce_params_schema = strict
 
 
 set_model(ServedModel())

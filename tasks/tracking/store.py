@@ -177,13 +177,9 @@ class Store:
         with self.calls.call(upload_seconds(folder)):
             self.client.log_artifacts(run_id, str(folder), name)
 
-    def missing(self, run_id: str, points: Sequence[Point]) -> list[Point]:
-        """Those of the figures that a run does not have, by name and step."""
-        known = {
-            name: {metric.step for metric in self.client.get_metric_history(run_id, name)}
-            for name in {point.name for point in points}
-        }
-        return [point for point in points if point.step not in known[point.name]]
+    def steps_of(self, run_id: str, name: str) -> set[int]:
+        """The steps at which a run has a figure."""
+        return {metric.step for metric in self.client.get_metric_history(run_id, name)}
 
     def log_points(self, run_id: str, points: Sequence[Point], model_id: str | None = None) -> None:
         """Write figures, also to the logged model ``model_id`` if there is one."""

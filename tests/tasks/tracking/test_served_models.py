@@ -1,10 +1,17 @@
 import os
+import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
-from tiny_models import LABELS
+from tiny_models import LABELS, save_tiny_model
 from trainings import runs, store_of, train
+
+from tasks.tracking.interfaces import interface_of
+from tasks.tracking.models import _write_model, requirements
+
+LOGGED = SimpleNamespace(artifact_location="", model_id=None)
 
 
 def test_every_kind_of_model_answers_in_another_process_and_folder(environment, tmp_path):
@@ -86,3 +93,43 @@ def test_equal_models_are_registered_once_and_different_ones_twice(environment):
     assert {version.tags["model.digest"] for version in versions} == {
         run.data.tags["model.digest"] for run in runs(environment)
     }
+
+
+@pytest.mark.parametrize(
+    ("data", "params", "said"),
+    [
+        ("the list", {"temperature": -3.0}, "temperature is -3.0: Input should be greater than or equal to 0"),
+        ("the list", {"max_tokens": 100_000}, "right would be at most 31"),
+        ("the list", {"max_tokens": 0}, "max_tokens is 0: Input should be greater than 0"),
+        ("the list", {"top_p": 2.0}, "top_p is 2.0"),
+        ("the list", {"top_k": -5}, "top_k is -5"),
+        ("the list", {"seed": -1}, "seed is -1"),
+        ("the list", {"max_token": 5}, "there is no setting max_token: right would be max_tokens, min_p"),
+        (5, {}, "prompt of row 0 is 5: right would be a text"),
+        (None, {}, "prompt of row 0 is null: right would be a text"),
+        ("x" * 100_001, {}, "prompt of row 0 has 100,001 characters: right would be at most 100,000"),
+    ],
+)
+def test_a_request_that_cannot_be_answered_is_refused_in_one_sentence(client, data, params, said):
+    answer = client.post("/invocations", json={"dataframe_records": [{"prompt": data}], "params": params})
+    assert answer.status_code == 400
+    assert said in answer.json()["message"]
+    assert len(answer.json()["message"]) < 300
+    assert "stack_trace" not in answer.json()
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    """A language model's server."""
+    import mlflow
+    from fastapi.testclient import TestClient
+    from mlflow.pyfunc.scoring_server import init
+
+    folder = tmp_path_factory.mktemp("served")
+    save_tiny_model(folder / "model", "language-model")
+    _write_model(folder / "logged", folder / "model", "0" * 64, interface_of(folder / "model"), "run", LOGGED)
+    return TestClient(init(mlflow.pyfunc.load_model(str(folder / "logged"))))
+
+
+def test_logged_models_ask_an_index_for_what_it_has():
+    assert all(re.fullmatch(r"[a-z]+==[0-9.]+", requirement) for requirement in requirements())
