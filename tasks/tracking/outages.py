@@ -30,6 +30,39 @@ def patiently(work: Callable[[], object], calls: Calls) -> None:
     """
     if any(thread.is_alive() for thread in _left_behind):
         raise TimeoutError("an earlier request still waits for its answer")
+    thread, errors = _started(work)
+    if not join(thread, calls):
+        _left_behind.append(thread)
+        raise TimeoutError(f"no answer within {SILENT_SECONDS:.0f} s")
+    if errors:
+        raise errors[0]
+
+
+def join(thread: threading.Thread, calls: Calls, seconds: float = ENDING_SECONDS) -> bool:
+    """Wait for the end of a thread while the store answers it; whether it has come."""
+    end = time.monotonic() + seconds
+    while thread.is_alive() and calls.silent_seconds() < SILENT_SECONDS and time.monotonic() < end:
+        thread.join(0.05)
+    return not thread.is_alive()
+
+
+def undisturbed(work: Callable[[], object]) -> None:
+    """Do work that a second signal or Ctrl-C does not cut short: it counts afterwards."""
+    thread, errors = _started(work)
+    again: BaseException | None = None
+    while thread.is_alive():
+        try:
+            thread.join(0.05)
+        except (KeyboardInterrupt, SystemExit) as error:
+            again = error
+    if again is not None:
+        raise again
+    if errors:
+        raise errors[0]
+
+
+def _started(work: Callable[[], object]) -> tuple[threading.Thread, list[BaseException]]:
+    """A thread that does the work, and where its error will be."""
     errors: list[BaseException] = []
 
     def attempt() -> None:
@@ -40,27 +73,7 @@ def patiently(work: Callable[[], object], calls: Calls) -> None:
 
     thread = threading.Thread(target=attempt, name="tracking", daemon=True)
     thread.start()
-    if not join(thread, calls):
-        _left_behind.append(thread)
-        raise TimeoutError(f"no answer within {SILENT_SECONDS:.0f} s")
-    if errors:
-        raise errors[0]
-
-
-def join(thread: threading.Thread, calls: Calls, seconds: float = ENDING_SECONDS) -> bool:
-    """Wait for the end of a thread while the store answers it; whether it has come.
-
-    A second signal or Ctrl-C in this time does not cut it short, and counts afterwards.
-    """
-    end, again = time.monotonic() + seconds, None
-    while thread.is_alive() and calls.silent_seconds() < SILENT_SECONDS and time.monotonic() < end:
-        try:
-            thread.join(0.05)
-        except (KeyboardInterrupt, SystemExit) as error:
-            again = error
-    if again is not None:
-        raise again
-    return not thread.is_alive()
+    return thread, errors
 
 
 def say_once(environment: Environment, folder: Path, error: BaseException) -> None:

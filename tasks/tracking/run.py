@@ -1,7 +1,7 @@
 """The run of a model while it trains."""
 
-import logging
 import os
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +12,12 @@ from tasks.environment import Environment
 from tasks.lineage import dataset_digest, lineage, uncommitted_changes
 from tasks.tracking.courier import Courier
 from tasks.tracking.journal import Journal, journal_name, newest_folder
+from tasks.tracking.outages import undisturbed
 from tasks.tracking.record import Dataset, Outcome, RunRecord, metric_name, now
 from tasks.tracking.upkeep import journals_folder
 
-logger = logging.getLogger(__name__)
+SIGNALED = 128
+"""Exit codes above it are those of signals."""
 
 
 class ModelRun:
@@ -49,12 +51,14 @@ class ModelRun:
     def abort(self, error: BaseException) -> None:
         """End without a model: FAILED by an error, KILLED by a person or the system."""
         status: Literal["FAILED", "KILLED"] = "FAILED" if isinstance(error, Exception) else "KILLED"
-        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        self._end(Outcome(status=status, end_time=now(), error=reason))
+        self._end(Outcome(status=status, end_time=now(), error=_reason(error)))
 
     def _end(self, outcome: Outcome) -> None:
-        self._journal.update(outcome=outcome)
-        self._courier.stop()
+        def end() -> None:
+            self._journal.update(outcome=outcome)
+            self._courier.stop()
+
+        undisturbed(end)
 
 
 @contextmanager
@@ -135,6 +139,15 @@ def _followed(environment: Environment, journal: Journal) -> Iterator[ModelRun]:
         if not run.is_ended:
             run.abort(error)
         raise
+
+
+def _reason(error: BaseException) -> str:
+    """Why a training has ended, in words."""
+    if isinstance(error, KeyboardInterrupt) and not str(error):
+        return "killed: interrupted by Ctrl-C"
+    if isinstance(error, SystemExit) and isinstance(error.code, int) and error.code > SIGNALED:
+        return f"killed: terminated by {signal.Signals(error.code - SIGNALED).name}"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _finished(journal: Journal, folders: Sequence[Path]) -> Outcome:

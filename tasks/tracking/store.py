@@ -30,6 +30,8 @@ MAX_PARAMETERS = 100
 MAX_TAGS = 100
 MAX_TAG_CHARACTERS = 8000
 UPLOAD_BYTES_PER_SECOND = 5_000_000
+MAKING_SECONDS = 60.0
+"""How long MLflow may take to make its tables in a new file."""
 
 # Which journal a run was made from: a run that is there already is never made again.
 JOURNAL_TAG = "training.id"
@@ -103,7 +105,8 @@ class Store:
             relocate_store(environment)
             self.uri = environment.mlflow_tracking_uri
         check_named_store(environment)
-        self._connect(mlflow.MlflowClient, self.uri)
+        is_new = self.uri == environment.mlflow_store_uri and not (environment.mlflow_folder / "mlflow.db").exists()
+        self._connect(mlflow.MlflowClient, self.uri, MAKING_SECONDS if is_new else 0.0)
         experiment = self._find_or_create_experiment(environment)
         is_own_server = not environment.configured_mlflow_tracking_uri and self.uri != environment.mlflow_store_uri
         if is_own_server and experiment.artifact_location != environment.mlflow_artifacts_uri:
@@ -115,9 +118,9 @@ class Store:
         self.shown_uri = environment.configured_mlflow_tracking_uri or environment.mlflow_store_uri
         """Where people find it, with and without a server."""
 
-    def _connect(self, client: Callable[[str, str], "MlflowClient"], uri: str) -> None:
+    def _connect(self, client: Callable[[str, str], "MlflowClient"], uri: str, patience_seconds: float = 0.0) -> None:
         _set_address(uri)
-        with self.calls.call():
+        with self.calls.call(patience_seconds):
             self.client = _Client(client(uri, uri), self.calls)
 
     def has_run(self, run_id: str) -> bool:

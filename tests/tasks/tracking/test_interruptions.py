@@ -3,31 +3,32 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from trainings import curve, fail, finish, interrupt, only_run, runs, store_of, train
 
 
-def killed_child(environment, code):
-    """Run Python code in a process that kills itself; it has ``start``, ``log_steps`` and ``environment``."""
+def child(environment, code):
+    """A process that runs Python code; it has ``start``, ``log_steps`` and ``environment``."""
     script = f"""
-import os, signal, time
+import os, signal, sys, time
 from pathlib import Path
+from flows.commands import exit_when_terminated
 from tasks.environment import Environment
 from trainings import start, log_steps, runs
 environment = Environment(work_folder=Path({str(environment.work_folder)!r}))
 {code}
 """
     here = Path(__file__).parent
-    result = subprocess.run(
+    return subprocess.Popen(
         [sys.executable, "-c", script],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(here), str(here.parents[2])])},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
     )
-    assert result.returncode == -signal.SIGKILL, result.stderr
 
 
 DIE_WHEN_STORED = """
@@ -40,8 +41,33 @@ with start(environment) as run:
 """
 
 
+WAIT_TO_BE_TERMINATED = """
+exit_when_terminated()
+with start(environment) as run:
+    log_steps(run, range(1, 4))
+    print("training", flush=True)
+    time.sleep(120)
+"""
+
+
+def test_a_training_that_is_terminated_again_and_again_says_so_before_it_goes(environment):
+    with child(environment, WAIT_TO_BE_TERMINATED) as process:
+        assert process.stdout.readline() == "training\n"
+        while process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.05)
+    # Python's own end leaves the signal to the system.
+    assert process.returncode in (128 + signal.SIGTERM, -signal.SIGTERM)
+    run = only_run(environment)
+    assert run.info.status == "KILLED"
+    assert run.data.tags["error"] == "killed: terminated by SIGTERM"
+    assert len(curve(environment, run, "train/loss")) == 3
+
+
 def test_a_killed_training_is_closed_by_the_next_one_and_continues_its_row_when_it_is_resumed(environment):
-    killed_child(environment, DIE_WHEN_STORED)
+    process = child(environment, DIE_WHEN_STORED)
+    _, messages = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL, messages
     run = only_run(environment)
     assert run.info.status == "RUNNING"
     train(environment, model="classifier")
