@@ -2,9 +2,11 @@
 
 import contextlib
 import logging
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tasks.environment import Environment
@@ -16,6 +18,8 @@ SILENT_SECONDS = 4.0
 """For so long a request may be without an answer before nobody waits for it any more."""
 ENDING_SECONDS = 60.0
 """So long the end of a training may take with a store that answers, but slowly."""
+
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _warned: set[str] = set()
 _left_behind: list[threading.Thread] = []
@@ -30,7 +34,16 @@ def patiently(work: Callable[[], object], calls: Calls) -> None:
     """
     if any(thread.is_alive() for thread in _left_behind):
         raise TimeoutError("an earlier request still waits for its answer")
-    thread, errors = _started(work)
+    errors: list[BaseException] = []
+
+    def attempt() -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=attempt, name="tracking", daemon=True)
+    thread.start()
     if not join(thread, calls):
         _left_behind.append(thread)
         raise TimeoutError(f"no answer within {SILENT_SECONDS:.0f} s")
@@ -46,34 +59,21 @@ def join(thread: threading.Thread, calls: Calls, seconds: float = ENDING_SECONDS
     return not thread.is_alive()
 
 
-def undisturbed(work: Callable[[], object]) -> None:
-    """Do work that a second signal or Ctrl-C does not cut short: it counts afterwards."""
-    thread, errors = _started(work)
-    again: BaseException | None = None
-    while thread.is_alive():
-        try:
-            thread.join(0.05)
-        except (KeyboardInterrupt, SystemExit) as error:
-            again = error
-    if again is not None:
-        raise again
-    if errors:
-        raise errors[0]
-
-
-def _started(work: Callable[[], object]) -> tuple[threading.Thread, list[BaseException]]:
-    """A thread that does the work, and where its error will be."""
-    errors: list[BaseException] = []
-
-    def attempt() -> None:
-        try:
-            work()
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=attempt, name="tracking", daemon=True)
-    thread.start()
-    return thread, errors
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """A block that a signal or Ctrl-C does not cut short: what comes in it counts afterwards."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals interrupt the main thread alone
+        return
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in ENDING_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    if came:
+        signal.raise_signal(came[-1])
 
 
 def say_once(environment: Environment, folder: Path, error: BaseException) -> None:

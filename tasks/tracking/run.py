@@ -54,11 +54,9 @@ class ModelRun:
         self._end(Outcome(status=status, end_time=now(), error=_reason(error)))
 
     def _end(self, outcome: Outcome) -> None:
-        def end() -> None:
+        with undisturbed():
             self._journal.update(outcome=outcome)
             self._courier.stop()
-
-        undisturbed(end)
 
 
 @contextmanager

@@ -56,12 +56,13 @@ def test_a_training_that_is_terminated_again_and_again_says_so_before_it_goes(en
         while process.poll() is None:
             process.send_signal(signal.SIGTERM)
             time.sleep(0.05)
+        messages = process.stderr.read()
     # Python's own end leaves the signal to the system.
     assert process.returncode in (128 + signal.SIGTERM, -signal.SIGTERM)
     run = only_run(environment)
     assert run.info.status == "KILLED"
     assert run.data.tags["error"] == "killed: terminated by SIGTERM"
-    assert len(curve(environment, run, "train/loss")) == 3
+    assert len(curve(environment, run, "train/loss")) == 3, messages
 
 
 def test_a_killed_training_is_closed_by_the_next_one_and_continues_its_row_when_it_is_resumed(environment):
