@@ -14,6 +14,9 @@ MAX_FIGURES = 12
 MAX_HEADLINES = 2
 # What a person looks at as long as there is no evaluation.
 TRAINING_FIGURES = ("validation/best_loss", "validation/loss", "train/loss", "train/tokens_per_second")
+# On test documents that share no text with the training split; the ends of names, before those that do.
+CLEAN = "_clean"
+MEASURES = ("bits_per_byte", "pseudo_bits_per_byte", "bits_per_masked_token", "accuracy", "chrf", "perplexity", "bleu")
 SIZES = ("order", "n_states", "n_layers", "n_encoder_layers", "n_decoder_layers", "width", "context_length")
 
 
@@ -61,8 +64,19 @@ def number(value: float) -> str:
 def _names(run: "Run") -> list[str]:
     """The metrics that the page shows, the most telling first."""
     metrics = run.data.metrics
-    tested = [name for group in ("test/", "versus/") for name in metrics if name.startswith(group)]
+    measured = [name for name in metrics if name.startswith("test/") and not name.startswith("test/n_")]
+    clean = [name for name in measured if name.endswith(CLEAN)]
+    beside = [name for name in measured if not name.endswith(CLEAN)]
+    compared = [name for name in metrics if name.startswith("versus/")]
+    counted = [name for name in metrics if name.startswith("test/n_")]
+    tested = sorted(clean, key=_rank) + sorted(beside, key=_rank) + compared + counted
     return [*tested[:MAX_FIGURES], *(name for name in TRAINING_FIGURES if name in metrics)]
+
+
+def _rank(name: str) -> int:
+    """Where a measure stands among those that models are compared by."""
+    measure = name.removeprefix("test/").removesuffix(CLEAN)
+    return MEASURES.index(measure) if measure in MEASURES else len(MEASURES)
 
 
 def _origin(run: "Run") -> str:
