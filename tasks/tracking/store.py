@@ -1,6 +1,7 @@
 """The tracking store: this project's experiment in MLflow, and what is written to a run of it."""
 
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -96,6 +97,7 @@ class Store:
     def __init__(self, environment: Environment, calls: Calls) -> None:
         for name, value in QUIET_AND_IMPATIENT.items():
             os.environ.setdefault(name, value)
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # a line for every request sent again
         # Imported here: it takes two seconds, which only stages that track pay.
         import mlflow
 
