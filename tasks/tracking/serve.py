@@ -5,11 +5,11 @@ this project. Ask a loaded model with ``model.predict(pandas.DataFrame({"prompt"
 (a classifier or a masked model with the column ``text``), or a served one with a request as in its input example.
 """
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import mlflow.pyfunc
 import pandas
 import torch
 from mlflow.exceptions import MlflowException
@@ -197,7 +197,8 @@ def said_of(error: ValidationError) -> str:
 
 def refuse_unknown_settings() -> None:
     """Let a request with a misspelt setting fail: MLflow by itself drops it, with a warning only the server sees."""
-    enforce = mlflow.pyfunc._enforce_params_schema
+    pyfunc: Any = importlib.import_module("mlflow.pyfunc")
+    enforce = pyfunc._enforce_params_schema
     if hasattr(enforce, "lmcore_settings"):
         return
 
@@ -209,7 +210,7 @@ def refuse_unknown_settings() -> None:
         return enforce(params, schema)
 
     strict.lmcore_settings = True  # type: ignore[attr-defined]
-    mlflow.pyfunc._enforce_params_schema = strict
+    pyfunc._enforce_params_schema = strict
 
 
 set_model(ServedModel())
