@@ -70,6 +70,13 @@ def check_named_store(environment: Environment) -> None:
         logger.warning("MLFLOW_TRACKING_URI=%s: there is no such file yet; an empty tracking store is made there", uri)
 
 
+def without_password(uri: str) -> str:
+    """An address that may be shown: user name and password of a server are left out."""
+    scheme, separator, rest = uri.partition("://")
+    server, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{server.rpartition('@')[2]}{slash}{path}"
+
+
 def _recorded_artifacts(database: sqlite3.Connection) -> str | None:
     """The artifacts' folder as the database knows it; None where it has none in a folder of this project's kind."""
     tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tasks.environment import Environment
+from tasks.tracking.location import without_password
 from tasks.tracking.store import Calls
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def say_once(environment: Environment, folder: Path, error: BaseException) -> No
     logger.warning(
         "MLflow at %s does not take the figures (%s); the work goes on, they wait in %s and are delivered by the next "
         "stage that tracks",
-        uri,
+        without_password(uri),
         describe_failure(error),
         folder,
     )
@@ -96,7 +97,7 @@ def say_again(environment: Environment) -> None:
     uri = environment.mlflow_tracking_uri
     with contextlib.suppress(KeyError):
         _warned.remove(uri)
-        logger.info("MLflow at %s answers again and has everything", uri)
+        logger.info("MLflow at %s answers again and has everything", without_password(uri))
 
 
 def describe_failure(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from tasks.environment import Environment
-from tasks.tracking.location import check_named_store, relocate_store
+from tasks.tracking.location import check_named_store, relocate_store, without_password
 from tasks.tracking.record import Dataset, Point, RunRecord, flatten_parameters
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Store:
             self._connect(mlflow.MlflowClient, self.uri)
             experiment = self._find_or_create_experiment(environment)
         self.experiment_id = str(experiment.experiment_id)
-        self.shown_uri = environment.configured_mlflow_tracking_uri or environment.mlflow_store_uri
+        self.shown_uri = without_password(environment.configured_mlflow_tracking_uri or environment.mlflow_store_uri)
         """Where people find it, with and without a server."""
 
     def _connect(self, client: Callable[[str, str], "MlflowClient"], uri: str, patience_seconds: float = 0.0) -> None:

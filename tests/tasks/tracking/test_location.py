@@ -3,11 +3,13 @@ import sqlite3
 from contextlib import closing
 
 import mlflow
+import pytest
 from trainings import runs, train
 
 from lmcore.files import folder_digest
 from tasks import tracking
 from tasks.environment import Environment
+from tasks.tracking.location import without_password
 from tasks.tracking.store import _set_address
 
 
@@ -38,3 +40,16 @@ def assert_everything_is_in(environment, elsewhere):
     _set_address(environment.mlflow_store_uri)
     model = mlflow.pyfunc.load_model("models:/language-model/1")
     assert isinstance(model.predict(model.input_example)["completion"][0], str)
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("https://me:secret@host:5000/path", "https://host:5000/path"),
+        ("postgresql://me:s@cret@host/db", "postgresql://host/db"),
+        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+    ],
+)
+def test_no_password_is_shown(uri, shown):
+    assert without_password(uri) == shown
