@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 import lmcore
 from lmcore.files import atomic_folder, content_digest, folder_digest
-from tasks.sealed import read_sealed, set_aside, write_sealed
+from tasks.sealed import discard, read_sealed, set_aside, write_sealed
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class WorkFolder:
 
     def forget_result(self) -> None:
         """Remove what :meth:`keep` has kept."""
-        shutil.rmtree(self.path / RESULT, ignore_errors=True)
+        discard(self.path / RESULT)
 
     def remove_checkpoints(self) -> None:
         """Remove everything but the result."""
@@ -168,4 +168,4 @@ def _remove(folder: Path) -> None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return
-        shutil.rmtree(folder, ignore_errors=True)
+        discard(folder)

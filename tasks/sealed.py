@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 DIGEST_CHARACTERS = 16
 DAMAGED = ".damaged"
+DISCARDED = ".discarded-"
 
 
 def seal(text: str) -> str:
@@ -58,6 +60,16 @@ def set_aside(path: Path, reason: object) -> None:
     if aside.is_dir():
         shutil.rmtree(aside)
     path.replace(aside)
+
+
+def discard(folder: Path) -> None:
+    """Delete a folder; a kill in the middle leaves nothing that looks like a damaged one."""
+    for leftover in folder.parent.glob(f"{DISCARDED}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    hidden = folder.with_name(f"{DISCARDED}{folder.name}")
+    with suppress(FileNotFoundError):
+        folder.replace(hidden)
+    shutil.rmtree(hidden, ignore_errors=True)
 
 
 def _digest(text: str) -> str:

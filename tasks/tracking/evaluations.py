@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lmcore.files import atomic_folder, folder_digest
 from tasks.lineage import git_facts, lock_file_facts, uncommitted_changes
-from tasks.sealed import DAMAGED, read_sealed, set_aside, write_sealed
+from tasks.sealed import DAMAGED, discard, read_sealed, set_aside, write_sealed
 from tasks.tracking.delivery import Points, record_points, refresh_description
 from tasks.tracking.journal import CHANGES_NAME, LOCK_NAME, Lock
 from tasks.tracking.models import find_logged_model, log_model
@@ -83,7 +83,7 @@ def deliver_evaluation(store: Store, entry: Path, coming: Collection[str]) -> No
     else:
         if evaluation.digest not in coming:
             _deliver(store, evaluation, entry)
-            shutil.rmtree(entry)
+            discard(entry)
     finally:
         lock.release()
 

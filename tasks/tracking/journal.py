@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import re
-import shutil
 import threading
 import time
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lmcore.files import folder_digest
-from tasks.sealed import read_sealed, seal, set_aside, unseal, write_sealed
+from tasks.sealed import discard, read_sealed, seal, set_aside, unseal, write_sealed
 from tasks.tracking.record import Outcome, Point, RunRecord, now
 
 logger = logging.getLogger(__name__)
@@ -38,11 +37,15 @@ class Lock:
             file = self._path.open("a")
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                # Whoever had it may have removed the folder meanwhile.
+                is_there = self._path.stat().st_ino == os.fstat(file.fileno()).st_ino
+            except (BlockingIOError, FileNotFoundError):
+                is_there = False
+            if is_there:
+                self._file = file
+            else:
                 file.close()
-                return False
-            self._file = file
-            return True
+            return is_there
         return False
 
     def release(self) -> None:
@@ -161,7 +164,7 @@ class Journal:
 
     def remove(self) -> None:
         """Delete it."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        discard(self.folder)
 
     def _read_points(self) -> None:
         if not self._points_path.exists():

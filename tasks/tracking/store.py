@@ -107,6 +107,10 @@ class Store:
             relocate_store(environment)
             self.uri = environment.mlflow_tracking_uri
         check_named_store(environment)
+        if not self.uri.startswith("http"):
+            # What the client imports by itself, and then takes a second for on a busy machine.
+            import mlflow.store.model_registry.sqlalchemy_store
+            import mlflow.store.tracking.sqlalchemy_store
         is_new = self.uri == environment.mlflow_store_uri and not (environment.mlflow_folder / "mlflow.db").exists()
         self._connect(mlflow.MlflowClient, self.uri, MAKING_SECONDS if is_new else 0.0)
         experiment = self._find_or_create_experiment(environment)

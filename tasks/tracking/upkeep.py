@@ -13,7 +13,7 @@ from tasks.tracking.evaluations import deliver_evaluation, waiting_evaluations
 from tasks.tracking.journal import RECORD_NAME, Journal, journal_folders
 from tasks.tracking.outages import describe_failure, patiently, say_once
 from tasks.tracking.record import Outcome, RunRecord
-from tasks.tracking.store import Calls, Store
+from tasks.tracking.store import JOURNAL_TAG, Calls, Store
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +54,10 @@ def close_orphan(store: Store, journal: Journal) -> None:
     record = journal.record
     if record.run_id and not store.has_run(record.run_id) and _has_heard(store, record.run_id):
         journal.update(is_closed=True)  # someone has deleted the run: that counts
+        return
+    known = store.find_run(f"tags.`{JOURNAL_TAG}` = '{journal.folder.name}'")
+    if known and not journal.is_finished() and store.client.get_run(known).info.status == "FINISHED":
+        journal.update(is_closed=True)  # what is damaged or was cut off does not undo what MLflow knows
         return
     if record.outcome is None:
         end = journal.last_sign_of_life()

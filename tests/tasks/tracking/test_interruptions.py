@@ -17,7 +17,9 @@ import os, signal, sys, time
 from pathlib import Path
 from flows.commands import exit_when_terminated
 from tasks.environment import Environment
+from tasks.tracking import outages
 from trainings import start, log_steps, runs
+outages.SILENT_SECONDS = 60.0
 environment = Environment(work_folder=Path({str(environment.work_folder)!r}))
 {code}
 """
