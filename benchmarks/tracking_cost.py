@@ -78,7 +78,7 @@ def _train_tracked(
         parameters={},
         datasets=[],
         work_folder=folder / "checkpoints",
-        resumed_from_step=None,
+        resumed_from_step=0,
     ) as run:
         log = stopwatch.wrap(run.log_metrics)
 

@@ -116,7 +116,7 @@ def finetune_classifier(
             description="Train classifier",
         ),
         environment,
-        save=lambda record: save_classifier(files.model_folder, _folded(classifier), tokenizer, record),
+        save=lambda folder, record: save_classifier(folder, _folded(classifier), tokenizer, record),
         model_folder=files.model_folder,
         curves=files.curves,
     )
@@ -170,8 +170,8 @@ def finetune_completion(
             description="Train completion",
         ),
         environment,
-        save=lambda record: save_language_model(
-            files.model_folder, _folded(model), tokenizer, record, prompt_format=prompt_format
+        save=lambda folder, record: save_language_model(
+            folder, _folded(model), tokenizer, record, prompt_format=prompt_format
         ),
         model_folder=files.model_folder,
         curves=files.curves,

@@ -6,9 +6,11 @@ earlier execution wrote down. Facts come as text under dotted names, ready to be
 
 import getpass
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -24,6 +26,8 @@ MAX_NEW_FILE_BYTES = 1_000_000
 MAX_NEW_FILES = 200
 DIGEST_LENGTH = 36
 DEPENDENCY = "dvc.dep."
+# Alone, or among other flags that take no value.
+FORCE = re.compile(r"--force|-[sfmpiPRdvqk]*f[sfmpiPRdvqk]*")
 
 
 def lineage(environment: Environment, project: Path, stage: str) -> dict[str, str]:
@@ -129,6 +133,14 @@ def pipeline_id(environment: Environment) -> str:
     root = next((process for process in current.parents() if _is_dvc(process)), current)
     start = datetime.fromtimestamp(root.create_time()).astimezone()
     return f"{start:%Y-%m-%d %H:%M:%S} {'dvc' if root is not current else 'stage'} {root.pid}"
+
+
+def is_forced() -> bool:
+    """Whether the ``dvc`` command above was told to compute what it already has."""
+    dvc = next((process for process in psutil.Process().parents() if _is_dvc(process)), None)
+    with suppress(psutil.Error):
+        return dvc is not None and any(FORCE.fullmatch(argument) for argument in dvc.cmdline())
+    return False
 
 
 def process_facts() -> dict[str, str]:

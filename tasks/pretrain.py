@@ -41,7 +41,7 @@ def pretrain_language_model(
     training.run(
         _making(model, config, shards, tokenizer, environment),
         environment,
-        save=lambda record: save_language_model(model_folder, model, tokenizer, record),
+        save=lambda folder, record: save_language_model(folder, model, tokenizer, record),
         model_folder=model_folder,
         curves=curves,
     )

@@ -1,12 +1,14 @@
 """Trains a model where it can be interrupted, seen and found again: checkpoints, tracking, folder, curves."""
 
 import logging
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lmcore.device import peak_matrix_rate
+from lmcore.files import atomic_folder
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.batches import Batches
 from lmcore.training.checkpoint import load_checkpoint
@@ -14,11 +16,14 @@ from lmcore.training.config import TrainingConfig
 from lmcore.training.loop import OnMetrics, train
 from lmcore.training.precision import compute_dtype
 from tasks import tracking
-from tasks.checkpoints import checkpoint_folder
+from tasks.checkpoints import WorkFolder, checkpoint_folder
 from tasks.curves import write_curves
 from tasks.environment import Environment
+from tasks.lineage import is_forced
 
 logger = logging.getLogger(__name__)
+
+MODEL, CURVES = "model", "curves"
 
 MakeRecord = Callable[[Path, OnMetrics], dict[str, Any]]
 """Makes a model, given a folder for checkpoints and where to report figures; answers the training record."""
@@ -49,30 +54,74 @@ class TrackedTraining:
         make: MakeRecord,
         environment: Environment,
         *,
-        save: Callable[[dict[str, Any]], None],
+        save: Callable[[Path, dict[str, Any]], None],
         model_folder: Path,
         curves: Path,
     ) -> None:
-        """Let ``make`` train the model, let ``save`` write its folder from the record, and write the curves."""
+        """Let ``make`` train the model and ``save`` write its folder from the record; write the curves as well.
+
+        A training that has finished already with the same parameters, inputs and code, and whose stage was then
+        killed, is not repeated: its result is kept in the work folder and is the same, byte for byte. Whoever tells
+        DVC to force the stage has it computed.
+        """
         parent = environment.work_folder / "checkpoints"
-        with (
-            checkpoint_folder(parent, self.model, config=self.parameters, inputs=self.inputs) as work,
-            tracking.model_run(
-                environment,
-                stage=self.stage,
-                model=self.model,
-                parameters=self.parameters,
-                datasets=self.datasets,
-                work_folder=work,
-                resumed_from_step=_last_step(work),
-                base_model=self.base_model,
-            ) as run,
-        ):
-            record = make(work, run.log_metrics)
-            save(record)
-            write_curves(curves, record["history"])
-            run.finish(model_folder)
+        with checkpoint_folder(
+            parent, self.model, config=self.parameters, inputs=self.inputs, code=self._code()
+        ) as work:
+            if is_forced():
+                work.forget_result()
+            result = work.result()
+            if result is None:
+                self._train(make, environment, save, work, model_folder, curves)
+                return
+            logger.info(
+                "%s: trained before with the same parameters, inputs and code; that result is taken "
+                "(`dvc repro --force` trains anew)",
+                self.model,
+            )
+            _copy_result(result, model_folder, curves)
+            tracking.finish_run(environment, work.path, result / MODEL, model_folder)
+
+    def _train(
+        self,
+        make: MakeRecord,
+        environment: Environment,
+        save: Callable[[Path, dict[str, Any]], None],
+        work: WorkFolder,
+        model_folder: Path,
+        curves: Path,
+    ) -> None:
+        with tracking.model_run(
+            environment,
+            stage=self.stage,
+            model=self.model,
+            parameters=self.parameters,
+            datasets=self.datasets,
+            work_folder=work.path,
+            resumed_from_step=_last_step(work.path),
+            base_model=self.base_model,
+        ) as run:
+            record = make(work.path, run.log_metrics)
+
+            def write(folder: Path) -> None:
+                save(folder / MODEL, record)
+                write_curves(folder / CURVES, record["history"])
+
+            result = work.keep(write)
+            _copy_result(result, model_folder, curves)
+            run.finish(result / MODEL, model_folder)
         logger.info("%s", _summary(self.model, record))
+
+    def _code(self) -> list[Path]:
+        """What of this package decides the result."""
+        here = Path(__file__)
+        return [here, here.with_name("curves.py"), here.with_name(f"{self.stage}.py")]
+
+
+def _copy_result(result: Path, model_folder: Path, curves: Path) -> None:
+    for source, target in ((result / MODEL, model_folder), (result / CURVES, curves)):
+        with atomic_folder(target) as temporary:
+            shutil.copytree(source, temporary, dirs_exist_ok=True)
 
 
 def by_gradient(
@@ -117,9 +166,9 @@ def _with_utilization(
     return log_with_utilization
 
 
-def _last_step(work: Path) -> int | None:
+def _last_step(work: Path) -> int:
     checkpoint = load_checkpoint(work)
-    return checkpoint.step if checkpoint else None
+    return checkpoint.step if checkpoint else 0
 
 
 def _summary(model: str, record: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""How each kind of model is asked when MLflow serves it: columns in and out, settings with defaults, an example."""
+"""How each kind of model is registered and asked: columns, settings with their defaults, an example."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,17 +6,31 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
-    from mlflow.types import ParamSchema
+    from mlflow.types import ColSpec, ParamSchema
 
     from lmcore.models.folder import ModelDescription
 
 MAX_DEFAULT_TOKENS = 64
+MAX_CANDIDATES = 5
+SEED_NOTE = (
+    "`seed` (0 unless given) decides the draw: the same request gets the same answer, another seed another one; "
+    "`temperature` 0 always takes the likeliest token."
+)
 
 
 @dataclass(frozen=True)
 class Interface:
-    """What a client needs to know of a served model."""
+    """What a client needs to know of a served model.
 
+    Attributes:
+        name: of the registered model; there is one for each kind, so that its versions can take each other's place.
+        description: what the model does, in sentences.
+        column: that holds the texts.
+        example: of a text.
+        signature: columns and settings.
+    """
+
+    name: str
     description: str
     column: str
     example: str
@@ -25,34 +39,89 @@ class Interface:
 
 def interface_of(folder: Path) -> Interface:
     """The interface of the model in ``folder``."""
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
-    from mlflow.types.schema import Map
-
     from lmcore.models.folder import read_description
 
     description = read_description(folder)
     if description.kind == "classifier":
-        answer: list[ColSpec | TensorSpec] = [
-            ColSpec(DataType.string, "label"),
-            ColSpec(DataType.double, "probability"),
-            ColSpec(Map(DataType.double), "probabilities"),
-        ]
-        return Interface(
-            "Tells which label a text has: column `text` in; `label`, its `probability` and all `probabilities` out.",
-            "text",
-            "Return the number of rows and columns of the array.",
-            ModelSignature(Schema([ColSpec(DataType.string, "text")]), Schema(answer)),
-        )
-    columns = Schema([ColSpec(DataType.string, "prompt")]), Schema([ColSpec(DataType.string, "completion")])
-    signature = ModelSignature(*columns, _generation_settings(description))
+        return _classifier()
     if description.kind == "completion":
-        purpose = "Answers a prompt: column `prompt` in, column `completion` out."
-        example = "The list is sorted in place, and equal elements keep their order."
-    else:
-        purpose = "Continues a text: column `prompt` in, column `completion` out."
-        example = "Return the number of"
-    return Interface(purpose, "prompt", example, signature)
+        return _writer(
+            "completion",
+            "Answers a prompt: column `prompt` in, column `completion` out.",
+            "The list is sorted in place, and equal elements keep their order.",
+            description,
+        )
+    if description.model.family == "bert":
+        return _masked()
+    if description.model.family == "encoder_decoder":
+        return _writer(
+            "span-restoring-model",
+            "Writes out a text in which spans are missing: column `prompt` in, with `[MASK]` for each missing span; "
+            "column `completion` with the whole text out.",
+            "Return the number of [MASK] in the list.",
+            description,
+        )
+    return _writer(
+        "language-model",
+        "Continues a text: column `prompt` in, column `completion` out.",
+        "Return the number of",
+        description,
+    )
+
+
+def _classifier() -> Interface:
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec
+    from mlflow.types.schema import Map
+
+    return Interface(
+        "classifier",
+        "Tells which label a text has: column `text` in; `label`, its `probability` and the `probabilities` of the "
+        "`top_k` likeliest labels (0, unless given: of all) out.",
+        "text",
+        "Return the number of rows and columns of the array.",
+        _signature(
+            "text",
+            [
+                ColSpec(DataType.string, "label"),
+                ColSpec(DataType.double, "probability"),
+                ColSpec(Map(DataType.double), "probabilities"),
+            ],
+            ParamSchema([ParamSpec("top_k", DataType.long, 0)]),
+        ),
+    )
+
+
+def _masked() -> Interface:
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec
+    from mlflow.types.schema import Array, Map
+
+    return Interface(
+        "masked-language-model",
+        "Fills gaps: column `text` in, with `[MASK]` for each missing token; column `filled` with the whole text and "
+        "`candidates` with the `top_k` likeliest tokens of each gap and their probabilities out. It continues no text.",
+        "text",
+        "Return the [MASK] of rows.",
+        _signature(
+            "text",
+            [ColSpec(DataType.string, "filled"), ColSpec(Array(Map(DataType.double)), "candidates")],
+            ParamSchema([ParamSpec("top_k", DataType.long, MAX_CANDIDATES)]),
+        ),
+    )
+
+
+def _writer(name: str, description: str, example: str, model: "ModelDescription") -> Interface:
+    from mlflow.types import ColSpec, DataType
+
+    answer: list[ColSpec] = [ColSpec(DataType.string, "completion")]
+    signature = _signature("prompt", answer, _generation_settings(model))
+    return Interface(name, f"{description} {SEED_NOTE}", "prompt", example, signature)
+
+
+def _signature(column: str, answer: "list[ColSpec]", settings: "ParamSchema") -> "ModelSignature":
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    return ModelSignature(Schema([ColSpec(DataType.string, column)]), Schema(list(answer)), settings)
 
 
 def _generation_settings(description: "ModelDescription") -> "ParamSchema":

@@ -1,171 +1,213 @@
-"""A row on disk, before it is anywhere else: nothing is lost when the tracking server or this process goes away."""
+"""A run on disk, before it is anywhere else: nothing is lost when the tracking server or this process goes away."""
 
 import contextlib
+import fcntl
 import json
 import logging
 import os
-import shutil
+import re
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from lmcore.files import write_json, write_text
-from tasks.process import ProcessIdentity
-from tasks.tracking.row import Point, Row, now
+from lmcore.files import folder_digest
+from tasks.sealed import discard, read_sealed, seal, set_aside, unseal, write_sealed
+from tasks.tracking.record import Outcome, Point, RunRecord, now
 
 logger = logging.getLogger(__name__)
 
-POINTER_NAME = "tracking.json"
 CHANGES_NAME = "changes.diff"
+RECORD_NAME = "run.json"
+LOCK_NAME = "lock"
+NAME = re.compile(r"\d{13}-.+")
+
+
+class Lock:
+    """Held as long as its process lives or until it is released, so that nobody else takes up the same work."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[str] | None = None
+
+    def take(self) -> bool:
+        """Whether it could be had; a folder that is gone has none."""
+        with contextlib.suppress(FileNotFoundError):
+            file = self._path.open("a")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Whoever had it may have removed the folder meanwhile.
+                is_there = self._path.stat().st_ino == os.fstat(file.fileno()).st_ino
+            except (BlockingIOError, FileNotFoundError):
+                is_there = False
+            if is_there:
+                self._file = file
+            else:
+                file.close()
+            return is_there
+        return False
+
+    def release(self) -> None:
+        """Let others have it."""
+        if self._file:
+            self._file.close()
+            self._file = None
 
 
 class Journal:
-    """The folder of one row: ``row.json``, its figures in ``points.jsonl``, and how many bytes of them are sent.
+    """The folder of one run: ``run.json``, and its figures in ``points.jsonl``; every line has its checksum.
 
-    One thread appends figures, another reads them; both may :meth:`update` the row.
+    The name of the folder is that of the training's work folder behind the time, so that one is found by the other
+    even where the file inside is damaged. One thread appends figures, another reads them; both may :meth:`update`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, lock: Lock) -> None:
         self.folder = folder
-        self.row = Row.model_validate_json((folder / "row.json").read_text(encoding="utf-8"))
-        self._lock = threading.Lock()
-        self._points = folder / "points.jsonl"
-        self._last_steps: dict[str, int] | None = None
+        self.lock = lock
+        self.record = read_sealed(folder / RECORD_NAME, RunRecord)
+        self.points: list[Point] = []
+        """All figures, in the order in which they came."""
+        self._steps: dict[str, set[int]] = {}
+        self._change = threading.Lock()
+        self._points_path = folder / "points.jsonl"
+        self._has_open_line = False
         self._is_broken = False
+        self._read_points()
 
     @classmethod
-    def create(cls, folder: Path, row: Row, changes: bytes) -> "Journal":
-        """Begin the journal of ``row``; the training's work folder remembers which one it is.
+    def create(cls, folder: Path, record: RunRecord, changes: bytes) -> "Journal":
+        """Begin the journal of a run.
 
         Args:
             folder: to be made.
-            row: what is known so far.
+            record: what is known so far.
             changes: differences between the code that runs and its commit, as a patch.
         """
         folder.mkdir(parents=True)
+        lock = Lock(folder / LOCK_NAME)
+        lock.take()
         if changes:
             (folder / CHANGES_NAME).write_bytes(changes)
-        write_text(folder / "row.json", row.model_dump_json(indent=2))
-        write_json(Path(row.work_folder) / POINTER_NAME, {"journal": folder.name})
-        return cls(folder)
+        write_sealed(folder / RECORD_NAME, record)
+        return cls(folder, lock)
 
     @classmethod
-    def of_work_folder(cls, journals: Path, work_folder: Path) -> "Journal | None":
-        """The journal of the training in ``work_folder``, if it has one."""
-        try:
-            pointer = json.loads((work_folder / POINTER_NAME).read_text(encoding="utf-8"))
-            return cls(journals / pointer["journal"])
-        except (FileNotFoundError, KeyError, ValueError):
+    def take_over(cls, folder: Path) -> "Journal | None":
+        """A journal that no process has, or None; a damaged ``run.json`` is set aside and what the folder still
+        tells takes its place."""
+        lock = Lock(folder / LOCK_NAME)
+        if not lock.take():
             return None
+        try:
+            return cls(folder, lock)
+        except FileNotFoundError:
+            logger.warning("%s has no %s; a new one is made", folder, RECORD_NAME)
+        except ValueError as error:
+            set_aside(folder / RECORD_NAME, error)
+        record = RunRecord(
+            model=work_name(folder).rpartition("-")[0],
+            family=None,
+            stage="unknown",
+            start_time=now(),
+            facts={},
+            parameters={},
+            datasets=[],
+            outcome=Outcome(status="KILLED", end_time=now(), error=f"{RECORD_NAME} of its journal was damaged"),
+        )
+        write_sealed(folder / RECORD_NAME, record)
+        return cls(folder, lock)
 
     def update(self, **changes: Any) -> None:
-        """Change what is known of the row."""
-        with self._lock:
-            self.row = self.row.model_copy(update=changes)
-            write_text(self.folder / "row.json", self.row.model_dump_json(indent=2))
+        """Change what is known of the run."""
+        with self._change:
+            self.record = self.record.model_copy(update=changes)
+            write_sealed(self.folder / RECORD_NAME, self.record)
 
     def append(self, step: int, metrics: Mapping[str, float]) -> None:
         """Record figures of a step, except those that it already has: each figure has one value per step."""
-        if self._last_steps is None:
-            self._last_steps = self._read_last_steps()
-        new = {name: float(value) for name, value in metrics.items() if step > self._last_steps.get(name, -1)}
-        if not new or self._is_broken:
+        new = {name: float(value) for name, value in metrics.items() if step not in self._steps.get(name, ())}
+        if not new:
             return
-        line = json.dumps({"time": now(), "step": step, "values": new})
+        text = json.dumps({"time": now(), "step": step, "values": new})
+        self._add(text)
+        if self._is_broken:
+            return
         try:
-            with self._points.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            with self._points_path.open("a", encoding="utf-8") as file:
+                file.write("\n" * self._has_open_line + seal(text) + "\n")
         except OSError as error:
             self._is_broken = True
-            logger.warning("MLflow will miss this training's further figures: %s (%s)", error, self._points)
-        self._last_steps |= dict.fromkeys(new, step)
-
-    def unsent(self, limit: int) -> tuple[list[Point], int]:
-        """About ``limit`` of the figures that MLflow does not have, and the offset to :meth:`mark_sent` for them."""
-        offset = self._sent_bytes()
-        points: list[Point] = []
-        if not self._points.exists():
-            return points, offset
-        with self._points.open("rb") as file:
-            file.seek(offset)
-            for line in file:
-                if len(points) >= limit or not line.endswith(b"\n"):
-                    break
-                offset += len(line)
-                points += _read_points(line)
-        return points, offset
-
-    def mark_sent(self, offset: int) -> None:
-        """Remember that MLflow has all figures before ``offset``.
-
-        Should this be lost, they are sent again; MLflow drops a figure that is the same to the millisecond.
-        """
-        temporary = self.folder / "sent.new"
-        temporary.write_text(str(offset), encoding="ascii")
-        temporary.replace(self.folder / "sent")
-
-    def restart(self) -> None:
-        """Forget what the store has: it has lost the row, or it is another store."""
-        (self.folder / "sent").unlink(missing_ok=True)
-        self.update(run_id=None, is_described=False)
+            logger.warning("further figures of this training are not kept on disk for MLflow: %s", error)
+        self._has_open_line = False
 
     def last_sign_of_life(self) -> int:
         """When something was last written to it, in milliseconds since 1970."""
         return max(round(file.stat().st_mtime * 1000) for file in self.folder.iterdir())
 
-    def is_done(self) -> bool:
-        """Whether nobody writes to it any more: the training has ended, or its process has without a word."""
-        return is_free(self.row.owner, self.row.outcome is not None)
+    def model_folder(self) -> Path | None:
+        """Where the finished model is, if it is anywhere: the first folder with its content."""
+        outcome = self.record.outcome
+        for folder in (self.folder.parents[1] / path for path in (outcome.folders if outcome else ())):
+            if outcome and folder.is_dir() and folder_digest(folder) == outcome.digest:
+                return Path(os.path.normpath(folder))
+        return None
+
+    def is_finished(self) -> bool:
+        """Whether the training has made its model."""
+        return self.record.outcome is not None and self.record.outcome.status == "FINISHED"
 
     def is_resumable(self) -> bool:
-        """Whether the training's work folder is still there and still means this journal."""
-        current = Journal.of_work_folder(self.folder.parent, Path(self.row.work_folder))
-        return current is not None and current.folder == self.folder
+        """Whether the training has not finished, can go on, and would go on with this journal."""
+        work = self.folder.parents[1] / "checkpoints" / work_name(self.folder)
+        return not self.is_finished() and work.is_dir() and newest_folder(self.folder.parent, work) == self.folder
 
     def remove(self) -> None:
         """Delete it."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        discard(self.folder)
 
-    def _sent_bytes(self) -> int:
-        try:
-            return int((self.folder / "sent").read_text(encoding="ascii"))
-        except (FileNotFoundError, ValueError):
-            return 0
+    def _read_points(self) -> None:
+        if not self._points_path.exists():
+            return
+        content = self._points_path.read_bytes()
+        # Where the process was killed while it wrote the last line, what comes next must not hang on to it.
+        self._has_open_line = not content.endswith(b"\n")
+        n_damaged = 0
+        for line in content.splitlines():
+            try:
+                self._add(unseal(line.decode("utf-8")))
+            except ValueError:
+                n_damaged += bool(line)
+        if n_damaged:
+            logger.warning(
+                "%d of the lines in %s are damaged; their figures come from the training record as far as it has them",
+                n_damaged,
+                self._points_path,
+            )
 
-    def _read_last_steps(self) -> dict[str, int]:
-        last_steps: dict[str, int] = {}
-        if not self._points.exists():
-            return last_steps
-        content = self._points.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            # The process was killed while it wrote the last line.
-            os.truncate(self._points, whole)
-        for line in content[:whole].splitlines():
-            last_steps |= {point.name: point.step for point in _read_points(line)}
-        return last_steps
-
-
-def journals(folder: Path) -> list[Journal]:
-    """All journals in ``folder``, oldest first."""
-    found = []
-    for file in sorted(folder.glob("*/row.json")):
-        # Another process may just have removed it, another version of this code may have written it.
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            found.append(Journal(file.parent))
-    return found
+    def _add(self, text: str) -> None:
+        entry = json.loads(text)
+        for name, value in entry["values"].items():
+            if entry["step"] not in self._steps.setdefault(name, set()):
+                self._steps[name].add(entry["step"])
+                self.points.append(Point(name, value, entry["time"], entry["step"]))
 
 
-def is_free(owner: dict[str, Any], has_ended: bool) -> bool:
-    """Whether what a process has left may be taken over: the process has gone, or it is this one and has ended it."""
-    identity = ProcessIdentity.from_json(owner)
-    return identity.is_gone() or (has_ended and identity.pid == os.getpid() and identity.process() is not None)
+def journal_name(work_folder: Path) -> str:
+    """A new name for a journal of the training in ``work_folder``; later ones come later in the alphabet."""
+    return f"{time.time_ns() // 1_000_000}-{work_folder.name}"
 
 
-def _read_points(line: bytes) -> list[Point]:
-    try:
-        record = json.loads(line)
-        return [Point(name, value, record["time"], record["step"]) for name, value in record["values"].items()]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return []  # the machine went down while it was on its way to the disk
+def work_name(folder: Path) -> str:
+    """The name of the work folder that a journal belongs to."""
+    return folder.name.partition("-")[2]
+
+
+def newest_folder(folder: Path, work_folder: Path) -> Path | None:
+    """The last journal of the training in ``work_folder``, if it has one."""
+    return max((found for found in journal_folders(folder) if work_name(found) == work_folder.name), default=None)
+
+
+def journal_folders(folder: Path) -> list[Path]:
+    """The folders of all journals, oldest first."""
+    return sorted(found for found in folder.glob("*-*") if NAME.match(found.name) and found.is_dir())

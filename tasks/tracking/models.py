@@ -1,38 +1,42 @@
-"""Model folders as MLflow models: loadable and servable anywhere, in the registry under the model's name."""
+"""Model folders as MLflow models: loadable and servable anywhere, in the registry under the name of their kind."""
 
 import contextlib
 import importlib.metadata
+import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from packaging.version import Version
 
 import lmcore
+from tasks.tracking.description import headline, size_of
 from tasks.tracking.interfaces import Interface, interface_of
-from tasks.tracking.store import Store
+from tasks.tracking.record import RunRecord
+from tasks.tracking.store import Store, upload_seconds
 
 if TYPE_CHECKING:
-    from mlflow.entities import LoggedModel
+    from mlflow.entities import LoggedModel, Run
+    from mlflow.entities.model_registry import ModelVersion
 
 # What the served code imports, pinned as installed; everything they need in turn, pip finds.
 REQUIREMENTS = ("mlflow", "numpy", "pandas", "psutil", "pydantic", "rich", "safetensors", "tokenizers", "torch")
 
 
-def log_model(store: Store, run_id: str, model: str, folder: Path, digest: str) -> str:
-    """Log the model folder to a row and register it; answers the id of the logged model.
+def log_model(store: Store, run_id: str, folder: Path, digest: str, record: RunRecord) -> None:
+    """Log the model folder to a run and register it.
 
-    What is there already (an earlier attempt was interrupted, or an equal model was trained before) stays as it is.
+    What is there already (an equal model was trained before) stays as it is; what an interrupted attempt has left
+    unfinished is finished.
     """
     interface = interface_of(folder)
-    model_id = find_logged_model(store, run_id, digest)
-    if model_id is None:
-        model_id = _log_model(store, run_id, model, folder, digest, interface)
-    _register(store, run_id, model, model_id, digest, interface.description)
-    return model_id
+    model_id = find_logged_model(store, run_id, digest) or _log_model(store, run_id, folder, digest, record, interface)
+    _register(store, run_id, model_id, folder, digest, record, interface)
 
 
 def find_logged_model(store: Store, run_id: str, digest: str) -> str | None:
-    """The model of this content that the row has, if it has been logged completely."""
+    """The model of this content that the run has, if it has been logged completely."""
     outputs = store.client.get_run(run_id).outputs
     for output in outputs.model_outputs if outputs else ():
         logged = store.client.get_logged_model(output.model_id)
@@ -41,34 +45,45 @@ def find_logged_model(store: Store, run_id: str, digest: str) -> str | None:
     return None
 
 
-def version_of(store: Store, model: str, digest: str) -> str | None:
+def version_of(store: Store, digest: str) -> "ModelVersion | None":
     """The registry's version of the model with this content."""
-    versions = store.client.search_model_versions(f"name = '{model}' AND tags.`model.digest` = '{digest}'")
-    return str(versions[0].version) if versions else None
+    versions = store.client.search_model_versions(f"tags.`model.digest` = '{digest}'")
+    return versions[0] if versions else None
 
 
-def _log_model(store: Store, run_id: str, model: str, folder: Path, digest: str, interface: Interface) -> str:
+def describe_version(store: Store, version: "ModelVersion", run: "Run") -> None:
+    """Write into the registry how good a version is, beside what it is."""
+    what = (version.description or "").partition("\n\n")[0]
+    store.client.update_model_version(version.name, version.version, f"{what}\n\n{headline(run)}")
+
+
+def _log_model(store: Store, run_id: str, folder: Path, digest: str, record: RunRecord, interface: Interface) -> str:
     from mlflow.entities import LoggedModelOutput
 
-    logged = store.client.create_logged_model(
+    logged = _begun_model(store, run_id, digest) or store.client.create_logged_model(
         store.experiment_id,
-        name=model,
+        name=interface.name,
         source_run_id=run_id,
         tags={"model.digest": digest},
         params=dict(store.client.get_run(run_id).data.params),
-        model_type=model,
+        model_type=interface.name,
     )
-    status: Literal["READY", "FAILED"] = "FAILED"
-    try:
-        with tempfile.TemporaryDirectory() as temporary:
-            files = Path(temporary) / "model"
-            _write_model(files, folder, digest, interface, run_id, logged)
+    with tempfile.TemporaryDirectory() as temporary:
+        files = Path(temporary) / "model"
+        _write_model(files, folder, digest, interface, run_id, logged)
+        with store.calls.call(upload_seconds(files)):
             store.client.log_model_artifacts(logged.model_id, str(files))
-        status = "READY"
-    finally:
-        store.client.finalize_logged_model(logged.model_id, status)
+    store.client.finalize_logged_model(logged.model_id, "READY")
     store.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
     return str(logged.model_id)
+
+
+def _begun_model(store: Store, run_id: str, digest: str) -> "LoggedModel | None":
+    """The model that an attempt which was interrupted has begun to log for the run."""
+    models = store.client.search_logged_models(
+        [store.experiment_id], f"tags.`model.digest` = '{digest}' AND source_run_id = '{run_id}'", max_results=1
+    )
+    return models[0] if models else None
 
 
 def _write_model(
@@ -86,7 +101,7 @@ def _write_model(
         code_paths=[str(Path(lmcore.__file__).parent)],
         signature=interface.signature,
         input_example=pandas.DataFrame({interface.column: [interface.example]}),
-        pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS],
+        pip_requirements=requirements(),
         metadata={"model.digest": digest},
     )
     # Loading a model for a check leaves compiled files behind, which differ from run to run.
@@ -94,13 +109,41 @@ def _write_model(
         shutil.rmtree(cache)
 
 
-def _register(store: Store, run_id: str, model: str, model_id: str, digest: str, description: str) -> None:
+def requirements() -> list[str]:
+    """The packages of a logged model as an index knows them: without what names a local build (``+cpu``)."""
+    return [f"{name}=={Version(importlib.metadata.version(name)).public}" for name in REQUIREMENTS]
+
+
+def _register(
+    store: Store, run_id: str, model_id: str, folder: Path, digest: str, record: RunRecord, interface: Interface
+) -> None:
     from mlflow.exceptions import MlflowException
 
-    if version_of(store, model, digest):
+    if version_of(store, digest):
         return
     with contextlib.suppress(MlflowException):  # it exists already
-        store.client.create_registered_model(model, description=description)
+        store.client.create_registered_model(interface.name, description=interface.description)
     store.client.create_model_version(
-        model, f"models:/{model_id}", run_id, tags={"model.digest": digest}, model_id=model_id
+        interface.name,
+        f"models:/{model_id}",
+        run_id,
+        tags={"model.digest": digest, **({"model.family": record.family} if record.family else {})},
+        description=_what_it_is(folder, record),
+        model_id=model_id,
     )
+
+
+def _what_it_is(folder: Path, record: RunRecord) -> str:
+    """Family, size and data of a model in one sentence."""
+    from lmcore.models.folder import read_description
+
+    description = read_description(folder)
+    training = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    data = ", ".join(f"{dataset.path} ({dataset.digest[:8]})" for dataset in record.datasets)
+    parts = [
+        f"{record.model} of family {description.model.family}, {size_of(description.model.model_dump())}",
+        f"{training['n_parameters']:,} parameters" if "n_parameters" in training else "",
+        f"{training['n_targets']:,} targets in training" if "n_targets" in training else "",
+        f"trained on {data}" if data else "",
+    ]
+    return ", ".join(part for part in parts if part)

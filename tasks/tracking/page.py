@@ -1,4 +1,4 @@
-"""Where a person sees the rows: the address of the experiment in MLflow's pages."""
+"""Where a person sees the runs: the address of the experiment in MLflow's pages."""
 
 import json
 from urllib.error import URLError
@@ -8,11 +8,11 @@ from urllib.request import urlopen
 from tasks.environment import Environment
 from tasks.tracking.store import EXPERIMENT
 
-ANSWER_SECONDS = 5.0
+ANSWER_SECONDS = 2.0
 
 
 def experiment_page(environment: Environment) -> str | None:
-    """The address of the list of rows; None where no server shows it."""
+    """The address of the list of runs; None where no server shows it."""
     server = environment.mlflow_tracking_uri.rstrip("/")
     if not server.startswith(("http://", "https://")):
         return None

@@ -38,9 +38,10 @@ import sys
 sys.path.insert(0, {root!r})
 from pathlib import Path
 from tasks.environment import Environment
-from tasks.lineage import dvc_facts, pipeline_id
+from tasks.lineage import dvc_facts, is_forced, pipeline_id
 facts = dvc_facts(Path.cwd(), "use")
 Path("answer.txt").write_text(pipeline_id(Environment()) + chr(10) + facts.get("dvc.experiment", "none"))
+Path("forced.log").open("a").write(str(is_forced()) + chr(10))
 """
 
 
@@ -82,6 +83,7 @@ def project(tmp_path_factory):
     (project / ".dvcignore").write_text("__pycache__\n")
     commit(project)
     run(project, sys.executable, "-m", "dvc", "exp", "run", "--quiet", "--name", "brave-try")
+    assert (project / "forced.log").read_text() == "False\n"
     return project
 
 
@@ -165,6 +167,13 @@ def test_a_stage_belongs_to_the_dvc_process_and_the_experiment_that_run_it(proje
     pipeline, experiment = (project / "answer.txt").read_text().splitlines()
     assert " dvc " in pipeline
     assert experiment == "brave-try"
+
+
+def test_a_stage_knows_whether_dvc_was_told_to_compute_what_it_has(project):
+    for arguments in (["--force", "use"], ["-sf", "use"]):
+        (project / "forced.log").unlink()
+        run(project, sys.executable, "-m", "dvc", "repro", "--quiet", *arguments)
+        assert (project / "forced.log").read_text() == "True\n"
 
 
 def test_the_pipelines_own_id_counts(monkeypatch):

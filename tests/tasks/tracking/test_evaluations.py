@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from tiny_models import save_tiny_model
-from trainings import artifacts, curve, only_row, rows, store_of, train
+from trainings import artifacts, curve, only_run, runs, store_of, train
 
 from tasks import tracking
 
@@ -20,28 +20,28 @@ def test_an_evaluation_goes_to_the_row_of_the_model_once(environment):
     }
     for _ in range(2):
         tracking.log_evaluation(environment, model="language-model", folder=folder, metrics=metrics, artifacts=[report])
-    other, row = rows(environment)
+    other, run = runs(environment)
     assert not any(name.startswith(GROUPS) for name in other.data.metrics)
-    tested = {name: value for name, value in row.data.metrics.items() if name.startswith(GROUPS)}
+    tested = {name: value for name, value in run.data.metrics.items() if name.startswith(GROUPS)}
     assert tested == {
         "test/bits_per_byte": 1.5,
         "with_interval/bits_per_byte_low": 1.4,
         "with_interval/bits_per_byte_high": 1.6,
         "versus/likelihood_perplexity": 30,
     }
-    assert curve(environment, row, "test/bits_per_byte") == [(0, 1.5)]
-    assert "1.5 (1.4 to 1.6)" in row.data.tags["mlflow.note.content"]
-    assert artifacts(environment, row, "evaluation") == {"evaluation/report.html"}
+    assert curve(environment, run, "test/bits_per_byte") == [(0, 1.5)]
+    assert "1.5 (1.4 to 1.6)" in run.data.tags["mlflow.note.content"]
+    assert artifacts(environment, run, "evaluation") == {"evaluation/report.html"}
 
 
-def test_a_model_that_the_store_has_never_seen_gets_a_row_with_its_curves(environment):
+def test_a_model_that_the_store_has_never_seen_gets_a_run_with_its_curves(environment):
     save_tiny_model(Path("model"), "classifier")
     tracking.log_evaluation(
         environment, model="classifier", folder=Path("model"), metrics={"accuracy": 0.5}, artifacts=[]
     )
-    row = only_row(environment)
-    assert row.info.status == "FINISHED"
-    assert curve(environment, row, "train/loss") == [(2, 3.0), (4, 2.0)]
-    assert row.data.params["model.width"] == "16"
-    assert row.data.metrics["test/accuracy"] == 0.5
-    assert store_of(environment).get_model_version("classifier", "1").run_id == row.info.run_id
+    run = only_run(environment)
+    assert run.info.status == "FINISHED"
+    assert curve(environment, run, "train/loss") == [(2, 3.0), (4, 2.0)]
+    assert run.data.params["model.width"] == "16"
+    assert run.data.metrics["test/accuracy"] == 0.5
+    assert store_of(environment).get_model_version("classifier", "1").run_id == run.info.run_id

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trainings import rows
+from trainings import runs, store_of
 
 from lmcore.generation import Generator
 from lmcore.models.folder import load_writing_model
@@ -37,6 +37,7 @@ FAMILIES: dict[str, Any] = {
 }
 WITHOUT_FEATURES = {"ngram", "hmm"}
 NOT_WRITING = {"ngram", "bert"}
+KINDS = {"bert": "masked-language-model", "encoder_decoder": "span-restoring-model"}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -47,16 +48,17 @@ def test_a_model_of_every_family_goes_the_whole_way(family: str, environment: An
     )
     places = {"tokens": tmp_path / "tokens", "model_folder": tmp_path / "model", "curves": tmp_path / "curves"}
     pretrain_language_model(config, environment, **places)
-    (row,) = rows(environment)
-    assert row.info.status == "FINISHED"
-    assert row.data.params["model.family"] == family
+    (run,) = runs(environment)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["model.family"] == family
     reasons = finetune(family, environment, tmp_path)
     if family == "lstm":
-        _, classifier, _ = rows(environment)
+        _, classifier, _ = runs(environment)
         names = [entry.dataset.name.rsplit("/")[-1] for entry in classifier.inputs.dataset_inputs]
         assert names == ["clean", "vectors.txt"]
     assert (reasons["classifier"] is not None) == (family in WITHOUT_FEATURES)
     assert (reasons["completion"] is not None) == (family in NOT_WRITING)
+    assert_versions_answer(environment, family, reasons)
     found = evaluate(tmp_path)
     kind = {"bert": "masked", "encoder_decoder": "encoder_decoder"}.get(family, "causal")
     measure = {"masked": "pseudo_bits_per_byte", "encoder_decoder": "bits_per_masked_token"}.get(kind, "bits_per_byte")
@@ -69,6 +71,25 @@ def test_a_model_of_every_family_goes_the_whole_way(family: str, environment: An
         return
     generator = Generator(*load_writing_model(tmp_path / "model"))
     assert generator.complete(["array"], settings(max_tokens=3))[0].text is not None
+
+
+def assert_versions_answer(environment: Any, family: str, reasons: dict[str, str | None]) -> None:
+    """Every registered version is of the kind that its name says, says what it is, and answers its own example."""
+    import mlflow
+
+    client = store_of(environment)
+    versions = {version.name: version for version in client.search_model_versions()}
+    assert set(versions) == {KINDS.get(family, "language-model")} | {name for name in reasons if reasons[name] is None}
+    for name, version in versions.items():
+        assert f"of family {family}" in version.description
+        model = mlflow.pyfunc.load_model(f"models:/{name}/1")
+        answer = model.predict(model.input_example)
+        (column,) = {"label", "filled", "completion"} & set(answer)
+        assert isinstance(answer[column][0], str)
+        if column == "filled":
+            assert "[MASK]" not in answer["filled"][0]
+            assert len(answer["candidates"][0]) == 1
+    assert all(run.info.run_name.split()[1] == family for run in runs(environment))
 
 
 def write_vectors(path: Path) -> Path:

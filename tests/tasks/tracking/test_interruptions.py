@@ -3,58 +3,87 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from trainings import curve, fail, finish, interrupt, only_row, rows, store_of, train
+from trainings import curve, fail, finish, interrupt, only_run, runs, store_of, train
 
 
-def killed_child(environment, code):
-    """Run Python code in a process that kills itself; it has ``start``, ``log_steps`` and ``environment``."""
+def child(environment, code):
+    """A process that runs Python code; it has ``start``, ``log_steps`` and ``environment``."""
     script = f"""
-import os, signal, time
+import os, signal, sys, time
 from pathlib import Path
+from flows.commands import exit_when_terminated
 from tasks.environment import Environment
-from trainings import start, log_steps, rows
+from tasks.tracking import outages
+from trainings import start, log_steps, runs
+outages.SILENT_SECONDS = 60.0
 environment = Environment(work_folder=Path({str(environment.work_folder)!r}))
 {code}
 """
     here = Path(__file__).parent
-    result = subprocess.run(
+    return subprocess.Popen(
         [sys.executable, "-c", script],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(here), str(here.parents[2])])},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
     )
-    assert result.returncode == -signal.SIGKILL, result.stderr
 
 
 DIE_WHEN_STORED = """
 with start(environment) as run:
     log_steps(run, range(1, 61))
-    while not any(row.data.metrics for row in rows(environment)):
+    while not any(run.data.metrics for run in runs(environment)):
         time.sleep(0.1)
     log_steps(run, range(61, 71))
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+WAIT_TO_BE_TERMINATED = """
+exit_when_terminated()
+with start(environment) as run:
+    log_steps(run, range(1, 4))
+    print("training", flush=True)
+    time.sleep(120)
+"""
+
+
+def test_a_training_that_is_terminated_again_and_again_says_so_before_it_goes(environment):
+    with child(environment, WAIT_TO_BE_TERMINATED) as process:
+        assert process.stdout.readline() == "training\n"
+        while process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.05)
+        messages = process.stderr.read()
+    # Python's own end leaves the signal to the system.
+    assert process.returncode in (128 + signal.SIGTERM, -signal.SIGTERM)
+    run = only_run(environment)
+    assert run.info.status == "KILLED"
+    assert run.data.tags["error"] == "killed: terminated by SIGTERM"
+    assert len(curve(environment, run, "train/loss")) == 3, messages
+
+
 def test_a_killed_training_is_closed_by_the_next_one_and_continues_its_row_when_it_is_resumed(environment):
-    killed_child(environment, DIE_WHEN_STORED)
-    row = only_row(environment)
-    assert row.info.status == "RUNNING"
+    process = child(environment, DIE_WHEN_STORED)
+    _, messages = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL, messages
+    run = only_run(environment)
+    assert run.info.status == "RUNNING"
     train(environment, model="classifier")
-    killed, other = rows(environment)
+    killed, other = runs(environment)
     assert (killed.info.status, other.info.status) == ("KILLED", "FINISHED")
-    assert killed.data.tags["error"].startswith("killed: process")
+    assert killed.data.tags["error"] == "killed: its process ended without a word"
     assert killed.info.end_time <= other.info.start_time
     assert len(curve(environment, killed, "train/loss")) == 70  # also what it had no time to deliver
 
     # A checkpoint's history is reported once more, and so are the steps since the checkpoint.
     finish(environment, resumed_from_step=50, steps=[*range(1, 51), *range(51, 101)])
-    resumed, _ = rows(environment)
-    assert resumed.info.run_id == row.info.run_id
+    resumed, _ = runs(environment)
+    assert resumed.info.run_id == run.info.run_id
     assert resumed.info.status == "FINISHED"
     assert resumed.data.tags["resume.count"] == "1"
     assert "error" not in resumed.data.tags
@@ -62,20 +91,22 @@ def test_a_killed_training_is_closed_by_the_next_one_and_continues_its_row_when_
     assert [step for step, _ in curve(environment, resumed, "validation/loss")] == list(range(2, 101, 2))
 
 
-def test_a_training_that_starts_afresh_has_a_new_row(environment):
-    interrupt(environment)
-    interrupt(environment)
-    assert len({row.info.run_id for row in rows(environment)}) == 2
+def test_a_training_that_was_killed_before_its_first_checkpoint_continues_its_run_from_the_beginning(environment):
+    interrupt(environment, steps=range(1, 4))
+    interrupt(environment, steps=range(1, 6))
+    run = only_run(environment)
+    assert run.data.tags["resume.from_step"] == "0"
+    assert [step for step, _ in curve(environment, run, "train/loss")] == [1, 2, 3, 4, 5]
 
 
 def test_a_resumed_training_whose_row_was_deleted_gets_a_whole_new_one(environment):
     with pytest.raises(ValueError, match="x"):
         fail(environment, ValueError("x"), steps=range(1, 6))
-    store_of(environment).delete_run(only_row(environment).info.run_id)
+    store_of(environment).delete_run(only_run(environment).info.run_id)
     finish(environment, resumed_from_step=3, steps=range(1, 11))
-    row = only_row(environment)
-    assert [step for step, _ in curve(environment, row, "train/loss")] == list(range(1, 11))
-    assert "error" not in row.data.tags
+    run = only_run(environment)
+    assert [step for step, _ in curve(environment, run, "train/loss")] == list(range(1, 11))
+    assert "error" not in run.data.tags
 
 
 def test_a_line_that_a_kill_cut_off_is_written_again(environment):
@@ -84,12 +115,12 @@ def test_a_line_that_a_kill_cut_off_is_written_again(environment):
     with points.open("a") as file:
         file.write('{"time": 1, "st')
     interrupt(environment, resumed_from_step=2, steps=range(1, 6))
-    assert [step for step, _ in curve(environment, only_row(environment), "train/loss")] == [1, 2, 3, 4, 5]
+    assert [step for step, _ in curve(environment, only_run(environment), "train/loss")] == [1, 2, 3, 4, 5]
 
 
 def test_journals_do_not_pile_up(environment):
     for model in ("language-model", "classifier", "completion"):
         interrupt(environment, model=model)
         # As a training that has ended well does with its checkpoints.
-        shutil.rmtree(environment.work_folder / "checkpoints" / model)
+        shutil.rmtree(environment.work_folder / "checkpoints" / f"{model}-0")
     assert len(list(environment.work_folder.glob("tracking/*"))) == 1

@@ -1,16 +1,23 @@
 import os
+import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
-from tiny_models import LABELS
-from trainings import rows, store_of, train
+from tiny_models import LABELS, save_tiny_model
+from trainings import runs, store_of, train
+
+from tasks.tracking.interfaces import interface_of
+from tasks.tracking.models import _write_model, requirements
+
+LOGGED = SimpleNamespace(artifact_location="", model_id=None)
 
 
 def test_every_kind_of_model_answers_in_another_process_and_folder(environment, tmp_path):
     for model in ("language-model", "classifier", "completion"):
         train(environment, model=model)
-    by_row = f"runs:/{rows(environment)[0].info.run_id}/language-model"
+    by_row = f"runs:/{runs(environment)[0].info.run_id}/language-model"
     script = f"""
 import mlflow, pandas
 mlflow.set_tracking_uri({environment.mlflow_store_uri!r})
@@ -22,7 +29,7 @@ again = [list(model.predict(question, params={{"max_tokens": 3}})["completion"])
 assert short == again and all(isinstance(text, str) for texts in short for text in texts), short
 answer = load("models:/classifier/1").predict(pandas.DataFrame({{"text": ["sorted", "the list"]}}))
 assert set(answer["label"]) <= set({LABELS!r}), answer
-assert all(abs(sum(row.values()) - 1) < 1e-5 for row in answer["probabilities"]), answer
+assert all(abs(sum(run.values()) - 1) < 1e-5 for run in answer["probabilities"]), answer
 """
     result = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, env=without_project(), capture_output=True, text=True
@@ -84,5 +91,45 @@ def test_equal_models_are_registered_once_and_different_ones_twice(environment):
     versions = store_of(environment).search_model_versions("name = 'language-model'")
     assert {version.version for version in versions} == {1, 2}
     assert {version.tags["model.digest"] for version in versions} == {
-        row.data.tags["model.digest"] for row in rows(environment)
+        run.data.tags["model.digest"] for run in runs(environment)
     }
+
+
+@pytest.mark.parametrize(
+    ("data", "params", "said"),
+    [
+        ("the list", {"temperature": -3.0}, "temperature is -3.0: Input should be greater than or equal to 0"),
+        ("the list", {"max_tokens": 100_000}, "right would be at most 31"),
+        ("the list", {"max_tokens": 0}, "max_tokens is 0: Input should be greater than 0"),
+        ("the list", {"top_p": 2.0}, "top_p is 2.0"),
+        ("the list", {"top_k": -5}, "top_k is -5"),
+        ("the list", {"seed": -1}, "seed is -1"),
+        ("the list", {"max_token": 5}, "there is no setting max_token: right would be max_tokens, min_p"),
+        (5, {}, "prompt of row 0 is 5: right would be a text"),
+        (None, {}, "prompt of row 0 is null: right would be a text"),
+        ("x" * 100_001, {}, "prompt of row 0 has 100,001 characters: right would be at most 100,000"),
+    ],
+)
+def test_a_request_that_cannot_be_answered_is_refused_in_one_sentence(client, data, params, said):
+    answer = client.post("/invocations", json={"dataframe_records": [{"prompt": data}], "params": params})
+    assert answer.status_code == 400
+    assert said in answer.json()["message"]
+    assert len(answer.json()["message"]) < 300
+    assert "stack_trace" not in answer.json()
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    """A language model's server."""
+    import mlflow
+    from fastapi.testclient import TestClient
+    from mlflow.pyfunc.scoring_server import init
+
+    folder = tmp_path_factory.mktemp("served")
+    save_tiny_model(folder / "model", "language-model")
+    _write_model(folder / "logged", folder / "model", "0" * 64, interface_of(folder / "model"), "run", LOGGED)
+    return TestClient(init(mlflow.pyfunc.load_model(str(folder / "logged"))))
+
+
+def test_logged_models_ask_an_index_for_what_it_has():
+    assert all(re.fullmatch(r"[a-z]+==[0-9.]+", requirement) for requirement in requirements())

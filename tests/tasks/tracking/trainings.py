@@ -1,8 +1,9 @@
-"""Trainings in which nothing is learnt, and what their rows then hold."""
+"""Trainings in which nothing is learnt, and what their runs then hold."""
 
 import socket
 import time
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from tiny_models import save_tiny_model
@@ -11,14 +12,20 @@ from tasks import tracking
 from tasks.environment import Environment
 
 
-def start(environment, *, model="language-model", resumed_from_step=None, parameters=None, base_model=None):
+def work_folder_of(environment, model):
+    folder = environment.work_folder / "checkpoints" / f"{model}-0"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def start(environment, *, model="language-model", resumed_from_step=0, parameters=None, base_model=None):
     return tracking.model_run(
         environment,
         stage="pretrain",
         model=model,
         parameters=parameters or {"seed": 0, "training": {"learning_rate": 3e-4}},
         datasets=[Path("data/tokens")],
-        work_folder=environment.work_folder / "checkpoints" / model,
+        work_folder=work_folder_of(environment, model),
         resumed_from_step=resumed_from_step,
         base_model=base_model,
     )
@@ -42,7 +49,7 @@ def fail(environment, error, *, steps=range(0), **details):
 
 
 def interrupt(environment, *, steps=range(0), **details):
-    """A training that a person stops; what there is to see of its row comes without the cost of a model."""
+    """A training that a person stops; what there is to see of its run comes without the cost of a model."""
     with pytest.raises(KeyboardInterrupt):
         fail(environment, KeyboardInterrupt(), steps=steps, **details)
 
@@ -68,24 +75,29 @@ def store_of(environment):
     return MlflowClient(environment.mlflow_store_uri)
 
 
-def rows(environment):
-    """All rows, oldest first."""
+def runs(environment):
+    """All runs, oldest first."""
     client = store_of(environment)
     experiment = client.get_experiment_by_name("lmcore")
     return client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"]) if experiment else []
 
 
-def only_row(environment):
-    (row,) = rows(environment)
-    return row
+def only_run(environment):
+    (run,) = runs(environment)
+    return run
 
 
-def curve(environment, row, name):
-    return [(point.step, point.value) for point in store_of(environment).get_metric_history(row.info.run_id, name)]
+def curve(environment, run, name):
+    return [(point.step, point.value) for point in store_of(environment).get_metric_history(run.info.run_id, name)]
 
 
-def artifacts(environment, row, folder=None):
-    return {item.path for item in store_of(environment).list_artifacts(row.info.run_id, folder)}
+def artifacts(environment, run, folder=None):
+    return {item.path for item in store_of(environment).list_artifacts(run.info.run_id, folder)}
+
+
+def content(environment, run, name):
+    """The text of an artifact."""
+    return Path(unquote(run.info.artifact_uri.removeprefix("file://")), name).read_text()
 
 
 def free_port():

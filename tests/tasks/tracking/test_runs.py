@@ -1,36 +1,41 @@
 import contextlib
+import json
+import os
 import time
 
 import pytest
-from trainings import curve, fail, interrupt, only_row, rows, start, store_of, train
+from trainings import content, curve, fail, interrupt, only_run, runs, start, store_of, train
 
 from tasks.environment import Environment
-from tasks.tracking.row import flatten_metrics, flatten_parameters, metric_name
+from tasks.tracking.record import flatten_metrics, flatten_parameters, metric_name
 
 DATA_DIGEST_LENGTH = 36
 
 
 def test_a_finished_row_has_curves_parameters_data_model_and_lineage(environment):
     folder = train(environment, steps=range(1, 11))
-    row = only_row(environment)
-    assert row.info.status == "FINISHED"
-    assert curve(environment, row, "train/loss") == [(step, 1 / step) for step in range(1, 11)]
-    assert [step for step, _ in curve(environment, row, "validation/loss")] == [2, 4, 6, 8, 10]
-    assert row.data.params == {"seed": "0", "training.learning_rate": "0.0003"}
-    assert row.data.metrics["train/n_parameters"] == 12345
-    (data,) = row.inputs.dataset_inputs
+    run = only_run(environment)
+    assert run.info.status == "FINISHED"
+    assert curve(environment, run, "train/loss") == [(step, 1 / step) for step in range(1, 11)]
+    assert [step for step, _ in curve(environment, run, "validation/loss")] == [2, 4, 6, 8, 10]
+    assert run.data.params == {"seed": "0", "training.learning_rate": "0.0003"}
+    assert run.data.metrics["train/n_parameters"] == 12345
+    (data,) = run.inputs.dataset_inputs
     assert data.dataset.name == "data/tokens"
     assert len(data.dataset.digest) == DATA_DIGEST_LENGTH
-    assert {"pipeline.id", "machine.processor", "gpu.count", "process.pid"} <= row.data.tags.keys()
-    assert row.info.run_name == f"language-model {row.data.tags['model.digest'][:8]}"
-    assert "models:/language-model/1" in row.data.tags["mlflow.note.content"]
-    assert not (folder / "tracking.json").exists()
+    assert {"pipeline.id", "machine.processor", "gpu.count"} <= run.data.tags.keys()
+    assert not {name for name in run.data.tags if name.startswith(("process.", "dvc.dep.", "lock_file."))}
+    assert json.loads(content(environment, run, "lineage.json"))["process.pid"] == str(os.getpid())
+    assert run.info.run_name == f"language-model {run.data.tags['model.digest'][:8]}"
+    assert "models:/language-model/1" in run.data.tags["mlflow.note.content"]
+    assert not list(folder.glob("tracking*"))
+    assert not list(environment.work_folder.glob("tracking/*"))
 
 
 def test_a_finetuned_model_leads_to_the_model_it_started_from(environment):
     base = train(environment)
     interrupt(environment, model="classifier", base_model=base)
-    parent, child = rows(environment)
+    parent, child = runs(environment)
     assert child.data.tags["model.base_digest"] == parent.data.tags["model.digest"]
     (model,) = store_of(environment).get_run(child.info.run_id).inputs.model_inputs
     assert model.model_id == parent.outputs.model_outputs[0].model_id
@@ -39,10 +44,10 @@ def test_a_finetuned_model_leads_to_the_model_it_started_from(environment):
 def test_a_failed_training_says_why_and_has_no_model(environment):
     with pytest.raises(FloatingPointError):
         fail(environment, FloatingPointError("the loss is not finite"), steps=range(1, 4))
-    row = only_row(environment)
-    assert row.info.status == "FAILED"
-    assert row.data.tags["error"] == "FloatingPointError: the loss is not finite"
-    assert len(curve(environment, row, "train/loss")) == 3
+    run = only_run(environment)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["error"] == "FloatingPointError: the loss is not finite"
+    assert len(curve(environment, run, "train/loss")) == 3
     assert store_of(environment).search_registered_models() == []
 
 
@@ -50,23 +55,23 @@ def test_a_failed_training_says_why_and_has_no_model(environment):
 def test_an_interrupted_training_is_killed_not_failed(environment, end):
     with pytest.raises(type(end)):
         fail(environment, end)
-    assert only_row(environment).info.status == "KILLED"
+    assert only_run(environment).info.status == "KILLED"
 
 
 def test_a_training_that_forgets_its_model_is_an_error(environment):
     with pytest.raises(RuntimeError, match="finish"), start(environment):
         pass
-    assert only_row(environment).info.status == "FAILED"
+    assert only_run(environment).info.status == "FAILED"
 
 
 def test_what_is_more_than_mlflow_takes_at_once_is_sent_in_pieces(environment):
     parameters = {"many": {f"name_{index}": index for index in range(250)}, "long": "x" * 7000, "list": ["a", "b"]}
     interrupt(environment, parameters=parameters, steps=range(1, 1201))
-    row = only_row(environment)
-    assert len(row.data.params) == 252
-    assert row.data.params["list"] == '["a", "b"]'
-    assert row.data.params["long"].endswith("(7,000 characters, whole in parameters.json)")
-    assert len(curve(environment, row, "train/loss")) == 1200
+    run = only_run(environment)
+    assert len(run.data.params) == 252
+    assert run.data.params["list"] == '["a", "b"]'
+    assert run.data.params["long"].endswith("(7,000 characters, whole in parameters.json)")
+    assert len(curve(environment, run, "train/loss")) == 1200
 
 
 def test_logging_takes_next_to_no_time_of_the_training(environment):
@@ -83,7 +88,7 @@ def test_rows_of_one_execution_have_one_pipeline_id(environment, monkeypatch):
     monkeypatch.setenv("LMCORE_PIPELINE_ID", "nightly 7")
     for model in ("language-model", "classifier"):
         interrupt(Environment(work_folder=environment.work_folder), model=model)
-    assert {row.data.tags["pipeline.id"] for row in rows(environment)} == {"nightly 7"}
+    assert {run.data.tags["pipeline.id"] for run in runs(environment)} == {"nightly 7"}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is known of a row: everything that MLflow will show about one model, as plain values."""
+"""What is known of a run: everything that MLflow will show about one model, as plain values."""
 
 import json
 import re
@@ -9,6 +9,22 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 MAX_PARAMETER_CHARACTERS = 6000
+TAGGED = (
+    "pipeline.id",
+    "git.commit",
+    "git.branch",
+    "git.dirty",
+    "dvc.stage",
+    "dvc.experiment",
+    "prefect.",
+    "machine.processor",
+    "machine.cores",
+    "machine.memory_gib",
+    "gpu.count",
+    "gpu.name",
+    "model.",
+)
+"""Beginnings of the facts that become tags; MLflow's page shows the tags in one long list."""
 INTERVAL_ENDS = ("low", "high")
 # MLflow refuses names with any other character.
 REFUSED_IN_NAMES = re.compile(r"[^\w\-. /:]")
@@ -33,40 +49,50 @@ class Outcome(_Value):
     status: Literal["FINISHED", "FAILED", "KILLED"]
     end_time: int
     error: str | None = None
-    folder: str | None = None
+    folders: list[str] = []
+    """Where the model may be found, relative to the work folder."""
     digest: str | None = None
-    """Where the model is (absolute), and the hash of its content."""
+    """The hash of the model's content."""
 
 
-class Row(_Value):
-    """One model in training; ``run_id`` is its name in MLflow as soon as MLflow has heard of it."""
+class RunRecord(_Value):
+    """One model in training."""
 
     model: str
+    """What it is for: "language-model", "classifier" or "completion"."""
+    family: str | None
     stage: str
     start_time: int
     """Milliseconds since 1970, as in MLflow."""
-    tags: dict[str, str]
+    facts: dict[str, str]
+    """Where it comes from (:func:`tasks.lineage.lineage`)."""
     parameters: dict[str, Any]
     datasets: list[Dataset]
     base_digest: str | None = None
     """The hash of the model that the training starts from, if there is one."""
-    work_folder: str
-    """Where the training keeps its checkpoints."""
-    owner: dict[str, Any]
-    """The process that trains."""
+    resumes: dict[str, str] = {}
+    """How often the training was interrupted and went on, and from where the last time."""
     run_id: str | None = None
-    is_described: bool = False
-    """Whether MLflow has all that is known before the training starts."""
+    """Its name in MLflow, once MLflow has heard of it."""
     outcome: Outcome | None = None
     is_closed: bool = False
     """Whether MLflow knows the outcome."""
 
     @property
     def name(self) -> str:
-        """What people read in the list of rows."""
-        digest = f" {self.outcome.digest[:8]}" if self.outcome and self.outcome.digest else ""
-        experiment = self.tags.get("dvc.experiment")
-        return f"{self.model}{digest}{f' ({experiment})' if experiment else ''}"
+        """What people read in the list of runs."""
+        digest = self.outcome.digest[:8] if self.outcome and self.outcome.digest else None
+        experiment = self.facts.get("dvc.experiment")
+        return " ".join(
+            part for part in (self.model, self.family, digest, f"({experiment})" if experiment else None) if part
+        )
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The facts that people look at, search and group by; all of them are in the artifact ``lineage.json``."""
+        shown = {name: value for name, value in self.facts.items() if name.startswith(TAGGED)}
+        model = {"model.name": self.model, "model.family": self.family, "model.base_digest": self.base_digest}
+        return {**{name: value for name, value in model.items() if value}, **shown, **self.resumes}
 
 
 class Point(NamedTuple):

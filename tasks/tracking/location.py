@@ -1,0 +1,95 @@
+"""Where the project's own tracking store is: it may be moved or copied with its folder, and is set right then.
+
+MLflow keeps absolute addresses of artifacts in its database. This reads and writes the file itself, so that it is
+right before a server opens it.
+"""
+
+import logging
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import unquote
+
+from tasks.environment import Environment
+
+logger = logging.getLogger(__name__)
+
+SUFFIX = "/mlflow/artifacts"
+BUSY_SECONDS = 5.0
+# What MLflow decodes twice where it reads and once where it writes.
+ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
+
+# Columns that hold an address or a text with addresses in it.
+ADDRESSES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+TEXTS = (("tags", "value"), ("model_versions", "description"), ("registered_models", "description"))
+
+
+def relocate_store(environment: Environment) -> None:
+    """Let the project's own store point to where it is now, if its folder was moved or copied; all or nothing.
+
+    Raises:
+        sqlite3.Error: if another process keeps the file locked.
+    """
+    path = environment.mlflow_folder / "mlflow.db"
+    if not path.exists() or environment.configured_mlflow_tracking_uri not in (None, environment.mlflow_store_uri):
+        return
+    here = environment.mlflow_artifacts_uri
+    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as database:
+        before = _recorded_artifacts(database)
+        if before is None or before == here:
+            return
+        logger.info("The tracking store has moved from %s to %s; its addresses follow", before, here)
+        with database:
+            _replace(database, ADDRESSES, before, here)
+            old = Path(unquote(before.removeprefix("file://").removesuffix(SUFFIX)))
+            _replace(database, TEXTS, Environment(work_folder=old).mlflow_store_uri, environment.mlflow_store_uri)
+
+
+def check_named_store(environment: Environment) -> None:
+    """Make no database where nobody meant one, and say where MLflow cannot read what it writes.
+
+    Raises:
+        FileNotFoundError: if ``MLFLOW_TRACKING_URI`` names a SQLite file in a folder that does not exist.
+    """
+    if escape := ESCAPE.search(str(environment.mlflow_folder)):
+        logger.warning("MLflow cannot load models below a folder with %s in its path: rename it", escape.group())
+    uri = environment.configured_mlflow_tracking_uri or ""
+    if not uri.startswith("sqlite:///") or uri == environment.mlflow_store_uri:
+        return
+    path = Path(uri.removeprefix("sqlite:///"))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"MLFLOW_TRACKING_URI={uri}: there is no folder {path.parent}; correct it or make it")
+    if not path.exists():
+        logger.warning("MLFLOW_TRACKING_URI=%s: there is no such file yet; an empty tracking store is made there", uri)
+
+
+def without_password(uri: str) -> str:
+    """An address that may be shown: user name and password of a server are left out."""
+    scheme, separator, rest = uri.partition("://")
+    server, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{server.rpartition('@')[2]}{slash}{path}"
+
+
+def _recorded_artifacts(database: sqlite3.Connection) -> str | None:
+    """The artifacts' folder as the database knows it; None where it has none in a folder of this project's kind."""
+    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not {table for table, _ in ADDRESSES} <= tables:
+        return None
+    rows = database.execute("SELECT artifact_location FROM experiments WHERE name = 'lmcore'").fetchall()
+    location = str(rows[0][0]) if rows else ""
+    return location if location.startswith("file:") and location.endswith(SUFFIX) else None
+
+
+def _replace(database: sqlite3.Connection, columns: tuple[tuple[str, str], ...], before: str, after: str) -> None:
+    for table, column in columns:
+        database.execute(
+            f"UPDATE {table} SET {column} = replace({column}, ?, ?) WHERE instr({column}, ?) > 0",
+            (before, after, before),
+        )

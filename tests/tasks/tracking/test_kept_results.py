@@ -1,0 +1,60 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from trainings import only_run, runs
+
+import tasks.training
+from lmcore.files import folder_digest
+from tasks.training import TrackedTraining
+
+HERE = Path(__file__).parent
+CALLS_BETWEEN_KILLS = 16
+
+
+@pytest.fixture
+def make_model(environment):
+    """A training of the pretrain stage, which counts in the file ``made`` how often it is computed."""
+    from killed_trainings import train
+
+    return lambda: train(environment.work_folder)
+
+
+def test_a_finished_model_is_not_trained_again_because_its_stage_was_killed(environment, make_model, monkeypatch):
+    (Path("data")).mkdir(exist_ok=True)
+    make_model()
+    first = folder_digest(Path("model")), folder_digest(Path("curves"))
+    for folder in ("model", "curves"):
+        shutil.rmtree(folder)  # as DVC does before it runs the stage again
+    make_model()
+    assert (folder_digest(Path("model")), folder_digest(Path("curves"))) == first
+    assert Path("made").read_text() == "once\n"
+    assert only_run(environment).info.status == "FINISHED"
+    monkeypatch.setattr(tasks.training, "is_forced", lambda: True)
+    make_model()
+    assert Path("made").read_text() == "once\nonce\n"
+    assert [run.info.status for run in runs(environment)] == ["FINISHED", "FINISHED"]
+
+
+def test_a_kill_at_any_request_leaves_one_run_one_model_and_each_figure_once(tmp_path, empty_store):
+    (tmp_path / "empty.db").write_bytes(empty_store)
+    command = [sys.executable, HERE / "killed_trainings.py", tmp_path / "killed", tmp_path / "empty.db"]
+    done = subprocess.run(
+        [*map(str, command), str(CALLS_BETWEEN_KILLS)], capture_output=True, text=True, env=with_helpers()
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 2 * CALLS_BETWEEN_KILLS
+
+
+def with_helpers():
+    import os
+
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[2])])}
+
+
+def test_tracked_trainings_name_their_stage_code():
+    training = TrackedTraining("finetune", "classifier", {}, [], [])
+    assert {path.name for path in training._code()} == {"training.py", "curves.py", "finetune.py"}
+    assert all(path.exists() for path in training._code())

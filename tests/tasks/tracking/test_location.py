@@ -1,0 +1,55 @@
+import shutil
+import sqlite3
+from contextlib import closing
+
+import mlflow
+import pytest
+from trainings import runs, train
+
+from lmcore.files import folder_digest
+from tasks import tracking
+from tasks.environment import Environment
+from tasks.tracking.location import without_password
+from tasks.tracking.store import _set_address
+
+
+def test_a_store_that_was_moved_or_copied_knows_where_it_is_and_leaves_the_original_alone(environment, tmp_path):
+    train(environment, seed=1)
+    moved = Environment(work_folder=tmp_path / "mövéd #1 100%" / ".work")
+    moved.work_folder.parent.mkdir()
+    environment.work_folder.rename(moved.work_folder)
+    tracking.relocate_store(moved)
+    assert_everything_is_in(moved, environment)
+
+    copied = Environment(work_folder=tmp_path / "copy" / ".work")
+    shutil.copytree(moved.work_folder, copied.work_folder)
+    before = folder_digest(moved.work_folder)
+    train(copied, seed=2)  # any stage that tracks
+    assert folder_digest(moved.work_folder) == before
+    assert_everything_is_in(copied, moved)
+    assert len(runs(copied)) == 2
+
+
+def assert_everything_is_in(environment, elsewhere):
+    with closing(sqlite3.connect(environment.mlflow_folder / "mlflow.db")) as database:
+        dump = "\n".join(database.iterdump())
+    for uri in (elsewhere.mlflow_artifacts_uri, elsewhere.mlflow_store_uri):
+        assert uri not in dump
+    note = runs(environment)[0].data.tags["mlflow.note.content"]
+    assert repr(environment.mlflow_store_uri) in note
+    _set_address(environment.mlflow_store_uri)
+    model = mlflow.pyfunc.load_model("models:/language-model/1")
+    assert isinstance(model.predict(model.input_example)["completion"][0], str)
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("https://me:secret@host:5000/path", "https://host:5000/path"),
+        ("postgresql://me:s@cret@host/db", "postgresql://host/db"),
+        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+    ],
+)
+def test_no_password_is_shown(uri, shown):
+    assert without_password(uri) == shown
