@@ -7,7 +7,7 @@ from prefect.runtime import flow_run
 
 from flows.flow_runs import close_abandoned_runs, record_flow_run
 from flows.logs import log_to_flow_run
-from flows.pipeline import is_unchanged, new_pipeline_id, run_pipeline
+from flows.pipeline import is_unchanged, new_pipeline_id, restored_outputs, run_pipeline
 from flows.prefect_run import completed
 from tasks.environment import Environment
 
@@ -23,4 +23,4 @@ def pipeline() -> "State[None]":
     record_flow_run(environment.work_folder, flow_run.id)
     with log_to_flow_run():
         results = run_pipeline(environment, flow_run.name)
-    return completed(is_unchanged(results))
+    return completed(is_unchanged(results), restored_outputs(results))

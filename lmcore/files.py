@@ -1,6 +1,7 @@
 """Files that are either whole or not there, and the hashes by which contents are known."""
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -58,6 +59,15 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Replace ``path`` by ``value`` as indented JSON atomically; equal values give equal bytes."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file or folder, out of the way of what takes its place, and return its new path."""
+    for number in itertools.count(1):
+        kept = path.with_name(f"{path.name}.damaged-{number}")
+        if not kept.exists():
+            return path.rename(kept)
+    raise AssertionError("counting does not end")
 
 
 def file_digest(path: Path) -> str:

@@ -1,0 +1,52 @@
+"""Which errors explain themselves, and the one message that each of them is shown as."""
+
+import errno
+from collections.abc import Iterator
+
+from pydantic import ValidationError
+
+from lmcore.errors import UserError
+
+NO_SPACE = ("no space left on device", "disk is full", "disk quota exceeded")
+
+
+class ShownError(UserError):
+    """An error whose reason another process has shown already; ``summary`` names that process."""
+
+    def __init__(self, message: str, summary: str) -> None:
+        super().__init__(message)
+        self.summary = summary
+
+
+def explains_itself(error: BaseException) -> bool:
+    """Whether the message was written for the user, or is about a file, a connection or a setting.
+
+    Any other error is a defect, and needs its traceback.
+    """
+    return isinstance(error, UserError | OSError | ValidationError | FloatingPointError) or is_about_space(error)
+
+
+def message_of(error: BaseException) -> str:
+    """What a person reads."""
+    if is_about_space(error):
+        reason = " ".join(str(error).split())
+        return f"the disk is full ({reason}): make room, and give the same command again; it goes on where it was"
+    return str(error) or type(error).__name__
+
+
+def is_about_space(error: BaseException) -> bool:
+    """Whether a write failed because the disk is full, in whatever words a library says so."""
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        is_of_library = type(cause).__module__ != "builtins"  # SQLite, safetensors, Arrow
+        if is_of_library and any(words in str(cause).lower() for words in NO_SPACE):
+            return True
+    return False
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
