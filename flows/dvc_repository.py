@@ -3,12 +3,14 @@
 import logging
 import os
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from flows.dvc_locks import mend_locks
+from flows.dvc_locks import TEMPORARY, mend_locks
+from flows.errors import causes
 from lmcore.errors import UserError
 from lmcore.files import set_aside
 
@@ -55,34 +57,28 @@ def open_repository() -> "Repo":
 @contextmanager
 def explained() -> Iterator[None]:
     """Turn DVC's errors about the project's own files into one line that says what to do."""
-    from dvc.exceptions import DvcException, NotDvcRepoError
+    from dvc.exceptions import DvcException, NotDvcRepoError, ReproductionError
+    from dvc.lock import LockError
     from dvc.scm import SCMError
-    from dvc.utils.strictyaml import YAMLSyntaxError, YAMLValidationError
 
     try:
         yield
     except NotDvcRepoError as error:
         raise UserError(f"there is no DVC project in {Path.cwd()}: run from the project's root") from error
     except SCMError as error:
-        raise UserError(
-            "DVC needs the git repository that this folder does not have: clone the project, or run `git init` here"
-        ) from error
-    except (YAMLSyntaxError, YAMLValidationError, DvcException) as error:
-        if file := _damaged_file(error):
-            raise UserError(_how_to_mend(file)) from error
-        raise
+        advice = "clone the project with git, or run `git init` here"
+        raise UserError(f"DVC needs a git repository and finds none that it can use ({error}): {advice}") from error
+    except (LockError, ReproductionError):
+        raise  # of another process, or of a stage
+    except DvcException as error:
+        file = _damaged_file(error)
+        raise UserError(_how_to_mend(file, reasons(error)) if file else reasons(error)) from error
 
 
 def reasons(error: BaseException) -> str:
     """The messages of an error and of those that caused it, on one line."""
-    messages: list[str] = []
-    cause: BaseException | None = error
-    while cause is not None:
-        message = " ".join(str(cause).split())
-        if message and message not in messages:
-            messages.append(message)
-        cause = cause.__cause__
-    return ": ".join(messages) or type(error).__name__
+    messages = [" ".join(str(cause).split()) for cause in causes(error)]
+    return ": ".join(dict.fromkeys(message for message in messages if message)) or type(error).__name__
 
 
 def _damaged_file(error: BaseException) -> str | None:
@@ -90,40 +86,37 @@ def _damaged_file(error: BaseException) -> str | None:
     from dvc.utils.serialize import EncodingError
     from dvc.utils.strictyaml import YAMLSyntaxError, YAMLValidationError
 
-    cause: BaseException | None = error
-    while cause is not None:
-        match cause:
-            case YAMLSyntaxError() | YAMLValidationError():
-                return Path(cause.relpath).name
-            case EncodingError():
-                return Path(cause.path).name
-        cause = cause.__cause__
+    for cause in causes(error):
+        if isinstance(cause, YAMLSyntaxError | YAMLValidationError | EncodingError):
+            return Path(cause.path).name
     return None
 
 
-def _how_to_mend(file: str) -> str:
+def _how_to_mend(file: str, reason: str) -> str:
+    if file != "dvc.lock":  # somebody writes it by hand, and knows better
+        return f"DVC cannot read {file} ({reason}): correct it, or take the committed one: `git checkout {file}`"
     text = Path(file).read_bytes() if Path(file).exists() else b""
     if not text.strip():
         problem = "is empty"
     elif any(line.startswith((b"<<<<<<< ", b">>>>>>> ")) for line in text.splitlines()):
         problem = "holds the conflict markers of a merge"
     else:
-        problem = "is damaged: DVC cannot read it"
-    kept = "; DVC's cache keeps the results of earlier runs and finds them again" if file == "dvc.lock" else ""
-    return f"{file} {problem}: restore it with `git checkout {file}`, and give the same command again{kept}"
+        problem = "is damaged, DVC cannot read it"
+    committed = subprocess.run(["git", "cat-file", "-e", f"HEAD:./{file}"], capture_output=True, check=False)
+    restore = "take the committed one (`git checkout dvc.lock`)" if committed.returncode == 0 else "remove it"
+    return f"{file} {problem}: {restore} and repeat the command; DVC's cache still has what earlier runs made"
 
 
 @contextmanager
 def _replacing(path: Path, mode: str, **options: Any) -> Iterator[IO[Any]]:
-    # DVC lets only one process write such a file at a time. Not flushed to the disk: that protects from a power cut
-    # only, after which the file is mended, and it is rewritten at every step.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open(mode, **options) as file:
-            yield file
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # One name is enough: DVC lets one process at a time write such a file. What a kill leaves is used the next time.
+    temporary = TEMPORARY / f"{path.name}.new"
+    with temporary.open(mode, **options) as file:
+        yield file
+        file.flush()
+        if path.name == "dvc.lock":  # the other one is rewritten at every step, and mended after a power cut
+            os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def _databases(site_cache: Path) -> Iterator[Path]:

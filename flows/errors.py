@@ -18,6 +18,14 @@ class ShownError(UserError):
         self.summary = summary
 
 
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and those that it came from, the last one first."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
 def explains_itself(error: BaseException) -> bool:
     """Whether the message was written for the user, or is about a file, a connection or a setting.
 
@@ -36,17 +44,10 @@ def message_of(error: BaseException) -> str:
 
 def is_about_space(error: BaseException) -> bool:
     """Whether a write failed because the disk is full, in whatever words a library says so."""
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
             return True
         is_of_library = type(cause).__module__ != "builtins"  # SQLite, safetensors, Arrow
         if is_of_library and any(words in str(cause).lower() for words in NO_SPACE):
             return True
     return False
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__

@@ -36,9 +36,10 @@ def run_pipeline(environment: Environment, pipeline_id: str) -> list[StageResult
     """
     parameters = load_parameters(PARAMETERS)
     with exclusive(environment.work_folder / "pipeline.lock", WAITING):
+        graph = StageGraph()  # first: it waits for other DVC processes, whose stages read what a refresh would change
+        names = graph.names()
         _refresh(parameters, environment)
-        graph = StageGraph()
-        results = [_run_stage(graph, name, environment, pipeline_id) for name in graph.names()]
+        results = [_run_stage(graph, name, environment, pipeline_id) for name in names]
         catch_up(environment)
     if is_unchanged(results):
         logger.info("Nothing has changed: every stage is as its last run left it")

@@ -6,6 +6,7 @@ and says in the stage's record why DVC could not do it.
 
 import argparse
 import logging
+import sys
 from pathlib import Path
 
 from flows.commands import run_command
@@ -59,6 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m flows.reproduce", description="One stage through DVC.")
     parser.add_argument("stage")
     stage = parser.parse_args().stage
+    sys.argv = ["python -m flows.pipeline, stage", stage]  # what DVC tells a command that it refuses meanwhile
     run_command(f"stage {stage}", lambda: _reproduce_recorded(stage))
 
 

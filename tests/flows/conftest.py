@@ -1,5 +1,6 @@
 """Real servers and a small real DVC project, whose stages are run by the project's own pipeline."""
 
+import io
 import json
 import os
 import shutil
@@ -197,14 +198,15 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 @pytest.fixture(scope="session")
 def make_sample(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Sample]:
-    """Makes small projects with the project's own parameters and DVC settings."""
+    """Makes small projects with the project's own DVC settings."""
 
     def make(**variables: str) -> Sample:
         folder = tmp_path_factory.mktemp("sample")
         subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
         (folder / ".dvc").mkdir()
         shutil.copy(PROJECT / ".dvc" / "config", folder / ".dvc" / "config")
-        shutil.copy(PROJECT / "params.yaml", folder / "params.yaml")
+        (folder / "params.yaml").write_text(parameters_of_small_project())
+        (folder / "notes.txt").write_text("A text to refresh.\n")
         (folder / ".gitignore").write_text(".work/\n")
         (folder / "sample").mkdir()
         for name, program in STAGES.items():
@@ -220,6 +222,19 @@ def make_sample(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Sampl
 def sample(make_sample: Callable[..., Sample], servers: Servers) -> Sample:
     """A small project of a test file's own that uses the servers."""
     return make_sample(LMCORE_WORK_FOLDER=str(servers.work_folder))
+
+
+def parameters_of_small_project() -> str:
+    """The project's own parameters with one small source, which is refreshed at once."""
+    yaml = YAML()
+    values = yaml.load(PROJECT / "params.yaml")
+    source = values["collect"]["sources"][0]
+    source["location"] = {"kind": "local", "paths": ["notes.txt"]}
+    source["reader"] = {"kind": "whole_files"}
+    values["collect"]["sources"] = [source]
+    text = io.StringIO()
+    yaml.dump(values, text)
+    return text.getvalue()
 
 
 def plain_environment() -> dict[str, str]:
