@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from lmcore.errors import UserError
 
+NO_MEMORY = ("not enough memory", "can't allocate memory", "cannot allocate memory", "out of memory")
 NO_SPACE = ("no space left on device", "disk is full", "disk quota exceeded")
 
 
@@ -31,7 +32,8 @@ def explains_itself(error: BaseException) -> bool:
 
     Any other error is a defect, and needs its traceback.
     """
-    return isinstance(error, UserError | OSError | ValidationError | FloatingPointError) or is_about_space(error)
+    is_for_user = isinstance(error, UserError | OSError | ValidationError | FloatingPointError)
+    return is_for_user or is_about_space(error) or is_about_memory(error)
 
 
 def message_of(error: BaseException) -> str:
@@ -39,7 +41,19 @@ def message_of(error: BaseException) -> str:
     if is_about_space(error):
         reason = " ".join(str(error).split())
         return f"the disk is full ({reason}): make room, and give the same command again; it goes on where it was"
+    if is_about_memory(error):
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return f"not enough memory ({reason}): make the model, its batches or its context smaller in params.yaml"
     return str(error) or type(error).__name__
+
+
+def is_about_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, on the processor or on a GPU."""
+    return any(
+        isinstance(cause, MemoryError) or any(words in str(cause).lower() for words in NO_MEMORY)
+        for cause in causes(error)
+        if isinstance(cause, MemoryError | RuntimeError)
+    )
 
 
 def is_about_space(error: BaseException) -> bool:

@@ -39,7 +39,8 @@ def _run_recorded(stage: Stage) -> None:
     record = environment.stage_record(stage.__name__)
     try:
         with measured() as resources, _alone(stage.__name__):
-            _execute(stage, load_parameters(Path("params.yaml")), environment)
+            parameters = load_parameters(Path("params.yaml"), consequence=_consequence(environment))
+            _execute(stage, parameters, environment)
     except BaseException as error:
         StageRecord.failed(error, **asdict(resources)).write(record)
         raise
@@ -71,6 +72,13 @@ def _execute(stage: Stage, parameters: Parameters, environment: Environment) -> 
         work()
     else:
         call_through(as_flow, work)
+
+
+def _consequence(environment: Environment) -> str:
+    if environment.dvc_stage is None:
+        return "nothing was started"
+    # DVC removes the outputs of a stage before it starts it.
+    return f"{environment.dvc_stage} was not run, and `dvc checkout` brings back the outputs that DVC removed for it"
 
 
 @contextmanager

@@ -7,8 +7,10 @@ from pydantic import Field, ValidationInfo, field_validator
 from lmcore.config import Config
 from lmcore.tokens.config import CorruptionConfig, MaskingConfig
 
-PositiveInteger = Annotated[int, Field(ge=1)]
-Length = Annotated[int, Field(ge=2)]
+PositiveInteger = Annotated[int, Field(ge=1, le=2**20)]
+"""A size; beyond a million it is a slip of the keyboard, which would be found out by a failed allocation."""
+LayerCount = Annotated[int, Field(ge=1, le=1000)]
+Length = Annotated[int, Field(ge=2, le=2**24)]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -37,7 +39,7 @@ class LSTMConfig(Config):
     family: Literal["lstm"]
     width: PositiveInteger
     hidden_width: PositiveInteger
-    n_layers: PositiveInteger
+    n_layers: LayerCount
     tie_embeddings: bool
     embedding_dropout: Probability
     """Of whole words, for the length of a batch."""
@@ -60,7 +62,7 @@ class GPTConfig(Config):
 
     family: Literal["gpt"]
     width: PositiveInteger
-    n_layers: PositiveInteger
+    n_layers: LayerCount
     n_heads: PositiveInteger
     n_key_value_heads: PositiveInteger
     """Fewer than ``n_heads``: groups of query heads share keys and values (Ainslie et al. 2023)."""
@@ -96,7 +98,7 @@ class GPT2Config(Config):
 
     family: Literal["gpt2"]
     width: PositiveInteger
-    n_layers: PositiveInteger
+    n_layers: LayerCount
     n_heads: PositiveInteger
     context_length: Length
     dropout: Probability
@@ -112,7 +114,7 @@ class BERTConfig(Config):
 
     family: Literal["bert"]
     width: PositiveInteger
-    n_layers: PositiveInteger
+    n_layers: LayerCount
     n_heads: PositiveInteger
     feed_forward_width: PositiveInteger
     context_length: Length
@@ -131,8 +133,8 @@ class EncoderDecoderConfig(Config):
 
     family: Literal["encoder_decoder"]
     width: PositiveInteger
-    n_encoder_layers: PositiveInteger
-    n_decoder_layers: PositiveInteger
+    n_encoder_layers: LayerCount
+    n_decoder_layers: LayerCount
     n_heads: PositiveInteger
     feed_forward_width: PositiveInteger
     context_length: Length
