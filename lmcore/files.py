@@ -3,13 +3,20 @@
 import hashlib
 import itertools
 import json
+import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+logger = logging.getLogger(__name__)
+
+Value = TypeVar("Value")
 
 
 @contextmanager
@@ -61,13 +68,35 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a damaged file or folder, out of the way of what takes its place, and return its new path."""
-    for number in itertools.count(1):
-        kept = path.with_name(f"{path.name}.damaged-{number}")
-        if not kept.exists():
-            return path.rename(kept)
-    raise AssertionError("counting does not end")
+def set_aside(path: Path, folder: Path | None = None) -> Path:
+    """Move a damaged file or folder out of the way of what takes its place; returns where it is now.
+
+    Args:
+        path: what is damaged.
+        folder: where it is kept; beside its place if it is None.
+    """
+    folder = folder or path.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    names = (folder / f"{path.name}.damaged-{number}" for number in itertools.count(1))
+    kept = next(name for name in names if not name.exists())
+    shutil.move(path, kept)
+    return kept
+
+
+def read_record(path: Path, shape: type[Value]) -> Value | None:
+    """A JSON file that can be made again; None if it is not there, or is damaged, and then it is set aside.
+
+    Args:
+        path: the file.
+        shape: what it has to hold, as pydantic understands it.
+    """
+    try:
+        return TypeAdapter(shape).validate_json(path.read_bytes(), strict=True)
+    except FileNotFoundError:
+        return None
+    except ValidationError:
+        logger.warning("%s was damaged: it is now %s, and is made again", path, set_aside(path).name)
+        return None
 
 
 def file_digest(path: Path) -> str:
@@ -81,10 +110,10 @@ def content_digest(path: Path) -> str:
     return folder_digest(path) if path.is_dir() else file_digest(path)
 
 
-def folder_digest(folder: Path) -> str:
-    """SHA-256 over the relative names and contents of every file below ``folder``, in hexadecimal."""
+def folder_digest(folder: Path, *, without: Path | None = None) -> str:
+    """SHA-256 over the relative names and contents of every file below ``folder`` but one, in hexadecimal."""
     total = hashlib.sha256()
-    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+    for file in sorted(file for file in folder.rglob("*") if file.is_file() and file != without):
         total.update(f"{file.relative_to(folder).as_posix()}\0{file_digest(file)}\n".encode())
     return total.hexdigest()
 
