@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 from flows.dvc_locks import TEMPORARY, mend_locks
 from flows.errors import causes
 from lmcore.errors import UserError
-from lmcore.files import set_aside
+from lmcore.records import set_aside
 
 if TYPE_CHECKING:
     from dvc.repo import Repo

@@ -15,8 +15,9 @@ from flows.refresh import refresh
 from flows.stage_graph import StageGraph, StageResult, bring_up_to_date
 from flows.summary import show_summary
 from tasks.environment import Environment
+from tasks.exclusive import exclusive
 from tasks.parameters import Parameters, load_parameters
-from tasks.process import ProcessIdentity, exclusive
+from tasks.process import ProcessIdentity
 from tasks.step import call_through, is_inside_flow_run
 from tasks.tracking import catch_up
 

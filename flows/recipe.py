@@ -17,6 +17,7 @@ from ruamel.yaml.representer import RoundTripRepresenter
 
 from flows.commands import run_command
 from flows.pipeline import PARAMETERS, run_and_show
+from lmcore.errors import UserError
 from lmcore.files import atomic_file
 from tasks.parameters import load_parameters
 
@@ -101,8 +102,9 @@ def _committed_parameters() -> str:
 
 def _run() -> None:
     parser = argparse.ArgumentParser(prog="python -m flows.recipe", description="Run the pipeline by a recipe.")
-    parser.add_argument("name", help=f"one of {', '.join(recipe_names())}")
-    name = parser.parse_args().name
+    parser.add_argument("name", nargs="?", help=f"one of {', '.join(recipe_names())}")
+    if (name := parser.parse_args().name) is None:
+        raise UserError(f"which recipe? There are {', '.join(recipe_names())}: make recipe NAME={recipe_names()[0]}")
     take_recipe(name)
     logger.info("%s now holds the recipe %s", PARAMETERS, name)
     run_and_show()

@@ -1,9 +1,11 @@
 """Runs a stage: as a Prefect flow where a server answers, plainly where none does, with equal results."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,8 +15,8 @@ from flows.prefect_run import run_as_flow
 from flows.resources import measured
 from flows.stage_record import StageRecord
 from tasks.environment import Environment
+from tasks.exclusive import exclusive
 from tasks.parameters import Parameters, load_parameters
-from tasks.process import exclusive
 from tasks.step import call_through
 
 logger = logging.getLogger(__name__)
@@ -55,11 +57,10 @@ def _execute(stage: Stage, parameters: Parameters, environment: Environment) -> 
 
     def as_flow(call: Callable[[], None]) -> None:
         section = getattr(parameters, name).model_dump(mode="json")
-        run_name = f"{name} {environment.pipeline_id}" if environment.pipeline_id else None
         run_as_flow(
             call,
             name=name,
-            run_name=run_name,
+            run_name=f"{name} {_execution(environment)}",
             parameters=section,
             is_cached=lambda _: False,
             api_url=str(api_url),
@@ -72,6 +73,11 @@ def _execute(stage: Stage, parameters: Parameters, environment: Environment) -> 
         work()
     else:
         call_through(as_flow, work)
+
+
+def _execution(environment: Environment) -> str:
+    """What this execution of a stage belongs to: a pipeline, an experiment of DVC's, or nothing but its moment."""
+    return environment.pipeline_id or os.environ.get("DVC_EXP_NAME") or f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _consequence(environment: Environment) -> str:

@@ -15,7 +15,8 @@ import psutil
 import torch
 from pydantic import Field
 
-from lmcore.files import read_record, write_json
+from lmcore.files import write_json
+from lmcore.records import read_record
 
 GIBIBYTE = 1024**3
 MEASUREMENT_SECONDS = 0.4

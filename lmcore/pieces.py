@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from lmcore.config import Config
-from lmcore.files import file_digest, flush, folder_digest, set_aside
+from lmcore.files import file_digest, flush, folder_digest
+from lmcore.records import set_aside
 
 logger = logging.getLogger(__name__)
 

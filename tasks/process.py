@@ -1,18 +1,11 @@
-"""Which process did something, whether it still runs, and what only one at a time may do."""
+"""Which process did something, and whether it still runs."""
 
-import fcntl
 import json
-import logging
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
-
-logger = logging.getLogger(__name__)
 
 # An id is not given again within this time, but a clock may be corrected by as much.
 START_TOLERANCE_SECONDS = 2.0
@@ -63,16 +56,3 @@ class ProcessIdentity:
             return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
         except psutil.NoSuchProcess:
             return None
-
-
-@contextmanager
-def exclusive(path: Path, notice: str) -> Iterator[None]:
-    """Hold the lock on a file, for which processes wait in turn; ``notice`` is logged if it has to be waited for."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("%s", notice)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lmcore.files import folder_digest, read_record, set_aside
+from lmcore.files import folder_digest
 from lmcore.pieces import complete_piece, keep_pieces, pieces_in
+from lmcore.records import read_record, set_aside
 
 
 def compute(folder: Path) -> None:

@@ -15,8 +15,9 @@ import urllib3
 from filelock import FileLock
 from requests import Response, Session
 
-from lmcore.files import atomic_file, file_digest, read_record, write_json
+from lmcore.files import atomic_file, file_digest, write_json
 from lmcore.progress import progress
+from lmcore.records import read_record
 from lmcore.text.sources.config import RemoteFile
 
 logger = logging.getLogger(__name__)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import zstandard
 
-from lmcore.files import atomic_file, read_record, write_json
+from lmcore.files import atomic_file, write_json
 from lmcore.progress import progress
+from lmcore.records import read_record
 from lmcore.text.sources.config import Hub
 from lmcore.text.sources.files import SourceFile
 
