@@ -28,8 +28,10 @@ def mend_repository(root: Path) -> None:
     This process must not use DVC yet.
     """
     if (root / ".dvc").is_dir():
+        site_cache = Path(os.environ["DVC_SITE_CACHE_DIR"])
         mend_locks(root)
-        for database in _databases(Path(os.environ["DVC_SITE_CACHE_DIR"])):
+        _let_nobody_else_write(site_cache, root)
+        for database in _databases(site_cache):
             _mend_database(database)
 
 
@@ -117,6 +119,16 @@ def _replacing(path: Path, mode: str, **options: Any) -> Iterator[IO[Any]]:
         if path.name == "dvc.lock":  # the other one is rewritten at every step, and mended after a power cut
             os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def _let_nobody_else_write(site_cache: Path, root: Path) -> None:
+    """DVC makes these folders for all users of a machine; those in the project are its owner's."""
+    if not site_cache.is_relative_to(root):
+        return
+    (site_cache / "repo").mkdir(parents=True, exist_ok=True)
+    for folder in (site_cache, site_cache / "repo"):
+        if (status := folder.stat()).st_uid == os.getuid():
+            folder.chmod(status.st_mode & ~0o022)
 
 
 def _databases(site_cache: Path) -> Iterator[Path]:

@@ -20,6 +20,7 @@ from flows.pipeline import PARAMETERS, run_and_show
 from lmcore.errors import UserError
 from lmcore.files import atomic_file
 from tasks.parameters import load_parameters
+from tasks.yaml_values import read_yaml
 
 logger = logging.getLogger("flows.recipe")  # also where this file is run as a command
 
@@ -36,9 +37,11 @@ def take_recipe(name: str) -> None:
     """
     if name not in (names := recipe_names()):
         raise ValueError(f"there is no recipe {name!r} in {RECIPES}; there are {', '.join(names)}")
+    for recipe in names:
+        _check(RECIPES / f"{recipe}.yaml")
     committed = _committed_parameters()
     merged = {recipe: apply_recipe(committed, RECIPES / f"{recipe}.yaml") for recipe in names}
-    if PARAMETERS.read_text(encoding="utf-8") not in (committed, *merged.values()):
+    if PARAMETERS.read_bytes() not in [text.encode() for text in (committed, *merged.values())]:
         raise ValueError(
             f"{PARAMETERS} has changes that the recipe would overwrite; commit them, and it builds on them, "
             f"or put them aside with `git stash`"
@@ -46,6 +49,15 @@ def take_recipe(name: str) -> None:
     with atomic_file(PARAMETERS) as temporary:
         temporary.write_text(merged[name], encoding="utf-8")
         load_parameters(temporary)
+
+
+def _check(recipe: Path) -> None:
+    try:
+        values = read_yaml(recipe)
+    except UserError as error:
+        raise UserError(f"{recipe} {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{recipe} holds no sections: a recipe has those of {PARAMETERS} that differ")
 
 
 def recipe_names() -> list[str]:

@@ -42,6 +42,7 @@ CARRIERS = (
     "lmcore.config",
     "lmcore.errors",
     "lmcore.progress",
+    "lmcore.records",
 )
 
 

@@ -56,7 +56,7 @@ def project(empty_project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
         ("", "dvc.lock is empty"),
         ("\n\n", "dvc.lock is empty"),
         (f"<<<<<<< HEAD\n{LOCK}=======\n{LOCK}>>>>>>> other\n", "dvc.lock holds the conflict markers of a merge"),
-        (LOCK[:45], "dvc.lock is damaged"),
+        (LOCK[: LOCK.index("th: sample")], "dvc.lock is damaged"),
         ("\x00\x01\x02", "dvc.lock is damaged"),
         ("5", "dvc.lock is damaged"),
         ("schema: '2.0'\nstages: 5\n", "dvc.lock is damaged"),
@@ -163,3 +163,15 @@ def test_a_sound_database_of_dvc_stays(database: Path, project: Path, caplog: py
         mend_repository(project)
         assert in_use.get("/data/999") == "{}"
     assert caplog.records == []
+
+
+def test_nobody_else_may_write_into_the_databases_of_dvc(project: Path) -> None:
+    """DVC lets everybody, whatever the umask says, where it makes the folders itself."""
+    site_cache = project / ".work" / "dvc"
+    shutil.rmtree(site_cache, ignore_errors=True)
+    open_repository().close()
+    assert site_cache.stat().st_mode & 0o022
+    mend_repository(project)
+    open_repository().close()
+    assert not site_cache.stat().st_mode & 0o022
+    assert not (site_cache / "repo").stat().st_mode & 0o022
