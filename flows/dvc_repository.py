@@ -27,12 +27,16 @@ def mend_repository(root: Path) -> None:
 
     This process must not use DVC yet.
     """
-    if (root / ".dvc").is_dir():
-        site_cache = Path(os.environ["DVC_SITE_CACHE_DIR"])
+    if not (root / ".dvc").is_dir():
+        return
+    site_cache = Path(os.environ["DVC_SITE_CACHE_DIR"])
+    try:
         mend_locks(root)
         _let_nobody_else_write(site_cache, root)
         for database in _databases(site_cache):
             _mend_database(database)
+    except OSError as error:  # a folder that can only be read, say, from which much can be done without DVC
+        logger.warning("DVC's own files could not be looked after: %s", error)
 
 
 def open_repository() -> "Repo":
@@ -127,7 +131,7 @@ def _let_nobody_else_write(site_cache: Path, root: Path) -> None:
         return
     (site_cache / "repo").mkdir(parents=True, exist_ok=True)
     for folder in (site_cache, site_cache / "repo"):
-        if (status := folder.stat()).st_uid == os.getuid():
+        if (status := folder.stat()).st_uid == os.getuid() and status.st_mode & 0o022:
             folder.chmod(status.st_mode & ~0o022)
 
 

@@ -42,7 +42,7 @@ class StageRecord(BaseModel):
             if path.stat().st_mtime < since:
                 return None
             return cls.model_validate_json(path.read_bytes())
-        except (FileNotFoundError, ValidationError):  # a damaged one is as good as none: the next stage replaces it
+        except (OSError, ValidationError):  # a damaged one is as good as none: the next stage replaces it
             return None
 
     def write(self, path: Path) -> None:
