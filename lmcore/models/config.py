@@ -7,10 +7,11 @@ from pydantic import Field, ValidationInfo, field_validator
 from lmcore.config import Config
 from lmcore.tokens.config import CorruptionConfig, MaskingConfig
 
-PositiveInteger = Annotated[int, Field(ge=1, le=2**20)]
-"""A size; beyond a million it is a slip of the keyboard, which would be found out by a failed allocation."""
-LayerCount = Annotated[int, Field(ge=1, le=1000)]
-Length = Annotated[int, Field(ge=2, le=2**24)]
+PositiveInteger = Annotated[int, Field(ge=1)]
+Size = Annotated[int, Field(ge=1, le=2**20)]
+"""Of vectors; far more than any machine can hold a matrix of."""
+Count = Annotated[int, Field(ge=1, le=10_000)]
+Length = Annotated[int, Field(ge=2, le=2**20)]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -25,8 +26,8 @@ class HMMConfig(Config):
     """A hidden Markov model whose states emit tokens (Rabiner 1989; Chiu & Rush 2020 for many states)."""
 
     family: Literal["hmm"]
-    n_states: PositiveInteger
-    emission_rank: PositiveInteger | None
+    n_states: Size
+    emission_rank: Size | None
     """States and tokens meet in vectors of this size; null gives every state a table of its own."""
 
 
@@ -37,9 +38,9 @@ class LSTMConfig(Config):
     """
 
     family: Literal["lstm"]
-    width: PositiveInteger
-    hidden_width: PositiveInteger
-    n_layers: LayerCount
+    width: Size
+    hidden_width: Size
+    n_layers: Count
     tie_embeddings: bool
     embedding_dropout: Probability
     """Of whole words, for the length of a batch."""
@@ -61,12 +62,12 @@ class GPTConfig(Config):
     """
 
     family: Literal["gpt"]
-    width: PositiveInteger
-    n_layers: LayerCount
-    n_heads: PositiveInteger
-    n_key_value_heads: PositiveInteger
+    width: Size
+    n_layers: Count
+    n_heads: Count
+    n_key_value_heads: Count
     """Fewer than ``n_heads``: groups of query heads share keys and values (Ainslie et al. 2023)."""
-    feed_forward_width: PositiveInteger
+    feed_forward_width: Size
     activation: Literal["relu_squared", "swiglu"]
     context_length: Length
     dropout: Probability
@@ -97,9 +98,9 @@ class GPT2Config(Config):
     """GPT-2 to the letter (Radford et al. 2019), so that its published weights fit."""
 
     family: Literal["gpt2"]
-    width: PositiveInteger
-    n_layers: LayerCount
-    n_heads: PositiveInteger
+    width: Size
+    n_layers: Count
+    n_heads: Count
     context_length: Length
     dropout: Probability
 
@@ -113,10 +114,10 @@ class BERTConfig(Config):
     """A bidirectional Transformer that guesses hidden tokens (Devlin et al. 2019), to the letter."""
 
     family: Literal["bert"]
-    width: PositiveInteger
-    n_layers: LayerCount
-    n_heads: PositiveInteger
-    feed_forward_width: PositiveInteger
+    width: Size
+    n_layers: Count
+    n_heads: Count
+    feed_forward_width: Size
     context_length: Length
     dropout: Probability
     masking: MaskingConfig
@@ -132,11 +133,11 @@ class EncoderDecoderConfig(Config):
     (Xiong et al. 2020), with one table for all embeddings (Press & Wolf 2017)."""
 
     family: Literal["encoder_decoder"]
-    width: PositiveInteger
-    n_encoder_layers: LayerCount
-    n_decoder_layers: LayerCount
-    n_heads: PositiveInteger
-    feed_forward_width: PositiveInteger
+    width: Size
+    n_encoder_layers: Count
+    n_decoder_layers: Count
+    n_heads: Count
+    feed_forward_width: Size
     context_length: Length
     """The longest source, and the longest target."""
     dropout: Probability
@@ -152,6 +153,11 @@ ModelConfig = Annotated[
     NgramConfig | HMMConfig | LSTMConfig | GPTConfig | GPT2Config | BERTConfig | EncoderDecoderConfig,
     Field(discriminator="family"),
 ]
+
+
+def takes_adapters(family: str) -> bool:
+    """Whether models of a family have linear maps that low-rank adapters can stand beside."""
+    return family in ("gpt", "gpt2", "bert", "encoder_decoder")
 
 
 def context_length_of(config: Config) -> int | None:
