@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 
 import psutil
 
@@ -12,13 +13,13 @@ from tasks.process import ProcessIdentity
 
 logger = logging.getLogger(__name__)
 
-SECONDS_BETWEEN_CHECKS = 1.0
-GRACE_SECONDS = 60.0
+SECONDS_BETWEEN_CHECKS = 0.25
+GRACE_SECONDS = 2.5  # for a checkpoint; what is written meanwhile is whole or not there
 SHELLS = {"bash", "dash", "fish", "ksh", "sh", "zsh"}
 
 
 def stop_when_abandoned(pipeline: ProcessIdentity | None, *, is_started_by_dvc: bool) -> None:
-    """Watch for the end of the pipeline's process, or of DVC's, and then terminate this one.
+    """Watch for the end of the pipeline's process, or of DVC's, and then end this one within three seconds.
 
     DVC, killed, leaves its command running, and so does a pipeline that was killed outright.
     """
@@ -42,6 +43,14 @@ def _watch(awaited: Sequence[ProcessIdentity]) -> None:
     while not any(process.is_gone() for process in awaited):
         waiting.wait(SECONDS_BETWEEN_CHECKS)
     logger.warning("what started this stage is gone; stopping it")
+    # One signal only: a second one would interrupt what puts files and runs in order.
     os.kill(os.getpid(), signal.SIGTERM)
     waiting.wait(GRACE_SECONDS)
+    _kill_with_children()
+
+
+def _kill_with_children() -> None:
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
     os.kill(os.getpid(), signal.SIGKILL)

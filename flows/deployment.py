@@ -11,7 +11,7 @@ from prefect.runtime import deployment, flow_run
 from flows.abandonment import stop_when_abandoned
 from flows.flow_runs import close_abandoned_runs, record_flow_run
 from flows.logs import log_to_flow_run
-from flows.pipeline import is_unchanged, new_pipeline_id, run_pipeline
+from flows.pipeline import is_unchanged, new_pipeline_id, restored_outputs, run_pipeline
 from flows.prefect_run import completed
 from tasks.environment import Environment
 from tasks.process import ProcessIdentity
@@ -29,7 +29,7 @@ def pipeline() -> "State[None]":
     record_flow_run(environment.work_folder, flow_run.id)
     with log_to_flow_run():
         results = run_pipeline(environment, flow_run.name)
-    return completed(is_unchanged(results))
+    return completed(is_unchanged(results), restored_outputs(results))
 
 
 def _end_with_what_started_this() -> None:

@@ -34,10 +34,12 @@ def list_rules(console: Console) -> None:
     # Only where something is shown, the libraries that read it are needed.
     from lmcore.text.describing.ledger import rules_of
 
-    table = Table("action", title=f"Decisions in {_ledger()}", title_justify="left")
-    table.add_column("rule", no_wrap=True)
+    # Without lines between the columns all of it fits into eighty characters.
+    table = Table(title=f"Decisions in {_ledger()}", title_justify="left", box=None, pad_edge=False)
+    for name in ("action", "rule"):
+        table.add_column(name, no_wrap=True)
     for name in ("documents", "lowest", "highest", "threshold"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for rule in rules_of(_ledger()):
         figures = (rule["lowest_score"], rule["highest_score"], rule["threshold"])
         table.add_row(rule["action"], rule["rule"], f"{rule['count']:,}", *map(_figure, figures))

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from flows.errors import explains_itself, message_of
+
 PROJECT_LOGGERS = ("lmcore", "tasks", "flows", "__main__")
+PREFECT_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 
 
 class TerminalHandler(logging.Handler):
@@ -41,10 +44,21 @@ def log_to_terminal() -> None:
         logger.setLevel(logging.INFO)
 
 
+def _leave_out_traceback(record: logging.LogRecord) -> bool:
+    """Show the user's mistake in Prefect's page as on the terminal: as its message, not as Prefect's insides."""
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None and explains_itself(error):
+        record.msg, record.args, record.exc_info = "%s", (message_of(error),), None
+    return True
+
+
 @contextmanager
 def log_to_flow_run() -> Iterator[None]:
     """Also send what the project says to the Prefect run that is being executed."""
     from prefect.logging.handlers import APILogHandler
+
+    for name in PREFECT_LOGGERS:
+        logging.getLogger(name).addFilter(_leave_out_traceback)
 
     owner = os.getpid()
     handler = APILogHandler()

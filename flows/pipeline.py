@@ -3,11 +3,9 @@
 Run: ``python -m flows.pipeline``.
 """
 
-import fcntl
 import logging
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from flows.refresh import refresh
 from flows.stage_graph import StageGraph, StageResult, bring_up_to_date
 from flows.summary import show_summary
 from tasks.environment import Environment
+from tasks.exclusive import exclusive
 from tasks.parameters import Parameters, load_parameters
 from tasks.process import ProcessIdentity
 from tasks.step import call_through, is_inside_flow_run
@@ -25,20 +24,23 @@ from tasks.tracking import catch_up
 logger = logging.getLogger("flows.pipeline")  # also where this file is run as a command
 
 PARAMETERS = Path("params.yaml")
+OUTCOMES = {"ran": "done", "restored": "restored", "cached": "unchanged"}
+WAITING = "Another pipeline is running in this folder; waiting for its end"
 
 
 def run_pipeline(environment: Environment, pipeline_id: str) -> list[StageResult]:
     """Bring every stage up to date; inside a Prefect flow run each stage is a task run of it.
 
     Raises:
-        ValueError: if ``params.yaml`` has errors; nothing has been started then.
-        RuntimeError: if a stage fails; those after it have not been started.
+        UserError: if ``params.yaml`` has errors; nothing has been started then.
+        ShownError: if a stage fails; those after it have not been started.
     """
     parameters = load_parameters(PARAMETERS)
-    with _alone(environment.work_folder):
+    with exclusive(environment.work_folder / "pipeline.lock", WAITING):
+        graph = StageGraph()  # first: it waits for other DVC processes, whose stages read what a refresh would change
+        names = graph.names()
         _refresh(parameters, environment)
-        graph = StageGraph()
-        results = [_run_stage(graph, name, environment, pipeline_id) for name in graph.names()]
+        results = [_run_stage(graph, name, environment, pipeline_id) for name in names]
         catch_up(environment)
     if is_unchanged(results):
         logger.info("Nothing has changed: every stage is as its last run left it")
@@ -51,8 +53,13 @@ def new_pipeline_id() -> str:
 
 
 def is_unchanged(results: list[StageResult]) -> bool:
-    """Whether no stage had to run."""
+    """Whether every output is as it was."""
     return all(result.is_cached for result in results)
+
+
+def restored_outputs(results: list[StageResult]) -> str:
+    """Which outputs were exchanged for others from DVC's cache, in words; empty if none was."""
+    return "; ".join(f"{result.name} {result.note}" for result in results if result.note)
 
 
 def _refresh(parameters: Parameters, environment: Environment) -> None:
@@ -73,25 +80,18 @@ def _run_stage(graph: StageGraph, name: str, environment: Environment, pipeline_
             **current_task_run(),
         }
         result = bring_up_to_date(graph, name, environment, variables)
-        logger.info("%s: %s (%.1f s)", name, "unchanged" if result.is_cached else "done", result.seconds)
+        logger.info("%s: %s (%.1f s)", name, OUTCOMES[result.state], result.seconds)
+        for output in result.restored:
+            logger.info("%s: from DVC's cache: %s", name, output)
         return result
 
     if not is_inside_flow_run():
         return work()
-    return call_through(lambda call: run_as_task(call, name=name, is_cached=lambda result: result.is_cached), work)
 
+    def as_task(call: Callable[[], StageResult]) -> None:
+        run_as_task(call, name=name, is_cached=lambda result: result.is_cached, note=lambda result: result.note)
 
-@contextmanager
-def _alone(work_folder: Path) -> Iterator[None]:
-    """One pipeline at a time: DVC refuses a stage that another process is running."""
-    work_folder.mkdir(parents=True, exist_ok=True)
-    with (work_folder / "pipeline.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("Another pipeline is running in this folder; waiting for its end")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return call_through(as_task, work)
 
 
 def _run(environment: Environment) -> list[StageResult]:
@@ -107,6 +107,7 @@ def _run(environment: Environment) -> list[StageResult]:
             run_name=pipeline_id,
             parameters=load_parameters(PARAMETERS).model_dump(mode="json"),
             is_cached=is_unchanged,
+            note=restored_outputs,
             api_url=str(api_url),
             environment=environment,
         )

@@ -25,6 +25,7 @@ def run_as_flow(
     run_name: str | None,
     parameters: Mapping[str, Any],
     is_cached: Callable[[R], bool],
+    note: Callable[[R], str] = lambda _: "",
     api_url: str,
     environment: Environment,
 ) -> None:
@@ -36,6 +37,7 @@ def run_as_flow(
         run_name: of this run; Prefect thinks of one if it is None.
         parameters: what the page shows as the run's parameters.
         is_cached: whether the result means that nothing had to be done; the run then ends in the state Cached.
+        note: what a person has to know about the result; the message of the run's final state, Restored.
         api_url: the Prefect API.
         environment: where runs are recorded and what this one belongs to.
     """
@@ -48,7 +50,7 @@ def run_as_flow(
     def body(parameters: dict[str, Any]) -> "State[None]":
         result = work()
         record_flow_run(environment.work_folder, run.id, outcome="completed")
-        return completed(is_cached(result))
+        return completed(is_cached(result), note(result))
 
     if environment.parent_task_run_id is None:
         close_abandoned_runs(environment.work_folder)
@@ -66,21 +68,26 @@ def run_as_flow(
         run_flow(flow, flow_run=run, return_type="state")
 
 
-def run_as_task(work: Callable[[], R], *, name: str, is_cached: Callable[[R], bool]) -> None:
+def run_as_task(
+    work: Callable[[], R], *, name: str, is_cached: Callable[[R], bool], note: Callable[[R], str] = lambda _: ""
+) -> None:
     """Do ``work`` as a task run of the current flow run; where ``is_cached`` says so, it ends in the state Cached."""
     from prefect import Task
     from prefect.cache_policies import NO_CACHE
 
     def body() -> "State[None]":
-        return completed(is_cached(work()))
+        result = work()
+        return completed(is_cached(result), note(result))
 
     Task(body, name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)()
 
 
-def completed(is_cached: bool) -> "State[None]":
-    """The final state of a run that did its work, or found nothing to do."""
+def completed(is_cached: bool, note: str = "") -> "State[None]":
+    """The final state of a run that did its work, found nothing to do, or took results of an earlier run."""
     from prefect.states import Completed
 
+    if note:
+        return Completed(name="Restored", message=note)
     return Completed(name="Cached", message="nothing it depends on has changed") if is_cached else Completed()
 
 

@@ -15,8 +15,10 @@ from ruamel.yaml import YAML
 
 from flows.commands import run_command
 from flows.pipeline import PARAMETERS, run_and_show
+from lmcore.errors import UserError
 from lmcore.files import atomic_file
 from tasks.parameters import load_parameters
+from tasks.yaml_values import read_yaml
 
 logger = logging.getLogger("flows.recipe")  # also where this file is run as a command
 
@@ -33,9 +35,11 @@ def take_recipe(name: str) -> None:
     """
     if name not in (names := recipe_names()):
         raise ValueError(f"there is no recipe {name!r} in {RECIPES}; there are {', '.join(names)}")
+    for recipe in names:
+        _check(RECIPES / f"{recipe}.yaml")
     committed = _committed_parameters()
     merged = {recipe: apply_recipe(committed, RECIPES / f"{recipe}.yaml") for recipe in names}
-    if PARAMETERS.read_text(encoding="utf-8") not in (committed, *merged.values()):
+    if PARAMETERS.read_bytes() not in [text.encode() for text in (committed, *merged.values())]:
         raise ValueError(
             f"{PARAMETERS} has changes that the recipe would overwrite; commit them, and it builds on them, "
             f"or put them aside with `git stash`"
@@ -43,6 +47,15 @@ def take_recipe(name: str) -> None:
     with atomic_file(PARAMETERS) as temporary:
         temporary.write_text(merged[name], encoding="utf-8")
         load_parameters(temporary)
+
+
+def _check(recipe: Path) -> None:
+    try:
+        values = read_yaml(recipe)
+    except UserError as error:
+        raise UserError(f"{recipe} {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{recipe} holds no sections: a recipe has those of {PARAMETERS} that differ")
 
 
 def recipe_names() -> list[str]:
@@ -82,8 +95,9 @@ def _committed_parameters() -> str:
 
 def _run() -> None:
     parser = argparse.ArgumentParser(prog="python -m flows.recipe", description="Run the pipeline by a recipe.")
-    parser.add_argument("name", help=f"one of {', '.join(recipe_names())}")
-    name = parser.parse_args().name
+    parser.add_argument("name", nargs="?", help=f"one of {', '.join(recipe_names())}")
+    if (name := parser.parse_args().name) is None:
+        raise UserError(f"which recipe? There are {', '.join(recipe_names())}: make recipe NAME={recipe_names()[0]}")
     take_recipe(name)
     logger.info("%s now holds the recipe %s", PARAMETERS, name)
     run_and_show()

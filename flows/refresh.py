@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 
 from flows.commands import run_command
+from lmcore.text.sources.lock import mend_lock
 from tasks.environment import Environment
 from tasks.named_files import refresh_named_files
 from tasks.parameters import Parameters, load_parameters
@@ -19,10 +20,14 @@ SHOWN_CHANGES = 20
 
 
 def refresh(parameters: Parameters, environment: Environment) -> list[str]:
-    """Rewrite ``sources.lock`` if something holds what it does not say; show and return what has changed."""
+    """Rewrite ``sources.lock`` if something holds what it does not say; show and return what has changed.
+
+    One that cannot be read is set aside, and written anew.
+    """
     # It brings the readers of all formats along, which nobody needs who only looks at parameters.
     from tasks.collect import refresh_lock
 
+    mend_lock(LOCK, kept=environment.work_folder / "damaged")
     # Each is shown as soon as it is pinned: if the other fails, nothing has been accepted that nobody saw.
     changes = _shown(refresh_named_files(parameters, lock=LOCK))
     changes += _shown(refresh_lock(parameters.collect, environment, lock=LOCK))

@@ -1,21 +1,27 @@
 """Runs a stage: as a Prefect flow where a server answers, plainly where none does, with equal results."""
 
 import logging
-import traceback
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
 from flows.abandonment import stop_when_abandoned
 from flows.commands import run_command
 from flows.prefect_run import run_as_flow
-from flows.resources import Resources, measured
-from lmcore.files import write_json
+from flows.resources import measured
+from flows.stage_record import StageRecord
 from tasks.environment import Environment
+from tasks.exclusive import exclusive
 from tasks.parameters import Parameters, load_parameters
 from tasks.step import call_through
 
 logger = logging.getLogger(__name__)
+
+DVC_TEMPORARY = Path(".dvc/tmp")
 
 Stage = Callable[[Parameters], None]
 
@@ -32,15 +38,15 @@ def run_stage(stage: Stage) -> NoReturn:
 def _run_recorded(stage: Stage) -> None:
     environment = Environment()
     stop_when_abandoned(environment.pipeline_process, is_started_by_dvc=environment.dvc_stage is not None)
-    error: BaseException | None = None
+    record = environment.stage_record(stage.__name__)
     try:
-        with measured() as resources:
-            _execute(stage, load_parameters(Path("params.yaml")), environment)
-    except BaseException as caught:
-        error = caught
+        with measured() as resources, _alone(stage.__name__):
+            parameters = load_parameters(Path("params.yaml"), consequence=_consequence(environment))
+            _execute(stage, parameters, environment)
+    except BaseException as error:
+        StageRecord.failed(error, **asdict(resources)).write(record)
         raise
-    finally:
-        _leave_record(environment.stage_record(stage.__name__), resources, error)
+    StageRecord(state="completed", **asdict(resources), message=None, traceback=None).write(record)
 
 
 def _execute(stage: Stage, parameters: Parameters, environment: Environment) -> None:
@@ -51,11 +57,10 @@ def _execute(stage: Stage, parameters: Parameters, environment: Environment) -> 
 
     def as_flow(call: Callable[[], None]) -> None:
         section = getattr(parameters, name).model_dump(mode="json")
-        run_name = f"{name} {environment.pipeline_id}" if environment.pipeline_id else None
         run_as_flow(
             call,
             name=name,
-            run_name=run_name,
+            run_name=f"{name} {_execution(environment)}",
             parameters=section,
             is_cached=lambda _: False,
             api_url=str(api_url),
@@ -70,8 +75,24 @@ def _execute(stage: Stage, parameters: Parameters, environment: Environment) -> 
         call_through(as_flow, work)
 
 
-def _leave_record(path: Path, resources: Resources, error: BaseException | None) -> None:
-    state = "completed" if error is None else "failed"
-    details = None if error is None else "".join(traceback.format_exception(error))
-    figures = {"seconds": resources.seconds, "peak_memory_bytes": resources.peak_memory_bytes}
-    write_json(path, {"state": state, **figures, "traceback": details})
+def _execution(environment: Environment) -> str:
+    """What this execution of a stage belongs to: a pipeline, an experiment of DVC's, or nothing but its moment."""
+    return environment.pipeline_id or os.environ.get("DVC_EXP_NAME") or f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _consequence(environment: Environment) -> str:
+    if environment.dvc_stage is None:
+        return "nothing was started"
+    # DVC removes the outputs of a stage before it starts it.
+    return f"{environment.dvc_stage} was not run, and `dvc checkout` brings back the outputs that DVC removed for it"
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """One execution of a stage at a time: one whose DVC was killed may still be about to end."""
+    if not DVC_TEMPORARY.parent.is_dir():
+        yield
+        return
+    DVC_TEMPORARY.mkdir(exist_ok=True)
+    with exclusive(DVC_TEMPORARY / f"stage-{name}.lock", f"{name} still runs in another process; waiting for its end"):
+        yield

@@ -54,6 +54,9 @@ def show_summary(results: Sequence[StageResult], environment: Environment) -> No
 
     console = Console(highlight=False)
     console.print(_stages(results))
+    for result in results:
+        for output in result.restored:
+            console.print(f"{result.name}: from DVC's cache: {output}", soft_wrap=True)
     if rows := list(metric_rows()):
         console.print(_metrics(rows))
     _show_samples(console, _read(SAMPLES, []))

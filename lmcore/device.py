@@ -1,7 +1,6 @@
 """What machine this is: the device to compute on, its native precision, its peak rate, and plain facts."""
 
 import ctypes
-import json
 import math
 import os
 import platform
@@ -10,11 +9,14 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import psutil
 import torch
+from pydantic import Field
 
 from lmcore.files import write_json
+from lmcore.records import read_record
 
 GIBIBYTE = 1024**3
 MEASUREMENT_SECONDS = 0.4
@@ -188,11 +190,7 @@ def _device_name(device: torch.device) -> str:
 
 
 def _read_rates(cache: Path) -> Mapping[str, float]:
-    try:
-        rates: dict[str, float] = json.loads(cache.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
-    return rates
+    return read_record(cache, dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]]) or {}
 
 
 def _measure_matrix_rate(device: torch.device, dtype: torch.dtype) -> float:

@@ -80,10 +80,10 @@ def content_digest(path: Path) -> str:
     return folder_digest(path) if path.is_dir() else file_digest(path)
 
 
-def folder_digest(folder: Path) -> str:
-    """SHA-256 over the relative names and contents of every file below ``folder``, in hexadecimal."""
+def folder_digest(folder: Path, *, without: Path | None = None) -> str:
+    """SHA-256 over the relative names and contents of every file below ``folder`` but one, in hexadecimal."""
     total = hashlib.sha256()
-    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+    for file in sorted(file for file in folder.rglob("*") if file.is_file() and file != without):
         total.update(f"{file.relative_to(folder).as_posix()}\0{file_digest(file)}\n".encode())
     return total.hexdigest()
 

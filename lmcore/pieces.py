@@ -1,27 +1,33 @@
 """Pieces of work that are done once: each leaves a folder that is named by all that it was made of.
 
 A stage that was killed goes on with the pieces that are not there yet, and one whose input has grown computes
-only what is new. A folder is either complete or not there.
+only what is new. A folder is either complete or not there, and holds the digest of its content: one that was damaged
+later is made again.
 """
 
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from lmcore.config import Config
-from lmcore.files import file_digest, flush
+from lmcore.files import file_digest, flush, folder_digest
+from lmcore.records import set_aside
+
+logger = logging.getLogger(__name__)
 
 CODE = [Path(__file__).parent / folder for folder in ("text", "tokens")]
+DIGEST = "sha256"
 LIBRARIES = ("ftfy", "lxml", "phonenumbers", "py3langid", "pyarrow", "python-stdnum", "spacy", "tokenizers")
-
 OPTIONAL_LIBRARIES = ("pypdf",)
 
 
@@ -33,17 +39,21 @@ def piece_key(*parts: Config | str | int | float | bool | None) -> str:
 
 
 def complete_piece(work: Path, key: str, compute: Callable[[Path], Any]) -> Path:
-    """The folder of a piece, which ``compute`` fills if it is not there yet.
+    """The folder of a piece, which ``compute`` fills if it is not there yet, or damaged.
 
     Two processes may compute the same piece: the first that is done counts, and both made the same.
     """
     done = work / key
     if done.is_dir():
-        return done
+        if _is_sound(done):
+            return done
+        with suppress(FileNotFoundError):  # another process was quicker
+            logger.warning("%s was damaged: it is now %s, and is made again", done, set_aside(done).name)
     work.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=work))
     try:
         compute(temporary)
+        (temporary / DIGEST).write_text(folder_digest(temporary), encoding="ascii")
         for file in temporary.rglob("*"):
             flush(file)
         try:
@@ -54,6 +64,14 @@ def complete_piece(work: Path, key: str, compute: Callable[[Path], Any]) -> Path
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return done
+
+
+def _is_sound(piece: Path) -> bool:
+    try:
+        written = (piece / DIGEST).read_bytes()
+    except OSError:
+        return False
+    return written == folder_digest(piece, without=piece / DIGEST).encode()
 
 
 def pieces_in(work: Path) -> list[str]:

@@ -21,6 +21,7 @@ class Work:
         self.description, self.total, self.unit = description, total, unit
         self.done = self._done_before = done
         self._start = self._last_line = time.monotonic()
+        self._is_line_shown = False
         self._bar = bar
         self._task = bar.add_task(description, total=total, completed=done, note="") if bar else None
 
@@ -35,7 +36,14 @@ class Work:
             self._bar.update(self._task, completed=self.done, note=note)
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
+            self._is_line_shown = True
             logger.info("%s", self._line(note))
+
+    def end(self) -> None:
+        """Say how it ended, where lines were shown before: the last of them would look as if it had been cut off."""
+        if self._is_line_shown:
+            seconds = time.monotonic() - self._start
+            logger.info("%s: %s %s in %.0f s", self.description, f"{self.done:,}", self.unit, seconds)
 
     def _line(self, note: str) -> str:
         elapsed = time.monotonic() - self._start
@@ -48,7 +56,9 @@ class Work:
 def progress(description: str, total: int, unit: str, *, done: int = 0) -> Iterator[Work]:
     """Show the progress of ``total`` units of work, ``done`` of which were done before, until the block ends."""
     if not sys.stderr.isatty():
-        yield Work(description, total, unit, None, done)
+        work = Work(description, total, unit, None, done)
+        yield work
+        work.end()
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
     times = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))

@@ -2,21 +2,22 @@
 
 import difflib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import ValidationError, model_validator
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from lmcore.config import Config
+from lmcore.errors import UserError
 from lmcore.evaluation.config import EvaluateConfig
 from lmcore.models.config import EncoderDecoderConfig, context_length_of, takes_adapters
 from lmcore.text.cleaning.config import CleanConfig
 from lmcore.text.sources.config import CollectConfig
 from lmcore.tokens.config import TokenizeConfig
 from lmcore.training.config import FinetuneConfig, PretrainConfig
+from tasks.yaml_values import SHOWN_CHARACTERS, read_yaml, shown
 
 
 class Parameters(Config):
@@ -66,30 +67,51 @@ class Parameters(Config):
         return self
 
 
-def load_parameters(path: Path) -> Parameters:
+def load_parameters(path: Path, *, consequence: str = "nothing was started") -> Parameters:
     """Read and check a whole parameter file.
 
+    Args:
+        path: the file.
+        consequence: what the message says of the work that an error has kept from starting.
+
     Raises:
-        ValueError: with one line per error (path in the file, value, what would be right), all of them at once.
+        UserError: with one line per error (path in the file, value, what would be right), all of them at once.
+        FileNotFoundError: if there is no such file.
     """
-    values = _read_yaml(path)
+    values = _read(path, consequence)
     try:
         # JSON mode keeps strictness about types while reading lists as tuples and strings as paths.
         return Parameters.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        lines = [_describe(details, values) for details in error.errors(include_url=False)]
+        errors = error.errors(include_url=False)
+        lines = [_describe(details, values) for details in errors if not _only_follows(details, errors)]
         count = f"{len(lines)} error{'s' if len(lines) > 1 else ''}"
-        raise ValueError("\n  ".join([f"{path} has {count}; nothing was started:", *lines])) from None
+        raise UserError("\n  ".join([f"{path} has {count}; {consequence}:", *lines])) from None
 
 
-def _read_yaml(path: Path) -> Any:
+def _read(path: Path, consequence: str) -> Any:
     try:
-        # YAML 1.2, as DVC reads it: 3e-4 is a number and `off` is a string.
-        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        values = read_yaml(path)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing: run from the project's root, or restore it with git") from None
-    except YAMLError as error:
-        raise ValueError(f"{path} is not valid YAML; nothing was started:\n{error}") from None
+    except UserError as error:
+        problem, *lines = str(error).split("\n")
+        end = ":" if lines else ""
+        raise UserError("\n".join([f"{path} {problem.removesuffix(':')}; {consequence}{end}", *lines])) from None
+    if values is None:
+        raise UserError(f"{path} is empty; {consequence}: restore it with `git checkout {path}`")
+    if not isinstance(values, dict):
+        sections = ", ".join(Parameters.model_fields)
+        raise UserError(f"{path} holds {shown(values)}; {consequence}: it has the sections {sections}")
+    return values
+
+
+def _only_follows(details: ErrorDetails, errors: Sequence[ErrorDetails]) -> bool:
+    """Whether a list is too short only because of its entries, which are errors of their own."""
+    place = details["loc"]
+    return details["type"] == "too_short" and any(
+        other["loc"][: len(place)] == place for other in errors if other is not details
+    )
 
 
 def _describe(details: ErrorDetails, values: Any) -> str:
@@ -102,9 +124,28 @@ def _describe(details: ErrorDetails, values: Any) -> str:
             return f"{path}: unknown key{_suggest(location)}"
         case "missing":
             return f"{path}: missing; add it (every value stands in this file, there are no hidden defaults)"
+        case "union_tag_invalid" | "union_tag_not_found":
+            return _describe_kind(path, details)
         case _:
             message = details["msg"].removeprefix("Value error, ")
-            return f"{path} = {json.dumps(details['input'], default=str)}: {message[0].lower()}{message[1:]}"
+            return f"{path} = {_shown(details['input'])}: {message[0].lower()}{message[1:]}"
+
+
+def _describe_kind(path: str, details: ErrorDetails) -> str:
+    """A section of a kind (family, method, name) that there is not: the kinds there are, not the whole section."""
+    context = details.get("ctx", {})
+    key = str(context["discriminator"]).strip("'")
+    if details["type"] == "union_tag_not_found":
+        return f"{path}.{key}: missing; it says of which kind this section is"
+    known = str(context["expected_tags"]).replace("'", "")
+    nearest = difflib.get_close_matches(str(context["tag"]), known.split(", "), n=1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    return f"{path}.{key} = {_shown(context['tag'])}: right would be one of {known}{hint}"
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
 def _locate(location: tuple[int | str, ...], values: Any) -> list[int | str]:

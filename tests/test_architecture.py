@@ -16,7 +16,7 @@ PACKAGES = ("lmcore", "tasks", "flows")
 STAGES = YAML(typ="safe").load(PROJECT / "dvc.yaml")["stages"]
 
 # Inside lmcore: the folders whose modules each folder may use, apart from itself and from the bottom.
-BOTTOM = {"config", "device", "files", "pieces", "progress", "workers"}
+BOTTOM = {"config", "device", "errors", "files", "pieces", "progress", "records", "workers"}
 BELOW = {
     "text": set(),
     "tokens": {"text"},
@@ -31,14 +31,18 @@ CARRIERS = (
     "flows.stage",
     "tasks.checkpoints",
     "tasks.environment",
+    "tasks.exclusive",
     "tasks.lineage",
     "tasks.named_files",
     "tasks.parameters",
     "tasks.process",
     "tasks.step",
     "tasks.tracking",
+    "tasks.yaml_values",
     "lmcore.config",
+    "lmcore.errors",
     "lmcore.progress",
+    "lmcore.records",
 )
 
 

@@ -1,5 +1,6 @@
 """Real servers and a small real DVC project, whose stages are run by the project's own pipeline."""
 
+import io
 import json
 import os
 import shutil
@@ -43,6 +44,7 @@ if __name__ == "__main__":
 """,
     "clean": """
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -59,7 +61,9 @@ def wait(started: Path) -> None:
     raise TimeoutError("nobody has let this stage go on for two minutes")
 
 def clean(parameters) -> None:
-    if parameters.clean.language == "slow":
+    if parameters.clean.language.startswith("deaf"):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if parameters.clean.language.startswith(("slow", "deaf")):
         wait(Path("started"))
     Path("clean.txt").write_text(Path("raw.txt").read_text() + parameters.clean.language)
 
@@ -149,6 +153,15 @@ class Sample:
         values["clean"]["language"] = language
         yaml.dump(values, self.folder / "params.yaml")
 
+    def started(self) -> int:
+        """Wait until the slow stage runs; its process id."""
+        file = self.folder / "started"
+        return int(wait_until(lambda: file.exists() and file.read_text()))
+
+    def let_go_on(self) -> None:
+        """Let the slow stage end."""
+        (self.folder / "started").unlink()
+
     def start(self, *command: str, **variables: str) -> "subprocess.Popen[str]":
         """Start a Python module in the project."""
         return subprocess.Popen(
@@ -197,14 +210,15 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 @pytest.fixture(scope="session")
 def make_sample(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Sample]:
-    """Makes small projects with the project's own parameters and DVC settings."""
+    """Makes small projects with the project's own DVC settings."""
 
     def make(**variables: str) -> Sample:
         folder = tmp_path_factory.mktemp("sample")
         subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
         (folder / ".dvc").mkdir()
         shutil.copy(PROJECT / ".dvc" / "config", folder / ".dvc" / "config")
-        shutil.copy(PROJECT / "params.yaml", folder / "params.yaml")
+        (folder / "params.yaml").write_text(parameters_of_small_project())
+        (folder / "notes.txt").write_text("A text to refresh.\n")
         (folder / ".gitignore").write_text(".work/\n")
         (folder / "sample").mkdir()
         for name, program in STAGES.items():
@@ -220,6 +234,19 @@ def make_sample(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Sampl
 def sample(make_sample: Callable[..., Sample], servers: Servers) -> Sample:
     """A small project of a test file's own that uses the servers."""
     return make_sample(LMCORE_WORK_FOLDER=str(servers.work_folder))
+
+
+def parameters_of_small_project() -> str:
+    """The project's own parameters with one small source, which is refreshed at once."""
+    yaml = YAML()
+    values = yaml.load(PROJECT / "params.yaml")
+    source = values["collect"]["sources"][0]
+    source["location"] = {"kind": "local", "paths": ["notes.txt"]}
+    source["reader"] = {"kind": "whole_files"}
+    values["collect"]["sources"] = [source]
+    text = io.StringIO()
+    yaml.dump(values, text)
+    return text.getvalue()
 
 
 def plain_environment() -> dict[str, str]:

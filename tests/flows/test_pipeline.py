@@ -1,10 +1,7 @@
 """The pipeline over real DVC stages with a real Prefect server."""
 
-import os
 import signal
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
@@ -105,7 +102,10 @@ def test_a_stage_that_fails_fails_the_pipeline_which_names_it(failed: tuple[Comp
     done, pipeline = failed
     assert done.returncode == 1
     assert pipeline["state_name"] == "Failed"
-    assert "stage 'tokenize' failed" in pipeline["state"]["message"]
+    assert (
+        "stage 'tokenize' failed: language 'unknown' has no tokenizer; choose another one"
+        in (pipeline["state"]["message"])
+    )
     assert "pipeline failed: stage 'tokenize' failed" in done.stderr
 
 
@@ -115,7 +115,24 @@ def test_the_users_mistake_is_shown_once_and_without_a_traceback(
     done, _ = failed
     assert done.stderr.count("language 'unknown' has no tokenizer; choose another one") == 1
     assert "Traceback" not in done.stderr
-    assert any("has no tokenizer" in message for message in servers.messages(servers.latest("tokenize")))
+    for flow in ("tokenize", "pipeline"):
+        messages = servers.messages(servers.latest(flow))
+        assert any("has no tokenizer" in message for message in messages)
+        assert not any("Traceback" in message for message in messages)
+
+
+def test_what_was_exchanged_for_an_earlier_result_is_told_in_the_page(
+    failed: tuple[Completed, dict[str, Any]], sample: Sample, servers: Servers
+) -> None:
+    sample.set_language("en")
+    assert sample.run("flows.pipeline").returncode == 0
+    pipeline = servers.latest("pipeline")
+    assert pipeline["state_name"] == "Restored"
+    restored = {name: run["state_name"] for name, run in servers.task_runs(pipeline).items()}
+    assert restored == {"refresh": "Cached", "collect": "Cached", "clean": "Restored", "tokenize": "Restored"}
+    message = "clean.txt is that of an earlier run with the same inputs"
+    assert message in pipeline["state"]["message"]
+    assert message in servers.task_runs(pipeline)["clean"]["state"]["message"]
 
 
 def test_a_wrong_parameter_file_is_told_before_any_run_is_opened(sample: Sample, servers: Servers) -> None:
@@ -145,7 +162,8 @@ def test_a_stage_ends_with_the_pipeline_and_the_page_shows_both_as_crashed(
     pipeline, clean = servers.latest("pipeline"), servers.latest("clean")
     if number == signal.SIGKILL:
         assert pipeline["state_name"] == "Running"
-        assert "whose process was gone" in sample.run("sample.collect").stderr
+        assert "whose process was gone" in sample.run("sample.collect", DVC_EXP_NAME="puffy-raps").stderr
+        assert servers.latest("collect")["name"] == "collect puffy-raps"
     runs = servers.flow_runs()
     assert runs[pipeline["id"]]["state_name"] == runs[clean["id"]]["state_name"] == "Crashed"
     assert servers.task_runs(pipeline)["clean"]["state_name"] in ("Crashed", "Failed")
@@ -174,16 +192,3 @@ def test_a_terminated_pipeline_ends_its_stage_also_without_a_server(make_sample:
     process.communicate()
     assert process.returncode == 128 + signal.SIGTERM
     assert not is_running(stage)
-
-
-def test_a_stage_stops_by_itself_when_dvc_was_killed(make_sample: Callable[..., Sample]) -> None:
-    sample = make_sample()
-    sample.set_language("slow")
-    started = sample.folder / "started"
-    python_first = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    # With this shell, and without any in the environment, a shell stays between DVC and the stage.
-    dvc = sample.start("dvc", "repro", "clean", PATH=python_first, SHELL="/bin/sh")
-    stage = int(wait_until(lambda: started.exists() and started.read_text()))
-    dvc.kill()
-    dvc.communicate()
-    wait_until(lambda: not is_running(stage))

@@ -12,6 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from flows.recipe import apply_recipe, recipe_names, take_recipe
+from lmcore.errors import UserError
 from tasks.parameters import load_parameters
 from tests.flows.conftest import PROJECT, Sample
 
@@ -92,6 +93,25 @@ def test_a_recipe_with_an_error_changes_nothing(project: Sample) -> None:
 def test_an_unknown_recipe_is_an_error_that_lists_those_there_are(project: Sample) -> None:
     with pytest.raises(ValueError, match=rf"no recipe 'ptb'.* there are {', '.join(NAMES)}"):
         take_recipe("ptb")
+
+
+@pytest.mark.parametrize("content", [b"", b"- a\n", b"a: [", b"\xff\xfe", b"a: &a [*a]", b"[" * 5000])
+def test_a_damaged_recipe_is_named_and_changes_nothing(content: bytes, project: Sample) -> None:
+    Path("recipes/wrong.yaml").write_bytes(content)
+    before = Path("params.yaml").read_bytes()
+    try:
+        with pytest.raises(UserError, match=r"recipes/wrong\.yaml"):
+            take_recipe("wrong")
+    finally:
+        Path("recipes/wrong.yaml").unlink()
+    assert Path("params.yaml").read_bytes() == before
+
+
+def test_without_a_name_the_recipes_are_listed(project: Sample) -> None:
+    done = project.run("flows.recipe")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert f"which recipe? There are {', '.join(NAMES)}" in line
 
 
 def test_a_recipe_of_words_in_lines_runs_through_all_stages(project: Sample) -> None:

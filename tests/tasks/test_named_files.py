@@ -13,7 +13,7 @@ from tasks.parameters import load_parameters
 
 PROJECT = Path(__file__).parents[2]
 COUNTED = f"{sys.executable} -c \"open('runs', 'a').write('x')\""
-SOURCES = {"given": Pin("abc", {"a.txt": Content(1, 2, "ff")})}
+SOURCES = {"given": Pin("abc", {"a.txt": Content(1, 2, "f" * 64)})}
 
 
 def settings(folder: Path, stage: str, name: object) -> Path:

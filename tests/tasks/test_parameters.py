@@ -1,12 +1,14 @@
 """A wrong parameter file is one message with every error: path, value, and what would be right."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 from flows.recipe import apply_recipe
+from lmcore.errors import UserError
 from tasks.parameters import load_parameters
 
 PROJECT = Path(__file__).parents[2]
@@ -46,8 +48,105 @@ def test_all_errors_come_at_once_with_path_value_and_what_is_right(tmp_path: Pat
 
 def test_a_file_that_is_no_yaml_says_where(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("collect: [1\nclean: 2")
-    with pytest.raises(ValueError, match=r"is not valid YAML; nothing was started(.|\n)*line 2"):
+    with pytest.raises(UserError, match=r"is not valid YAML: line 2, column 6: .*; nothing was started"):
         load_parameters(tmp_path / "params.yaml")
+
+
+NINE = "[{}]".format(", ".join(["{}"] * 9))
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{level}: &a{level} {NINE.replace('{}', f'*a{level - 1}')}\n" for level in range(1, 10)
+)
+MERGE_BOMB = "a0: &a0 {x: 1}\n" + "".join(
+    f"a{level}: &a{level} {{<<: {NINE.replace('{}', f'*a{level - 1}')}}}\n" for level in range(1, 10)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("label: é".encode("latin-1"), "is not UTF-8 text: byte 0xe9 at position 7; save it as UTF-8"),
+        ("collect: 1".encode("utf-16"), "is not UTF-8 text"),
+        (bytes(range(256)), "is not UTF-8 text"),
+        (b"", "is empty"),
+        (b"# nothing but a comment\n", "is empty"),
+        (b"[1, 2]", "holds [1, 2]; nothing was started: it has the sections collect, clean,"),
+        (b"x" * 2_000_000, "has 2,000,000 bytes"),
+        (b"[" * 20_000, "nested more than 50 deep (line 1)"),
+        ("\n".join(" " * depth + "a:" for depth in range(500)).encode(), "nested more than 50 deep (line 51)"),
+        (BOMB.encode(), "holds more than 100,000 values, with the references unfolded"),
+        (MERGE_BOMB.encode(), "holds more than 100,000 values, with the references unfolded"),
+        (b"[" + b"1," * 200_000 + b"1]", "holds more than 100,000 values"),
+        (b"a: &a [*a]", "holds a value that contains itself: *a (line 1)"),
+        (b"a: &a\n  b: {c: *a}", "holds a value that contains itself: *a (line 2)"),
+        (b"a: *b", "line 1, column 4: found undefined alias"),
+        (b"a: 2020-01-01", "a = 2020-01-01: YAML reads this as a date; write it in quotes"),
+        (b"a: 2020-13-45", "looks like a number or a date and is none"),
+        (b"? [a, b]\n: 1", "the file: the key ('a', 'b') is no text"),
+        (b"a: {5: 1, true: 2}", "a: the key 5 is no text"),
+        (b"a: " + b"9" * 30, "a = 999999999999999999999999999999: a whole number of at most 9223372036854775807"),
+        (b"a: " + b"9" * 5000, "looks like a number or a date and is none"),
+        (b"a: [x, -" + b"9" * 19 + b"]", "a.1 = -9999999999999999999: a whole number"),
+        (b"a: !!binary aGVsbG8=", "a = b'hello': is of type bytes"),
+        (b"a: !!set {x}", "is of type set"),
+        (b"a: !!python/object:os.system x", "could not determine a constructor"),
+        (b"a: 1\na: 2", 'line 2, column 1: found duplicate key "a"'),
+        (b"a:\n\tb: 1", "indent with spaces, not tabs"),
+        (b"a: 1\n---\na: 2", "found another document"),
+        (b'a: "x\\0y"', "holds the character NUL"),
+        (b"<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> b\n", "holds the conflict markers of a merge"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_message_at_once(content: bytes, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes(content)
+    start = time.monotonic()
+    with pytest.raises(UserError) as caught:
+        load_parameters(tmp_path / "params.yaml")
+    assert problem in str(caught.value)
+    assert "nothing was started" in str(caught.value)
+    assert len(str(caught.value)) < 1000
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("family: gpt", "family: gtp", 'pretrain.model.family = "gtp": right would be one of ngram, hmm, lstm, gpt,'),
+        ("family: gpt", "family: gtp", "did you mean 'gpt'?"),
+        ("    family: gpt\n", "", "pretrain.model.family: missing; it says of which kind this section is"),
+        ("kind: docstrings", "kind: magic", 'reader.kind = "magic": right would be one of docstrings,'),
+        ("seed: 1", f"seed: {2**63}", f"seed = {2**63}: a whole number of at most {2**63 - 1}"),
+        ("seed: 1", "seed: -1", "seed = -1: input should be greater than or equal to 0"),
+        ("width: 256", "width: 1000000000", "pretrain.model.width = 1000000000: input should be less than or equal to"),
+        ("n_layers: ", "n_layers: 10000000 #", "pretrain.model.n_layers = 10000000: input should be less than"),
+        ("context_length: 256", "context_length: 1000000000", "context_length = 1000000000: input should be less"),
+        ("weight: 1.0", "weight: .inf", "weight = Infinity: input should be a finite number"),
+        ("weight: 1.0", "weight: .nan", "weight = NaN: input should be a finite number"),
+        ("weight: 1.0", "weight: 1e400", "weight = Infinity: input should be a finite number"),
+        *(
+            ("name: documentation", f"name: {name}", "a name has at most 100 characters, no slash")
+            for name in ("../../evil", "/etc/passwd", "..", ".hidden", r'"a\eb"', r'"a\nb"', r'"a\\b"', "x" * 101)
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_one_line(old: str, new: str, line: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nothing was started") as caught:
+        load_parameters(changed(tmp_path, (old, new)))
+    assert line in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_every_recipe_makes_a_file_that_is_right(tmp_path: Path) -> None:
+    recipes = sorted((PROJECT / "recipes").glob("*.yaml"))
+    assert recipes
+    for recipe in recipes:
+        (tmp_path / "params.yaml").write_text(apply_recipe((PROJECT / "params.yaml").read_text(), recipe))
+        load_parameters(tmp_path / "params.yaml")
+
+
+def test_a_stage_says_what_its_errors_have_kept_from_starting(tmp_path: Path) -> None:
+    path = changed(tmp_path, ("max_steps:", "max_stepz:"))
+    with pytest.raises(UserError, match="2 errors; clean was not run:"):
+        load_parameters(path, consequence="clean was not run")
 
 
 def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from pydantic import (
 from lmcore.config import Config
 from lmcore.text.config import GivenSplit, Name
 
+MAX_NAME_CHARACTERS = 100
 Revision = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
 RowFormat = Literal["jsonl", "json", "csv", "tsv", "psv", "parquet", "arrow", "conll"]
 PATH_PARTS = ("file", "stem", "ending", "folder")
@@ -238,6 +239,17 @@ class Source(Config):
     """An SPDX expression or a name; null where files know their own (packages), or nobody does."""
     attribution: str | None
     """Whom to name, and where it is from: for the data card."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_name(cls, name: str) -> str:
+        """It stands in file names, tables and logs."""
+        if len(name) > MAX_NAME_CHARACTERS or not name.isprintable() or name.startswith(".") or {*"/\\"} & {*name}:
+            raise ValueError(
+                f"a name has at most {MAX_NAME_CHARACTERS} characters, no slash or control character, "
+                f"and does not start with a dot"
+            )
+        return name
 
     @model_validator(mode="after")
     def _reads_what_lies_there(self) -> Self:

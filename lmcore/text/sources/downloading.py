@@ -1,6 +1,5 @@
 """Fetch a file from an address: tried again, resumed, limited, checked, and in the end whole or not there."""
 
-import json
 import logging
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from requests import Response, Session
 
 from lmcore.files import atomic_file, file_digest, write_json
 from lmcore.progress import progress
+from lmcore.records import read_record
 from lmcore.text.sources.config import RemoteFile
 
 logger = logging.getLogger(__name__)
@@ -103,11 +103,8 @@ def _mark_path(path: Path) -> Path:
 
 
 def _read_mark(path: Path) -> str | None:
-    try:
-        mark = json.loads(path.read_text(encoding="utf-8"))["mark"]
-    except (FileNotFoundError, ValueError, KeyError):
-        return None
-    return str(mark) if mark else None
+    record = read_record(path, dict[str, str | None])
+    return record.get("mark") or None if record else None
 
 
 def download(file: RemoteFile, path: Path, max_bytes: int, patience: Patience = PATIENCE) -> None:

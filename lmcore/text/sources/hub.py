@@ -8,6 +8,7 @@ import math
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import zstandard
 
 from lmcore.files import atomic_file, write_json
 from lmcore.progress import progress
+from lmcore.records import read_record
 from lmcore.text.sources.config import Hub
 from lmcore.text.sources.files import SourceFile
 
@@ -63,11 +65,18 @@ def _fetch_file(source: str, location: Hub, name: str, folder: Path) -> Path:
     return Path(path)
 
 
+@dataclass(frozen=True, slots=True)
+class SplitFiles:
+    """Which files a split has."""
+
+    files: tuple[str, ...]
+
+
 def _data_files(source: str, location: Hub, folder: Path) -> list[str]:
     """Files of the split, as the data set names them; what was found out once is kept, since a commit never changes."""
     record = folder / "splits" / f"{_key(location)}.json"
-    if record.exists():
-        return list(json.loads(record.read_text(encoding="utf-8"))["files"])
+    if known := read_record(record, SplitFiles):
+        return list(known.files)
     builder = _open(source, location, folder)
     root = f"hf://datasets/{location.dataset}@{location.revision}/"
     urls = [str(url) for url in builder.config.data_files[location.hub_split]]

@@ -7,13 +7,24 @@ name, such as a tokenizer made elsewhere: by these lines DVC knows that their co
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lmcore.errors import UserError
 from lmcore.files import write_text
+from lmcore.records import set_aside
 from lmcore.text.sources.files import PinnedFile
 
+logger = logging.getLogger(__name__)
+
+HOW_TO_MEND = (
+    "restore it with git, or run `python -m flows.refresh`, which keeps a copy and pins what the sources hold now"
+)
 HOW_TO_ACCEPT = "if that is what you want, accept it with `python -m flows.refresh`"
 SHOWN_CHANGES = 10
 
@@ -22,9 +33,9 @@ SHOWN_CHANGES = 10
 class Content:
     """A file, or all files of a package: their number, size in bytes and SHA-256."""
 
-    n_files: int
-    n_bytes: int
-    sha256: str
+    n_files: Annotated[int, Field(ge=0)]
+    n_bytes: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +85,31 @@ def read_lock(path: Path) -> Lock:
     """What is pinned: nothing where there is no such file.
 
     Raises:
-        ValueError: if the file is not a lock file.
+        UserError: if the file is not a lock file; the message says what to do.
     """
-    if not path.exists():
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
         return Lock()
     try:
-        written = json.loads(path.read_bytes())
-        sources = {
-            source: Pin(entry["revision"], {name: Content(**content) for name, content in entry["contents"].items()})
-            for source, entry in written["sources"].items()
-        }
-        # Files that are older have none of them.
-        files = {stage: entry and NamedFile(**entry) for stage, entry in written.get("files", {}).items()}
-        return Lock(sources, files)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{path} cannot be read ({error!r}): restore it with git, or write it with `python -m flows.refresh`"
-        ) from error
+        written = _Written.model_validate_json(content)
+    except ValidationError as error:
+        raise UserError(f"{path} {_problem(content, error)}: {HOW_TO_MEND}") from None
+    return Lock(written.sources, written.files)
+
+
+def mend_lock(path: Path, kept: Path) -> None:
+    """Move a lock file that cannot be read to the folder ``kept``; everything is pinned anew then.
+
+    Args:
+        path: the lock file.
+        kept: where a person finds the old one.
+    """
+    try:
+        read_lock(path)
+    except UserError as error:
+        problem = str(error).removesuffix(f": {HOW_TO_MEND}")
+        logger.warning("%s; it is now %s, and everything is pinned anew", problem, set_aside(path, kept))
 
 
 def write_lock(path: Path, lock: Lock) -> None:
@@ -123,7 +142,7 @@ def check(pins: Mapping[str, Pin], found: Mapping[str, Pin]) -> None:
     """Make sure that sources hold what is pinned.
 
     Raises:
-        ValueError: naming every source and content that is another, and how to accept it.
+        UserError: naming every source and content that is another, and how to accept it.
     """
     problems = []
     for source, now in found.items():
@@ -137,7 +156,27 @@ def check(pins: Mapping[str, Pin], found: Mapping[str, Pin]) -> None:
                 f"source {source!r} is not what sources.lock pins: {'; '.join(changes[:SHOWN_CHANGES])}{more}"
             )
     if problems:
-        raise ValueError("\n".join([*problems, HOW_TO_ACCEPT]))
+        raise UserError("\n".join([*problems, HOW_TO_ACCEPT]))
+
+
+class _Written(BaseModel):
+    """The file as it is written; numbers of files and bytes stand beside the contents for whoever reads it."""
+
+    model_config = ConfigDict(strict=True)
+
+    sources: dict[str, Pin]
+    files: dict[str, NamedFile | None] = {}
+    """Missing in files that are older."""
+
+
+def _problem(content: bytes, error: ValidationError) -> str:
+    if not content.strip():
+        return "is empty"
+    if any(line.startswith((b"<<<<<<< ", b">>>>>>> ")) for line in content.splitlines()):
+        return "holds the conflict markers of a merge"
+    first = error.errors(include_url=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"is damaged ({place + ': ' if place else ''}{first['msg']})"
 
 
 def _content(files: Sequence[PinnedFile]) -> Content:

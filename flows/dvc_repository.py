@@ -1,0 +1,157 @@
+"""The project as DVC's library opens it: its small files replaced atomically, what a kill damaged set aside."""
+
+import logging
+import os
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from flows.dvc_locks import TEMPORARY, mend_locks
+from flows.errors import causes
+from lmcore.errors import UserError
+from lmcore.records import set_aside
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+logger = logging.getLogger(__name__)
+
+REWRITTEN_IN_PLACE = ("rwlock", "dvc.lock")
+
+
+def mend_repository(root: Path) -> None:
+    """Let DVC go on after a kill or a damage: whatever of its own it can make again is set aside, and named.
+
+    This process must not use DVC yet.
+    """
+    if not (root / ".dvc").is_dir():
+        return
+    site_cache = Path(os.environ["DVC_SITE_CACHE_DIR"])
+    try:
+        mend_locks(root)
+        _let_nobody_else_write(site_cache, root)
+        for database in _databases(site_cache):
+            _mend_database(database)
+    except OSError as error:  # a folder that can only be read, say, from which much can be done without DVC
+        logger.warning("DVC's own files could not be looked after: %s", error)
+
+
+def open_repository() -> "Repo":
+    """The DVC project in the current folder; it waits for DVC's lock.
+
+    Raises:
+        UserError: if there is none, or one of its files cannot be read.
+    """
+    from dvc.fs import LocalFileSystem
+    from dvc.repo import Repo
+
+    class AtomicFiles(LocalFileSystem):  # type: ignore[misc]
+        """A kill while DVC rewrites its lock files leaves the old ones, not empty ones."""
+
+        def open(self, path: str, mode: str = "r", **options: Any) -> Any:
+            if mode.startswith("w") and Path(path).name in REWRITTEN_IN_PLACE:
+                return _replacing(Path(path), mode, **options)
+            return super().open(path, mode, **options)
+
+    with explained():
+        return Repo(fs=AtomicFiles(), _wait_for_lock=True)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn DVC's errors about the project's own files into one line that says what to do."""
+    from dvc.exceptions import DvcException, NotDvcRepoError, ReproductionError
+    from dvc.lock import LockError
+    from dvc.scm import SCMError
+
+    try:
+        yield
+    except NotDvcRepoError as error:
+        raise UserError(f"there is no DVC project in {Path.cwd()}: run from the project's root") from error
+    except SCMError as error:
+        advice = "clone the project with git, or run `git init` here"
+        raise UserError(f"DVC needs a git repository and finds none that it can use ({error}): {advice}") from error
+    except (LockError, ReproductionError):
+        raise  # of another process, or of a stage
+    except DvcException as error:
+        file = _damaged_file(error)
+        raise UserError(_how_to_mend(file, reasons(error)) if file else reasons(error)) from error
+
+
+def reasons(error: BaseException) -> str:
+    """The messages of an error and of those that caused it, on one line."""
+    messages = [" ".join(str(cause).split()) for cause in causes(error)]
+    return ": ".join(dict.fromkeys(message for message in messages if message)) or type(error).__name__
+
+
+def _damaged_file(error: BaseException) -> str | None:
+    """The project's file that DVC could not read, if that is what an error is about."""
+    from dvc.utils.serialize import EncodingError
+    from dvc.utils.strictyaml import YAMLSyntaxError, YAMLValidationError
+
+    for cause in causes(error):
+        if isinstance(cause, YAMLSyntaxError | YAMLValidationError | EncodingError):
+            return Path(cause.path).name
+    return None
+
+
+def _how_to_mend(file: str, reason: str) -> str:
+    if file != "dvc.lock":  # somebody writes it by hand, and knows better
+        return f"DVC cannot read {file} ({reason}): correct it, or take the committed one: `git checkout {file}`"
+    text = Path(file).read_bytes() if Path(file).exists() else b""
+    if not text.strip():
+        problem = "is empty"
+    elif any(line.startswith((b"<<<<<<< ", b">>>>>>> ")) for line in text.splitlines()):
+        problem = "holds the conflict markers of a merge"
+    else:
+        problem = "is damaged, DVC cannot read it"
+    committed = subprocess.run(["git", "cat-file", "-e", f"HEAD:./{file}"], capture_output=True, check=False)
+    restore = "take the committed one (`git checkout dvc.lock`)" if committed.returncode == 0 else "remove it"
+    return f"{file} {problem}: {restore} and repeat the command; DVC's cache still has what earlier runs made"
+
+
+@contextmanager
+def _replacing(path: Path, mode: str, **options: Any) -> Iterator[IO[Any]]:
+    # One name is enough: DVC lets one process at a time write such a file. What a kill leaves is used the next time.
+    temporary = TEMPORARY / f"{path.name}.new"
+    with temporary.open(mode, **options) as file:
+        yield file
+        file.flush()
+        if path.name == "dvc.lock":  # the other one is rewritten at every step, and mended after a power cut
+            os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _let_nobody_else_write(site_cache: Path, root: Path) -> None:
+    """DVC makes these folders for all users of a machine; those in the project are its owner's."""
+    if not site_cache.is_relative_to(root):
+        return
+    (site_cache / "repo").mkdir(parents=True, exist_ok=True)
+    for folder in (site_cache, site_cache / "repo"):
+        if (status := folder.stat()).st_uid == os.getuid() and status.st_mode & 0o022:
+            folder.chmod(status.st_mode & ~0o022)
+
+
+def _databases(site_cache: Path) -> Iterator[Path]:
+    """DVC's own databases: what it knows of hashes and links, and an index of data. It makes each of them again."""
+    yield from sorted(site_cache.glob("repo/*/links/cache.db"))
+    yield from sorted(site_cache.glob("repo/*/hashes/local/cache.db"))
+    yield from sorted(site_cache.glob("repo/*/index/data/db.db"))
+
+
+def _mend_database(file: Path) -> None:
+    problems: list[tuple[str]]
+    try:
+        with closing(sqlite3.connect(file, timeout=1)) as connection:
+            problems = connection.execute("PRAGMA quick_check(1)").fetchall()
+    except sqlite3.OperationalError:
+        return  # in use, or the disk is full: no damage
+    except sqlite3.DatabaseError as error:
+        problems = [(str(error),)]
+    if problems != [("ok",)]:
+        with suppress(FileNotFoundError):  # another process was quicker
+            kept = set_aside(file.parent)
+            logger.warning("DVC's database %s was damaged; it is now in %s, and DVC makes it again", file, kept.name)

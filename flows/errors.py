@@ -1,0 +1,92 @@
+"""Which errors explain themselves, and the one message that each of them is shown as."""
+
+import dis
+import errno
+import re
+from collections.abc import Iterator
+from concurrent.futures.process import _RemoteTraceback
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from lmcore.errors import UserError
+
+PACKAGES = ("lmcore", "tasks", "flows")
+PROJECT = Path(__file__).parents[1]
+FRAME = re.compile(r'^ +File "(.+)", line \d+, in .+\n +(.+)$', re.MULTILINE)
+NO_MEMORY = ("not enough memory", "can't allocate memory", "cannot allocate memory", "out of memory")
+NO_SPACE = ("no space left on device", "disk is full", "disk quota exceeded")
+
+
+class ShownError(UserError):
+    """An error whose reason another process has shown already; ``summary`` names that process."""
+
+    def __init__(self, message: str, summary: str) -> None:
+        super().__init__(message)
+        self.summary = summary
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and those that it came from, the last one first."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def explains_itself(error: BaseException) -> bool:
+    """Whether the message was written for the user, or is about a file, a connection, a setting or the machine.
+
+    Any other error is a defect, and needs its traceback.
+    """
+    is_for_user = isinstance(error, UserError | OSError | ValidationError | FloatingPointError)
+    return is_for_user or _is_raised_by_project(error) or is_about_space(error) or is_about_memory(error)
+
+
+def message_of(error: BaseException) -> str:
+    """What a person reads."""
+    if is_about_space(error):
+        reason = " ".join(str(error).split())
+        return f"the disk is full ({reason}): make room, and give the same command again; it goes on where it was"
+    if is_about_memory(error):
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return f"not enough memory ({reason}): make the model, its batches or its context smaller in params.yaml"
+    return str(error) or type(error).__name__
+
+
+def is_about_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, on the processor or on a GPU."""
+    return any(
+        isinstance(cause, MemoryError) or any(words in str(cause).lower() for words in NO_MEMORY)
+        for cause in causes(error)
+        if isinstance(cause, MemoryError | RuntimeError)
+    )
+
+
+def is_about_space(error: BaseException) -> bool:
+    """Whether a write failed because the disk is full, in whatever words a library says so."""
+    for cause in causes(error):
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        is_of_library = type(cause).__module__ != "builtins"  # SQLite, safetensors, Arrow
+        if is_of_library and any(words in str(cause).lower() for words in NO_SPACE):
+            return True
+    return False
+
+
+def _is_raised_by_project(error: BaseException) -> bool:
+    """Whether a ``raise`` of the project's own code made it, also in a worker process: its frames came as text."""
+    if isinstance(error, AssertionError | NotImplementedError):
+        return False
+    if isinstance(error.__cause__, _RemoteTraceback):
+        frames = FRAME.findall(str(error.__cause__))
+        file, line = frames[-1] if frames else ("", "")
+        return line.startswith("raise ") and any(Path(file).is_relative_to(PROJECT / package) for package in PACKAGES)
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None:
+        return False
+    module = str(last.tb_frame.f_globals.get("__name__", "")).split(".")[0]
+    instruction = last.tb_frame.f_code.co_code[last.tb_lasti]
+    return module in (*PACKAGES, "__main__") and dis.opname[instruction] == "RAISE_VARARGS"

@@ -1,0 +1,44 @@
+"""Small files that can be made again: read as what they have to hold, and set aside when they are damaged."""
+
+import itertools
+import logging
+import shutil
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+logger = logging.getLogger(__name__)
+
+Value = TypeVar("Value")
+
+
+def set_aside(path: Path, folder: Path | None = None) -> Path:
+    """Move a damaged file or folder out of the way of what takes its place; returns where it is now.
+
+    Args:
+        path: what is damaged.
+        folder: where it is kept; beside its place if it is None.
+    """
+    folder = folder or path.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    names = (folder / f"{path.name}.damaged-{number}" for number in itertools.count(1))
+    kept = next(name for name in names if not name.exists())
+    shutil.move(path, kept)
+    return kept
+
+
+def read_record(path: Path, shape: type[Value]) -> Value | None:
+    """A JSON file that can be made again; None if it is not there, or is damaged, and then it is set aside.
+
+    Args:
+        path: the file.
+        shape: what it has to hold, as pydantic understands it.
+    """
+    try:
+        return TypeAdapter(shape).validate_json(path.read_bytes(), strict=True)
+    except FileNotFoundError:
+        return None
+    except ValidationError:
+        logger.warning("%s was damaged: it is now %s, and is made again", path, set_aside(path).name)
+        return None
