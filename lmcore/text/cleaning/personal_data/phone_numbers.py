@@ -1,8 +1,12 @@
 """Telephone numbers, by the numbering plans of all countries (``phonenumbers``, a port of Google's libphonenumber)."""
 
 import re
+from typing import TYPE_CHECKING
 
 from lmcore.text.cleaning.personal_data.spans import Spans, words_before
+
+if TYPE_CHECKING:
+    from phonenumbers import PhoneNumber
 
 # Seven to seventeen digits in groups; no part of a word, an amount, a decimal number or a path.
 CANDIDATE = re.compile(
@@ -75,7 +79,7 @@ def _valid_number(written: str, start: int, text: str, region: str | None) -> tu
     return None
 
 
-def _is_dialed_in_one_piece(digits: str, number: "object") -> bool:
+def _is_dialed_in_one_piece(digits: str, number: "PhoneNumber") -> bool:
     """Whether digits without any separator can hardly be anything else: with the prefix that is dialed inside the
     country, or a mobile number where those are like no others (in the USA nobody can tell)."""
     import phonenumbers
