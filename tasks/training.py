@@ -35,7 +35,7 @@ class TrackedTraining:
 
     Attributes:
         stage: the DVC stage.
-        model: the model's name, also that of its row and in the registry.
+        model: what the model is for; also what its run is called.
         parameters: everything from ``params.yaml`` that the result depends on.
         inputs: folders that the result depends on.
         datasets: those of them that are data.

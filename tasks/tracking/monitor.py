@@ -1,4 +1,4 @@
-"""Watches processor, memory, disk, network and GPUs while a model trains: the ``system/`` figures of its row."""
+"""Watches processor, memory, disk, network and GPUs while a model trains: the ``system/`` figures of its run."""
 
 # Only imported once MLflow is: it stands above everything of MLflow that is needed here.
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
