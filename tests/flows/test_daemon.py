@@ -73,7 +73,7 @@ def launched(daemon: Daemon) -> ServerRecord:
     return daemon.wait_until_ready(daemon.launch())
 
 
-@pytest.mark.parametrize("content", DAMAGE)
+@pytest.mark.parametrize("content", DAMAGE, ids=range(len(DAMAGE)))
 def test_a_damaged_record_is_named_and_set_aside_by_all_who_read_it(
     content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

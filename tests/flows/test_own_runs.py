@@ -4,13 +4,12 @@ import json
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
-from uuid import uuid4
 
 import pytest
 
 from tests.flows.conftest import PROJECT, Servers
 
-ID = str(uuid4())
+ID = "8c3f9f0e-2b7a-4a8e-9a39-3f5d0e6c1b27"
 PLAIN_TEMPLATE = {
     "job_configuration": {"command": "{{ command }}", "env": "{{ env }}", "working_dir": "{{ working_dir }}"},
     "variables": {
