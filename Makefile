@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run recipe test bench install fit up down status ui schedule
+.PHONY: help run recipe test compare bench install fit up down status ui schedule
 
 # The Python that .venv is made with; 3.11 is the version that constraints.txt was resolved for.
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(if $(shell $(name) --version 2>/dev/null),$(name))))
@@ -31,6 +31,9 @@ test: install  ## install, check style and types, run the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+compare: install  ## show experiments: what was changed beside the metrics
+	@$(BIN)/dvc exp show --no-pager --only-changed --drop '^(lmcore|flows|tasks|data|models|reports|sources|constraints).*'
 
 bench: install  ## measure speed beside what one would use instead; BENCH="training generation" for some of it
 	@$(BIN)/python -W ignore -m benchmarks $(BENCH)
