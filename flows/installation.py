@@ -28,6 +28,8 @@ SCRIPT_OF_ANY_FOLDER = b"""#!/bin/sh
 '''exec' "$(dirname -- "$(realpath -- "$0")")"/python "$0" "$@"
 ' '''
 """
+MIGRATIONS = 'config.set_main_option("script_location", final_alembic_dir)'
+MIGRATIONS_ESCAPED = 'config.set_main_option("script_location", final_alembic_dir.replace("%", "%%"))'
 SHORT, LONG = b"#!", b"#!/bin/sh\n'''exec' "
 
 
@@ -39,6 +41,9 @@ def install() -> None:
     for script in Path(sysconfig.get_path("scripts")).iterdir():
         if script.is_file() and not script.is_symlink():
             _make_independent_of_folder(script)
+    module = packages / "mlflow" / "store" / "db" / "utils.py"
+    if "%" in str(packages) and module.exists():
+        let_mlflow_migrate(module)
     _forget_index_folder(PROJECT / ".dvc" / "config.local")
     # DVC would make it writable for everybody.
     (Environment().work_folder / "dvc").mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -59,6 +64,14 @@ def _make_independent_of_folder(script: Path) -> None:
     replacement.write_bytes(SCRIPT_OF_ANY_FOLDER + body)
     replacement.chmod(mode)
     replacement.replace(script)
+
+
+def let_mlflow_migrate(module: Path) -> None:
+    """MLflow hands its own folder to Alembic, whose configuration takes a ``%`` for the start of a variable."""
+    source = module.read_text(encoding="utf-8")
+    escaped = source.replace(MIGRATIONS, MIGRATIONS_ESCAPED)
+    if escaped != source:
+        write_text(module, escaped)
 
 
 def _forget_index_folder(config: Path) -> None:

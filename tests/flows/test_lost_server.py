@@ -14,7 +14,7 @@ from tests.flows.conftest import Sample, Servers, wait_until
 
 
 class Relay:
-    """Passes connections on to a server until it is cut."""
+    """Passes connections on to a server until it is cut, and names the server's own port, which it insists on."""
 
     def __init__(self, target: str) -> None:
         self._target = (urlsplit(target).hostname, urlsplit(target).port)
@@ -38,13 +38,16 @@ class Relay:
                 return
             server = socket.create_connection(self._target)
             self._open += [client, server]
+            own, other = (f"Host: {end.getsockname()[0]}:{end.getsockname()[1]}" for end in (client, server))
+            target = other.replace(str(server.getsockname()[1]), str(self._target[1]))
             for source, sink in ((client, server), (server, client)):
-                threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
+                arguments = (source, sink, own.lower().encode(), target.lower().encode())
+                threading.Thread(target=self._pass_on, args=arguments, daemon=True).start()
 
-    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pass_on(self, source: socket.socket, sink: socket.socket, own: bytes, target: bytes) -> None:
         try:
             while data := source.recv(65536):
-                sink.sendall(data)
+                sink.sendall(data.replace(own, target).replace(own.capitalize(), target.capitalize()))
             sink.shutdown(socket.SHUT_WR)
         except OSError:
             return
