@@ -8,17 +8,18 @@ import fcntl
 import logging
 import os
 import re
+import sqlite3
 import sys
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flows.commands import run_command
 from flows.daemon import Daemon
 from tasks.environment import Environment
 from tasks.server_record import HOST
-from tasks.tracking import experiment_page
+from tasks.tracking import experiment_page, relocate_store
 
 logger = logging.getLogger("flows.servers")  # also where this file is run as a command
 
@@ -38,6 +39,8 @@ def up(environment: Environment) -> dict[str, str]:
     addresses = _configured(environment)
     own = [daemon for daemon in daemons(environment) if daemon.title not in addresses]
     with _lock(environment.work_folder):
+        with suppress(sqlite3.Error):  # the next stage that tracks tries again
+            relocate_store(environment)
         started = [(daemon, daemon.running() or daemon.launch()) for daemon in own]
         for daemon, running in started:
             addresses[daemon.title] = daemon.wait_until_ready(running).url
