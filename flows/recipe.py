@@ -34,13 +34,13 @@ def take_recipe(name: str) -> None:
             changes that are not committed and do not come from a recipe. It is as it was then.
     """
     if name not in (names := recipe_names()):
-        raise ValueError(f"there is no recipe {name!r} in {RECIPES}; there are {', '.join(names)}")
+        raise UserError(f"there is no recipe {name!r} in {RECIPES}; there are {', '.join(names)}")
     for recipe in names:
         _check(RECIPES / f"{recipe}.yaml")
     committed = _committed_parameters()
     merged = {recipe: apply_recipe(committed, RECIPES / f"{recipe}.yaml") for recipe in names}
     if PARAMETERS.read_bytes() not in [text.encode() for text in (committed, *merged.values())]:
-        raise ValueError(
+        raise UserError(
             f"{PARAMETERS} has changes that the recipe would overwrite; commit them, and it builds on them, "
             f"or put them aside with `git stash`"
         )
@@ -89,7 +89,7 @@ def _merge(section: Any, changes: Any) -> None:
 def _committed_parameters() -> str:
     shown = subprocess.run(["git", "show", f"HEAD:./{PARAMETERS}"], capture_output=True, text=True, check=False)
     if shown.returncode != 0:
-        raise ValueError(f"a recipe builds on the committed {PARAMETERS}, and git has none: {shown.stderr.strip()}")
+        raise UserError(f"a recipe builds on the committed {PARAMETERS}, and git has none: {shown.stderr.strip()}")
     return shown.stdout
 
 

@@ -14,6 +14,8 @@ from concurrent.futures import ProcessPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
+from lmcore.errors import UserError
+
 if TYPE_CHECKING:
     from distributed import Client
 
@@ -47,7 +49,7 @@ class Workers:
 
     def __init__(self, n_workers: int, *, dask_address: str | None = None) -> None:
         if n_workers < 1:
-            raise ValueError(f"n_workers is {n_workers}; it must be at least 1")
+            raise UserError(f"n_workers is {n_workers}; it must be at least 1")
         self._n_workers = n_workers
         self._n_ahead = ITEMS_AHEAD_PER_WORKER * n_workers
         self._pool: ProcessPoolExecutor | None = None

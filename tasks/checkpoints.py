@@ -22,6 +22,7 @@ from typing import Any
 from pydantic import BaseModel
 
 import lmcore
+from lmcore.errors import UserError
 from lmcore.files import atomic_folder, content_digest, folder_digest
 from tasks.sealed import discard, read_sealed, set_aside, write_sealed
 
@@ -58,7 +59,7 @@ class WorkFolder:
         try:
             expected = read_sealed(folder / SEAL, Result).digest
             if (digest := folder_digest(folder / CONTENT)) != expected:
-                raise ValueError(f"its content has SHA-256 {digest}, expected {expected}")
+                raise UserError(f"its content has SHA-256 {digest}, expected {expected}")
         except (OSError, ValueError) as error:
             set_aside(folder, error)
             return None

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, PositiveInt, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from lmcore.errors import UserError
 from lmcore.workers import Workers
 from tasks.library_settings import library_settings, reach_loopback_directly, store_uri, withdraw_defaults
 from tasks.process import ProcessIdentity
@@ -50,7 +51,7 @@ def _known_timezone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"{name!r} is no time zone; right would be a name such as UTC or Europe/Berlin") from error
+        raise UserError(f"{name!r} is no time zone; right would be a name such as UTC or Europe/Berlin") from error
     return name
 
 

@@ -8,6 +8,7 @@ import importlib.metadata
 from dataclasses import replace
 from pathlib import Path
 
+from lmcore.errors import UserError
 from lmcore.files import content_digest
 from lmcore.text.cleaning.config import HOW_TO_INSTALL
 from lmcore.text.sources.lock import HOW_TO_ACCEPT, NamedFile, read_lock, write_lock
@@ -51,7 +52,7 @@ def check_named_file(parameters: Parameters, stage: str, *, lock: Path) -> None:
     """
     now, pinned = _named_file(parameters, stage), read_lock(lock).files.get(stage)
     if now is not None and pinned is not None and now.name == pinned.name and now.content != pinned.content:
-        raise ValueError(f"{PARAMETERS[stage]}: {now.name} has changed since {lock} pinned it\n{HOW_TO_ACCEPT}")
+        raise UserError(f"{PARAMETERS[stage]}: {now.name} has changed since {lock} pinned it\n{HOW_TO_ACCEPT}")
 
 
 def _named_file(parameters: Parameters, stage: str) -> NamedFile | None:
@@ -76,10 +77,10 @@ def _content(name: str, stage: str) -> str:
     if path.exists():
         return content_digest(path)
     if stage != "clean":
-        raise ValueError(f"{PARAMETERS[stage]}: there is no file {name!r}")
+        raise UserError(f"{PARAMETERS[stage]}: there is no file {name!r}")
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError as error:
-        raise ValueError(
+        raise UserError(
             f"clean.pipeline: {name!r} is neither a folder nor an installed package: {HOW_TO_INSTALL}"
         ) from error

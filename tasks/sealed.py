@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
+from lmcore.errors import UserError
 from lmcore.files import write_text
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def unseal(line: str) -> str:
     """
     digest, _, text = line.partition(" ")
     if digest != _digest(text):
-        raise ValueError("its checksum does not fit")
+        raise UserError("its checksum does not fit")
     return text
 
 

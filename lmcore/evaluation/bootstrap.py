@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
+from lmcore.errors import UserError
 from lmcore.evaluation.config import BootstrapConfig
 
 Floats = npt.NDArray[np.float64]
@@ -50,7 +51,7 @@ class Bootstrap:
 
     def __init__(self, n_items: int, config: BootstrapConfig, seed: int) -> None:
         if n_items < 1:
-            raise ValueError("There are no test items to resample: the evaluation needs at least one.")
+            raise UserError("There are no test items to resample: the evaluation needs at least one.")
         generator = np.random.default_rng(seed)
         shares = np.full(n_items, 1.0 / n_items)
         self.n_items, self.confidence = n_items, config.confidence

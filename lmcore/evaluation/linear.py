@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lmcore.errors import UserError
 from lmcore.evaluation.config import CharacterNgramsConfig, LinearConfig, WordNgramsConfig
 from lmcore.text.words import WORD_OR_CHARACTER
 
@@ -78,7 +79,7 @@ def _predict(
         if best is None or accuracy > best[0]:
             best = accuracy, strength, machine
     if best is None:
-        raise ValueError("no regularization is given: evaluate.classification.linear needs at least one")
+        raise UserError("no regularization is given: evaluate.classification.linear needs at least one")
     accuracy, strength, machine = best
     return LinearPrediction([str(label) for label in machine.predict(asked)], strength, accuracy)
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lmcore.errors import UserError
 from lmcore.evaluation.bootstrap import Floats
 from lmcore.evaluation.config import LikelihoodConfig
 from lmcore.evaluation.likelihood import Tokens
@@ -58,7 +59,7 @@ class NeuralLikelihood:
 
     def __init__(self, model: CausalModel, *, config: LikelihoodConfig) -> None:
         if model.context_length is not None and config.window_stride_tokens > model.context_length:
-            raise ValueError(
+            raise UserError(
                 f"evaluate.likelihood.window_stride_tokens is {config.window_stride_tokens}, more than the "
                 f"model's context: some tokens would never be scored. At most {model.context_length} is right."
             )

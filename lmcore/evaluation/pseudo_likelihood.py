@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from lmcore.errors import UserError
 from lmcore.evaluation.bootstrap import Floats
 from lmcore.evaluation.likelihood import Tokens
 from lmcore.models.bert import BERT
@@ -62,7 +63,7 @@ class PseudoLikelihood:
 
     def __init__(self, model: BERT, *, batch_tokens: int) -> None:
         if batch_tokens < model.context_length:
-            raise ValueError(
+            raise UserError(
                 f"batch_tokens is {batch_tokens}, less than the model's context of {model.context_length}: "
                 "a long document would not fit"
             )
@@ -107,7 +108,7 @@ class PseudoLikelihood:
         scores = self.log_probabilities(documents)
         n_tokens = sum(map(len, scores))
         if not n_tokens:
-            raise ValueError(f"{len(documents)} documents hold no token to be guessed: there is no pseudo-perplexity")
+            raise UserError(f"{len(documents)} documents hold no token to be guessed: there is no pseudo-perplexity")
         return math.exp(-sum(float(score.sum()) for score in scores) / n_tokens)
 
     def _framed(self, documents: Sequence[Tokens]) -> list[Tokens]:

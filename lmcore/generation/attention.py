@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lmcore.errors import UserError
 from lmcore.models.causal import CausalModel
 from lmcore.models.layers import SelfAttention
 
@@ -19,7 +20,7 @@ def attention_maps(model: CausalModel, tokens: Sequence[int]) -> Tensor:
     """
     layers = _attention_layers(model)
     if not layers:
-        raise ValueError(f"a {type(model).__name__} has no attention maps: it has no layers of self-attention")
+        raise UserError(f"a {type(model).__name__} has no attention maps: it has no layers of self-attention")
     inputs: dict[nn.Module, Tensor] = {}
 
     def keep_input(module: nn.Module, arguments: tuple[Any, ...]) -> None:

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lmcore.errors import UserError
 from lmcore.generation.completion import Completion, Ending, Likeliest, likeliest_of
 from lmcore.generation.config import BeamSearchConfig, GenerationConfig
 from lmcore.generation.continuation import Continuation
@@ -37,7 +38,7 @@ def beam_search(
     """
     beams = config.decoding
     if not isinstance(beams, BeamSearchConfig):
-        raise ValueError(f"a beam search cannot decode by {beams.method}")
+        raise UserError(f"a beam search cannot decode by {beams.method}")
     n_prompts, device = len(continuation.logits), continuation.logits.device
     answers = [Answers(beams) for _ in range(n_prompts)]
     searched = list(range(n_prompts))  # the prompts that the rows of the batch belong to

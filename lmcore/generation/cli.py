@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 
 from lmcore.device import native_bfloat16, pick_device
+from lmcore.errors import UserError
 from lmcore.generation.chat import PLAIN_TEMPLATE, ChatTemplate, Message, chat_config, render_within
 from lmcore.generation.completion import Completion
 from lmcore.generation.config import GenerationConfig, SamplingConfig
@@ -108,7 +109,7 @@ def _write_figures(generator: Generator, prompt: str, completion: Completion, fo
 
     model = generator.model
     if not isinstance(model, CausalModel):
-        raise ValueError(f"--figures: there are none of a {type(model).__name__}")
+        raise UserError(f"--figures: there are none of a {type(model).__name__}")
     start = generator.tokenizer.vocabulary.end_of_text_id
     tokens = [*generator.encode(prompt), *completion.tokens]
     tokens = tokens[1:] if tokens[:1] == [start] else tokens
@@ -144,13 +145,13 @@ def _read_prompt(prompt: str) -> str:
         # Bytes of an argument that are no UTF-8 arrive as lone surrogates.
         content = prompt.encode("utf-8", "surrogateescape")
     elif sys.stdin is None:
-        raise ValueError("--prompt -: there is no standard input; give the text itself, or a file with `< FILE`")
+        raise UserError("--prompt -: there is no standard input; give the text itself, or a file with `< FILE`")
     else:
         content = sys.stdin.buffer.read()
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(
+        raise UserError(
             f"--prompt: byte {error.start + 1} of the text is not UTF-8; convert it, say with `iconv -t UTF-8`"
         ) from None
 
@@ -171,7 +172,7 @@ def _template(path: Path | None) -> ChatTemplate:
         return ChatTemplate.model_validate_json(path.read_text(encoding="utf-8"))
     except ValidationError as error:
         first = error.errors()[0]
-        raise ValueError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 def _show_stream(pieces: Iterator[str]) -> str:

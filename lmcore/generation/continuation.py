@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from lmcore.errors import UserError
 from lmcore.models.causal import CausalModel, State
 from lmcore.models.encoder_decoder import EncoderDecoder
 
@@ -114,7 +115,7 @@ def prompt_room(context_length: int | None, max_tokens: int) -> int | None:
     if context_length is None:
         return None
     if max_tokens >= context_length:
-        raise ValueError(
+        raise UserError(
             f"max_tokens {max_tokens} leaves no room for a prompt in the context of "
             f"{context_length}: right would be at most {context_length - 1}"
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from lmcore.errors import UserError
 from lmcore.generation.beams import beam_search
 from lmcore.generation.completion import Completion, EndedBy, Ending, likeliest_of
 from lmcore.generation.config import GenerationConfig, SamplingConfig
@@ -27,7 +28,7 @@ def generate(model: CausalModel, prompts: Sequence[Sequence[int]], config: Gener
             :class:`~lmcore.generation.generator.Generator` is.
     """
     if config.stop:
-        raise ValueError(f"tokens alone cannot tell the stop strings {list(config.stop)}: use Generator, or no `stop`")
+        raise UserError(f"tokens alone cannot tell the stop strings {list(config.stop)}: use Generator, or no `stop`")
     if not prompts:
         return []
     model.eval()
@@ -80,7 +81,7 @@ def sample(
     """
     sampling = config.decoding
     if not isinstance(sampling, SamplingConfig):
-        raise ValueError("an answer of a beam search is known only at its end: choose `method: sampling`")
+        raise UserError("an answer of a beam search is known only at its end: choose `method: sampling`")
     device = continuation.logits.device
     ending = ending_of(config, vocabulary, ends_text)
     is_used = _used(prompts, config, vocabulary, device)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from lmcore.errors import UserError
 from lmcore.generation.completion import Completion
 from lmcore.generation.config import GenerationConfig
 from lmcore.generation.continuation import Continuation, behind_prompts, behind_sources
@@ -103,7 +104,7 @@ class Generator:
             ValueError: if the model does not predict next tokens from those before alone.
         """
         if not isinstance(self.model, CausalModel):
-            raise ValueError(f"a {type(self.model).__name__} gives no probability to a text without a source")
+            raise UserError(f"a {type(self.model).__name__} gives no probability to a text without a source")
         tokens = self.tokenizer.encode(text)
         values = score_tokens(self.model, tokens)
         return TextScore(tokens, values, pieces_of(tokens, values, self.tokenizer.decode))

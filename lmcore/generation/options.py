@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from lmcore.errors import UserError
 from lmcore.generation.config import BeamSearchConfig, GenerationConfig, SamplingConfig
 from lmcore.models.config import context_length_of
 from lmcore.models.folder import ModelDescription
@@ -54,7 +55,7 @@ def generation_config(options: argparse.Namespace, description: ModelDescription
     except ValidationError as error:
         first = error.errors()[0]
         name = OPTION_NAMES.get(str(first["loc"][0]), str(first["loc"][0]).replace("_", "-"))
-        raise ValueError(f"--{name} {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+        raise UserError(f"--{name} {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
 
 
 def check_stop_tokens(config: GenerationConfig, vocabulary_size: int) -> None:
@@ -65,7 +66,7 @@ def check_stop_tokens(config: GenerationConfig, vocabulary_size: int) -> None:
     """
     for token in config.stop_tokens:
         if token >= vocabulary_size:
-            raise ValueError(f"--stop-token {token}: the model's tokens are 0 to {vocabulary_size - 1}")
+            raise UserError(f"--stop-token {token}: the model's tokens are 0 to {vocabulary_size - 1}")
 
 
 def _check_combination(options: argparse.Namespace, *, is_completion_model: bool) -> None:
@@ -73,13 +74,13 @@ def _check_combination(options: argparse.Namespace, *, is_completion_model: bool
     needless = PROMPT_ONLY if options.chat else CHAT_ONLY
     if given := [f"--{name.replace('_', '-')}" for name in needless if getattr(options, name) is not None]:
         where = "--prompt" if options.chat else "--chat"
-        raise ValueError(f"{', '.join(given)}: works with {where} only; leave it out, or use {where}")
+        raise UserError(f"{', '.join(given)}: works with {where} only; leave it out, or use {where}")
     if options.chat and is_completion_model:
-        raise ValueError("--chat: this model completes one prompt at a time; use --prompt")
+        raise UserError("--chat: this model completes one prompt at a time; use --prompt")
     for name in ("log_probabilities", "n_best"):
         least = 1 if name == "n_best" else 0
         if (number := getattr(options, name)) is not None and number < least:
-            raise ValueError(f"--{name.replace('_', '-')} {number}: right would be {least} or more")
+            raise UserError(f"--{name.replace('_', '-')} {number}: right would be {least} or more")
 
 
 def _add_choices(parser: argparse.ArgumentParser) -> None:
@@ -151,7 +152,7 @@ def _decoding(options: argparse.Namespace, *, is_exact: bool) -> SamplingConfig 
     if n_beams is not None:
         return _beam_search(options, n_beams)
     if options.length_penalty is not None:
-        raise ValueError("--length-penalty is for a search: give --n-beams as well")
+        raise UserError("--length-penalty is for a search: give --n-beams as well")
     temperature = (0.0 if is_exact else 0.8) if options.temperature is None else options.temperature
     top_k = (0 if is_exact else 50) if options.top_k is None else options.top_k
     return SamplingConfig(
@@ -167,11 +168,11 @@ def _decoding(options: argparse.Namespace, *, is_exact: bool) -> SamplingConfig 
 def _beam_search(options: argparse.Namespace, n_beams: int) -> BeamSearchConfig:
     given = [f"--{name.replace('_', '-')}" for name in SAMPLING_OPTIONS if getattr(options, name) is not None]
     if given:
-        raise ValueError(f"{', '.join(given)}: a search draws nothing; leave out either this or --n-beams and --n-best")
+        raise UserError(f"{', '.join(given)}: a search draws nothing; leave out either this or --n-beams and --n-best")
     if options.chat:
-        raise ValueError("--n-beams: a chat shows answers while they come, and a search knows them at its end")
+        raise UserError("--n-beams: a chat shows answers while they come, and a search knows them at its end")
     if options.n_best is not None and options.n_best > n_beams:
-        raise ValueError(
+        raise UserError(
             f"--n-best {options.n_best}: a search with {n_beams} beams has no more answers; raise --n-beams"
         )
     penalty = DEFAULT_LENGTH_PENALTY if options.length_penalty is None else options.length_penalty

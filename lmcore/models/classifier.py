@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lmcore.errors import UserError
 from lmcore.models.causal import TextEncoder
 from lmcore.models.families import build_model
 from lmcore.models.folder import TOKENIZER, WEIGHTS, ModelDescription, read_description, save_folder
@@ -88,7 +89,7 @@ def load_classifier(folder: Path) -> tuple[Classifier, Tokenizer]:
     """
     description = read_description(folder)
     if description.labels is None or description.max_tokens is None:
-        raise ValueError(f"{folder} holds a {description.kind.replace('_', ' ')}, not a classifier")
+        raise UserError(f"{folder} holds a {description.kind.replace('_', ' ')}, not a classifier")
     labels, max_tokens = description.labels, description.max_tokens
     verify(folder, TOKENIZER, WEIGHTS)
     tokenizer = Tokenizer.load(folder / TOKENIZER)
@@ -96,7 +97,7 @@ def load_classifier(folder: Path) -> tuple[Classifier, Tokenizer]:
     def make() -> Classifier:
         backbone = build_model(description.model, tokenizer.vocabulary)
         if not isinstance(backbone, TextEncoder):
-            raise ValueError(
+            raise UserError(
                 f"{folder} holds a classifier on a model of family {description.model.family}, which has none"
             )
         return Classifier(backbone, labels, max_tokens=max_tokens)

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from lmcore.errors import UserError
 from lmcore.files import atomic_folder, write_json
 from lmcore.models.bert import BERT, NORM_EPSILON
 from lmcore.models.config import BERTConfig, GPT2Config
@@ -90,9 +91,7 @@ def import_gpt2(folder: Path) -> tuple[GPT2, Tokenizer]:
     width = described["n_embd"]
     widening = described.get("n_inner") or FEED_FORWARD_WIDENING * width
     if widening != FEED_FORWARD_WIDENING * width:
-        raise ValueError(
-            f"{folder / 'config.json'} says n_inner {widening}; a GPT-2 has {FEED_FORWARD_WIDENING}·n_embd"
-        )
+        raise UserError(f"{folder / 'config.json'} says n_inner {widening}; a GPT-2 has {FEED_FORWARD_WIDENING}·n_embd")
     tokenizer, n_own_tokens = _read_tokenizer(folder / "tokenizer.json")
     config = GPT2Config(
         family="gpt2",
@@ -158,7 +157,7 @@ def import_bert(folder: Path, vocabulary: Vocabulary, masking: MaskingConfig) ->
     """
     described = _read_config(folder, BERT_FIXED)
     if described["vocab_size"] != vocabulary.size:
-        raise ValueError(f"{folder} has {described['vocab_size']} tokens, but the vocabulary given {vocabulary.size}")
+        raise UserError(f"{folder} has {described['vocab_size']} tokens, but the vocabulary given {vocabulary.size}")
     config = BERTConfig(
         family="bert",
         width=described["hidden_size"],
@@ -220,7 +219,7 @@ def _is_turned(name: str, weight: Tensor) -> bool:
 def _resize_table(table: Tensor, n_own_rows: int, n_rows: int) -> Tensor:
     """The rows of the model's own tokens, and the mean of these for those that were appended."""
     if n_own_rows > len(table):
-        raise ValueError(
+        raise UserError(
             f"the tokenizer has {n_own_rows} tokens, but the model a table of {len(table)}: they do not match"
         )
     own = table[:n_own_rows]
@@ -246,11 +245,11 @@ def _read_config(folder: Path, fixed: Mapping[str, Any]) -> dict[str, Any]:
     path = folder / "config.json"
     described: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if "model_type" not in described:
-        raise ValueError(f"{path} says no model_type: only folders that transformers has saved can be taken over")
+        raise UserError(f"{path} says no model_type: only folders that transformers has saved can be taken over")
     for key, value in fixed.items():
         found = described.get(key, value)
         if value not in (found, SYNONYMS.get(found) if isinstance(found, str) else None):
-            raise ValueError(f"{path} says {key} {described[key]!r}; only models with {value!r} can be taken over")
+            raise UserError(f"{path} says {key} {described[key]!r}; only models with {value!r} can be taken over")
     return described
 
 
@@ -262,7 +261,7 @@ def _read_tokenizer(path: Path) -> tuple[Tokenizer, int]:
     n_own_tokens = backend.get_vocab_size()
     backend.add_special_tokens([token for token in APPENDED if backend.token_to_id(token) is None])
     if backend.token_to_id(END_OF_TEXT) is None:
-        raise ValueError(f"{path} has no token {END_OF_TEXT}, which every GPT-2 has")
+        raise UserError(f"{path} has no token {END_OF_TEXT}, which every GPT-2 has")
     tokenizer = Tokenizer(backend)
     tokenizer.check_characters(path)
     return tokenizer, n_own_tokens
@@ -286,7 +285,7 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
 
 def _pick(weights: Mapping[str, Tensor], name: str, folder: Path) -> Tensor:
     if name not in weights:
-        raise ValueError(f"{folder / 'model.safetensors'} has no weight {name}")
+        raise UserError(f"{folder / 'model.safetensors'} has no weight {name}")
     return weights[name]
 
 
@@ -294,5 +293,5 @@ def _load(model: torch.nn.Module, weights: Mapping[str, Tensor], folder: Path) -
     try:
         model.load_state_dict(dict(weights))
     except RuntimeError as error:
-        raise ValueError(f"{folder / 'model.safetensors'} does not fit its config.json: {error}") from None
+        raise UserError(f"{folder / 'model.safetensors'} does not fit its config.json: {error}") from None
     model.eval()

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from lmcore.config import Config
+from lmcore.errors import UserError
 from lmcore.files import atomic_folder, write_json, write_text
 from lmcore.models.config import ModelConfig
 from lmcore.models.families import WritingModel, build_model
@@ -59,7 +60,7 @@ def load_language_model(folder: Path) -> tuple[Model, Tokenizer]:
     """
     description = read_description(folder)
     if description.kind == "classifier":
-        raise ValueError(f"{folder} holds a classifier, not a language model")
+        raise UserError(f"{folder} holds a classifier, not a language model")
     verify(folder, TOKENIZER, WEIGHTS)
     tokenizer = Tokenizer.load(folder / TOKENIZER)
     model = load_weights(
@@ -76,7 +77,7 @@ def load_writing_model(folder: Path) -> tuple[WritingModel, Tokenizer]:
     """
     model, tokenizer = load_language_model(folder)
     if not isinstance(model, WritingModel):
-        raise ValueError(f"{folder} holds a model of family {model.config.family}, which does not write")
+        raise UserError(f"{folder} holds a model of family {model.config.family}, which does not write")
     return model, tokenizer
 
 
@@ -89,7 +90,7 @@ def read_description(folder: Path) -> ModelDescription:
     try:
         return ModelDescription.model_validate_json(path.read_text(encoding="utf-8"))
     except ValidationError as error:
-        raise ValueError(f"{path} was written by another version: {error}") from None
+        raise UserError(f"{path} was written by another version: {error}") from None
 
 
 def save_folder(folder: Path, description: ModelDescription, model: Model, tokenizer: Tokenizer, record: Any) -> None:

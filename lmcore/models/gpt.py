@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lmcore.errors import UserError
 from lmcore.models.causal import CausalModel, State, TextEncoder, visible_positions
 from lmcore.models.config import GPTConfig
 from lmcore.models.gpt_step import GPTStep
@@ -132,7 +133,7 @@ class GPT(CausalModel, TextEncoder):
 
     def _check_length(self, n_positions: int) -> None:
         if n_positions > self.config.context_length:
-            raise ValueError(
+            raise UserError(
                 f"{n_positions} tokens do not fit the context of {self.config.context_length}: shorten the input "
                 "or train with a larger pretrain.model.context_length"
             )

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lmcore.errors import UserError
 from lmcore.models.kernels import causal_attention
 
 MIN_CAPACITY = 32
@@ -72,7 +73,7 @@ class KeyValueCache:
             keys, values = (repeat_heads(part, query.size(1) // part.size(1)) for part in (keys, values))
             return attend_to_itself(query, keys, values, visible)
         if n_new > 1:
-            raise ValueError(f"continuations of one text read one token at a time, not {n_new}")
+            raise UserError(f"continuations of one text read one token at a time, not {n_new}")
         n_texts, n_continuations, _ = self._visible.shape
         # The positions of one text's continuations lie side by side in its buffer.
         key, value = (

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from lmcore.errors import UserError
 from lmcore.files import atomic_file
 
 BLOCKS = r"blocks\."
@@ -95,11 +96,11 @@ def add_lora(
         ValueError: if the model has adapters already, or no linear map matches.
     """
     if any(True for _ in _adapters(model)):
-        raise ValueError("the model has adapters already: fold them first, or go on training them")
+        raise UserError("the model has adapters already: fold them first, or go on training them")
     linears = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     chosen = {name: module for name, module in linears.items() if re.search(pattern, name)}
     if not chosen:
-        raise ValueError(f"no linear map's name matches {pattern!r}; there are {', '.join(linears) or 'none'}")
+        raise UserError(f"no linear map's name matches {pattern!r}; there are {', '.join(linears) or 'none'}")
     model.requires_grad_(False)
     for name, linear in chosen.items():
         _replace(model, name, LoRALinear(linear, rank=rank, alpha=alpha, dropout=dropout, generator=generator))
@@ -144,12 +145,12 @@ def load_adapter_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     """
     own = adapter_state(model)
     if own.keys() != state.keys():
-        raise ValueError(f"the adapters differ: {sorted(own.keys() ^ state.keys())} are not in both")
+        raise UserError(f"the adapters differ: {sorted(own.keys() ^ state.keys())} are not in both")
     if any(adapter.is_merged for _, adapter in _adapters(model)):
-        raise ValueError("the adapters are merged into the weights: unmerge them before others take their place")
+        raise UserError("the adapters are merged into the weights: unmerge them before others take their place")
     for name, weight in own.items():
         if weight.shape != state[name].shape:
-            raise ValueError(f"{name} is {tuple(state[name].shape)}, not {tuple(weight.shape)}: use the same rank")
+            raise UserError(f"{name} is {tuple(state[name].shape)}, not {tuple(weight.shape)}: use the same rank")
     for name, weight in own.items():
         weight.copy_(state[name])
 

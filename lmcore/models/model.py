@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from lmcore.errors import UserError
 from lmcore.tokens.vocabulary import Vocabulary
 
 
@@ -44,6 +45,6 @@ class Model(nn.Module, ABC):
         try:
             self.load_state_dict(load_file(path))
         except SafetensorError as error:
-            raise ValueError(f"{path} is damaged ({error}): restore it, or train the model again") from None
+            raise UserError(f"{path} is damaged ({error}): restore it, or train the model again") from None
         except RuntimeError as error:
-            raise ValueError(f"{path} does not fit config.json beside it: {error}") from None
+            raise UserError(f"{path} does not fit config.json beside it: {error}") from None

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from lmcore.errors import UserError
 from lmcore.files import atomic_file
 from lmcore.models.ngram_counts import Integers, NgramTable, Stream, count_ngrams
 
@@ -128,7 +129,7 @@ class KneserNey:
             ValueError: the order, the offsets or a token is out of range.
         """
         if order < 1:
-            raise ValueError(f"The order of an n-gram model is at least 1; it is {order}.")
+            raise UserError(f"The order of an n-gram model is at least 1; it is {order}.")
         _check_range(np.asarray([start_token]), vocabulary_size)
         _check_range(tokens, vocabulary_size)
         tables = count_ngrams(Stream.of(tokens, offsets, start_token, continued), order, vocabulary_size)
@@ -214,7 +215,7 @@ class KneserNey:
         with safe_open(path, framework="numpy") as file:
             metadata = (file.metadata() or {}).get("kneser_ney")
             if metadata is None:
-                raise ValueError(f"{path} holds no Kneser-Ney model: its metadata has no entry 'kneser_ney'.")
+                raise UserError(f"{path} holds no Kneser-Ney model: its metadata has no entry 'kneser_ney'.")
             configuration = json.loads(metadata)
             lengths = range(1, configuration["order"] + 1)
             tables = [NgramTable(file.get_tensor(f"keys.{n}"), file.get_tensor(f"counts.{n}")) for n in lengths]
@@ -245,7 +246,7 @@ class KneserNey:
 
 def _check_range(tokens: Integers, vocabulary_size: int) -> None:
     if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < vocabulary_size:
-        raise ValueError(
+        raise UserError(
             f"Tokens must lie in 0 to {vocabulary_size - 1} (vocabulary_size is {vocabulary_size}); "
             f"these reach from {tokens.min()} to {tokens.max()}."
         )

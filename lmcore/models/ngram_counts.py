@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lmcore.errors import UserError
+
 Integers = npt.NDArray[np.integer]
 
 
@@ -53,9 +55,7 @@ class Stream:
         """Put start tokens into ``tokens``, whose document i is ``tokens[offsets[i]:offsets[i + 1]]``."""
         lengths = np.diff(offsets)
         if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(tokens) or np.any(lengths < 0):
-            raise ValueError(
-                f"Offsets must ascend from 0 to the number of tokens, {len(tokens)}; they are {offsets!r}."
-            )
+            raise UserError(f"Offsets must ascend from 0 to the number of tokens, {len(tokens)}; they are {offsets!r}.")
         begins = np.ones(len(lengths), np.int64) if continued is None else 1 - np.asarray(continued, np.int64)
         sizes = lengths + begins
         first = np.repeat(np.cumsum(sizes) - sizes, sizes)

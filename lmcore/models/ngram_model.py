@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from lmcore.errors import UserError
 from lmcore.models.causal import CausalModel, State
 from lmcore.models.config import NgramConfig
 from lmcore.models.ngram import KneserNey, NgramScores
@@ -64,7 +65,7 @@ class NgramModel(CausalModel):
             ValueError: if there is none yet.
         """
         if self._counted is None:
-            raise ValueError("this n-gram model has not counted anything yet: call fit() or load_weights() first")
+            raise UserError("this n-gram model has not counted anything yet: call fit() or load_weights() first")
         return self._counted
 
     def fit(self, tokens: Integers, offsets: Integers, *, continued: npt.NDArray[np.bool_] | None = None) -> None:
@@ -109,11 +110,11 @@ class NgramModel(CausalModel):
         try:
             counted = KneserNey.load(path)
         except (SafetensorError, KeyError) as error:
-            raise ValueError(f"{path} is damaged ({error}): restore it, or count again") from None
+            raise UserError(f"{path} is damaged ({error}): restore it, or count again") from None
         found = (counted.order, counted.vocabulary_size, counted.start_token)
         wanted = (self.config.order, self.vocabulary.size, self.vocabulary.end_of_text_id)
         if found != wanted:
-            raise ValueError(
+            raise UserError(
                 f"{path} does not fit config.json and tokenizer.json beside it: order, vocabulary size and start token "
                 f"are {found}, not {wanted}"
             )

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lmcore.errors import UserError
 from lmcore.models.causal import visible_positions
 from lmcore.models.kernels import causal_attention
 from lmcore.models.key_value_cache import KeyValueCache, attend_to_shared
@@ -202,7 +203,7 @@ def check_context(n_positions: int, context_length: int) -> None:
         ValueError: if there are more.
     """
     if n_positions > context_length:
-        raise ValueError(
+        raise UserError(
             f"{n_positions} tokens do not fit the context of {context_length}: shorten the input "
             "or train with a larger pretrain.model.context_length"
         )

@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from lmcore.config import Config
+from lmcore.errors import UserError
 from lmcore.files import file_digest, write_text
 from lmcore.models.model import Model
 
@@ -46,7 +47,7 @@ def verify(folder: Path, *names: str) -> None:
         if not (folder / name).exists():
             raise FileNotFoundError(f"{folder / name} is missing: restore it, or train the model again")
         if file_digest(folder / name) != expected.get(name):
-            raise ValueError(
+            raise UserError(
                 f"{folder / name} is not as it was written (its checksum is not the one in {SUMS}): it is damaged or "
                 "was altered; restore it, or train the model again"
             )
@@ -70,7 +71,7 @@ def load_weights(make: Callable[[], AnyModel], config: Config, path: Path) -> An
         with safe_open(path, framework="pt") as file:
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged ({error}): restore it, or train the model again") from None
+        raise UserError(f"{path} is damaged ({error}): restore it, or train the model again") from None
     _check_layers(config, len(found), path)
     with torch.device("meta"):
         expected = {name: tuple(tensor.shape) for name, tensor in make().state_dict().items()}
@@ -80,18 +81,18 @@ def load_weights(make: Callable[[], AnyModel], config: Config, path: Path) -> An
     model.load_weights(path)
     for name, tensor in model.state_dict().items():
         if not tensor.isfinite().all():
-            raise ValueError(f"{path} holds numbers that are not finite in {name}: train the model again")
+            raise UserError(f"{path} holds numbers that are not finite in {name}: train the model again")
     return model.eval()
 
 
 def _check_layers(config: Config, n_tensors: int, path: Path) -> None:
     for name, value in config:
         if name.endswith("layers") and value > n_tensors:
-            raise ValueError(f"{path} does not fit config.json beside it: {n_tensors} tensors are no {value} {name}")
+            raise UserError(f"{path} does not fit config.json beside it: {n_tensors} tensors are no {value} {name}")
 
 
 def _check_shapes(found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]], path: Path) -> None:
     for name in sorted(found.keys() | expected.keys()):
         if found.get(name) != expected.get(name):
             shapes = [str(list(shapes[name])) if name in shapes else "missing" for shapes in (found, expected)]
-            raise ValueError(f"{path} does not fit config.json beside it: {name} is {shapes[0]}, not {shapes[1]}")
+            raise UserError(f"{path} does not fit config.json beside it: {name} is {shapes[0]}, not {shapes[1]}")

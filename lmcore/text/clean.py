@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lmcore.errors import UserError
 from lmcore.files import atomic_folder, write_json, write_text
 from lmcore.pieces import keep_pieces, pieces_in
 from lmcore.progress import progress
@@ -79,7 +80,7 @@ def clean(
     summary = _merge([json.loads((folder / SUMMARY).read_bytes()) for folder in done], faults)
     if summary["kept"] == 0:
         reasons = summary["dropped_by_reason"] or summary["unreadable_by_reason"]
-        raise ValueError(
+        raise UserError(
             f"no document of {summary['input']} is left: {reasons}; loosen the rules, such as "
             f"clean.{SETTINGS.get(max(reasons, key=lambda rule: reasons[rule]), 'filters')}"
         )
@@ -110,7 +111,7 @@ def _check_languages(config: CleanConfig) -> str | None:
             known = ", ".join(
                 sorted(folder.name for folder in languages.iterdir() if (folder / "lex_attrs.py").exists())
             )
-            raise ValueError(f"spaCy has no rules for the language {language!r} (clean.language); it has {known}")
+            raise UserError(f"spaCy has no rules for the language {language!r} (clean.language); it has {known}")
     if config.pipeline is None:
         return None
     from lmcore.text.linguistics.pipelines import load_trained, pipeline_identity

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lmcore.errors import UserError
 from lmcore.files import atomic_folder, write_json
 from lmcore.pieces import complete_piece, keep_pieces, piece_key
 from lmcore.progress import progress
@@ -202,7 +203,7 @@ def _origin(source: Source, pin: Pin) -> dict[str, Any]:
 def _refuse_faults(faults: Sequence[Mapping[str, Any]]) -> None:
     if faults:
         first = f"source {faults[0]['source']!r}: {_describe(faults[0])}"
-        raise ValueError(f"{first} (collect.strict is true, so that nothing may be left out)")
+        raise UserError(f"{first} (collect.strict is true, so that nothing may be left out)")
 
 
 def _check_every_source_gave(config: CollectConfig, summary: Mapping[str, Any], done: Sequence[Path]) -> None:
@@ -212,7 +213,7 @@ def _check_every_source_gave(config: CollectConfig, summary: Mapping[str, Any], 
         tables = pa.concat_tables([pq.read_table(folder / FAULTS) for folder in done])
         faults = tables.filter(pc.field("source") == source.name)
         first = "".join(f"; first fault: {_describe(fault)}" for fault in faults.slice(0, 1).to_pylist())
-        raise ValueError(f"source {source.name!r} holds no usable document ({len(faults)} faults{first})")
+        raise UserError(f"source {source.name!r} holds no usable document ({len(faults)} faults{first})")
 
 
 def _describe(fault: Mapping[str, Any]) -> str:

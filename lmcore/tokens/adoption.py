@@ -8,6 +8,8 @@ from typing import Any
 import tokenizers
 from tokenizers import pre_tokenizers
 
+from lmcore.errors import UserError
+
 logger = logging.getLogger(__name__)
 
 PROBES = [*map(chr, range(0x21, 0x7F)), *"éßЖωשع中の한ไक", "\U0001f642", "\U00010348"]
@@ -60,13 +62,13 @@ def check_nothing_is_dropped(backend: tokenizers.Tokenizer) -> None:
         try:
             tokens = backend.encode(probe, add_special_tokens=False).tokens
         except Exception as error:  # The library raises this class itself.
-            raise ValueError(f"a tokenizer that cannot encode {probe!r} ({error}): choose another one") from None
+            raise UserError(f"a tokenizer that cannot encode {probe!r} ({error}): choose another one") from None
         if not tokens:
             dropped.append(probe)
         elif unknown is not None and unknown in tokens:
             unspelled.append(probe)
     if dropped:
-        raise ValueError(
+        raise UserError(
             f"a tokenizer that drops characters ({' '.join(dropped[:8])}): choose one with tokens for all bytes, or "
             "for what it does not know"
         )

@@ -11,6 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from lmcore.errors import UserError
+
 IGNORED = -100
 """A target that does not count, as torch's losses have it."""
 
@@ -162,7 +164,7 @@ def windowed_pieces(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArr
 def _count_windows(stream: TokenArray, window_tokens: int, split: str) -> int:
     n_windows = (len(stream) - 1) // window_tokens
     if n_windows < 1:
-        raise ValueError(
+        raise UserError(
             f"the {split} split has {len(stream)} tokens, too few for one window of {window_tokens} + 1: "
             "collect more text or lower pretrain.window_tokens"
         )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lmcore.errors import UserError
 from lmcore.text.split import SPLITS
 from lmcore.tokens.shards import TokenShards
 
@@ -27,7 +28,7 @@ def token_data_set(folder: Path, split: str) -> "datasets.IterableDataset":
     import datasets
 
     if split not in SPLITS:
-        raise ValueError(f"there is no split {split!r}: its splits are {', '.join(SPLITS)}")
+        raise UserError(f"there is no split {split!r}: its splits are {', '.join(SPLITS)}")
     TokenShards.open(folder)  # What is wrong with it is said now, and not in the middle of a training.
     features = datasets.Features({"id": datasets.Value("string"), "input_ids": datasets.List(datasets.Value("int64"))})
     return datasets.IterableDataset.from_generator(

@@ -7,6 +7,7 @@ from itertools import islice, pairwise
 import numpy as np
 import numpy.typing as npt
 
+from lmcore.errors import UserError
 from lmcore.tokens.report import dtype_of
 from lmcore.tokens.tokenizer import Tokenizer
 
@@ -54,7 +55,7 @@ class CorpusEncoder:
             ends_of_tokens = np.cumsum(token_bytes[ids])
             places = np.searchsorted(ends_of_tokens, ends_of_words)
             if ends_of_tokens[-1:].tolist() != ends_of_words[-1:].tolist():
-                raise ValueError("the tokenizer drops characters: choose one with tokens for all 256 bytes")
+                raise UserError("the tokenizer drops characters: choose one with tokens for all 256 bytes")
             if not np.array_equal(ends_of_tokens[places], ends_of_words):
                 raise AssertionError("a token reaches across the end of a word")
             tokens = np.array(ids, self._dtype)

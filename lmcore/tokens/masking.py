@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from lmcore.errors import UserError
 from lmcore.tokens.batches import IGNORED, Batch, WindowBatches
 from lmcore.tokens.config import MaskingConfig
 from lmcore.tokens.tokenizer import Tokenizer
@@ -89,7 +90,7 @@ def mask_tokens(
     specials = special_ids(vocabulary)
     is_text = ~np.isin(tokens, specials)
     if not is_text.any():
-        raise ValueError(f"a batch of {tokens.size} tokens holds special tokens only: there is nothing to be guessed")
+        raise UserError(f"a batch of {tokens.size} tokens holds special tokens only: there is nothing to be guessed")
     guessed = _choose(tokens, is_text, config, generator, starts)
     targets = np.where(guessed, tokens, IGNORED)
     ordinary = np.setdiff1d(np.arange(vocabulary.size), specials)
@@ -159,7 +160,7 @@ def _choose(
     words: npt.NDArray[np.integer] = np.arange(tokens.size).reshape(tokens.shape)
     if config.use_whole_words:
         if starts is None:
-            raise ValueError(
+            raise UserError(
                 "whole words cannot be hidden without knowing where they begin: give word_starts(tokenizer)"
             )
         words = np.cumsum(starts.of(tokens) | ~is_text, dtype=np.int64).reshape(tokens.shape)

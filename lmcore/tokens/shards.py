@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lmcore.errors import UserError
 from lmcore.files import atomic_folder, file_digest, write_json, write_text
 from lmcore.pieces import complete_piece, keep_pieces, piece_key
 from lmcore.progress import progress
@@ -70,7 +71,7 @@ class TokenShards:
         for split in summary["splits"]:
             path, n_tokens = folder / f"{split}.bin", int(shards.offsets(split)[-1])
             if path.stat().st_size != n_tokens * shards.dtype.itemsize:
-                raise ValueError(f"{path} does not hold the {n_tokens} tokens its index says: tokenize again")
+                raise UserError(f"{path} does not hold the {n_tokens} tokens its index says: tokenize again")
         return shards
 
     def tokens(self, split: str) -> np.memmap[Any, np.dtype[np.unsignedinteger[Any]]]:
@@ -307,7 +308,7 @@ def _check_no_split_is_empty(sizes: Mapping[str, Mapping[str, int]]) -> None:
     counts = ", ".join(f"{split} {size['n_documents']}" for split, size in sizes.items())
     for split, size in sizes.items():
         if size["n_documents"] == 0:
-            raise ValueError(
+            raise UserError(
                 f"no document falls into {split} ({counts}): give more documents (of a long file, `divide` in its "
                 "whole_files reader makes many), or a larger share in tokenize.split"
             )

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from lmcore.errors import UserError
 from lmcore.tokens.batches import Batch, TokenArray
 
 
@@ -91,7 +92,7 @@ def streamed_pieces(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArr
 def _count_batches(stream: TokenArray, n_streams: int, window_tokens: int, split: str) -> int:
     n_batches = (len(stream) // n_streams - 1) // window_tokens
     if n_batches < 1:
-        raise ValueError(
+        raise UserError(
             f"the {split} split has {len(stream)} tokens, too few for a window of {window_tokens} + 1 in each of "
             f"{n_streams} streams: collect more text, or lower pretrain.window_tokens or the batch size"
         )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import tokenizers
 from tokenizers import models, pre_tokenizers
 
+from lmcore.errors import UserError
 from lmcore.files import atomic_file
 from lmcore.tokens.adoption import check_nothing_is_dropped, with_all_bytes
 from lmcore.tokens.splitting import language_of, separate_words
@@ -57,7 +58,7 @@ class Tokenizer:
         try:
             return cls.from_json(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise ValueError(f"{path} is {error}") from error
+            raise UserError(f"{path} is {error}") from error
 
     @classmethod
     def adopt(cls, path: Path) -> Self:
@@ -76,7 +77,7 @@ class Tokenizer:
         except FileNotFoundError:
             raise
         except Exception as error:  # The library raises this class itself.
-            raise ValueError(f"{path} is not a tokenizer file (tokenize.tokenizer.path): {error}") from error
+            raise UserError(f"{path} is not a tokenizer file (tokenize.tokenizer.path): {error}") from error
         if n_added:
             logger.warning("%s has no tokens for %d of the 256 bytes: they are added behind its own", path, n_added)
         backend.no_truncation()
@@ -97,7 +98,7 @@ class Tokenizer:
         try:
             backend = tokenizers.Tokenizer.from_str(content)
         except Exception as error:  # The library raises this class itself.
-            raise ValueError(f"not a tokenizer file: {error}") from error
+            raise UserError(f"not a tokenizer file: {error}") from error
         return cls(backend)
 
     def to_json(self) -> str:
@@ -113,7 +114,7 @@ class Tokenizer:
         try:
             check_nothing_is_dropped(self._backend)
         except ValueError as error:
-            raise ValueError(f"{path} is {error}") from None
+            raise UserError(f"{path} is {error}") from None
 
     @property
     def has_word_tokens(self) -> bool:
@@ -183,5 +184,5 @@ def _find_special(backend: tokenizers.Tokenizer, names: Sequence[str]) -> int | 
 def _special_id(backend: tokenizers.Tokenizer, token: str) -> int:
     identity = _find_special(backend, SPECIAL_NAMES[token])
     if identity is None:
-        raise ValueError(f"the tokenizer has no token {token}; train it with this project's tokenize stage")
+        raise UserError(f"the tokenizer has no token {token}; train it with this project's tokenize stage")
     return identity

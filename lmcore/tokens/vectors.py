@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from lmcore.errors import UserError
 from lmcore.tokens.tokenizer import Tokenizer
 
 LINES_AT_ONCE = 10_000
@@ -53,7 +54,7 @@ def read_vectors(path: Path, tokenizer: Tokenizer, size: int) -> WordVectors:
                 if len(ids) == 1 and ids[0] not in found and tokenizer.decode(ids) == word:
                     found[ids[0]] = values
     if not found:
-        raise ValueError(f"{path}: none of its words is a token; vectors need tokenize.tokenizer.kind: words")
+        raise UserError(f"{path}: none of its words is a token; vectors need tokenize.tokenizer.kind: words")
     return WordVectors(np.array(list(found), dtype=np.int64), np.stack(list(found.values())))
 
 
@@ -73,9 +74,9 @@ def _divided(path: Path, lines: list[tuple[int, str]], size: int) -> Iterator[tu
         try:
             values = np.array(numbers, dtype=np.float32)
         except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {error}; a vector has {size} numbers") from None
+            raise UserError(f"{path}, line {number}: {error}; a vector has {size} numbers") from None
         if len(values) != size or not word:
-            raise ValueError(f"{path}, line {number}: {len(values)} numbers behind a word; a vector has {size}")
+            raise UserError(f"{path}, line {number}: {len(values)} numbers behind a word; a vector has {size}")
         yield word, values
 
 

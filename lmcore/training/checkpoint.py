@@ -12,6 +12,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from lmcore.errors import UserError
 from lmcore.files import atomic_folder, file_digest
 
 logger = logging.getLogger(__name__)
@@ -102,9 +103,9 @@ def _read(folder: Path) -> Checkpoint:
         raise TypeError(f"state.json holds {type(state).__name__}, not a training's state")
     content = {key: value for key, value in state.items() if key != "sha256"}
     if _sealed(content) != text:
-        raise ValueError("state.json does not match its own checksum")
+        raise UserError("state.json does not match its own checksum")
     digest = file_digest(folder / "tensors.safetensors")
     if digest != content["tensors"]:
-        raise ValueError(f"tensors.safetensors has SHA-256 {digest}, expected {content['tensors']}")
+        raise UserError(f"tensors.safetensors has SHA-256 {digest}, expected {content['tensors']}")
     tensors = load_file(folder / "tensors.safetensors")
     return Checkpoint(content["step"], tensors, content["facts"], content["identity"])

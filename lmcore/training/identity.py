@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lmcore.errors import UserError
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.batches import Batch, Batches
 from lmcore.training.config import TrainingConfig
@@ -61,14 +62,14 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
 
 def _data_digest(batches: Batches, n_batches: int) -> str:
     if not batches.n_examples:
-        raise ValueError("there are no training examples: give some, or leave this training out")
+        raise UserError("there are no training examples: give some, or leave this training out")
     places = np.unique(np.linspace(0, n_batches - 1, min(n_batches, SAMPLED_BATCHES)).astype(int))
     sampled = [batches.training_batch(int(place)) for place in places]
     if not any(batch.n_targets for batch in sampled):
-        raise ValueError("the training examples hold no targets to predict: check how they were made")
+        raise UserError("the training examples hold no targets to predict: check how they were made")
     validation = list(_until_targets(batches))
     if not any(batch.n_targets for batch in validation):
-        raise ValueError("the validation examples hold no targets to predict: give some that do")
+        raise UserError("the validation examples hold no targets to predict: give some that do")
     total = hashlib.sha256(f"{batches.n_examples} {batches.batch_size}".encode())
     for batch in (*sampled, *validation):
         total.update(tensors_digest({"tokens": batch.tokens, "targets": batch.targets}).encode())

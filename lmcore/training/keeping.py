@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lmcore.errors import UserError
 from lmcore.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lmcore.training.identity import STARTING_WEIGHTS, differences, tensors_digest
 from lmcore.training.state import TrainerState, tensors_of
@@ -107,7 +108,7 @@ class Keeper:
             # The model in hand is the one that was interrupted, or has been trained.
             self._identity[STARTING_WEIGHTS] = checkpoint.identity.get(STARTING_WEIGHTS)
         if differing := differences(checkpoint.identity, self._identity):
-            raise ValueError(
+            raise UserError(
                 f"{self._folder} holds the checkpoints of another training ({'; '.join(differing)}): give this one a "
                 "folder of its own, or remove that one's"
             )

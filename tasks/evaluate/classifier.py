@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lmcore.errors import UserError
 from lmcore.evaluation.baselines import majority_class
 from lmcore.evaluation.bootstrap import Bootstrap
 from lmcore.evaluation.classification import ClassificationMeasures, Labels, confusion_matrix
@@ -116,7 +117,7 @@ def _read_task(
     """The examples that the classifier was trained on, drawn as the training drew them, and test examples."""
     labels = read_description(folder).labels
     if labels is None or finetune.classification is None:
-        raise ValueError(f"{folder} holds no classifier that params.yaml asks for; run `dvc repro finetune`")
+        raise UserError(f"{folder} holds no classifier that params.yaml asks for; run `dvc repro finetune`")
     limit = config.classification.max_documents
     examples = classification_examples(read_documents(documents, CLASSIFICATION_COLUMNS), split)
     test = examples["test"]

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lmcore.errors import UserError
 from lmcore.evaluation.baselines import first_sentence
 from lmcore.evaluation.bootstrap import Bootstrap
 from lmcore.evaluation.config import CompletionConfig, EvaluateConfig
@@ -62,7 +63,7 @@ def _test_examples(
     config: EvaluateConfig, finetune: FinetuneConfig, split: SplitFractions, documents: Path
 ) -> list[CompletionExample]:
     if finetune.completion is None:
-        raise ValueError("there is a completion model that params.yaml does not ask for; run `dvc repro finetune`")
+        raise UserError("there is a completion model that params.yaml does not ask for; run `dvc repro finetune`")
     table = read_documents(documents, COMPLETION_COLUMNS)
     test = completion_examples(table, split, finetune.completion.examples)["test"]
     return choose_examples(test, config.completion.max_documents, config.seed)
@@ -73,7 +74,7 @@ def _complete(folder: Path, prompts: Sequence[str], config: CompletionConfig) ->
     model, tokenizer = writing_model_on_device(folder)
     prompt_format = read_description(folder).prompt_format
     if prompt_format is None:
-        raise ValueError(f"{folder} holds no completion model: its config.json has no prompt_format")
+        raise UserError(f"{folder} holds no completion model: its config.json has no prompt_format")
     generator = Generator(model, tokenizer, prompt_format)
     by_length = sorted(range(len(prompts)), key=lambda index: len(generator.encode(prompts[index])))
     completions = [""] * len(prompts)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lmcore.errors import UserError
 from tasks.tracking.description import describe
 from tasks.tracking.journal import CHANGES_NAME, Journal
 from tasks.tracking.models import describe_version, log_model, version_of
@@ -43,7 +44,7 @@ class Delivery:
         """Send the outcome as well: the model, or why there is none."""
         store, record = self._store, self._journal.record
         if record.outcome is None:
-            raise ValueError(f"the training of {self._journal.folder} has no outcome yet")
+            raise UserError(f"the training of {self._journal.folder} has no outcome yet")
         if record.outcome.status != "FINISHED":
             # At once, since this process may be killed next.
             store.set_tags(self.run_id, {"error": record.outcome.error or ""})

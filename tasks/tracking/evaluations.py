@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from lmcore.errors import UserError
 from lmcore.files import atomic_folder, folder_digest
 from tasks.lineage import git_facts, lock_file_facts, uncommitted_changes
 from tasks.sealed import DAMAGED, discard, read_sealed, set_aside, write_sealed
@@ -146,7 +147,7 @@ def _make_run(store: Store, evaluation: Evaluation, entry: Path) -> str:
 
     folder = entry.parent.parent / evaluation.folder
     if folder_digest(folder) != evaluation.digest:
-        raise ValueError(f"{folder} has changed since its evaluation, and no run has the model that was evaluated")
+        raise UserError(f"{folder} has changed since its evaluation, and no run has the model that was evaluated")
     description = read_description(folder)
     record = RunRecord(
         model=evaluation.model,

@@ -18,6 +18,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from pydantic import ValidationError
 
+from lmcore.errors import UserError
 from lmcore.generation import GenerationConfig, Generator, SamplingConfig
 from lmcore.models.bert import BERT
 from lmcore.models.classifier import load_classifier, predict
@@ -144,7 +145,7 @@ def fill_gaps(model: Any, tokenizer: Tokenizer, text: str, n_candidates: int) ->
     tokens = torch.tensor([vocabulary.end_of_text_id, *encode_with_gaps(tokenizer, text)])
     gaps = (tokens == vocabulary.mask_id).nonzero().flatten()
     if not len(gaps):
-        raise ValueError(f"there is nothing to fill in {text[:80]!r}: write {GAP} where a token is missing")
+        raise UserError(f"there is nothing to fill in {text[:80]!r}: write {GAP} where a token is missing")
     logits = model(tokens.unsqueeze(0))[0, gaps]
     logits[:, [vocabulary.end_of_text_id, vocabulary.padding_id, vocabulary.mask_id]] = -torch.inf
     top = logits.softmax(dim=-1).topk(min(n_candidates, logits.size(-1)), dim=-1)
@@ -163,19 +164,19 @@ def checked_texts(values: Sequence[Any], column: str) -> list[str]:
         ValueError: if one of them is none, or they are too many or too long.
     """
     if len(values) > MAX_TEXTS:
-        raise ValueError(f"{len(values):,} rows are too many for one request: right would be at most {MAX_TEXTS:,}")
+        raise UserError(f"{len(values):,} rows are too many for one request: right would be at most {MAX_TEXTS:,}")
     for row, value in enumerate(values):
         if not isinstance(value, str):
             shown = "null" if pandas.api.types.is_scalar(value) and pandas.isna(value) else repr(value)[:80]
-            raise ValueError(f"{column} of row {row} is {shown}: right would be a text")
+            raise UserError(f"{column} of row {row} is {shown}: right would be a text")
         if len(value) > MAX_CHARACTERS:
-            raise ValueError(
+            raise UserError(
                 f"{column} of row {row} has {len(value):,} characters: right would be at most {MAX_CHARACTERS:,}"
             )
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise ValueError(f"{column} of row {row} is no valid Unicode: right would be a text") from None
+            raise UserError(f"{column} of row {row} is no valid Unicode: right would be a text") from None
     return list(values)
 
 
@@ -186,7 +187,7 @@ def checked_count(top_k: int, *, least: int) -> int:
         ValueError: if it is less than the least that makes sense.
     """
     if top_k < least:
-        raise ValueError(f"top_k is {top_k}: right would be at least {least}")
+        raise UserError(f"top_k is {top_k}: right would be at least {least}")
     return top_k
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lmcore.errors import UserError
 from lmcore.text.shards import batches_of, shards_of
 
 Rows = npt.NDArray[np.int64]
@@ -47,7 +48,7 @@ def decisions_of(ledger: Path, rule: str, n_rows: int, seed: int) -> list[dict[s
     drawn = _draw(ledger, n_rows, seed)
     if rule not in drawn:
         known = ", ".join(sorted(drawn))
-        raise ValueError(f"no document was dropped or changed by {rule!r}; the rules are: {known}")
+        raise UserError(f"no document was dropped or changed by {rule!r}; the rules are: {known}")
     chosen = list(take_rows(ledger, drawn[rule]).values())
     clean = _clean_texts(ledger.parent, [row["id"] for row in chosen if row["id"]])
     return [row | {"changed_to": clean.get(row["id"])} for row in chosen]

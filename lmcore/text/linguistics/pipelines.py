@@ -11,6 +11,7 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from lmcore.errors import UserError
 from lmcore.files import file_digest
 from lmcore.text.cleaning.config import HOW_TO_INSTALL, Annotation
 from lmcore.text.documents import ANALYSIS_SCHEMA
@@ -41,11 +42,11 @@ def load_trained(pipeline: str, annotations: Sequence[Annotation]) -> Language:
     try:
         trained = spacy.load(pipeline)
     except OSError as error:
-        raise ValueError(f"clean.pipeline {pipeline!r} cannot be loaded: {HOW_TO_INSTALL} ({error})") from error
+        raise UserError(f"clean.pipeline {pipeline!r} cannot be loaded: {HOW_TO_INSTALL} ({error})") from error
     for annotation in annotations:
         if not set(COMPONENTS[annotation]) & set(trained.pipe_names):
             parts, needed = ", ".join(trained.pipe_names), ", ".join(COMPONENTS[annotation])
-            raise ValueError(
+            raise UserError(
                 f"clean.pipeline {pipeline!r} gives no {annotation}: it has {parts or 'no parts'}, "
                 f"and one of {needed} is needed"
             )

@@ -2,6 +2,8 @@
 
 import importlib.util
 
+from lmcore.errors import UserError
+
 PACKAGES = {
     "ja": ("sudachipy", "sudachidict_core"),
     "ko": ("natto-py",),
@@ -28,7 +30,7 @@ def check_language(language: str) -> str:
         ValueError: if packages for it are missing; it names them.
     """
     if missing := missing_packages(language):
-        raise ValueError(
+        raise UserError(
             f"spaCy reads {language!r} with packages that are not installed: run `pip install {' '.join(missing)}`"
         )
     return language

@@ -13,6 +13,8 @@ from spacy.language import Language
 from spacy.pipeline import Sentencizer
 from spacy.tokens import Doc
 
+from lmcore.errors import UserError
+
 IS_SPACE, IS_PUNCTUATION, IS_MARK, IS_GAP = 1, 2, 4, 8
 """What a token is: white space, punctuation, a mark that ends sentences; a gap is a space that is no token."""
 
@@ -129,4 +131,4 @@ def load_pipeline(language: str) -> Language:
     try:
         return spacy.blank(language)
     except ImportError as error:
-        raise ValueError(f"spaCy cannot read the language {language!r} (clean.language): {error}") from error
+        raise UserError(f"spaCy cannot read the language {language!r} (clean.language): {error}") from error

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from lmcore.errors import UserError
 from lmcore.text.sources.config import LocalDataSet
 from lmcore.text.sources.files import SourceFile
 
@@ -24,21 +25,21 @@ def find_data_set(source: str, location: LocalDataSet, downloads: Path) -> list[
     """
     folder = Path(location.path)
     if not folder.is_dir():
-        raise ValueError(f"source {source!r}: there is no folder {folder}: correct the path, or put the data set there")
+        raise UserError(f"source {source!r}: there is no folder {folder}: correct the path, or put the data set there")
     try:
         splits = _saved_splits(folder) or _found_splits(folder, location.configuration, downloads)
     except (ValueError, KeyError, TypeError, OSError) as error:
         problem = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"source {source!r}: {folder} is no data set that datasets can open ({problem})") from error
+        raise UserError(f"source {source!r}: {folder} is no data set that datasets can open ({problem})") from error
     files = _chosen(source, location, splits)
     root = folder.resolve()
     outside = [file for file in files if not file.resolve().is_relative_to(root)]
     if outside:
-        raise ValueError(f"source {source!r}: {len(outside)} files of {folder} lie outside of it ({outside[0]})")
+        raise UserError(f"source {source!r}: {len(outside)} files of {folder} lie outside of it ({outside[0]})")
     unusable = [file for file in files if not READABLE & set(PurePosixPath(file.name.lower()).suffixes[-2:])]
     if unusable or not files:
         shown = ", ".join(file.name for file in unusable[:N_SHOWN]) or "there are none"
-        raise ValueError(
+        raise UserError(
             f"source {source!r}: {len(unusable)} files of {folder} hold no rows ({shown}): read them with "
             "`kind: local`, or write the data set with its `save_to_disk`"
         )
@@ -51,7 +52,7 @@ def _chosen(source: str, location: LocalDataSet, splits: Mapping[str | None, lis
         return next(iter(splits.values()))
     if location.dataset_split not in splits:
         known = ", ".join(str(split) for split in splits if split is not None) or "none, so that it has to be null"
-        raise ValueError(
+        raise UserError(
             f"source {source!r}: {location.path} has no split {location.dataset_split!r}: its splits are {known}; name "
             "one as `dataset_split`"
         )

@@ -15,6 +15,7 @@ import urllib3
 from filelock import FileLock
 from requests import Response, Session
 
+from lmcore.errors import UserError
 from lmcore.files import atomic_file, file_digest, write_json
 from lmcore.progress import progress
 from lmcore.records import read_record
@@ -67,7 +68,7 @@ class _PassingError(Exception):
         self.retry_after = retry_after
 
 
-class _UnwantedError(ValueError):
+class _UnwantedError(UserError):
     """What is there is not what may be taken."""
 
 
@@ -227,7 +228,7 @@ def _passing_failures() -> Iterator[None]:
         raise _PassingError(_innermost(error)) from error
     except requests.RequestException as error:
         # What it came from repeats the whole address, and with it a secret.
-        raise ValueError(f"an address cannot be used, or leads to one that cannot: {type(error).__name__}") from None
+        raise UserError(f"an address cannot be used, or leads to one that cannot: {type(error).__name__}") from None
 
 
 def _open(session: Session, file: RemoteFile, partial: _Partial, patience: Patience) -> Response:
@@ -271,10 +272,10 @@ def _check_status(response: Response, file: RemoteFile, partial: _Partial) -> No
     if status in (TOO_MANY_REQUESTS, REQUEST_TIMEOUT) or status >= 500:
         raise _PassingError(f"the server answers {status}", _retry_after(response))
     if status in NOT_THERE:
-        raise ValueError(f"there is no file at {shown(file.url)} (status {status}): correct the address")
+        raise UserError(f"there is no file at {shown(file.url)} (status {status}): correct the address")
     if status in NOT_ALLOWED:
-        raise ValueError(f"{shown(file.url)} may not be read (status {status}): fetch it by hand, and name the file")
-    raise ValueError(f"{shown(file.url)} answers with status {status}, and not with a file: correct the address")
+        raise UserError(f"{shown(file.url)} may not be read (status {status}): fetch it by hand, and name the file")
+    raise UserError(f"{shown(file.url)} answers with status {status}, and not with a file: correct the address")
 
 
 def _check_size(file: RemoteFile, size: int, max_bytes: int) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import Any, Self
 
+from lmcore.errors import UserError
 from lmcore.text.documents import InputError
 from lmcore.text.sources.config import RecordFields
 from lmcore.text.sources.conversations import prompt_and_answer, turns_of
@@ -40,12 +41,12 @@ class Pattern:
         try:
             parts = list(Formatter().parse(pattern))
         except ValueError as error:
-            raise ValueError(f"the template {pattern!r} is wrong: {error}; a brace that stays is doubled") from error
+            raise UserError(f"the template {pattern!r} is wrong: {error}; a brace that stays is doubled") from error
         if any(name == "" or specification or conversion for _, name, specification, conversion in parts):
-            raise ValueError(f"the template {pattern!r} is wrong: between braces stands the name of a field, no more")
+            raise UserError(f"the template {pattern!r} is wrong: between braces stands the name of a field, no more")
         names = [name for _, name, _, _ in parts if name]
         if not names:
-            raise ValueError(f"the template {pattern!r} names no field: every document would be the same")
+            raise UserError(f"the template {pattern!r} names no field: every document would be the same")
         return cls(tuple((constant, name) for constant, name, _, _ in parts), names[0], is_template=True)
 
     @property
@@ -153,7 +154,7 @@ class Fields:
             text = Pattern.parse(reader.text)
             return cls(text, parsed(reader.label), parsed(reader.target), parsed(reader.name))
         except ValueError as error:
-            raise ValueError(f"source {source!r}: {error}") from error
+            raise UserError(f"source {source!r}: {error}") from error
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import zstandard
 
+from lmcore.errors import UserError
 from lmcore.files import atomic_file, write_json
 from lmcore.progress import progress
 from lmcore.records import read_record
@@ -84,7 +85,7 @@ def _data_files(source: str, location: Hub, folder: Path) -> list[str]:
     unusable = [name for name in names if "://" in name or not READABLE & set(PurePosixPath(name).suffixes[-2:])]
     if unusable:
         shown = ", ".join(unusable[:N_SHOWN])
-        raise ValueError(
+        raise UserError(
             f"source {source!r}: {len(unusable)} files of split {location.hub_split!r} of {location.dataset} hold no "
             f"records ({shown}): set max_rows, and their rows are read as they stream in"
         )
@@ -126,7 +127,7 @@ def _open(source: str, location: Hub, folder: Path) -> "DatasetBuilder":
         )
     splits = sorted(map(str, builder.config.data_files or {}))
     if location.hub_split not in splits:
-        raise ValueError(
+        raise UserError(
             f"source {source!r}: {location.dataset} has no split {location.hub_split!r} in configuration "
             f"{builder.config.name!r}: its splits are {', '.join(splits)}"
         )
@@ -151,7 +152,7 @@ def _explained(source: str, location: Hub) -> Iterator[None]:
             ) from error
         if isinstance(error, OSError) and error.errno is not None:
             raise  # A disk that is full, say.
-        raise ValueError(f"{what} cannot be used ({_in_one_line(error)}): correct what does not fit") from error
+        raise UserError(f"{what} cannot be used ({_in_one_line(error)}): correct what does not fit") from error
 
 
 def _network_failures() -> tuple[type[Exception], ...]:

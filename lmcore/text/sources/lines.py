@@ -5,6 +5,7 @@ from itertools import zip_longest
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
+from lmcore.errors import UserError
 from lmcore.text.documents import Document, Fault, InputError
 from lmcore.text.sources.config import ReadingLimits, Source, TextLines
 from lmcore.text.sources.encodings import not_unicode
@@ -59,7 +60,7 @@ def read_parallel_lines(
         ValueError: if there are not two files, or one has more lines that are not blank.
     """
     if len(files) != 2:
-        raise ValueError(f"source {source.name!r} has {len(files)} files; parallel_lines reads two")
+        raise UserError(f"source {source.name!r} has {len(files)} files; parallel_lines reads two")
     both = [_only_one(source, file, limits, notes) for file in files]
     sides = [side for side in both if isinstance(side, InputFile)]
     if len(sides) < 2:
@@ -69,7 +70,7 @@ def read_parallel_lines(
         if None in pair and not any(isinstance(content, _EndError) for content in pair):
             if any(isinstance(content, str) and not content.strip() for content in pair):
                 continue  # A blank line at the end belongs to nothing.
-            raise ValueError(
+            raise UserError(
                 f"source {source.name!r}: {sides[pair.index(None)].path} has no line {line} and the file beside it "
                 "has one: line by line they belong together, so both need the same number"
             )
@@ -121,7 +122,7 @@ def _only_one(source: Source, file: SourceFile, limits: ReadingLimits, notes: No
     """
     found = list(input_files(source, file, limits, notes))
     if len(found) > 1:
-        raise ValueError(f"source {source.name!r}: {file.name} holds several files; parallel_lines reads one of each")
+        raise UserError(f"source {source.name!r}: {file.name} holds several files; parallel_lines reads one of each")
     return found[0]
 
 

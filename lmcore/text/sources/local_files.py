@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lmcore.errors import UserError
 from lmcore.text.documents import Fault, is_unicode
 from lmcore.text.sources.config import LocalFiles
 from lmcore.text.sources.files import SourceFile
@@ -94,14 +95,14 @@ def _find(source: str, root: Path, pattern: Parts) -> tuple[list[_Named], list[O
         file = Found((root.name,), root, lies_at, lies_at.stat().st_size)
         return [_Named(file, (*_absolute(root.parent), root.name), 1)], []
     if not root.is_dir():
-        raise ValueError(f"source {source!r}: there is no file or folder {root}: correct the path, or put it there")
+        raise UserError(f"source {source!r}: there is no file or folder {root}: correct the path, or put it there")
     met = list(walk(root, lambda parts: not pattern or may_hold_matches(parts, pattern)))
     files = [file for file in met if isinstance(file, Found) and _is_wanted(file, pattern)]
     obstacles = [obstacle for obstacle in met if isinstance(obstacle, Obstacle) and _is_wanted(obstacle, pattern)]
     if not files:
         wanted = f"matches {'/'.join(pattern)!r}" if pattern else "can be read"
         first = "".join(f"; first fault: {'/'.join(o.parts)}: {o.reason}: {o.detail}" for o in obstacles[:1])
-        raise ValueError(f"source {source!r}: no file in {root} {wanted}; what is hidden is skipped{first}")
+        raise UserError(f"source {source!r}: no file in {root} {wanted}; what is hidden is skipped{first}")
     above = _absolute(root)
     # A file's own name goes before those that links give it.
     files.sort(key=lambda file: (file.real_path.parts != (*above, *file.parts), file.parts))
@@ -115,7 +116,7 @@ def _parse(source: str, path: str) -> tuple[Path, Parts]:
     parts = Path(path).parts
     n_fixed = next((i for i, part in enumerate(parts) if WILDCARDS & set(part)), len(parts))
     if ".." in parts[n_fixed:]:
-        raise ValueError(f"source {source!r}: '..' stands behind a wildcard in {path!r}: put it before the first one")
+        raise UserError(f"source {source!r}: '..' stands behind a wildcard in {path!r}: put it before the first one")
     return Path(*parts[:n_fixed]), parts[n_fixed:]
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from lmcore.errors import UserError
 from lmcore.text.documents import Fault
 from lmcore.text.sources.config import Hub, InstalledPackages, LocalDataSet, LocalFiles, ParallelLines, Source, Urls
 from lmcore.text.sources.data_sets import find_data_set
@@ -56,7 +57,7 @@ def locate(source: Source, downloads: Path) -> Located:
     if not isinstance(source.reader, ParallelLines):
         files = sorted(files, key=lambda file: (file.name, file.package or ""))
     elif len(files) != 2:
-        raise ValueError(
+        raise UserError(
             f"source {name!r}: parallel_lines reads two files, but its location holds {len(files)}: name the file of "
             "the texts first, and that of what they become second"
         )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
+from lmcore.errors import UserError
 from lmcore.text.documents import Fault
 from lmcore.text.sources.config import InstalledPackages
 from lmcore.text.sources.files import SourceFile
@@ -43,7 +44,7 @@ def find_modules(source: str, location: InstalledPackages) -> tuple[list[SourceF
     packages = _find_packages(source, location)
     empty = [package.name for package in packages if not package.modules]
     if empty:
-        raise ValueError(
+        raise UserError(
             f"source {source!r} names packages without Python modules of their own: {', '.join(empty)}; "
             "an editable installation is such a case: install it from a wheel, or take it off the list"
         )
@@ -69,7 +70,7 @@ def _find_packages(source: str, location: InstalledPackages) -> list[Package]:
         except importlib.metadata.PackageNotFoundError:
             missing.append(name)
     if missing:
-        raise ValueError(
+        raise UserError(
             f"source {source!r} names packages that are not installed: {', '.join(missing)}; "
             f"install them with `pip install {' '.join(missing)}`, or take them off its list"
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from lmcore.errors import UserError
 from lmcore.text.documents import Document, Fault, InputError
 from lmcore.text.sources.arrow_rows import arrow_rows
 from lmcore.text.sources.config import RecordFields
@@ -69,7 +70,7 @@ def _rows(file: InputFile, reader: RecordFields, names: tuple[str, ...]) -> Rows
         case "arrow":
             return arrow_rows(file, names, path)
         case kind if path:
-            raise ValueError(
+            raise UserError(
                 f"source {file.source.name!r}: `rows` leads into JSON, Parquet and Arrow, {file.path} is {kind}"
             )
         case "conll":

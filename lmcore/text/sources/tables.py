@@ -6,6 +6,7 @@ import sys
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
+from lmcore.errors import UserError
 from lmcore.text.documents import InputError
 from lmcore.text.sources.config import RecordFields
 from lmcore.text.sources.dialects import DELIMITERS, QUOTE, Expected, encloses_values, find_delimiter, is_raw
@@ -67,13 +68,13 @@ def check_columns(file: InputFile, columns: Sequence[str], names: Sequence[str],
     missing = [name for name in names if name not in columns]
     if missing:
         advice = "; if that is no header, name the columns in `columns`" if is_header else ""
-        raise ValueError(
+        raise UserError(
             f"source {file.source.name!r}: {file.path} has no column {', '.join(map(repr, missing))}; "
             f"its columns are {', '.join(f'{name!r:.60}' for name in columns) or 'none'}{advice}"
         )
     repeated = sorted({name for name in names if list(columns).count(name) > 1})
     if repeated:
-        raise ValueError(f"source {file.source.name!r}: {file.path} has two columns {', '.join(map(repr, repeated))}")
+        raise UserError(f"source {file.source.name!r}: {file.path} has two columns {', '.join(map(repr, repeated))}")
 
 
 @dataclass(slots=True)

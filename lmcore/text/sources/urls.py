@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from lmcore.errors import UserError
 from lmcore.text.sources.config import RemoteFile, Urls
 from lmcore.text.sources.downloading import PATIENCE, Patience, download, renew, shown
 from lmcore.text.sources.files import SourceFile
@@ -60,7 +61,7 @@ def _naming(source: str) -> Iterator[None]:
     except ConnectionError as error:
         raise ConnectionError(f"source {source!r}: {error}") from error
     except ValueError as error:
-        raise ValueError(f"source {source!r}: {error}") from error
+        raise UserError(f"source {source!r}: {error}") from error
 
 
 def _names(source: str, urls: list[str]) -> list[str]:
@@ -73,7 +74,7 @@ def _names(source: str, urls: list[str]) -> list[str]:
     repeated = {name for name, count in Counter(names).items() if count > 1}
     if repeated:
         same = ", ".join(shown(url) for url, name in zip(urls, names, strict=True) if name in repeated)
-        raise ValueError(f"source {source!r}: several addresses give files of one name ({same}): make a source of each")
+        raise UserError(f"source {source!r}: several addresses give files of one name ({same}): make a source of each")
     return names
 
 
