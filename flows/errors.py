@@ -1,19 +1,12 @@
 """Which errors explain themselves, and the one message that each of them is shown as."""
 
-import dis
 import errno
-import re
 from collections.abc import Iterator
-from concurrent.futures.process import _RemoteTraceback
-from pathlib import Path
 
 from pydantic import ValidationError
 
 from lmcore.errors import UserError
 
-PACKAGES = ("lmcore", "tasks", "flows")
-PROJECT = Path(__file__).parents[1]
-FRAME = re.compile(r'^ +File "(.+)", line \d+, in .+\n +(.+)$', re.MULTILINE)
 NO_MEMORY = ("not enough memory", "can't allocate memory", "cannot allocate memory", "out of memory")
 NO_SPACE = ("no space left on device", "disk is full", "disk quota exceeded")
 
@@ -40,7 +33,7 @@ def explains_itself(error: BaseException) -> bool:
     Any other error is a defect, and needs its traceback.
     """
     is_for_user = isinstance(error, UserError | OSError | ValidationError | FloatingPointError)
-    return is_for_user or _is_raised_by_project(error) or is_about_space(error) or is_about_memory(error)
+    return is_for_user or is_about_space(error) or is_about_memory(error)
 
 
 def message_of(error: BaseException) -> str:
@@ -72,21 +65,3 @@ def is_about_space(error: BaseException) -> bool:
         if is_of_library and any(words in str(cause).lower() for words in NO_SPACE):
             return True
     return False
-
-
-def _is_raised_by_project(error: BaseException) -> bool:
-    """Whether a ``raise`` of the project's own code made it, also in a worker process: its frames came as text."""
-    if isinstance(error, AssertionError | NotImplementedError):
-        return False
-    if isinstance(error.__cause__, _RemoteTraceback):
-        frames = FRAME.findall(str(error.__cause__))
-        file, line = frames[-1] if frames else ("", "")
-        return line.startswith("raise ") and any(Path(file).is_relative_to(PROJECT / package) for package in PACKAGES)
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    if last is None:
-        return False
-    module = str(last.tb_frame.f_globals.get("__name__", "")).split(".")[0]
-    instruction = last.tb_frame.f_code.co_code[last.tb_lasti]
-    return module in (*PACKAGES, "__main__") and dis.opname[instruction] == "RAISE_VARARGS"

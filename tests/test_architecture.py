@@ -175,6 +175,19 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     TopologicalSorter(needs).prepare()
 
 
+def test_errors_for_the_user_are_user_errors() -> None:
+    """A plain ValueError is shown with its traceback; pydantic turns those of its validators into messages itself."""
+    plain = [
+        f"{name}:{node.lineno}"
+        for name, file in modules().items()
+        if not name.endswith(".config") and name != "tasks.parameters"
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)
+        if isinstance(node.exc.func, ast.Name) and node.exc.func.id == "ValueError"
+    ]
+    assert plain == []
+
+
 def test_parameters_are_checked_without_importing_anything_heavy() -> None:
     program = "import sys, flows.stage, flows.pipeline; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)

@@ -30,8 +30,8 @@ def raised_by(program: str, name: str) -> Exception:
 @pytest.mark.parametrize(
     ("program", "is_for_the_user"),
     [
-        ("raise ValueError('params.yaml: width 7 is odd')", True),
-        ("raise RuntimeError('no server')", True),
+        ("from lmcore.errors import UserError; raise UserError('params.yaml: width 7 is odd')", True),
+        ("raise ValueError('shapes (3,) and (4,)')", False),
         ("open('/missing')", True),
         ("int('seven')", False),
         ("{}['key']", False),
@@ -39,7 +39,7 @@ def raised_by(program: str, name: str) -> Exception:
         ("raise AssertionError('never')", False),
     ],
 )
-def test_an_error_explains_itself_where_the_project_raised_it_or_a_file_is_missing(
+def test_an_error_explains_itself_where_it_is_written_for_the_user_or_a_file_is_missing(
     program: str, is_for_the_user: bool
 ) -> None:
     assert explains_itself(raised_by(program, "lmcore.example")) is is_for_the_user
@@ -100,7 +100,11 @@ def test_other_errors_of_libraries_are_not_taken_for_a_full_machine() -> None:
 @pytest.mark.parametrize(
     ("body", "code", "shown"),
     [
-        ("raise ValueError('width 7 is odd')", 1, ["error: sample failed: width 7 is odd\n"]),
+        (
+            "from lmcore.errors import UserError; raise UserError('width 7 is odd')",
+            1,
+            ["error: sample failed: width 7 is odd\n"],
+        ),
         ("int('seven')", 1, ["error: sample failed unexpectedly:\n", "Traceback", "ValueError: invalid literal"]),
         ("raise KeyboardInterrupt", 130, ["error: sample was interrupted\n"]),
         ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", 143, ["error: sample was terminated\n"]),
