@@ -32,7 +32,7 @@ def mend_repository(root: Path) -> None:
     site_cache = Path(os.environ["DVC_SITE_CACHE_DIR"])
     try:
         mend_locks(root)
-        _let_nobody_else_write(site_cache, root)
+        _close_to_others(site_cache, root)
         for database in _databases(site_cache):
             _mend_database(database)
     except OSError as error:  # a folder that can only be read, say, from which much can be done without DVC
@@ -125,14 +125,14 @@ def _replacing(path: Path, mode: str, **options: Any) -> Iterator[IO[Any]]:
     temporary.replace(path)
 
 
-def _let_nobody_else_write(site_cache: Path, root: Path) -> None:
+def _close_to_others(site_cache: Path, root: Path) -> None:
     """DVC makes these folders for all users of a machine; those in the project are its owner's."""
     if not site_cache.is_relative_to(root):
         return
     (site_cache / "repo").mkdir(parents=True, exist_ok=True)
     for folder in (site_cache, site_cache / "repo"):
-        if (status := folder.stat()).st_uid == os.getuid() and status.st_mode & 0o022:
-            folder.chmod(status.st_mode & ~0o022)
+        if (status := folder.stat()).st_uid == os.getuid() and status.st_mode & 0o077:
+            folder.chmod(0o700)
 
 
 def _databases(site_cache: Path) -> Iterator[Path]:

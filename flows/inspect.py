@@ -62,7 +62,8 @@ def show_decisions(console: Console, rule: str, count: int, seed: int) -> None:
 def _content(row: dict[str, Any]) -> Text:
     if row["action"] == "unreadable":
         return Text(row["detail"])
-    if row["action"] == "changed":
+    # What was masked is masked in the ledger as well: both are equal.
+    if row["action"] == "changed" and row["text"] != row["changed_to"]:
         return _difference(row["text"] or "", row["changed_to"] or "")
     return Text(_excerpt(row["text"] or ""))
 

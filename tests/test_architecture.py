@@ -180,7 +180,7 @@ def test_errors_for_the_user_are_user_errors() -> None:
     plain = [
         f"{name}:{node.lineno}"
         for name, file in modules().items()
-        if not name.endswith(".config") and name != "tasks.parameters"
+        if not name.endswith(".config") and name not in ("tasks.parameters", "tasks.server_record")
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)
         if isinstance(node.exc.func, ast.Name) and node.exc.func.id == "ValueError"

@@ -74,11 +74,12 @@ if __name__ == "__main__":
 from pathlib import Path
 
 from flows.stage import run_stage
+from lmcore.errors import UserError
 
 def tokenize(parameters) -> None:
     text = Path("clean.txt").read_text()
     if text.endswith("unknown"):
-        raise ValueError("language 'unknown' has no tokenizer; choose another one")
+        raise UserError("language 'unknown' has no tokenizer; choose another one")
     Path("tokens.txt").write_text(" ".join(text))
 
 if __name__ == "__main__":
@@ -242,7 +243,7 @@ def parameters_of_small_project() -> str:
     values = yaml.load(PROJECT / "params.yaml")
     source = values["collect"]["sources"][0]
     source["location"] = {"kind": "local", "paths": ["notes.txt"]}
-    source["reader"] = {"kind": "whole_files"}
+    source["reader"] = {"kind": "whole_files", "encoding": None, "divide": None}
     values["collect"]["sources"] = [source]
     text = io.StringIO()
     yaml.dump(values, text)
