@@ -114,7 +114,7 @@ def _show_samples(console: "Console", samples: Sequence[dict[str, str]]) -> None
     from rich.text import Text
 
     if samples:
-        console.print("What the language model makes of", style="italic")
+        console.print("Samples from the language model", style="italic")
     for sample in samples:
         text = Text.assemble((sample["prompt"], "bold"), sample["continuation"].rstrip())
         lines = text.wrap(console, min(console.width, SAMPLE_WIDTH))

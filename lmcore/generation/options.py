@@ -80,7 +80,7 @@ def _check_combination(options: argparse.Namespace, *, is_completion_model: bool
     for name in ("log_probabilities", "n_best"):
         least = 1 if name == "n_best" else 0
         if (number := getattr(options, name)) is not None and number < least:
-            raise UserError(f"--{name.replace('_', '-')} {number}: right would be {least} or more")
+            raise UserError(f"--{name.replace('_', '-')} {number}: expected {least} or more")
 
 
 def _add_choices(parser: argparse.ArgumentParser) -> None:

@@ -110,10 +110,10 @@ def test_a_file_that_cannot_be_read_is_one_message_at_once(content: bytes, probl
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("family: gpt", "family: gtp", 'pretrain.model.family = "gtp": right would be one of ngram, hmm, lstm, gpt,'),
+        ("family: gpt", "family: gtp", 'pretrain.model.family = "gtp": expected one of ngram, hmm, lstm, gpt,'),
         ("family: gpt", "family: gtp", "did you mean 'gpt'?"),
         ("    family: gpt\n", "", "pretrain.model.family: missing; it says of which kind this section is"),
-        ("kind: docstrings", "kind: magic", 'reader.kind = "magic": right would be one of docstrings,'),
+        ("kind: docstrings", "kind: magic", 'reader.kind = "magic": expected one of docstrings,'),
         ("seed: 1", f"seed: {2**63}", f"seed = {2**63}: a whole number of at most {2**63 - 1}"),
         ("seed: 1", "seed: -1", "seed = -1: input should be greater than or equal to 0"),
         ("width: 256", "width: 1000000000", "pretrain.model.width = 1000000000: input should be less than or equal to"),
