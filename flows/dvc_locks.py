@@ -88,7 +88,7 @@ def wait_for_others(root: Path) -> None:
     while holder := _holder(root / TEMPORARY):
         if holder.pid not in told and time.monotonic() - start >= SILENT_SECONDS:
             told.add(holder.pid)
-            logger.info("DVC is at work in this folder: waiting for the end of %s", holder)
+            logger.info("DVC is running in this folder: waiting for %s", holder)
         time.sleep(SECONDS_BETWEEN_CHECKS)
         mend_locks(root)
 
@@ -99,14 +99,14 @@ def _mend(file: Path) -> None:
     except FileNotFoundError:
         return
     except (OSError, ValidationError):
-        logger.warning("DVC's lock file %s was damaged, probably by a kill: it is now %s", file, set_aside(file).name)
+        logger.warning("DVC's lock file %s was damaged, probably by a kill: renamed to %s", file, set_aside(file).name)
         return
     if gone := {owner for owner in locks.owners() if owner.pid == os.getpid() or _is_gone(owner)}:
         temporary = file.with_name(f"{file.name}.{os.getpid()}")
         temporary.write_text(locks.without(gone).model_dump_json(), encoding="utf-8")
         temporary.replace(file)
         names = ", ".join(sorted({f"{owner.pid} ({owner.cmd})" for owner in gone}))
-        logger.info("Released what DVC had locked for a process that was killed: %s", names)
+        logger.info("Released DVC locks of killed processes: %s", names)
 
 
 def _is_gone(owner: Owner) -> bool:

@@ -40,10 +40,10 @@ def message_of(error: BaseException) -> str:
     """What a person reads."""
     if is_about_space(error):
         reason = " ".join(str(error).split())
-        return f"the disk is full ({reason}): make room, and give the same command again; it goes on where it was"
+        return f"the disk is full ({reason}): free some space and run the command again; it resumes where it stopped"
     if is_about_memory(error):
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return f"not enough memory ({reason}): make the model, its batches or its context smaller in params.yaml"
+        return f"not enough memory ({reason}): reduce the model, batch or context size in params.yaml"
     return str(error) or type(error).__name__
 
 

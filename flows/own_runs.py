@@ -65,7 +65,7 @@ class OwnRunsOnly:
         """What is wrong with where a deployment takes its flow from."""
         entrypoint = part.get("entrypoint")
         if entrypoint and entrypoint not in OWN_FLOWS:
-            yield f"entrypoint {entrypoint!r} is no flow of this project, which are {', '.join(OWN_FLOWS)}"
+            yield f"entrypoint {entrypoint!r} is not a flow of this project; the flows are {', '.join(OWN_FLOWS)}"
         yield from self._folder_refused("path", part.get("path"))
         for step in _list_of(part.get("pull_steps")):
             arguments = step.get(STEP_INTO_FOLDER) if isinstance(step, dict) and len(step) == 1 else None
@@ -75,7 +75,7 @@ class OwnRunsOnly:
                 yield from self._folder_refused("pull step", arguments["directory"])
         for name in STORED_ELSEWHERE:
             if part.get(name):
-                yield f"{name} is not taken: the flows are in {self._project}"
+                yield f"{name} is not accepted: the flows are in {self._project}"
 
     def _folder_refused(self, name: str, folder: object) -> Iterator[str]:
         if folder in (None, "", "."):
@@ -91,7 +91,7 @@ def _list_of(value: object) -> list[object]:
 
 def _variables_refused(variables: object) -> Iterator[str]:
     if variables and not (isinstance(variables, dict) and variables.keys() <= HARMLESS_VARIABLES):
-        yield f"job_variables are not taken, apart from {', '.join(sorted(HARMLESS_VARIABLES))}"
+        yield f"job_variables are not accepted, except {', '.join(sorted(HARMLESS_VARIABLES))}"
 
 
 def _template_refused(template: object) -> Iterator[str]:
@@ -105,7 +105,7 @@ def _template_refused(template: object) -> Iterator[str]:
         preset = properties.get(name) if isinstance(properties, dict) else None
         default = preset.get("default") if isinstance(preset, dict) else None
         if (value and value != f"{{{{ {name} }}}}") or default:
-            yield f"base_job_template sets {name!r}, which a worker would run: leave it out"
+            yield f"base_job_template sets {name!r}, which a worker would run: remove it"
 
 
 def _parts(value: object) -> Iterator[dict[str, Any]]:

@@ -134,7 +134,7 @@ def _drop_late_runs(deployment_id: UUID) -> None:
             for run in late:
                 client.delete_flow_run(run.id)
     if n_late:
-        logger.info("Dropped %d run(s) that were due while no schedule ran", n_late)
+        logger.info("Dropped %d run(s) that were due while no schedule was running", n_late)
 
 
 def _late_runs(client: SyncPrefectClient, deployment_id: UUID) -> list[FlowRun]:

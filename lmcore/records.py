@@ -40,5 +40,5 @@ def read_record(path: Path, shape: type[Value]) -> Value | None:
     except FileNotFoundError:
         return None
     except ValidationError:
-        logger.warning("%s was damaged: it is now %s, and is made again", path, set_aside(path).name)
+        logger.warning("%s was damaged: renamed to %s and recreated", path, set_aside(path).name)
         return None

@@ -136,7 +136,7 @@ def _describe_kind(path: str, details: ErrorDetails) -> str:
     context = details.get("ctx", {})
     key = str(context["discriminator"]).strip("'")
     if details["type"] == "union_tag_not_found":
-        return f"{path}.{key}: missing; it says of which kind this section is"
+        return f"{path}.{key}: missing; it sets the kind of this section"
     known = str(context["expected_tags"]).replace("'", "")
     nearest = difflib.get_close_matches(str(context["tag"]), known.split(", "), n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""

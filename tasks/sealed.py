@@ -35,7 +35,7 @@ def unseal(line: str) -> str:
     """
     digest, _, text = line.partition(" ")
     if digest != _digest(text):
-        raise UserError("its checksum does not fit")
+        raise UserError("its checksum does not match")
     return text
 
 
@@ -57,7 +57,7 @@ def read_sealed(path: Path, kind: type[ModelT]) -> ModelT:
 def set_aside(path: Path, reason: object) -> None:
     """Rename a damaged file or folder, and say so; what needs it makes a new one."""
     aside = path.with_name(path.name + DAMAGED)
-    logger.warning("%s is damaged (%s); it is set aside as %s", path, " ".join(str(reason).split())[:200], aside.name)
+    logger.warning("%s is damaged (%s); renamed to %s", path, " ".join(str(reason).split())[:200], aside.name)
     if aside.is_dir():
         shutil.rmtree(aside)
     path.replace(aside)

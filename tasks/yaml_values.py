@@ -46,9 +46,9 @@ def read_yaml(path: Path) -> Any:
     except YAMLError as error:
         raise UserError(f"is not valid YAML: {_reason(error)}") from None
     except ValueError as error:  # a date that the calendar does not have, a number of thousands of digits
-        raise UserError(f"holds what looks like a number or a date and is none: {error}") from None
+        raise UserError(f"contains an invalid number or date: {error}") from None
     if problems := list(_problems(values, ())):
-        raise UserError("\n  ".join(["holds values that it cannot hold:", *problems]))
+        raise UserError("\n  ".join(["has invalid values:", *problems]))
     return values
 
 
@@ -96,7 +96,7 @@ def _check_size(text: str) -> None:
         if len(starts) > MAX_DEPTH:
             raise UserError(f"is nested more than {MAX_DEPTH} deep{_line(event)}")
         if total > MAX_VALUES:
-            raise UserError(f"holds more than {MAX_VALUES:,} values, with the references unfolded{_line(event)}")
+            raise UserError(f"holds more than {MAX_VALUES:,} values, with references expanded{_line(event)}")
 
 
 def _line(event: NodeEvent) -> str:
@@ -119,7 +119,7 @@ def _problems(value: Any, path: tuple[str, ...]) -> Iterator[str]:
             if isinstance(key, str):
                 yield from _problems(entry, (*path, key))
             else:
-                yield f"{'.'.join(path) or 'the file'}: the key {shown(key)} is no text; correct it, or quote it"
+                yield f"{'.'.join(path) or 'the file'}: the key {shown(key)} is not a string; correct or quote it"
     elif isinstance(value, list):
         for index, entry in enumerate(value):
             yield from _problems(entry, (*path, str(index)))
@@ -132,9 +132,9 @@ def _problem(value: object) -> str | None:
         case bool() | float() | None:
             return None
         case int():
-            return None if abs(value) <= MAX_INTEGER else f"a whole number of at most {MAX_INTEGER} is right here"
+            return None if abs(value) <= MAX_INTEGER else f"a whole number of at most {MAX_INTEGER} is expected"
         case str():
-            return "holds the character NUL, which no text has" if "\0" in value else None
+            return "contains the character NUL" if "\0" in value else None
         case datetime.date():
             return "YAML reads this as a date; write it in quotes"
         case _:

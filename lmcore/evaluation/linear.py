@@ -79,7 +79,7 @@ def _predict(
         if best is None or accuracy > best[0]:
             best = accuracy, strength, machine
     if best is None:
-        raise UserError("no regularization is given: evaluate.classification.linear needs at least one")
+        raise UserError("evaluate.classification.linear needs at least one value of inverse_regularization")
     accuracy, strength, machine = best
     return LinearPrediction([str(label) for label in machine.predict(asked)], strength, accuracy)
 

@@ -53,7 +53,7 @@ MEASURES = {
 """The measures of a language model by what it predicts; the first is its headline."""
 
 TRAINED_ON = {
-    MODEL: "what it drew from the training split",
+    MODEL: "the tokens that it sampled from the training split",
     NGRAM: "the whole training split",
     SHORTER_NGRAM: "the whole training split",
     INTERPOLATION: "weights from the validation split",

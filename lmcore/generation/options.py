@@ -74,7 +74,7 @@ def _check_combination(options: argparse.Namespace, *, is_completion_model: bool
     needless = PROMPT_ONLY if options.chat else CHAT_ONLY
     if given := [f"--{name.replace('_', '-')}" for name in needless if getattr(options, name) is not None]:
         where = "--prompt" if options.chat else "--chat"
-        raise UserError(f"{', '.join(given)}: works with {where} only; leave it out, or use {where}")
+        raise UserError(f"{', '.join(given)}: works only with {where}; leave it out or use {where}")
     if options.chat and is_completion_model:
         raise UserError("--chat: this model completes one prompt at a time; use --prompt")
     for name in ("log_probabilities", "n_best"):
@@ -85,7 +85,7 @@ def _check_combination(options: argparse.Namespace, *, is_completion_model: bool
 
 def _add_choices(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how tokens are chosen")
-    group.add_argument("--temperature", type=float, metavar="T", help="0 always takes the likeliest token")
+    group.add_argument("--temperature", type=float, metavar="T", help="0 always picks the most probable token")
     group.add_argument("--top-k", type=int, metavar="K", help="keep the K likeliest tokens; 0 keeps all")
     group.add_argument("--top-p", type=float, metavar="P", help="keep the likeliest tokens that reach probability P")
     group.add_argument("--min-p", type=float, metavar="P", help="keep tokens P times as probable as the likeliest")
@@ -152,7 +152,7 @@ def _decoding(options: argparse.Namespace, *, is_exact: bool) -> SamplingConfig 
     if n_beams is not None:
         return _beam_search(options, n_beams)
     if options.length_penalty is not None:
-        raise UserError("--length-penalty is for a search: give --n-beams as well")
+        raise UserError("--length-penalty needs --n-beams")
     temperature = (0.0 if is_exact else 0.8) if options.temperature is None else options.temperature
     top_k = (0 if is_exact else 50) if options.top_k is None else options.top_k
     return SamplingConfig(
@@ -168,9 +168,9 @@ def _decoding(options: argparse.Namespace, *, is_exact: bool) -> SamplingConfig 
 def _beam_search(options: argparse.Namespace, n_beams: int) -> BeamSearchConfig:
     given = [f"--{name.replace('_', '-')}" for name in SAMPLING_OPTIONS if getattr(options, name) is not None]
     if given:
-        raise UserError(f"{', '.join(given)}: a search draws nothing; leave out either this or --n-beams and --n-best")
+        raise UserError(f"{', '.join(given)}: beam search does not sample; remove this, or --n-beams and --n-best")
     if options.chat:
-        raise UserError("--n-beams: a chat shows answers while they come, and a search knows them at its end")
+        raise UserError("--n-beams: a chat streams its answers, and beam search knows them only at the end")
     if options.n_best is not None and options.n_best > n_beams:
         raise UserError(
             f"--n-best {options.n_best}: a search with {n_beams} beams has no more answers; raise --n-beams"

@@ -38,7 +38,7 @@ def verify(folder: Path, *names: str) -> None:
     path = folder / SUMS
     if not path.exists():
         raise FileNotFoundError(
-            f"{folder} has no {SUMS}, by which its files are verified: train the model again or, if you trust them, "
+            f"{folder} has no {SUMS}, so its files cannot be verified: train the model again or, if you trust them, "
             f"write it with `sha256sum *.json *.safetensors > {SUMS}` in that folder"
         )
     lines = (SUM_LINE.fullmatch(line) for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
@@ -48,8 +48,8 @@ def verify(folder: Path, *names: str) -> None:
             raise FileNotFoundError(f"{folder / name} is missing: restore it, or train the model again")
         if file_digest(folder / name) != expected.get(name):
             raise UserError(
-                f"{folder / name} is not as it was written (its checksum is not the one in {SUMS}): it is damaged or "
-                "was altered; restore it, or train the model again"
+                f"{folder / name} was damaged or altered (its checksum differs from the one in {SUMS}); "
+                "restore it, or train the model again"
             )
 
 

@@ -70,11 +70,11 @@ def check_nothing_is_dropped(backend: tokenizers.Tokenizer) -> None:
     if dropped:
         raise UserError(
             f"a tokenizer that drops characters ({' '.join(dropped[:8])}): choose one with tokens for all bytes, or "
-            "for what it does not know"
+            "with an unknown token"
         )
     if unspelled:
         logger.warning(
-            "the tokenizer writes %s for what it does not know, of %d characters tried for %s",
+            "the tokenizer uses %s for unknown text: for %d tested characters, such as %s",
             unknown,
             len(PROBES),
             " ".join(unspelled[:8]),

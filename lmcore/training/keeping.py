@@ -79,8 +79,8 @@ class Keeper:
         before = self._state.done
         if before.n_rollbacks >= max_rollbacks:
             raise FloatingPointError(
-                f"{before.n_skipped_in_a_row} steps in a row were skipped, after {before.n_rollbacks} returns to "
-                f"a checkpoint (last at step {before.step}: {reason}): lower the learning rate or train in float32; "
+                f"{before.n_skipped_in_a_row} steps in a row were skipped, after {before.n_rollbacks} rollbacks "
+                f"(last at step {before.step}: {reason}): lower the learning rate or train in float32; "
                 "the last good checkpoint is kept"
             )
         checkpoint = load_checkpoint(self._folder, is_scheduled=True, before=before.returned_to)
@@ -95,7 +95,7 @@ class Keeper:
         done.n_rollbacks = before.n_rollbacks + 1
         done.n_steps_left_out = before.n_steps_left_out + n_back
         done.returned_to = done.step
-        logger.warning("back to the checkpoint at step %d; the data of %d steps is left out", done.step, n_back)
+        logger.warning("back to the checkpoint at step %d; the data of %d steps is skipped", done.step, n_back)
         self.keep()
 
     def _restore(self, checkpoint: Checkpoint) -> None:

@@ -81,7 +81,7 @@ class Delivery:
         if folder is None:
             # Delivered late, after another training has replaced the model.
             where = ", ".join(Path(name).name for name in outcome.folders)
-            tags["model.missing"] = f"no folder holds it any longer ({where}); the commands on this page make it again"
+            tags["model.missing"] = f"no folder holds it any longer ({where}); the commands on this page recreate it"
         else:
             points = record_points(folder, self._journal.record.start_time, outcome.end_time)
             self._points.send(points)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 MAX_DEFAULT_TOKENS = 64
 MAX_CANDIDATES = 5
 SEED_NOTE = (
-    "`seed` (0 unless given) decides the draw: the same request gets the same answer, another seed another one; "
-    "`temperature` 0 always takes the likeliest token."
+    "`seed` (0 unless given) seeds the sampling: the same request gets the same answer; "
+    "`temperature` 0 always picks the most probable token."
 )
 
 

@@ -45,7 +45,7 @@ def relocate_store(environment: Environment) -> None:
         before = _recorded_artifacts(database)
         if before is None or before == here:
             return
-        logger.info("The tracking store has moved from %s to %s; its addresses follow", before, here)
+        logger.info("The tracking store has moved from %s to %s; updating its paths", before, here)
         with database:
             _replace(database, ADDRESSES, before, here)
             old = Path(unquote(before.removeprefix("file://").removesuffix(SUFFIX)))
@@ -65,9 +65,9 @@ def check_named_store(environment: Environment) -> None:
         return
     path = Path(uri.removeprefix("sqlite:///"))
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"MLFLOW_TRACKING_URI={uri}: there is no folder {path.parent}; correct it or make it")
+        raise FileNotFoundError(f"MLFLOW_TRACKING_URI={uri}: there is no folder {path.parent}; correct it or create it")
     if not path.exists():
-        logger.warning("MLFLOW_TRACKING_URI=%s: there is no such file yet; an empty tracking store is made there", uri)
+        logger.warning("MLFLOW_TRACKING_URI=%s: the file does not exist yet; creating an empty tracking store", uri)
 
 
 def without_password(uri: str) -> str:

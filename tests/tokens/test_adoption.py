@@ -79,7 +79,7 @@ def test_what_a_tokenizer_cannot_spell_is_added_behind_its_own_tokens(
 ) -> None:
     theirs = REPAIRED[kind]()
     tokenizer = adopt(tmp_path, theirs)
-    assert "of the 256 bytes: they are added behind its own" in caplog.text
+    assert "of the 256 bytes: they are added after its own" in caplog.text
     assert tokenizer.decode(tokenizer.encode(TEXT)) == TEXT
     for text in KNOWN:
         assert tokenizer.encode(text) == theirs.encode(text, add_special_tokens=False).ids

@@ -31,6 +31,6 @@ def check_language(language: str) -> str:
     """
     if missing := missing_packages(language):
         raise UserError(
-            f"spaCy reads {language!r} with packages that are not installed: run `pip install {' '.join(missing)}`"
+            f"spaCy needs packages for {language!r} that are not installed: run `pip install {' '.join(missing)}`"
         )
     return language

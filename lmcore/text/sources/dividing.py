@@ -70,11 +70,11 @@ def segments_of_file(file: InputFile) -> Segments:
                     continue
                 text, held = held[: error.start].decode(), held[error.start :]
             if "\0" in text:
-                raise InputError("not_text", "it holds zeros: it is of some format that only a program reads", line)
+                raise InputError("not_text", "it contains zero bytes: it is in a binary format", line)
             yield Segment(line, text.replace("\r\n", "\n"))
             line += content.endswith(b"\n")
         if held:
-            yield InputError("not_unicode", "it ends amid a character", line)
+            yield InputError("not_unicode", "it ends in the middle of a character", line)
 
 
 def segments_of_text(text: str) -> Segments:

@@ -104,9 +104,9 @@ def test_equal_models_are_registered_once_and_different_ones_twice(environment):
         ("the list", {"top_p": 2.0}, "top_p is 2.0"),
         ("the list", {"top_k": -5}, "top_k is -5"),
         ("the list", {"seed": -1}, "seed is -1"),
-        ("the list", {"max_token": 5}, "there is no setting max_token: expected max_tokens, min_p"),
-        (5, {}, "prompt of row 0 is 5: expected a text"),
-        (None, {}, "prompt of row 0 is null: expected a text"),
+        ("the list", {"max_token": 5}, "unknown setting max_token: expected max_tokens, min_p"),
+        (5, {}, "prompt of row 0 is 5: expected a string"),
+        (None, {}, "prompt of row 0 is null: expected a string"),
         ("x" * 100_001, {}, "prompt of row 0 has 100,001 characters: expected at most 100,000"),
     ],
 )

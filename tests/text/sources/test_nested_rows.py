@@ -95,5 +95,5 @@ def test_a_path_that_leads_nowhere_is_a_fault_that_names_what_there_is(tmp_path:
 
 
 def test_a_path_of_rows_into_a_table_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"`rows` leads into JSON, Parquet and Arrow, rows.csv is csv"):
+    with pytest.raises(ValueError, match=r"`rows` needs JSON, Parquet or Arrow; rows.csv is csv"):
         read(records(rows="data"), write(tmp_path / "rows.csv", b"text\none\n"))

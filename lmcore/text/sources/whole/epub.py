@@ -30,7 +30,7 @@ def epub_text(file: InputFile) -> str:
         protected = _protected(parts)
         for name in _pages(parts):
             if name in protected:
-                raise InputError("encrypted", "its publisher lets only some programs read it")
+                raise InputError("encrypted", "it is protected by DRM")
             text = main_text(parts.content(name, file.max_bytes))
             n_left -= len(text)
             if n_left < 0:
