@@ -1,4 +1,4 @@
-"""DVC's record of which process reads and writes what (``.dvc/tmp/rwlock``): put in order, and waited for.
+"""DVC's record of which process reads and writes what (``.dvc/tmp/rwlock``): repairs it and waits for others.
 
 DVC rewrites that file in place, so a kill may leave it empty, after which every DVC command fails. It also keeps the
 entries of a killed process, and takes any process that later has the same id for their owner.
@@ -69,7 +69,7 @@ class Holder:
 
 
 def mend_locks(root: Path) -> None:
-    """Set a damaged lock file aside, and remove the locks of processes that have ended; DVC then goes on by itself.
+    """Set a damaged lock file aside and remove the locks of processes that have ended, so that DVC can continue.
 
     This process must hold no lock of DVC's.
     """
@@ -82,7 +82,7 @@ def mend_locks(root: Path) -> None:
 
 
 def wait_for_others(root: Path) -> None:
-    """Wait until no other process works on this project through DVC; one line says for whom."""
+    """Wait until no other process uses this project through DVC; log which one."""
     start = time.monotonic()
     told: set[int] = set()
     while holder := _holder(root / TEMPORARY):
@@ -151,7 +151,7 @@ def _holder_of_project_lock(file: Path) -> Holder | None:
 
 @contextmanager
 def _guarded(folder: Path) -> Iterator[bool]:
-    """Keep DVC from rewriting its lock file; false if another process does not let go of it."""
+    """Keep DVC from rewriting its lock file; false if another process does not release it."""
     deadline = time.monotonic() + GUARD_SECONDS
     with (folder / "rwlock.lock").open("a+") as guard:
         while not (is_ours := _try_to_lock(guard)) and time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""The project as DVC's library opens it: its small files replaced atomically, what a kill damaged set aside."""
+"""Opens the project with DVC's library: its small files are written atomically, damaged ones are set aside."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ REWRITTEN_IN_PLACE = ("rwlock", "dvc.lock")
 
 
 def mend_repository(root: Path) -> None:
-    """Let DVC go on after a kill or a damage: whatever of its own it can make again is set aside, and named.
+    """Repair DVC after a kill: damaged files that it can recreate are set aside and reported.
 
     This process must not use DVC yet.
     """
@@ -136,7 +136,7 @@ def _close_to_others(site_cache: Path, root: Path) -> None:
 
 
 def _databases(site_cache: Path) -> Iterator[Path]:
-    """DVC's own databases: what it knows of hashes and links, and an index of data. It makes each of them again."""
+    """DVC's own databases of hashes, links and the data index. It recreates each of them."""
     yield from sorted(site_cache.glob("repo/*/links/cache.db"))
     yield from sorted(site_cache.glob("repo/*/hashes/local/cache.db"))
     yield from sorted(site_cache.glob("repo/*/index/data/db.db"))

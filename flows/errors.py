@@ -1,4 +1,4 @@
-"""Which errors explain themselves, and the one message that each of them is shown as."""
+"""Which errors are shown to users without a traceback, and with what message."""
 
 import errno
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def explains_itself(error: BaseException) -> bool:
 
 
 def message_of(error: BaseException) -> str:
-    """What a person reads."""
+    """The message for the user."""
     if is_about_space(error):
         reason = " ".join(str(error).split())
         return f"the disk is full ({reason}): free some space and run the command again; it resumes where it stopped"
@@ -48,7 +48,7 @@ def message_of(error: BaseException) -> str:
 
 
 def is_about_memory(error: BaseException) -> bool:
-    """Whether an allocation failed, on the processor or on a GPU."""
+    """Whether a memory allocation failed, on the CPU or on a GPU."""
     return any(
         isinstance(cause, MemoryError) or any(words in str(cause).lower() for words in NO_MEMORY)
         for cause in causes(error)
@@ -57,7 +57,7 @@ def is_about_memory(error: BaseException) -> bool:
 
 
 def is_about_space(error: BaseException) -> bool:
-    """Whether a write failed because the disk is full, in whatever words a library says so."""
+    """Whether a write failed because the disk is full, however a library reports it."""
     for cause in causes(error):
         if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
             return True

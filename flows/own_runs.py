@@ -1,4 +1,4 @@
-"""Keeps commands out of the Prefect server: a request may start the project's own flows, and say nothing about how.
+"""Restricts the Prefect server: requests may start the project's own flows, but not set how they run.
 
 Prefect lets a request choose a run's command, environment and folder (job variables), the file that holds its flow, and
 steps before it. A worker would do all of that with the rights of whoever started it.
@@ -50,7 +50,7 @@ class OwnRunsOnly:
         return await self._app(scope, receive_again, send)
 
     def _refusals(self, path: str, body: bytes) -> Iterator[str]:
-        """Why a request is not taken; it is if there is no reason."""
+        """Why a request is rejected; no reason if it is accepted."""
         try:
             value = json.loads(body)
         except (ValueError, RecursionError):
@@ -95,7 +95,7 @@ def _variables_refused(variables: object) -> Iterator[str]:
 
 
 def _template_refused(template: object) -> Iterator[str]:
-    """A template may leave places for a command, which stay empty, and not fill them."""
+    """A template may declare a field for a command but not fill it."""
     if not isinstance(template, dict):
         return
     job, variables = template.get("job_configuration"), template.get("variables")

@@ -1,4 +1,4 @@
-"""What one of the project's own servers leaves about itself: read here by all that want its address."""
+"""The record of one of the project's own servers, read for its address."""
 
 import socket
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A YAML file as plain values, read within bounds: what a person writes by hand is small, and holds words and numbers.
+"""Reads a YAML file as plain values, within limits: files written by hand are small and hold text and numbers.
 
 YAML itself allows more: a few lines whose references unfold to billions of values, values that hold themselves, dates,
 binary data, keys that are lists.
@@ -53,7 +53,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def shown(value: object) -> str:
-    """A value for a message, cut where it gets long."""
+    """A value for a message, truncated if long."""
     text = str(value) if isinstance(value, datetime.date) else repr(value)
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
@@ -74,7 +74,7 @@ def _text(path: Path) -> str:
 
 
 def _check_size(text: str) -> None:
-    """Count the values that a text unfolds to, without unfolding it."""
+    """Count the values that a text expands to, without expanding it."""
     total = 0
     starts: list[tuple[str | None, int]] = []
     sizes: dict[str, int] = {}

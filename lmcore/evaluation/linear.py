@@ -1,4 +1,4 @@
-"""Linear classifiers over weighted n-grams of words or of characters: what is hard to beat where texts are short.
+"""Linear classifiers on weighted word or character n-grams: a strong baseline for short texts.
 
 Source: Wang and Manning (2012), "Baselines and Bigrams: Simple, Good Sentiment and Topic Classification",
 https://aclanthology.org/P12-2018. Case is kept: it tells code from prose and names from words.
@@ -25,7 +25,7 @@ Texts = tuple[Sequence[str], Sequence[str]]
 
 @dataclass(frozen=True)
 class LinearPrediction:
-    """What a linear classifier says.
+    """The predictions of a linear classifier.
 
     Attributes:
         labels: of the texts asked for.

@@ -1,4 +1,4 @@
-"""What the report's tables have: rows and columns, chosen from the figures by what the model's family has.
+"""Rows and columns of the report's tables, selected from the metrics by the model's family.
 
 Of documents that share text with the training split there may be none, or all: then there is one column where there
 else are two, of clean and of all documents.
@@ -63,7 +63,7 @@ TRAINED_ON = {
 
 
 def verdict(difference: Mapping[str, float], *, lower_is_better: bool) -> str:
-    """What a difference to a reference says, its interval considered: better, worse, or unclear."""
+    """The verdict on a difference to a reference, given its interval: better, worse, or unclear."""
     low, high = difference["low"], difference["high"]
     if low <= 0 <= high:
         return "unclear"

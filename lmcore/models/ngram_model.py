@@ -29,7 +29,7 @@ class NgramState:
     length: int = 0
 
     def select(self, rows: Tensor) -> None:
-        """Keep the given rows of the batch (int64, any order, repeats allowed)."""
+        """Select rows of the batch by index (int64, any order, repeats allowed)."""
         self.contexts = self.contexts[rows]
 
     def fork(self, n_continuations: int, is_text: Tensor | None = None) -> None:

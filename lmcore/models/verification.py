@@ -1,4 +1,4 @@
-"""Whether a model folder is what was written: before any of it is believed, and before memory is spent on it.
+"""Verifies a model folder before any of it is used or memory is allocated for it.
 
 ``SHA256SUMS`` in the folder has a line per file, as ``sha256sum`` writes and checks them.
 """
@@ -23,13 +23,13 @@ SUM_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 
 def write_sums(folder: Path) -> None:
-    """Write down the checksums of all files of a folder."""
+    """Write the checksums of all files in a folder."""
     files = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name != SUMS)
     write_text(folder / SUMS, "".join(f"{file_digest(folder / name)}  {name}\n" for name in files))
 
 
 def verify(folder: Path, *names: str) -> None:
-    """Hold files of a model folder against its checksums.
+    """Check files of a model folder against its checksums.
 
     Raises:
         FileNotFoundError: if a file is missing, or the checksums are.

@@ -1,4 +1,4 @@
-"""Tokenizers that were made elsewhere: what they cannot spell is added, and none drops a character without a word."""
+"""Existing tokenizers: missing bytes are added, and tokenizers that drop characters are rejected."""
 
 import json
 import logging
@@ -51,7 +51,7 @@ def with_all_bytes(content: str) -> tuple[str, int]:
 
 
 def check_nothing_is_dropped(backend: tokenizers.Tokenizer) -> None:
-    """Say in the log what stands for what a tokenizer does not know.
+    """Log which token a tokenizer uses for unknown text.
 
     Raises:
         ValueError: if characters have no token at all.

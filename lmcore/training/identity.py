@@ -1,4 +1,4 @@
-"""By what a training is known, so that it never goes on from the checkpoint of another one."""
+"""The identity of a training, so that it never resumes from the checkpoint of another one."""
 
 import hashlib
 import json
@@ -41,7 +41,7 @@ def training_identity(
 
 
 def differences(found: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
-    """In what two trainings differ, in words."""
+    """The differences between two trainings, in words."""
     return [
         f"{name} is {found.get(name)} there and {own.get(name)} here"
         if _is_short(found.get(name)) and _is_short(own.get(name))

@@ -1,4 +1,4 @@
-"""When a training's state goes to a checkpoint, and when it comes back from one."""
+"""When a training's state is saved to a checkpoint, and when it is restored from one."""
 
 import logging
 from collections.abc import Iterator
@@ -51,13 +51,13 @@ class Keeper:
         return True
 
     def keep(self, *, is_interrupted: bool = False) -> None:
-        """Write a checkpoint of the state as it is."""
+        """Write a checkpoint of the current state."""
         checkpoint = self._state.to_checkpoint(self._identity)
         save_checkpoint(self._folder, checkpoint, is_interrupted=is_interrupted)
         self._kept = (checkpoint.step, self._state.done.looked_step)
 
     def keep_interrupted(self) -> None:
-        """Keep the last whole step, if that is not kept yet.
+        """Save the last complete step, unless it is already saved.
 
         While steps are skipped none is kept: without the interruption there would have been no checkpoint either, and
         those steps are made again.
@@ -68,7 +68,7 @@ class Keeper:
             logger.info("interrupted; the checkpoint at step %d is kept", done.step)
 
     def go_back(self, reason: str, max_rollbacks: int) -> None:
-        """Go back to the last good checkpoint, and from there on past the data that led here.
+        """Go back to the last good checkpoint, and skip the data that caused the rollback.
 
         Where the last return has led to no step that could be made, the weights there were ruined already: then it is
         the checkpoint before that one.

@@ -1,4 +1,4 @@
-"""Which held-out documents share text with the training split: found once, and used by everything that measures."""
+"""Which held-out documents share text with the training split: computed once for all evaluations."""
 
 import csv
 import logging

@@ -1,4 +1,4 @@
-"""What an MLflow that does not answer may cost: seconds, and one warning."""
+"""Limits the cost of an unresponsive MLflow to seconds and one warning."""
 
 import contextlib
 import logging
@@ -78,7 +78,7 @@ def undisturbed() -> Iterator[None]:
 
 
 def say_once(environment: Environment, folder: Path, error: BaseException) -> None:
-    """Warn that the store does not take what it should, once until it has."""
+    """Warn that the store does not accept metrics, once until it does."""
     uri = environment.mlflow_tracking_uri
     if uri in _warned:
         return

@@ -1,4 +1,4 @@
-"""Packages that spaCy needs for some languages and does not bring along."""
+"""Packages that spaCy needs for some languages but does not install."""
 
 import importlib.util
 

@@ -1,4 +1,4 @@
-"""Data sets of ``datasets`` that lie on this machine: which files a split consists of."""
+"""Local ``datasets`` data sets: the files of a split."""
 
 import json
 from collections.abc import Mapping

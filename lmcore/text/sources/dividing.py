@@ -1,4 +1,4 @@
-"""One long text as several documents: by size, at headings or at blank lines, in memory for one part.
+"""Divides one long text into documents by size, at headings or at blank lines, with memory for one part.
 
 Each document is a part of the file as it stands there: behind each other, with the blank lines between them, they are
 the file.

@@ -1,4 +1,4 @@
-"""The encoding of a text file: given, marked at its beginning, or detected in a part of bounded size.
+"""The encoding of a text file: given, from its byte order mark, or detected in a part of limited size.
 
 ASCII is the same in UTF-8 and in every national encoding, so that nothing has to be decided before the first byte
 above it. The decision is made there, from what follows it, and does not depend on how the file comes in chunks.

@@ -1,4 +1,4 @@
-"""Which format the rows of a file are in: as the reader says, by the ending of its name, or by how it begins."""
+"""The format of a file's rows: given by the reader, by its extension, or by its first bytes."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What of an archive is read: its files under names that stay in it, each once, and the folders that label them."""
+"""Which files of an archive are read, under safe names and each once, and the folders that label them."""
 
 import re
 from collections.abc import Iterator, Sequence

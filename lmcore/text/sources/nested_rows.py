@@ -1,4 +1,4 @@
-"""Rows that lie within rows: questions on the paragraphs of an article."""
+"""Nested rows: questions on the paragraphs of an article."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

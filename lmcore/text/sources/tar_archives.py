@@ -1,4 +1,4 @@
-"""Members of tar archives, whatever they are compressed with; of one that is cut off, those before the cut.
+"""Members of tar archives with any compression; of a truncated archive, the members before the end.
 
 A compressed archive is unpacked to the disk once, within what the file may unpack to, so that its members can be read
 in the order of their names like those of any other archive. Nothing is written under a name that the archive chose.

@@ -1,4 +1,4 @@
-"""What values of a row become: texts, of lists of tokens and of conversations as well, labels and names."""
+"""Converts the values of a row to texts (also from token lists and conversations), labels and names."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The text of electronic books: the pages of an EPUB in the order in which they are read.
+"""The text of EPUB books: their pages in reading order.
 
 Source: https://www.w3.org/TR/epub-33 (sections 4.2 and 5)
 """

@@ -1,4 +1,4 @@
-"""The text and code of Jupyter notebooks, cell by cell; what the code printed or drew is not the author's.
+"""The text and code of Jupyter notebooks, cell by cell, without outputs.
 
 Source: https://nbformat.readthedocs.io/en/latest/format_description.html
 """

@@ -1,4 +1,4 @@
-"""Documents that are ZIP archives of XML: their parts, read with a limit and without anything that XML could fetch."""
+"""Documents that are ZIP archives of XML: their parts, read with a size limit and without external entities."""
 
 import zipfile
 import zlib

@@ -1,4 +1,4 @@
-"""The text of PDF files, page by page, read by pypdf: nothing that a file would run is run."""
+"""The text of PDF files, page by page, read by pypdf; nothing in a file is executed."""
 
 import logging
 
