@@ -27,10 +27,10 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="A language model samples at temperature 0.8 from its 50 likeliest tokens unless told otherwise; a "
         "completion model gives its likeliest answer.",
     )
-    parser.add_argument("model", metavar="MODEL", type=Path, help="a model's folder")
+    parser.add_argument("model", metavar="MODEL", type=Path, help="model folder")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--prompt", action="append", help="text to continue, may be repeated; - reads standard input")
-    what.add_argument("--chat", action="store_true", help="talk with the model in the terminal; Ctrl-D ends it")
+    what.add_argument("--chat", action="store_true", help="chat with the model in the terminal; Ctrl-D ends it")
     _add_choices(parser)
     _add_ends(parser)
     _add_answers(parser)
@@ -86,16 +86,16 @@ def _check_combination(options: argparse.Namespace, *, is_completion_model: bool
 def _add_choices(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how tokens are chosen")
     group.add_argument("--temperature", type=float, metavar="T", help="0 always picks the most probable token")
-    group.add_argument("--top-k", type=int, metavar="K", help="keep the K likeliest tokens; 0 keeps all")
-    group.add_argument("--top-p", type=float, metavar="P", help="keep the likeliest tokens that reach probability P")
-    group.add_argument("--min-p", type=float, metavar="P", help="keep tokens P times as probable as the likeliest")
-    group.add_argument("--seed", type=int, metavar="N", help="of the draws (default: 0)")
+    group.add_argument("--top-k", type=int, metavar="K", help="keep the K most probable tokens; 0 keeps all")
+    group.add_argument("--top-p", type=float, metavar="P", help="keep the most probable tokens up to probability P")
+    group.add_argument("--min-p", type=float, metavar="P", help="keep tokens at least P times as probable as the best")
+    group.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
     group.add_argument(
-        "--repetition-penalty", type=float, default=1.0, metavar="X", help="above 1: avoid what was already written"
+        "--repetition-penalty", type=float, default=1.0, metavar="X", help="above 1: discourage repetition"
     )
-    group.add_argument("--n-beams", type=int, metavar="N", help="search with N beams instead of drawing")
+    group.add_argument("--n-beams", type=int, metavar="N", help="beam search with N beams instead of sampling")
     group.add_argument(
-        "--length-penalty", type=float, metavar="A", help=f"of the search (default: {DEFAULT_LENGTH_PENALTY})"
+        "--length-penalty", type=float, metavar="A", help=f"of beam search (default: {DEFAULT_LENGTH_PENALTY})"
     )
 
 
@@ -105,31 +105,35 @@ def _add_ends(parser: argparse.ArgumentParser) -> None:
         "--max-tokens",
         type=int,
         metavar="N",
-        help=f"default: as a completion model was trained for, else {DEFAULT_MAX_TOKENS} or half the context",
+        help=f"default: a completion model's training limit, else {DEFAULT_MAX_TOKENS} or half the context",
     )
     group.add_argument(
-        "--stop", action="append", default=[], metavar="TEXT", help=r"before this text, \n a new line; may be repeated"
+        "--stop",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help=r"stop before this text (\n: new line); may be repeated",
     )
     group.add_argument(
-        "--stop-token", type=int, action="append", default=[], metavar="ID", help="at this token; may be repeated"
+        "--stop-token", type=int, action="append", default=[], metavar="ID", help="stop at this token; may be repeated"
     )
 
 
 def _add_answers(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is shown")
-    group.add_argument("--n-best", type=int, metavar="N", help="the N best answers of the search")
+    group.add_argument("--n-best", type=int, metavar="N", help="return the N best answers of beam search")
     group.add_argument(
         "--log-probabilities",
         type=int,
         nargs="?",
         const=0,
         metavar="K",
-        help="of each token, and of the K likeliest at its place",
+        help="of each token and of the K most probable at its position",
     )
     group.add_argument(
-        "--figures", type=Path, metavar="FOLDER", help="write each text colored by surprise, and attention maps, as PNG"
+        "--figures", type=Path, metavar="FOLDER", help="write text colored by surprisal, and attention maps, as PNG"
     )
-    group.add_argument("--system", metavar="TEXT", help="in a chat: what the model is told first")
+    group.add_argument("--system", metavar="TEXT", help="in a chat: the system message")
     group.add_argument(
         "--template",
         type=Path,
