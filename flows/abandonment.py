@@ -14,12 +14,12 @@ from tasks.process import ProcessIdentity
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_CHECKS = 0.25
-GRACE_SECONDS = 2.5  # for a checkpoint; what is written meanwhile is whole or not there
+GRACE_SECONDS = 20.0  # for the step under way, a checkpoint, and what MLflow and Prefect are told
 SHELLS = {"bash", "dash", "fish", "ksh", "sh", "zsh"}
 
 
 def stop_when_abandoned(pipeline: ProcessIdentity | None, *, is_started_by_dvc: bool) -> None:
-    """Watch for the end of the pipeline's process, or of DVC's, and then end this one within three seconds.
+    """Watch for the end of the pipeline's process, or of DVC's, and then end this one, by force if it does not respond.
 
     DVC, killed, leaves its command running, and so does a pipeline that was killed outright.
     """

@@ -1,6 +1,7 @@
 """What a person wants to see when the pipeline has ended: stages, main metrics, samples, and where to look further."""
 
 import json
+import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 EVALUATION = Path("reports/evaluate")
 SAMPLES = Path("reports/evaluate/samples.json")
 REPORT = Path("reports/evaluate/report.html")
+OF_GIT = ("dvc.lock", "reports/metrics.json")
 SAMPLE_LINES = 8
 SAMPLE_WIDTH = 96
 
@@ -61,6 +63,16 @@ def show_summary(results: Sequence[StageResult], environment: Environment) -> No
         console.print(_metrics(rows))
     _show_samples(console, _read(SAMPLES, []))
     _show_addresses(console, environment)
+    if _is_to_be_committed():
+        console.print(
+            f"\nTo compare experiments with this run: git add {' '.join(OF_GIT)} && git commit", soft_wrap=True
+        )
+
+
+def _is_to_be_committed() -> bool:
+    """Whether the run's results are not committed yet; DVC needs a commit to compare experiments with."""
+    command = ["git", "status", "--porcelain", "--", *OF_GIT]
+    return bool(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
 
 
 def _stages(results: Sequence[StageResult]) -> "RenderableType":

@@ -38,19 +38,21 @@ def clean_documents(
 def _tell_loss(loss: Mapping[str, Any], config: CleanConfig) -> None:
     """Say what a source lost to each rule, some of it, and which setting decides.
 
-    A limit that names the source is wanted: it is no reason for a warning.
+    A limit that names the source is intended and not a reason for a warning, nor are a few other drops.
     """
     source, n_documents = loss["source"], loss["documents"]
     has_limit = isinstance(config.max_bytes_per_label, dict)
     n_wanted = sum(rule["count"] for rule in loss["rules"] if has_limit and rule["rule"] == BUDGET)
     is_large = loss["dropped"] - n_wanted > NOTABLE_SHARE * n_documents
     for rule in loss["rules"]:
+        is_wanted = has_limit and rule["rule"] == BUDGET
+        if not is_large and not is_wanted:
+            continue
         examples = " | ".join(rule["examples"])
         share = 100 * rule["count"] / n_documents
         setting = f"; to change that, set clean.{rule['setting']} in params.yaml" if rule["setting"] else ""
-        is_wanted = has_limit and rule["rule"] == BUDGET
         logger.log(
-            logging.WARNING if is_large and not is_wanted else logging.INFO,
+            logging.INFO if is_wanted else logging.WARNING,
             "Source %r lost %s of its %s documents (%.0f %%) to the rule %s%s. Examples: %s",
             source,
             f"{rule['count']:,}",

@@ -194,7 +194,7 @@ def _say_what_is_cut(found: CompletionSequences, prompt_format: PromptFormat) ->
             lengths[-1],
         )
     if found.n_cut_prompts:
-        logger.warning(
+        logger.info(
             "of %d of %d prompts the first %d tokens are read (finetune.completion.max_prompt_tokens)",
             found.n_cut_prompts,
             n_examples,

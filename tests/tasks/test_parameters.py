@@ -162,7 +162,7 @@ def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
 def test_sections_that_do_not_fit_each_other_are_an_error(tmp_path: Path) -> None:
     path = changed(tmp_path, ("context_length: 256", "context_length: 128"))
     with pytest.raises(
-        ValueError, match=r"context_length is 128, but .*max_prompt_tokens with the completion takes 208"
+        ValueError, match=r"context_length is 128, but .*max_prompt_tokens with the completion takes 240"
     ):
         load_parameters(path)
 

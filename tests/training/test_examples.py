@@ -45,7 +45,7 @@ def test_an_answer_has_an_end_if_and_only_if_it_is_whole(reads_prompts: bool) ->
 
 
 def test_how_many_are_cut_is_said_with_what_would_be_enough(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING)
+    caplog.set_level(logging.INFO)
     _say_what_is_cut(completion_sequences(TOKENIZER, EXAMPLES[:2], FORMAT, reads_prompts=True), FORMAT)
     assert caplog.messages == ["of 1 of 2 prompts the first 4 tokens are read (finetune.completion.max_prompt_tokens)"]
     caplog.clear()
