@@ -74,7 +74,7 @@ def check_nothing_is_dropped(backend: tokenizers.Tokenizer) -> None:
         )
     if unspelled:
         logger.warning(
-            "the tokenizer uses %s for unknown text: for %d tested characters, such as %s",
+            "the tokenizer uses %s for unknown text; of %d characters tested: %s",
             unknown,
             len(PROBES),
             " ".join(unspelled[:8]),

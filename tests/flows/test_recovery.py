@@ -45,7 +45,7 @@ def test_a_pipeline_waits_for_a_dvc_repro_and_says_so(slow: Sample) -> None:
     pipeline = slow.start("flows.pipeline")
     assert pipeline.stderr is not None
     said = next(line for line in pipeline.stderr if "waiting" in line)
-    assert f"waiting for the end of process {by_hand.pid}" in said
+    assert f"waiting for process {by_hand.pid}" in said
     slow.let_go_on()
     by_hand.communicate()
     output, error = pipeline.communicate()

@@ -169,9 +169,9 @@ def test_a_prompt_that_loses_its_first_tokens_is_said_to(folder: Path, caplog: p
     ("damage", "message"),
     [
         (None, "is not a model folder: it has no config.json"),
-        ("config.json", "config.json is not as it was written"),
-        ("weights.safetensors", "weights.safetensors is not as it was written"),
-        ("tokenizer.json", "tokenizer.json is not as it was written"),
+        ("config.json", "config.json was damaged or altered"),
+        ("weights.safetensors", "weights.safetensors was damaged or altered"),
+        ("tokenizer.json", "tokenizer.json was damaged or altered"),
     ],
 )
 def test_a_folder_that_holds_no_whole_model_is_named_in_one_line(

@@ -116,7 +116,7 @@ def test_words_that_are_not_known_have_a_token_and_that_is_said(
 ) -> None:
     caplog.set_level(logging.WARNING)
     tokenizer = adopt(tmp_path, make())
-    assert "writes [UNK] for what it does not know" in caplog.text
+    assert "uses [UNK] for unknown text" in caplog.text
     assert [tokenizer.name_of(token) for token in tokenizer.encode("zebra stop")] == ["[UNK]", "stop"]
 
 
