@@ -91,7 +91,7 @@ def test_a_recipe_with_an_error_changes_nothing(project: Sample) -> None:
 
 
 def test_an_unknown_recipe_is_an_error_that_lists_those_there_are(project: Sample) -> None:
-    with pytest.raises(ValueError, match=rf"no recipe 'ptb'.* there are {', '.join(NAMES)}"):
+    with pytest.raises(ValueError, match=rf"no recipe 'ptb'.* recipes: {', '.join(NAMES)}"):
         take_recipe("ptb")
 
 
