@@ -127,7 +127,7 @@ def test_too_many_in_a_row_go_back_to_the_checkpoint_and_past_their_data(tmp_pat
 
 
 def test_going_back_in_vain_ends_the_training_with_the_checkpoint_kept(tmp_path: Path) -> None:
-    with pytest.raises(FloatingPointError, match=r"3 steps in a row were skipped, after 1 rollbacks.*lower the learning"):
+    with pytest.raises(FloatingPointError, match=r"3 steps .* skipped, after 1 rollbacks.*lower the learning"):
         run(tmp_path, make_poisoned(set(range(11, 100))))
     assert (tmp_path / "step-00000009").exists()
 
