@@ -9,7 +9,7 @@ SHELL := /bin/sh
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(if $(shell $(name) --version 2>/dev/null),$(name))))
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-# Not empty if .venv was made in another folder, of which this one is a copy, or which it was called before.
+# Not empty if .venv was created under another path: this folder was copied or moved.
 MOVED := $(if $(wildcard $(INSTALLED)),$(shell test "$$(cat .venv/.folder 2>/dev/null)" = "$$(pwd -P)" || echo fit))
 
 export PIP_CACHE_DIR ?= $(CURDIR)/.work/pip
@@ -32,7 +32,7 @@ test: install  ## install, check style and types, run the tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-compare: install  ## show experiments: what was changed beside the metrics
+compare: install  ## show experiments: changed parameters and metrics
 	@$(BIN)/dvc exp show --no-pager --only-changed --drop '^(lmcore|flows|tasks|data|models|reports|sources|constraints).*'
 
 bench: install  ## measure speed beside what one would use instead; BENCH="training generation" for some of it
@@ -68,7 +68,7 @@ $(INSTALLED): constraints.txt pyproject.toml
 	@touch $@
 
 fit:
-	@echo "This folder was moved or copied; fitting .venv to it ..."
+	@echo "This folder was moved or copied; updating .venv ..."
 	@$(BIN)/python -m venv --without-pip .venv
 	@$(BIN)/python -m flows.installation
 	@pwd -P > .venv/.folder

@@ -1,4 +1,4 @@
-"""Cleaning beside datatrove's own filters, on the same documents."""
+"""Compares cleaning with datatrove's own filters on the same documents."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -21,7 +21,7 @@ FASTER_THAN_DATATROVE = 6.0
 
 
 def beside_datatrove(raw: Path, folder: Path, *, whole_rate: float) -> Line:
-    """The rules that look at one document, beside those of datatrove that do the same; one process each.
+    """Compare the single-document rules with the corresponding ones of datatrove, in one process each.
 
     Args:
         raw: folder of raw documents.
@@ -73,7 +73,7 @@ def _with_datatrove(files: Sequence[Path]) -> Action:
     parts = map(_texts, files)
 
     def passes(document: Document) -> bool:
-        """Whether all filters keep it; as in a pipeline, none sees what another one has dropped."""
+        """Whether all filters keep it; as in a pipeline, a filter does not see documents dropped by an earlier one."""
         answers = (step.filter(document) for step in filters)
         return all(answer if isinstance(answer, bool) else answer[0] for answer in answers)
 

@@ -19,7 +19,7 @@ SHELLS = {"bash", "dash", "fish", "ksh", "sh", "zsh"}
 
 
 def stop_when_abandoned(pipeline: ProcessIdentity | None, *, is_started_by_dvc: bool) -> None:
-    """Watch for the end of the pipeline's process, or of DVC's, and then end this one, by force if it does not listen.
+    """Watch for the end of the pipeline's process, or of DVC's, and then end this one, by force if it does not respond.
 
     DVC, killed, leaves its command running, and so does a pipeline that was killed outright.
     """

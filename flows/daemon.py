@@ -90,7 +90,7 @@ class Daemon:
                 return running
             if running.process.is_gone():
                 if launches == LAUNCHES or not _is_taken(running.port):
-                    raise UserError(self._failure("ended while it started"))
+                    raise UserError(self._failure("exited during startup"))
                 launches += 1
                 running = self.launch(avoid=running.port)
             time.sleep(SECONDS_BETWEEN_CHECKS)

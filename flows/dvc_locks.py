@@ -1,4 +1,4 @@
-"""DVC's record of which process reads and writes what (``.dvc/tmp/rwlock``): put in order, and waited for.
+"""DVC's record of which process reads and writes what (``.dvc/tmp/rwlock``): repairs it and waits for others.
 
 DVC rewrites that file in place, so a kill may leave it empty, after which every DVC command fails. It also keeps the
 entries of a killed process, and takes any process that later has the same id for their owner.
@@ -69,7 +69,7 @@ class Holder:
 
 
 def mend_locks(root: Path) -> None:
-    """Set a damaged lock file aside, and remove the locks of processes that have ended; DVC then goes on by itself.
+    """Set a damaged lock file aside and remove the locks of processes that have ended, so that DVC can continue.
 
     This process must hold no lock of DVC's.
     """
@@ -82,13 +82,13 @@ def mend_locks(root: Path) -> None:
 
 
 def wait_for_others(root: Path) -> None:
-    """Wait until no other process works on this project through DVC; one line says for whom."""
+    """Wait until no other process uses this project through DVC; log which one."""
     start = time.monotonic()
     told: set[int] = set()
     while holder := _holder(root / TEMPORARY):
         if holder.pid not in told and time.monotonic() - start >= SILENT_SECONDS:
             told.add(holder.pid)
-            logger.info("DVC is at work in this folder: waiting for the end of %s", holder)
+            logger.info("DVC is running in this folder: waiting for %s", holder)
         time.sleep(SECONDS_BETWEEN_CHECKS)
         mend_locks(root)
 
@@ -99,14 +99,14 @@ def _mend(file: Path) -> None:
     except FileNotFoundError:
         return
     except (OSError, ValidationError):
-        logger.warning("DVC's lock file %s was damaged, probably by a kill: it is now %s", file, set_aside(file).name)
+        logger.warning("DVC's lock file %s was damaged, probably by a kill: renamed to %s", file, set_aside(file).name)
         return
     if gone := {owner for owner in locks.owners() if owner.pid == os.getpid() or _is_gone(owner)}:
         temporary = file.with_name(f"{file.name}.{os.getpid()}")
         temporary.write_text(locks.without(gone).model_dump_json(), encoding="utf-8")
         temporary.replace(file)
         names = ", ".join(sorted({f"{owner.pid} ({owner.cmd})" for owner in gone}))
-        logger.info("Released what DVC had locked for a process that was killed: %s", names)
+        logger.info("Released DVC locks of killed processes: %s", names)
 
 
 def _is_gone(owner: Owner) -> bool:
@@ -151,7 +151,7 @@ def _holder_of_project_lock(file: Path) -> Holder | None:
 
 @contextmanager
 def _guarded(folder: Path) -> Iterator[bool]:
-    """Keep DVC from rewriting its lock file; false if another process does not let go of it."""
+    """Keep DVC from rewriting its lock file; false if another process does not release it."""
     deadline = time.monotonic() + GUARD_SECONDS
     with (folder / "rwlock.lock").open("a+") as guard:
         while not (is_ours := _try_to_lock(guard)) and time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""The project as DVC's library opens it: its small files replaced atomically, what a kill damaged set aside."""
+"""Opens the project with DVC's library: its small files are written atomically, damaged ones are set aside."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ REWRITTEN_IN_PLACE = ("rwlock", "dvc.lock")
 
 
 def mend_repository(root: Path) -> None:
-    """Let DVC go on after a kill or a damage: whatever of its own it can make again is set aside, and named.
+    """Repair DVC after a kill: damaged files that it can recreate are set aside and reported.
 
     This process must not use DVC yet.
     """
@@ -36,7 +36,7 @@ def mend_repository(root: Path) -> None:
         for database in _databases(site_cache):
             _mend_database(database)
     except OSError as error:  # a folder that can only be read, say, from which much can be done without DVC
-        logger.warning("DVC's own files could not be looked after: %s", error)
+        logger.warning("DVC's own files could not be checked: %s", error)
 
 
 def open_repository() -> "Repo":
@@ -73,7 +73,7 @@ def explained() -> Iterator[None]:
         raise UserError(f"there is no DVC project in {Path.cwd()}: run from the project's root") from error
     except SCMError as error:
         advice = "clone the project with git, or run `git init` here"
-        raise UserError(f"DVC needs a git repository and finds none that it can use ({error}): {advice}") from error
+        raise UserError(f"DVC needs a git repository and found no usable one ({error}): {advice}") from error
     except (LockError, ReproductionError):
         raise  # of another process, or of a stage
     except DvcException as error:
@@ -100,17 +100,17 @@ def _damaged_file(error: BaseException) -> str | None:
 
 def _how_to_mend(file: str, reason: str) -> str:
     if file != "dvc.lock":  # somebody writes it by hand, and knows better
-        return f"DVC cannot read {file} ({reason}): correct it, or take the committed one: `git checkout {file}`"
+        return f"DVC cannot read {file} ({reason}): correct it, or restore the committed one: `git checkout {file}`"
     text = Path(file).read_bytes() if Path(file).exists() else b""
     if not text.strip():
         problem = "is empty"
     elif any(line.startswith((b"<<<<<<< ", b">>>>>>> ")) for line in text.splitlines()):
         problem = "holds the conflict markers of a merge"
     else:
-        problem = "is damaged, DVC cannot read it"
+        problem = "is damaged and cannot be read by DVC"
     committed = subprocess.run(["git", "cat-file", "-e", f"HEAD:./{file}"], capture_output=True, check=False)
-    restore = "take the committed one (`git checkout dvc.lock`)" if committed.returncode == 0 else "remove it"
-    return f"{file} {problem}: {restore} and repeat the command; DVC's cache still has what earlier runs made"
+    restore = "restore the committed one (`git checkout dvc.lock`)" if committed.returncode == 0 else "remove it"
+    return f"{file} {problem}: {restore} and repeat the command; DVC's cache still has the results of earlier runs"
 
 
 @contextmanager
@@ -136,7 +136,7 @@ def _close_to_others(site_cache: Path, root: Path) -> None:
 
 
 def _databases(site_cache: Path) -> Iterator[Path]:
-    """DVC's own databases: what it knows of hashes and links, and an index of data. It makes each of them again."""
+    """DVC's own databases of hashes, links and the data index. It recreates each of them."""
     yield from sorted(site_cache.glob("repo/*/links/cache.db"))
     yield from sorted(site_cache.glob("repo/*/hashes/local/cache.db"))
     yield from sorted(site_cache.glob("repo/*/index/data/db.db"))
@@ -154,4 +154,4 @@ def _mend_database(file: Path) -> None:
     if problems != [("ok",)]:
         with suppress(FileNotFoundError):  # another process was quicker
             kept = set_aside(file.parent)
-            logger.warning("DVC's database %s was damaged; it is now in %s, and DVC makes it again", file, kept.name)
+            logger.warning("DVC's database %s was damaged; it was moved to %s, and DVC recreates it", file, kept.name)

@@ -1,4 +1,4 @@
-"""Which errors explain themselves, and the one message that each of them is shown as."""
+"""Which errors are shown to users without a traceback, and with what message."""
 
 import errno
 from collections.abc import Iterator
@@ -37,18 +37,18 @@ def explains_itself(error: BaseException) -> bool:
 
 
 def message_of(error: BaseException) -> str:
-    """What a person reads."""
+    """The message for the user."""
     if is_about_space(error):
         reason = " ".join(str(error).split())
-        return f"the disk is full ({reason}): make room, and give the same command again; it goes on where it was"
+        return f"the disk is full ({reason}): free some space and run the command again; it resumes where it stopped"
     if is_about_memory(error):
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return f"not enough memory ({reason}): make the model, its batches or its context smaller in params.yaml"
+        return f"not enough memory ({reason}): reduce the model, batch or context size in params.yaml"
     return str(error) or type(error).__name__
 
 
 def is_about_memory(error: BaseException) -> bool:
-    """Whether an allocation failed, on the processor or on a GPU."""
+    """Whether a memory allocation failed, on the CPU or on a GPU."""
     return any(
         isinstance(cause, MemoryError) or any(words in str(cause).lower() for words in NO_MEMORY)
         for cause in causes(error)
@@ -57,7 +57,7 @@ def is_about_memory(error: BaseException) -> bool:
 
 
 def is_about_space(error: BaseException) -> bool:
-    """Whether a write failed because the disk is full, in whatever words a library says so."""
+    """Whether a write failed because the disk is full, however a library reports it."""
     for cause in causes(error):
         if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
             return True

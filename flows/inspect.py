@@ -19,9 +19,9 @@ EXCERPT_CHARACTERS = 800
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m flows.inspect", description=__doc__)
-    parser.add_argument("rule", nargs="?", help="one of those that are listed without it")
+    parser.add_argument("rule", nargs="?", help="a rule; without it, all rules are listed")
     parser.add_argument("-n", "--count", type=int, default=20, help="how many documents to show (%(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="another one draws others (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the sample (%(default)s)")
     arguments = parser.parse_args()
     console = Console()
     if arguments.rule is None:

@@ -1,8 +1,8 @@
-"""Fits ``.venv`` to this folder, when it was made and when the folder was moved or copied: ``make install``.
+"""Adapts ``.venv`` to this folder after installation, or after the folder was moved or copied: ``make install``.
 
 Run: ``.venv/bin/python -m flows.installation``.
 
-Nothing in ``.venv`` names the folder afterwards but its scripts ``activate``, which ``python -m venv`` writes.
+Afterwards only the ``activate`` scripts, written by ``python -m venv``, contain the folder's path.
 """
 
 import logging
@@ -34,7 +34,7 @@ SHORT, LONG = b"#!", b"#!/bin/sh\n'''exec' "
 
 
 def install() -> None:
-    """Have the project's Python start with its settings, and its commands find it wherever the folder is."""
+    """Make the project's Python start with its settings, and its commands independent of the folder's path."""
     packages = Path(sysconfig.get_path("purelib"))
     project = os.path.relpath(PROJECT, packages.resolve())
     write_text(packages / START, f"{project}\n{AT_START}\n")
@@ -50,7 +50,7 @@ def install() -> None:
 
 
 def _make_independent_of_folder(script: Path) -> None:
-    """A command that pip made names its Python by an absolute path; let it take the one beside it."""
+    """Make a command installed by pip use the Python next to it instead of an absolute path."""
     content = script.read_bytes()
     if content.startswith(LONG):  # for a path that is long, or has spaces
         lines = 3
@@ -67,7 +67,7 @@ def _make_independent_of_folder(script: Path) -> None:
 
 
 def let_mlflow_migrate(module: Path) -> None:
-    """MLflow hands its own folder to Alembic, whose configuration takes a ``%`` for the start of a variable."""
+    """MLflow passes its own folder to Alembic, whose configuration treats ``%`` as the start of a variable."""
     source = module.read_text(encoding="utf-8")
     escaped = source.replace(MIGRATIONS, MIGRATIONS_ESCAPED)
     if escaped != source:

@@ -1,4 +1,4 @@
-"""Keeps commands out of the Prefect server: a request may start the project's own flows, and say nothing about how.
+"""Restricts the Prefect server: requests may start the project's own flows, but not set how they run.
 
 Prefect lets a request choose a run's command, environment and folder (job variables), the file that holds its flow, and
 steps before it. A worker would do all of that with the rights of whoever started it.
@@ -50,7 +50,7 @@ class OwnRunsOnly:
         return await self._app(scope, receive_again, send)
 
     def _refusals(self, path: str, body: bytes) -> Iterator[str]:
-        """Why a request is not taken; it is if there is no reason."""
+        """Why a request is rejected; no reason if it is accepted."""
         try:
             value = json.loads(body)
         except (ValueError, RecursionError):
@@ -65,7 +65,7 @@ class OwnRunsOnly:
         """What is wrong with where a deployment takes its flow from."""
         entrypoint = part.get("entrypoint")
         if entrypoint and entrypoint not in OWN_FLOWS:
-            yield f"entrypoint {entrypoint!r} is no flow of this project, which are {', '.join(OWN_FLOWS)}"
+            yield f"entrypoint {entrypoint!r} is not a flow of this project; the flows are {', '.join(OWN_FLOWS)}"
         yield from self._folder_refused("path", part.get("path"))
         for step in _list_of(part.get("pull_steps")):
             arguments = step.get(STEP_INTO_FOLDER) if isinstance(step, dict) and len(step) == 1 else None
@@ -75,7 +75,7 @@ class OwnRunsOnly:
                 yield from self._folder_refused("pull step", arguments["directory"])
         for name in STORED_ELSEWHERE:
             if part.get(name):
-                yield f"{name} is not taken: the flows are in {self._project}"
+                yield f"{name} is not accepted: the flows are in {self._project}"
 
     def _folder_refused(self, name: str, folder: object) -> Iterator[str]:
         if folder in (None, "", "."):
@@ -91,11 +91,11 @@ def _list_of(value: object) -> list[object]:
 
 def _variables_refused(variables: object) -> Iterator[str]:
     if variables and not (isinstance(variables, dict) and variables.keys() <= HARMLESS_VARIABLES):
-        yield f"job_variables are not taken, apart from {', '.join(sorted(HARMLESS_VARIABLES))}"
+        yield f"job_variables are not accepted, except {', '.join(sorted(HARMLESS_VARIABLES))}"
 
 
 def _template_refused(template: object) -> Iterator[str]:
-    """A template may leave places for a command, which stay empty, and not fill them."""
+    """A template may declare a field for a command but not fill it."""
     if not isinstance(template, dict):
         return
     job, variables = template.get("job_configuration"), template.get("variables")
@@ -105,7 +105,7 @@ def _template_refused(template: object) -> Iterator[str]:
         preset = properties.get(name) if isinstance(properties, dict) else None
         default = preset.get("default") if isinstance(preset, dict) else None
         if (value and value != f"{{{{ {name} }}}}") or default:
-            yield f"base_job_template sets {name!r}, which a worker would run: leave it out"
+            yield f"base_job_template sets {name!r}, which a worker would run: remove it"
 
 
 def _parts(value: object) -> Iterator[dict[str, Any]]:

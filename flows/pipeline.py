@@ -25,7 +25,7 @@ logger = logging.getLogger("flows.pipeline")  # also where this file is run as a
 
 PARAMETERS = Path("params.yaml")
 OUTCOMES = {"ran": "done", "restored": "restored", "cached": "unchanged"}
-WAITING = "Another pipeline is running in this folder; waiting for its end"
+WAITING = "Another pipeline is running in this folder; waiting for it to finish"
 
 
 def run_pipeline(environment: Environment, pipeline_id: str) -> list[StageResult]:

@@ -1,4 +1,4 @@
-"""Prefect's server with what it lacks: a look at where a request comes from, and at what it asks to be run.
+"""Prefect's server with checks of a request's origin and of what it asks to run.
 
 Run by ``flows/servers.py``: ``uvicorn --factory flows.prefect_app:create_app``.
 """
@@ -16,7 +16,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 
 def create_app() -> "ASGIApp":
-    """The application that ``prefect server start`` runs, its background services included, behind both."""
+    """The application that ``prefect server start`` runs, including background services, wrapped in both checks."""
     from prefect.server.api.server import create_app as create_prefect_app
 
     app = OwnRunsOnly(create_prefect_app(final=True), PROJECT)

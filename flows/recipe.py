@@ -34,7 +34,7 @@ def take_recipe(name: str) -> None:
             changes that are not committed and do not come from a recipe. It is as it was then.
     """
     if name not in (names := recipe_names()):
-        raise UserError(f"there is no recipe {name!r} in {RECIPES}; there are {', '.join(names)}")
+        raise UserError(f"there is no recipe {name!r} in {RECIPES}; recipes: {', '.join(names)}")
     for recipe in names:
         _check(RECIPES / f"{recipe}.yaml")
     committed = _committed_parameters()
@@ -89,7 +89,7 @@ def _merge(section: Any, changes: Any) -> None:
 def _committed_parameters() -> str:
     shown = subprocess.run(["git", "show", f"HEAD:./{PARAMETERS}"], capture_output=True, text=True, check=False)
     if shown.returncode != 0:
-        raise UserError(f"a recipe builds on the committed {PARAMETERS}, and git has none: {shown.stderr.strip()}")
+        raise UserError(f"a recipe is based on the committed {PARAMETERS}, but git has none: {shown.stderr.strip()}")
     return shown.stdout
 
 
@@ -97,7 +97,7 @@ def _run() -> None:
     parser = argparse.ArgumentParser(prog="python -m flows.recipe", description="Run the pipeline by a recipe.")
     parser.add_argument("name", nargs="?", help=f"one of {', '.join(recipe_names())}")
     if (name := parser.parse_args().name) is None:
-        raise UserError(f"which recipe? There are {', '.join(recipe_names())}: make recipe NAME={recipe_names()[0]}")
+        raise UserError(f"choose a recipe: {', '.join(recipe_names())}: make recipe NAME={recipe_names()[0]}")
     take_recipe(name)
     logger.info("%s now holds the recipe %s", PARAMETERS, name)
     run_and_show()

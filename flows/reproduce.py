@@ -20,7 +20,7 @@ logger = logging.getLogger("flows.reproduce")  # also where this file is run as 
 
 
 def reproduce(name: str) -> None:
-    """Run a stage, or take its outputs from DVC's cache.
+    """Run a stage, or restore its outputs from DVC's cache.
 
     Raises:
         UserError: if DVC cannot do it.

@@ -1,4 +1,4 @@
-"""Keeps web pages out of the project's servers: a server answers its own pages and programs, nothing else.
+"""Keeps other web pages out of the project's servers: they answer only their own pages and local programs.
 
 A browser lets any page send requests to a server on this machine. Such a request names the page in ``Origin`` or in
 ``Sec-Fetch-Site``, or, if the page made its own name point here (DNS rebinding), in ``Host``. A program that is no
@@ -25,7 +25,7 @@ NO_FOREIGN_FRAMES = (b"content-security-policy", b"frame-ancestors 'self'")
 
 
 class SameOriginOnly:
-    """Passes on requests that come from the server's own pages or from a program; answers every other one with 403.
+    """Passes on requests from the server's own pages or from a program; answers all others with 403.
 
     Args:
         app: what is protected, HTTP and websockets alike.
@@ -72,7 +72,7 @@ class SameOriginOnly:
 class TrackingServerProtocol(H11Protocol):
     """Uvicorn's HTTP with MLflow's application behind :class:`SameOriginOnly`; all of its pages are at ``/``.
 
-    MLflow's own checks let every page of ``localhost`` in, and every page read.
+    MLflow's own checks allow every page of ``localhost``, and let any page read.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

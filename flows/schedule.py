@@ -25,18 +25,18 @@ def run_schedule() -> None:
     """
     environment = Environment()
     if environment.prefect_api_url is None:
-        raise UserError("a schedule needs a Prefect server and none answers; start one with `make up`")
+        raise UserError("a schedule needs a Prefect server, and none is running; start one with `make up`")
     os.environ["PREFECT_API_URL"] = environment.prefect_api_url
     from flows.serving import serve
 
     logger.info(
-        "The pipeline runs at '%s' (cron), time zone %s; Ctrl-C ends the schedule",
+        "The pipeline runs on schedule '%s' (cron), time zone %s; Ctrl-C stops it",
         environment.schedule_cron,
         environment.schedule_timezone,
     )
     number = serve(environment.schedule_cron, environment.schedule_timezone)
     close_abandoned_runs(environment.work_folder)
-    logger.info("The schedule is paused, and what it had started has ended")
+    logger.info("The schedule is paused, and its runs have ended")
     sys.exit(128 + number)
 
 

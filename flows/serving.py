@@ -1,4 +1,4 @@
-"""Serves the pipeline as a Prefect deployment: starts what is due, one run at a time, and ends in order.
+"""Serves the pipeline as a Prefect deployment: starts due runs one at a time, and shuts down cleanly.
 
 Imported by ``flows/schedule.py`` when ``PREFECT_API_URL`` has been set, which Prefect reads once.
 """
@@ -43,7 +43,7 @@ SECONDS_TO_END = GRACE_SECONDS + 10.0  # a training writes its checkpoint
 
 
 class Server(Runner):
-    """Prefect's runner, which a signal ends together with the runs that it has started.
+    """Prefect's runner, stopped by a signal together with the runs that it has started.
 
     Prefect's own waits for them without telling them: for ever, unless the signal came from a terminal.
     """
@@ -51,7 +51,7 @@ class Server(Runner):
     ended_by = int(signal.SIGINT)
 
     async def serve(self) -> None:
-        """Start what is due until a signal comes; then pause the deployment and wait for the runs to end."""
+        """Start due runs until a signal arrives; then pause the deployment and wait for the runs to end."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
         self._leave = partial(loop.call_soon_threadsafe, task.cancel)
@@ -134,7 +134,7 @@ def _drop_late_runs(deployment_id: UUID) -> None:
             for run in late:
                 client.delete_flow_run(run.id)
     if n_late:
-        logger.info("Dropped %d run(s) that were due while no schedule ran", n_late)
+        logger.info("Dropped %d run(s) that were due while no schedule was running", n_late)
 
 
 def _late_runs(client: SyncPrefectClient, deployment_id: UUID) -> list[FlowRun]:

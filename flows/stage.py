@@ -84,7 +84,7 @@ def _consequence(environment: Environment) -> str:
     if environment.dvc_stage is None:
         return "nothing was started"
     # DVC removes the outputs of a stage before it starts it.
-    return f"{environment.dvc_stage} was not run, and `dvc checkout` brings back the outputs that DVC removed for it"
+    return f"{environment.dvc_stage} was not run, and `dvc checkout` restores the outputs that DVC removed for it"
 
 
 @contextmanager

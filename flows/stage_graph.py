@@ -100,7 +100,7 @@ def bring_up_to_date(
     record = StageRecord.read(environment.stage_record(name), since=start)
     if code != 0:
         reason = record.message if record and record.message else f"it ended with exit code {code}"
-        raise ShownError(f"stage {name!r} failed: {reason}", f"stage {name!r} failed; its own lines say why")
+        raise ShownError(f"stage {name!r} failed: {reason}", f"stage {name!r} failed; see its log above")
     if record is not None:
         return StageResult(name, "ran", time.time() - start, record.peak_memory_bytes)
     # Without a new record DVC found the result of an earlier run in its cache.
@@ -113,11 +113,11 @@ def _restored(changes: list[Any], before: Mapping[str, str | None], after: Mappi
     notes = []
     for path, content in after.items():
         if before.get(path) != content:
-            notes.append(f"{path} is that of an earlier run with the same inputs")
+            notes.append(f"{path} is from an earlier run with the same inputs")
         elif found.get(path) == "deleted":
-            notes.append(f"{path} was missing and is there again")
+            notes.append(f"{path} was missing and has been restored")
         elif path in found:
-            notes.append(f"{path} had been changed or damaged and is as its last run left it")
+            notes.append(f"{path} had been changed or damaged and has been restored")
     return notes
 
 

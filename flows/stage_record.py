@@ -1,4 +1,4 @@
-"""What a stage leaves about its last execution, for whoever started it: ``stages/NAME.json`` of the work folder."""
+"""The record of a stage's last execution, for the process that started it: ``stages/NAME.json`` in the work folder."""
 
 import traceback as tracebacks
 from pathlib import Path
@@ -11,7 +11,7 @@ from lmcore.files import write_text
 
 
 class StageRecord(BaseModel):
-    """How an execution ended, and what it used."""
+    """How an execution ended, and the resources that it used."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -46,5 +46,5 @@ class StageRecord(BaseModel):
             return None
 
     def write(self, path: Path) -> None:
-        """Replace the record of the execution before."""
+        """Replace the record of the previous execution."""
         write_text(path, self.model_dump_json(indent=2) + "\n")

@@ -70,7 +70,7 @@ def show_summary(results: Sequence[StageResult], environment: Environment) -> No
 
 
 def _is_to_be_committed() -> bool:
-    """Whether git has not what the run left for it: without that, DVC has nothing to compare an experiment with."""
+    """Whether the run's results are not committed yet; DVC needs a commit to compare experiments with."""
     command = ["git", "status", "--porcelain", "--", *OF_GIT]
     return bool(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
 
@@ -126,7 +126,7 @@ def _show_samples(console: "Console", samples: Sequence[dict[str, str]]) -> None
     from rich.text import Text
 
     if samples:
-        console.print("What the language model makes of", style="italic")
+        console.print("Samples from the language model", style="italic")
     for sample in samples:
         text = Text.assemble((sample["prompt"], "bold"), sample["continuation"].rstrip())
         lines = text.wrap(console, min(console.width, SAMPLE_WIDTH))

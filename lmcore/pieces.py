@@ -48,7 +48,7 @@ def complete_piece(work: Path, key: str, compute: Callable[[Path], Any]) -> Path
         if _is_sound(done):
             return done
         with suppress(FileNotFoundError):  # another process was quicker
-            logger.warning("%s was damaged: it is now %s, and is made again", done, set_aside(done).name)
+            logger.warning("%s was damaged: renamed to %s and recreated", done, set_aside(done).name)
     work.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=work))
     try:

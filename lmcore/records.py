@@ -1,4 +1,4 @@
-"""Small files that can be made again: read as what they have to hold, and set aside when they are damaged."""
+"""Small files that can be recreated: validated when read, and set aside when damaged."""
 
 import itertools
 import logging
@@ -14,7 +14,7 @@ Value = TypeVar("Value")
 
 
 def set_aside(path: Path, folder: Path | None = None) -> Path:
-    """Move a damaged file or folder out of the way of what takes its place; returns where it is now.
+    """Move a damaged file or folder out of the way; returns its new path.
 
     Args:
         path: what is damaged.
@@ -29,7 +29,7 @@ def set_aside(path: Path, folder: Path | None = None) -> Path:
 
 
 def read_record(path: Path, shape: type[Value]) -> Value | None:
-    """A JSON file that can be made again; None if it is not there, or is damaged, and then it is set aside.
+    """Read a JSON file that can be recreated; None if it is missing, or damaged and set aside.
 
     Args:
         path: the file.
@@ -40,5 +40,5 @@ def read_record(path: Path, shape: type[Value]) -> Value | None:
     except FileNotFoundError:
         return None
     except ValidationError:
-        logger.warning("%s was damaged: it is now %s, and is made again", path, set_aside(path).name)
+        logger.warning("%s was damaged: renamed to %s and recreated", path, set_aside(path).name)
         return None

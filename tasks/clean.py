@@ -38,7 +38,7 @@ def clean_documents(
 def _tell_loss(loss: Mapping[str, Any], config: CleanConfig) -> None:
     """Say what a source lost to each rule, some of it, and which setting decides.
 
-    A limit that names the source is wanted: it is no reason for a warning, and few other drops are none either.
+    A limit that names the source is intended and not a reason for a warning, nor are a few other drops.
     """
     source, n_documents = loss["source"], loss["documents"]
     has_limit = isinstance(config.max_bytes_per_label, dict)

@@ -51,7 +51,7 @@ def _known_timezone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
-        raise UserError(f"{name!r} is no time zone; right would be a name such as UTC or Europe/Berlin") from error
+        raise UserError(f"{name!r} is not a time zone; expected a name such as UTC or Europe/Berlin") from error
     return name
 
 

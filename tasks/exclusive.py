@@ -1,4 +1,4 @@
-"""What only one process at a time may do."""
+"""A lock for what only one process at a time may do."""
 
 import fcntl
 import logging

@@ -185,7 +185,7 @@ def _say_what_is_cut(found: CompletionSequences, prompt_format: PromptFormat) ->
     if found.n_cut_answers:
         lengths = sorted(found.answer_lengths)
         logger.warning(
-            "%d of %d answers are longer than %d tokens: they are cut, and the model does not learn how they end; "
+            "%d of %d answers are longer than %d tokens: they are truncated, and the model does not learn to end them; "
             "finetune.completion.max_completion_tokens would have to be %d for 95 %% of them, %d for all",
             found.n_cut_answers,
             n_examples,

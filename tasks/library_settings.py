@@ -1,4 +1,4 @@
-"""Where the libraries keep what is theirs, and that they tell nobody: for every Python of the project's ``.venv``.
+"""Keeps libraries' files in the work folder and their telemetry off, for every Python of the project's ``.venv``.
 
 ``flows/installation.py`` has the interpreter call :func:`set_defaults` when it starts, so that ``mlflow``, ``prefect``,
 ``dvc`` and a notebook find this folder's servers and write nothing outside of it, in any shell. Only the standard

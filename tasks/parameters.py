@@ -123,7 +123,7 @@ def _describe(details: ErrorDetails, values: Any) -> str:
         case "extra_forbidden":
             return f"{path}: unknown key{_suggest(location)}"
         case "missing":
-            return f"{path}: missing; add it (every value stands in this file, there are no hidden defaults)"
+            return f"{path}: missing; add it (there are no hidden defaults)"
         case "union_tag_invalid" | "union_tag_not_found":
             return _describe_kind(path, details)
         case _:
@@ -136,11 +136,11 @@ def _describe_kind(path: str, details: ErrorDetails) -> str:
     context = details.get("ctx", {})
     key = str(context["discriminator"]).strip("'")
     if details["type"] == "union_tag_not_found":
-        return f"{path}.{key}: missing; it says of which kind this section is"
+        return f"{path}.{key}: missing; it sets the kind of this section"
     known = str(context["expected_tags"]).replace("'", "")
     nearest = difflib.get_close_matches(str(context["tag"]), known.split(", "), n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    return f"{path}.{key} = {_shown(context['tag'])}: right would be one of {known}{hint}"
+    return f"{path}.{key} = {_shown(context['tag'])}: expected one of {known}{hint}"
 
 
 def _shown(value: Any) -> str:

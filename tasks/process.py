@@ -99,7 +99,7 @@ def read_record(path: Path, kind: type[RecordT]) -> RecordT | None:
     except (ValidationError, IsADirectoryError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else "it is a folder"
     aside = path.with_name(path.name + DAMAGED)
-    logger.warning("%s is damaged (%s); it is set aside as %s", path, reason, aside.name)
+    logger.warning("%s is damaged (%s); renamed to %s", path, reason, aside.name)
     with suppress(FileNotFoundError):  # another process may have set it aside
         path.replace(aside)
     return None

@@ -1,4 +1,4 @@
-"""Small files and lines that are never believed without their checksum."""
+"""Small files and lines that are only accepted with their checksum."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ DISCARDED = ".discarded-"
 
 
 def seal(text: str) -> str:
-    """One line of text behind its checksum."""
+    """One line of text, after its checksum."""
     return f"{_digest(text)} {text}"
 
 
@@ -35,7 +35,7 @@ def unseal(line: str) -> str:
     """
     digest, _, text = line.partition(" ")
     if digest != _digest(text):
-        raise UserError("its checksum does not fit")
+        raise UserError("its checksum does not match")
     return text
 
 
@@ -55,9 +55,9 @@ def read_sealed(path: Path, kind: type[ModelT]) -> ModelT:
 
 
 def set_aside(path: Path, reason: object) -> None:
-    """Rename a damaged file or folder, and say so; what needs it makes a new one."""
+    """Rename a damaged file or folder and log it; it is recreated when needed."""
     aside = path.with_name(path.name + DAMAGED)
-    logger.warning("%s is damaged (%s); it is set aside as %s", path, " ".join(str(reason).split())[:200], aside.name)
+    logger.warning("%s is damaged (%s); renamed to %s", path, " ".join(str(reason).split())[:200], aside.name)
     if aside.is_dir():
         shutil.rmtree(aside)
     path.replace(aside)

@@ -1,4 +1,4 @@
-"""What one of the project's own servers leaves about itself: read here by all that want its address."""
+"""The record of one of the project's own servers, read for its address."""
 
 import socket
 from pathlib import Path
@@ -32,7 +32,7 @@ class ServerRecord(ProcessRecord):
     @model_validator(mode="after")
     def _has_one_address(self) -> Self:
         if self.url != f"http://{HOST}:{self.port}":
-            raise ValueError(f"url {self.url} and port {self.port} do not fit together")
+            raise ValueError(f"url {self.url} and port {self.port} do not match")
         return self
 
 

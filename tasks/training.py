@@ -75,8 +75,8 @@ class TrackedTraining:
                 self._train(make, environment, save, work, model_folder, curves)
                 return
             logger.info(
-                "%s: trained before with the same parameters, inputs and code; that result is taken "
-                "(`dvc repro --force` trains anew)",
+                "%s: trained before with the same parameters, inputs and code; reusing that result "
+                "(`dvc repro --force` retrains)",
                 self.model,
             )
             _copy_result(result, model_folder, curves)

@@ -1,4 +1,4 @@
-"""A YAML file as plain values, read within bounds: what a person writes by hand is small, and holds words and numbers.
+"""Reads a YAML file as plain values, within limits: files written by hand are small and hold text and numbers.
 
 YAML itself allows more: a few lines whose references unfold to billions of values, values that hold themselves, dates,
 binary data, keys that are lists.
@@ -46,14 +46,14 @@ def read_yaml(path: Path) -> Any:
     except YAMLError as error:
         raise UserError(f"is not valid YAML: {_reason(error)}") from None
     except ValueError as error:  # a date that the calendar does not have, a number of thousands of digits
-        raise UserError(f"holds what looks like a number or a date and is none: {error}") from None
+        raise UserError(f"contains an invalid number or date: {error}") from None
     if problems := list(_problems(values, ())):
-        raise UserError("\n  ".join(["holds values that it cannot hold:", *problems]))
+        raise UserError("\n  ".join(["has invalid values:", *problems]))
     return values
 
 
 def shown(value: object) -> str:
-    """A value for a message, cut where it gets long."""
+    """A value for a message, truncated if long."""
     text = str(value) if isinstance(value, datetime.date) else repr(value)
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
@@ -74,7 +74,7 @@ def _text(path: Path) -> str:
 
 
 def _check_size(text: str) -> None:
-    """Count the values that a text unfolds to, without unfolding it."""
+    """Count the values that a text expands to, without expanding it."""
     total = 0
     starts: list[tuple[str | None, int]] = []
     sizes: dict[str, int] = {}
@@ -96,7 +96,7 @@ def _check_size(text: str) -> None:
         if len(starts) > MAX_DEPTH:
             raise UserError(f"is nested more than {MAX_DEPTH} deep{_line(event)}")
         if total > MAX_VALUES:
-            raise UserError(f"holds more than {MAX_VALUES:,} values, with the references unfolded{_line(event)}")
+            raise UserError(f"holds more than {MAX_VALUES:,} values, with references expanded{_line(event)}")
 
 
 def _line(event: NodeEvent) -> str:
@@ -119,7 +119,7 @@ def _problems(value: Any, path: tuple[str, ...]) -> Iterator[str]:
             if isinstance(key, str):
                 yield from _problems(entry, (*path, key))
             else:
-                yield f"{'.'.join(path) or 'the file'}: the key {shown(key)} is no text; correct it, or quote it"
+                yield f"{'.'.join(path) or 'the file'}: the key {shown(key)} is not a string; correct or quote it"
     elif isinstance(value, list):
         for index, entry in enumerate(value):
             yield from _problems(entry, (*path, str(index)))
@@ -132,9 +132,9 @@ def _problem(value: object) -> str | None:
         case bool() | float() | None:
             return None
         case int():
-            return None if abs(value) <= MAX_INTEGER else f"a whole number of at most {MAX_INTEGER} is right here"
+            return None if abs(value) <= MAX_INTEGER else f"a whole number of at most {MAX_INTEGER} is expected"
         case str():
-            return "holds the character NUL, which no text has" if "\0" in value else None
+            return "contains the character NUL" if "\0" in value else None
         case datetime.date():
             return "YAML reads this as a date; write it in quotes"
         case _:

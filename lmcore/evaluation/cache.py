@@ -45,7 +45,7 @@ class Cache:
 
     def __post_init__(self) -> None:
         if self.order < 1 or self.n_tokens < 1 or not 0.0 < self.decay <= 1.0 or self.prior <= 0.0:
-            raise UserError(f"order and n_tokens are at least 1, decay in (0, 1] and prior above 0; this is {self}")
+            raise UserError(f"order and n_tokens must be at least 1, decay in (0, 1] and prior above 0; got {self}")
 
     def log_probabilities(self, tokens: Tokens) -> Floats:
         """The natural logarithm of every token's probability given those before it.

@@ -1,4 +1,4 @@
-"""Which held-out documents have text in common with the training split, seen from their side.
+"""Which held-out documents share text with the training split.
 
 Cleaning drops training documents most of which stands in held-out ones; what the two still share (a paragraph, a
 license, a table of parameters) makes a model look better than it is on new text. So every figure is also found on the

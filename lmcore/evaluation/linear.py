@@ -1,4 +1,4 @@
-"""Linear classifiers over weighted n-grams of words or of characters: what is hard to beat where texts are short.
+"""Linear classifiers on weighted word or character n-grams: a strong baseline for short texts.
 
 Source: Wang and Manning (2012), "Baselines and Bigrams: Simple, Good Sentiment and Topic Classification",
 https://aclanthology.org/P12-2018. Case is kept: it tells code from prose and names from words.
@@ -25,7 +25,7 @@ Texts = tuple[Sequence[str], Sequence[str]]
 
 @dataclass(frozen=True)
 class LinearPrediction:
-    """What a linear classifier says.
+    """The predictions of a linear classifier.
 
     Attributes:
         labels: of the texts asked for.
@@ -79,7 +79,7 @@ def _predict(
         if best is None or accuracy > best[0]:
             best = accuracy, strength, machine
     if best is None:
-        raise UserError("no regularization is given: evaluate.classification.linear needs at least one")
+        raise UserError("evaluate.classification.linear needs at least one value of inverse_regularization")
     accuracy, strength, machine = best
     return LinearPrediction([str(label) for label in machine.predict(asked)], strength, accuracy)
 

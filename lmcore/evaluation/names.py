@@ -1,4 +1,4 @@
-"""What models are called where people read: by their family, size and training, not by a key."""
+"""Names of models for display: their family, size and training instead of a key."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,7 +24,7 @@ FAMILIES = {
 
 
 def family_name(config: Config) -> str:
-    """What a family of models is called, an n-gram model by its order."""
+    """The display name of a model's family; for an n-gram model, its order."""
     if isinstance(config, NgramConfig):
         return f"{config.order}-gram"
     family = str(config.model_dump()["family"])

@@ -1,4 +1,4 @@
-"""Intervals of shares of items, which hold for few items and for shares close to 0 or 1 as well.
+"""Confidence intervals of proportions that are valid for few items and for proportions close to 0 or 1.
 
 Sources: Clopper and Pearson (1934), https://doi.org/10.1093/biomet/26.4.404, for one share: its coverage is never below
 the confidence; Bonett and Price (2012), https://doi.org/10.3102/1076998611411915, for the difference of two on the same

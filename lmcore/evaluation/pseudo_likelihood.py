@@ -108,7 +108,7 @@ class PseudoLikelihood:
         scores = self.log_probabilities(documents)
         n_tokens = sum(map(len, scores))
         if not n_tokens:
-            raise UserError(f"{len(documents)} documents hold no token to be guessed: there is no pseudo-perplexity")
+            raise UserError(f"{len(documents)} documents have no token to predict: the pseudo-perplexity is undefined")
         return math.exp(-sum(float(score.sum()) for score in scores) / n_tokens)
 
     def _framed(self, documents: Sequence[Tokens]) -> list[Tokens]:

@@ -127,7 +127,7 @@ def _intervals_figure(language_model: LanguageModelView) -> Markup:
         interval_plot(
             "bits",
             estimates,
-            label=f"{headline.title.lower()} (less is better)",
+            label=f"{headline.title.lower()} (lower is better)",
             description=f"{headline.title} with intervals: {spoken}.",
         )
     )

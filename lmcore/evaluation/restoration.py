@@ -1,4 +1,4 @@
-"""How well an encoder-decoder writes a text out again of which it has read a part only.
+"""How well an encoder-decoder reconstructs a text from a partly masked one.
 
 As in its training (Lewis et al. 2020, https://arxiv.org/abs/1910.13461), spans of a text are masked in what the encoder
 reads, and the decoder writes the whole text. Which spans that are depends on a seed and the text's number alone, so
@@ -42,7 +42,7 @@ class _Piece(NamedTuple):
 
 
 class Restoration:
-    """An encoder-decoder as a judge of documents; one longer than its context is read in pieces of equal length.
+    """Scores documents with an encoder-decoder; one longer than its context is split into pieces of equal length.
 
     Args:
         model: with its weights, on its device.

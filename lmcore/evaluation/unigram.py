@@ -1,4 +1,4 @@
-"""How often tokens occur, whatever stands around them: the least that a model of text has to beat."""
+"""Unigram token frequencies: the weakest baseline for a language model."""
 
 import numpy as np
 

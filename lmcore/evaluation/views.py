@@ -1,4 +1,4 @@
-"""What the report's tables have: rows and columns, chosen from the figures by what the model's family has.
+"""Rows and columns of the report's tables, selected from the metrics by the model's family.
 
 Of documents that share text with the training split there may be none, or all: then there is one column where there
 else are two, of clean and of all documents.
@@ -53,7 +53,7 @@ MEASURES = {
 """The measures of a language model by what it predicts; the first is its headline."""
 
 TRAINED_ON = {
-    MODEL: "what it drew from the training split",
+    MODEL: "the tokens that it sampled from the training split",
     NGRAM: "the whole training split",
     SHORTER_NGRAM: "the whole training split",
     INTERPOLATION: "weights from the validation split",
@@ -63,7 +63,7 @@ TRAINED_ON = {
 
 
 def verdict(difference: Mapping[str, float], *, lower_is_better: bool) -> str:
-    """What a difference to a reference says, its interval considered: better, worse, or unclear."""
+    """The verdict on a difference to a reference, given its interval: better, worse, or unclear."""
     low, high = difference["low"], difference["high"]
     if low <= 0 <= high:
         return "unclear"

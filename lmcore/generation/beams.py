@@ -38,7 +38,7 @@ def beam_search(
     """
     beams = config.decoding
     if not isinstance(beams, BeamSearchConfig):
-        raise UserError(f"a beam search cannot decode by {beams.method}")
+        raise UserError(f"beam search cannot use the method {beams.method}")
     n_prompts, device = len(continuation.logits), continuation.logits.device
     answers = [Answers(beams) for _ in range(n_prompts)]
     searched = list(range(n_prompts))  # the prompts that the rows of the batch belong to

@@ -109,7 +109,7 @@ def _write_figures(generator: Generator, prompt: str, completion: Completion, fo
 
     model = generator.model
     if not isinstance(model, CausalModel):
-        raise UserError(f"--figures: there are none of a {type(model).__name__}")
+        raise UserError(f"--figures: a {type(model).__name__} has none")
     start = generator.tokenizer.vocabulary.end_of_text_id
     tokens = [*generator.encode(prompt), *completion.tokens]
     tokens = tokens[1:] if tokens[:1] == [start] else tokens
@@ -152,7 +152,7 @@ def _read_prompt(prompt: str) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(
-            f"--prompt: byte {error.start + 1} of the text is not UTF-8; convert it, say with `iconv -t UTF-8`"
+            f"--prompt: byte {error.start + 1} of the text is not UTF-8; convert it, for example with `iconv -t UTF-8`"
         ) from None
 
 

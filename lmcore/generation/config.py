@@ -17,7 +17,7 @@ class SamplingConfig(Config):
 
     method: Literal["sampling"]
     temperature: Annotated[float, Field(ge=0.0)]
-    """Divides the logits; 0 always takes the likeliest token, whatever the cuts."""
+    """Divides the logits; 0 always picks the most probable token, whatever the cuts."""
     top_k: PositiveInt | None
     """Keeps so many of the likeliest tokens (Fan et al. 2018)."""
     top_p: Share | None

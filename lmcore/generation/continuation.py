@@ -117,7 +117,7 @@ def prompt_room(context_length: int | None, max_tokens: int) -> int | None:
     if max_tokens >= context_length:
         raise UserError(
             f"max_tokens {max_tokens} leaves no room for a prompt in the context of "
-            f"{context_length}: right would be at most {context_length - 1}"
+            f"{context_length}: expected at most {context_length - 1}"
         )
     return context_length - max_tokens
 

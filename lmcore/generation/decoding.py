@@ -28,7 +28,7 @@ def generate(model: CausalModel, prompts: Sequence[Sequence[int]], config: Gener
             :class:`~lmcore.generation.generator.Generator` is.
     """
     if config.stop:
-        raise UserError(f"tokens alone cannot tell the stop strings {list(config.stop)}: use Generator, or no `stop`")
+        raise UserError(f"stop strings need text, not only tokens:  {list(config.stop)}: use Generator, or no `stop`")
     if not prompts:
         return []
     model.eval()
@@ -81,7 +81,7 @@ def sample(
     """
     sampling = config.decoding
     if not isinstance(sampling, SamplingConfig):
-        raise UserError("an answer of a beam search is known only at its end: choose `method: sampling`")
+        raise UserError("beam search knows its answer only at the end: use `method: sampling`")
     device = continuation.logits.device
     ending = ending_of(config, vocabulary, ends_text)
     is_used = _used(prompts, config, vocabulary, device)

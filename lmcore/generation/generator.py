@@ -104,7 +104,7 @@ class Generator:
             ValueError: if the model does not predict next tokens from those before alone.
         """
         if not isinstance(self.model, CausalModel):
-            raise UserError(f"a {type(self.model).__name__} gives no probability to a text without a source")
+            raise UserError(f"a {type(self.model).__name__} cannot score a text without a source")
         tokens = self.tokenizer.encode(text)
         values = score_tokens(self.model, tokens)
         return TextScore(tokens, values, pieces_of(tokens, values, self.tokenizer.decode))

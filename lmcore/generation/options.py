@@ -27,10 +27,10 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="A language model samples at temperature 0.8 from its 50 likeliest tokens unless told otherwise; a "
         "completion model gives its likeliest answer.",
     )
-    parser.add_argument("model", metavar="MODEL", type=Path, help="a model's folder")
+    parser.add_argument("model", metavar="MODEL", type=Path, help="model folder")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--prompt", action="append", help="text to continue, may be repeated; - reads standard input")
-    what.add_argument("--chat", action="store_true", help="talk with the model in the terminal; Ctrl-D ends it")
+    what.add_argument("--chat", action="store_true", help="chat with the model in the terminal; Ctrl-D ends it")
     _add_choices(parser)
     _add_ends(parser)
     _add_answers(parser)
@@ -74,28 +74,28 @@ def _check_combination(options: argparse.Namespace, *, is_completion_model: bool
     needless = PROMPT_ONLY if options.chat else CHAT_ONLY
     if given := [f"--{name.replace('_', '-')}" for name in needless if getattr(options, name) is not None]:
         where = "--prompt" if options.chat else "--chat"
-        raise UserError(f"{', '.join(given)}: works with {where} only; leave it out, or use {where}")
+        raise UserError(f"{', '.join(given)}: works only with {where}; leave it out or use {where}")
     if options.chat and is_completion_model:
         raise UserError("--chat: this model completes one prompt at a time; use --prompt")
     for name in ("log_probabilities", "n_best"):
         least = 1 if name == "n_best" else 0
         if (number := getattr(options, name)) is not None and number < least:
-            raise UserError(f"--{name.replace('_', '-')} {number}: right would be {least} or more")
+            raise UserError(f"--{name.replace('_', '-')} {number}: expected {least} or more")
 
 
 def _add_choices(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how tokens are chosen")
-    group.add_argument("--temperature", type=float, metavar="T", help="0 always takes the likeliest token")
-    group.add_argument("--top-k", type=int, metavar="K", help="keep the K likeliest tokens; 0 keeps all")
-    group.add_argument("--top-p", type=float, metavar="P", help="keep the likeliest tokens that reach probability P")
-    group.add_argument("--min-p", type=float, metavar="P", help="keep tokens P times as probable as the likeliest")
-    group.add_argument("--seed", type=int, metavar="N", help="of the draws (default: 0)")
+    group.add_argument("--temperature", type=float, metavar="T", help="0 always picks the most probable token")
+    group.add_argument("--top-k", type=int, metavar="K", help="keep the K most probable tokens; 0 keeps all")
+    group.add_argument("--top-p", type=float, metavar="P", help="keep the most probable tokens up to probability P")
+    group.add_argument("--min-p", type=float, metavar="P", help="keep tokens at least P times as probable as the best")
+    group.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
     group.add_argument(
-        "--repetition-penalty", type=float, default=1.0, metavar="X", help="above 1: avoid what was already written"
+        "--repetition-penalty", type=float, default=1.0, metavar="X", help="above 1: discourage repetition"
     )
-    group.add_argument("--n-beams", type=int, metavar="N", help="search with N beams instead of drawing")
+    group.add_argument("--n-beams", type=int, metavar="N", help="beam search with N beams instead of sampling")
     group.add_argument(
-        "--length-penalty", type=float, metavar="A", help=f"of the search (default: {DEFAULT_LENGTH_PENALTY})"
+        "--length-penalty", type=float, metavar="A", help=f"of beam search (default: {DEFAULT_LENGTH_PENALTY})"
     )
 
 
@@ -105,31 +105,35 @@ def _add_ends(parser: argparse.ArgumentParser) -> None:
         "--max-tokens",
         type=int,
         metavar="N",
-        help=f"default: as a completion model was trained for, else {DEFAULT_MAX_TOKENS} or half the context",
+        help=f"default: a completion model's training limit, else {DEFAULT_MAX_TOKENS} or half the context",
     )
     group.add_argument(
-        "--stop", action="append", default=[], metavar="TEXT", help=r"before this text, \n a new line; may be repeated"
+        "--stop",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help=r"stop before this text (\n: new line); may be repeated",
     )
     group.add_argument(
-        "--stop-token", type=int, action="append", default=[], metavar="ID", help="at this token; may be repeated"
+        "--stop-token", type=int, action="append", default=[], metavar="ID", help="stop at this token; may be repeated"
     )
 
 
 def _add_answers(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is shown")
-    group.add_argument("--n-best", type=int, metavar="N", help="the N best answers of the search")
+    group.add_argument("--n-best", type=int, metavar="N", help="return the N best answers of beam search")
     group.add_argument(
         "--log-probabilities",
         type=int,
         nargs="?",
         const=0,
         metavar="K",
-        help="of each token, and of the K likeliest at its place",
+        help="of each token and of the K most probable at its position",
     )
     group.add_argument(
-        "--figures", type=Path, metavar="FOLDER", help="write each text colored by surprise, and attention maps, as PNG"
+        "--figures", type=Path, metavar="FOLDER", help="write text colored by surprisal, and attention maps, as PNG"
     )
-    group.add_argument("--system", metavar="TEXT", help="in a chat: what the model is told first")
+    group.add_argument("--system", metavar="TEXT", help="in a chat: the system message")
     group.add_argument(
         "--template",
         type=Path,
@@ -152,7 +156,7 @@ def _decoding(options: argparse.Namespace, *, is_exact: bool) -> SamplingConfig 
     if n_beams is not None:
         return _beam_search(options, n_beams)
     if options.length_penalty is not None:
-        raise UserError("--length-penalty is for a search: give --n-beams as well")
+        raise UserError("--length-penalty needs --n-beams")
     temperature = (0.0 if is_exact else 0.8) if options.temperature is None else options.temperature
     top_k = (0 if is_exact else 50) if options.top_k is None else options.top_k
     return SamplingConfig(
@@ -168,9 +172,9 @@ def _decoding(options: argparse.Namespace, *, is_exact: bool) -> SamplingConfig 
 def _beam_search(options: argparse.Namespace, n_beams: int) -> BeamSearchConfig:
     given = [f"--{name.replace('_', '-')}" for name in SAMPLING_OPTIONS if getattr(options, name) is not None]
     if given:
-        raise UserError(f"{', '.join(given)}: a search draws nothing; leave out either this or --n-beams and --n-best")
+        raise UserError(f"{', '.join(given)}: beam search does not sample; remove this, or --n-beams and --n-best")
     if options.chat:
-        raise UserError("--n-beams: a chat shows answers while they come, and a search knows them at its end")
+        raise UserError("--n-beams: a chat streams its answers, and beam search knows them only at the end")
     if options.n_best is not None and options.n_best > n_beams:
         raise UserError(
             f"--n-best {options.n_best}: a search with {n_beams} beams has no more answers; raise --n-beams"

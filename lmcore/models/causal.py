@@ -20,10 +20,10 @@ class State(Protocol):
         """How many positions that are."""
 
     def select(self, rows: Tensor) -> None:
-        """Keep the given rows of the batch (int64, any order, repeats allowed)."""
+        """Select rows of the batch by index (int64, any order, repeats allowed)."""
 
     def fork(self, n_continuations: int, is_text: Tensor | None = None) -> None:
-        """Give every text so many continuations, rows of the batch beside each other.
+        """Give every text several continuations, in adjacent rows of the batch.
 
         From then on :meth:`select` is given as many rows of one text, one after the other.
 
@@ -76,7 +76,7 @@ class CarriedState:
     """What the model has made of its weights to read on behind this state."""
 
     def select(self, rows: Tensor) -> None:
-        """Keep the given rows of the batch (int64, any order, repeats allowed)."""
+        """Select rows of the batch by index (int64, any order, repeats allowed)."""
         self.tensors = {name: tensor[rows] for name, tensor in self.tensors.items()}
 
     def fork(self, n_continuations: int, is_text: Tensor | None = None) -> None:

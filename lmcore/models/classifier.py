@@ -97,9 +97,7 @@ def load_classifier(folder: Path) -> tuple[Classifier, Tokenizer]:
     def make() -> Classifier:
         backbone = build_model(description.model, tokenizer.vocabulary)
         if not isinstance(backbone, TextEncoder):
-            raise UserError(
-                f"{folder} holds a classifier on a model of family {description.model.family}, which has none"
-            )
+            raise UserError(f"{folder} holds a classifier of family {description.model.family}, which cannot classify")
         return Classifier(backbone, labels, max_tokens=max_tokens)
 
     return load_weights(make, description.model, folder / WEIGHTS), tokenizer

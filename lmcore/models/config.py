@@ -90,7 +90,7 @@ class GPTConfig(Config):
         n_heads = info.data.get("n_heads")
         if n_heads is not None and n_heads % n_key_value_heads:
             fitting = ", ".join(str(count) for count in range(1, n_heads + 1) if n_heads % count == 0)
-            raise ValueError(f"must divide the {n_heads} n_heads into groups; right would be one of {fitting}")
+            raise ValueError(f"must divide the {n_heads} n_heads into groups; expected one of {fitting}")
         return n_key_value_heads
 
 
@@ -174,5 +174,5 @@ def _dividing_heads(n_heads: int, info: ValidationInfo, multiple: int = 1) -> in
         fitting = [heads for heads in range(1, width // multiple + 1) if width % (multiple * heads) == 0]
         right = ", ".join(map(str, fitting)) or "none: choose an even width"
         size = "heads of even size" if multiple == 2 else "heads"
-        raise ValueError(f"must divide width {width} into {size}; right would be one of {right}")
+        raise ValueError(f"must divide width {width} into {size}; expected one of {right}")
     return n_heads

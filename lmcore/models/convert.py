@@ -91,7 +91,7 @@ def import_gpt2(folder: Path) -> tuple[GPT2, Tokenizer]:
     width = described["n_embd"]
     widening = described.get("n_inner") or FEED_FORWARD_WIDENING * width
     if widening != FEED_FORWARD_WIDENING * width:
-        raise UserError(f"{folder / 'config.json'} says n_inner {widening}; a GPT-2 has {FEED_FORWARD_WIDENING}·n_embd")
+        raise UserError(f"{folder / 'config.json'} has n_inner {widening}; GPT-2 has {FEED_FORWARD_WIDENING}·n_embd")
     tokenizer, n_own_tokens = _read_tokenizer(folder / "tokenizer.json")
     config = GPT2Config(
         family="gpt2",
@@ -232,7 +232,7 @@ def _dropout(described: Mapping[str, Any], names: Sequence[str], folder: Path) -
     chosen = rates[names[0]]
     if set(rates.values()) != {chosen}:
         logger.warning(
-            "%s says %s; here there is one dropout, and it is %g",
+            "%s says %s; this model has one dropout rate, %g",
             folder / "config.json",
             ", ".join(f"{name} {rate:g}" for name, rate in rates.items()),
             chosen,
@@ -245,11 +245,11 @@ def _read_config(folder: Path, fixed: Mapping[str, Any]) -> dict[str, Any]:
     path = folder / "config.json"
     described: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if "model_type" not in described:
-        raise UserError(f"{path} says no model_type: only folders that transformers has saved can be taken over")
+        raise UserError(f"{path} has no model_type: only folders saved by transformers can be imported")
     for key, value in fixed.items():
         found = described.get(key, value)
         if value not in (found, SYNONYMS.get(found) if isinstance(found, str) else None):
-            raise UserError(f"{path} says {key} {described[key]!r}; only models with {value!r} can be taken over")
+            raise UserError(f"{path} says {key} {described[key]!r}; only models with {value!r} can be imported")
     return described
 
 
@@ -278,7 +278,7 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
         # An index names files beside itself, whatever it says.
         path = folder / Path(name).name
         if not path.exists():
-            raise FileNotFoundError(f"{path} is not there; only models saved as safetensors can be taken over")
+            raise FileNotFoundError(f"{path} is not there; only models saved as safetensors can be imported")
         weights |= load_file(path)
     return {name: weight.float() for name, weight in weights.items()}
 

@@ -50,7 +50,7 @@ class ConditionalState:
         return self.written.length
 
     def select(self, rows: Tensor) -> None:
-        """Keep the given rows of the batch (int64, any order, repeats allowed)."""
+        """Select rows of the batch by index (int64, any order, repeats allowed)."""
         texts, _ = texts_of(rows, self.written.n_continuations)
         if not is_everything(texts, len(self.source_keys[0])):
             self.source_keys = [keys[texts] for keys in self.source_keys]

@@ -77,7 +77,7 @@ def load_writing_model(folder: Path) -> tuple[WritingModel, Tokenizer]:
     """
     model, tokenizer = load_language_model(folder)
     if not isinstance(model, WritingModel):
-        raise UserError(f"{folder} holds a model of family {model.config.family}, which does not write")
+        raise UserError(f"{folder} holds a model of family {model.config.family}, which does not generate text")
     return model, tokenizer
 
 

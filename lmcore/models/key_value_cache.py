@@ -1,4 +1,4 @@
-"""Keys and values that a Transformer keeps of the positions it has read, and attention to them."""
+"""A Transformer's cache of keys and values, and attention to them."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,7 +14,7 @@ GROWTH = 1.5
 
 
 class KeyValueCache:
-    """Keys and values of the positions read so far, per layer, in buffers that grow with what they hold.
+    """Keys and values of the positions read so far, per layer, in buffers that grow as needed.
 
     :meth:`fork` lets each text have several continuations, which share its keys and values. Every continuation then
     adds positions of its own, and a mask says which of a text's positions belong to which of its continuations. So a
@@ -90,7 +90,7 @@ class KeyValueCache:
         self._n_filled += n_positions * self.n_continuations
 
     def fork(self, n_continuations: int, is_text: Tensor | None = None) -> None:
-        """Give every text so many continuations, rows of the batch beside each other.
+        """Give every text several continuations, in adjacent rows of the batch.
 
         Args:
             n_continuations: of each text.
@@ -104,7 +104,7 @@ class KeyValueCache:
             self.last_embedding = self.last_embedding.repeat_interleave(n_continuations, dim=0)
 
     def select(self, rows: Tensor) -> None:
-        """Keep the given rows of the batch (int64, any order, repeats allowed).
+        """Select rows of the batch by index (int64, any order, repeats allowed).
 
         Once forked, as many rows of one text as it has continuations have to follow each other.
         """

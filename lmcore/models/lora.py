@@ -96,7 +96,7 @@ def add_lora(
         ValueError: if the model has adapters already, or no linear map matches.
     """
     if any(True for _ in _adapters(model)):
-        raise UserError("the model has adapters already: fold them first, or go on training them")
+        raise UserError("the model already has adapters: merge them first, or continue training them")
     linears = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     chosen = {name: module for name, module in linears.items() if re.search(pattern, name)}
     if not chosen:
@@ -147,7 +147,7 @@ def load_adapter_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     if own.keys() != state.keys():
         raise UserError(f"the adapters differ: {sorted(own.keys() ^ state.keys())} are not in both")
     if any(adapter.is_merged for _, adapter in _adapters(model)):
-        raise UserError("the adapters are merged into the weights: unmerge them before others take their place")
+        raise UserError("the adapters are merged into the weights: unmerge them before loading others")
     for name, weight in own.items():
         if weight.shape != state[name].shape:
             raise UserError(f"{name} is {tuple(state[name].shape)}, not {tuple(weight.shape)}: use the same rank")

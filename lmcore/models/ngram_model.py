@@ -29,7 +29,7 @@ class NgramState:
     length: int = 0
 
     def select(self, rows: Tensor) -> None:
-        """Keep the given rows of the batch (int64, any order, repeats allowed)."""
+        """Select rows of the batch by index (int64, any order, repeats allowed)."""
         self.contexts = self.contexts[rows]
 
     def fork(self, n_continuations: int, is_text: Tensor | None = None) -> None:
@@ -65,7 +65,7 @@ class NgramModel(CausalModel):
             ValueError: if there is none yet.
         """
         if self._counted is None:
-            raise UserError("this n-gram model has not counted anything yet: call fit() or load_weights() first")
+            raise UserError("this n-gram model is not fitted yet: call fit() or load_weights() first")
         return self._counted
 
     def fit(self, tokens: Integers, offsets: Integers, *, continued: npt.NDArray[np.bool_] | None = None) -> None:
@@ -110,7 +110,7 @@ class NgramModel(CausalModel):
         try:
             counted = KneserNey.load(path)
         except (SafetensorError, KeyError) as error:
-            raise UserError(f"{path} is damaged ({error}): restore it, or count again") from None
+            raise UserError(f"{path} is damaged ({error}): restore it, or fit the model again") from None
         found = (counted.order, counted.vocabulary_size, counted.start_token)
         wanted = (self.config.order, self.vocabulary.size, self.vocabulary.end_of_text_id)
         if found != wanted:

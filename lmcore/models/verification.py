@@ -1,4 +1,4 @@
-"""Whether a model folder is what was written: before any of it is believed, and before memory is spent on it.
+"""Verifies a model folder before any of it is used or memory is allocated for it.
 
 ``SHA256SUMS`` in the folder has a line per file, as ``sha256sum`` writes and checks them.
 """
@@ -23,13 +23,13 @@ SUM_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 
 def write_sums(folder: Path) -> None:
-    """Write down the checksums of all files of a folder."""
+    """Write the checksums of all files in a folder."""
     files = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name != SUMS)
     write_text(folder / SUMS, "".join(f"{file_digest(folder / name)}  {name}\n" for name in files))
 
 
 def verify(folder: Path, *names: str) -> None:
-    """Hold files of a model folder against its checksums.
+    """Check files of a model folder against its checksums.
 
     Raises:
         FileNotFoundError: if a file is missing, or the checksums are.
@@ -38,7 +38,7 @@ def verify(folder: Path, *names: str) -> None:
     path = folder / SUMS
     if not path.exists():
         raise FileNotFoundError(
-            f"{folder} has no {SUMS}, by which its files are verified: train the model again or, if you trust them, "
+            f"{folder} has no {SUMS}, so its files cannot be verified: train the model again or, if you trust them, "
             f"write it with `sha256sum *.json *.safetensors > {SUMS}` in that folder"
         )
     lines = (SUM_LINE.fullmatch(line) for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
@@ -48,8 +48,8 @@ def verify(folder: Path, *names: str) -> None:
             raise FileNotFoundError(f"{folder / name} is missing: restore it, or train the model again")
         if file_digest(folder / name) != expected.get(name):
             raise UserError(
-                f"{folder / name} is not as it was written (its checksum is not the one in {SUMS}): it is damaged or "
-                "was altered; restore it, or train the model again"
+                f"{folder / name} was damaged or altered (its checksum differs from the one in {SUMS}); "
+                "restore it, or train the model again"
             )
 
 

@@ -81,7 +81,7 @@ def clean(
     if summary["kept"] == 0:
         reasons = summary["dropped_by_reason"] or summary["unreadable_by_reason"]
         raise UserError(
-            f"no document of {summary['input']} is left: {reasons}; loosen the rules, such as "
+            f"no document of {summary['input']} is left: {reasons}; relax the rules, such as "
             f"clean.{SETTINGS.get(max(reasons, key=lambda rule: reasons[rule]), 'filters')}"
         )
     with atomic_folder(target) as folder:

@@ -203,7 +203,7 @@ def _origin(source: Source, pin: Pin) -> dict[str, Any]:
 def _refuse_faults(faults: Sequence[Mapping[str, Any]]) -> None:
     if faults:
         first = f"source {faults[0]['source']!r}: {_describe(faults[0])}"
-        raise UserError(f"{first} (collect.strict is true, so that nothing may be left out)")
+        raise UserError(f"{first} (collect.strict is true)")
 
 
 def _check_every_source_gave(config: CollectConfig, summary: Mapping[str, Any], done: Sequence[Path]) -> None:

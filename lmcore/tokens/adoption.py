@@ -1,4 +1,4 @@
-"""Tokenizers that were made elsewhere: what they cannot spell is added, and none drops a character without a word."""
+"""Existing tokenizers: missing bytes are added, and tokenizers that drop characters are rejected."""
 
 import json
 import logging
@@ -51,7 +51,7 @@ def with_all_bytes(content: str) -> tuple[str, int]:
 
 
 def check_nothing_is_dropped(backend: tokenizers.Tokenizer) -> None:
-    """Say in the log what stands for what a tokenizer does not know.
+    """Log which token a tokenizer uses for unknown text.
 
     Raises:
         ValueError: if characters have no token at all.
@@ -70,11 +70,11 @@ def check_nothing_is_dropped(backend: tokenizers.Tokenizer) -> None:
     if dropped:
         raise UserError(
             f"a tokenizer that drops characters ({' '.join(dropped[:8])}): choose one with tokens for all bytes, or "
-            "for what it does not know"
+            "with an unknown token"
         )
     if unspelled:
         logger.warning(
-            "the tokenizer writes %s for what it does not know, of %d characters tried for %s",
+            "the tokenizer uses %s for unknown text; of %d characters tested: %s",
             unknown,
             len(PROBES),
             " ".join(unspelled[:8]),

@@ -30,7 +30,7 @@ def hidden_spans(length: int, config: CorruptionConfig, generator: np.random.Gen
         ValueError: if there are fewer than two tokens.
     """
     if length < 2:
-        raise UserError(f"{length} tokens are too few to hide some of them: right would be at least 2")
+        raise UserError(f"{length} tokens are too few to mask some of them: expected at least 2")
     n_hidden = min(max(1, round(config.share * length)), length - 1)
     n_visible = length - n_hidden
     n_spans = min(max(1, round(n_hidden / config.mean_span_tokens)), n_hidden, n_visible + 1)

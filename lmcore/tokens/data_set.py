@@ -1,4 +1,4 @@
-"""Token shards as a data set of ``datasets``, for training with another library."""
+"""Token shards as a ``datasets`` data set, for training with another library."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def token_data_set(folder: Path, split: str) -> "datasets.IterableDataset":
-    """A split of token shards, a document a row, read as it is iterated over.
+    """A split of token shards with one document per row, read lazily.
 
     Args:
         folder: the output of stage tokenize, ``data/tokens``.

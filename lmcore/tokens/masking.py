@@ -90,7 +90,7 @@ def mask_tokens(
     specials = special_ids(vocabulary)
     is_text = ~np.isin(tokens, specials)
     if not is_text.any():
-        raise UserError(f"a batch of {tokens.size} tokens holds special tokens only: there is nothing to be guessed")
+        raise UserError(f"a batch of {tokens.size} tokens contains only special tokens: there is nothing to predict")
     guessed = _choose(tokens, is_text, config, generator, starts)
     targets = np.where(guessed, tokens, IGNORED)
     ordinary = np.setdiff1d(np.arange(vocabulary.size), specials)

@@ -309,6 +309,6 @@ def _check_no_split_is_empty(sizes: Mapping[str, Mapping[str, int]]) -> None:
     for split, size in sizes.items():
         if size["n_documents"] == 0:
             raise UserError(
-                f"no document falls into {split} ({counts}): give more documents (of a long file, `divide` in its "
+                f"no document is in the split {split} ({counts}): give more documents (of a long file, `divide` in its "
                 "whole_files reader makes many), or a larger share in tokenize.split"
             )

@@ -76,7 +76,7 @@ def _divided(path: Path, lines: list[tuple[int, str]], size: int) -> Iterator[tu
         except ValueError as error:
             raise UserError(f"{path}, line {number}: {error}; a vector has {size} numbers") from None
         if len(values) != size or not word:
-            raise UserError(f"{path}, line {number}: {len(values)} numbers behind a word; a vector has {size}")
+            raise UserError(f"{path}, line {number}: {len(values)} numbers after a word; a vector has {size}")
         yield word, values
 
 

@@ -1,4 +1,4 @@
-"""By what a training is known, so that it never goes on from the checkpoint of another one."""
+"""The identity of a training, so that it never resumes from the checkpoint of another one."""
 
 import hashlib
 import json
@@ -41,7 +41,7 @@ def training_identity(
 
 
 def differences(found: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
-    """In what two trainings differ, in words."""
+    """The differences between two trainings, in words."""
     return [
         f"{name} is {found.get(name)} there and {own.get(name)} here"
         if _is_short(found.get(name)) and _is_short(own.get(name))
@@ -62,14 +62,14 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
 
 def _data_digest(batches: Batches, n_batches: int) -> str:
     if not batches.n_examples:
-        raise UserError("there are no training examples: give some, or leave this training out")
+        raise UserError("there are no training examples: add some, or disable this training")
     places = np.unique(np.linspace(0, n_batches - 1, min(n_batches, SAMPLED_BATCHES)).astype(int))
     sampled = [batches.training_batch(int(place)) for place in places]
     if not any(batch.n_targets for batch in sampled):
         raise UserError("the training examples hold no targets to predict: check how they were made")
     validation = list(_until_targets(batches))
     if not any(batch.n_targets for batch in validation):
-        raise UserError("the validation examples hold no targets to predict: give some that do")
+        raise UserError("the validation examples hold no targets to predict: add some that do")
     total = hashlib.sha256(f"{batches.n_examples} {batches.batch_size}".encode())
     for batch in (*sampled, *validation):
         total.update(tensors_digest({"tokens": batch.tokens, "targets": batch.targets}).encode())

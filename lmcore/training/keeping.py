@@ -1,4 +1,4 @@
-"""When a training's state goes to a checkpoint, and when it comes back from one."""
+"""When a training's state is saved to a checkpoint, and when it is restored from one."""
 
 import logging
 from collections.abc import Iterator
@@ -51,13 +51,13 @@ class Keeper:
         return True
 
     def keep(self, *, is_interrupted: bool = False) -> None:
-        """Write a checkpoint of the state as it is."""
+        """Write a checkpoint of the current state."""
         checkpoint = self._state.to_checkpoint(self._identity)
         save_checkpoint(self._folder, checkpoint, is_interrupted=is_interrupted)
         self._kept = (checkpoint.step, self._state.done.looked_step)
 
     def keep_interrupted(self) -> None:
-        """Keep the last whole step, if that is not kept yet.
+        """Save the last complete step, unless it is already saved.
 
         While steps are skipped none is kept: without the interruption there would have been no checkpoint either, and
         those steps are made again.
@@ -68,7 +68,7 @@ class Keeper:
             logger.info("interrupted; the checkpoint at step %d is kept", done.step)
 
     def go_back(self, reason: str, max_rollbacks: int) -> None:
-        """Go back to the last good checkpoint, and from there on past the data that led here.
+        """Go back to the last good checkpoint, and skip the data that caused the rollback.
 
         Where the last return has led to no step that could be made, the weights there were ruined already: then it is
         the checkpoint before that one.
@@ -79,8 +79,8 @@ class Keeper:
         before = self._state.done
         if before.n_rollbacks >= max_rollbacks:
             raise FloatingPointError(
-                f"{before.n_skipped_in_a_row} steps in a row were skipped, after {before.n_rollbacks} returns to "
-                f"a checkpoint (last at step {before.step}: {reason}): lower the learning rate or train in float32; "
+                f"{before.n_skipped_in_a_row} steps in a row were skipped, after {before.n_rollbacks} rollbacks "
+                f"(last at step {before.step}: {reason}): lower the learning rate or train in float32; "
                 "the last good checkpoint is kept"
             )
         checkpoint = load_checkpoint(self._folder, is_scheduled=True, before=before.returned_to)
@@ -95,7 +95,7 @@ class Keeper:
         done.n_rollbacks = before.n_rollbacks + 1
         done.n_steps_left_out = before.n_steps_left_out + n_back
         done.returned_to = done.step
-        logger.warning("back to the checkpoint at step %d; the data of %d steps is left out", done.step, n_back)
+        logger.warning("back to the checkpoint at step %d; the data of %d steps is skipped", done.step, n_back)
         self.keep()
 
     def _restore(self, checkpoint: Checkpoint) -> None:

@@ -121,7 +121,7 @@ class _Training:
                 self.model.recomputes_activations = False
             if not self.state.done.best_step:
                 raise FloatingPointError(
-                    "no validation gave a finite loss, so that there are no weights to keep: lower the learning rate "
+                    "no validation gave a finite loss, so there are no weights to keep: lower the learning rate "
                     "or train in float32"
                 )
             self.model.load_state_dict(self.state.best_weights)
@@ -129,7 +129,7 @@ class _Training:
 
     def _go_on(self, description: str) -> None:
         if self._keeper.resume():
-            logger.info("going on from the checkpoint at step %d of %d", self.state.done.step, self.n_steps)
+            logger.info("resuming from the checkpoint at step %d of %d", self.state.done.step, self.n_steps)
             for figures in self.state.done.history:
                 self.on_metrics(int(figures["step"]), {key: value for key, value in figures.items() if key != "step"})
         with progress(description, self.n_steps, "steps", done=self.state.done.step) as work, self._feed() as feed:
@@ -265,7 +265,7 @@ class _Training:
             done.n_validations_without_gain += 1
         if math.isfinite(validation_loss):
             return {"validation_loss": validation_loss}
-        logger.warning("step %d: the validation loss is %s; it is left out", done.step, validation_loss)
+        logger.warning("step %d: the validation loss is %s; it is skipped", done.step, validation_loss)
         return {}
 
     def _validate(self) -> float:

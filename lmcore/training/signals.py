@@ -1,4 +1,4 @@
-"""Signals that end a process, held back until a training has left a checkpoint."""
+"""Defers terminating signals until a training has saved a checkpoint."""
 
 import signal
 import threading
@@ -10,7 +10,7 @@ ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if h
 
 
 class HeldSignals:
-    """While this context is open, a signal that would end the process only waits, however often it comes.
+    """While this context is open, signals that would end the process are deferred.
 
     What it would have done (whatever the process has set up for it) happens at the next :meth:`let_in`, or at the end.
     Outside the main thread, where Python handles no signals, nothing is held.

@@ -1,4 +1,4 @@
-"""Everything that the rest of a training depends on, to and from a checkpoint."""
+"""The complete state of a training, saved to and restored from a checkpoint."""
 
 import math
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from lmcore.training.optimizer import ModelOptimizer
 
 @dataclass
 class Progress:
-    """What has happened so far."""
+    """The progress so far."""
 
     step: int = 0
     looked_step: int = 0
@@ -59,7 +59,7 @@ class Progress:
 
 
 class TrainerState:
-    """The model, its optimizer and all else that changes from step to step.
+    """The model, its optimizer and everything else that changes from step to step.
 
     Args:
         model: trained in place.

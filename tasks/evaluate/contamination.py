@@ -1,4 +1,4 @@
-"""Which held-out documents share text with the training split: found once, and used by everything that measures."""
+"""Which held-out documents share text with the training split: computed once for all evaluations."""
 
 import csv
 import logging
@@ -47,7 +47,7 @@ def compare_with_training(config: ContaminationConfig, split: SplitFractions, *,
     }
     write_json(output / SUMMARY, summary)
     logger.info(
-        "%d of %d test documents share no run of %d words with the training split: figures named clean are on them",
+        "%d of %d test documents share no run of %d words with the training split: metrics named clean are on them",
         summary["test"]["n_clean"],
         summary["test"]["n_documents"],
         config.ngram_words,

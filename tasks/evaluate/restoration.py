@@ -1,4 +1,4 @@
-"""How well models that see both sides of a gap fill it: a masked model, or an encoder-decoder, beside token counts."""
+"""How well bidirectional models (masked, or encoder-decoder) fill masks, compared with token frequencies."""
 
 import logging
 from typing import Any
@@ -60,7 +60,7 @@ def masked_figures(
 def encoder_decoder_figures(
     model: EncoderDecoder, shards: TokenShards, test: HeldOutDocuments, is_clean: Flags, config: EvaluateConfig
 ) -> dict[str, Any]:
-    """Likelihood of documents written out again behind a source with masked spans."""
+    """Likelihood of documents reconstructed from a source with masked spans."""
     judge = Restoration(model, batch_tokens=config.likelihood.batch_tokens, seed=config.seed)
     found = judge.score(test.tokens)
     by_frequency = unigram_log_probabilities(shards.tokens("train"), shards.vocabulary_size)

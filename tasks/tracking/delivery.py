@@ -1,4 +1,4 @@
-"""Brings MLflow to what is known of a run on disk: one function, which may be repeated at any time."""
+"""Synchronizes MLflow with what is on disk about a run; idempotent."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ RECORD_FIGURES = {
 
 
 class Delivery:
-    """What one connection to the store has brought there of a journal.
+    """What one connection to the store has delivered from a journal.
 
     The store itself is asked what it has, so that neither a kill nor a damaged file, an outage or another store makes
     a run, a figure or a model twice, or loses one.
@@ -35,7 +35,7 @@ class Delivery:
         self._n_seen = 0
 
     def bring_up(self) -> None:
-        """Send all figures that the store does not have."""
+        """Send all metrics that the store does not have."""
         new = self._journal.points[self._n_seen :]
         self._points.send(new)
         self._n_seen += len(new)
@@ -60,7 +60,7 @@ class Delivery:
         self._journal.update(is_closed=True)
 
     def _open_run(self) -> str:
-        """The run of this journal, made if the store has none, and running if the training does."""
+        """The run of this journal, created if the store has none, and RUNNING while the training runs."""
         store, journal = self._store, self._journal
         known = journal.record.run_id
         run_id = known if known and store.has_run(known) else store.create_run(journal.record, journal.folder.name)
@@ -81,7 +81,7 @@ class Delivery:
         if folder is None:
             # Delivered late, after another training has replaced the model.
             where = ", ".join(Path(name).name for name in outcome.folders)
-            tags["model.missing"] = f"no folder holds it any longer ({where}); the commands on this page make it again"
+            tags["model.missing"] = f"no folder holds it any longer ({where}); the commands on this page recreate it"
         else:
             points = record_points(folder, self._journal.record.start_time, outcome.end_time)
             self._points.send(points)

@@ -107,13 +107,13 @@ def _figure(name: str, metrics: dict[str, float]) -> str:
 
 def _how_to_get_it_back(tags: dict[str, str], version: "ModelVersion | None", uri: str) -> str:
     parts = [_model_commands(version, uri) if version else "", _source_commands(tags)]
-    return "\n\n".join(["#### Get it back", *filter(None, parts)]) if any(parts) else ""
+    return "\n\n".join(["#### Restore it", *filter(None, parts)]) if any(parts) else ""
 
 
 def _model_commands(version: "ModelVersion", uri: str) -> str:
     """What works in any folder in which the project's packages are installed."""
     address = f"models:/{version.name}/{version.version}"
-    return f"""The model itself, in Python or as a server, from any folder:
+    return f"""Load or serve the model, from any folder:
 
 ```python
 import os
@@ -134,13 +134,13 @@ def _source_commands(tags: dict[str, str]) -> str:
         return ""
     lines = [f"git checkout {tags['git.commit']}"]
     if tags.get("git.dirty") == "true":
-        lines.append("git apply changes.diff  # this run's artifact: what was not committed")
+        lines.append("git apply changes.diff  # this run's artifact: uncommitted changes")
     stage = tags.get("dvc.stage")
     if stage:
         lines.append(f"dvc repro {stage}")
     commands = "\n".join(["```sh", *lines, "```"])
     cache = (
-        "DVC takes the outputs from the cache of this folder as long as it has them (until `dvc gc`); in a clone "
-        "without that cache it trains again."
+        "DVC restores the outputs from this folder's cache while it has them (until `dvc gc`); in a clone without "
+        "that cache it trains again."
     )
     return f"Code, parameters and data, in the project folder:\n\n{commands}" + (f"\n\n{cache}" if stage else "")

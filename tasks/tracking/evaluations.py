@@ -79,7 +79,7 @@ def deliver_evaluation(store: Store, entry: Path, coming: Collection[str]) -> No
         evaluation = read_sealed(entry / FILE_NAME, Evaluation)
     except (FileNotFoundError, ValueError) as error:
         set_aside(entry, error)
-        logger.warning("`dvc repro --force --single-item evaluate` makes the evaluation again")
+        logger.warning("`dvc repro --force --single-item evaluate` repeats the evaluation")
         return
     else:
         if evaluation.digest not in coming:

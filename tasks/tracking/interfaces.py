@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 MAX_DEFAULT_TOKENS = 64
 MAX_CANDIDATES = 5
 SEED_NOTE = (
-    "`seed` (0 unless given) decides the draw: the same request gets the same answer, another seed another one; "
-    "`temperature` 0 always takes the likeliest token."
+    "`seed` (default 0) seeds the sampling: the same request gets the same answer; "
+    "`temperature` 0 always picks the most probable token."
 )
 
 
@@ -47,7 +47,7 @@ def interface_of(folder: Path) -> Interface:
     if description.kind == "completion":
         return _writer(
             "completion",
-            "Answers a prompt: column `prompt` in, column `completion` out.",
+            "Answers a prompt: input column `prompt`, output column `completion`.",
             "The list is sorted in place, and equal elements keep their order.",
             description,
         )
@@ -56,14 +56,14 @@ def interface_of(folder: Path) -> Interface:
     if description.model.family == "encoder_decoder":
         return _writer(
             "span-restoring-model",
-            "Writes out a text in which spans are missing: column `prompt` in, with `[MASK]` for each missing span; "
-            "column `completion` with the whole text out.",
+            "Restores missing spans of a text: input column `prompt`, with `[MASK]` for each missing span; output "
+            "column `completion` with the whole text.",
             "Return the number of [MASK] in the list.",
             description,
         )
     return _writer(
         "language-model",
-        "Continues a text: column `prompt` in, column `completion` out.",
+        "Continues a text: input column `prompt`, output column `completion`.",
         "Return the number of",
         description,
     )
@@ -75,8 +75,8 @@ def _classifier() -> Interface:
 
     return Interface(
         "classifier",
-        "Tells which label a text has: column `text` in; `label`, its `probability` and the `probabilities` of the "
-        "`top_k` likeliest labels (0, unless given: of all) out.",
+        "Classifies a text: input column `text`; outputs `label`, its `probability` and the `probabilities` of the "
+        "`top_k` most probable labels (default 0: all).",
         "text",
         "Return the number of rows and columns of the array.",
         _signature(
@@ -97,8 +97,8 @@ def _masked() -> Interface:
 
     return Interface(
         "masked-language-model",
-        "Fills gaps: column `text` in, with `[MASK]` for each missing token; column `filled` with the whole text and "
-        "`candidates` with the `top_k` likeliest tokens of each gap and their probabilities out. It continues no text.",
+        "Fills masks: input column `text`, with `[MASK]` for each missing token; outputs `filled`, the whole text, and "
+        "`candidates`, the `top_k` most probable tokens of each mask. It does not continue text.",
         "text",
         "Return the [MASK] of rows.",
         _signature(

@@ -113,7 +113,7 @@ class Journal:
             facts={},
             parameters={},
             datasets=[],
-            outcome=Outcome(status="KILLED", end_time=now(), error=f"{RECORD_NAME} of its journal was damaged"),
+            outcome=Outcome(status="KILLED", end_time=now(), error=f"{RECORD_NAME} of the run's journal was damaged"),
         )
         write_sealed(folder / RECORD_NAME, record)
         return cls(folder, lock)
@@ -138,7 +138,7 @@ class Journal:
                 file.write("\n" * self._has_open_line + seal(text) + "\n")
         except OSError as error:
             self._is_broken = True
-            logger.warning("further figures of this training are not kept on disk for MLflow: %s", error)
+            logger.warning("further metrics of this training are not stored on disk for MLflow: %s", error)
         self._has_open_line = False
 
     def last_sign_of_life(self) -> int:
@@ -180,7 +180,7 @@ class Journal:
                 n_damaged += bool(line)
         if n_damaged:
             logger.warning(
-                "%d of the lines in %s are damaged; their figures come from the training record as far as it has them",
+                "%d of the lines in %s are damaged; their metrics are taken from the training record where possible",
                 n_damaged,
                 self._points_path,
             )

@@ -1,4 +1,4 @@
-"""Where the project's own tracking store is: it may be moved or copied with its folder, and is set right then.
+"""The location of the project's own tracking store; its paths are updated when the folder is moved or copied.
 
 MLflow keeps absolute addresses of artifacts in its database. This reads and writes the file itself, so that it is
 right before a server opens it.
@@ -32,7 +32,7 @@ TEXTS = (("tags", "value"), ("model_versions", "description"), ("registered_mode
 
 
 def relocate_store(environment: Environment) -> None:
-    """Let the project's own store point to where it is now, if its folder was moved or copied; all or nothing.
+    """Update the paths in the project's own store if its folder was moved or copied, in one transaction.
 
     Raises:
         sqlite3.Error: if another process keeps the file locked.
@@ -45,7 +45,7 @@ def relocate_store(environment: Environment) -> None:
         before = _recorded_artifacts(database)
         if before is None or before == here:
             return
-        logger.info("The tracking store has moved from %s to %s; its addresses follow", before, here)
+        logger.info("The tracking store has moved from %s to %s; updating its paths", before, here)
         with database:
             _replace(database, ADDRESSES, before, here)
             old = Path(unquote(before.removeprefix("file://").removesuffix(SUFFIX)))
@@ -53,7 +53,7 @@ def relocate_store(environment: Environment) -> None:
 
 
 def check_named_store(environment: Environment) -> None:
-    """Make no database where nobody meant one, and say where MLflow cannot read what it writes.
+    """Prevent an unintended database, and warn if MLflow cannot read what it writes.
 
     Raises:
         FileNotFoundError: if ``MLFLOW_TRACKING_URI`` names a SQLite file in a folder that does not exist.
@@ -65,13 +65,13 @@ def check_named_store(environment: Environment) -> None:
         return
     path = Path(uri.removeprefix("sqlite:///"))
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"MLFLOW_TRACKING_URI={uri}: there is no folder {path.parent}; correct it or make it")
+        raise FileNotFoundError(f"MLFLOW_TRACKING_URI={uri}: there is no folder {path.parent}; correct it or create it")
     if not path.exists():
-        logger.warning("MLFLOW_TRACKING_URI=%s: there is no such file yet; an empty tracking store is made there", uri)
+        logger.warning("MLFLOW_TRACKING_URI=%s: the file does not exist yet; creating an empty tracking store", uri)
 
 
 def without_password(uri: str) -> str:
-    """An address that may be shown: user name and password of a server are left out."""
+    """An address without the user name and password of a server."""
     scheme, separator, rest = uri.partition("://")
     server, slash, path = rest.partition("/")
     return f"{scheme}{separator}{server.rpartition('@')[2]}{slash}{path}"

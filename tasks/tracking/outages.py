@@ -1,4 +1,4 @@
-"""What an MLflow that does not answer may cost: seconds, and one warning."""
+"""Limits the cost of an unresponsive MLflow to seconds and one warning."""
 
 import contextlib
 import logging
@@ -78,14 +78,14 @@ def undisturbed() -> Iterator[None]:
 
 
 def say_once(environment: Environment, folder: Path, error: BaseException) -> None:
-    """Warn that the store does not take what it should, once until it has."""
+    """Warn that the store does not accept metrics, once until it does."""
     uri = environment.mlflow_tracking_uri
     if uri in _warned:
         return
     _warned.add(uri)
     logger.warning(
-        "MLflow at %s does not take the figures (%s); the work goes on, they wait in %s and are delivered by the next "
-        "stage that tracks",
+        "MLflow at %s does not accept metrics (%s); the stage continues, and the metrics are kept in %s for the next "
+        "stage",
         without_password(uri),
         describe_failure(error),
         folder,
@@ -97,7 +97,7 @@ def say_again(environment: Environment) -> None:
     uri = environment.mlflow_tracking_uri
     with contextlib.suppress(KeyError):
         _warned.remove(uri)
-        logger.info("MLflow at %s answers again and has everything", without_password(uri))
+        logger.info("MLflow at %s is available again and up to date", without_password(uri))
 
 
 def describe_failure(error: BaseException) -> str:

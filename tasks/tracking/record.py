@@ -1,4 +1,4 @@
-"""What is known of a run: everything that MLflow will show about one model, as plain values."""
+"""The record of a run: everything that MLflow shows about one model, as plain values."""
 
 import json
 import re
@@ -80,7 +80,7 @@ class RunRecord(_Value):
 
     @property
     def name(self) -> str:
-        """What people read in the list of runs."""
+        """The name in the list of runs."""
         digest = self.outcome.digest[:8] if self.outcome and self.outcome.digest else None
         experiment = self.facts.get("dvc.experiment")
         return " ".join(

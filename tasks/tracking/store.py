@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 EXPERIMENT = "lmcore"
-EXPERIMENT_NOTE = """One run per trained model; what belongs to one execution has the same tag `pipeline.id` \
-(group by it). Curves are under `train/` and `validation/`, the evaluation under `test/` (`versus/`: beside \
-other models, `with_interval/`: ends of the 95 % intervals); report, plots and samples are a run's artifacts \
-`evaluation/`."""
+EXPERIMENT_NOTE = """One run per trained model; the runs of one execution have the same tag `pipeline.id` \
+(group by it). Curves are under `train/` and `validation/`, the evaluation under `test/` (`versus/`: compared \
+with other models, `with_interval/`: ends of the 95 % intervals); report, plots and samples are in a run's \
+artifacts under `evaluation/`."""
 
 # Most that MLflow takes at once.
 MAX_METRICS = 1000

@@ -89,7 +89,7 @@ def test_a_model_that_knows_nothing_chooses_among_all_tokens() -> None:
 def test_without_tokens_there_is_nothing_to_judge() -> None:
     judge = PseudoLikelihood(make_model(), batch_tokens=50)
     assert [len(score) for score in judge.log_probabilities(draw_documents(0))] == [0]
-    with pytest.raises(ValueError, match="1 documents hold no token"):
+    with pytest.raises(ValueError, match="1 documents have no token"):
         judge.pseudo_perplexity(draw_documents(0))
     with pytest.raises(ValueError, match="less than the model's context of 12"):
         PseudoLikelihood(make_model(), batch_tokens=11)

@@ -107,8 +107,8 @@ def test_the_page_says_which_model_it_is_of_and_chooses_by_clean_documents():
     assert "1.210 bits per byte (clean)" in text
     assert "on all documents 1.200" in text
     assert "8 of the 10 test documents share no run of 13 words" in text
-    assert "Of 10 collected documents, 8 were kept; 1 were left out on purpose" in text
-    assert "and 1 dropped by the rules of cleaning. 3 more could not be read." in text
+    assert "Of 10 collected documents, 8 were kept; 1 were left out deliberately" in text
+    assert "and 1 dropped by the cleaning rules. 3 more could not be read." in text
 
 
 def test_the_page_says_that_a_baseline_is_better_and_which_classes_were_not_trained():

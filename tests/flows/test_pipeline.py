@@ -130,7 +130,7 @@ def test_what_was_exchanged_for_an_earlier_result_is_told_in_the_page(
     assert pipeline["state_name"] == "Restored"
     restored = {name: run["state_name"] for name, run in servers.task_runs(pipeline).items()}
     assert restored == {"refresh": "Cached", "collect": "Cached", "clean": "Restored", "tokenize": "Restored"}
-    message = "clean.txt is that of an earlier run with the same inputs"
+    message = "clean.txt is from an earlier run with the same inputs"
     assert message in pipeline["state"]["message"]
     assert message in servers.task_runs(pipeline)["clean"]["state"]["message"]
 

@@ -91,7 +91,7 @@ def test_a_recipe_with_an_error_changes_nothing(project: Sample) -> None:
 
 
 def test_an_unknown_recipe_is_an_error_that_lists_those_there_are(project: Sample) -> None:
-    with pytest.raises(ValueError, match=rf"no recipe 'ptb'.* there are {', '.join(NAMES)}"):
+    with pytest.raises(ValueError, match=rf"no recipe 'ptb'.* recipes: {', '.join(NAMES)}"):
         take_recipe("ptb")
 
 
@@ -111,7 +111,7 @@ def test_without_a_name_the_recipes_are_listed(project: Sample) -> None:
     done = project.run("flows.recipe")
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert f"which recipe? There are {', '.join(NAMES)}" in line
+    assert f"choose a recipe: {', '.join(NAMES)}" in line
 
 
 def test_a_recipe_of_words_in_lines_runs_through_all_stages(project: Sample) -> None:

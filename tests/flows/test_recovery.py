@@ -45,7 +45,7 @@ def test_a_pipeline_waits_for_a_dvc_repro_and_says_so(slow: Sample) -> None:
     pipeline = slow.start("flows.pipeline")
     assert pipeline.stderr is not None
     said = next(line for line in pipeline.stderr if "waiting" in line)
-    assert f"waiting for the end of process {by_hand.pid}" in said
+    assert f"waiting for process {by_hand.pid}" in said
     slow.let_go_on()
     by_hand.communicate()
     output, error = pipeline.communicate()
@@ -84,10 +84,10 @@ def test_after_damage_everywhere_the_same_command_goes_on_and_names_it(sample: S
     assert "Traceback" not in done.stderr
     for name in (".dvc/tmp/rwlock was damaged", "hashes/local/cache.db was damaged", "sources.lock is empty"):
         assert done.stderr.count(name) == 1, done.stderr
-    put_right = "tokens.txt had been changed or damaged and is as its last run left it"
+    put_right = "tokens.txt had been changed or damaged and has been restored"
     for shown in (done.stderr, done.stdout):
         assert f"tokenize: from DVC's cache: {put_right}" in shown
-        assert "collect: from DVC's cache: raw.txt was missing and is there again" in shown
+        assert "collect: from DVC's cache: raw.txt was missing and has been restored" in shown
     assert "Nothing has changed" not in done.stderr
     assert sample.run("dvc", "status").returncode == 0
     assert "Nothing has changed" in sample.run("flows.pipeline").stderr
@@ -100,7 +100,7 @@ def test_results_of_an_earlier_run_are_not_called_unchanged(sample: Sample) -> N
     done = sample.run("flows.pipeline")
     for stage, output in (("clean", "clean.txt"), ("tokenize", "tokens.txt")):
         assert f"{stage}: restored" in done.stderr
-        assert f"{stage}: from DVC's cache: {output} is that of an earlier run with the same inputs" in done.stdout
+        assert f"{stage}: from DVC's cache: {output} is from an earlier run with the same inputs" in done.stdout
     assert "collect: unchanged" in done.stderr
     assert "Nothing has changed" not in done.stderr
 
@@ -113,7 +113,7 @@ def test_an_error_in_the_parameters_is_truthful_about_what_dvc_removed(sample: S
             file.write("extra: 1\n")
         done = sample.run("dvc", "repro")
         assert done.returncode != 0
-        assert "params.yaml has 1 error; clean was not run, and `dvc checkout` brings back the outputs" in done.stderr
+        assert "params.yaml has 1 error; clean was not run, and `dvc checkout` restores the outputs" in done.stderr
         assert not (sample.folder / "clean.txt").exists()
     finally:
         (sample.folder / "params.yaml").write_text(right)
@@ -156,6 +156,6 @@ def test_a_pipeline_that_was_killed_goes_on_and_waits_for_what_it_left(slow: Sam
     finally:
         os.kill(stage, signal.SIGCONT)
     assert again.wait(timeout=60) == 0, said.read_text()
-    assert "Released what DVC had locked for a process that was killed" in said.read_text()
+    assert "Released DVC locks of killed processes" in said.read_text()
     pipeline.communicate()
     slow.let_go_on()

@@ -120,7 +120,7 @@ def test_a_schedule_without_a_server_or_with_an_unknown_time_zone_says_what_to_d
 ) -> None:
     done = make_sample().run("flows.schedule", LMCORE_WORK_FOLDER=str(tmp_path))
     assert done.returncode == 1
-    assert "a schedule needs a Prefect server and none answers; start one with `make up`" in done.stderr
+    assert "a schedule needs a Prefect server, and none is running; start one with `make up`" in done.stderr
     assert "Traceback" not in done.stderr
     done = make_sample().run("flows.schedule", LMCORE_WORK_FOLDER=str(tmp_path), LMCORE_SCHEDULE_TIMEZONE="Mars/Base")
-    assert "'Mars/Base' is no time zone" in done.stderr
+    assert "'Mars/Base' is not a time zone" in done.stderr

@@ -111,17 +111,17 @@ def test_a_chat_answers_every_line_until_the_input_ends(folder: Path, tmp_path: 
     [
         (["--top-p", "2"], "error: --top-p 2.0: input should be less than or equal to 1"),
         (["--max-tokens", "99"], "error: max_tokens 99 leaves no room for a prompt in the context of 32"),
-        (["--n-beams", "2", "--seed", "1"], "error: --seed: a search draws nothing"),
+        (["--n-beams", "2", "--seed", "1"], "error: --seed: beam search does not sample"),
         (["--n-beams", "2", "--n-best", "3"], "error: --n-best 3: a search with 2 beams has no more answers"),
-        (["--length-penalty", "1"], "error: --length-penalty is for a search"),
+        (["--length-penalty", "1"], "error: --length-penalty needs --n-beams"),
         (["--n-beams", "0"], "error: --n-beams 0: input should be greater than 0"),
-        (["--n-best", "0"], "error: --n-best 0: right would be 1 or more"),
-        (["--log-probabilities", "-1"], "error: --log-probabilities -1: right would be 0 or more"),
+        (["--n-best", "0"], "error: --n-best 0: expected 1 or more"),
+        (["--log-probabilities", "-1"], "error: --log-probabilities -1: expected 0 or more"),
         (["--stop", ""], "error: --stop '': string should have at least 1 character"),
         (["--stop-token", "-1"], "error: --stop-token -1: input should be greater than or equal to 0"),
         (["--stop-token", "999999"], "error: --stop-token 999999: the model's tokens are 0 to "),
-        (["--system", "be brief"], "error: --system: works with --chat only"),
-        (["--template", "nowhere.json"], "error: --template: works with --chat only"),
+        (["--system", "be brief"], "error: --system: works only with --chat"),
+        (["--template", "nowhere.json"], "error: --template: works only with --chat"),
         (["--prompt", "caf\udce9"], "error: --prompt: byte 4 of the text is not UTF-8"),
     ],
 )
@@ -136,9 +136,9 @@ def test_options_that_make_no_sense_are_named_in_one_line(
 @pytest.mark.parametrize(
     ("model", "option", "message"),
     [
-        ("language-model", ["--figures", "f"], "error: --figures: works with --prompt only"),
-        ("language-model", ["--log-probabilities", "2"], "error: --log-probabilities: works with --prompt only"),
-        ("language-model", ["--n-beams", "2"], "error: --n-beams: a chat shows answers while they come"),
+        ("language-model", ["--figures", "f"], "error: --figures: works only with --prompt"),
+        ("language-model", ["--log-probabilities", "2"], "error: --log-probabilities: works only with --prompt"),
+        ("language-model", ["--n-beams", "2"], "error: --n-beams: a chat streams its answers"),
         ("completion", [], "error: --chat: this model completes one prompt at a time"),
     ],
 )
@@ -169,9 +169,9 @@ def test_a_prompt_that_loses_its_first_tokens_is_said_to(folder: Path, caplog: p
     ("damage", "message"),
     [
         (None, "is not a model folder: it has no config.json"),
-        ("config.json", "config.json is not as it was written"),
-        ("weights.safetensors", "weights.safetensors is not as it was written"),
-        ("tokenizer.json", "tokenizer.json is not as it was written"),
+        ("config.json", "config.json was damaged or altered"),
+        ("weights.safetensors", "weights.safetensors was damaged or altered"),
+        ("tokenizer.json", "tokenizer.json was damaged or altered"),
     ],
 )
 def test_a_folder_that_holds_no_whole_model_is_named_in_one_line(

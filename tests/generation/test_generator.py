@@ -82,7 +82,7 @@ def test_beams_know_of_stop_strings(generator: Generator) -> None:
 
 
 def test_a_search_is_not_streamed(generator: Generator) -> None:
-    with pytest.raises(ValueError, match="only at its end"):
+    with pytest.raises(ValueError, match="only at the end"):
         list(generator.stream("a", settings(n_beams=2)))
 
 

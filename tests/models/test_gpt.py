@@ -113,7 +113,7 @@ def test_too_long_a_sequence_is_refused() -> None:
 
 @pytest.mark.parametrize("n_heads", [3, 5, 16])
 def test_heads_that_do_not_divide_the_width_are_refused(n_heads: int) -> None:
-    with pytest.raises(ValidationError, match="right would be one of 1, 2, 4, 8"):
+    with pytest.raises(ValidationError, match="expected one of 1, 2, 4, 8"):
         GPTConfig.model_validate(CONFIG.model_dump() | {"n_heads": n_heads})
 
 

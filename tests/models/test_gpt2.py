@@ -149,14 +149,14 @@ def test_several_dropouts_become_one_and_that_is_said(tmp_path: Path, caplog: py
     reference.config.update({"resid_pdrop": 0.3, "attn_pdrop": 0.0, "embd_pdrop": 0.2})
     reference.config.save_pretrained(tmp_path)
     assert import_gpt2(tmp_path)[0].config.dropout == 0.3
-    assert "resid_pdrop 0.3, embd_pdrop 0.2, attn_pdrop 0; here there is one dropout, and it is 0.3" in caplog.text
+    assert "resid_pdrop 0.3, embd_pdrop 0.2, attn_pdrop 0; this model has one dropout rate, 0.3" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"activation_function": "relu"}, "says activation_function 'relu'; only models with 'gelu_new'"),
-        ({"n_inner": 20}, "says n_inner 20"),
+        ({"n_inner": 20}, "has n_inner 20"),
         ({"n_positions": 13}, "does not fit its config.json"),
         ({"n_layer": 3}, r"has no weight h\.2\."),
     ],
@@ -172,7 +172,7 @@ def test_what_is_no_such_model_is_refused(tmp_path: Path, change: dict[str, obje
 
 def test_a_folder_of_this_project_is_no_folder_of_the_reference(tmp_path: Path) -> None:
     save_language_model(tmp_path / "model", make_model(), TOKENIZER, {})
-    with pytest.raises(ValueError, match="says no model_type"):
+    with pytest.raises(ValueError, match="has no model_type"):
         import_gpt2(tmp_path / "model")
 
 

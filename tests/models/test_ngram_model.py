@@ -105,5 +105,5 @@ def test_saved_counts_are_the_same_model_and_fit_no_other(tmp_path: Path) -> Non
 
 
 def test_a_model_that_has_counted_nothing_says_so() -> None:
-    with pytest.raises(ValueError, match="has not counted anything yet"):
+    with pytest.raises(ValueError, match="is not fitted yet"):
         NgramModel(NgramConfig(family="ngram", order=2), VOCABULARY)(as_tokens([3]))

@@ -45,7 +45,7 @@ def test_a_damaged_result_is_named_set_aside_and_made_again(tmp_path, caplog, na
     path = result.parent / name
     path.write_bytes(path.read_bytes()[:-2] + b"x\n" if content is None else content)
     assert make(tmp_path)[1]
-    assert "is set aside as result.damaged" in caplog.text
+    assert "renamed to result.damaged" in caplog.text
     assert not make(tmp_path)[1]
 
 

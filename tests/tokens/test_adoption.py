@@ -79,7 +79,7 @@ def test_what_a_tokenizer_cannot_spell_is_added_behind_its_own_tokens(
 ) -> None:
     theirs = REPAIRED[kind]()
     tokenizer = adopt(tmp_path, theirs)
-    assert "of the 256 bytes: they are added behind its own" in caplog.text
+    assert "of the 256 bytes: they are added after its own" in caplog.text
     assert tokenizer.decode(tokenizer.encode(TEXT)) == TEXT
     for text in KNOWN:
         assert tokenizer.encode(text) == theirs.encode(text, add_special_tokens=False).ids
@@ -116,7 +116,7 @@ def test_words_that_are_not_known_have_a_token_and_that_is_said(
 ) -> None:
     caplog.set_level(logging.WARNING)
     tokenizer = adopt(tmp_path, make())
-    assert "writes [UNK] for what it does not know" in caplog.text
+    assert "uses [UNK] for unknown text" in caplog.text
     assert [tokenizer.name_of(token) for token in tokenizer.encode("zebra stop")] == ["[UNK]", "stop"]
 
 

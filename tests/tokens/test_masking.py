@@ -86,7 +86,7 @@ def test_even_a_batch_of_one_token_has_a_target() -> None:
 
 
 def test_a_batch_without_text_is_refused() -> None:
-    with pytest.raises(ValueError, match="2 tokens holds special tokens only"):
+    with pytest.raises(ValueError, match="2 tokens contains only special tokens"):
         mask_tokens(np.array([[0, 1]]), VOCABULARY, SINGLE, np.random.default_rng(0))
 
 

@@ -105,7 +105,7 @@ def test_the_summary_counts_what_is_there(tmp_path: Path) -> None:
 
 
 def test_a_split_without_documents_is_an_error_that_gives_the_counts(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no document falls into test \(train 4, validation 1, test 0\)"):
+    with pytest.raises(ValueError, match=r"no document is in the split test \(train 4, validation 1, test 0\)"):
         write(tmp_path, write_documents(tmp_path, {**TEXTS, "test": []}))
     assert not (tmp_path / "tokens").exists()
 

@@ -50,5 +50,5 @@ def test_how_many_are_cut_is_said_with_what_would_be_enough(caplog: pytest.LogCa
     assert caplog.messages == ["of 1 of 2 prompts the first 4 tokens are read (finetune.completion.max_prompt_tokens)"]
     caplog.clear()
     _say_what_is_cut(completion_sequences(TOKENIZER, EXAMPLES, FORMAT, reads_prompts=True), FORMAT)
-    assert "2 of 4 answers are longer than 6 tokens: they are cut" in caplog.messages[0]
+    assert "2 of 4 answers are longer than 6 tokens: they are truncated" in caplog.messages[0]
     assert caplog.messages[0].endswith("would have to be 16 for 95 % of them, 16 for all")

@@ -13,7 +13,7 @@ Annotation = Literal["tags", "lemmas", "entities"]
 Language = Annotated[Name, AfterValidator(check_language)]
 """A language's code, as spaCy has it."""
 
-HOW_TO_INSTALL = "install one, say with `pip install -c constraints.txt '.[english]'`, and name it in clean.pipeline"
+HOW_TO_INSTALL = "install one (such as `pip install -c constraints.txt '.[english]'`) and name it in clean.pipeline"
 
 
 class FilterConfig(Config):

@@ -1,4 +1,4 @@
-"""A text and what rules look at, each computed once."""
+"""A text and the properties that rules use, each computed once."""
 
 import re
 from collections import Counter
@@ -13,7 +13,7 @@ SPACED_LETTER = re.compile(LETTER_OF_WORD)
 
 
 class Text:
-    """A normalized text and what several rules look at.
+    """A normalized text with properties that several rules use.
 
     Attributes:
         text: as it is.
@@ -34,7 +34,7 @@ class Text:
 
     @property
     def counts(self) -> Counter[str]:
-        """How often each word stands there."""
+        """How often each word occurs."""
         # Plainly remembered: the lock of `functools.cached_property` costs as much as a rule.
         if self._counts is None:
             self._counts = Counter(self.words)

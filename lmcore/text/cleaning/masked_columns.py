@@ -1,4 +1,4 @@
-"""Personal data in what describes a document: its label, path and name, and its row of the ledger."""
+"""Masks personal data outside the text: in a document's label, path and name, and in its row of the ledger."""
 
 from collections.abc import Callable, Sequence
 

@@ -46,9 +46,9 @@ def too_repetitive(text: Text, config: FilterConfig) -> Reason | None:
 
 
 def one_pair_too_often(text: Text, config: FilterConfig) -> Reason | None:
-    """A larger share of words in the commonest pair of words than ``max_top_pair_share`` (Gopher).
+    """A larger share of words in the most frequent word pair than ``max_top_pair_share`` (Gopher).
 
-    Numbers and signs are no words: tables and programs repeat them.
+    Numbers and symbols are not words: tables and programs repeat them.
     """
     n_words = len(text.words)
     if n_words < config.min_words_for_repetition:

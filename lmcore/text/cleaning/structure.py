@@ -1,4 +1,4 @@
-"""What stands in a text for its form and not for what it says: markers of lists, times, rules, headings, addresses."""
+"""Formatting in a text: list markers, times, horizontal rules, headings, addresses."""
 
 import re
 
@@ -40,7 +40,7 @@ PROMPT_AT_LINE_START = re.compile(r"(?m)^[ \t]*(?:>>>|\.\.\.)")
 
 
 def without_structure(text: str) -> str:
-    """A text without the marks of its form, so that what is left can be asked for letters."""
+    """A text without its formatting, to measure its share of letters."""
     return RULES.sub(" ", MARKERS.sub("", text))
 
 

@@ -1,4 +1,4 @@
-"""Short pieces of documents that people see: in a log, on a page."""
+"""Short excerpts of documents for logs and pages."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, get_args

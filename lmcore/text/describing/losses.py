@@ -1,4 +1,4 @@
-"""What the sources of a corpus lost to cleaning: by which rule, how much, and what for example."""
+"""What each source lost to cleaning: by which rule, how much, with examples."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -67,6 +67,6 @@ def losses_of(
 
 
 def _examples(ledger: Path, rows: Any, mask: Callable[[str], str]) -> list[str]:
-    """Excerpts of some rows, drawn at random, but always the same."""
+    """Excerpts of some rows, a reproducible random sample."""
     drawn = np.sort(np.random.default_rng(0).permutation(rows)[:N_EXAMPLES])
     return [excerpt(row, EXAMPLE_CHARACTERS, mask) for row in take_rows(ledger, drawn).values()]

@@ -1,4 +1,4 @@
-"""Packages that spaCy needs for some languages and does not bring along."""
+"""Packages that spaCy needs for some languages but does not install."""
 
 import importlib.util
 
@@ -31,6 +31,6 @@ def check_language(language: str) -> str:
     """
     if missing := missing_packages(language):
         raise UserError(
-            f"spaCy reads {language!r} with packages that are not installed: run `pip install {' '.join(missing)}`"
+            f"spaCy needs packages for {language!r} that are not installed: run `pip install {' '.join(missing)}`"
         )
     return language

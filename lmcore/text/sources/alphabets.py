@@ -1,4 +1,4 @@
-"""How likely it is that a text was decoded rightly, by the letters of languages and the common ones of scripts."""
+"""How likely a text was decoded correctly, from the letters of languages and the common characters of scripts."""
 
 import re
 import unicodedata

@@ -126,9 +126,9 @@ def _from_directory(info: zipfile.ZipInfo) -> ZipMember:
 
 def _problem(flags: int, method: int) -> InputError | None:
     if flags & IS_ENCRYPTED:
-        return InputError("encrypted", "it takes a password: store it without one")
+        return InputError("encrypted", "it is encrypted: save it without a password")
     if method not in (STORED, DEFLATED):
-        return InputError("unknown_compression", f"method {method}; only stored and deflated ones are read")
+        return InputError("unknown_compression", f"method {method}; only stored and deflated files are supported")
     return None
 
 

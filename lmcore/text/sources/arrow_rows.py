@@ -1,4 +1,4 @@
-"""Rows of Arrow files, as ``datasets`` keeps them, a batch at a time.
+"""Rows of Arrow files as stored by ``datasets``, read in batches.
 
 Source: https://arrow.apache.org/docs/format/Columnar.html#serialization-and-interprocess-communication-ipc
 """

@@ -1,4 +1,4 @@
-"""What a web page has around its text: menus, footers, banners, advertisements, and what is hidden.
+"""Boilerplate of a web page: menus, footers, banners, advertisements and hidden elements.
 
 Elements and roles say what they are. Class names and ids are believed as long as what they name is the smaller part of
 the page, or little but links. Where in doubt, text is kept.

@@ -1,4 +1,4 @@
-"""Names of classes that a data set of ``datasets`` keeps beside the numbers in its columns."""
+"""Class names that a ``datasets`` data set stores for the numbers in its columns."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -41,7 +41,7 @@ def _known_encoding(name: str) -> str:
         "a".encode(name)
     except (LookupError, ValueError):
         known = "utf-8, utf-16, windows-1252, latin-1, gb18030, big5, shift_jis, euc-kr or koi8-r"
-        raise ValueError(f"there is no encoding {name!r}; name one such as {known}, or null to detect it") from None
+        raise ValueError(f"unknown encoding {name!r}; use one such as {known}, or null to detect it") from None
     return name
 
 
@@ -53,7 +53,7 @@ def _is_pattern(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        raise ValueError(f"{pattern!r} is not a valid regular expression: {error}") from None
     return pattern
 
 
@@ -181,7 +181,7 @@ class TextLines(Config):
     def _names_parts_of_a_path(cls, label: str | None) -> str | None:
         fields = [name for _, name, *_ in Formatter().parse(label or "") if name is not None]
         if unknown := sorted(set(fields) - set(PATH_PARTS)):
-            raise ValueError(f"{{{unknown[0]}}} is no part of a path; there are {', '.join(PATH_PARTS)}")
+            raise ValueError(f"{{{unknown[0]}}} is not a part of a path; expected one of {', '.join(PATH_PARTS)}")
         return label
 
 
@@ -257,7 +257,7 @@ class Source(Config):
         if isinstance(reader, ParallelLines) and len(getattr(location, "paths", getattr(location, "files", ()))) != 2:
             raise ValueError("parallel_lines reads two files: name the texts first, what they become second")
         if isinstance(location, Hub | LocalDataSet) and not isinstance(reader, RecordFields):
-            raise ValueError("a data set has rows: its reader is records")
+            raise ValueError("a data set has rows: its reader must be records")
         return self
 
 

@@ -1,4 +1,4 @@
-"""Conversations as data sets hold them: lists of turns, each with who speaks and what is said."""
+"""Conversations in data sets: lists of turns, each with a role and content."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,9 +48,9 @@ def rendered(turns: Sequence[Turn]) -> str:
 
 
 def prompt_and_answer(turns: Sequence[Turn]) -> tuple[str, str | None]:
-    """All that is said before the last turn of the assistant, and that; without one, all of it.
+    """Everything before the assistant's last turn, and that turn; everything if there is none.
 
-    What follows the last answer is left out: nobody answered it.
+    Turns after the last answer are left out, since they have no answer.
     """
     last = max((place for place, turn in enumerate(turns) if turn.role == "Assistant"), default=None)
     if not last:

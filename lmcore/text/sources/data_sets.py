@@ -1,4 +1,4 @@
-"""Data sets of ``datasets`` that lie on this machine: which files a split consists of."""
+"""Local ``datasets`` data sets: the files of a split."""
 
 import json
 from collections.abc import Mapping
@@ -25,17 +25,17 @@ def find_data_set(source: str, location: LocalDataSet, downloads: Path) -> list[
     """
     folder = Path(location.path)
     if not folder.is_dir():
-        raise UserError(f"source {source!r}: there is no folder {folder}: correct the path, or put the data set there")
+        raise UserError(f"source {source!r}: there is no folder {folder}: correct the path, or add the data set")
     try:
         splits = _saved_splits(folder) or _found_splits(folder, location.configuration, downloads)
     except (ValueError, KeyError, TypeError, OSError) as error:
         problem = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"source {source!r}: {folder} is no data set that datasets can open ({problem})") from error
+        raise UserError(f"source {source!r}: {folder} is not a data set that datasets can open ({problem})") from error
     files = _chosen(source, location, splits)
     root = folder.resolve()
     outside = [file for file in files if not file.resolve().is_relative_to(root)]
     if outside:
-        raise UserError(f"source {source!r}: {len(outside)} files of {folder} lie outside of it ({outside[0]})")
+        raise UserError(f"source {source!r}: {len(outside)} files of {folder} are outside it ({outside[0]})")
     unusable = [file for file in files if not READABLE & set(PurePosixPath(file.name.lower()).suffixes[-2:])]
     if unusable or not files:
         shown = ", ".join(file.name for file in unusable[:N_SHOWN]) or "there are none"
@@ -51,7 +51,7 @@ def _chosen(source: str, location: LocalDataSet, splits: Mapping[str | None, lis
     if location.dataset_split is None and len(splits) == 1:
         return next(iter(splits.values()))
     if location.dataset_split not in splits:
-        known = ", ".join(str(split) for split in splits if split is not None) or "none, so that it has to be null"
+        known = ", ".join(str(split) for split in splits if split is not None) or "none (dataset_split must be null)"
         raise UserError(
             f"source {source!r}: {location.path} has no split {location.dataset_split!r}: its splits are {known}; name "
             "one as `dataset_split`"

@@ -1,4 +1,4 @@
-"""How a table is written: what stands between its values, and whether quotation marks enclose them."""
+"""The dialect of a table: its delimiter, and whether values are quoted."""
 
 import csv
 import re
@@ -15,7 +15,7 @@ NUMBER = re.compile(r"[-+]?[0-9.]*(?:[eE][-+]?[0-9]+)?")
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What is known of a table before it is read.
+    """What is known about a table before it is read.
 
     Attributes:
         columns: their names, where the table has no header.

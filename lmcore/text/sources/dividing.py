@@ -1,4 +1,4 @@
-"""One long text as several documents: by size, at headings or at blank lines, in memory for one part.
+"""Divides one long text into documents by size, at headings or at blank lines, with memory for one part.
 
 Each document is a part of the file as it stands there: behind each other, with the blank lines between them, they are
 the file.
@@ -70,11 +70,11 @@ def segments_of_file(file: InputFile) -> Segments:
                     continue
                 text, held = held[: error.start].decode(), held[error.start :]
             if "\0" in text:
-                raise InputError("not_text", "it holds zeros: it is of some format that only a program reads", line)
+                raise InputError("not_text", "it contains zero bytes: it is in a binary format", line)
             yield Segment(line, text.replace("\r\n", "\n"))
             line += content.endswith(b"\n")
         if held:
-            yield InputError("not_unicode", "it ends amid a character", line)
+            yield InputError("not_unicode", "it ends in the middle of a character", line)
 
 
 def segments_of_text(text: str) -> Segments:

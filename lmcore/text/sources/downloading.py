@@ -274,8 +274,8 @@ def _check_status(response: Response, file: RemoteFile, partial: _Partial) -> No
     if status in NOT_THERE:
         raise UserError(f"there is no file at {shown(file.url)} (status {status}): correct the address")
     if status in NOT_ALLOWED:
-        raise UserError(f"{shown(file.url)} may not be read (status {status}): fetch it by hand, and name the file")
-    raise UserError(f"{shown(file.url)} answers with status {status}, and not with a file: correct the address")
+        raise UserError(f"{shown(file.url)} is not accessible (status {status}): download it and use the local file")
+    raise UserError(f"{shown(file.url)} returned status {status} instead of a file: correct the address")
 
 
 def _check_size(file: RemoteFile, size: int, max_bytes: int) -> None:

@@ -1,4 +1,4 @@
-"""The encoding of a text file: given, marked at its beginning, or detected in a part of bounded size.
+"""The encoding of a text file: given, from its byte order mark, or detected in a part of limited size.
 
 ASCII is the same in UTF-8 and in every national encoding, so that nothing has to be decided before the first byte
 above it. The decision is made there, from what follows it, and does not depend on how the file comes in chunks.
@@ -262,7 +262,7 @@ def not_unicode(error: UnicodeDecodeError, line: int | None = None) -> InputErro
     """What is wrong with some bytes of :func:`utf8_chunks`, and what to do."""
     place = f"byte {error.start + 1}"
     if error.object[error.start : error.start + 3] == UNDECODABLE_BYTES:
-        return InputError("not_unicode", f"{place} is wrong in the encoding that the file is read in", line)
+        return InputError("not_unicode", f"{place} is invalid in the file's encoding", line)
     advice = "if the file is in another encoding, name it in the reader's `encoding`"
     return InputError("not_unicode", f"{place} is not UTF-8: {error.reason}; {advice}", line)
 

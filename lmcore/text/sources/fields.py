@@ -41,9 +41,9 @@ class Pattern:
         try:
             parts = list(Formatter().parse(pattern))
         except ValueError as error:
-            raise UserError(f"the template {pattern!r} is wrong: {error}; a brace that stays is doubled") from error
+            raise UserError(f"the template {pattern!r} is wrong: {error}; double a literal brace") from error
         if any(name == "" or specification or conversion for _, name, specification, conversion in parts):
-            raise UserError(f"the template {pattern!r} is wrong: between braces stands the name of a field, no more")
+            raise UserError(f"the template {pattern!r} is wrong: braces may contain only the name of a field")
         names = [name for _, name, _, _ in parts if name]
         if not names:
             raise UserError(f"the template {pattern!r} names no field: every document would be the same")

@@ -1,4 +1,4 @@
-"""Which format the rows of a file are in: as the reader says, by the ending of its name, or by how it begins."""
+"""The format of a file's rows: given by the reader, by its extension, or by its first bytes."""
 
 import json
 
@@ -43,9 +43,9 @@ def row_format(file: InputFile, reader: RecordFields, names: tuple[str, ...]) ->
         return by_ending
     found = _found_format(file, _beginning(file), reader, names)
     if found is None:
-        ending = f"files that end in {file.format}" if file.format else "files without an ending"
+        ending = f"files that end in {file.format}" if file.format else "files without an extension"
         known = "jsonl, json, csv, tsv, psv, parquet, arrow or conll"
-        raise InputError("unknown_format", f"{ending} may hold anything: name the reader's `format`, {known}")
+        raise InputError("unknown_format", f"{ending} have no known format: set the reader's `format`, {known}")
     file.notes.add(file.path, f"read as {found}")
     return found
 

@@ -55,7 +55,7 @@ def main_text(page: bytes) -> str:
     if len(WORD.findall(text)) <= len(WORD.findall(titles)):
         text = visible_text(document, hidden_parts(document))
     if not text and (frames := [frame.get("src", "") for frame in document.iter("frame")]):
-        raise InputError("frameset", f"it has only frames: its text is in {', '.join(frames)}: read those files")
+        raise InputError("frameset", f"it has only frames; its text is in {', '.join(frames)}: read those files")
     return text
 
 
@@ -76,7 +76,7 @@ def parse_page(page: str) -> html.HtmlElement | None:
     except etree.ParserError:
         return None  # There is no element in it.
     if any(error.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT for error in parser.error_log):
-        raise InputError("malformed_html", "its elements are nested too deeply: close those that were left open")
+        raise InputError("malformed_html", "its elements are nested too deeply: close unclosed elements")
     return document
 
 

@@ -152,7 +152,7 @@ def _explained(source: str, location: Hub) -> Iterator[None]:
             ) from error
         if isinstance(error, OSError) and error.errno is not None:
             raise  # A disk that is full, say.
-        raise UserError(f"{what} cannot be used ({_in_one_line(error)}): correct what does not fit") from error
+        raise UserError(f"{what} cannot be used ({_in_one_line(error)}): correct it") from error
 
 
 def _network_failures() -> tuple[type[Exception], ...]:

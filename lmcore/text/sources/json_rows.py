@@ -149,7 +149,7 @@ def _values(text: _Text, file: InputFile, path: Sequence[str]) -> JsonRows:
     if text.skip_space() == "[":
         yield from _list_rows(text, file, path)
         if text.skip_space():
-            yield text.line, InputError("malformed_json", "there is more behind the end of the list")
+            yield text.line, InputError("malformed_json", "there is data after the end of the list")
         return
     while character := text.skip_space(","):
         if path and character == "{":

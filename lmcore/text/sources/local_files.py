@@ -116,7 +116,7 @@ def _parse(source: str, path: str) -> tuple[Path, Parts]:
     parts = Path(path).parts
     n_fixed = next((i for i, part in enumerate(parts) if WILDCARDS & set(part)), len(parts))
     if ".." in parts[n_fixed:]:
-        raise UserError(f"source {source!r}: '..' stands behind a wildcard in {path!r}: put it before the first one")
+        raise UserError(f"source {source!r}: '..' is after a wildcard in {path!r}: put it before the first one")
     return Path(*parts[:n_fixed]), parts[n_fixed:]
 
 

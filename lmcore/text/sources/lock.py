@@ -22,9 +22,7 @@ from lmcore.text.sources.files import PinnedFile
 
 logger = logging.getLogger(__name__)
 
-HOW_TO_MEND = (
-    "restore it with git, or run `python -m flows.refresh`, which keeps a copy and pins what the sources hold now"
-)
+HOW_TO_MEND = "restore it with git, or run `python -m flows.refresh`, which keeps a copy and pins the current sources"
 HOW_TO_ACCEPT = "if that is what you want, accept it with `python -m flows.refresh`"
 SHOWN_CHANGES = 10
 
@@ -109,7 +107,7 @@ def mend_lock(path: Path, kept: Path) -> None:
         read_lock(path)
     except UserError as error:
         problem = str(error).removesuffix(f": {HOW_TO_MEND}")
-        logger.warning("%s; it is now %s, and everything is pinned anew", problem, set_aside(path, kept))
+        logger.warning("%s; it is now %s, and all sources are pinned again", problem, set_aside(path, kept))
 
 
 def write_lock(path: Path, lock: Lock) -> None:

@@ -1,4 +1,4 @@
-"""What of an archive is read: its files under names that stay in it, each once, and the folders that label them."""
+"""Which files of an archive are read, under safe names and each once, and the folders that label them."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -56,11 +56,11 @@ def chosen_members(members: Sequence[Member]) -> Iterator[ChosenMember]:
 
 def _problem(name: str, is_replaced: bool) -> InputError | None:
     if LEADS_OUTSIDE.search(name):
-        return InputError("outside_folder", "its name leads out of the archive's folder")
+        return InputError("outside_folder", "its name points outside the archive's folder")
     if not is_unicode(name):
-        return InputError("not_unicode", "the file's name is not UTF-8: rename it, and pack it again")
+        return InputError("not_unicode", "the file's name is not UTF-8: rename it, and create the archive again")
     if is_replaced:
-        return InputError("replaced", "behind it the archive has another file of this name, which is read")
+        return InputError("replaced", "a later file of this name in the archive is read instead")
     return None
 
 

@@ -1,4 +1,4 @@
-"""Rows that lie within rows: questions on the paragraphs of an article."""
+"""Nested rows: questions on the paragraphs of an article."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ def inner_rows(row: Row, path: Sequence[str]) -> Iterator[Row | InputError]:
         return
     name, *rest = path
     if name not in row:
-        yield InputError("missing_field", f"there is no field {name!r} that holds rows; there are {listed(row)}")
+        yield InputError("missing_field", f"there is no field {name!r} with rows; the fields are {listed(row)}")
         return
     value = row[name]
     elements = value if isinstance(value, list) else [] if value is None else [value]

@@ -1,4 +1,4 @@
-"""What was decided in reading files that their settings leave open, so that it can be said and kept."""
+"""Records what was detected while reading files, such as the encoding, for the log and the summary."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -41,7 +41,7 @@ def merge_notes(summaries: Iterable[Mapping[str, Mapping[str, Any]]]) -> dict[st
 
 
 def describe_note(what: str, note: Mapping[str, Any]) -> str:
-    """A line: ``3 files read as windows-1252 (detected, 0.93)``."""
+    """A log line: ``3 files read as windows-1252 (detected, 0.93)``."""
     files = "1 file" if note["files"] == 1 else f"{note['files']:,} files"
     confidence = "" if note["confidence"] is None else f" (detected, {note['confidence']:.2f})"
     return f"{files} {what}{confidence}"

@@ -159,7 +159,7 @@ class InputFile:
         try:
             n_bytes = len(text.encode())
         except UnicodeEncodeError:
-            raise InputError("not_unicode", "the text holds half a character: a lone surrogate") from None
+            raise InputError("not_unicode", "the text holds a lone surrogate") from None
         if n_bytes > self.max_bytes:
             raise self.too_long("the text")
 
@@ -200,7 +200,7 @@ def _members(whole: InputFile) -> Iterator[InputFile | Fault]:
         if chosen.problem is not None:
             yield found.fault(chosen.problem)
         elif found.format in (ZIP, TAR, *UNREADABLE_FORMATS):
-            yield found.fault(InputError("nested_archive", "an archive in an archive is not opened: unpack it first"))
+            yield found.fault(InputError("nested_archive", "nested archives are not supported: unpack it first"))
         else:
             yield found
 

@@ -1,4 +1,4 @@
-"""The text of HTML elements as lines: what a browser would put on a line of its own stands on one."""
+"""The text of HTML elements as lines: what a browser shows on a separate line is one."""
 
 import re
 

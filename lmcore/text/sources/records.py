@@ -70,9 +70,7 @@ def _rows(file: InputFile, reader: RecordFields, names: tuple[str, ...]) -> Rows
         case "arrow":
             return arrow_rows(file, names, path)
         case kind if path:
-            raise UserError(
-                f"source {file.source.name!r}: `rows` leads into JSON, Parquet and Arrow, {file.path} is {kind}"
-            )
+            raise UserError(f"source {file.source.name!r}: `rows` needs JSON, Parquet or Arrow; {file.path} is {kind}")
         case "conll":
             return sentence_rows(file, reader.columns, reader.delimiter)
         case kind:

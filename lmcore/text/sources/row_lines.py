@@ -1,4 +1,4 @@
-"""The lines of a table, taken row by row."""
+"""The lines of a table, read row by row."""
 
 from collections import deque
 from contextlib import suppress

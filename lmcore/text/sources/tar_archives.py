@@ -1,4 +1,4 @@
-"""Members of tar archives, whatever they are compressed with; of one that is cut off, those before the cut.
+"""Members of tar archives with any compression; of a truncated archive, the members before the end.
 
 A compressed archive is unpacked to the disk once, within what the file may unpack to, so that its members can be read
 in the order of their names like those of any other archive. Nothing is written under a name that the archive chose.
@@ -65,9 +65,9 @@ class TarArchive:
                         problem = None if info.isfile() else InputError("not_a_file", "it is a device or a pipe")
                         members.append(Member(info.name, info.offset, problem))
                     if archive.offset <= info.offset:
-                        raise tarfile.ReadError("a member ends before it begins")
+                        raise tarfile.ReadError("a member ends before it starts")
                     if len(members) == MAX_MEMBERS:
-                        raise tarfile.ReadError("there are too many files in it: pack them into several archives")
+                        raise tarfile.ReadError("it contains too many files: split it into several archives")
                 self._check_end(archive.offset)
         except DAMAGES as error:
             detail = f"{error}; before that {len(members)} files were found"
@@ -106,7 +106,7 @@ class TarArchive:
     def _check_end(self, end: int) -> None:
         self._file.seek(end)
         if self._file.read(tarfile.BLOCKSIZE).strip(b"\0"):
-            raise tarfile.ReadError(f"at byte {end + 1} no member begins")
+            raise tarfile.ReadError(f"at byte {end + 1} no member starts")
 
 
 def _chunks_with_holes(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Lists of tokens as the text that they were made of, as far as that can be known."""
+"""Reconstructs text from lists of tokens, as far as possible."""
 
 import re
 from collections.abc import Sequence

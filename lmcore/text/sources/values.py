@@ -1,4 +1,4 @@
-"""What values of a row become: texts, of lists of tokens and of conversations as well, labels and names."""
+"""Converts the values of a row to texts (also from token lists and conversations), labels and names."""
 
 import json
 import math
@@ -66,7 +66,7 @@ def as_name(value: Any, name: str) -> str | None:
     """
     word = None if value is None else _scalar(value, name)
     if word and not is_unicode(word):
-        raise InputError("not_unicode", f"{word!a} holds half a character: a lone surrogate")
+        raise InputError("not_unicode", f"{word!a} holds a lone surrogate")
     return word or None
 
 
@@ -74,7 +74,7 @@ def as_name(value: Any, name: str) -> str | None:
 def _label(value: str, name: str) -> str | None:
     label = value.strip()
     if label in NO_NUMBERS:
-        raise InputError("not_a_number", f"field {name!r} holds {label}: leave a label out that is not known")
+        raise InputError("not_a_number", f"field {name!r} holds {label}: leave unknown labels empty")
     if len(label) > LONGEST_LABEL:
         detail = f"field {name!r} holds {len(label):,} characters: a label has at most {LONGEST_LABEL}"
         raise InputError("too_long", detail)
@@ -108,7 +108,7 @@ def _scalar(value: Any, name: str) -> str:
         return value.isoformat()
     if isinstance(value, bytes):
         return _decoded(value)
-    raise InputError("wrong_type", f"field {name!r} holds {_kind(value)}, neither a string nor a number")
+    raise InputError("wrong_type", f"field {name!r} holds {_kind(value)}, which is neither a string nor a number")
 
 
 def _decoded(value: bytes) -> str:
@@ -124,5 +124,5 @@ def _kind(value: Any) -> str:
     if isinstance(value, Mapping) and value:
         return f"an object with the fields {', '.join(f'{name!a:.40}' for name in list(value)[:5])}"
     if isinstance(value, list):
-        return "a list neither of strings nor of turns with a role and what is said" if value else "an empty list"
+        return "a list of neither strings nor chat turns" if value else "an empty list"
     return f"a value of type {type(value).__name__}"

@@ -76,7 +76,7 @@ def _text(file: InputFile, is_page: bool) -> str:
         error = file.too_long("the file")
         if is_page or file.format == NOTEBOOK:
             raise error
-        raise InputError(error.reason, f"{error.detail}: `divide` in its whole_files reader makes documents of it")
+        raise InputError(error.reason, f"{error.detail}: divide it into documents with `divide` in its reader")
     if is_page:
         return main_text(content)
     return notebook_text(content) if file.format == NOTEBOOK else _plain_text(content)
@@ -88,7 +88,7 @@ def _plain_text(content: bytes) -> str:
     except UnicodeDecodeError as error:
         raise not_unicode(error, content.count(b"\n", 0, error.start) + 1) from error
     if "\0" in text:
-        raise InputError("not_text", "it holds zeros: it is of some format that only a program reads")
+        raise InputError("not_text", "it contains zero bytes: it is in a binary format")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

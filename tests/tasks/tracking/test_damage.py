@@ -89,6 +89,6 @@ def test_a_damaged_evaluation_is_set_aside_and_does_not_keep_the_others_back(env
     (path,) = environment.work_folder.glob("tracking/evaluation-*/evaluation.json")
     cut_off(path)
     tracking.catch_up(environment)
-    assert "set aside" in caplog.text
+    assert "renamed to" in caplog.text
     tracking.log_evaluation(environment, metrics={"bits": 2}, **keep)
     assert curve(environment, only_run(environment), "test/bits") == [(0, 2)]

@@ -24,7 +24,7 @@ def test_a_store_that_is_silent_from_the_start_gets_everything_later(environment
     folder = train(silent, steps=range(1, 11))
     tracking.log_evaluation(silent, model="language-model", folder=folder, metrics={"bits": 1.5}, artifacts=[])
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert sum("the work goes on" in line for line in warnings) == len(warnings) == 1
+    assert sum("the stage continues" in line for line in warnings) == len(warnings) == 1
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     tracking.catch_up(environment)
     run = only_run(environment)

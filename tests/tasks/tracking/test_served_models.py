@@ -99,15 +99,15 @@ def test_equal_models_are_registered_once_and_different_ones_twice(environment):
     ("data", "params", "said"),
     [
         ("the list", {"temperature": -3.0}, "temperature is -3.0: Input should be greater than or equal to 0"),
-        ("the list", {"max_tokens": 100_000}, "right would be at most 31"),
+        ("the list", {"max_tokens": 100_000}, "expected at most 31"),
         ("the list", {"max_tokens": 0}, "max_tokens is 0: Input should be greater than 0"),
         ("the list", {"top_p": 2.0}, "top_p is 2.0"),
         ("the list", {"top_k": -5}, "top_k is -5"),
         ("the list", {"seed": -1}, "seed is -1"),
-        ("the list", {"max_token": 5}, "there is no setting max_token: right would be max_tokens, min_p"),
-        (5, {}, "prompt of row 0 is 5: right would be a text"),
-        (None, {}, "prompt of row 0 is null: right would be a text"),
-        ("x" * 100_001, {}, "prompt of row 0 has 100,001 characters: right would be at most 100,000"),
+        ("the list", {"max_token": 5}, "unknown setting max_token: expected max_tokens, min_p"),
+        (5, {}, "prompt of row 0 is 5: expected a string"),
+        (None, {}, "prompt of row 0 is null: expected a string"),
+        ("x" * 100_001, {}, "prompt of row 0 has 100,001 characters: expected at most 100,000"),
     ],
 )
 def test_a_request_that_cannot_be_answered_is_refused_in_one_sentence(client, data, params, said):

@@ -114,5 +114,5 @@ def test_a_document_with_personal_data_is_dropped_where_that_is_wanted() -> None
 
 @pytest.mark.parametrize("rules", [{"annotations": ["tags"]}, {"personal_data": MASK | {"kinds": ["person"]}}])
 def test_what_needs_a_trained_pipeline_says_how_to_install_one(rules: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="install one, say with"):
+    with pytest.raises(ValueError, match="install one"):
         configure_cleaning(**rules)

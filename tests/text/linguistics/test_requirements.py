@@ -30,7 +30,7 @@ def test_the_packages_to_install_are_named(language: str) -> None:
         with pytest.raises(ValidationError, match=f"run `pip install {packages}`"):
             configure_cleaning(**settings)
     words = {"kind": "words", "language": language, "max_words": None, "min_count": 1, "lowercase": False}
-    with pytest.raises(ValidationError, match=f"'{language}' with packages that are not installed"):
+    with pytest.raises(ValidationError, match=f"'{language}' that are not installed"):
         WordsConfig.model_validate_json(json.dumps(words))
 
 

@@ -214,7 +214,7 @@ def test_json_lines_that_are_written_for_people_are_read_all_the_same(tmp_path: 
 def test_a_file_of_any_other_kind_says_which_key_to_set(tmp_path: Path) -> None:
     _, faults = read(records(), write(tmp_path / "rows.txt", b"just one column\nof text\n"))
     assert [fault.reason for fault in faults] == ["unknown_format"]
-    assert "name the reader's `format`" in faults[0].detail
+    assert "set the reader's `format`" in faults[0].detail
 
 
 def test_the_line_in_which_excel_names_the_delimiter_is_no_row(tmp_path: Path) -> None:

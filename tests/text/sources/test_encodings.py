@@ -119,7 +119,7 @@ def test_what_a_given_encoding_does_not_know_costs_its_line(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["no-such", "base64", "rot13", "punycode", ""])
 def test_an_encoding_that_does_not_exist_is_an_error_of_the_settings(name: str) -> None:
-    with pytest.raises(ValidationError, match="there is no encoding"):
+    with pytest.raises(ValidationError, match="unknown encoding"):
         TextLines(kind="lines", label=None, encoding=name)
 
 

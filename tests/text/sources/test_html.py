@@ -144,7 +144,7 @@ def test_the_text_is_kept_wherever_it_is(page: str) -> None:
 
 
 def test_a_page_of_frames_names_the_files_that_hold_its_text() -> None:
-    with pytest.raises(InputError, match=r"only frames: its text is in left\.html, right\.html") as error:
+    with pytest.raises(InputError, match=r"only frames; its text is in left\.html, right\.html") as error:
         main_text(b"<frameset cols='1,2'><frame src=left.html><frame src='right.html'></frameset>")
     assert error.value.reason == "frameset"
 

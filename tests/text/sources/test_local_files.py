@@ -109,7 +109,7 @@ def test_a_name_with_wildcards_is_itself_where_there_is_such_a_file(tmp_path: Pa
 
 
 def test_a_pattern_does_not_lead_out_of_its_folder(tree: Path) -> None:
-    with pytest.raises(ValueError, match=r"source 'notes': '\.\.' stands behind a wildcard in .*: put it before"):
+    with pytest.raises(ValueError, match=r"source 'notes': '\.\.' is after a wildcard in .*: put it before"):
         find(tree / "*/../../secret.txt")
     assert names(find(tree / "two/../one/*.md")) == ["c.md"]
 

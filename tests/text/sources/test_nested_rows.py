@@ -91,9 +91,9 @@ def test_of_a_list_within_an_object_that_is_cut_off_the_rows_before_are_kept(tmp
 def test_a_path_that_leads_nowhere_is_a_fault_that_names_what_there_is(tmp_path: Path, name: str) -> None:
     documents, faults = read(records(rows="date"), write(tmp_path / name, b'{"data": [{"text": "one"}]}'))
     assert not documents
-    assert [(fault.reason, "there are 'data'" in fault.detail) for fault in faults] == [("missing_field", True)]
+    assert [(fault.reason, "the fields are 'data'" in fault.detail) for fault in faults] == [("missing_field", True)]
 
 
 def test_a_path_of_rows_into_a_table_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"`rows` leads into JSON, Parquet and Arrow, rows.csv is csv"):
+    with pytest.raises(ValueError, match=r"`rows` needs JSON, Parquet or Arrow; rows.csv is csv"):
         read(records(rows="data"), write(tmp_path / "rows.csv", b"text\none\n"))

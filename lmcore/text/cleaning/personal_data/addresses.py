@@ -1,4 +1,4 @@
-"""Addresses on the network: of e-mail, also written to be read by people alone, and of computers."""
+"""E-mail addresses, including obfuscated ones, and IP addresses."""
 
 import ipaddress
 import re
@@ -70,7 +70,7 @@ MIN_FIRST_OF_KNOWN = 8
 
 
 def email_addresses(text: str) -> Spans:
-    """Yield where e-mail addresses are: ``a@example.org``, ``a (at) example (dot) org``, ``a at example dot org``."""
+    """Yield e-mail address spans: ``a@example.org``, ``a (at) example (dot) org``, ``a at example dot org``."""
     if "@" in text:
         for match in EMAIL.finditer(text):
             if (end := _end_of_address(match, text)) is not None:
@@ -94,7 +94,7 @@ def _end_of_address(match: re.Match[str], text: str) -> int | None:
 
 
 def ip_addresses(text: str) -> Spans:
-    """Yield where public IP addresses are; four numbers of a version or a section are none."""
+    """Yield the spans of public IP addresses, but not four-part versions or section numbers."""
     for match in IPV4.finditer(text):
         if _is_public(match.group()) and not _is_version(match, text):
             yield match.span()
@@ -103,14 +103,14 @@ def ip_addresses(text: str) -> Spans:
 
 
 def _is_version(match: re.Match[str], text: str) -> bool:
-    """Four small numbers are rather a version: of all addresses one in five thousand has no other."""
+    """Four small numbers are more likely a version: only one address in five thousand looks like that."""
     numbers = [int(number) for number in match.group().split(".")]
     is_small = max(numbers) < SMALL and (len(set(numbers)) > 2 or numbers[0] < MIN_FIRST_OF_KNOWN)
     return is_small or words_before(text, match.start(), VERSION_BEFORE)
 
 
 def _is_public(written: str) -> bool:
-    """Addresses of one's own network or of examples say nothing of anybody."""
+    """Private and example addresses identify nobody."""
     try:
         return ipaddress.ip_address(written).is_global
     except ValueError:

@@ -14,7 +14,7 @@ CREDIT_CARD = re.compile(
 
 
 def ibans(text: str) -> Spans:
-    """Yield where international bank account numbers are."""
+    """Yield the spans of international bank account numbers."""
     from stdnum import iban
 
     for match in IBAN.finditer(text):
@@ -27,7 +27,7 @@ def ibans(text: str) -> Spans:
 
 
 def credit_cards(text: str) -> Spans:
-    """Yield where numbers of credit cards are."""
+    """Yield the spans of credit card numbers."""
     from stdnum import luhn
 
     for match in CREDIT_CARD.finditer(text):

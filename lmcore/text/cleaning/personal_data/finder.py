@@ -31,7 +31,7 @@ class Finding:
 
 
 class PersonalData:
-    """Finds what a configuration names.
+    """Finds the kinds of personal data in a configuration.
 
     Args:
         config: which kinds, and whose national numbers.

@@ -95,7 +95,7 @@ MARGIN = 24
 
 
 def identity_numbers(text: str, region: str | None) -> Spans:
-    """Yield where numbers that a state gives to persons are.
+    """Yield the spans of national identity numbers.
 
     Args:
         text: any.

@@ -35,7 +35,7 @@ DOTTED_BYTES = re.compile(r"(?:\d{1,3}\.){3}\d{1,3}")
 
 
 def phone_numbers(text: str, region: str | None) -> Spans:
-    """Yield where telephone numbers are.
+    """Yield the spans of telephone numbers.
 
     Args:
         text: any.

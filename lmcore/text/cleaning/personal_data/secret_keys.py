@@ -79,7 +79,7 @@ PLACEHOLDER = re.compile(r"example|your|change_?me|placeholder|dummy|redacted|x{
 
 
 def secret_keys(text: str) -> Spans:
-    """Yield where passwords, keys and tokens are."""
+    """Yield the spans of passwords, keys and tokens."""
     if any(mark in text for mark in MARKS):
         yield from (match.span() for match in PREFIXED_KEY.finditer(text))
     if "sk-" in text:
@@ -102,14 +102,14 @@ def _assigned(text: str, assignment: re.Pattern[str], is_key: Callable[[str], bo
 
 
 def _looks_random(key: str) -> bool:
-    """Whether it has letters and digits, and is no phrase: words and numbers between hyphens or underscores."""
+    """Whether it has letters and digits, and is not a phrase of words and numbers joined by hyphens or underscores."""
     parts = re.split("[-_/.]", key)
     is_phrase = len(parts) >= 3 and not any(MIXED.fullmatch(part) for part in parts)
     return any(map(str.isdigit, key)) and any(map(str.isalpha, key)) and not is_phrase
 
 
 def _looks_like_password(key: str) -> bool:
-    """Whether it is no plain word, no placeholder and no reference to where the password is."""
+    """Whether it is not a plain word, a placeholder or a reference to the password."""
     kinds = (str.islower, str.isupper, str.isdigit, lambda character: not character.isalnum())
     n_kinds = sum(any(map(kind, key)) for kind in kinds)
     return n_kinds >= 3 and not _is_placeholder(key) and not re.search(r"[(\[$/\\]", key)

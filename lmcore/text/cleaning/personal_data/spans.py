@@ -1,4 +1,4 @@
-"""What all finders of personal data share."""
+"""Helpers shared by all finders of personal data."""
 
 import re
 from collections.abc import Iterator

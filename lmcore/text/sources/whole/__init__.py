@@ -1,1 +1,1 @@
-"""Documents that are not plain text: what each format says, and nothing of what it could do."""
+"""Documents that are not plain text: extracts their text and runs nothing in them."""

@@ -1,4 +1,4 @@
-"""The text of electronic books: the pages of an EPUB in the order in which they are read.
+"""The text of EPUB books: their pages in reading order.
 
 Source: https://www.w3.org/TR/epub-33 (sections 4.2 and 5)
 """
@@ -30,7 +30,7 @@ def epub_text(file: InputFile) -> str:
         protected = _protected(parts)
         for name in _pages(parts):
             if name in protected:
-                raise InputError("encrypted", "its publisher lets only some programs read it")
+                raise InputError("encrypted", "it is protected by DRM")
             text = main_text(parts.content(name, file.max_bytes))
             n_left -= len(text)
             if n_left < 0:

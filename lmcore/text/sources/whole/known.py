@@ -2,15 +2,15 @@
 
 from lmcore.text.documents import InputError
 
-ROWS = "holds rows, not a text: read it by `kind: records`"
-OFFICE = "is a document of an office program that is not read here: save it as .docx or .txt"
+ROWS = "holds rows, not a text: read it with `kind: records`"
+OFFICE = "is an unsupported office document: save it as .docx or .txt"
 SLIDES = "holds slides: save their text as .docx, .pdf or .txt"
-TABLE = "holds a table: save it as .csv, and read it by `kind: records`"
-BOOK = "is a book in a format that is not read here: convert it to .epub or .pdf"
-PICTURE = "is a picture: if it shows text, let another program recognize it"
-SOUND = "is a recording: let another program write down its words"
-MARKUP = "is markup that is not read here: convert it to text or HTML"
-PROGRAM = "is a program, or data of one"
+TABLE = "holds a table: save it as .csv, and read it with `kind: records`"
+BOOK = "is a book in an unsupported format: convert it to .epub or .pdf"
+PICTURE = "is an image: if it shows text, run OCR first"
+SOUND = "is audio or video: transcribe it first"
+MARKUP = "is unsupported markup: convert it to text or HTML"
+PROGRAM = "is a program or its binary data"
 ENDINGS: dict[str, str] = {
     **dict.fromkeys(
         (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather", ".avro", ".conll", ".conllu"),
@@ -63,4 +63,4 @@ def refuse_other_formats(ending: str, head: bytes) -> None:
         raise InputError("unknown_format", f"this {ending} file {ROWS}")
     for beginning, (what, endings) in BEGINNINGS.items():
         if head.startswith(beginning) and ending not in endings:
-            raise InputError("unknown_format", f"it is {what}, whatever its name says: give it the right ending")
+            raise InputError("unknown_format", f"it is {what}, whatever its name says: give it the right extension")

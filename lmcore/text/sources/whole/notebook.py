@@ -1,4 +1,4 @@
-"""The text and code of Jupyter notebooks, cell by cell; what the code printed or drew is not the author's.
+"""The text and code of Jupyter notebooks, cell by cell, without outputs.
 
 Source: https://nbformat.readthedocs.io/en/latest/format_description.html
 """
@@ -18,10 +18,10 @@ def notebook_text(content: bytes) -> str:
     try:
         notebook = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise InputError("malformed_json", f"it is no notebook: {error}") from error
+        raise InputError("malformed_json", f"it is not a notebook: {error}") from error
     cells = _cells(notebook)
     if cells is None:
-        raise InputError("damaged_file", "it is no notebook: it has no cells")
+        raise InputError("damaged_file", "it is not a notebook: it has no cells")
     return "\n\n".join(filter(None, (_source(cell).strip("\n") for cell in cells)))
 
 

@@ -1,4 +1,4 @@
-"""Documents that are ZIP archives of XML: their parts, read with a limit and without anything that XML could fetch."""
+"""Documents that are ZIP archives of XML: their parts, read with a size limit and without external entities."""
 
 import zipfile
 import zlib
@@ -15,7 +15,7 @@ from lmcore.text.sources.streams import BUFFER_BYTES
 FORMATS = ".docx or .odt"
 OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, KeyError, ValueError, OSError)
-ENCRYPTED = "it takes a password: store it without one"
+ENCRYPTED = "it is encrypted: save it without a password"
 
 
 class Target:
@@ -100,4 +100,4 @@ def packed_document(file: InputFile) -> Iterator[Parts]:
             raise InputError("damaged_file", error.msg or "it is not XML") from error
         except DAMAGES as error:
             what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-            raise InputError("damaged_file", f"it is no {file.format} file: {what}") from error
+            raise InputError("damaged_file", f"it is not a {file.format} file: {what}") from error

@@ -1,4 +1,4 @@
-"""The text of PDF files, page by page, read by pypdf: nothing that a file would run is run."""
+"""The text of PDF files, page by page, read by pypdf; nothing in a file is executed."""
 
 import logging
 
@@ -27,7 +27,7 @@ def pdf_text(file: InputFile) -> str:
         try:
             reader = pypdf.PdfReader(stream)
             if reader.is_encrypted and not reader.decrypt(""):
-                raise InputError("encrypted", "it takes a password: store it without one")
+                raise InputError("encrypted", "it is encrypted: save it without a password")
             for page in reader.pages:
                 texts.append(page.extract_text().strip())
                 n_left -= len(texts[-1])
@@ -39,6 +39,6 @@ def pdf_text(file: InputFile) -> str:
             detail = f"page {len(texts) + 1} cannot be read: {' '.join(str(error).split()) or type(error).__name__}"
             raise InputError("damaged_file", detail) from error
     if not any(texts):
-        detail = "its pages are pictures, as of a scanner: let a program such as OCRmyPDF recognize their text first"
+        detail = "its pages are scanned images: run OCR first, for example with OCRmyPDF"
         raise InputError("no_text", detail)
     return "\n\n".join(filter(None, texts))
