@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 from flows.dvc_locks import TEMPORARY, mend_locks
 from flows.errors import causes
 from lmcore.errors import UserError
+from lmcore.files import write_text
 from lmcore.records import set_aside
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REWRITTEN_IN_PLACE = ("rwlock", "dvc.lock")
+KEPT_RECORD = "dvc.lock.kept"
+CONFLICT = b"<<<<<<< "
 
 
 def mend_repository(root: Path) -> None:
@@ -35,6 +38,7 @@ def mend_repository(root: Path) -> None:
         _close_to_others(site_cache, root)
         for database in _databases(site_cache):
             _mend_database(database)
+        _mend_record(root / "dvc.lock", site_cache.parent)
     except OSError as error:  # a folder that can only be read, say, from which much can be done without DVC
         logger.warning("DVC's own files could not be checked: %s", error)
 
@@ -133,6 +137,31 @@ def _close_to_others(site_cache: Path, root: Path) -> None:
     for folder in (site_cache, site_cache / "repo"):
         if (status := folder.stat()).st_uid == os.getuid() and status.st_mode & 0o077:
             folder.chmod(0o700)
+
+
+def _mend_record(lock: Path, work_folder: Path) -> None:
+    """Restore ``dvc.lock`` as the project last saw it, if a kill cut it off; merge conflicts are left to a person."""
+    if not lock.is_file():
+        return
+    kept, content = work_folder / KEPT_RECORD, lock.read_bytes()
+    if kept.exists() and kept.read_bytes() == content:
+        return
+    if _is_record(content):
+        write_text(kept, content.decode("utf-8"))
+    elif kept.exists() and CONFLICT not in content:
+        aside = set_aside(lock, work_folder / "damaged")
+        write_text(lock, kept.read_text(encoding="utf-8"))
+        logger.warning("dvc.lock was damaged: it is restored as the last command saw it; the damaged file is %s", aside)
+
+
+def _is_record(content: bytes) -> bool:
+    import yaml  # type: ignore[import-untyped]  # much faster than ruamel.yaml, and only checked here
+
+    try:
+        value = yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+        return False
+    return isinstance(value, dict) and isinstance(value.get("stages"), dict) and content.endswith(b"\n")
 
 
 def _databases(site_cache: Path) -> Iterator[Path]:

@@ -58,6 +58,9 @@ class OwnRunsOnly:
         for part in _parts(value):
             yield from _variables_refused(part.get("job_variables"))
             yield from _template_refused(part.get("base_job_template"))
+            storage = part.get("storage_configuration")
+            if any(storage.values()) if isinstance(storage, dict) else storage:
+                yield f"storage_configuration is not accepted: the flows are in {self._project}"
             if path.startswith(DEPLOYMENTS):
                 yield from self._source_refused(part)
 

@@ -8,8 +8,11 @@ library is imported, and little of that: every start pays for it.
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+PLACE = "place.txt"
+RELOCATING = "LMCORE_RELOCATING"
 DEFAULTS = "LMCORE_LIBRARY_DEFAULTS"
 """The variable that holds what :func:`set_defaults` has set, and not the user."""
 
@@ -56,6 +59,28 @@ def set_defaults() -> None:
     os.environ.update(missing)
     os.environ[DEFAULTS] = json.dumps(missing)
     reach_loopback_directly()
+    _follow_moved_store(work_folder)
+
+
+def remember_store(store: Path) -> None:
+    """Note where a tracking store is, so that the next Python finds out whether it was moved or copied."""
+    (store / PLACE).write_text(str(store.resolve()), encoding="utf-8")
+
+
+def _follow_moved_store(work_folder: Path) -> None:
+    """Correct the addresses in a tracking store that was moved or copied, before any command of MLflow reads it:
+    in a copy, they lead to the files of the original."""
+    store = work_folder / "mlflow"
+    if RELOCATING in os.environ or not (store / "mlflow.db").exists():
+        return
+    with suppress(OSError):
+        if (store / PLACE).read_text(encoding="utf-8") == str(store.resolve()):
+            return
+    import subprocess  # milliseconds that only a moved folder pays for
+
+    variables = {**os.environ, RELOCATING: "1", "LMCORE_WORK_FOLDER": str(work_folder)}
+    command = [sys.executable, "-m", "tasks.tracking.location"]
+    subprocess.run(command, cwd=_project(), env=variables, check=False)
 
 
 def withdraw_defaults() -> None:

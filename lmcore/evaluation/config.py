@@ -67,8 +67,8 @@ class InterpolationConfig(Config):
 class BootstrapConfig(Config):
     """How intervals are found: from how many resamples of the test items, covering which share."""
 
-    n_resamples: Annotated[int, Field(ge=100)]
-    confidence: Annotated[float, Field(gt=0.0, lt=1.0)]
+    n_resamples: Annotated[int, Field(ge=100, le=1_000_000)]
+    confidence: Annotated[float, Field(gt=0.0, le=0.999)]
 
 
 class WordNgramsConfig(Config):

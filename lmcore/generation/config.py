@@ -31,8 +31,8 @@ class BeamSearchConfig(Config):
     """The likeliest whole answers that are found by following ``n_beams`` of them at once."""
 
     method: Literal["beam_search"]
-    n_beams: PositiveInt
-    length_penalty: float
+    n_beams: Annotated[int, Field(ge=1, le=10_000)]
+    length_penalty: Annotated[float, Field(ge=-10.0, le=10.0)]
     """The exponent alpha of Wu et al. 2016: 0 prefers short answers, as probability itself does; 1 longer ones."""
 
 

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
+from torch import nn
 
 from lmcore.config import Config
 from lmcore.errors import UserError
 from lmcore.files import atomic_folder, write_json, write_text
 from lmcore.models.config import ModelConfig
 from lmcore.models.families import WritingModel, build_model
+from lmcore.models.lora import LoRALinear
 from lmcore.models.model import Model
 from lmcore.models.prompt import PromptFormat
 from lmcore.models.verification import load_weights, verify, write_sums
@@ -94,7 +96,13 @@ def read_description(folder: Path) -> ModelDescription:
 
 
 def save_folder(folder: Path, description: ModelDescription, model: Model, tokenizer: Tokenizer, record: Any) -> None:
-    """Replace ``folder`` by a model, atomically."""
+    """Replace ``folder`` by a model, atomically.
+
+    Raises:
+        ValueError: if the model has adapters, which a folder has no place for.
+    """
+    if isinstance(model, nn.Module) and any(isinstance(module, LoRALinear) for module in model.modules()):
+        raise UserError("the model has LoRA adapters: merge them into its weights with fold_lora before saving it")
     with atomic_folder(folder) as temporary:
         write_text(temporary / "config.json", description.model_dump_json(indent=2) + "\n")
         model.save_weights(temporary / WEIGHTS)

@@ -222,12 +222,12 @@ class ExampleBatches:
 
     def _pad(self, examples: Sequence[tuple[Sequence[int], Sequence[int] | int]]) -> Batch:
         tokens = torch.full((len(examples), _padded_length([tokens for tokens, _ in examples])), self._padding)
-        sequences = [targets for _, targets in examples if not isinstance(targets, int)]
+        sequences = [targets for _, targets in examples if not isinstance(targets, int | np.integer)]
         shape = (len(examples), _padded_length(sequences)) if sequences else (len(examples),)
         targets = torch.full(shape, IGNORED)
         for row, (example_tokens, example_targets) in enumerate(examples):
             tokens[row, : len(example_tokens)] = torch.tensor(example_tokens)
-            if isinstance(example_targets, int):
+            if isinstance(example_targets, int | np.integer):
                 targets[row] = example_targets
             else:
                 targets[row, : len(example_targets)] = torch.tensor(example_targets)

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from tasks.environment import Environment
+from tasks.library_settings import remember_store, withdraw_defaults
 
 logger = logging.getLogger(__name__)
 
@@ -93,3 +94,17 @@ def _replace(database: sqlite3.Connection, columns: tuple[tuple[str, str], ...],
             f"UPDATE {table} SET {column} = replace({column}, ?, ?) WHERE instr({column}, ?) > 0",
             (before, after, before),
         )
+
+
+def main() -> None:
+    """Follow the store to where it is now, for a Python that has found it elsewhere (``tasks/library_settings.py``)."""
+    withdraw_defaults()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    environment = Environment()
+    if environment.configured_mlflow_tracking_uri is None:
+        relocate_store(environment)
+        remember_store(environment.mlflow_folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -72,6 +72,23 @@ def test_a_damaged_record_of_dvc_is_named_and_the_advice_works(content: str, pro
     assert StageGraph().names() == ["collect", "clean", "tokenize"]
 
 
+@pytest.mark.parametrize(
+    "content", ["", LOCK[: LOCK.index("th: sample")], "\x00\x01\x02", "5", "schema: '2.0'\nstages: 5\n"]
+)
+def test_a_record_of_dvc_that_a_kill_cut_off_is_restored(
+    content: str, project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mend_repository(project)
+    (project / "dvc.lock").write_text(content)
+    mend_repository(project)
+    assert (project / "dvc.lock").read_text() == LOCK
+    assert "dvc.lock was damaged: it is restored" in caplog.text
+    merge = f"<<<<<<< HEAD\n{LOCK}=======\n{LOCK}>>>>>>> other\n"
+    (project / "dvc.lock").write_text(merge)
+    mend_repository(project)
+    assert (project / "dvc.lock").read_text() == merge
+
+
 def test_a_record_of_dvc_that_is_not_utf_8_is_named(project: Path) -> None:
     (project / "dvc.lock").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match=r"dvc\.lock is damaged"):

@@ -47,6 +47,11 @@ COMMANDS: list[tuple[str, str, Any]] = [
     ("POST", "/deployments/", {"name": "x", "flow_id": ID, "storage_document_id": ID}),
     ("POST", "/work_pools/", {"name": "x", "type": "process", "base_job_template": template(command="id")}),
     ("POST", "/work_pools/", {"name": "x", "type": "process", "base_job_template": template(command="{{ name }}")}),
+    (
+        "PATCH",
+        "/work_pools/lmcore",
+        {"storage_configuration": {"bundle_execution_step": {"os": {"requires": "attacker"}}}},
+    ),
     ("PATCH", "/work_pools/lmcore", {"base_job_template": template(env={"LD_PRELOAD": "/tmp/file.so"})}),
     (
         "PATCH",

@@ -114,7 +114,7 @@ def test_a_chat_answers_every_line_until_the_input_ends(folder: Path, tmp_path: 
         (["--n-beams", "2", "--seed", "1"], "error: --seed: beam search does not sample"),
         (["--n-beams", "2", "--n-best", "3"], "error: --n-best 3: a search with 2 beams has no more answers"),
         (["--length-penalty", "1"], "error: --length-penalty needs --n-beams"),
-        (["--n-beams", "0"], "error: --n-beams 0: input should be greater than 0"),
+        (["--n-beams", "0"], "error: --n-beams 0: input should be greater than or equal to 1"),
         (["--n-best", "0"], "error: --n-best 0: expected 1 or more"),
         (["--log-probabilities", "-1"], "error: --log-probabilities -1: expected 0 or more"),
         (["--stop", ""], "error: --stop '': string should have at least 1 character"),

@@ -220,5 +220,5 @@ def test_a_model_gets_adapters_once_and_where_there_is_a_map() -> None:
     assert add(model, pattern=r"attention\.(query|value)$") == [
         f"blocks.{layer}.attention.{part}" for layer in range(2) for part in ("query", "value")
     ]
-    with pytest.raises(ValueError, match="has adapters already"):
+    with pytest.raises(ValueError, match="already has adapters"):
         add(model)

@@ -1,6 +1,10 @@
+import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
+from pathlib import Path
 
 import mlflow
 import pytest
@@ -11,6 +15,8 @@ from tasks import tracking
 from tasks.environment import Environment
 from tasks.tracking.location import without_password
 from tasks.tracking.store import _set_address
+
+PROJECT = Path(__file__).parents[3]
 
 
 def test_a_store_that_was_moved_or_copied_knows_where_it_is_and_leaves_the_original_alone(environment, tmp_path):
@@ -24,6 +30,9 @@ def test_a_store_that_was_moved_or_copied_knows_where_it_is_and_leaves_the_origi
     copied = Environment(work_folder=tmp_path / "copy" / ".work")
     shutil.copytree(moved.work_folder, copied.work_folder)
     before = folder_digest(moved.work_folder)
+    # Before any command of MLflow reads it: `mlflow gc` in the copy would delete the files of the original.
+    start_python(copied)
+    assert_everything_is_in(copied, moved)
     train(copied, seed=2)  # any stage that tracks
     assert folder_digest(moved.work_folder) == before
     assert_everything_is_in(copied, moved)
@@ -53,3 +62,14 @@ def assert_everything_is_in(environment, elsewhere):
 )
 def test_no_password_is_shown(uri, shown):
     assert without_password(uri) == shown
+
+
+def start_python(environment):
+    """What every Python of the project's ``.venv`` does when it starts."""
+    command = [sys.executable, "-c", "from tasks.library_settings import set_defaults; set_defaults()"]
+    variables = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(PROJECT),
+        "LMCORE_WORK_FOLDER": str(environment.work_folder),
+    }
+    subprocess.run(command, cwd=PROJECT, env=variables, check=True, capture_output=True)

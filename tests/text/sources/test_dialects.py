@@ -188,7 +188,7 @@ def test_a_zero_is_a_character_of_its_row(tmp_path: Path, name: str) -> None:
         ("rows", b'{"text": "one"}\n{"text": "two"}\n', "jsonl"),
         ("rows.data", b'[\n {"text": "one"},\n {"text": "two"}]', "json"),
         ("rows.log", b'{\n "text": "one"\n}\n{"text":\n "two"}', "json"),
-        ("rows.txt.gz", gzip.compress(b"text;n\none;1\ntwo;2\n"), "csv"),
+        ("rows.txt.gz", gzip.compress(b"text;n\none;1\ntwo;2\n", mtime=0), "csv"),
         ("rows.out", b"n|text\n1|one\n2|two\n", "psv"),
     ],
 )
