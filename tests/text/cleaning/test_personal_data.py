@@ -63,6 +63,8 @@ HARMLESS = [
     "3 456 789 people, 12 345 678 €, 10115 Berlin, 18999-1234",
     "mysql://scott:tiger@localhost/test and https://user:<password>@example.org",
     "password: str = field(default='changeme')",
+    "password: Optional[str2] = None, token=self.next_token2(), key: sort_key_1, secret: Optional",
+    "token = tokens[0]; password=os.environ['DB_PASSWORD2']; pwd=/home/Anna/Project2",
 ]
 
 
@@ -124,6 +126,12 @@ def test_numbers_of_a_region_need_no_country_code_there(region: str, number: str
     [
         ("Authorization: Bearer 0123456789abcdef0123456789abcdef", "Authorization: Bearer <secret>"),
         ("DB_PASSWORD='S3cr3tP@ssw0rd!'", "DB_PASSWORD='<secret>'"),
+        ("DB_PASSWORD=S3cr3t!pass99", "DB_PASSWORD=<secret>"),
+        ("user: bob\npassword: Xk9mPq2w\nport: 1", "user: bob\npassword: <secret>\nport: 1"),
+        ("PASSWORD: Tr0ub4dor&3 is what I use", "PASSWORD: <secret> is what I use"),
+        ("export TOKEN=abcd1234efgh5678", "export TOKEN=<secret>"),
+        ("пароль: Geheim123!x", "пароль: <secret>"),
+        ("密码\uff1aGeheim123!x", "密码\uff1a<secret>"),
         ("postgres://admin:pa55w0rd@db.example.org/main", "postgres://admin:<secret>@db.example.org/main"),
         ("CPF: 529.982.247-25", "CPF: <national_id>"),
         (

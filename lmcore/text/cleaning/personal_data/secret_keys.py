@@ -37,8 +37,8 @@ URL_PASSWORD = re.compile(
 )
 NAME = re.compile(
     r"(?:(?:api|access|secret|private|account|encryption|signing|shared)[_-]?key"
-    r"|(?:access|auth|api|bot|refresh)[_-]?token|secret"
-    r"|passphrase|password|passwd|passwort|contraseña|mot de passe|\bpwd)"
+    r"|(?:access|auth|api|bot|refresh)[_-]?token|secret|(?<![a-z])token"
+    r"|passphrase|password|passwd|passwort|contraseña|mot de passe|(?<![a-z])pwd|пароль|密码|パスワード)"
     r"[\"']?\s{0,2}$",
     re.IGNORECASE,
 )
@@ -50,6 +50,8 @@ ASSIGNED_KEY = re.compile(
 )
 # In quotation marks a key may be shorter and hold any character but those of a template.
 QUOTED_KEY = re.compile(r"(?:=>|=|:)\s{0,2}(?P<quote>[\"'])(?P<key>[^\s\"'<>{}]{8,128})(?P=quote)")
+# Without them, as in files of settings, up to the end of the word.
+BARE_KEY = re.compile(r"(?:=>|=|:|\uff1a)\s{0,2}(?P<key>[^\s\"'<>{}()\[\],;]{8,128})(?=[\s,;\"']|$)")
 # Looked for first, since most texts hold none of them.
 MARKS = (
     *("PRIVATE KEY", "AKIA", "ASIA", "AGPA", "AIDA", "AROA", "ANPA", "ANVA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
@@ -71,7 +73,21 @@ MARKS = (
     *("shpss_", "sq0", "hvs.", "glsa_", "lin_api_", "figd_", "PMAK-", "ATATT3", "sbp_", "AGE-SECRET", ":AA", "eyJ"),
 )
 HEADER_MARKS = ("bearer ", "basic ", "token ")
-NAME_MARKS = ("key", "token", "secret", "passw", "passphrase", "pwd", "contrase", "mot de passe")
+NAME_MARKS = (
+    *(
+        "key",
+        "token",
+        "secret",
+        "passw",
+        "passphrase",
+        "pwd",
+        "contrase",
+        "mot de passe",
+        "пароль",
+        "密码",
+        "パスワード",
+    ),
+)
 MIXED = re.compile(r"(?=.*[A-Za-z])(?=.*\d)\w{6,}|(?=.*[a-z])(?=.*[A-Z]{2})\w{8,}", re.ASCII)
 """What no word is: six letters and digits, or eight capitals and small letters."""
 # Words that documentation writes where a key belongs.
@@ -92,6 +108,7 @@ def secret_keys(text: str) -> Spans:
     if any(mark in lower for mark in NAME_MARKS):
         yield from _assigned(text, ASSIGNED_KEY, _looks_random)
         yield from _assigned(text, QUOTED_KEY, _looks_like_password)
+        yield from _assigned(text, BARE_KEY, _looks_like_bare_password)
 
 
 def _assigned(text: str, assignment: re.Pattern[str], is_key: Callable[[str], bool]) -> Spans:
@@ -113,6 +130,12 @@ def _looks_like_password(key: str) -> bool:
     kinds = (str.islower, str.isupper, str.isdigit, lambda character: not character.isalnum())
     n_kinds = sum(any(map(kind, key)) for kind in kinds)
     return n_kinds >= 3 and not _is_placeholder(key) and not re.search(r"[(\[$/\\]", key)
+
+
+def _looks_like_bare_password(key: str) -> bool:
+    """As :func:`_looks_like_password`, but a name of a variable, a path and words with hyphens are none."""
+    is_path = key.startswith(("/", "./", "~", "\\"))
+    return not is_path and any(map(str.isdigit, key)) and _looks_like_password(re.sub("[-_./]", "", key))
 
 
 def _is_credential(password: str) -> bool:
