@@ -90,7 +90,7 @@ def ctranslate2(work: dict[str, int], compute_type: str) -> Action:
         "beam_size": work["n_beams"],
         "include_prompt_in_result": False,
     }
-    return lambda: engine.generate_batch(prompts, **options)
+    return lambda: [answer.sequences_ids[0] for answer in engine.generate_batch(prompts, **options)]
 
 
 def draw_prompts(work: dict[str, int]) -> torch.Tensor:

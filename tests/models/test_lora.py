@@ -12,6 +12,7 @@ from torch import nn
 from lmcore.config import Config
 from lmcore.generation import GenerationConfig, SamplingConfig, generate
 from lmcore.models.config import ModelConfig, takes_adapters
+from lmcore.models.folder import save_language_model
 from lmcore.models.gpt_step import GPTStep
 from lmcore.models.lora import (
     LoRALinear,
@@ -25,6 +26,8 @@ from lmcore.models.lora import (
     unmerge_lora,
 )
 from lmcore.models.trainable import TrainableModel
+from lmcore.tokens.config import BytePairConfig
+from lmcore.tokens.learning import learn_tokenizer
 
 GREEDY = GenerationConfig(
     max_tokens=6,
@@ -222,3 +225,14 @@ def test_a_model_gets_adapters_once_and_where_there_is_a_map() -> None:
     ]
     with pytest.raises(ValueError, match="already has adapters"):
         add(model)
+
+
+def test_a_model_with_adapters_is_not_saved_where_nobody_could_load_it(tmp_path: Path) -> None:
+    model = make_model("gpt")
+    add(model)
+    tokenizer = learn_tokenizer(["a text"], BytePairConfig(kind="byte_pair", vocabulary_size=259))
+    with pytest.raises(ValueError, match="merge them into its weights with fold_lora before saving"):
+        save_language_model(tmp_path / "model", model, tokenizer, {})
+    fold_lora(model)
+    save_language_model(tmp_path / "model", model, tokenizer, {})
+    assert (tmp_path / "model" / "weights.safetensors").exists()
