@@ -54,6 +54,9 @@ def render_report(tokenizer: Tokenizer, summary: Mapping[str, Any], shard: Path)
 
 def _lines(tokenizer: Tokenizer, summary: Mapping[str, Any], counts: npt.NDArray[np.int64]) -> Iterator[str]:
     yield from ("# Tokenizer", "", f"{summary['vocabulary_size']:,} tokens.", "")
+    if lost := tokenizer.lost_features:
+        yield f"It does not keep {', '.join(lost)}: bits per byte of its models are not comparable with others'."
+        yield ""
     rates = ("characters_per_token", "bytes_per_token", "tokens_per_word", "unknown_share", "used_share_of_vocabulary")
     yield "| split | documents | tokens | " + " | ".join(rate.replace("_", " ") for rate in rates) + " |"
     yield "|---" * (3 + len(rates)) + "|"

@@ -12,7 +12,7 @@ from tokenizers import models, pre_tokenizers
 
 from lmcore.errors import UserError
 from lmcore.files import atomic_file
-from lmcore.tokens.adoption import check_nothing_is_dropped, with_all_bytes
+from lmcore.tokens.adoption import check_nothing_is_dropped, lost_features, lost_spaces, with_all_bytes
 from lmcore.tokens.splitting import language_of, separate_words
 from lmcore.tokens.vocabulary import END_OF_TEXT, MASK, PADDING, Vocabulary
 
@@ -69,7 +69,7 @@ class Tokenizer:
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: if it is no tokenizer, or one that drops characters.
+            ValueError: if it is no tokenizer, or one that drops characters or the spaces between words.
         """
         try:
             content, n_added = with_all_bytes(path.read_text(encoding="utf-8"))
@@ -86,6 +86,7 @@ class Tokenizer:
         backend.add_special_tokens(missing)
         tokenizer = cls(backend)
         tokenizer.check_characters(path)
+        tokenizer.check_losses(path)
         return tokenizer
 
     @classmethod
@@ -115,6 +116,34 @@ class Tokenizer:
             check_nothing_is_dropped(self._backend)
         except ValueError as error:
             raise UserError(f"{path} is {error}") from None
+
+    def check_losses(self, path: Path) -> None:
+        """Say in the log what of a text this tokenizer, which was made elsewhere, does not keep.
+
+        Raises:
+            ValueError: naming its file, if it does not keep the spaces between words.
+        """
+        try:
+            example, lost = lost_spaces(self), self.lost_features
+        except Exception as error:  # The library raises this class itself.
+            raise UserError(f"{path} is a tokenizer that cannot encode every text ({error}): choose another") from None
+        if example is not None:
+            raise UserError(
+                f"{path} is a tokenizer that does not keep the spaces between words ({example}): use one with a "
+                "byte-level pre-tokenizer and decoder, or kind byte_pair (tokenize.tokenizer.kind)"
+            )
+        if lost:
+            logger.warning(
+                "%s does not keep %s: bits per byte of its models are not comparable with others'; retrain the "
+                "tokenizer with a byte-level pre-tokenizer, or use kind byte_pair",
+                path,
+                ", ".join(lost),
+            )
+
+    @property
+    def lost_features(self) -> list[str]:
+        """What of a text does not come back, such as upper case; nothing for tokenizers that keep all."""
+        return lost_features(self)
 
     @property
     def has_word_tokens(self) -> bool:
@@ -156,6 +185,11 @@ class Tokenizer:
     def name_of(self, token: int) -> str:
         """A token as the vocabulary names it: special ones have no text."""
         return str(self._backend.id_to_token(token))
+
+    def normalize(self, text: str) -> str:
+        """A text as it is before it is divided into tokens."""
+        normalizer = self._backend.normalizer
+        return text if normalizer is None else normalizer.normalize_str(text)
 
     def save(self, path: Path) -> None:
         """Write the format of Hugging Face ``tokenizers`` (``tokenizer.json``)."""

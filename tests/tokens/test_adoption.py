@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import tokenizers
-from tokenizers import decoders, models, pre_tokenizers, trainers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
+from lmcore.tokens.adoption import PROBES
 from lmcore.tokens.encoding import CorpusEncoder
 from lmcore.tokens.tokenizer import Tokenizer
 
@@ -128,6 +129,99 @@ def test_one_that_drops_characters_or_fails_on_them_is_refused(tmp_path: Path) -
     described["normalizer"] = {"type": "Replace", "pattern": {"Regex": "[^a-z ]"}, "content": ""}
     with pytest.raises(ValueError, match=r"theirs\.json is a tokenizer that drops characters \(! \" # "):
         adopt(tmp_path, tokenizers.Tokenizer.from_str(json.dumps(described)))
+
+
+def pairs_of_words(decoder: decoders.Decoder | None) -> tokenizers.Tokenizer:
+    """Between whose words the spaces are gone before anything is counted."""
+    backend = byte_pairs(pre_tokenizers.Whitespace())
+    backend.decoder = decoder
+    return backend
+
+
+def pairs_with_ends_of_words() -> tokenizers.Tokenizer:
+    made = tokenizers.CharBPETokenizer()
+    made.train_from_iterator(KNOWN * 5, vocab_size=100, show_progress=False)
+    return tokenizers.Tokenizer.from_str(made.to_str())
+
+
+def normalized(normalizer: normalizers.Normalizer) -> tokenizers.Tokenizer:
+    backend = byte_pairs(pre_tokenizers.ByteLevel(add_prefix_space=False))
+    backend.normalizer = normalizer
+    return backend
+
+
+def lower_case_words() -> tokenizers.Tokenizer:
+    backend = words("[UNK]")
+    backend.normalizer = normalizers.Lowercase()
+    return backend
+
+
+def words_with_a_special_unknown_token() -> tokenizers.Tokenizer:
+    backend = words("[UNK]")
+    backend.add_special_tokens(["[UNK]"])
+    return backend
+
+
+WHITE_SPACE = "newlines, tabs, runs of spaces"
+LOSSES: dict[str, tuple[Callable[[], tokenizers.Tokenizer], str]] = {
+    "word pieces": (word_pieces, f"upper case, accents, {WHITE_SPACE}, spaces beside punctuation"),
+    "pairs with ends of words": (pairs_with_ends_of_words, f"{WHITE_SPACE}, spaces beside punctuation"),
+    "words": (lambda: words("[UNK]"), f"{WHITE_SPACE}, spaces beside punctuation"),
+    "lower-case words": (lower_case_words, f"upper case, {WHITE_SPACE}, spaces beside punctuation"),
+    "words and a special token": (words_with_a_special_unknown_token, f"{WHITE_SPACE}, spaces beside punctuation"),
+    "unigrams": (lambda: sentencepiece("unigrams"), WHITE_SPACE),
+    "lower case": (lambda: normalized(normalizers.Lowercase()), "upper case"),
+    "no accents": (
+        lambda: normalized(normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents()])),
+        "accents",
+    ),
+    "one mark": (lambda: normalized(normalizers.Replace(";", ":")), "punctuation"),
+    "no tabs": (lambda: normalized(normalizers.Replace("\t", " ")), "tabs"),
+}
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_what_does_not_come_back_is_named_once(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    make, lost = LOSSES[kind]
+    tokenizer = adopt(tmp_path, make())
+    said = [message for message in caplog.messages if "does not keep" in message]
+    assert len(said) == 1
+    assert f"theirs.json does not keep {lost}: bits per byte of its models are not comparable with others'" in said[0]
+    assert ", ".join(tokenizer.lost_features) == lost
+
+
+@pytest.mark.parametrize("kind", [kind for kind in REPAIRED if not kind.startswith("unigrams")])
+def test_nothing_is_said_of_one_that_keeps_all(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert adopt(tmp_path, REPAIRED[kind]()).lost_features == []
+    assert "does not keep" not in caplog.text
+
+
+@pytest.mark.parametrize("decoder", [None, decoders.Fuse(), decoders.BPEDecoder(), decoders.WordPiece()])
+def test_one_that_loses_the_spaces_between_words_is_refused(tmp_path: Path, decoder: decoders.Decoder | None) -> None:
+    message = r"theirs\.json is a tokenizer that does not keep the spaces .*have the same tokens\): .*byte_pair"
+    with pytest.raises(ValueError, match=message):
+        adopt(tmp_path, pairs_of_words(decoder))
+
+
+def test_words_whose_decoder_joins_them_without_spaces_are_refused(tmp_path: Path) -> None:
+    backend = words("[UNK]")
+    backend.decoder = decoders.Fuse()
+    with pytest.raises(ValueError, match=r"the spaces between words \('stop stop' comes back as 'stopstop'\)"):
+        adopt(tmp_path, backend)
+
+
+def test_one_that_fails_on_some_texts_is_refused(tmp_path: Path) -> None:
+    known = {probe: identity for identity, probe in enumerate(PROBES)}
+    backend = tokenizers.Tokenizer(models.WordLevel(known, unk_token="nothing"))
+    with pytest.raises(ValueError, match=r"theirs\.json is a tokenizer that cannot encode every text \(.*\): choose"):
+        adopt(tmp_path, backend)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"model": null}'])
+def test_a_file_without_a_model_is_refused_as_such(tmp_path: Path, content: str) -> None:
+    (tmp_path / "theirs.json").write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"theirs\.json is not a tokenizer file \(.*\): it has no model"):
+        Tokenizer.adopt(tmp_path / "theirs.json")
 
 
 def test_gaps_in_the_numbering_are_part_of_the_vocabulary(tmp_path: Path) -> None:

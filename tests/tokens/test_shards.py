@@ -201,6 +201,7 @@ def test_the_summary_and_the_page_say_what_tokens_are_worth(tmp_path: Path) -> N
     page = (tmp_path / "tokens/tokenizer.md").read_text(encoding="utf-8")
     assert "| train | 4 |" in page
     assert "`e`" in page
+    assert "does not keep" not in page
 
 
 def test_unknown_words_are_counted(tmp_path: Path) -> None:
@@ -221,6 +222,8 @@ def test_unknown_words_are_counted(tmp_path: Path) -> None:
     assert summary["splits"]["train"]["unknown_share"] == 2 / 8
     assert summary["splits"]["validation"]["unknown_share"] == 0.0
     assert summary["splits"]["test"]["unknown_share"] == 1 / 2
+    page = (tmp_path / "tokens/tokenizer.md").read_text(encoding="utf-8")
+    assert "It does not keep newlines, tabs, runs of spaces: bits per byte" in page
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is Linux's own count")
