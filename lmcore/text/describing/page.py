@@ -13,6 +13,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lmcore.text.cleaning.masked_columns import masking_parts
 from lmcore.text.cleaning.reasons import SETTINGS
 from lmcore.text.describing.excerpts import excerpt
 from lmcore.text.describing.ledger import examples_of, rules_of
@@ -68,13 +69,18 @@ def render_page(
         **{name: _ranking(statistics[name]) if statistics[name] else None for name in ANNOTATED},
         "drops": _ranking(_by_count(summary["dropped_by_reason"])) if summary["dropped"] else None,
     }
+    mask_place = masking_parts(mask)
     examples = examples_of(ledger, EXAMPLES_PER_RULE, seed=0)
     rules = [
         {
             **rule,
             "setting": SETTINGS.get(rule["rule"]),
             "examples": [
-                {**row, "excerpt": excerpt(row, EXCERPT_CHARACTERS, mask), "place": mask(row["name"] or row["path"])}
+                {
+                    **row,
+                    "excerpt": excerpt(row, EXCERPT_CHARACTERS, mask),
+                    "place": mask_place(row["name"] or row["path"]),
+                }
                 for row in examples[rule["rule"]]
             ],
         }
