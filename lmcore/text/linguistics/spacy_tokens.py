@@ -84,7 +84,7 @@ class TokenReader:
 
     def _read_whole(self, text: str) -> Tokens:
         # Tokenizers without rules copy what is left of a text for each token, or take no long text at all.
-        pieces = _pieces_between_chunks(text) if self._has_rules else _pieces(text)
+        pieces = pieces_between_chunks(text) if self._has_rules else _pieces(text)
         documents = [self._pipeline.tokenizer(piece) for piece in pieces]
         gaps = np.concatenate([document.to_array("SPACY") for document in documents]).astype(np.int64)
         tokens = np.concatenate([self._describe(document) for document in documents])
@@ -126,7 +126,7 @@ def _pieces(text: str) -> Iterator[str]:
         start = end
 
 
-def _pieces_between_chunks(text: str) -> Iterator[str]:
+def pieces_between_chunks(text: str) -> Iterator[str]:
     """Yield a text in pieces that end where a chunk is cut, and only there."""
     ends = [chunk.end() for chunk in CHUNK_AND_NEXT.finditer(text) if chunk[1]]
     yield from (text[start:end] for start, end in pairwise([0, *ends, len(text)]))
