@@ -60,6 +60,11 @@ def bare_words_of(text: str) -> list[str]:
     return WORD_OR_CHARACTER.findall(text)
 
 
+def shortened(text: str, n_characters: int) -> str:
+    """The beginning of a text, with an ellipsis where something follows it."""
+    return text if len(text) <= n_characters else f"{text[:n_characters].rstrip()} …"
+
+
 def count_unspaced(text: str) -> int:
     """How many characters are of scripts without spaces between words."""
     return 0 if text.isascii() else len(text) - len(UNSPACED_RUN.sub("", text))

@@ -29,6 +29,10 @@ from lmcore.text.words import MARKS, length_in_letters, words_of
 
 WORDS_PER_PLACEHOLDER = 100
 """A placeholder among more words is a matter of what the text is about."""
+LONGEST_WORD = 100
+"""What is longer is no word but a blob: a picture in an address, a program without spaces."""
+MAX_BLOBS_PER_WORD, MAX_BLOB_SHARE = 0.1, 0.98
+"""A text with more blobs, or with a larger share of its characters in them, is about nothing else."""
 STOP_WORDS = frozenset(("the", "be", "to", "of", "and", "that", "have", "with", "a", "in", "is", "for", "it", "on"))
 NO_LETTERS, MARK = re.compile(r"[\W\d_]+"), re.compile(f"[{MARKS}]+")
 # The same in ASCII, at many times the speed.
@@ -96,12 +100,12 @@ def words_too_short(text: Text, config: FilterConfig) -> Reason | None:
 def words_too_long(text: Text, config: FilterConfig) -> Reason | None:
     """Words that are longer on average than ``max_mean_word_length`` (Gopher), in scripts that separate words.
 
-    The addresses of pages are no words.
+    The addresses of pages are no words, nor are a few blobs among many words.
     """
     length = text.mean_word_length
     if length is None or length <= config.max_mean_word_length or len(text.words) < config.min_words_for_shares:
         return None
-    words = [word for word in text.words if not is_address(word)]
+    words = _without_few_blobs([word for word in text.words if not is_address(word)])
     shorter = len("".join(words)) / len(words) if words else length
     return above("words_too_long", min(length, shorter), config.max_mean_word_length)
 
@@ -186,6 +190,15 @@ def _n_unquoted(phrase: str, text: str) -> int:
     if phrase not in text:
         return 0
     return text.count(phrase) - sum(text.count(f"{mark}{phrase}") for mark in QUOTES)
+
+
+def _without_few_blobs(words: Sequence[str]) -> Sequence[str]:
+    """The words without the blobs among them, or all of them where a text is mostly blob."""
+    blobs = [word for word in words if len(word) > LONGEST_WORD]
+    are_few = len(blobs) <= MAX_BLOBS_PER_WORD * len(words)
+    if are_few and len("".join(blobs)) <= MAX_BLOB_SHARE * len("".join(words)):
+        return [word for word in words if len(word) <= LONGEST_WORD]
+    return words
 
 
 def _n_letters(text: str) -> int:

@@ -1,6 +1,7 @@
 """Masks personal data outside the text: in a document's label, path and name, and in its row of the ledger."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,13 +23,33 @@ def configured_mask(config: CleanConfig) -> Mask | None:
     return PersonalData(config.personal_data, configured_person_finder(config)).masked
 
 
+def masking_parts(mask: Mask) -> Mask:
+    """A function that masks what may be a path: the whole, and then each part between slashes.
+
+    Behind a slash a number is taken for a part of an address, and not for one that somebody is called by.
+    """
+    # Paths have folders in common.
+    mask_part = cache(mask)
+
+    def mask_parts(path: str) -> str:
+        masked = mask(path)
+        return "/".join(map(mask_part, masked.split("/"))) if "/" in masked else masked
+
+    return mask_parts
+
+
 def mask_columns(table: pa.Table, names: Sequence[str], mask: Mask | None) -> pa.Table:
-    """The table with personal data masked in the columns of these names."""
+    """The table with personal data masked in the columns of these names.
+
+    All but the content may hold paths, and are masked part by part.
+    """
     if mask is None or not len(table):
         return table
+    mask_place = masking_parts(mask)
     for name in names:
         column = table[name].combine_chunks().dictionary_encode()
-        values = pa.array(list(map(mask, column.dictionary.to_pylist())), pa.string())
+        mask_value = mask if name in CONTENT else mask_place
+        values = pa.array(list(map(mask_value, column.dictionary.to_pylist())), pa.string())
         index = table.column_names.index(name)
         table = table.set_column(index, table.schema.field(name), values.take(column.indices))
     return table

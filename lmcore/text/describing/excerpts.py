@@ -6,6 +6,7 @@ from typing import Any, get_args
 from lmcore.text.cleaning.config import PersonalDataConfig, PersonalDataKind
 from lmcore.text.cleaning.judging import whole_text
 from lmcore.text.cleaning.personal_data import PersonalData, mask
+from lmcore.text.words import shortened
 
 PERSON = "person"
 """Found by a trained pipeline alone, which takes too long for an excerpt."""
@@ -23,4 +24,4 @@ def excerpt(row: Mapping[str, Any], n_characters: int, mask_text: Callable[[str]
     """The beginning of what a row of the ledger says, in one line and without personal data."""
     # Masked before it is cut: half an address is not found.
     words = " ".join(mask_text(whole_text(row["text"] or "", row["target"])[: 4 * n_characters]).split())
-    return words if len(words) <= n_characters else f"{words[:n_characters].rstrip()} …"
+    return shortened(words, n_characters)

@@ -13,15 +13,17 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lmcore.text.cleaning.masked_columns import masking_parts
 from lmcore.text.cleaning.reasons import SETTINGS
 from lmcore.text.describing.excerpts import excerpt
 from lmcore.text.describing.ledger import examples_of, rules_of
+from lmcore.text.words import shortened
 
 TEMPLATE = "page.html.jinja"
 EXAMPLES_PER_RULE = 3
 ANNOTATED = ("tags", "lemmas", "entities", "entity_names")
 """Statistics that only a trained pipeline gives."""
-EXCERPT_CHARACTERS = 220
+EXCERPT_CHARACTERS, LABEL_CHARACTERS = 220, 30
 SHOWN_BARS, SHOWN_ROWS = 20, 30
 # The page has the same colors as variables: a picture in it follows them, by day and by night.
 COLORS = {"ink": "#1d2733", "muted": "#5d6b7a", "line": "#d9dfe5", "first": "#2f6fb2"}
@@ -67,13 +69,18 @@ def render_page(
         **{name: _ranking(statistics[name]) if statistics[name] else None for name in ANNOTATED},
         "drops": _ranking(_by_count(summary["dropped_by_reason"])) if summary["dropped"] else None,
     }
+    mask_place = masking_parts(mask)
     examples = examples_of(ledger, EXAMPLES_PER_RULE, seed=0)
     rules = [
         {
             **rule,
             "setting": SETTINGS.get(rule["rule"]),
             "examples": [
-                {**row, "excerpt": excerpt(row, EXCERPT_CHARACTERS, mask), "place": mask(row["name"] or row["path"])}
+                {
+                    **row,
+                    "excerpt": excerpt(row, EXCERPT_CHARACTERS, mask),
+                    "place": mask_place(row["name"] or row["path"]),
+                }
                 for row in examples[rule["rule"]]
             ],
         }
@@ -122,7 +129,8 @@ def _ranking(counts: Sequence[Mapping[str, Any]]) -> Markup:
     shown = list(reversed(counts[:SHOWN_BARS]))
 
     def draw(axes: Axes) -> None:
-        names = [in_words(row["name"]).replace("$", r"\$") for row in shown]
+        # Drawing a label takes minutes where a "word" has the length of a book; a dollar sign begins no formula.
+        names = [shortened(in_words(row["name"]), LABEL_CHARACTERS).replace("$", r"\$") for row in shown]
         bars = axes.barh(range(len(shown)), [row["count"] for row in shown], color=COLORS["first"])
         axes.set_yticks(range(len(shown)), names)
         axes.bar_label(bars, [f"{row['count']:,}" for row in shown], padding=3, color=COLORS["muted"])

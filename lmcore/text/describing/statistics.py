@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from lmcore.text.cleaning.word_hashes import word_hashes
 from lmcore.text.linguistics.spans import token_spans
 from lmcore.text.split import uniform
+from lmcore.text.words import shortened
 
 COUNTED = ("frequent_words", "tags", "lemmas", "entities", "entity_names")
 CONTENT_TAGS = frozenset(("NOUN", "PROPN", "VERB", "ADJ", "ADV"))
@@ -23,6 +24,8 @@ SAMPLED_SHARE, FEWEST_SAMPLED = 1 / 8, 100
 """Of a shard's documents, whose words are counted by name."""
 COUNTED_WORDS = 500
 SHOWN_NAMES = 40
+NAME_CHARACTERS = 60
+"""Of a word, a lemma or an entity: a file that is inserted in a text may be one word."""
 GROWTH_POINTS = 60
 LENGTH_BINS = 2 ** np.arange(21)
 
@@ -106,7 +109,7 @@ def _frequent_words(documents: pa.Table) -> dict[str, int]:
 
 def _words(documents: pa.Table) -> Iterator[str]:
     for text, ends in zip(documents["text"].to_pylist(), documents["token_ends"].to_pylist(), strict=True):
-        tokens = (text[start:end].lower() for start, end in token_spans(text, ends))
+        tokens = (shortened(text[start:end], NAME_CHARACTERS).lower() for start, end in token_spans(text, ends))
         yield from (token for token in tokens if any(map(str.isalpha, token)))
 
 
@@ -116,7 +119,7 @@ def _lemmas(documents: pa.Table) -> Counter[str]:
     for lemmas, tags in zip(documents["lemmas"].to_pylist(), documents["tags"].to_pylist(), strict=True):
         for lemma, tag in zip(lemmas or (), tags or [None] * len(lemmas or ()), strict=True):
             if (tag is None or tag in CONTENT_TAGS) and lemma.isalpha():
-                counts[lemma.lower()] += 1
+                counts[shortened(lemma, NAME_CHARACTERS).lower()] += 1
     return counts
 
 
@@ -130,7 +133,8 @@ def _entity_names(documents: pa.Table) -> Counter[str]:
         spans = list(token_spans(text, ends)) if entities else []
         for entity in entities or ():
             if entity["label"] not in PERSONS:
-                counts[" ".join(text[spans[entity["start"]][0] : spans[entity["end"] - 1][1]].split())] += 1
+                name = " ".join(text[spans[entity["start"]][0] : spans[entity["end"] - 1][1]].split())
+                counts[shortened(name, NAME_CHARACTERS)] += 1
     return counts
 
 

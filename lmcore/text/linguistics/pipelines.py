@@ -15,6 +15,7 @@ from lmcore.errors import UserError
 from lmcore.files import file_digest
 from lmcore.text.cleaning.config import HOW_TO_INSTALL, Annotation
 from lmcore.text.documents import ANALYSIS_SCHEMA
+from lmcore.text.linguistics.spacy_tokens import pieces_between_chunks
 
 COMPONENTS: dict[str, tuple[str, ...]] = {
     "tags": ("tagger", "morphologizer"),
@@ -52,6 +53,7 @@ def load_trained(pipeline: str, annotations: Sequence[Annotation]) -> Language:
             )
     if not set(SENTENCE_COMPONENTS) & set(trained.pipe_names):
         trained.add_pipe("sentencizer")
+    trained.tokenizer = _cutting_long_chunks(trained.tokenizer)
     return trained
 
 
@@ -105,6 +107,18 @@ def parts_of(text: str) -> Iterator[tuple[int, str]]:
         yield start, text[start : start + end]
         start += end
     yield start, text[start:]
+
+
+def _cutting_long_chunks(tokenizer: Callable[[str], Doc]) -> Callable[[str], Doc]:
+    """The tokenizer, which is shown a text in pieces where it would take long for the whole."""
+
+    def tokenize(text: str) -> Doc:
+        documents = list(map(tokenizer, pieces_between_chunks(text)))
+        joined = documents[0] if len(documents) == 1 else Doc.from_docs(documents, ensure_whitespace=False)
+        assert joined is not None
+        return joined
+
+    return tokenize
 
 
 def _join(parts: Sequence[tuple[int, dict[str, Any]]]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,10 @@ from lmcore.errors import UserError
 IS_SPACE, IS_PUNCTUATION, IS_MARK, IS_GAP = 1, 2, 4, 8
 """What a token is: white space, punctuation, a mark that ends sentences; a gap is a space that is no token."""
 
-CHUNK = re.compile(r"\S+|\s+")
+# In a run of brackets or addresses, the tokenizer takes a time that grows with the square of its length.
+LONGEST_CHUNK = 1_000
+CHUNK = re.compile(rf"\S{{1,{LONGEST_CHUNK}}}|\s+")
+CHUNK_AND_NEXT = re.compile(rf"\S{{1,{LONGEST_CHUNK}}}(?=(\S?))")
 SPACE_BETWEEN_CHUNKS = re.compile(r"\S\s+\S")
 # Where no token goes on, in languages that put no space between words.
 LINE_OR_SENTENCE_END = re.compile(r"(?<=\S)(?=\n)|(?<=[\u3002\uff01\uff1f])(?=\S)")
@@ -42,7 +45,8 @@ class TokenReader:
     """Reads the tokens of texts by spaCy's rules for a language.
 
     In most languages those rules look at one chunk of text between white space at a time, and the same chunks
-    come again and again: each is shown to spaCy once, alone, and its tokens are remembered.
+    come again and again: each is shown to spaCy once, alone, and its tokens are remembered. A chunk longer than any
+    word is cut.
 
     Raises:
         ValueError: if spaCy does not know the language, or a package that it needs for it is not installed.
@@ -80,7 +84,7 @@ class TokenReader:
 
     def _read_whole(self, text: str) -> Tokens:
         # Tokenizers without rules copy what is left of a text for each token, or take no long text at all.
-        pieces = [text] if self._has_rules else _pieces(text)
+        pieces = pieces_between_chunks(text) if self._has_rules else _pieces(text)
         documents = [self._pipeline.tokenizer(piece) for piece in pieces]
         gaps = np.concatenate([document.to_array("SPACY") for document in documents]).astype(np.int64)
         tokens = np.concatenate([self._describe(document) for document in documents])
@@ -120,6 +124,12 @@ def _pieces(text: str) -> Iterator[str]:
         end = found.start() if found else longest
         yield text[start:end]
         start = end
+
+
+def pieces_between_chunks(text: str) -> Iterator[str]:
+    """Yield a text in pieces that end where a chunk is cut, and only there."""
+    ends = [chunk.end() for chunk in CHUNK_AND_NEXT.finditer(text) if chunk[1]]
+    yield from (text[start:end] for start, end in pairwise([0, *ends, len(text)]))
 
 
 def load_pipeline(language: str) -> Language:

@@ -1,6 +1,8 @@
 """The default rules on kinds of text that people have: which of them stay, and which go."""
 
+import base64
 import json
+import random
 import time
 from pathlib import Path
 
@@ -25,6 +27,8 @@ SPEAKERS = ["FIRST SOLDIER.", "SECOND SOLDIER.", "CAPTAIN."]
 SPEECHES = ["Who goes there?", "A friend.", "The king is ill tonight.", "God keep him well.", "What light is that?"]
 PLAY = "\n\n".join(f"{SPEAKERS[number % 3]}\n{SPEECHES[number % 5]} {number}" for number in range(30))
 LONG = " ".join(f"The mill by river {number} stood still." for number in range(900))
+PICTURE = f"![mill](data:image/png;base64,{base64.b64encode(random.Random(1).randbytes(225_000)).decode()})"
+PROGRAM = "".join(f"f{number}=(a,b)=>{{a.c=b+{number};g(a)}}," for number in range(9_000))
 
 STAYS = {
     "tweet": "#MondayMotivation #coffee #work #goals start the week strong",
@@ -56,6 +60,8 @@ STAYS = {
     "Hebrew": "הילדים הלכו לים כי היה חם מאוד היום",
     "Hindi": "मुझे यह किताब बहुत पसंद आई, धन्यवाद।",
     "about a placeholder": 'Setting the width to 150 prints the "Lorem ipsum" text in a single line.',
+    "long with a picture": f"{LONG[:18_000]}\n\n{PICTURE}",
+    "long with a program in a line": f"{LONG[:18_000]}\n\n{PROGRAM}",
     "long with two blocked words": f"The doctor wrote viagra. {LONG} She crossed viagra out.",
 }
 MENU = ["Home", "Shop", "Cart", "Help", "Terms", "Jobs", "News", "TV", "Login", "Map"]
@@ -70,6 +76,8 @@ GOES = {
     "numbers": ("too_few_letters", "12.5 13.1 14.9 18.2 11.1 10.0 9.8 7.7 12.1 13.9"),
     "letters": ("words_too_short", "a b c d e f g h i j k l m n o p q r s t u v"),
     "code words": ("words_too_long", " ".join(f"lib/{'x' * 25}/{number}.py" for number in range(25))),
+    "picture": ("words_too_long", f"{LONG[:600]}\n\n{PICTURE}"),
+    "blobs": ("words_too_long", f"{LONG[:600]}\n" + "\n".join(PICTURE[n : n + 120] for n in range(30, 24_030, 120))),
     "teasers": ("too_many_ellipses", "\n".join(f"Read the latest about item {number}..." for number in range(12))),
     "notice": ("too_many_repeated_lines", "All rights reserved by the publisher of this page.\n" * 12),
     "Chinese word": ("too_short", "我不知道。"),

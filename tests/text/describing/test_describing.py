@@ -1,4 +1,5 @@
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,17 @@ def test_the_vocabulary_grows_as_it_does(tmp_path: Path) -> None:
     assert growth[0] == {"words": 0, "different": 0}
     assert growth[-1]["words"] == 30_000
     assert growth[-1]["different"] == pytest.approx(30_000, rel=0.05)
+
+
+def test_a_word_as_long_as_a_book_is_shortened(tmp_path: Path) -> None:
+    start = time.process_time()
+    folder = describe_all(tmp_path, [f"Here is {'x' * 250_000} for $5 and costs$a$lot of it."])
+    assert time.process_time() - start < 60
+    names = [row["name"] for row in json.loads((folder / "statistics.json").read_bytes())["frequent_words"]]
+    assert f"{'x' * 60} …" in names
+    page = (folder / "statistics.html").read_text(encoding="utf-8")
+    assert f">{'x' * 30} …<" in page
+    assert "x" * 61 not in page
 
 
 def test_the_card_says_what_the_corpus_is_made_of_and_what_was_done(corpus: Path) -> None:

@@ -1,3 +1,4 @@
+import time
 from itertools import pairwise
 
 import pytest
@@ -69,6 +70,27 @@ def test_texts_may_be_long() -> None:
     (analysis,) = analyze([text], "en").to_pylist()
     assert len(analysis["token_ends"]) == len(english.tokenizer(text.rstrip()))
     assert len(analysis["sentence_ends"]) == 40_000
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+@pytest.mark.parametrize(
+    "text",
+    ["(" * 300_000, "http://" * 28_000, f"See http://a.b/{'c/d?e=%20' * 600} for more."],
+    ids=["brackets", "schemes", "address"],
+)
+def test_a_run_of_anything_without_a_space_is_read_in_no_time(text: str, language: str) -> None:
+    start = time.process_time()
+    (analysis,) = analyze([text], language).to_pylist()
+    assert time.process_time() - start < 20
+    spans = list(token_spans(text, analysis["token_ends"]))
+    assert "".join(text[start:end] for start, end in spans) == text.replace(" ", "")
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_a_word_is_cut_where_it_is_longer_than_any_word(language: str) -> None:
+    long = spacy_tokens.LONGEST_CHUNK * "x"
+    (analysis,) = analyze([f"{long} {long}y z"], language).to_pylist()
+    assert analysis["token_ends"] == [1_000, 2_001, 2_002, 2_004]
 
 
 chinese_texts = st.lists(

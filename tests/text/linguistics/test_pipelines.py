@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,14 @@ def test_tokens_and_sentences_are_those_of_the_rules_where_the_pipeline_has_no_o
     with_pipeline = analyze_documents([TEXT], ["en"], pipeline=pipeline, pipeline_language="en", annotations=("tags",))
     names = ["n_words", "token_ends", "sentence_ends"]
     assert with_pipeline.select(names) == analyze([TEXT], "en").select(names)
+
+
+def test_a_run_of_brackets_takes_a_pipeline_no_minutes_either(pipeline: str) -> None:
+    text = f"Ada reads {'(' * 50_000} books."
+    start = time.process_time()
+    with_pipeline = analyze_documents([text], ["en"], pipeline=pipeline, pipeline_language="en", annotations=("tags",))
+    assert time.process_time() - start < 60
+    assert with_pipeline["token_ends"] == analyze([text], "en")["token_ends"]
 
 
 def test_names_of_persons_are_found_where_they_stand(pipeline: str) -> None:
