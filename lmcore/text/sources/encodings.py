@@ -175,7 +175,7 @@ def _detected(file: BufferedReader, found: Found) -> Iterator[bytes]:
     chunks = chunks_of(file)
     head, error = look_ahead(b"", chunks, HEAD_BYTES)
     chunks = followed(head, chunks, error)
-    wide = _wide_encoding(head[:HEAD_BYTES])
+    wide = wide_encoding(head[:HEAD_BYTES])
     if wide is not None:
         found(wide)
         yield from _decoded(chunks, wide.codec)
@@ -209,7 +209,7 @@ def _n_above_ascii(content: bytes) -> int:
     return len(content) - len(content.translate(None, ABOVE_ASCII_BYTES))
 
 
-def _wide_encoding(head: bytes) -> Encoding | None:
+def wide_encoding(head: bytes) -> Encoding | None:
     """UTF-16 or UTF-32 without a mark, if it is that: only there zeros are many, or stand amid what is no text."""
     n_zeros = head.count(b"\0")
     without_zeros = _partly_decoded(head.replace(b"\0", b""), UTF_8)
@@ -217,6 +217,7 @@ def _wide_encoding(head: bytes) -> Encoding | None:
     if not n_zeros or (is_plain and n_zeros < MIN_SHARE_OF_ZEROS * len(head)):
         return None
     best: Encoding | None = None
+    most_spaces = 0.0
     for codec in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
         text = _partly_decoded(head, codec)
         if not text or any(
@@ -224,9 +225,10 @@ def _wide_encoding(head: bytes) -> Encoding | None:
         ):
             continue
         # Where bytes are swapped, spaces and line ends are rare characters: what has more of them is right.
-        confidence = round(min(1.0, sum(text.count(letter) for letter in SPACES) / len(text) / MIN_SHARE_OF_SPACES), 2)
-        if confidence >= MIN_CONFIDENCE and (best is None or confidence > best.certainty):
-            best = Encoding(codec, codec, confidence)
+        share = sum(text.count(letter) for letter in SPACES) / len(text)
+        confidence = round(min(1.0, share / MIN_SHARE_OF_SPACES), 2)
+        if confidence >= MIN_CONFIDENCE and share > most_spaces:
+            best, most_spaces = Encoding(codec, codec, confidence), share
     return best
 
 
