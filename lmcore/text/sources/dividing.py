@@ -1,7 +1,6 @@
 """Divides one long text into documents by size, at headings or at blank lines, with memory for one part.
 
-Each document is a part of the file as it stands there: behind each other, with the blank lines between them, they are
-the file.
+Each document is a part of the file as it stands there, without the blank lines before it and the white space behind it.
 """
 
 import re
@@ -85,9 +84,10 @@ def segments_of_text(text: str) -> Segments:
 
 
 def divided(segments: Segments, division: Division, max_bytes: int) -> Parts:
-    """Yield the parts of a text in their order, without blank lines around them, and the errors in between.
+    """Yield the parts of a text in their order, and the errors in between.
 
-    A part that is larger than ``max_bytes`` is an error, and not held.
+    Blank lines before a part and white space behind it are dropped. A part that is larger than ``max_bytes`` is an
+    error, and not held.
     """
     match division:
         case DivisionBySize():

@@ -52,6 +52,11 @@ CANDIDATES: dict[str, tuple[str, Score]] = {
 how a text is judged that it decoded."""
 
 RARE = frozenset({"cp850", "cp866", "iso-8859-5", "macintosh"})
+WIDE_ENCODINGS = frozenset({"gb18030", "big5", "shift_jis", "euc-jp", "euc-kr"})
+"""Those of the candidates in which a character may have several bytes, as it has in UTF-8."""
+MIN_UTF8_LINES = 3
+UTF8_BY_CHANCE = dict.fromkeys(CANDIDATES.keys() - WIDE_ENCODINGS, 0.01) | {"cp866": 0.05, "iso-8859-5": 0.05}
+"""The share of lines above ASCII that may be UTF-8 by chance, as some short words are, where a byte is a character."""
 DOUBT, RARE_DOUBT = 0.4, 2.0
 """The characters above ASCII that count against an encoding: one alone decides for none, a few for no rare one."""
 RIVAL_MARGIN, RIVAL_FACTOR = 0.02, 0.8
@@ -65,6 +70,7 @@ SAMPLE_BYTES = 2**14
 CONTEXT_BYTES = 16
 ABOVE_ASCII = re.compile(rb"[\x80-\xff]|\x1b\$")
 ABOVE_ASCII_BYTES = bytes(range(0x80, 0x100))
+ESCAPED = re.compile("[\udc80-\udcff]")
 CONTROL = re.compile("[\x00-\x08\x0e-\x1f]")
 MIN_SHARE_OF_ZEROS = 0.25
 MIN_SHARE_OF_SPACES = 0.003
@@ -137,7 +143,7 @@ def detect(window: bytes, context: bytes = b"") -> Encoding | None:
         context: the few bytes before.
     """
     text = _partly_decoded(context + window, UTF_8, "surrogateescape") or ""
-    n_escaped = sum("\udc80" <= letter <= "\udcff" for letter in text)
+    n_escaped = len(ESCAPED.findall(text))
     n_decoded = sum(letter > "\x7f" for letter in text) - n_escaped
     if window.startswith(b"\x1b"):
         japanese = _partly_decoded(window, "iso2022_jp")
@@ -148,13 +154,26 @@ def detect(window: bytes, context: bytes = b"") -> Encoding | None:
         )
     if n_decoded >= n_escaped:
         return Encoding(UTF_8, UTF_8, None)
-    return _most_likely(_sample(context + window))
+    return _most_likely(_sample(context + window), _share_of_utf8_lines(text))
 
 
-def _most_likely(sample: bytes) -> Encoding | None:
+def _share_of_utf8_lines(text: str) -> float:
+    """The share of lines above ASCII that are UTF-8; 0 where they are very few.
+
+    Args:
+        text: read as UTF-8, with lone surrogates for the bytes that are none.
+    """
+    lines = [line for line in text.split("\n") if not line.isascii()]
+    n_valid = sum(ESCAPED.search(line) is None for line in lines)
+    return n_valid / len(lines) if n_valid >= MIN_UTF8_LINES else 0.0
+
+
+def _most_likely(sample: bytes, share_of_utf8_lines: float) -> Encoding | None:
+    """The likeliest encoding of a sample, none of single bytes where too many lines are UTF-8 for that."""
     judged: list[tuple[Encoding, str]] = []
     for name, (codec, score) in CANDIDATES.items():
-        text = _partly_decoded(sample, codec)
+        is_mixed = share_of_utf8_lines > UTF8_BY_CHANCE.get(name, 1.0)
+        text = None if is_mixed else _partly_decoded(sample, codec)
         if text is not None:
             doubt = RARE_DOUBT if name in RARE else DOUBT
             judged.append((_judged(name, codec, score(text), text, doubt), text))
@@ -175,7 +194,7 @@ def _detected(file: BufferedReader, found: Found) -> Iterator[bytes]:
     chunks = chunks_of(file)
     head, error = look_ahead(b"", chunks, HEAD_BYTES)
     chunks = followed(head, chunks, error)
-    wide = _wide_encoding(head[:HEAD_BYTES])
+    wide = wide_encoding(head[:HEAD_BYTES])
     if wide is not None:
         found(wide)
         yield from _decoded(chunks, wide.codec)
@@ -209,7 +228,7 @@ def _n_above_ascii(content: bytes) -> int:
     return len(content) - len(content.translate(None, ABOVE_ASCII_BYTES))
 
 
-def _wide_encoding(head: bytes) -> Encoding | None:
+def wide_encoding(head: bytes) -> Encoding | None:
     """UTF-16 or UTF-32 without a mark, if it is that: only there zeros are many, or stand amid what is no text."""
     n_zeros = head.count(b"\0")
     without_zeros = _partly_decoded(head.replace(b"\0", b""), UTF_8)
@@ -217,6 +236,7 @@ def _wide_encoding(head: bytes) -> Encoding | None:
     if not n_zeros or (is_plain and n_zeros < MIN_SHARE_OF_ZEROS * len(head)):
         return None
     best: Encoding | None = None
+    most_spaces = 0.0
     for codec in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
         text = _partly_decoded(head, codec)
         if not text or any(
@@ -224,9 +244,10 @@ def _wide_encoding(head: bytes) -> Encoding | None:
         ):
             continue
         # Where bytes are swapped, spaces and line ends are rare characters: what has more of them is right.
-        confidence = round(min(1.0, sum(text.count(letter) for letter in SPACES) / len(text) / MIN_SHARE_OF_SPACES), 2)
-        if confidence >= MIN_CONFIDENCE and (best is None or confidence > best.certainty):
-            best = Encoding(codec, codec, confidence)
+        share = sum(text.count(letter) for letter in SPACES) / len(text)
+        confidence = round(min(1.0, share / MIN_SHARE_OF_SPACES), 2)
+        if confidence >= MIN_CONFIDENCE and share > most_spaces:
+            best, most_spaces = Encoding(codec, codec, confidence), share
     return best
 
 

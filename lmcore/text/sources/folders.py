@@ -89,6 +89,11 @@ def matches(parts: Parts, pattern: Parts) -> bool:
     return fnmatchcase(parts[0], pattern[0]) and matches(parts[1:], pattern[1:])
 
 
+def is_within_match(parts: Parts, pattern: Parts) -> bool:
+    """Whether a pattern matches a file or folder, or a folder that it lies in."""
+    return any(matches(parts[:depth], pattern) for depth in range(1, len(parts) + 1))
+
+
 def may_hold_matches(parts: Parts, pattern: Parts) -> bool:
     """Whether files below a folder can match a pattern."""
     if not pattern:

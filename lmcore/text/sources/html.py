@@ -7,7 +7,7 @@ from lxml import etree, html
 
 from lmcore.text.documents import InputError
 from lmcore.text.sources.boilerplate import WORD, hidden_parts, parts_around_the_text
-from lmcore.text.sources.encodings import detect
+from lmcore.text.sources.encodings import HEAD_BYTES, Encoding, detect, wide_encoding
 from lmcore.text.sources.page_lines import PageLines
 
 # As far as a browser looks for it: https://html.spec.whatwg.org/multipage/parsing.html (section 13.2.3.2).
@@ -20,9 +20,15 @@ READ_AS = {"ascii": "cp1252", "iso8859-1": "cp1252", "gb2312": "gb18030", "gbk":
 
 UNKNOWN = "unknown"
 DETECTION_BYTES = 2**16
-SEVEN_BITS = frozenset({"iso2022_jp", "hz"})
-"""Their bytes are UTF-8 as well, of other characters: where their marks stand, the declaration is believed first."""
+SEVEN_BITS = ("iso2022_", "hz")
+"""How the names of encodings begin whose bytes are UTF-8 as well, of other characters.
+
+Where their marks stand, the declaration is believed first.
+"""
 ESCAPES = re.compile(rb"\x1b[$(]|~\{")
+WIDE_ESCAPE = b"\x1b$"
+MAX_SHARE_OF_ZEROS = 0.01
+"""Of the characters of a page: a few are slips, more of them are the half of wider characters."""
 
 NO_FRAMES = re.compile(r"</?noframes\b[^<>]*>", re.IGNORECASE)
 """What is in there would not be parsed, but taken as one text."""
@@ -40,12 +46,13 @@ def main_text(page: bytes) -> str:
 
     Left out are menus, headers and footers of the page, what stands beside the text, banners, dialogs, scripts and what
     is hidden, as far as elements, roles, class names and links tell; a page of nothing else, but for a title, gives all
-    that is visible: :mod:`lmcore.text.sources.boilerplate`. The page is in UTF-8, or in the encoding that it declares
-    in its first :data:`DECLARATION_BYTES` bytes, or in the one that is detected where it declares none.
+    that is visible: :mod:`lmcore.text.sources.boilerplate`. What is plainly UTF-16, UTF-32 or ISO-2022-JP is
+    read so, whatever it declares. Another page is in UTF-8, or in the encoding that it declares in its first
+    :data:`DECLARATION_BYTES` bytes, or in the one that is detected where it declares none.
 
     Raises:
-        InputError: ``not_unicode``, if it is in neither; ``malformed_html``, if nothing can be made of it;
-            ``frameset``, if its text lies in other files.
+        InputError: ``not_unicode``, if it is in none of them; ``not_text``, if it is full of zeros;
+            ``malformed_html``, if nothing can be made of it; ``frameset``, if its text lies in other files.
     """
     document = parse_page(_decoded(page))
     if document is None:
@@ -100,12 +107,23 @@ def visible_text(document: html.HtmlElement, skipped: frozenset[html.HtmlElement
 
 
 def _decoded(page: bytes) -> str:
+    plain = wide_encoding(page[:HEAD_BYTES])
+    text = _narrow_text(page) if plain is None else _strictly(page, plain)
+    if text.count("\0") > MAX_SHARE_OF_ZEROS * len(text):
+        raise InputError("not_text", "it contains many zero bytes; name the encoding in the reader's `encoding`")
+    return text
+
+
+def _narrow_text(page: bytes) -> str:
+    """The text of a page whose characters of ASCII are a byte each."""
     declaration = DECLARATION.search(page[:DECLARATION_BYTES])
     declared = "" if declaration is None else declaration[1].decode()
     encoding = _known(declared)
     try:
-        if encoding in SEVEN_BITS and ESCAPES.search(page):
+        if encoding.startswith(SEVEN_BITS) and ESCAPES.search(page):
             return page.decode(encoding)
+        if (place := page.find(WIDE_ESCAPE)) >= 0 and page.isascii():
+            return _strictly(page, detect(page[place : place + DETECTION_BYTES]))
         return page.decode()
     except UnicodeDecodeError as error:
         found = detect(page[error.start : error.start + DETECTION_BYTES]) if not declared else None
@@ -114,6 +132,21 @@ def _decoded(page: bytes) -> str:
         except (LookupError, UnicodeError):
             detail = f"byte {error.start + 1} is not UTF-8: {error.reason}; declared is {declared or 'nothing else'}"
             raise InputError("not_unicode", f"{detail}; name the encoding in the reader's `encoding`") from None
+
+
+def _strictly(page: bytes, encoding: Encoding | None) -> str:
+    """The text of a page that can be in no encoding but this one.
+
+    Raises:
+        InputError: ``not_unicode``, if it is not.
+    """
+    try:
+        if encoding is not None:
+            return page.decode(encoding.codec)
+        detail = "it has the escapes of ISO-2022, but is not ISO-2022-JP"
+    except UnicodeDecodeError as error:
+        detail = f"byte {error.start + 1} is not {encoding}: {error.reason}"
+    raise InputError("not_unicode", f"{detail}; name the encoding in the reader's `encoding`")
 
 
 def _known(encoding: str) -> str:

@@ -10,7 +10,7 @@ from lmcore.errors import UserError
 from lmcore.text.documents import Fault, is_unicode
 from lmcore.text.sources.config import LocalFiles
 from lmcore.text.sources.files import SourceFile
-from lmcore.text.sources.folders import Found, Obstacle, Parts, matches, may_hold_matches, walk
+from lmcore.text.sources.folders import Found, Obstacle, Parts, is_within_match, may_hold_matches, walk
 
 WILDCARDS = frozenset("*?[")
 
@@ -33,6 +33,8 @@ class _Named:
 
 def find_local_files(source: str, location: LocalFiles) -> tuple[list[SourceFile], list[Fault]]:
     """The files that the paths stand for, in the order of the paths and then of their names, each file once.
+
+    Of a folder, named or matched by a pattern, these are all files in it and below.
 
     A name is relative to the folder, to the fixed part of the pattern, or is the file's own; of paths that lie in
     or beside each other, to what all of them lie in. Where two files would have the same name, the names start as many
@@ -96,11 +98,11 @@ def _find(source: str, root: Path, pattern: Parts) -> tuple[list[_Named], list[O
         return [_Named(file, (*_absolute(root.parent), root.name), 1)], []
     if not root.is_dir():
         raise UserError(f"source {source!r}: there is no file or folder {root}: correct the path, or put it there")
-    met = list(walk(root, lambda parts: not pattern or may_hold_matches(parts, pattern)))
+    met = list(walk(root, lambda parts: _is_entered(parts, pattern)))
     files = [file for file in met if isinstance(file, Found) and _is_wanted(file, pattern)]
     obstacles = [obstacle for obstacle in met if isinstance(obstacle, Obstacle) and _is_wanted(obstacle, pattern)]
     if not files:
-        wanted = f"matches {'/'.join(pattern)!r}" if pattern else "can be read"
+        wanted = f"matches {'/'.join(pattern)!r} or lies in a folder that does" if pattern else "can be read"
         first = "".join(f"; first fault: {'/'.join(o.parts)}: {o.reason}: {o.detail}" for o in obstacles[:1])
         raise UserError(f"source {source!r}: no file in {root} {wanted}; what is hidden is skipped{first}")
     above = _absolute(root)
@@ -125,9 +127,13 @@ def _absolute(folder: Path) -> Parts:
 
 
 def _is_wanted(met: Found | Obstacle, pattern: Parts) -> bool:
-    if not pattern or matches(met.parts, pattern):
-        return True
-    return isinstance(met, Obstacle) and met.is_folder and may_hold_matches(met.parts, pattern)
+    if isinstance(met, Obstacle) and met.is_folder:
+        return _is_entered(met.parts, pattern)
+    return not pattern or is_within_match(met.parts, pattern)
+
+
+def _is_entered(folder: Parts, pattern: Parts) -> bool:
+    return not pattern or may_hold_matches(folder, pattern) or is_within_match(folder, pattern)
 
 
 def _told_apart(files: list[_Named]) -> list[_Named]:

@@ -37,6 +37,7 @@ TEXTS = {
     "朝早くに彼は川へ行った。そこには小さな船があった。": ["shift_jis", "euc_jp", "iso2022_jp"],
     "아침 일찍 그는 강가로 갔다. 거기에는 작은 배가 있었다.": ["euc_kr", "cp949"],
 }
+TEXTS_OF_WORDS = [word for text in TEXTS for word in text.split() if "а" <= word[0] <= "я" and "і" not in word] * 10
 ENCODED = [(text, encoding) for text, encodings in TEXTS.items() for encoding in encodings]
 
 
@@ -79,6 +80,25 @@ def test_a_broken_byte_in_utf_8_costs_its_line_and_no_other(tmp_path: Path) -> N
     assert texts(documents) == ["é", "é", "é", "ü 🙂"]
     assert places(faults) == [(4, "not_unicode")]
     assert "name it in the reader's `encoding`" in faults[0].detail
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1250", "cp1252", "mac_roman"])
+@pytest.mark.parametrize("n_lines", [400, 5_000])
+@pytest.mark.parametrize("text", ["é", "Le café est près de la rivière où nous avons mangé."])
+def test_lines_of_utf_8_before_many_of_single_bytes_are_kept(
+    tmp_path: Path, encoding: str, n_lines: int, text: str
+) -> None:
+    good, bad = f"{text}\n", "déjà là, né à l'été\n".replace("à", "à" if encoding != "cp1250" else "á")
+    file = write(tmp_path / "text.txt", (good * 200).encode() + (bad * n_lines).encode(encoding))
+    documents, faults = read(LINES, file)
+    assert texts(documents) == [text] * 200
+    assert places(faults) == [(line, "not_unicode") for line in range(201, 201 + n_lines)]
+
+
+def test_single_words_that_happen_to_be_utf_8_do_not_make_a_mixture() -> None:
+    words = ["раб", *TEXTS_OF_WORDS] * 3
+    for encoding in ("cp866", "cp1251", "koi8_r"):
+        assert decoded("\n".join(words).encode(encoding))[0].decode() == "\n".join(words)
 
 
 @pytest.mark.parametrize("content", [b"one\xff\n", b"\x80\x81\x82\n", random.Random(1).randbytes(5_000)])

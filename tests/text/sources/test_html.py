@@ -161,6 +161,43 @@ def test_an_encoding_that_is_not_declared_is_detected() -> None:
     assert main_text(f"<p>{text}</p>".encode("windows-1251")) == text.strip()
 
 
+WIDE_TEXTS = (
+    "Рано утром он пошёл к реке и увидел лодку.",
+    "It\u2019s 100 or 2000 pages; that\u2019s all.",
+    "वह सुबह नदी के किनारे गया और एक नाव देखी।",
+    "清晨他走到河边。看见了一只小船。船上没有人。",
+    "او صبح زود به کنار رودخانه می\u200cرود و قایقی می\u200cبیند.",
+)
+
+
+@pytest.mark.parametrize("text", WIDE_TEXTS)
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("head", ["", "<meta charset=utf-8>", "<meta charset=windows-1252>\n"])
+def test_wide_characters_are_known_without_a_mark_whatever_is_declared(text: str, encoding: str, head: str) -> None:
+    page = f"{head}<title>Page</title><p>{text}</p>".encode(encoding)
+    assert main_text(page) == text
+
+
+def test_wide_characters_that_are_not_surely_read_are_a_fault() -> None:
+    for text in (*WIDE_TEXTS, "plain"):
+        with pytest.raises(InputError) as raised:
+            main_text(f"<p>{text} \ue000</p>".encode("utf-16-le"))
+        assert raised.value.reason in ("not_text", "not_unicode")
+    with pytest.raises(InputError, match="is not utf-16-le"):
+        main_text(f"<p>{WIDE_TEXTS[0]}</p>".encode("utf-16-le") + b"x")
+    assert main_text(b"<p>one slip \0 " + b"in many words " * 20 + b"</p>").startswith("one slip")
+
+
+@pytest.mark.parametrize("head", ["", "<meta charset=utf-8>", "<meta charset=shift_jis>", "<meta charset=iso-2022-jp>"])
+def test_japanese_escapes_are_known_whatever_is_declared(head: str) -> None:
+    text = "朝早くに彼は川へ行った。そこには小さな船があった。"
+    assert main_text(f"{head}<p>{text}</p>".encode("iso2022_jp")) == text
+    with pytest.raises(InputError, match="is not ISO-2022-JP"):
+        main_text("<p>배가</p>".encode("iso2022_kr"))
+    assert main_text("<p>é \x1b$</p>".encode()).startswith("é")
+    assert main_text("<meta charset=iso-2022-kr><p>배가</p>".encode("iso2022_kr")) == "배가"
+
+
 @given(st.binary(max_size=300) | st.text(st.sampled_from("<>/aplib &;#x1\n'\"=-!"), max_size=200).map(str.encode))
 def test_broken_pages_never_end_the_reading(page: bytes) -> None:
     with suppress(InputError):

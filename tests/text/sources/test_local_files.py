@@ -62,7 +62,11 @@ def test_a_file_is_called_by_its_name(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("pattern", "found"),
     [
-        ("*", ["a.txt", "b.md"]),
+        ("*", ["a.txt", "b.md", "one/c.md", "one/deep/d.md", "two/e.txt"]),
+        ("o*", ["one/c.md", "one/deep/d.md"]),
+        ("*/d*", ["one/deep/d.md"]),
+        ("**/d*p", ["one/deep/d.md"]),
+        ("one/*", ["c.md", "deep/d.md"]),
         ("*.md", ["b.md"]),
         ("**/*.md", ["b.md", "one/c.md", "one/deep/d.md"]),
         ("**", ["a.txt", "b.md", "one/c.md", "one/deep/d.md", "two/e.txt"]),
@@ -108,13 +112,22 @@ def test_a_name_with_wildcards_is_itself_where_there_is_such_a_file(tmp_path: Pa
     assert names(find(tmp_path / "a[1].txt")) == ["a[1].txt"]
 
 
+def test_what_cannot_be_read_in_a_folder_that_a_pattern_matches_is_a_fault(tree: Path) -> None:
+    (tree / "one/broken.txt").symlink_to("nowhere")
+    (tree / "one/deep/up").symlink_to("..")
+    located = find(tree / "o*")
+    assert names(located) == ["one/c.md", "one/deep/d.md"]
+    assert faults(located) == [("one/broken.txt", "unreadable_file"), ("one/deep/up", "symlink_loop")]
+    assert faults(find(tree / "t*")) == []
+
+
 def test_a_pattern_does_not_lead_out_of_its_folder(tree: Path) -> None:
     with pytest.raises(ValueError, match=r"source 'notes': '\.\.' is after a wildcard in .*: put it before"):
         find(tree / "*/../../secret.txt")
     assert names(find(tree / "two/../one/*.md")) == ["c.md"]
 
 
-@pytest.mark.parametrize("path", ["nowhere", "nowhere/*.md", "*.pdf", "empty", "hidden"])
+@pytest.mark.parametrize("path", ["nowhere", "nowhere/*.md", "*.pdf", "empty", "hidden", "e*", "h*y", "hid*"])
 def test_a_path_that_leads_to_no_file_is_an_error_that_names_it(tree: Path, path: str) -> None:
     (tree / "empty").mkdir()
     write(tree, "hidden/.only")
@@ -243,6 +256,10 @@ REVIEWS = {"train/pos/1.txt": "pos", "train/pos/deep/2.txt": "pos", "train/neg/1
         ["train/neg/", "./train/pos"],
         ["train/*/**/*.txt"],
         ["train/**"],
+        ["train/*"],
+        ["train/[np]*"],
+        ["train/p*", "train/neg"],
+        ["train/*", "train"],
         ["train/pos/**", "train/neg/**/*.txt"],
         ["train/pos/**/*.txt", "train/neg"],
         ["train/pos/1.txt", "train/pos/deep/2.txt", "train/neg/1.txt", "train/neg/3.txt"],

@@ -110,7 +110,7 @@ def test_a_page_that_declares_itself_in_xml_is_read(tmp_path: Path) -> None:
         ((PAGE % "no-such-encoding").encode("latin-1"), "not_unicode"),
         ((PAGE % "shift_jis").encode("latin-1"), "not_unicode"),
         (b"<div>text" * 100_000, "malformed_html"),
-        (bytes(1_000), "empty_text"),
+        (bytes(1_000), "not_text"),
     ],
 )
 def test_a_page_without_text_costs_no_other(tmp_path: Path, content: bytes, reason: str) -> None:
