@@ -167,7 +167,7 @@ def test_waits_double_up_to_a_bound() -> None:
 
 @pytest.mark.parametrize(
     ("status", "message"),
-    [(404, "there is no file at"), (410, "there is no file at"), (403, "may not be read"), (418, "status 418")],
+    [(404, "there is no file at"), (410, "there is no file at"), (403, "is not accessible"), (418, "status 418")],
 )
 def test_a_refusal_is_an_error_at_once(server: FileServer, tmp_path: Path, status: int, message: str) -> None:
     server.files["/file.bin"] = File(CONTENT, faults=[Fails(status)])
