@@ -53,12 +53,12 @@ def test_any_altered_byte_is_noticed_and_its_file_named(models: Path, kind: str,
     for place in {0, len(whole) - 1, *draw.sample(range(len(whole)), 10)}:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << draw.randrange(8)]) + whole[place + 1 :])
         with pytest.raises(
-            ValueError, match=rf"{file} is not as it was written .*restore it, or train the model again"
+            ValueError, match=rf"{file} was damaged or altered .*restore it, or train the model again"
         ):
             LOADERS[kind](models / kind)
     for content in (b"", whole[:-1], whole + b"\0"):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=f"{file} is not as it was written"):
+        with pytest.raises(ValueError, match=f"{file} was damaged or altered"):
             LOADERS[kind](models / kind)
     path.unlink()
     with pytest.raises(FileNotFoundError, match=file):
@@ -68,7 +68,7 @@ def test_any_altered_byte_is_noticed_and_its_file_named(models: Path, kind: str,
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\0", b"nothing\n", b"0 config.json\n"])
 def test_damaged_checksums_are_noticed(models: Path, content: bytes) -> None:
     (models / "gpt" / SUMS).write_bytes(content)
-    with pytest.raises(ValueError, match=rf"config\.json is not as it was written .*{SUMS}"):
+    with pytest.raises(ValueError, match=rf"config\.json was damaged or altered .*{SUMS}"):
         load_language_model(models / "gpt")
 
 
@@ -124,7 +124,7 @@ def test_damaged_counts_are_named(tmp_path: Path) -> None:
     assert load_language_model(tmp_path / "ngram")[0].config == model.config
     path = tmp_path / "ngram" / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(ValueError, match=r"weights\.safetensors is not as it was written"):
+    with pytest.raises(ValueError, match=r"weights\.safetensors was damaged or altered"):
         load_language_model(tmp_path / "ngram")
     write_sums(tmp_path / "ngram")
     with pytest.raises(ValueError, match=r"weights\.safetensors is damaged"):

@@ -18,10 +18,12 @@ from tiny_models import RECORD, save_tiny_model
 from lmcore.files import write_json
 from lmcore.training.checkpoint import Checkpoint, save_checkpoint
 from tasks.environment import Environment
+from tasks.library_settings import withdraw_defaults
 from tasks.tracking import outages, run
 from tasks.tracking.store import Calls
 from tasks.training import TrackedTraining
 
+withdraw_defaults()  # the store of each training is where its folder is
 torch.set_num_threads(1)
 outages.SILENT_SECONDS = 60.0  # a busy machine is no outage
 run.lineage = lambda *_: {"pipeline.id": "one"}  # git and DVC, which take most of the time
