@@ -52,9 +52,7 @@ def test_any_altered_byte_is_noticed_and_its_file_named(models: Path, kind: str,
     whole = path.read_bytes()
     for place in {0, len(whole) - 1, *draw.sample(range(len(whole)), 10)}:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << draw.randrange(8)]) + whole[place + 1 :])
-        with pytest.raises(
-            ValueError, match=rf"{file} was damaged or altered .*restore it, or train the model again"
-        ):
+        with pytest.raises(ValueError, match=rf"{file} was damaged or altered .*restore it, or train the model again"):
             LOADERS[kind](models / kind)
     for content in (b"", whole[:-1], whole + b"\0"):
         path.write_bytes(content)
