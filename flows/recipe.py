@@ -101,7 +101,7 @@ def _run() -> None:
     take_recipe(name)
     logger.info("%s now holds the recipe %s", PARAMETERS, name)
     run_and_show()
-    logger.info("Back to what is committed: git checkout %s sources.lock dvc.lock && dvc checkout", PARAMETERS)
+    logger.info("To go back: git checkout %s sources.lock && dvc repro (from the cache)", PARAMETERS)
 
 
 def main() -> None:
