@@ -141,7 +141,7 @@ def test_a_recipe_of_words_in_lines_runs_through_all_stages(project: Sample) -> 
     assert metrics["language_model"]["n_documents"] == n_lines["test"]
     assert 1 < metrics["language_model"]["interpolation"]["perplexity"]["value"] < 20
     assert "\nthe dog " in ended.stdout
-    assert "git checkout params.yaml sources.lock dvc.lock && dvc checkout" in ended.stderr
+    assert "git checkout params.yaml sources.lock && dvc repro" in ended.stderr
     assert "documents, 0.0 MB\n" in ended.stderr
 
 
