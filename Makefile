@@ -19,11 +19,11 @@ help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: install  ## install, start the servers, run the whole pipeline, show what came out
-	@$(BIN)/python -m flows.servers up
+	@$(BIN)/python -m flows.runtime.servers up
 	@$(BIN)/python -m flows.pipeline
 
 recipe: install  ## the same with one of the settings in recipes/: make recipe NAME=ptb-lstm
-	@$(BIN)/python -m flows.servers up
+	@$(BIN)/python -m flows.runtime.servers up
 	@$(BIN)/python -m flows.recipe $(NAME)
 
 test: install  ## install, check style and types, run the tests
@@ -41,34 +41,34 @@ bench: install  ## measure speed beside what one would use instead; BENCH="train
 install: $(INSTALLED) $(MOVED)  ## make .venv and install the pinned packages into it
 
 up: install  ## start the MLflow and Prefect servers on this machine
-	@$(BIN)/python -m flows.servers up
+	@$(BIN)/python -m flows.runtime.servers up
 
 down:  ## stop the servers that `make up` or `make run` started
-	@test ! -x $(BIN)/python || $(BIN)/python -m flows.servers down
+	@test ! -x $(BIN)/python || $(BIN)/python -m flows.runtime.servers down
 
 status: install  ## say which servers run, and where
-	@$(BIN)/python -m flows.servers status
+	@$(BIN)/python -m flows.runtime.servers status
 
 ui: install  ## open the pages of MLflow and Prefect in a browser
-	@$(BIN)/python -m flows.servers ui
+	@$(BIN)/python -m flows.runtime.servers ui
 
 schedule: install  ## run the pipeline every night at three (LMCORE_SCHEDULE_CRON) until Ctrl-C
-	@$(BIN)/python -m flows.servers up
+	@$(BIN)/python -m flows.runtime.servers up
 	@$(BIN)/python -m flows.schedule
 
-$(INSTALLED): constraints.txt pyproject.toml
+$(INSTALLED): constraints.txt $(wildcard constraints/*.txt) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or later is needed; '$(PYTHON)' is not. Set one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing the packages that constraints.txt pins into .venv; this takes a few minutes ..."
 	@$(BIN)/python -m pip install --quiet --use-pep517 --constraint constraints.txt --editable '.[dev]'
-	@$(BIN)/python -m flows.plot_page
-	@$(BIN)/python -m flows.installation
+	@$(BIN)/python -m flows.runtime.plot_page
+	@$(BIN)/python -m flows.runtime.installation
 	@pwd -P > .venv/.folder
 	@touch $@
 
 fit:
 	@echo "This folder was moved or copied; updating .venv ..."
 	@$(BIN)/python -m venv --without-pip .venv
-	@$(BIN)/python -m flows.installation
+	@$(BIN)/python -m flows.runtime.installation
 	@pwd -P > .venv/.folder

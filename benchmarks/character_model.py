@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from benchmarks.line import Line
 from benchmarks.models import OPTIMIZER, our_gpt
 from benchmarks.worker import Action, worker
-from lmcore.device import keep_freed_memory, native_bfloat16, pick_device
-from lmcore.training.config import ScheduleConfig
+from lmcore.config.training import ScheduleConfig
+from lmcore.models.device import keep_freed_memory, native_bfloat16, pick_device
 from lmcore.training.optimizer import ModelOptimizer
 from lmcore.training.schedule import learning_rate_factor
-from tasks.environment import TRAINING_PROCESS
+from tasks.context.environment import TRAINING_PROCESS
 
 BASELINE_STEPS, BASELINE_BATCH, BASELINE_LENGTH = 2_000, 12, 64
 OUR_STEPS, OUR_BATCH, OUR_LENGTH = 300, 16, 64
@@ -65,37 +65,41 @@ class Text:
 class PlainBlock(nn.Module):
     """A block of GPT-2 (Radford et al. 2019)."""
 
-    def __init__(self, width: int, n_heads: int) -> None:
+    def __init__(self, hidden_size: int, num_attention_heads: int) -> None:
         super().__init__()
-        self.n_heads = n_heads
-        self.attention_norm, self.feed_forward_norm = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention, self.projection = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.feed_forward = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.num_attention_heads = num_attention_heads
+        self.attention_norm, self.feed_forward_norm = nn.LayerNorm(hidden_size), nn.LayerNorm(hidden_size)
+        self.attention, self.projection = nn.Linear(hidden_size, 3 * hidden_size), nn.Linear(hidden_size, hidden_size)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(hidden_size, 4 * hidden_size), nn.GELU(), nn.Linear(4 * hidden_size, hidden_size)
+        )
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """(batch, length, width) to the same."""
-        batch, length, width = hidden.shape
-        parts = self.attention(self.attention_norm(hidden)).view(batch, length, 3, self.n_heads, -1)
+        """(batch, length, hidden_size) to the same."""
+        batch, length, hidden_size = hidden.shape
+        parts = self.attention(self.attention_norm(hidden)).view(batch, length, 3, self.num_attention_heads, -1)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        hidden = hidden + self.projection(attended.transpose(1, 2).reshape(batch, length, width))
+        hidden = hidden + self.projection(attended.transpose(1, 2).reshape(batch, length, hidden_size))
         result: Tensor = hidden + self.feed_forward(self.feed_forward_norm(hidden))
         return result
 
 
 class PlainGPT(nn.Module):
-    """GPT-2 with 4 layers of width 128, initialized and trained as it is usually done."""
+    """GPT-2 with 4 layers of hidden_size 128, initialized and trained as it is usually done."""
 
-    def __init__(self, n_characters: int, width: int = 128, n_layers: int = 4, n_heads: int = 4) -> None:
+    def __init__(
+        self, n_characters: int, hidden_size: int = 128, num_hidden_layers: int = 4, num_attention_heads: int = 4
+    ) -> None:
         super().__init__()
-        self.tokens, self.places = nn.Embedding(n_characters, width), nn.Embedding(BASELINE_LENGTH, width)
-        self.blocks = nn.Sequential(*(PlainBlock(width, n_heads) for _ in range(n_layers)))
-        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, n_characters, bias=False)
+        self.tokens, self.places = nn.Embedding(n_characters, hidden_size), nn.Embedding(BASELINE_LENGTH, hidden_size)
+        self.blocks = nn.Sequential(*(PlainBlock(hidden_size, num_attention_heads) for _ in range(num_hidden_layers)))
+        self.norm, self.head = nn.LayerNorm(hidden_size), nn.Linear(hidden_size, n_characters, bias=False)
         self.head.weight = self.tokens.weight
         for name, parameter in self.named_parameters():
             if parameter.ndim == 2:
                 is_residual = name.endswith(("projection.weight", "feed_forward.2.weight"))
-                nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * n_layers) if is_residual else 0.02)
+                nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * num_hidden_layers) if is_residual else 0.02)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
 
@@ -137,7 +141,7 @@ def _train_baseline(text: Text) -> tuple[float, float]:
     others = [parameter for parameter in model.parameters() if parameter.ndim != 2]
     groups = [{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99), fused=True)
-    schedule = ScheduleConfig(warm_up_steps=100, decay="cosine", decay_share=1.0, final_share=0.1)
+    schedule = ScheduleConfig(warmup_steps=100, decay="cosine", decay_ratio=1.0, min_lr_ratio=0.1)
     draw = text.draw(BASELINE_BATCH, BASELINE_LENGTH, seed=1)
     start = time.perf_counter()
     for step in range(BASELINE_STEPS):
@@ -153,11 +157,17 @@ def _train_baseline(text: Text) -> tuple[float, float]:
 
 def _train_ours(text: Text, goal: float) -> tuple[float, float, int]:
     """Seconds until the goal, the loss there, and the steps made."""
-    model = our_gpt(n_layers=4, width=128, n_heads=4, vocabulary_size=text.n_characters, context_length=OUR_LENGTH)
+    model = our_gpt(
+        num_hidden_layers=4,
+        hidden_size=128,
+        num_attention_heads=4,
+        vocabulary_size=text.n_characters,
+        max_position_embeddings=OUR_LENGTH,
+    )
     if native_bfloat16(pick_device()):
         model.compute_in(torch.bfloat16)
     optimizer = ModelOptimizer(model, OPTIMIZER)
-    schedule = ScheduleConfig(warm_up_steps=10, decay="linear", decay_share=0.8, final_share=0.0)
+    schedule = ScheduleConfig(warmup_steps=10, decay="linear", decay_ratio=0.8, min_lr_ratio=0.0)
     draw, seconds, reached = text.draw(OUR_BATCH, OUR_LENGTH, seed=1), 0.0, math.inf
     for step in range(OUR_STEPS):
         start = time.perf_counter()

@@ -14,21 +14,21 @@ import tokenizers
 
 from benchmarks.datatrove_filters import beside_datatrove
 from benchmarks.line import Line
+from lmcore.config.clean import NearDuplicateConfig
+from lmcore.config.collect import CollectConfig
+from lmcore.runtime.workers import Workers
 from lmcore.text.clean import clean
-from lmcore.text.cleaning.config import NearDuplicateConfig
 from lmcore.text.cleaning.corpus import Documents, Rows
 from lmcore.text.cleaning.near_duplicates import near_duplicates
 from lmcore.text.cleaning.signatures import Signatures, signatures
-from lmcore.text.cleaning.word_hashes import word_hashes
-from lmcore.text.collect import collect
-from lmcore.text.shards import read_documents, write_table
-from lmcore.text.sources.config import CollectConfig
+from lmcore.text.documents.shards import read_documents, write_table
+from lmcore.text.sources.collect import collect
 from lmcore.text.sources.pinning import pin_sources
 from lmcore.text.split import document_id
-from lmcore.tokens.learning import learn_tokenizer
-from lmcore.tokens.shards import encode_documents
-from lmcore.workers import Workers
-from tasks.parameters import Parameters, load_parameters
+from lmcore.text.words.hashes import word_hashes
+from lmcore.tokens.corpus.shards import encode_documents
+from lmcore.tokens.tokenizer.training import learn_tokenizer
+from tasks.context.parameters import Parameters, load_parameters
 
 N_WORKERS = 2
 SPACY_BYTES = 10_000_000

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 
 from benchmarks.line import Line, median_ratio, seconds_in_turn
 from benchmarks.worker import Action
-from lmcore.text.cleaning.judging import Judge
-from lmcore.text.shards import read_documents, write_table
-from tasks.parameters import load_parameters
+from lmcore.text.cleaning.decision import Judge
+from lmcore.text.documents.shards import read_documents, write_table
+from tasks.context.parameters import load_parameters
 
 PARAMETERS = Path(__file__).parents[1] / "params.yaml"
 # In each of a few rounds one of so many documents: datatrove takes two seconds for a megabyte.

@@ -18,21 +18,27 @@ from benchmarks.line import Line, median_ratio, seconds_in_turn
 from benchmarks.models import our_gpt, our_gpt2, their_gpt2
 from benchmarks.training_speed import SHAPE
 from benchmarks.worker import Action
-from lmcore.device import keep_freed_memory
-from lmcore.files import write_json
+from lmcore.config.tokenize import BytePairConfig
 from lmcore.generation import BeamSearchConfig, GenerationConfig, SamplingConfig, generate
 from lmcore.models.causal import CausalModel
-from lmcore.models.convert import export_gpt2
-from lmcore.tokens.config import BytePairConfig
-from lmcore.tokens.learning import learn_tokenizer
-from lmcore.tokens.tokenizer import Tokenizer
+from lmcore.models.device import keep_freed_memory
+from lmcore.models.huggingface import export_gpt2
+from lmcore.runtime.files import write_json
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
+from lmcore.tokens.tokenizer.training import learn_tokenizer
 
 N_ROUNDS = 5
-ONE_PROMPT = {"n_prompts": 1, "prompt_tokens": 32, "n_new": 128, "n_beams": 1}
-ONE_SEARCH = {"n_prompts": 1, "prompt_tokens": 16, "n_new": 48, "n_beams": 4}
-PROMPTS = {"n_prompts": 32, "prompt_tokens": 16, "n_new": 48, "n_beams": 1}
-SEARCHES = {"n_prompts": 32, "prompt_tokens": 16, "n_new": 48, "n_beams": 4}
-LONG_CONTEXT = {"n_layers": 6, "width": 512, "n_heads": 8, "vocabulary_size": 4096, "context_length": 1024}
+ONE_PROMPT = {"n_prompts": 1, "prompt_tokens": 32, "n_new": 128, "num_beams": 1}
+ONE_SEARCH = {"n_prompts": 1, "prompt_tokens": 16, "n_new": 48, "num_beams": 4}
+PROMPTS = {"n_prompts": 32, "prompt_tokens": 16, "n_new": 48, "num_beams": 1}
+SEARCHES = {"n_prompts": 32, "prompt_tokens": 16, "n_new": 48, "num_beams": 4}
+LONG_CONTEXT = {
+    "num_hidden_layers": 6,
+    "hidden_size": 512,
+    "num_attention_heads": 8,
+    "vocabulary_size": 4096,
+    "max_position_embeddings": 1024,
+}
 COMPUTE_TYPES = ("float32", "int8")
 
 
@@ -87,7 +93,7 @@ def ctranslate2(work: dict[str, int], compute_type: str) -> Action:
     options: dict[str, Any] = {
         "max_length": work["n_new"],
         "min_length": work["n_new"],
-        "beam_size": work["n_beams"],
+        "beam_size": work["num_beams"],
         "include_prompt_in_result": False,
     }
     return lambda: [answer.sequences_ids[0] for answer in engine.generate_batch(prompts, **options)]
@@ -119,12 +125,12 @@ def _line(name: str, work: dict[str, int], mine: list[float], others: list[float
 
 def _our_generation(model: CausalModel, work: dict[str, int]) -> Action:
     decoding: SamplingConfig | BeamSearchConfig
-    if work["n_beams"] > 1:
-        decoding = BeamSearchConfig(method="beam_search", n_beams=work["n_beams"], length_penalty=1.0)
+    if work["num_beams"] > 1:
+        decoding = BeamSearchConfig(method="beam_search", num_beams=work["num_beams"], length_penalty=1.0)
     else:
         decoding = SamplingConfig(method="sampling", temperature=0.0, top_k=None, top_p=None, min_p=None, seed=1)
     config = GenerationConfig(
-        max_tokens=work["n_new"], stop=(), stop_tokens=(), repetition_penalty=1.0, decoding=decoding
+        max_new_tokens=work["n_new"], stop_strings=(), stop_token_ids=(), repetition_penalty=1.0, decoding=decoding
     )
     prompts = draw_prompts(work).tolist()
     return lambda: generate(model.eval(), prompts, config)
@@ -132,7 +138,7 @@ def _our_generation(model: CausalModel, work: dict[str, int]) -> Action:
 
 def _their_generation(model: Any, work: dict[str, int]) -> Action:
     prompts, n_new = draw_prompts(work), work["n_new"]
-    options = {"max_new_tokens": n_new, "min_new_tokens": n_new, "num_beams": work["n_beams"]}
+    options = {"max_new_tokens": n_new, "min_new_tokens": n_new, "num_beams": work["num_beams"]}
     mask = torch.ones_like(prompts)
     return lambda: model.eval().generate(prompts, attention_mask=mask, do_sample=False, pad_token_id=0, **options)
 

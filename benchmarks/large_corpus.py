@@ -17,18 +17,18 @@ import psutil
 
 from benchmarks.line import Line
 from benchmarks.worker import Action, worker
+from lmcore.config.clean import CleanConfig
+from lmcore.config.collect import CollectConfig
+from lmcore.runtime.workers import Workers
 from lmcore.text.clean import clean
-from lmcore.text.cleaning.config import CleanConfig
-from lmcore.text.collect import collect
-from lmcore.text.shards import read_documents, shards_of
-from lmcore.text.sources.config import CollectConfig
+from lmcore.text.documents.shards import read_documents, shards_of
+from lmcore.text.sources.collect import collect
 from lmcore.text.sources.pinning import pin_sources
-from lmcore.tokens.learning import learn_tokenizer
-from lmcore.tokens.shards import write_shards
-from lmcore.tokens.training_texts import TrainingTexts
-from lmcore.workers import Workers
-from tasks.environment import TRAINING_PROCESS
-from tasks.parameters import load_parameters
+from lmcore.tokens.corpus.shards import write_shards
+from lmcore.tokens.corpus.training_texts import TrainingTexts
+from lmcore.tokens.tokenizer.training import learn_tokenizer
+from tasks.context.environment import TRAINING_PROCESS
+from tasks.context.parameters import load_parameters
 
 N_WORKERS = 2
 LARGE_BYTES, GROWN_BYTES = 5_000_000_000, 1_000_000_000

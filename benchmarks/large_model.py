@@ -10,38 +10,38 @@ from typing import Any
 import torch
 
 from benchmarks.line import Line
-from lmcore.device import machine_facts, peak_matrix_rate, pick_device
-from lmcore.models.config import GPTConfig
-from lmcore.models.gpt import GPT
-from lmcore.tokens.batches import Batch
-from lmcore.tokens.vocabulary import Vocabulary
-from lmcore.training.config import TrainingConfig
+from lmcore.config.models import GPTConfig
+from lmcore.config.training import TrainingConfig
+from lmcore.models.device import machine_facts, peak_matrix_rate, pick_device
+from lmcore.models.gpt.model import GPT
+from lmcore.tokens.batches.batches import Batch
+from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 from lmcore.training.loop import train
 
 VOCABULARY = Vocabulary(size=50_304, end_of_text_id=0, padding_id=1, mask_id=2)
 MODEL = {
     "family": "gpt",
-    "width": 768,
-    "n_layers": 12,
-    "n_heads": 6,
-    "n_key_value_heads": 6,
-    "feed_forward_width": 3072,
-    "activation": "relu_squared",
-    "context_length": 1024,
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 6,
+    "num_key_value_heads": 6,
+    "intermediate_size": 3072,
+    "hidden_act": "relu2",
+    "max_position_embeddings": 1024,
     "dropout": 0.0,
-    "tie_embeddings": True,
+    "tie_word_embeddings": True,
     "use_residual_mixing": True,
     "use_value_embeddings": False,
     "use_token_shift": False,
-    "logit_soft_cap": 15.0,
-    "rotary_base": 10000.0,
+    "final_logit_softcapping": 15.0,
+    "rope_theta": 10000.0,
 }
 TRAINING = {
     "max_steps": 60,
-    "max_epochs": 1.0,
-    "max_validations_without_gain": None,
+    "num_train_epochs": 1.0,
+    "early_stopping_patience": None,
     "batch_size": 64,
-    "accumulated_batches": 8,
+    "gradient_accumulation_steps": 8,
     "optimizer": {
         "name": "muon",
         "learning_rate": 0.02,
@@ -49,19 +49,19 @@ TRAINING = {
         "weight_decay": 0.01,
         "others": {"name": "adamw", "learning_rate": 0.003, "beta1": 0.9, "beta2": 0.95, "weight_decay": 0.0},
     },
-    "schedule": {"warm_up_steps": 5, "decay": "linear", "decay_share": 0.5, "final_share": 0.0},
-    "gradient_clip_norm": 1.0,
+    "schedule": {"warmup_steps": 5, "decay": "linear", "decay_ratio": 0.5, "min_lr_ratio": 0.0},
+    "max_grad_norm": 1.0,
     "label_smoothing": 0.0,
-    "weight_averaging_decay": None,
+    "ema_decay": None,
     "stability": {"spike_window_steps": 50, "spike_sigmas": 6.0, "max_skipped_steps": 5, "max_rollbacks": 1},
     "precision": "native",
     "compile": "always",
-    "recompute_activations": False,
-    "is_deterministic": False,
-    "log_every_steps": 10,
-    "validate_every_steps": 1000,
-    "max_validation_examples": 8,
-    "checkpoint_every_steps": 1000,
+    "gradient_checkpointing": False,
+    "full_determinism": False,
+    "logging_steps": 10,
+    "eval_steps": 1000,
+    "max_eval_samples": 8,
+    "save_steps": 1000,
 }
 
 
@@ -70,11 +70,11 @@ class RandomWindows:
 
     n_examples = 10_000_000
 
-    def __init__(self, batch_size: int, context_length: int) -> None:
+    def __init__(self, batch_size: int, max_position_embeddings: int) -> None:
         self.batch_size = batch_size
         self.batches_per_epoch = self.n_examples / batch_size
         generator = torch.Generator().manual_seed(0)
-        self._tokens = torch.randint(VOCABULARY.size, (batch_size, context_length + 1), generator=generator)
+        self._tokens = torch.randint(VOCABULARY.size, (batch_size, max_position_embeddings + 1), generator=generator)
 
     def training_batch(self, step: int) -> Batch:
         """The same tokens, moved by the number of the step."""
@@ -97,7 +97,7 @@ def measure(**changes: Any) -> dict[str, Any]:
         peak = peak_matrix_rate(device, torch.bfloat16, Path(folder) / "rates.json")
         train(
             model,
-            RandomWindows(config.batch_size, model.config.context_length),
+            RandomWindows(config.batch_size, model.config.max_position_embeddings),
             config,
             seed=1,
             checkpoints=Path(folder) / "checkpoints",

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from benchmarks.worker import Action, worker
-from tasks.environment import TRAINING_PROCESS
+from tasks.context.environment import TRAINING_PROCESS
 
 
 @dataclass(frozen=True)

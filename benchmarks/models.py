@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmcore.models.config import GPT2Config, GPTConfig
-from lmcore.models.gpt import GPT
-from lmcore.models.gpt2 import GPT2
-from lmcore.tokens.vocabulary import Vocabulary
-from lmcore.training.config import AdamWConfig, MuonConfig
+from lmcore.config.models import GPT2Config, GPTConfig
+from lmcore.config.training import AdamWConfig, MuonConfig
+from lmcore.models.gpt.model import GPT
+from lmcore.models.gpt2.model import GPT2
+from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 from lmcore.training.optimizer import ModelOptimizer
 
 OPTIMIZER = MuonConfig.model_validate_json(
@@ -27,52 +27,77 @@ OPTIMIZER = MuonConfig.model_validate_json(
 
 
 def our_gpt(
-    *, n_layers: int, width: int, n_heads: int, vocabulary_size: int, context_length: int, **changes: Any
+    *,
+    num_hidden_layers: int,
+    hidden_size: int,
+    num_attention_heads: int,
+    vocabulary_size: int,
+    max_position_embeddings: int,
+    **changes: Any,
 ) -> GPT:
     """A GPT with the settings of ``params.yaml`` in another size."""
     settings = {
         "family": "gpt",
-        "width": width,
-        "n_layers": n_layers,
-        "n_heads": n_heads,
-        "n_key_value_heads": n_heads,
-        "feed_forward_width": 4 * width,
-        "activation": "relu_squared",
-        "context_length": context_length,
+        "hidden_size": hidden_size,
+        "num_hidden_layers": num_hidden_layers,
+        "num_attention_heads": num_attention_heads,
+        "num_key_value_heads": num_attention_heads,
+        "intermediate_size": 4 * hidden_size,
+        "hidden_act": "relu2",
+        "max_position_embeddings": max_position_embeddings,
         "dropout": 0.0,
-        "tie_embeddings": True,
+        "tie_word_embeddings": True,
         "use_residual_mixing": True,
         "use_value_embeddings": True,
         "use_token_shift": True,
-        "logit_soft_cap": 15.0,
-        "rotary_base": 10000.0,
+        "final_logit_softcapping": 15.0,
+        "rope_theta": 10000.0,
     }
     torch.manual_seed(0)
     vocabulary = Vocabulary(size=vocabulary_size, end_of_text_id=0, padding_id=1, mask_id=2)
     return GPT(GPTConfig.model_validate(settings | changes), vocabulary)
 
 
-def our_gpt2(*, n_layers: int, width: int, n_heads: int, vocabulary_size: int, context_length: int) -> GPT2:
+def our_gpt2(
+    *,
+    num_hidden_layers: int,
+    hidden_size: int,
+    num_attention_heads: int,
+    vocabulary_size: int,
+    max_position_embeddings: int,
+) -> GPT2:
     """This project's GPT-2."""
     torch.manual_seed(0)
     vocabulary = Vocabulary(size=vocabulary_size, end_of_text_id=0, padding_id=1, mask_id=2)
     config = GPT2Config(
-        family="gpt2", width=width, n_layers=n_layers, n_heads=n_heads, context_length=context_length, dropout=0.0
+        family="gpt2",
+        hidden_size=hidden_size,
+        num_hidden_layers=num_hidden_layers,
+        num_attention_heads=num_attention_heads,
+        max_position_embeddings=max_position_embeddings,
+        dropout=0.0,
     )
     return GPT2(config, vocabulary)
 
 
-def their_gpt2(*, n_layers: int, width: int, n_heads: int, vocabulary_size: int, context_length: int) -> Any:
+def their_gpt2(
+    *,
+    num_hidden_layers: int,
+    hidden_size: int,
+    num_attention_heads: int,
+    vocabulary_size: int,
+    max_position_embeddings: int,
+) -> Any:
     """Hugging Face's GPT-2 in the same size, dropout off as in ours."""
     import transformers
 
     torch.manual_seed(0)
     config = transformers.GPT2Config(
         vocab_size=vocabulary_size,
-        n_positions=context_length,
-        n_embd=width,
-        n_layer=n_layers,
-        n_head=n_heads,
+        n_positions=max_position_embeddings,
+        n_embd=hidden_size,
+        n_layer=num_hidden_layers,
+        n_head=num_attention_heads,
         resid_pdrop=0.0,
         embd_pdrop=0.0,
         attn_pdrop=0.0,

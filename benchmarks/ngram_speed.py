@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.line import Line
-from lmcore.models.ngram import KneserNey
+from lmcore.models.ngram.kneser_ney import KneserNey
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "ptb"
 

@@ -14,13 +14,13 @@ import psutil
 
 from benchmarks.line import Line
 from benchmarks.models import our_gpt
+from lmcore.config.training import TrainingConfig
 from lmcore.progress import Work
-from lmcore.tokens.batches import WindowBatches
-from lmcore.training.config import TrainingConfig
+from lmcore.tokens.batches.batches import WindowBatches
 from lmcore.training.loop import train
 from tasks import tracking
-from tasks.environment import Environment
-from tasks.parameters import load_parameters
+from tasks.context.environment import Environment
+from tasks.context.parameters import load_parameters
 
 N_STEPS, VOCABULARY_SIZE = 150, 4096
 PARAMETERS = Path(__file__).parents[1] / "params.yaml"
@@ -48,7 +48,7 @@ class Stopwatch:
 def tracking_cost() -> list[Line]:
     """One line: the default training, reporting as it does into a store of its own."""
     pretrain = load_parameters(PARAMETERS).pretrain
-    changes = {"max_steps": N_STEPS, "max_epochs": 1000.0, "checkpoint_every_steps": N_STEPS}
+    changes = {"max_steps": N_STEPS, "num_train_epochs": 1000.0, "save_steps": N_STEPS}
     config = TrainingConfig.model_validate_json(pretrain.training.model_copy(update=changes).model_dump_json())
     stopwatch, stream = Stopwatch(), np.random.default_rng(0).integers(VOCABULARY_SIZE, size=100_000)
     reach, Work.reach = Work.reach, stopwatch.wrap(Work.reach)  # type: ignore[method-assign]
@@ -69,8 +69,14 @@ def _train_tracked(
     folder: Path, config: TrainingConfig, stream: npt.NDArray[np.int64], stopwatch: Stopwatch
 ) -> tuple[float, float]:
     """Seconds of the training, and processor seconds of the tracking threads in that time."""
-    model = our_gpt(n_layers=3, width=256, n_heads=4, vocabulary_size=VOCABULARY_SIZE, context_length=256)
-    sizes = {"window_tokens": 256, "batch_size": config.batch_size, "seed": 1, "max_validation_windows": 4}
+    model = our_gpt(
+        num_hidden_layers=3,
+        hidden_size=256,
+        num_attention_heads=4,
+        vocabulary_size=VOCABULARY_SIZE,
+        max_position_embeddings=256,
+    )
+    sizes = {"sequence_length": 256, "batch_size": config.batch_size, "seed": 1, "max_validation_windows": 4}
     with tracking.model_run(
         Environment(),
         stage="pretrain",

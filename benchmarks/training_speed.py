@@ -15,9 +15,15 @@ from torch import Tensor
 from benchmarks.line import Line, median_ratio, seconds_in_turn
 from benchmarks.models import OurTraining, TheirTraining, our_gpt, their_gpt2
 from benchmarks.worker import Action
-from lmcore.device import keep_freed_memory, native_bfloat16, peak_matrix_rate, pick_device
+from lmcore.models.device import keep_freed_memory, native_bfloat16, peak_matrix_rate, pick_device
 
-SHAPE = {"n_layers": 6, "width": 256, "n_heads": 4, "vocabulary_size": 8192, "context_length": 256}
+SHAPE = {
+    "num_hidden_layers": 6,
+    "hidden_size": 256,
+    "num_attention_heads": 4,
+    "vocabulary_size": 8192,
+    "max_position_embeddings": 256,
+}
 BATCH, LENGTH = 16, 256
 N_ROUNDS = 15
 

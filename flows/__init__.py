@@ -4,6 +4,6 @@ Importing this package points the libraries' own folders into the project's work
 off: most libraries read these settings once, when they are imported, so it has to happen first.
 """
 
-from tasks.environment import prepare
+from tasks.context.environment import prepare
 
 prepare()

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from flows.stage import run_stage
+from flows.runtime.stage import run_stage
 from tasks.clean import clean_documents
-from tasks.environment import Environment
-from tasks.named_files import check_named_file
-from tasks.parameters import Parameters
+from tasks.context.environment import Environment
+from tasks.context.named_files import check_named_file
+from tasks.context.parameters import Parameters
 
 
 def clean(parameters: Parameters) -> None:

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from flows.stage import run_stage
+from flows.runtime.stage import run_stage
 from tasks.collect import collect_documents
-from tasks.environment import Environment
-from tasks.parameters import Parameters
+from tasks.context.environment import Environment
+from tasks.context.parameters import Parameters
 
 
 def collect(parameters: Parameters) -> None:

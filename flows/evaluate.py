@@ -3,8 +3,9 @@
 import shutil
 from pathlib import Path
 
-from flows.stage import run_stage
-from tasks.environment import Environment
+from flows.runtime.stage import run_stage
+from tasks.context.environment import Environment
+from tasks.context.parameters import Parameters
 from tasks.evaluate import (
     ReportInputs,
     compare_with_training,
@@ -16,7 +17,6 @@ from tasks.evaluate import (
     write_metrics,
     write_report,
 )
-from tasks.parameters import Parameters
 
 CLEAN, TOKENS = Path("data/clean"), Path("data/tokens")
 LANGUAGE_MODEL, FINETUNED = Path("models/language-model"), Path("models/finetuned")

@@ -4,11 +4,11 @@ import logging
 import shutil
 from pathlib import Path
 
-from flows.stage import run_stage
-from tasks.environment import Environment
+from flows.runtime.stage import run_stage
+from tasks.context.environment import Environment
+from tasks.context.named_files import check_named_file
+from tasks.context.parameters import Parameters
 from tasks.finetune import FinetuneFiles, finetune_classifier, finetune_completion, write_summary
-from tasks.named_files import check_named_file
-from tasks.parameters import Parameters
 
 logger = logging.getLogger(__name__)
 

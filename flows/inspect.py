@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from flows.commands import run_command
+from flows.runtime.commands import run_command
 
 CLEAN = Path("data/clean")
 EXCERPT_CHARACTERS = 800

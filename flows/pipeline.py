@@ -9,15 +9,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from flows.commands import run_command
-from flows.prefect_run import current_task_run, run_as_flow, run_as_task
 from flows.refresh import refresh
-from flows.stage_graph import StageGraph, StageResult, bring_up_to_date
-from flows.summary import show_summary
-from tasks.environment import Environment
-from tasks.exclusive import exclusive
-from tasks.parameters import Parameters, load_parameters
-from tasks.process import ProcessIdentity
+from flows.runtime.commands import run_command
+from flows.runtime.prefect_run import current_task_run, run_as_flow, run_as_task
+from flows.runtime.stage_graph import StageGraph, StageResult, bring_up_to_date
+from flows.runtime.summary import show_summary
+from tasks.context.environment import Environment
+from tasks.context.exclusive import exclusive
+from tasks.context.parameters import Parameters, load_parameters
+from tasks.context.process import ProcessIdentity
 from tasks.step import call_through, is_inside_flow_run
 from tasks.tracking import catch_up
 

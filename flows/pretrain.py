@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from flows.stage import run_stage
-from tasks.environment import Environment
-from tasks.parameters import Parameters
+from flows.runtime.stage import run_stage
+from tasks.context.environment import Environment
+from tasks.context.parameters import Parameters
 from tasks.pretrain import pretrain_language_model
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from flows.commands import run_command
 from flows.pipeline import PARAMETERS, run_and_show
+from flows.runtime.commands import run_command
 from lmcore.errors import UserError
-from lmcore.files import atomic_file
-from tasks.parameters import load_parameters
-from tasks.yaml_values import read_yaml
+from lmcore.runtime.files import atomic_file
+from tasks.context.parameters import load_parameters
+from tasks.context.yaml_values import read_yaml
 
 logger = logging.getLogger("flows.recipe")  # also where this file is run as a command
 

@@ -7,11 +7,11 @@ pipeline refreshes first, so that a schedule sees new data.
 import logging
 from pathlib import Path
 
-from flows.commands import run_command
+from flows.runtime.commands import run_command
 from lmcore.text.sources.lock import mend_lock
-from tasks.environment import Environment
-from tasks.named_files import refresh_named_files
-from tasks.parameters import Parameters, load_parameters
+from tasks.context.environment import Environment
+from tasks.context.named_files import refresh_named_files
+from tasks.context.parameters import Parameters, load_parameters
 
 logger = logging.getLogger("flows.refresh")  # also where this file is run as a command
 

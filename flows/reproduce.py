@@ -9,12 +9,12 @@ import logging
 import sys
 from pathlib import Path
 
-from flows.commands import run_command
-from flows.dvc_locks import mend_locks, wait_for_others
-from flows.dvc_repository import explained, open_repository, reasons
-from flows.stage_record import StageRecord
+from flows.runtime.commands import run_command
+from flows.runtime.dvc_locks import mend_locks, wait_for_others
+from flows.runtime.dvc_repository import explained, open_repository, reasons
+from flows.runtime.stage_record import StageRecord
 from lmcore.errors import UserError
-from tasks.environment import Environment
+from tasks.context.environment import Environment
 
 logger = logging.getLogger("flows.reproduce")  # also where this file is run as a command
 

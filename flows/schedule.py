@@ -9,10 +9,10 @@ import logging
 import os
 import sys
 
-from flows.commands import run_command
-from flows.flow_runs import close_abandoned_runs
+from flows.runtime.commands import run_command
+from flows.runtime.flow_runs import close_abandoned_runs
 from lmcore.errors import UserError
-from tasks.environment import Environment
+from tasks.context.environment import Environment
 
 logger = logging.getLogger("flows.schedule")  # also where this file is run as a command
 
@@ -27,7 +27,7 @@ def run_schedule() -> None:
     if environment.prefect_api_url is None:
         raise UserError("a schedule needs a Prefect server, and none is running; start one with `make up`")
     os.environ["PREFECT_API_URL"] = environment.prefect_api_url
-    from flows.serving import serve
+    from flows.runtime.serving import serve
 
     logger.info(
         "The pipeline runs on schedule '%s' (cron), time zone %s; Ctrl-C stops it",

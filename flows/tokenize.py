@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from flows.stage import run_stage
-from tasks.environment import Environment
-from tasks.named_files import check_named_file
-from tasks.parameters import Parameters
+from flows.runtime.stage import run_stage
+from tasks.context.environment import Environment
+from tasks.context.named_files import check_named_file
+from tasks.context.parameters import Parameters
 from tasks.tokenize import tokenize_documents
 
 

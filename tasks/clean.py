@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lmcore.config.clean import CleanConfig
+from lmcore.config.tokenize import SplitFractions
 from lmcore.text.clean import clean
-from lmcore.text.cleaning.config import CleanConfig
-from lmcore.text.config import SplitFractions
 from lmcore.text.describing.losses import NOTABLE_SHARE
-from tasks.environment import Environment
+from tasks.context.environment import Environment
 from tasks.step import step
 
 BUDGET = "beyond_label_budget"

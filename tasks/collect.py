@@ -4,12 +4,12 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from lmcore.text.collect import collect
-from lmcore.text.sources.config import CollectConfig, Urls
+from lmcore.config.collect import CollectConfig, Urls
+from lmcore.text.sources.collect import collect
 from lmcore.text.sources.lock import check, differences, read_lock, write_lock
 from lmcore.text.sources.pinning import pin_sources
 from lmcore.text.sources.urls import renew_files
-from tasks.environment import Environment
+from tasks.context.environment import Environment
 from tasks.step import step
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lmcore.files import atomic_file
+from lmcore.runtime.files import atomic_file
 
 
 def write_curves(folder: Path, history: Sequence[Mapping[str, float]]) -> None:

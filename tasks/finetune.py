@@ -9,30 +9,12 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from lmcore.device import pick_device
-from lmcore.files import write_json
-from lmcore.models.causal import TextEncoder
-from lmcore.models.classifier import Classifier, save_classifier
-from lmcore.models.config import context_length_of
-from lmcore.models.encoder_decoder import EncoderDecoder
-from lmcore.models.families import WritingModel, build_model
-from lmcore.models.folder import load_language_model, save_language_model
-from lmcore.models.lora import add_lora, fold_lora
-from lmcore.models.prompt import PromptFormat
-from lmcore.models.trainable import TrainableModel
-from lmcore.text.config import SplitFractions
-from lmcore.text.shards import read_documents
-from lmcore.text.supervised import (
-    CLASSIFICATION_COLUMNS,
-    COMPLETION_COLUMNS,
-    classification_examples,
-    completion_examples,
-)
-from lmcore.tokens.batches import ExampleBatches
-from lmcore.tokens.tokenizer import Tokenizer
-from lmcore.tokens.vectors import read_vectors, start_from
-from lmcore.training.config import ClassificationConfig, CompletionConfig, LoRAConfig
-from lmcore.training.examples import (
+from lmcore.config.finetune import ClassificationTrainingConfig, CompletionTrainingConfig
+from lmcore.config.models import max_position_embeddings_of
+from lmcore.config.tokenize import SplitFractions
+from lmcore.config.training import LoRAConfig
+from lmcore.finetuning.classifier import Classifier, save_classifier
+from lmcore.finetuning.examples import (
     CompletionSequences,
     choose_examples,
     classification_sequence,
@@ -40,7 +22,26 @@ from lmcore.training.examples import (
     frequent_labels,
     labeled_pairs,
 )
-from tasks.environment import Environment
+from lmcore.finetuning.supervised import (
+    CLASSIFICATION_COLUMNS,
+    COMPLETION_COLUMNS,
+    classification_examples,
+    completion_examples,
+)
+from lmcore.finetuning.word_vectors import read_vectors, start_from
+from lmcore.models.causal import TextEncoder
+from lmcore.models.device import pick_device
+from lmcore.models.encoder_decoder.model import EncoderDecoder
+from lmcore.models.families import WritingModel, build_model
+from lmcore.models.folder import load_language_model, save_language_model
+from lmcore.models.lora import add_lora, fold_lora
+from lmcore.models.prompt import PromptFormat
+from lmcore.models.trainable import TrainableModel
+from lmcore.runtime.files import write_json
+from lmcore.text.documents.shards import read_documents
+from lmcore.tokens.batches.batches import ExampleBatches
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
+from tasks.context.environment import Environment
 from tasks.step import step
 from tasks.training import TrackedTraining, by_gradient
 
@@ -61,7 +62,7 @@ class FinetuneFiles:
 
 @step()
 def finetune_classifier(
-    config: ClassificationConfig,
+    config: ClassificationTrainingConfig,
     split: SplitFractions,
     seed: int,
     environment: Environment,
@@ -73,7 +74,7 @@ def finetune_classifier(
     labels = frequent_labels(examples["train"].labels, config.min_examples_per_label)
     training = choose_examples(labeled_pairs(examples["train"], labels), config.max_examples, seed)
     held_out = labeled_pairs(examples["validation"], labels)
-    validation = choose_examples(held_out, config.training.max_validation_examples, seed)
+    validation = choose_examples(held_out, config.training.max_eval_samples, seed)
     if len(labels) < 2 or not validation:
         return (
             f"{len(labels)} labels have at least {config.min_examples_per_label} training documents, and "
@@ -81,13 +82,13 @@ def finetune_classifier(
         )
     backbone, tokenizer = load_language_model(files.language_model)
     torch.manual_seed(seed)
-    if config.starts_from == "nothing":
+    if config.init_from == "scratch":
         backbone = build_model(backbone.config, tokenizer.vocabulary)
     if not isinstance(backbone, TextEncoder):
         return f"a model of family {backbone.config.family} gives no features to classify by"
     if config.vectors is not None:
         _start_from_vectors(backbone, tokenizer, config.vectors)
-    context = context_length_of(backbone.config)
+    context = max_position_embeddings_of(backbone.config)
     _adapt(backbone, config.lora, seed)
     classifier = Classifier(
         backbone,
@@ -125,13 +126,13 @@ def finetune_classifier(
 
 @step()
 def finetune_completion(
-    config: CompletionConfig, split: SplitFractions, seed: int, environment: Environment, files: FinetuneFiles
+    config: CompletionTrainingConfig, split: SplitFractions, seed: int, environment: Environment, files: FinetuneFiles
 ) -> str | None:
     """Train a model that completes a document's body by its summary; returns the reason where it cannot."""
     documents = read_documents(files.documents, COMPLETION_COLUMNS)
     examples = completion_examples(documents, split, config.examples)
     training = choose_examples(examples["train"], config.max_examples, seed)
-    validation = choose_examples(examples["validation"], config.training.max_validation_examples, seed)
+    validation = choose_examples(examples["validation"], config.training.max_eval_samples, seed)
     if not training or not validation:
         return (
             f"{len(training)} training and {len(validation)} validation documents have a summary and a body "
@@ -232,13 +233,13 @@ def _folded(model: AnyModule) -> AnyModule:
 
 def _tracked(
     model: str,
-    config: ClassificationConfig | CompletionConfig,
+    config: ClassificationTrainingConfig | CompletionTrainingConfig,
     split: SplitFractions,
     seed: int,
     files: FinetuneFiles,
 ) -> TrackedTraining:
     parameters: dict[str, Any] = {"seed": seed, "split": split.model_dump(), **config.model_dump(mode="json")}
-    vectors = [config.vectors] if isinstance(config, ClassificationConfig) and config.vectors else []
+    vectors = [config.vectors] if isinstance(config, ClassificationTrainingConfig) and config.vectors else []
     return TrackedTraining(
         stage="finetune",
         model=model,

@@ -6,18 +6,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from lmcore.device import pick_device
+from lmcore.config.training import PretrainConfig
+from lmcore.models.device import pick_device
 from lmcore.models.families import build_model
 from lmcore.models.folder import save_language_model
 from lmcore.models.model import Model
-from lmcore.models.ngram_model import NgramModel
+from lmcore.models.ngram.model import NgramModel
 from lmcore.models.trainable import TrainableModel
-from lmcore.tokens.shards import TokenShards
-from lmcore.tokens.tokenizer import Tokenizer
-from lmcore.training.config import PretrainConfig
+from lmcore.tokens.corpus.shards import TokenShards
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.training.loop import OnMetrics
 from lmcore.training.pretraining import EVERYTHING, pretraining_batches
-from tasks.environment import Environment
+from tasks.context.environment import Environment
 from tasks.step import step
 from tasks.training import MakeRecord, TrackedTraining, by_gradient
 

@@ -4,12 +4,12 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from lmcore.text.shards import shards_of
-from lmcore.tokens.config import TokenizeConfig
-from lmcore.tokens.learning import learn_tokenizer
-from lmcore.tokens.shards import write_shards
-from lmcore.tokens.training_texts import TrainingTexts
-from tasks.environment import Environment
+from lmcore.config.tokenize import TokenizeConfig
+from lmcore.text.documents.shards import shards_of
+from lmcore.tokens.corpus.shards import write_shards
+from lmcore.tokens.corpus.training_texts import TrainingTexts
+from lmcore.tokens.tokenizer.training import learn_tokenizer
+from tasks.context.environment import Environment
 from tasks.step import step
 
 logger = logging.getLogger(__name__)

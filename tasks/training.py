@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lmcore.device import peak_matrix_rate
-from lmcore.files import atomic_folder
+from lmcore.config.training import TrainingConfig
+from lmcore.models.device import peak_matrix_rate
 from lmcore.models.trainable import TrainableModel
-from lmcore.tokens.batches import Batches
+from lmcore.runtime.files import atomic_folder
+from lmcore.tokens.batches.batches import Batches
 from lmcore.training.checkpoint import load_checkpoint
-from lmcore.training.config import TrainingConfig
 from lmcore.training.loop import OnMetrics, train
 from lmcore.training.precision import compute_dtype
 from tasks import tracking
-from tasks.checkpoints import WorkFolder, checkpoint_folder
+from tasks.context.checkpoints import WorkFolder, checkpoint_folder
+from tasks.context.environment import Environment
+from tasks.context.lineage import is_forced
 from tasks.curves import write_curves
-from tasks.environment import Environment
-from tasks.lineage import is_forced
 
 logger = logging.getLogger(__name__)
 

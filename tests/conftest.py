@@ -9,8 +9,8 @@ import tempfile
 import torch
 from hypothesis import settings
 
-from tasks.environment import prepare
-from tasks.library_settings import withdraw_defaults
+from tasks.context.environment import prepare
+from tasks.context.library_settings import withdraw_defaults
 
 # Nothing of the developer's own servers and settings reaches the tests, and nothing of theirs the work folder.
 withdraw_defaults()

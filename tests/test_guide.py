@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import torch
 
+from lmcore.config.training import TrainingConfig
 from lmcore.generation import generate
 from lmcore.models.families import FAMILIES, build_model
 from lmcore.models.trainable import TrainableModel
-from lmcore.tokens.streams import StreamBatches
-from lmcore.training.config import TrainingConfig
+from lmcore.tokens.batches.streams import StreamBatches
 from lmcore.training.loop import train
-from tests.generation.toy_models import settings
-from tests.models.test_gpt import VOCABULARY, draw_tokens
-from tests.training.trainer import BATCHES, CONFIG
+from tests.lmcore.generation.toy_models import settings
+from tests.lmcore.models.test_gpt import VOCABULARY, draw_tokens
+from tests.lmcore.training.trainer import BATCHES, CONFIG
 
 GUIDE = Path(__file__).parents[1] / "docs" / "adding-a-model.md"
 
@@ -28,7 +28,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> TrainableModel:
     monkeypatch.setattr("lmcore.models.families.FAMILIES", dict(FAMILIES))
     exec(compile(code, str(GUIDE), "exec"), names)
     torch.manual_seed(0)
-    made = build_model(names["DecayConfig"](family="decay", width=32, share=0.3), VOCABULARY)
+    made = build_model(names["DecayConfig"](family="decay", hidden_size=32, share=0.3), VOCABULARY)
     assert isinstance(made, TrainableModel)
     return made
 

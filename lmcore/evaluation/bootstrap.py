@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
+from lmcore.config.evaluate import BootstrapConfig
 from lmcore.errors import UserError
-from lmcore.evaluation.config import BootstrapConfig
 
 Floats = npt.NDArray[np.float64]
 Measure = Callable[[Floats], Floats]
@@ -55,7 +55,7 @@ class Bootstrap:
         generator = np.random.default_rng(seed)
         shares = np.full(n_items, 1.0 / n_items)
         self.n_items, self.confidence = n_items, config.confidence
-        self._counts = generator.multinomial(n_items, shares, size=config.n_resamples).astype(np.uint16)
+        self._counts = generator.multinomial(n_items, shares, size=config.num_resamples).astype(np.uint16)
 
     def estimate(
         self,
@@ -114,7 +114,7 @@ def ratio_difference(sums: Floats) -> Floats:
 
 
 def _standard_errors(counts: Floats, statistics: Floats, gradient: Measure) -> Floats:
-    """The figure's standard error in each resample (n_resamples,), by the infinitesimal jackknife (Jaeckel 1972)."""
+    """The figure's standard error in each resample (num_resamples,), by the infinitesimal jackknife (Jaeckel 1972)."""
     influences = gradient(counts @ statistics) @ statistics.T
     means = (counts * influences).sum(axis=1, keepdims=True) / counts.sum(axis=1, keepdims=True)
     return np.asarray(np.sqrt((counts * (influences - means) ** 2).sum(axis=1)))

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lmcore.config.evaluate import CacheConfig, EvaluateConfig, InterpolationConfig
 from lmcore.evaluation.bootstrap import Bootstrap, Floats
 from lmcore.evaluation.cache import Cache
-from lmcore.evaluation.config import CacheConfig, EvaluateConfig, InterpolationConfig
 from lmcore.evaluation.contamination import Flags, on_all_and_clean
 from lmcore.evaluation.interpolation import Classes, ContextClasses, Interpolation
 from lmcore.evaluation.likelihood import BitsPerUnit, HeldOutDocuments, bits_of
 from lmcore.evaluation.names import INTERPOLATION, MODEL, NGRAM, NGRAM_ON_SEEN, SHORTER_NGRAM
 from lmcore.evaluation.neural import Judge, NeuralScores
-from lmcore.models.ngram import KneserNey, NgramScores
+from lmcore.models.ngram.kneser_ney import KneserNey, NgramScores
 
 MODELS = (MODEL, NGRAM, SHORTER_NGRAM, INTERPOLATION, NGRAM_ON_SEEN)
 """In the order in which they are shown, as far as they are there."""
@@ -169,7 +169,7 @@ class _Mixture:
 
     @classmethod
     def fit(cls, scores: _Scores, config: InterpolationConfig) -> "_Mixture":
-        classes = ContextClasses.fit(scores.features, config.n_confidence_levels)
+        classes = ContextClasses.fit(scores.features, config.num_confidence_levels)
         interpolation = Interpolation.fit(
             scores.mixed, classes.classify(scores.features), classes.n_classes, prior_tokens=config.prior_tokens
         )

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lmcore.text.cleaning.word_hashes import Hashes, run_hashes, word_hashes
+from lmcore.text.words.hashes import Hashes, run_hashes, word_hashes
 
 TEMPLATE_SHARE = 0.1
 """A run in more than this share of the held-out documents is a template."""

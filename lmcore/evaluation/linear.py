@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lmcore.config.evaluate import CharacterNgramsConfig, LinearConfig, WordNgramsConfig
 from lmcore.errors import UserError
-from lmcore.evaluation.config import CharacterNgramsConfig, LinearConfig, WordNgramsConfig
-from lmcore.text.words import WORD_OR_CHARACTER
+from lmcore.text.words.segmentation import WORD_OR_CHARACTER
 
 N_BUCKETS = 1 << 20
 """Columns among which n-grams of characters are spread by their hash."""

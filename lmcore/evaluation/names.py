@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmcore.config import Config
-from lmcore.models.config import NgramConfig
+from lmcore.config.base import Config
+from lmcore.config.models import NgramConfig
 
 MODEL = "model"
 """The key of the trained model among figures, whatever its family: so runs compare."""

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lmcore.config.evaluate import LikelihoodConfig
 from lmcore.errors import UserError
 from lmcore.evaluation.bootstrap import Floats
-from lmcore.evaluation.config import LikelihoodConfig
 from lmcore.evaluation.likelihood import Tokens
 from lmcore.models.causal import CausalModel
-from lmcore.models.ngram_model import NgramModel
+from lmcore.models.ngram.model import NgramModel
 from lmcore.progress import progress
 
 
@@ -58,10 +58,10 @@ class NeuralLikelihood:
     """
 
     def __init__(self, model: CausalModel, *, config: LikelihoodConfig) -> None:
-        if model.context_length is not None and config.window_stride_tokens > model.context_length:
+        if model.max_position_embeddings is not None and config.window_stride_tokens > model.max_position_embeddings:
             raise UserError(
                 f"evaluate.likelihood.window_stride_tokens is {config.window_stride_tokens}, more than the "
-                f"model's context: some tokens would never be scored. At most {model.context_length} is right."
+                f"model's context: some tokens would never be scored. At most {model.max_position_embeddings} is right."
             )
         self._model = model
         self._end_token = model.vocabulary.end_of_text_id
@@ -89,11 +89,11 @@ class NeuralLikelihood:
 
     def _scored(self, documents: Sequence[Tokens]) -> Iterator[tuple[list[Window], Floats]]:
         """Windows with their scores, (n_windows, 2, longest window), until every token has its own."""
-        if self._model.context_length is None:
+        if self._model.max_position_embeddings is None:
             for rows in self._side_by_side(documents):
                 yield from self._read_through(rows, documents)
         else:
-            for batch in self._batches(documents, self._model.context_length):
+            for batch in self._batches(documents, self._model.max_position_embeddings):
                 inputs, targets = self._place(batch, documents)
                 yield batch, self._score(self._model(inputs), targets)
 
@@ -114,12 +114,12 @@ class NeuralLikelihood:
         for start in range(0, len(order), size):
             yield order[start : start + size]
 
-    def _batches(self, documents: Sequence[Tokens], context_length: int) -> Iterator[list[Window]]:
+    def _batches(self, documents: Sequence[Tokens], max_position_embeddings: int) -> Iterator[list[Window]]:
         """Windows of similar length together, ``batch_tokens`` with their padding, the longest first."""
         windows = [
             window
             for index, document in enumerate(documents)
-            for window in cut_windows(index, len(document), context_length, self._config.window_stride_tokens)
+            for window in cut_windows(index, len(document), max_position_embeddings, self._config.window_stride_tokens)
         ]
         windows.sort(key=len, reverse=True)  # stable: equal lengths stay in the documents' order
         while windows:
@@ -167,10 +167,10 @@ class NgramLikelihood:
 Judge = NeuralLikelihood | NgramLikelihood
 
 
-def cut_windows(document: int, length: int, context_length: int, stride: int) -> Iterator[Window]:
+def cut_windows(document: int, length: int, max_position_embeddings: int, stride: int) -> Iterator[Window]:
     """Cover a document so that every place is scored once, behind all the context that the stride leaves."""
     end = scored_from = 0
     while scored_from < length:
-        end = min(length, end + stride if end else context_length)
-        yield Window(document, max(0, end - context_length), end, scored_from)
+        end = min(length, end + stride if end else max_position_embeddings)
+        yield Window(document, max(0, end - max_position_embeddings), end, scored_from)
         scored_from = end

@@ -11,7 +11,7 @@ import torch
 from lmcore.errors import UserError
 from lmcore.evaluation.bootstrap import Floats
 from lmcore.evaluation.likelihood import Tokens
-from lmcore.models.bert import BERT
+from lmcore.models.bert.model import BERT
 from lmcore.progress import progress
 
 
@@ -62,9 +62,9 @@ class PseudoLikelihood:
     """
 
     def __init__(self, model: BERT, *, batch_tokens: int) -> None:
-        if batch_tokens < model.context_length:
+        if batch_tokens < model.max_position_embeddings:
             raise UserError(
-                f"batch_tokens is {batch_tokens}, less than the model's context of {model.context_length}: "
+                f"batch_tokens is {batch_tokens}, less than the model's context of {model.max_position_embeddings}: "
                 "a long document would not fit"
             )
         self._model = model
@@ -131,7 +131,7 @@ class PseudoLikelihood:
     def _batches(self, framed: Sequence[Tokens], places: Sequence[Tokens]) -> Iterator[list[HiddenPlace]]:
         """All places, those whose surroundings are of similar length together, the longest first."""
         waiting = [
-            _surrounded(document, len(framed[document]), int(place), self._model.context_length)
+            _surrounded(document, len(framed[document]), int(place), self._model.max_position_embeddings)
             for document in range(len(framed))
             for place in places[document]
         ]
@@ -160,6 +160,6 @@ class PseudoLikelihood:
         return np.asarray(chosen.double().cpu().numpy())
 
 
-def _surrounded(document: int, length: int, hidden: int, context_length: int) -> HiddenPlace:
-    start = min(max(0, hidden - context_length // 2), max(0, length - context_length))
-    return HiddenPlace(document, start, min(length, start + context_length), hidden)
+def _surrounded(document: int, length: int, hidden: int, max_position_embeddings: int) -> HiddenPlace:
+    start = min(max(0, hidden - max_position_embeddings // 2), max(0, length - max_position_embeddings))
+    return HiddenPlace(document, start, min(length, start + max_position_embeddings), hidden)

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from lmcore.evaluation.config import EvaluateConfig
+from lmcore.config.evaluate import EvaluateConfig
 from lmcore.evaluation.plots import Curve, curve_plot, interval_plot
 from lmcore.evaluation.views import ClassifierView, CompletionView, LanguageModelView
 

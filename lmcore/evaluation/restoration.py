@@ -15,10 +15,10 @@ import torch
 
 from lmcore.evaluation.bootstrap import Floats
 from lmcore.evaluation.likelihood import Tokens
-from lmcore.models.encoder_decoder import EncoderDecoder
+from lmcore.models.encoder_decoder.model import EncoderDecoder
 from lmcore.progress import progress
-from lmcore.tokens.batches import IGNORED
-from lmcore.tokens.corruption import corrupt, hidden_spans
+from lmcore.tokens.batches.batches import IGNORED
+from lmcore.tokens.batches.corruption import corrupt, hidden_spans
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Restoration:
 
     def _cut(self, number: int, tokens: Tokens, found: Sequence[RestoredDocument]) -> Iterator[_Piece]:
         generator = np.random.default_rng([self._seed, number])
-        n_pieces = -(-len(tokens) // self._model.context_length)
+        n_pieces = -(-len(tokens) // self._model.max_position_embeddings)
         start = 0
         for target in np.array_split(tokens.astype(np.int64), n_pieces):
             # A text of which no token is left but the end has nothing to mask.

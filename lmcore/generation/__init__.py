@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from lmcore.generation.config import BeamSearchConfig, GenerationConfig, SamplingConfig
+from lmcore.config.generation import BeamSearchConfig, GenerationConfig, SamplingConfig
 
 if TYPE_CHECKING:
     from lmcore.generation.decoding import generate

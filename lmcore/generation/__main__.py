@@ -1,6 +1,6 @@
-"""``python -m lmcore.generation``: see :mod:`lmcore.generation.cli`."""
+"""``python -m lmcore.generation``: see :mod:`lmcore.command_line.generate`."""
 
-from lmcore.generation.cli import main
+from lmcore.command_line.generate import main
 
 if __name__ == "__main__":
     main()

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lmcore.config.generation import BeamSearchConfig, GenerationConfig
 from lmcore.errors import UserError
 from lmcore.generation.completion import Completion, Ending, Likeliest, likeliest_of
-from lmcore.generation.config import BeamSearchConfig, GenerationConfig
 from lmcore.generation.continuation import Continuation
 from lmcore.generation.sampling import penalize
 
@@ -23,11 +23,11 @@ def beam_search(
     is_used: Tensor | None,
     n_likeliest: int,
 ) -> list[list[Completion]]:
-    """At most ``n_beams`` answers to each prompt, best first.
+    """At most ``num_beams`` answers to each prompt, best first.
 
-    Of all continuations by one token the ``n_beams`` likeliest are followed. Those that have ended leave the beam and
+    Of all continuations by one token the ``num_beams`` likeliest are followed. Those that have ended leave the beam and
     are ranked by their log-probability over a power of their length (Wu et al. 2016); the search is over when no beam
-    can come before the ``n_beams`` best of them any more. One beam is greedy decoding.
+    can come before the ``num_beams`` best of them any more. One beam is greedy decoding.
 
     Args:
         continuation: of the prompts.
@@ -43,16 +43,16 @@ def beam_search(
     answers = [Answers(beams) for _ in range(n_prompts)]
     searched = list(range(n_prompts))  # the prompts that the rows of the batch belong to
     live = LiveBeams.first(n_prompts, with_likeliest=n_likeliest > 0)
-    for position in range(config.max_tokens):
-        live, rows = _extend(live, continuation.logits, is_used, config, beams.n_beams, n_likeliest)
-        _collect_ended(live, [answers[prompt] for prompt in searched], ending, config.max_tokens)
+    for position in range(config.max_new_tokens):
+        live, rows = _extend(live, continuation.logits, is_used, config, beams.num_beams, n_likeliest)
+        _collect_ended(live, [answers[prompt] for prompt in searched], ending, config.max_new_tokens)
         is_live = live.is_live.any(dim=1)
         if not is_live.any():
             break
         if position == 0:
-            continuation.fork(beams.n_beams)
-            is_used = None if is_used is None else is_used.repeat_interleave(beams.n_beams, dim=0)
-            rows = torch.arange(n_prompts * beams.n_beams).view(n_prompts, -1)
+            continuation.fork(beams.num_beams)
+            is_used = None if is_used is None else is_used.repeat_interleave(beams.num_beams, dim=0)
+            rows = torch.arange(n_prompts * beams.num_beams).view(n_prompts, -1)
         # Prompts that are done are carried along until leaving them out is worth the copy of the others' state.
         if int(is_live.sum()) <= len(searched) // 2:
             kept = is_live.nonzero()[:, 0]
@@ -85,17 +85,17 @@ class Answers:
 
     def best(self) -> list[tuple[float, Completion]]:
         """As many of the best as there are beams; of equal ones the earlier."""
-        return sorted(self.ended, key=lambda answer: -answer[0])[: self.config.n_beams]
+        return sorted(self.ended, key=lambda answer: -answer[0])[: self.config.num_beams]
 
-    def can_improve(self, total: float, length: int, max_tokens: int) -> bool:
+    def can_improve(self, total: float, length: int, max_new_tokens: int) -> bool:
         """Whether a beam of this log-probability and length could still end before the last of the best."""
         best = self.best()
-        if len(best) < self.config.n_beams:
+        if len(best) < self.config.num_beams:
             return True
         # Log-probabilities only fall, and the penalty is largest at one end of the lengths that are left.
         return any(
             normalized_score(total, possible, self.config.length_penalty) > best[-1][0]
-            for possible in (length + 1, max_tokens)
+            for possible in (length + 1, max_new_tokens)
         )
 
 
@@ -138,7 +138,7 @@ def _extend(
     logits: Tensor,
     is_used: Tensor | None,
     config: GenerationConfig,
-    n_beams: int,
+    num_beams: int,
     n_likeliest: int,
 ) -> tuple[LiveBeams, Tensor]:
     """The best continuations of each prompt's beams by one token, best first, and the rows of the batch, int64
@@ -147,17 +147,17 @@ def _extend(
     log_probabilities = own
     if is_used is not None:
         log_probabilities = penalize(logits, is_used, config.repetition_penalty).log_softmax(dim=-1)
-    top = log_probabilities.topk(min(n_beams, logits.size(1)), dim=1)
+    top = log_probabilities.topk(min(num_beams, logits.size(1)), dim=1)
     n_prompts, n_before = live.totals.shape
     values, tokens, own_values = (
         part.cpu().view(n_prompts, -1) for part in (top.values, top.indices, own.gather(1, top.indices))
     )
     n_each = top.values.size(1)
     totals, order = (values + live.totals.repeat_interleave(n_each, dim=1)).sort(dim=1, descending=True, stable=True)
-    missing = max(n_beams - order.size(1), 0)
+    missing = max(num_beams - order.size(1), 0)
     # Where there are fewer continuations than beams, the others are given up from the start.
-    order = F.pad(order[:, :n_beams], (0, missing))
-    totals = F.pad(totals[:, :n_beams], (0, missing), value=-torch.inf)
+    order = F.pad(order[:, :num_beams], (0, missing))
+    totals = F.pad(totals[:, :num_beams], (0, missing), value=-torch.inf)
     parents = order // n_each
     prompts = torch.arange(n_prompts).unsqueeze(1)
     rows = prompts * n_before + parents
@@ -183,12 +183,12 @@ def _append(sequences: Tensor, last: Tensor) -> Tensor:
     return torch.cat((sequences, last.unsqueeze(2)), dim=2)
 
 
-def _collect_ended(live: LiveBeams, answers: Sequence[Answers], ending: Ending, max_tokens: int) -> None:
+def _collect_ended(live: LiveBeams, answers: Sequence[Answers], ending: Ending, max_new_tokens: int) -> None:
     """Hand over the beams that have ended, and give up those that cannot come before the best answers any more."""
     length = live.tokens.size(2)
     last = live.tokens[:, :, -1]
     may_end = live.is_live
-    if ending.text is None and length < max_tokens:
+    if ending.text is None and length < max_new_tokens:
         may_end = may_end & torch.isin(last, torch.tensor(list(ending.tokens)))
     for prompt, beam in may_end.nonzero().tolist():
         *tokens, token = live.tokens[prompt, beam].tolist()
@@ -200,7 +200,7 @@ def _collect_ended(live: LiveBeams, answers: Sequence[Answers], ending: Ending, 
             answers[prompt].add(float(live.totals[prompt, beam]), completion)
             live.totals[prompt, beam] = -torch.inf
     for prompt, found in enumerate(answers):
-        if len(found.ended) >= found.config.n_beams:
+        if len(found.ended) >= found.config.num_beams:
             for beam in live.is_live[prompt].nonzero()[:, 0].tolist():
-                if not found.can_improve(float(live.totals[prompt, beam]), length, max_tokens):
+                if not found.can_improve(float(live.totals[prompt, beam]), length, max_new_tokens):
                     live.totals[prompt, beam] = -torch.inf

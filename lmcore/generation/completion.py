@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-EndedBy = Literal["end_token", "stop", "max_tokens"]
+EndedBy = Literal["end_token", "stop", "max_new_tokens"]
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Completion:
         self.tokens.append(token)
         if ending.text is not None and ending.text(self.tokens):
             self.ended_by = "stop"
-        elif len(self.tokens) == ending.max_tokens:
-            self.ended_by = "max_tokens"
+        elif len(self.tokens) == ending.max_new_tokens:
+            self.ended_by = "max_new_tokens"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Ending:
 
     tokens: dict[int, EndedBy]
     """The end token, and others that end an answer."""
-    max_tokens: int
+    max_new_tokens: int
     text: Callable[[Sequence[int]], bool] | None
     """Whether the text of an answer's tokens has come to its end; None where only tokens end it."""
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lmcore.errors import UserError
 from lmcore.models.causal import CausalModel, State
-from lmcore.models.encoder_decoder import EncoderDecoder
+from lmcore.models.encoder_decoder.model import EncoderDecoder
 
 logger = logging.getLogger(__name__)
 
@@ -62,26 +62,26 @@ class Continuation:
         return self._next_logits(tokens, state=self._state, **mask)
 
 
-def behind_prompts(model: CausalModel, prompts: Sequence[Sequence[int]], max_tokens: int) -> Continuation:
+def behind_prompts(model: CausalModel, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Continuation:
     """Texts that begin with prompts (one or more, of any length).
 
-    An empty prompt starts a new document; one that leaves no room in the context for ``max_tokens`` loses its first
+    An empty prompt starts a new document; one that leaves no room in the context for ``max_new_tokens`` loses its first
     tokens.
 
     Raises:
-        ValueError: if ``max_tokens`` leaves no room for any prompt.
+        ValueError: if ``max_new_tokens`` leaves no room for any prompt.
     """
-    room = prompt_room(model.context_length, max_tokens)
+    room = prompt_room(model.max_position_embeddings, max_new_tokens)
     start = model.vocabulary.end_of_text_id
     if room is not None and (n_cut := sum(len(prompt) > room for prompt in prompts)):
         logger.warning(
-            "%d of %d prompts have up to %d tokens, and beside max_tokens %d the context of %d has room for %d: only "
-            "their last tokens are read; shorten them, or lower max_tokens",
+            "%d of %d prompts have up to %d tokens, and beside max_new_tokens %d the context of %d has room for %d: "
+            "only their last tokens are read; shorten them, or lower max_new_tokens",
             n_cut,
             len(prompts),
             max(map(len, prompts)),
-            max_tokens,
-            model.context_length,
+            max_new_tokens,
+            model.max_position_embeddings,
             room,
         )
     kept = [list(prompt if room is None else prompt[-room:]) or [start] for prompt in prompts]
@@ -90,36 +90,36 @@ def behind_prompts(model: CausalModel, prompts: Sequence[Sequence[int]], max_tok
     return Continuation(model.next_logits, model.new_state(len(kept)), tokens, is_text if is_padded else None)
 
 
-def behind_sources(model: EncoderDecoder, sources: Sequence[Sequence[int]], max_tokens: int) -> Continuation:
+def behind_sources(model: EncoderDecoder, sources: Sequence[Sequence[int]], max_new_tokens: int) -> Continuation:
     """Texts to be written about sources (one or more, of any length); a too long source loses its last tokens.
 
     Raises:
-        ValueError: if ``max_tokens`` do not fit the context.
+        ValueError: if ``max_new_tokens`` do not fit the context.
     """
-    prompt_room(model.context_length, max_tokens)
+    prompt_room(model.max_position_embeddings, max_new_tokens)
     padding, start = model.vocabulary.padding_id, model.vocabulary.end_of_text_id
     # There is nothing to look at in an empty source, and looking at nothing has no result.
-    kept = [list(source[: model.context_length]) or [start] for source in sources]
+    kept = [list(source[: model.max_position_embeddings]) or [start] for source in sources]
     longest = max(map(len, kept))
     filled = torch.tensor([[*source, *[padding] * (longest - len(source))] for source in kept], device=model.device)
     starts = torch.full((len(kept), 1), start, device=model.device)
     return Continuation(model.next_logits, model.new_state(filled), starts)
 
 
-def prompt_room(context_length: int | None, max_tokens: int) -> int | None:
+def prompt_room(max_position_embeddings: int | None, max_new_tokens: int) -> int | None:
     """How many tokens of a prompt fit beside the answer; None where there is no limit.
 
     Raises:
         ValueError: if none do.
     """
-    if context_length is None:
+    if max_position_embeddings is None:
         return None
-    if max_tokens >= context_length:
+    if max_new_tokens >= max_position_embeddings:
         raise UserError(
-            f"max_tokens {max_tokens} leaves no room for a prompt in the context of "
-            f"{context_length}: expected at most {context_length - 1}"
+            f"max_new_tokens {max_new_tokens} leaves no room for a prompt in the context of "
+            f"{max_position_embeddings}: expected at most {max_position_embeddings - 1}"
         )
-    return context_length - max_tokens
+    return max_position_embeddings - max_new_tokens
 
 
 def _pad_left(prompts: Sequence[Sequence[int]], padding: int, device: torch.device) -> tuple[Tensor, Tensor]:

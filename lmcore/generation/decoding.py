@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from lmcore.config.generation import GenerationConfig, SamplingConfig
 from lmcore.errors import UserError
 from lmcore.generation.beams import beam_search
 from lmcore.generation.completion import Completion, EndedBy, Ending, likeliest_of
-from lmcore.generation.config import GenerationConfig, SamplingConfig
 from lmcore.generation.continuation import Continuation, behind_prompts
 from lmcore.generation.sampling import choose, penalize, uniform_draws, used_tokens
 from lmcore.models.causal import CausalModel
-from lmcore.tokens.vocabulary import Vocabulary
+from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 EndsText = Callable[[Sequence[int]], bool]
 
@@ -21,19 +21,21 @@ def generate(model: CausalModel, prompts: Sequence[Sequence[int]], config: Gener
     """Completions (without their prompts and without the end token), one per prompt.
 
     Prompts may differ in length; each is continued as if it were alone. An empty one starts a new document.
-    A prompt that leaves no room in the context for ``max_tokens`` loses its first tokens.
+    A prompt that leaves no room in the context for ``max_new_tokens`` loses its first tokens.
 
     Raises:
-        ValueError: if ``max_tokens`` leaves no room for any prompt, or there are stop strings, for which
+        ValueError: if ``max_new_tokens`` leaves no room for any prompt, or there are stop strings, for which
             :class:`~lmcore.generation.generator.Generator` is.
     """
-    if config.stop:
-        raise UserError(f"stop strings need text, not only tokens:  {list(config.stop)}: use Generator, or no `stop`")
+    if config.stop_strings:
+        raise UserError(
+            f"stop strings need text, not only tokens:  {list(config.stop_strings)}: use Generator, or no `stop`"
+        )
     if not prompts:
         return []
     model.eval()
     with torch.inference_mode():
-        continuation = behind_prompts(model, prompts, config.max_tokens)
+        continuation = behind_prompts(model, prompts, config.max_new_tokens)
     answers = decode(continuation, prompts, config, model.vocabulary)
     return [candidates[0].tokens for candidates in answers]
 
@@ -85,10 +87,10 @@ def sample(
     device = continuation.logits.device
     ending = ending_of(config, vocabulary, ends_text)
     is_used = _used(prompts, config, vocabulary, device)
-    uniform = uniform_draws(prompts, config.max_tokens, sampling.seed).to(device)
+    uniform = uniform_draws(prompts, config.max_new_tokens, sampling.seed).to(device)
     completions = [Completion() for _ in prompts]
     rows = list(range(len(prompts)))  # whose text each row of the batch is
-    for position in range(config.max_tokens):
+    for position in range(config.max_new_tokens):
         logits = continuation.logits
         if is_used is not None:
             logits = penalize(logits, is_used, config.repetition_penalty)
@@ -112,9 +114,9 @@ def sample(
 
 def ending_of(config: GenerationConfig, vocabulary: Vocabulary, ends_text: EndsText | None) -> Ending:
     """What ends an answer according to ``config``."""
-    tokens: dict[int, EndedBy] = dict.fromkeys(config.stop_tokens, "stop")
+    tokens: dict[int, EndedBy] = dict.fromkeys(config.stop_token_ids, "stop")
     tokens[vocabulary.end_of_text_id] = "end_token"
-    return Ending(tokens, config.max_tokens, ends_text)
+    return Ending(tokens, config.max_new_tokens, ends_text)
 
 
 def _append(

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
+from lmcore.config.generation import GenerationConfig
 from lmcore.errors import UserError
 from lmcore.generation.completion import Completion
-from lmcore.generation.config import GenerationConfig
 from lmcore.generation.continuation import Continuation, behind_prompts, behind_sources
 from lmcore.generation.decoding import decode, sample
 from lmcore.generation.scores import TextScore, pieces_of, score_tokens
@@ -16,7 +16,7 @@ from lmcore.generation.text import TextStream, ends_at, until_stop
 from lmcore.models.causal import CausalModel
 from lmcore.models.families import WritingModel
 from lmcore.models.prompt import PromptFormat, encode_prompt
-from lmcore.tokens.tokenizer import Tokenizer
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 BYTE_TOKEN = re.compile("<0x[0-9A-F]{2}>")
 """How tokenizers that spell rare characters by their bytes name these."""
@@ -48,7 +48,7 @@ class Generator:
             n_likeliest: of how many of the likeliest tokens of each position the log-probabilities are wanted.
 
         Raises:
-            ValueError: if ``max_tokens`` leaves no room in the context for any prompt.
+            ValueError: if ``max_new_tokens`` leaves no room in the context for any prompt.
         """
         return [answers[0] for answers in self.complete_n_best(prompts, config, n_likeliest=n_likeliest)]
 
@@ -64,12 +64,12 @@ class Generator:
             encoded,
             config,
             self.model.vocabulary,
-            ends_text=ends_at(config.stop, self.tokenizer.decode),
+            ends_text=ends_at(config.stop_strings, self.tokenizer.decode),
             n_likeliest=n_likeliest,
         )
         for prompt, candidates in zip(prompts, answers, strict=True):
             for completion in candidates:
-                text = until_stop(self.tokenizer.decode(completion.tokens), config.stop)
+                text = until_stop(self.tokenizer.decode(completion.tokens), config.stop_strings)
                 completion.text = self._joint(prompt) + text if text else ""
         return answers
 
@@ -80,14 +80,16 @@ class Generator:
             ValueError: as :meth:`complete`, and if the tokens are not sampled: beams are known only at their end.
         """
         encoded = [self.encode(prompt)]
-        stream = TextStream(self.tokenizer.decode, config.stop, lambda token: may_join_bytes(self.tokenizer, token))
+        stream = TextStream(
+            self.tokenizer.decode, config.stop_strings, lambda token: may_join_bytes(self.tokenizer, token)
+        )
         n_seen, joint = 0, self._joint(prompt)
         for (completion,) in sample(
             self._continuation(encoded, config),
             encoded,
             config,
             self.model.vocabulary,
-            ends_text=ends_at(config.stop, self.tokenizer.decode),
+            ends_text=ends_at(config.stop_strings, self.tokenizer.decode),
         ):
             for token in completion.tokens[n_seen:]:
                 if piece := stream.push(token):
@@ -127,8 +129,8 @@ class Generator:
         with torch.inference_mode():
             if isinstance(self.model, CausalModel):
                 self.model.eval()
-                return behind_prompts(self.model, encoded, config.max_tokens)
-            return behind_sources(self.model, encoded, config.max_tokens)
+                return behind_prompts(self.model, encoded, config.max_new_tokens)
+            return behind_sources(self.model, encoded, config.max_new_tokens)
 
 
 def may_join_bytes(tokenizer: Tokenizer, token: int) -> bool:

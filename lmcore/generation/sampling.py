@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lmcore.generation.config import SamplingConfig
+from lmcore.config.generation import SamplingConfig
 
 N_SORTED_FIRST = 256
 """So many of the likeliest tokens mostly reach top-p; sorting all of them takes many times longer."""

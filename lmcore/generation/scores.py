@@ -37,7 +37,7 @@ def score_tokens(model: CausalModel, tokens: Sequence[int]) -> list[float]:
     """
     model.eval()
     inputs = [model.vocabulary.end_of_text_id, *tokens[:-1]]
-    window = model.context_length or max(len(tokens), 1)
+    window = model.max_position_embeddings or max(len(tokens), 1)
     stride = max(window // 2, 1)
     values: list[float] = []
     while len(values) < len(tokens):

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from lmcore.models.derived import Derived
+from lmcore.models.cpu.derived import Derived
 from lmcore.models.model import Model
 from lmcore.models.trainable import TrainableModel
 
@@ -37,10 +37,10 @@ class CausalModel(Model):
     """A model of the next token given those before it.
 
     Attributes:
-        context_length: the longest sequence it takes in tokens, None where there is no limit.
+        max_position_embeddings: the longest sequence it takes in tokens, None where there is no limit.
     """
 
-    context_length: int | None
+    max_position_embeddings: int | None
 
     @abstractmethod
     def new_state(self, batch_size: int) -> State:
@@ -92,7 +92,7 @@ class RecurrentModel(CausalModel, TrainableModel):
     """A causal model whose state is carried from batch to batch in training as well (truncated backpropagation
     through time, Mikolov et al. 2010)."""
 
-    context_length = None
+    max_position_embeddings = None
 
     @abstractmethod
     def new_state(self, batch_size: int) -> CarriedState:
@@ -112,12 +112,12 @@ class RecurrentModel(CausalModel, TrainableModel):
 class TextEncoder(TrainableModel):
     """A model that a classifier can be built upon."""
 
-    feature_width: int
+    feature_size: int
     """The size of the vector that :meth:`features` gives for each position."""
 
     @abstractmethod
     def features(self, tokens: Tensor, is_text: Tensor) -> Tensor:
-        """The last layer's output, (batch, length, feature_width), for sequences filled up on the right.
+        """The last layer's output, (batch, length, feature_size), for sequences filled up on the right.
 
         Args:
             tokens: int64 (batch, length).

@@ -1,9 +1,7 @@
 """The families of models that can be pretrained: a new one is a file, a configuration and a line here."""
 
-from lmcore.config import Config
-from lmcore.models.bert import BERT
-from lmcore.models.causal import CausalModel
-from lmcore.models.config import (
+from lmcore.config.base import Config
+from lmcore.config.models import (
     BERTConfig,
     EncoderDecoderConfig,
     GPT2Config,
@@ -12,14 +10,16 @@ from lmcore.models.config import (
     LSTMConfig,
     NgramConfig,
 )
-from lmcore.models.encoder_decoder import EncoderDecoder
-from lmcore.models.gpt import GPT
-from lmcore.models.gpt2 import GPT2
-from lmcore.models.hmm import HMM
-from lmcore.models.lstm import LSTM
+from lmcore.models.bert.model import BERT
+from lmcore.models.causal import CausalModel
+from lmcore.models.encoder_decoder.model import EncoderDecoder
+from lmcore.models.gpt.model import GPT
+from lmcore.models.gpt2.model import GPT2
+from lmcore.models.hmm.model import HMM
+from lmcore.models.lstm.model import LSTM
 from lmcore.models.model import Model
-from lmcore.models.ngram_model import NgramModel
-from lmcore.tokens.vocabulary import Vocabulary
+from lmcore.models.ngram.model import NgramModel
+from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 WritingModel = CausalModel | EncoderDecoder
 """What text can be generated with."""

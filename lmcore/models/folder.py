@@ -11,16 +11,16 @@ from typing import Any, Literal
 from pydantic import ValidationError
 from torch import nn
 
-from lmcore.config import Config
+from lmcore.config.base import Config
+from lmcore.config.models import ModelConfig
 from lmcore.errors import UserError
-from lmcore.files import atomic_folder, write_json, write_text
-from lmcore.models.config import ModelConfig
 from lmcore.models.families import WritingModel, build_model
 from lmcore.models.lora import LoRALinear
 from lmcore.models.model import Model
 from lmcore.models.prompt import PromptFormat
 from lmcore.models.verification import load_weights, verify, write_sums
-from lmcore.tokens.tokenizer import Tokenizer
+from lmcore.runtime.files import atomic_folder, write_json, write_text
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 TOKENIZER, WEIGHTS = "tokenizer.json", "weights.safetensors"
 

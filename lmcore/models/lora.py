@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lmcore.errors import UserError
-from lmcore.files import atomic_file
+from lmcore.runtime.files import atomic_file
 
 BLOCKS = r"blocks\."
 """Matches the names of the linear maps inside the blocks of every family."""

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from lmcore.errors import UserError
-from lmcore.tokens.vocabulary import Vocabulary
+from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 
 class Model(nn.Module, ABC):

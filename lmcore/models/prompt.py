@@ -1,7 +1,7 @@
 """How a completion model is asked: the end token, the prompt, a separator, and then its answer."""
 
-from lmcore.config import Config
-from lmcore.tokens.tokenizer import Tokenizer
+from lmcore.config.base import Config
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 
 class PromptFormat(Config):

@@ -11,10 +11,10 @@ from typing import TypeVar
 import torch
 from safetensors import SafetensorError, safe_open
 
-from lmcore.config import Config
+from lmcore.config.base import Config
 from lmcore.errors import UserError
-from lmcore.files import file_digest, write_text
 from lmcore.models.model import Model
+from lmcore.runtime.files import file_digest, write_text
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 

@@ -1,9 +1,9 @@
 """From raw to clean documents, shard by shard, with a ledger of everything that was dropped or changed.
 
-Three passes. Each document is judged alone (:mod:`lmcore.text.cleaning.judged_shards`); then all of them are compared,
-by what little is kept of each (:mod:`lmcore.text.cleaning.selection`); then those that stay are analyzed and written,
-with what the ledger says of the others (:mod:`lmcore.text.cleaning.clean_shards`). The first and the last pass go shard
-by shard, and what is done is done once.
+Three passes. Each document is judged alone (:mod:`lmcore.text.cleaning.filtered_shards`); then all of them are
+compared, by what little is kept of each (:mod:`lmcore.text.cleaning.selection`); then those that stay are analyzed
+and written, with what the ledger says of the others (:mod:`lmcore.text.cleaning.clean_shards`). The first and the
+last pass go shard by shard, and what is done is done once.
 """
 
 import importlib.util
@@ -18,24 +18,24 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lmcore.config.clean import CleanConfig
+from lmcore.config.tokenize import SplitFractions
 from lmcore.errors import UserError
-from lmcore.files import atomic_folder, write_json, write_text
-from lmcore.pieces import keep_pieces, pieces_in
 from lmcore.progress import progress
+from lmcore.runtime.artifact_cache import keep_pieces, pieces_in
+from lmcore.runtime.files import atomic_folder, write_json, write_text
+from lmcore.runtime.workers import Workers
 from lmcore.text.cleaning.clean_shards import STATISTICS, Finishing, finish_shard, prepare_finishing
-from lmcore.text.cleaning.config import CleanConfig
-from lmcore.text.cleaning.judged_shards import judge_shard
+from lmcore.text.cleaning.filtered_shards import judge_shard
 from lmcore.text.cleaning.masked_columns import configured_mask, mask_columns
 from lmcore.text.cleaning.reasons import SETTINGS
 from lmcore.text.cleaning.selection import select
-from lmcore.text.config import SplitFractions
+from lmcore.text.cleaning.statistics import merge_statistics
 from lmcore.text.describing.card import data_card, to_markdown
 from lmcore.text.describing.excerpts import masking
 from lmcore.text.describing.losses import losses_of
-from lmcore.text.describing.statistics import merge_statistics
-from lmcore.text.documents import LEDGER_SCHEMA
-from lmcore.text.shards import FAULTS, LEDGER, SUMMARY, concatenate, link_shards, shards_of
-from lmcore.workers import Workers
+from lmcore.text.documents.document import LEDGER_SCHEMA
+from lmcore.text.documents.shards import FAULTS, LEDGER, SUMMARY, concatenate, link_shards, shards_of
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -51,7 +51,7 @@ def clean(
     """Normalize, filter, mask, compare and analyze the documents of the folder ``raw``.
 
     Args:
-        raw: what :func:`lmcore.text.collect.collect` wrote.
+        raw: what :func:`lmcore.text.sources.collect.collect` wrote.
         target: replaced as a whole by document shards, the ledger and a summary.
         config: language and thresholds.
         fractions: which documents are for evaluation: training documents that repeat them are dropped.

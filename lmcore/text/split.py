@@ -6,7 +6,8 @@ from typing import get_args
 
 import pyarrow as pa
 
-from lmcore.text.config import Split, SplitFractions
+from lmcore.config.base import Split
+from lmcore.config.tokenize import SplitFractions
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 

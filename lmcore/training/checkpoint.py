@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lmcore.errors import UserError
-from lmcore.files import atomic_folder, file_digest
+from lmcore.runtime.files import atomic_folder, file_digest
 
 logger = logging.getLogger(__name__)
 

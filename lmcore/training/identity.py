@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lmcore.config.training import TrainingConfig
 from lmcore.errors import UserError
 from lmcore.models.trainable import TrainableModel
-from lmcore.tokens.batches import Batch, Batches
-from lmcore.training.config import TrainingConfig
+from lmcore.tokens.batches.batches import Batch, Batches
 
 SAMPLED_BATCHES = 32
 STARTING_WEIGHTS = "starting weights"

@@ -12,23 +12,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lmcore.device import keep_freed_memory
+from lmcore.config.training import TrainingConfig
 from lmcore.models.causal import CarriedState, RecurrentModel
+from lmcore.models.device import keep_freed_memory
 from lmcore.models.trainable import TrainableModel
 from lmcore.progress import Work, progress
-from lmcore.tokens.batches import Batch, Batches
-from lmcore.training.averaging import AveragedWeights
-from lmcore.training.config import TrainingConfig
-from lmcore.training.feeding import Feed
+from lmcore.tokens.batches.batches import Batch, Batches
+from lmcore.training.checkpointing import Keeper
+from lmcore.training.ema import AveragedWeights
 from lmcore.training.identity import training_identity
-from lmcore.training.keeping import Keeper
 from lmcore.training.optimizer import ModelOptimizer
 from lmcore.training.precision import compute_dtype, is_compiled, kept_torch_settings, use_deterministic_algorithms
-from lmcore.training.rate import Rate
+from lmcore.training.prefetch import Feed
 from lmcore.training.schedule import count_steps, learning_rate_factor
 from lmcore.training.signals import HeldSignals
 from lmcore.training.stability import reason_to_skip
 from lmcore.training.state import TrainerState, copy_weights, training_record
+from lmcore.training.throughput import Rate
 
 logger = logging.getLogger(__name__)
 
@@ -50,11 +50,11 @@ def train(
 
     A checkpoint found in ``checkpoints`` is gone on from, and the figures that it holds are reported once more, so
     that a listener that lost some can catch up. On one machine the result is bit-identical to that of a training that
-    was never interrupted (on a GPU with ``is_deterministic``). A signal that ends the process (SIGTERM, Ctrl-C) does so
+    was never interrupted (on a GPU with ``full_determinism``). A signal that ends the process (SIGTERM, Ctrl-C) does so
     after the batch that is being worked on, when the last whole step is in a checkpoint.
 
     The process keeps its random numbers and settings of torch; with the GNU C library it keeps from then on the memory
-    that it frees (:func:`~lmcore.device.keep_freed_memory`).
+    that it frees (:func:`~lmcore.models.device.keep_freed_memory`).
 
     Args:
         model: what is trained, and what a later call goes on with.
@@ -93,9 +93,9 @@ class _Training:
         self.on_metrics = on_metrics
         self.device = model.device
         self.n_steps = count_steps(config, batches)
-        n_batches = self.n_steps * config.accumulated_batches
+        n_batches = self.n_steps * config.gradient_accumulation_steps
         identity = training_identity(model, batches, config, seed=seed, n_batches=n_batches)
-        decay = config.weight_averaging_decay
+        decay = config.ema_decay
         average = None if decay is None else AveragedWeights(model, decay)
         self.state = TrainerState(model, ModelOptimizer(model, config.optimizer), average)
         self._keeper = Keeper(checkpoints, self.state, identity)
@@ -109,7 +109,7 @@ class _Training:
         with kept_torch_settings(self.device), self._signals:
             use_deterministic_algorithms(self.config, self.device)
             self.model.compute_in(dtype)
-            self.model.recomputes_activations = self.config.recompute_activations
+            self.model.recomputes_activations = self.config.gradient_checkpointing
             try:
                 self._go_on(description)
             except BaseException as error:
@@ -142,7 +142,7 @@ class _Training:
 
     @contextmanager
     def _feed(self) -> Iterator[Feed]:
-        feed = Feed(self.batches, self.config.accumulated_batches, self.device)
+        feed = Feed(self.batches, self.config.gradient_accumulation_steps, self.device)
         try:
             yield feed
         finally:
@@ -152,7 +152,7 @@ class _Training:
         return self.state.done.looked_step < self.state.done.step
 
     def _is_over(self) -> bool:
-        patience, done = self.config.max_validations_without_gain, self.state.done
+        patience, done = self.config.early_stopping_patience, self.state.done
         is_stalled = patience is not None and done.n_validations_without_gain >= patience
         return is_stalled or done.step >= self.n_steps
 
@@ -165,7 +165,7 @@ class _Training:
         parts = feed.batches_of(done.step + done.n_steps_left_out)
         n_targets = sum(part.n_targets for part in parts)
         loss, carried = self._backward(parts, max(n_targets, 1))
-        gradient_norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip_norm).item()
+        gradient_norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm).item()
         reason = (
             reason_to_skip(loss, gradient_norm, done.recent_losses, self.config.stability)
             if n_targets
@@ -230,10 +230,10 @@ class _Training:
         done, config, step = self.state.done, self.config, self.state.done.step
         is_last = step == self.n_steps
         work.reach(step, f"loss {done.last_loss():.3f}, {self._rate.tokens_per_second():,.0f} tokens/s")
-        validation_loss = self._validate() if step % config.validate_every_steps == 0 or is_last else None
+        validation_loss = self._validate() if step % config.eval_steps == 0 or is_last else None
         with self._keeper.changing():
             figures: dict[str, float] = {}
-            if (step % config.log_every_steps == 0 or is_last) and done.unreported:
+            if (step % config.logging_steps == 0 or is_last) and done.unreported:
                 figures |= done.report()
             if validation_loss is not None:
                 figures |= self._judge(validation_loss)
@@ -242,7 +242,7 @@ class _Training:
             done.looked_step = step
         if figures:
             self.on_metrics(step, figures | self._resources())
-        is_due = step % config.checkpoint_every_steps == 0 and not done.n_skipped_in_a_row
+        is_due = step % config.save_steps == 0 and not done.n_skipped_in_a_row
         if is_due or self._is_over():
             self._keep()
 

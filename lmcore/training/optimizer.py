@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lmcore.device import native_bfloat16
-from lmcore.training.config import AdamWConfig, MuonConfig
+from lmcore.config.training import AdamWConfig, MuonConfig
+from lmcore.models.device import native_bfloat16
 
 # For each iteration the odd quintic that comes closest to one, at its worst, over what the ones before make of singular
 # values from 0.003 to 1; the last leaves 0.8 to 1.2 (the way of Amsel et al. 2025, The Polar Express,

@@ -5,17 +5,17 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lmcore.models.bert import BERT
+from lmcore.config.training import PretrainConfig
+from lmcore.models.bert.model import BERT
 from lmcore.models.causal import RecurrentModel
-from lmcore.models.encoder_decoder import EncoderDecoder
+from lmcore.models.encoder_decoder.model import EncoderDecoder
 from lmcore.models.model import Model
-from lmcore.tokens.batches import Batches, TokenArray, WindowBatches, windowed_pieces
-from lmcore.tokens.corruption import CorruptedBatches
-from lmcore.tokens.masking import MaskedBatches, word_starts
-from lmcore.tokens.shards import TokenShards
-from lmcore.tokens.streams import StreamBatches, streamed_pieces
-from lmcore.tokens.tokenizer import Tokenizer
-from lmcore.training.config import PretrainConfig
+from lmcore.tokens.batches.batches import Batches, TokenArray, WindowBatches, windowed_pieces
+from lmcore.tokens.batches.corruption import CorruptedBatches
+from lmcore.tokens.batches.masking import MaskedBatches, word_starts
+from lmcore.tokens.batches.streams import StreamBatches, streamed_pieces
+from lmcore.tokens.corpus.shards import TokenShards
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 EVERYTHING = "everything"
 """What a model has drawn that was counted, not trained."""
@@ -37,10 +37,10 @@ def pretraining_batches(
     batches = kind(
         shards.tokens("train"),
         shards.tokens("validation"),
-        window_tokens=config.window_tokens,
+        sequence_length=config.sequence_length,
         batch_size=config.training.batch_size,
         seed=config.seed,
-        max_validation_windows=config.training.max_validation_examples,
+        max_validation_windows=config.training.max_eval_samples,
     )
     if isinstance(model, BERT) and isinstance(batches, WindowBatches):
         masking = model.config.masking

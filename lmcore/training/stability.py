@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from lmcore.training.config import StabilityConfig
+from lmcore.config.training import StabilityConfig
 
 SMALLEST_SPREAD = 0.01
 """In nats: an almost constant loss does not make each little rise a spike."""

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lmcore.config.training import TrainingConfig
 from lmcore.models.causal import CarriedState
 from lmcore.models.trainable import TrainableModel
-from lmcore.tokens.batches import Batches
-from lmcore.training.averaging import AveragedWeights
+from lmcore.tokens.batches.batches import Batches
 from lmcore.training.checkpoint import Checkpoint
-from lmcore.training.config import TrainingConfig
+from lmcore.training.ema import AveragedWeights
 from lmcore.training.optimizer import ModelOptimizer
 
 
@@ -116,7 +116,7 @@ def training_record(
 ) -> dict[str, Any]:
     """What is said of a training afterwards; nothing of time or place."""
     done = state.done
-    n_batches = (done.step + done.n_steps_left_out) * config.accumulated_batches
+    n_batches = (done.step + done.n_steps_left_out) * config.gradient_accumulation_steps
     return {
         "n_parameters": sum(parameter.numel() for parameter in state.model.parameters()),
         "n_steps": done.step,

@@ -10,23 +10,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lmcore.config.evaluate import EvaluateConfig
+from lmcore.config.finetune import FinetuneConfig
+from lmcore.config.tokenize import SplitFractions
 from lmcore.errors import UserError
 from lmcore.evaluation.baselines import majority_class
 from lmcore.evaluation.bootstrap import Bootstrap
 from lmcore.evaluation.classification import ClassificationMeasures, Labels, confusion_matrix
-from lmcore.evaluation.config import EvaluateConfig
 from lmcore.evaluation.contamination import Flags, Rows, on_all_and_clean
 from lmcore.evaluation.linear import LinearPrediction, linear_predictions, strongest
 from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, MAJORITY, MODEL, family_name
 from lmcore.evaluation.proportions import proportion_difference
-from lmcore.files import write_json
-from lmcore.models.classifier import predict
+from lmcore.finetuning.classifier import predict
+from lmcore.finetuning.examples import choose_examples, labeled_pairs
+from lmcore.finetuning.supervised import CLASSIFICATION_COLUMNS, classification_examples
 from lmcore.models.folder import read_description
-from lmcore.text.config import SplitFractions
-from lmcore.text.shards import read_documents
-from lmcore.text.supervised import CLASSIFICATION_COLUMNS, classification_examples
-from lmcore.training.config import FinetuneConfig
-from lmcore.training.examples import choose_examples, labeled_pairs
+from lmcore.runtime.files import write_json
+from lmcore.text.documents.shards import read_documents
 from tasks.evaluate.contamination import is_clean
 from tasks.evaluate.models import classifier_on_device, why_absent
 from tasks.evaluate.tables import write_csv

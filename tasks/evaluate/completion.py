@@ -5,22 +5,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lmcore.config.evaluate import CompletionEvaluationConfig, EvaluateConfig
+from lmcore.config.finetune import FinetuneConfig
+from lmcore.config.tokenize import SplitFractions
 from lmcore.errors import UserError
 from lmcore.evaluation.baselines import first_sentence
 from lmcore.evaluation.bootstrap import Bootstrap
-from lmcore.evaluation.config import CompletionConfig, EvaluateConfig
 from lmcore.evaluation.contamination import Rows, on_all_and_clean
 from lmcore.evaluation.names import FIRST_SENTENCE, MODEL, family_name
 from lmcore.evaluation.overlap import TextOverlap
-from lmcore.files import write_json
+from lmcore.finetuning.examples import choose_examples
+from lmcore.finetuning.supervised import COMPLETION_COLUMNS, CompletionExample, completion_examples
 from lmcore.generation import Generator
 from lmcore.models.folder import read_description
 from lmcore.progress import progress
-from lmcore.text.config import SplitFractions
-from lmcore.text.shards import read_documents
-from lmcore.text.supervised import COMPLETION_COLUMNS, CompletionExample, completion_examples
-from lmcore.training.config import FinetuneConfig
-from lmcore.training.examples import choose_examples
+from lmcore.runtime.files import write_json
+from lmcore.text.documents.shards import read_documents
 from tasks.evaluate.contamination import is_clean
 from tasks.evaluate.models import why_absent, writing_model_on_device
 from tasks.step import step
@@ -69,7 +69,7 @@ def _test_examples(
     return choose_examples(test, config.completion.max_documents, config.seed)
 
 
-def _complete(folder: Path, prompts: Sequence[str], config: CompletionConfig) -> list[str]:
+def _complete(folder: Path, prompts: Sequence[str], config: CompletionEvaluationConfig) -> list[str]:
     """What the model answers to each prompt; prompts of similar length are asked together."""
     model, tokenizer = writing_model_on_device(folder)
     prompt_format = read_description(folder).prompt_format

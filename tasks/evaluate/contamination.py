@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lmcore.evaluation.config import ContaminationConfig
+from lmcore.config.base import Split
+from lmcore.config.evaluate import HeldOutContaminationConfig
+from lmcore.config.tokenize import SplitFractions
 from lmcore.evaluation.contamination import Contamination, find_contamination
-from lmcore.files import write_json
-from lmcore.text.config import Split, SplitFractions
-from lmcore.text.shards import batches_of, shards_of
+from lmcore.runtime.files import write_json
+from lmcore.text.documents.shards import batches_of, shards_of
 from lmcore.text.split import divide_by_split
 from tasks.evaluate.tables import write_csv
 from tasks.step import step
@@ -28,7 +29,9 @@ TABLE, SUMMARY = "contamination.csv", "contamination.json"
 
 
 @step()
-def compare_with_training(config: ContaminationConfig, split: SplitFractions, *, documents: Path, output: Path) -> None:
+def compare_with_training(
+    config: HeldOutContaminationConfig, split: SplitFractions, *, documents: Path, output: Path
+) -> None:
     """Write ``contamination.csv``, how much each held-out document shares, and ``contamination.json``, the sums."""
     table = [(identity, name) for name in HELD_OUT for identity in _ids(documents, split, name)]
     found = find_contamination(

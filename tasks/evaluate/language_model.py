@@ -9,31 +9,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lmcore.config.evaluate import EvaluateConfig, LikelihoodConfig, ReportConfig
 from lmcore.evaluation.comparison import MODELS, Baselines, LanguageModelComparison, compare_language_models
-from lmcore.evaluation.config import EvaluateConfig, LikelihoodConfig, ReportConfig
 from lmcore.evaluation.likelihood import HeldOutDocuments
-from lmcore.evaluation.names import (
-    INTERPOLATION,
-    MODEL,
-    NGRAM,
-    NGRAM_ON_SEEN,
-    SHORTER_NGRAM,
-    UNIGRAM,
-    family_name,
-)
+from lmcore.evaluation.names import INTERPOLATION, MODEL, NGRAM, NGRAM_ON_SEEN, SHORTER_NGRAM, UNIGRAM, family_name
 from lmcore.evaluation.neural import Judge, NeuralLikelihood, NgramLikelihood
 from lmcore.evaluation.seen import SeenDocuments
 from lmcore.evaluation.surprise import surprise_by_piece
-from lmcore.files import write_json
-from lmcore.models.bert import BERT
+from lmcore.finetuning.examples import choose_examples
+from lmcore.models.bert.model import BERT
 from lmcore.models.causal import CausalModel
-from lmcore.models.encoder_decoder import EncoderDecoder
-from lmcore.models.ngram import KneserNey
-from lmcore.models.ngram_model import NgramModel
-from lmcore.text.shards import read_documents
-from lmcore.tokens.shards import TokenShards
-from lmcore.tokens.tokenizer import Tokenizer
-from lmcore.training.examples import choose_examples
+from lmcore.models.encoder_decoder.model import EncoderDecoder
+from lmcore.models.ngram.kneser_ney import KneserNey
+from lmcore.models.ngram.model import NgramModel
+from lmcore.runtime.files import write_json
+from lmcore.text.documents.shards import read_documents
+from lmcore.tokens.corpus.shards import TokenShards
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.training.pretraining import seen_pieces
 from tasks.evaluate.contamination import is_clean
 from tasks.evaluate.models import language_model_on_device

@@ -6,13 +6,13 @@ from typing import TypeVar
 
 import torch
 
-from lmcore.device import native_bfloat16, pick_device
-from lmcore.models.classifier import Classifier, load_classifier
+from lmcore.finetuning.classifier import Classifier, load_classifier
+from lmcore.models.device import native_bfloat16, pick_device
 from lmcore.models.families import WritingModel
 from lmcore.models.folder import load_language_model, load_writing_model
 from lmcore.models.model import Model
 from lmcore.models.trainable import TrainableModel
-from lmcore.tokens.tokenizer import Tokenizer
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 

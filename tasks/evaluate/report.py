@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lmcore.evaluation.config import EvaluateConfig
+from lmcore.config.evaluate import EvaluateConfig
 from lmcore.evaluation.contamination import CLEAN
 from lmcore.evaluation.names import MODEL, family_name, sized_name, training_data
 from lmcore.evaluation.plots import Curve
 from lmcore.evaluation.report import ModelTitle, ReportContent, Training, render_figures, render_report
-from lmcore.files import write_json, write_text
 from lmcore.models.folder import read_description
+from lmcore.runtime.files import write_json, write_text
 from tasks import tracking
-from tasks.environment import Environment
+from tasks.context.environment import Environment
 from tasks.step import step
 
 FOUND = ("language_model", "classifier", "completion")

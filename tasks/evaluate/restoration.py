@@ -5,17 +5,17 @@ from typing import Any
 
 import numpy as np
 
+from lmcore.config.evaluate import EvaluateConfig
 from lmcore.evaluation.bootstrap import Bootstrap
-from lmcore.evaluation.config import EvaluateConfig
 from lmcore.evaluation.contamination import Flags, Rows, on_all_and_clean
 from lmcore.evaluation.likelihood import BitsPerUnit, HeldOutDocuments
 from lmcore.evaluation.names import MODEL, UNIGRAM
 from lmcore.evaluation.pseudo_likelihood import PseudoLikelihood
 from lmcore.evaluation.restoration import Restoration
 from lmcore.evaluation.unigram import unigram_log_probabilities
-from lmcore.models.bert import BERT
-from lmcore.models.encoder_decoder import EncoderDecoder
-from lmcore.tokens.shards import TokenShards
+from lmcore.models.bert.model import BERT
+from lmcore.models.encoder_decoder.model import EncoderDecoder
+from lmcore.tokens.corpus.shards import TokenShards
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def masked_figures(
     model: BERT, shards: TokenShards, test: HeldOutDocuments, is_clean: Flags, config: EvaluateConfig
 ) -> dict[str, Any]:
     """Pseudo-likelihood of some tokens of each document, each predicted from all the others."""
-    judge = PseudoLikelihood(model, batch_tokens=max(config.likelihood.batch_tokens, model.context_length))
+    judge = PseudoLikelihood(model, batch_tokens=max(config.likelihood.batch_tokens, model.max_position_embeddings))
     found = judge.of_some(test.tokens, most=config.likelihood.max_masked_tokens, seed=config.seed)
     by_frequency = unigram_log_probabilities(shards.tokens("train"), shards.vocabulary_size)
     bits = {

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from lmcore.evaluation.config import SamplesConfig
-from lmcore.files import write_json
+from lmcore.config.evaluate import SamplesConfig
 from lmcore.generation import Generator
 from lmcore.models.causal import CausalModel
+from lmcore.runtime.files import write_json
 from tasks.evaluate.models import language_model_on_device
 from tasks.step import step
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.environment import Environment
+from tasks.context.environment import Environment
 from tasks.tracking.evaluations import keep_evaluation
 from tasks.tracking.location import relocate_store
 from tasks.tracking.page import experiment_page

@@ -3,7 +3,7 @@
 import threading
 from typing import TYPE_CHECKING
 
-from tasks.environment import Environment
+from tasks.context.environment import Environment
 from tasks.tracking.delivery import Delivery
 from tasks.tracking.journal import Journal
 from tasks.tracking.outages import join, say_again, say_once

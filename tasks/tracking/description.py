@@ -17,7 +17,15 @@ TRAINING_FIGURES = ("validation/best_loss", "validation/loss", "train/loss", "tr
 # On test documents that share no text with the training split; the ends of names, before those that do.
 CLEAN = "_clean"
 MEASURES = ("bits_per_byte", "pseudo_bits_per_byte", "bits_per_masked_token", "accuracy", "chrf", "perplexity", "bleu")
-SIZES = ("order", "n_states", "n_layers", "n_encoder_layers", "n_decoder_layers", "width", "context_length")
+SIZES = (
+    "order",
+    "n_states",
+    "num_hidden_layers",
+    "encoder_layers",
+    "decoder_layers",
+    "hidden_size",
+    "max_position_embeddings",
+)
 
 
 def describe(run: "Run", version: "ModelVersion | None", uri: str) -> str:

@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from lmcore.errors import UserError
-from lmcore.files import atomic_folder, folder_digest
-from tasks.lineage import git_facts, lock_file_facts, uncommitted_changes
-from tasks.sealed import DAMAGED, discard, read_sealed, set_aside, write_sealed
+from lmcore.runtime.files import atomic_folder, folder_digest
+from tasks.context.lineage import git_facts, lock_file_facts, uncommitted_changes
+from tasks.context.sealed import DAMAGED, discard, read_sealed, set_aside, write_sealed
 from tasks.tracking.delivery import Points, record_points, refresh_description
 from tasks.tracking.journal import CHANGES_NAME, LOCK_NAME, Lock
 from tasks.tracking.models import find_logged_model, log_model

@@ -128,14 +128,14 @@ def _generation_settings(description: "ModelDescription") -> "ParamSchema":
     """What a request may set; by default a completion model gives its likeliest answer, a language model samples."""
     from mlflow.types import DataType, ParamSchema, ParamSpec
 
-    from lmcore.models.config import context_length_of
+    from lmcore.config.models import max_position_embeddings_of
 
     prompt_format = description.prompt_format
-    context = context_length_of(description.model)
+    context = max_position_embeddings_of(description.model)
     wanted = prompt_format.max_completion_tokens if prompt_format else MAX_DEFAULT_TOKENS
     return ParamSchema(
         [
-            ParamSpec("max_tokens", DataType.long, wanted if context is None else min(wanted, context // 2)),
+            ParamSpec("max_new_tokens", DataType.long, wanted if context is None else min(wanted, context // 2)),
             ParamSpec("temperature", DataType.double, 0.0 if prompt_format else 0.8),
             ParamSpec("top_k", DataType.long, 0 if prompt_format else 50),  # 0: all tokens
             ParamSpec("top_p", DataType.double, 1.0),

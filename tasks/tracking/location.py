@@ -11,8 +11,8 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote
 
-from tasks.environment import Environment
-from tasks.library_settings import remember_store, withdraw_defaults
+from tasks.context.environment import Environment
+from tasks.context.library_settings import remember_store, withdraw_defaults
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def _replace(database: sqlite3.Connection, columns: tuple[tuple[str, str], ...],
 
 
 def main() -> None:
-    """Follow the store to where it is now, for a Python that has found it elsewhere (``tasks/library_settings.py``)."""
+    """Follow the store to where it is now, for a Python that found it elsewhere (``library_settings.py``)."""
     withdraw_defaults()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     environment = Environment()

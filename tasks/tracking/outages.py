@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tasks.environment import Environment
+from tasks.context.environment import Environment
 from tasks.tracking.location import without_password
 from tasks.tracking.store import Calls
 

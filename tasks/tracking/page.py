@@ -5,7 +5,7 @@ from urllib.error import URLError
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
-from tasks.environment import Environment
+from tasks.context.environment import Environment
 from tasks.tracking.store import EXPERIMENT
 
 ANSWER_SECONDS = 2.0

@@ -65,7 +65,7 @@ class RunRecord(_Value):
     start_time: int
     """Milliseconds since 1970, as in MLflow."""
     facts: dict[str, str]
-    """Where it comes from (:func:`tasks.lineage.lineage`)."""
+    """Where it comes from (:func:`tasks.context.lineage.lineage`)."""
     parameters: dict[str, Any]
     datasets: list[Dataset]
     base_digest: str | None = None

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from lmcore.files import folder_digest
-from tasks.environment import Environment
-from tasks.lineage import dataset_digest, lineage, uncommitted_changes
+from lmcore.runtime.files import folder_digest
+from tasks.context.environment import Environment
+from tasks.context.lineage import dataset_digest, lineage, uncommitted_changes
 from tasks.tracking.courier import Courier
 from tasks.tracking.journal import Journal, journal_name, newest_folder
 from tasks.tracking.outages import undisturbed

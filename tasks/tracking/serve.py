@@ -1,8 +1,9 @@
 """A logged model as MLflow loads and serves it: texts in; completions, labels or filled gaps out.
 
 MLflow copies this file into the model and runs it there, beside a copy of ``lmcore``: it may import nothing else of
-this project. Ask a loaded model with ``model.predict(pandas.DataFrame({"prompt": [...]}), params={"max_tokens": 50})``
-(a classifier or a masked model with the column ``text``), or a served one with a request as in its input example.
+this project. Ask a loaded model with
+``model.predict(pandas.DataFrame({"prompt": [...]}), params={"max_new_tokens": 50})`` (a classifier or a masked model
+with the column ``text``), or a served one with a request as in its input example.
 """
 
 import importlib
@@ -19,11 +20,11 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from pydantic import ValidationError
 
 from lmcore.errors import UserError
+from lmcore.finetuning.classifier import load_classifier, predict
 from lmcore.generation import GenerationConfig, Generator, SamplingConfig
-from lmcore.models.bert import BERT
-from lmcore.models.classifier import load_classifier, predict
+from lmcore.models.bert.model import BERT
 from lmcore.models.folder import load_language_model, load_writing_model, read_description
-from lmcore.tokens.tokenizer import Tokenizer
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 GAP = "[MASK]"
 MAX_TEXTS = 1_000
@@ -94,9 +95,9 @@ class ServedModel(PythonModel):
 
     def _complete(self, prompts: list[str], params: dict[str, Any]) -> pandas.DataFrame:
         config = GenerationConfig(
-            max_tokens=params["max_tokens"],
-            stop=tuple(params["stop"]),
-            stop_tokens=(),
+            max_new_tokens=params["max_new_tokens"],
+            stop_strings=tuple(params["stop"]),
+            stop_token_ids=(),
             repetition_penalty=params["repetition_penalty"],
             decoding=SamplingConfig(
                 method="sampling",
@@ -203,7 +204,7 @@ def refuse_unknown_settings() -> None:
 
     def strict(params: dict[str, Any] | None, schema: Any) -> Any:
         known = {spec.name for spec in schema.params} if schema else set()
-        is_ours = known == {"top_k"} or {"max_tokens", "repetition_penalty", "seed"} <= known
+        is_ours = known == {"top_k"} or {"max_new_tokens", "repetition_penalty", "seed"} <= known
         if is_ours and isinstance(params, dict) and (unknown := sorted(map(str, set(params) - known))):
             raise RefusedRequest(f"unknown setting {', '.join(unknown)}: expected {', '.join(sorted(known))}")
         return enforce(params, schema)

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from tasks.environment import Environment
+from tasks.context.environment import Environment
 from tasks.tracking.location import check_named_store, relocate_store, without_password
 from tasks.tracking.record import Dataset, Point, RunRecord, flatten_parameters
 

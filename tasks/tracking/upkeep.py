@@ -6,8 +6,8 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from tasks.environment import Environment
-from tasks.sealed import read_sealed
+from tasks.context.environment import Environment
+from tasks.context.sealed import read_sealed
 from tasks.tracking.delivery import Delivery
 from tasks.tracking.evaluations import deliver_evaluation, waiting_evaluations
 from tasks.tracking.journal import RECORD_NAME, Journal, journal_folders

@@ -26,7 +26,7 @@ STAGES = {
 import logging
 from pathlib import Path
 
-from flows.stage import run_stage
+from flows.runtime.stage import run_stage
 from tasks.step import step
 
 logger = logging.getLogger("tasks.collect")
@@ -48,7 +48,7 @@ import signal
 import time
 from pathlib import Path
 
-from flows.stage import run_stage
+from flows.runtime.stage import run_stage
 from tasks.step import step
 
 @step()
@@ -73,7 +73,7 @@ if __name__ == "__main__":
     "tokenize": """
 from pathlib import Path
 
-from flows.stage import run_stage
+from flows.runtime.stage import run_stage
 from lmcore.errors import UserError
 
 def tokenize(parameters) -> None:
@@ -199,7 +199,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         }
 
         def command(action: str) -> None:
-            subprocess.run([sys.executable, "-m", "flows.servers", action], env=variables, cwd=PROJECT, check=True)
+            subprocess.run(
+                [sys.executable, "-m", "flows.runtime.servers", action], env=variables, cwd=PROJECT, check=True
+            )
 
         command("up")
         records = [json.loads((work_folder / "servers" / f"{name}.json").read_text()) for name in ("mlflow", "prefect")]

@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from flows.errors import explains_itself, message_of
-from lmcore.files import file_digest
-from lmcore.workers import Workers
+from flows.runtime.errors import explains_itself, message_of
+from lmcore.runtime.files import file_digest
+from lmcore.runtime.workers import Workers
 
 PROJECT = Path(__file__).parents[2]
 
@@ -113,7 +113,7 @@ def test_other_errors_of_libraries_are_not_taken_for_a_full_machine() -> None:
     ],
 )
 def test_a_command_ends_with_a_code_and_says_why(body: str, code: int, shown: list[str]) -> None:
-    program = f"from flows.commands import run_command\ndef work():\n    {body}\nrun_command('sample', work)"
+    program = f"from flows.runtime.commands import run_command\ndef work():\n    {body}\nrun_command('sample', work)"
     done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == code
     assert all(text in done.stderr for text in shown)

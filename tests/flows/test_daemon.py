@@ -12,10 +12,10 @@ from typing import Any
 import psutil
 import pytest
 
-from flows.daemon import Daemon
-from tasks.environment import Environment
-from tasks.process import DAMAGED, ProcessIdentity
-from tasks.server_record import ServerRecord, read_server_record
+from flows.runtime.daemon import Daemon
+from tasks.context.environment import Environment
+from tasks.context.process import DAMAGED, ProcessIdentity
+from tasks.context.server_record import ServerRecord, read_server_record
 
 SERVE = "import http.server, sys; http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]))"
 ALIVE: dict[str, Any] = {**ProcessIdentity.current().as_json(), "url": "http://127.0.0.1:5000", "port": 5000}

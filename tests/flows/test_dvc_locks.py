@@ -13,7 +13,7 @@ from dvc.fs import localfs
 from dvc.lock import LockError
 from dvc.rwlock import rwlock
 
-from flows.dvc_locks import mend_locks, wait_for_others
+from flows.runtime.dvc_locks import mend_locks, wait_for_others
 from tests.flows.conftest import wait_until
 
 HOLDING = """
@@ -119,7 +119,11 @@ def test_a_waiting_process_says_for_whom_and_goes_on_at_once(
 ) -> None:
     caplog.set_level(logging.INFO)
     waiting = subprocess.Popen(
-        [sys.executable, "-c", "import flows.dvc_locks as locks, pathlib; locks.wait_for_others(pathlib.Path.cwd())"],
+        [
+            sys.executable,
+            "-c",
+            "import flows.runtime.dvc_locks as locks, pathlib; locks.wait_for_others(pathlib.Path.cwd())",
+        ],
         cwd=project,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )

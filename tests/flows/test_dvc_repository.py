@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from dvc_data.hashfile.cache import HashesCache
 
-from flows.dvc_repository import mend_repository, open_repository
-from flows.stage_graph import StageGraph
+from flows.runtime.dvc_repository import mend_repository, open_repository
+from flows.runtime.stage_graph import StageGraph
 from lmcore.errors import UserError
 from tests.flows.conftest import Sample
 

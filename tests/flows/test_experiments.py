@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from dvc.utils.hydra import apply_overrides
 
-from flows.plot_page import PAGE, write_plot_page
 from flows.recipe import apply_recipe
+from flows.runtime.plot_page import PAGE, write_plot_page
 from tests.flows.conftest import PROJECT
 
 NAMES = sorted(path.stem for path in (PROJECT / "recipes").glob("*.yaml"))

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from flows.flow_runs import close_abandoned_runs
+from flows.runtime.flow_runs import close_abandoned_runs
 from tests.flows.conftest import Sample, Servers
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.text.describing.test_describing import describe_all
+from tests.lmcore.text.describing.test_describing import describe_all
 
 PROJECT = Path(__file__).parents[2]
 

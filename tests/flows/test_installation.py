@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.installation import let_mlflow_migrate
+from flows.runtime.installation import let_mlflow_migrate
 from tests.flows.conftest import PROJECT
 
 # Folders that a person may have.
@@ -39,7 +39,7 @@ def make_project(folder: Path) -> Path:
 
 
 def install(project: Path, **variables: str) -> None:
-    run(project, ".venv/bin/python", "-m", "flows.installation", **variables)
+    run(project, ".venv/bin/python", "-m", "flows.runtime.installation", **variables)
 
 
 def run(project: Path, *command: str, **variables: str) -> str:
@@ -127,7 +127,14 @@ def test_commands_of_mlflow_and_prefect_find_the_servers_on_their_ports_and_writ
             holder.bind(("127.0.0.1", 0))
             holder.listen()
         ports = {"LMCORE_MLFLOW_PORT": first.getsockname()[1], "LMCORE_PREFECT_PORT": second.getsockname()[1]}
-        run(project, ".venv/bin/python", "-m", "flows.servers", "up", **{name: str(ports[name]) for name in ports})
+        run(
+            project,
+            ".venv/bin/python",
+            "-m",
+            "flows.runtime.servers",
+            "up",
+            **{name: str(ports[name]) for name in ports},
+        )
     try:
         address = str(settings(project)["PREFECT_API_URL"]).removesuffix("/api")
         assert not address.endswith(str(ports["LMCORE_PREFECT_PORT"]))
@@ -139,6 +146,6 @@ def test_commands_of_mlflow_and_prefect_find_the_servers_on_their_ports_and_writ
         assert "hello" in run(project, ".venv/bin/python", "-c", PYTHON_SNIPPET)
         assert "Default" in run(project, ".venv/bin/mlflow", "experiments", "search")
     finally:
-        run(project, ".venv/bin/python", "-m", "flows.servers", "down")
+        run(project, ".venv/bin/python", "-m", "flows.runtime.servers", "down")
     assert list((tmp_path / "home").rglob("*")) == []
     assert {path.name for path in project.iterdir()} & {"mlflow.db", "mlruns", "prefect.db"} == set()

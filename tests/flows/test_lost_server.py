@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from flows.flow_runs import Outcome
+from flows.runtime.flow_runs import Outcome
 from tests.flows.conftest import Sample, Servers, wait_until
 
 

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from flows.recipe import apply_recipe, recipe_names, take_recipe
 from lmcore.errors import UserError
-from tasks.parameters import load_parameters
+from tasks.context.parameters import load_parameters
 from tests.flows.conftest import PROJECT, Sample
 
 NAMES = sorted(path.stem for path in (PROJECT / "recipes").glob("*.yaml"))
@@ -127,8 +127,8 @@ def test_a_recipe_of_words_in_lines_runs_through_all_stages(project: Sample) -> 
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(gzip.compress("".join(map(sentence, range(n_lines[source["split"]]))).encode()))
         source["location"]["paths"] = [str(path)]
-    recipe["pretrain"]["model"] |= {"width": 16, "hidden_width": 16, "n_layers": 1}
-    recipe["pretrain"]["training"] |= {"max_steps": 30, "batch_size": 4, "validate_every_steps": 10}
+    recipe["pretrain"]["model"] |= {"embedding_size": 16, "hidden_size": 16, "num_hidden_layers": 1}
+    recipe["pretrain"]["training"] |= {"max_steps": 30, "batch_size": 4, "eval_steps": 10}
     recipe["evaluate"]["samples"]["prompts"] = ["the dog"]
     yaml.dump(recipe, Path("recipes/small.yaml"))
     Path(".gitignore").write_text(".work/\n__pycache__/\n/data/\n/models/\n/reports/\n")

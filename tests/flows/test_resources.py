@@ -9,7 +9,7 @@ MEBIBYTE = 2**20
 
 PROGRAM = """
 import subprocess, sys, time
-from flows.resources import measured
+from flows.runtime.resources import measured
 
 with measured() as resources:
     hold = "held = bytearray(150 * 2**20); import time; time.sleep(1.5)"

@@ -105,7 +105,7 @@ def test_runs_that_were_due_while_no_schedule_ran_do_not_start_later(scheduled: 
 
 def test_a_second_schedule_is_refused(scheduled: Sample, servers: Servers) -> None:
     flow_id = servers.ask("/flows/", {"name": "pipeline"})["id"]
-    nightly = {"name": "nightly", "flow_id": flow_id, "entrypoint": "flows.deployment.pipeline"}
+    nightly = {"name": "nightly", "flow_id": flow_id, "entrypoint": "flows.runtime.deployment.pipeline"}
     cron = {"schedule": {"cron": "0 3 * * *", "timezone": "UTC"}, "active": True}
     servers.ask("/deployments/", {**nightly, "schedules": [cron]})
     refused = scheduled.run("flows.schedule")

@@ -10,14 +10,14 @@ from urllib.request import urlopen
 
 import psutil
 
-from flows.sessions import session_members
-from tasks.process import ProcessIdentity
+from flows.runtime.sessions import session_members
+from tasks.context.process import ProcessIdentity
 from tests.flows.conftest import PROJECT, Servers, plain_environment, wait_until
 
 
 def control(action: str, work_folder: Path) -> str:
     variables = plain_environment() | {"LMCORE_WORK_FOLDER": str(work_folder)}
-    command = [sys.executable, "-m", "flows.servers", action]
+    command = [sys.executable, "-m", "flows.runtime.servers", action]
     return subprocess.run(command, env=variables, cwd=PROJECT, capture_output=True, text=True, check=True).stderr
 
 
@@ -44,7 +44,7 @@ def test_servers_that_run_are_kept(servers: Servers) -> None:
 
 def test_servers_of_a_start_that_was_killed_half_way_are_stopped_by_down(tmp_path: Path) -> None:
     variables = plain_environment() | {"LMCORE_WORK_FOLDER": str(tmp_path)}
-    start = subprocess.Popen([sys.executable, "-m", "flows.servers", "up"], env=variables, cwd=PROJECT)
+    start = subprocess.Popen([sys.executable, "-m", "flows.runtime.servers", "up"], env=variables, cwd=PROJECT)
     files = [record(tmp_path, name) for name in ("mlflow", "prefect")]
     wait_until(lambda: all(file.exists() for file in files))
     start.kill()

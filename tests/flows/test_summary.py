@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.summary import metric_rows
+from flows.runtime.summary import metric_rows
 
 
 def figure(value: float) -> dict[str, float]:

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from lmcore.files import folder_digest
-from tasks.checkpoints import KEPT_RESULTS, checkpoint_folder
+from lmcore.runtime.files import folder_digest
+from tasks.context.checkpoints import KEPT_RESULTS, checkpoint_folder
 
 
 def training(folder, seed=0, *, code=()):

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from lmcore.files import write_json
-from lmcore.text.config import SplitFractions
+from lmcore.config.tokenize import SplitFractions
+from lmcore.runtime.files import write_json
 from tasks.clean import clean_documents
-from tasks.environment import Environment
-from tests.text.cleaning_for_tests import LENIENT, configure_cleaning
-from tests.text.test_clean import DOCUMENT, ORIGIN, write_raw
+from tasks.context.environment import Environment
+from tests.lmcore.text.cleaning_for_tests import LENIENT, configure_cleaning
+from tests.lmcore.text.test_clean import DOCUMENT, ORIGIN, write_raw
 
 FRACTIONS = SplitFractions(validation=0.0, test=0.0)
 

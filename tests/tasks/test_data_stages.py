@@ -5,19 +5,18 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from lmcore.files import folder_digest
-from lmcore.text.config import SplitFractions
-from lmcore.text.shards import read_documents
-from lmcore.tokens.config import BytePairConfig, TokenizeConfig
-from lmcore.tokens.shards import TokenShards
-from lmcore.tokens.tokenizer import Tokenizer
+from lmcore.config.tokenize import BytePairConfig, SplitFractions, TokenizeConfig
+from lmcore.runtime.files import folder_digest
+from lmcore.text.documents.shards import read_documents
+from lmcore.tokens.corpus.shards import TokenShards
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from tasks.clean import clean_documents
 from tasks.collect import collect_documents, refresh_lock
-from tasks.environment import Environment
+from tasks.context.environment import Environment
 from tasks.tokenize import tokenize_documents
-from tests.text.cleaning_for_tests import LENIENT, configure_cleaning
-from tests.text.sources.servers import File, serving
-from tests.text.sources_for_tests import RECORDS, configure, local
+from tests.lmcore.text.cleaning_for_tests import LENIENT, configure_cleaning
+from tests.lmcore.text.sources.servers import File, serving
+from tests.lmcore.text.sources_for_tests import RECORDS, configure, local
 
 TEXTS = [f"Notes of day {number}.\n\nIt rained, {number % 5} times, and then it stopped." for number in range(60)]
 CLEAN = configure_cleaning(filters=LENIENT | {"min_characters": 10, "min_words": 3})

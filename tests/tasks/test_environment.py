@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tasks.environment import Environment, answers, project_folder
-from tasks.process import ProcessIdentity
+from tasks.context.environment import Environment, answers, project_folder
+from tasks.context.process import ProcessIdentity
 
 PROJECT = Path(__file__).parents[2]
 

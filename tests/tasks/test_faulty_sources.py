@@ -8,13 +8,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from lmcore.text.config import SplitFractions
-from lmcore.text.shards import read_documents
+from lmcore.config.tokenize import SplitFractions
+from lmcore.text.documents.shards import read_documents
 from tasks.clean import clean_documents
 from tasks.collect import collect_documents, refresh_lock
-from tasks.environment import Environment
-from tests.text.cleaning_for_tests import configure_cleaning
-from tests.text.sources_for_tests import RECORDS, configure, local
+from tasks.context.environment import Environment
+from tests.lmcore.text.cleaning_for_tests import configure_cleaning
+from tests.lmcore.text.sources_for_tests import RECORDS, configure, local
 
 LINE_BYTES = 2 * 10**9
 # What of each file can be used, and what cannot: line and reason.

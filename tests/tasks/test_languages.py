@@ -6,19 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lmcore.config.tokenize import BytePairConfig, SplitFractions, TokenizeConfig
 from lmcore.text.cleaning.filters import first_failure
-from lmcore.text.config import SplitFractions
-from lmcore.text.shards import read_documents
-from lmcore.tokens.config import BytePairConfig, TokenizeConfig
-from lmcore.tokens.shards import TokenShards
-from lmcore.tokens.tokenizer import Tokenizer
+from lmcore.text.documents.shards import read_documents
+from lmcore.tokens.corpus.shards import TokenShards
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from tasks.clean import clean_documents
 from tasks.collect import collect_documents, refresh_lock
-from tasks.environment import Environment
-from tasks.parameters import load_parameters
+from tasks.context.environment import Environment
+from tasks.context.parameters import load_parameters
 from tasks.tokenize import tokenize_documents
-from tests.text.cleaning_for_tests import LENIENT, configure_cleaning
-from tests.text.sources_for_tests import configure, local
+from tests.lmcore.text.cleaning_for_tests import LENIENT, configure_cleaning
+from tests.lmcore.text.sources_for_tests import configure, local
 
 CHINESE = [
     "他每天早上都去公园散步",

@@ -6,9 +6,9 @@ import pytest
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
-from lmcore.files import file_digest
-from tasks.environment import Environment
-from tasks.lineage import (
+from lmcore.runtime.files import file_digest
+from tasks.context.environment import Environment
+from tasks.context.lineage import (
     dataset_digest,
     dvc_facts,
     git_facts,
@@ -37,8 +37,8 @@ ASK = """
 import sys
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from tasks.environment import Environment
-from tasks.lineage import dvc_facts, is_forced, pipeline_id
+from tasks.context.environment import Environment
+from tasks.context.lineage import dvc_facts, is_forced, pipeline_id
 facts = dvc_facts(Path.cwd(), "use")
 Path("answer.txt").write_text(pipeline_id(Environment()) + chr(10) + facts.get("dvc.experiment", "none"))
 Path("forced.log").open("a").write(str(is_forced()) + chr(10))

@@ -8,8 +8,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from lmcore.text.sources.lock import Content, Lock, Pin, read_lock, write_lock
-from tasks.named_files import PARAMETERS, check_named_file, refresh_named_files
-from tasks.parameters import load_parameters
+from tasks.context.named_files import PARAMETERS, check_named_file, refresh_named_files
+from tasks.context.parameters import load_parameters
 
 PROJECT = Path(__file__).parents[2]
 COUNTED = f"{sys.executable} -c \"open('runs', 'a').write('x')\""

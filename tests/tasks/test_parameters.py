@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from flows.recipe import apply_recipe
 from lmcore.errors import UserError
-from tasks.parameters import load_parameters
+from tasks.context.parameters import load_parameters
 
 PROJECT = Path(__file__).parents[2]
 
@@ -31,7 +31,7 @@ def test_the_projects_own_file_is_right() -> None:
 def test_all_errors_come_at_once_with_path_value_and_what_is_right(tmp_path: Path) -> None:
     path = changed(
         tmp_path,
-        ("n_heads: 4", "n_heads: 5"),
+        ("num_attention_heads: 4", "num_attention_heads: 5"),
         ("max_steps:", "max_stepz:"),
         ("language: en", "language: 3"),
         ("decay: linear", "decay: off"),
@@ -39,7 +39,7 @@ def test_all_errors_come_at_once_with_path_value_and_what_is_right(tmp_path: Pat
     with pytest.raises(ValueError, match="5 errors; nothing was started") as caught:
         load_parameters(path)
     message = str(caught.value)
-    assert "pretrain.model.n_heads = 5: must divide width 256" in message
+    assert "pretrain.model.num_attention_heads = 5: must divide hidden_size 256" in message
     assert "pretrain.training.max_stepz: unknown key; did you mean 'max_steps'?" in message
     assert "pretrain.training.max_steps: missing" in message
     assert "clean.language = 3: input should be a valid string" in message
@@ -116,9 +116,21 @@ def test_a_file_that_cannot_be_read_is_one_message_at_once(content: bytes, probl
         ("kind: docstrings", "kind: magic", 'reader.kind = "magic": expected one of docstrings,'),
         ("seed: 1", f"seed: {2**63}", f"seed = {2**63}: a whole number of at most {2**63 - 1}"),
         ("seed: 1", "seed: -1", "seed = -1: input should be greater than or equal to 0"),
-        ("width: 256", "width: 1000000000", "pretrain.model.width = 1000000000: input should be less than or equal to"),
-        ("n_layers: ", "n_layers: 10000000 #", "pretrain.model.n_layers = 10000000: input should be less than"),
-        ("context_length: 256", "context_length: 1000000000", "context_length = 1000000000: input should be less"),
+        (
+            "hidden_size: 256",
+            "hidden_size: 1000000000",
+            "pretrain.model.hidden_size = 1000000000: input should be less than or equal to",
+        ),
+        (
+            "num_hidden_layers: ",
+            "num_hidden_layers: 10000000 #",
+            "pretrain.model.num_hidden_layers = 10000000: input should be less than",
+        ),
+        (
+            "max_position_embeddings: 256",
+            "max_position_embeddings: 1000000000",
+            "max_position_embeddings = 1000000000: input should be less",
+        ),
         ("weight: 1.0", "weight: .inf", "weight = Infinity: input should be a finite number"),
         ("weight: 1.0", "weight: .nan", "weight = NaN: input should be a finite number"),
         ("weight: 1.0", "weight: 1e400", "weight = Infinity: input should be a finite number"),
@@ -150,7 +162,7 @@ def test_a_stage_says_what_its_errors_have_kept_from_starting(tmp_path: Path) ->
 
 
 def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
-    path = changed(tmp_path, ("final_share: 0.02", "final_share: 2e-2"))
+    path = changed(tmp_path, ("min_lr_ratio: 0.02", "min_lr_ratio: 2e-2"))
     assert load_parameters(path) == load_parameters(PROJECT / "params.yaml")
 
 
@@ -160,9 +172,9 @@ def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
 
 
 def test_sections_that_do_not_fit_each_other_are_an_error(tmp_path: Path) -> None:
-    path = changed(tmp_path, ("context_length: 256", "context_length: 128"))
+    path = changed(tmp_path, ("max_position_embeddings: 256", "max_position_embeddings: 128"))
     with pytest.raises(
-        ValueError, match=r"context_length is 128, but .*max_prompt_tokens with the completion takes 240"
+        ValueError, match=r"max_position_embeddings is 128, but .*max_prompt_tokens with the completion takes 240"
     ):
         load_parameters(path)
 
@@ -174,7 +186,7 @@ def test_an_encoder_decoder_has_room_for_the_prompt_and_for_the_completion(tmp_p
     load_parameters(path)
     for key in ("max_prompt_tokens", "max_completion_tokens"):
         path.write_text(text.replace(f"{key}: 63", f"{key}: 65"))
-        with pytest.raises(ValueError, match=r"context_length is 64, but .*takes 6[56]"):
+        with pytest.raises(ValueError, match=r"max_position_embeddings is 64, but .*takes 6[56]"):
             load_parameters(path)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import psutil
 
-from tasks.process import ProcessIdentity
+from tasks.context.process import ProcessIdentity
 
 
 def test_a_process_is_there_until_it_ends_even_before_its_parent_has_noticed() -> None:

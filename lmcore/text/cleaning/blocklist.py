@@ -3,9 +3,9 @@
 import re
 from functools import lru_cache
 
-from lmcore.text.cleaning.config import BlocklistConfig
+from lmcore.config.clean import BlocklistConfig
 from lmcore.text.cleaning.reasons import Reason
-from lmcore.text.words import LETTER_OF_WORD, MARKS, words_of
+from lmcore.text.words.segmentation import LETTER_OF_WORD, MARKS, words_of
 
 LETTERS, IS_LETTER = re.compile(r"\w+"), re.compile(LETTER_OF_WORD)
 

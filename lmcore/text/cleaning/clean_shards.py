@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lmcore.files import write_json
-from lmcore.pieces import complete_piece, piece_key
-from lmcore.text.cleaning.config import CleanConfig
-from lmcore.text.cleaning.judged_shards import JudgedShard
+from lmcore.config.clean import CleanConfig
+from lmcore.runtime.artifact_cache import complete_piece, piece_key
+from lmcore.runtime.files import write_json
+from lmcore.text.cleaning.filtered_shards import JudgedShard
 from lmcore.text.cleaning.masked_columns import configured_mask, mask_rows
-from lmcore.text.describing.statistics import shard_statistics
-from lmcore.text.documents import CLEAN_SCHEMA, LEDGER_SCHEMA
-from lmcore.text.shards import DOCUMENTS, LEDGER, SUMMARY, shard_name, write_table
+from lmcore.text.cleaning.statistics import shard_statistics
+from lmcore.text.documents.document import CLEAN_SCHEMA, LEDGER_SCHEMA
+from lmcore.text.documents.shards import DOCUMENTS, LEDGER, SUMMARY, shard_name, write_table
 
 STATISTICS = "statistics.json"
 """What a shard has to tell of its documents."""
@@ -49,14 +49,14 @@ def finish_shard(finishing: Finishing, *, work: Path) -> Path:
 
 def prepare_finishing(language: str) -> None:
     """Load what :func:`finish_shard` needs for a language, which takes seconds."""
-    from lmcore.text.linguistics.analysis import reader_of
+    from lmcore.text.words.analysis import reader_of
 
     reader_of(language)
 
 
 def _finish(finishing: Finishing, folder: Path) -> None:
     # spaCy takes seconds to import, and only the process that computes needs it.
-    from lmcore.text.linguistics.analysis import analyze_documents
+    from lmcore.text.linguistics.documents import analyze_documents
 
     raw = pq.read_table(finishing.shard)
     candidates = finishing.judged.candidates(FINISHED_COLUMNS)

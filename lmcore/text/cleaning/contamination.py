@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lmcore.text.cleaning.word_hashes import Hashes, WordHashes, run_hashes
+from lmcore.text.words.hashes import Hashes, WordHashes, run_hashes
 
 SAMPLED_SHARE = 8
 """One of so many runs of a training document is kept."""

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lmcore.text.cleaning.contamination import Runs
-from lmcore.text.cleaning.judged_shards import JudgedShard
-from lmcore.text.cleaning.judging import whole_text
+from lmcore.text.cleaning.decision import whole_text
+from lmcore.text.cleaning.filtered_shards import JudgedShard
 from lmcore.text.cleaning.reasons import REASON_SCHEMA
 from lmcore.text.cleaning.signatures import N_PERMUTATIONS, Signatures
 

@@ -7,8 +7,8 @@ https://arxiv.org/abs/1910.10683, section 2.2).
 import re
 from collections.abc import Callable, Sequence
 
-from lmcore.text.cleaning.config import FilterConfig
-from lmcore.text.cleaning.judged_text import LETTER, LETTER_OR_DIGIT, Text, above, below
+from lmcore.config.clean import FilterConfig
+from lmcore.text.cleaning.filter_input import LETTER, LETTER_OR_DIGIT, Text, above, below
 from lmcore.text.cleaning.reasons import Reason
 from lmcore.text.cleaning.repetition import (
     one_pair_too_often,
@@ -25,7 +25,7 @@ from lmcore.text.cleaning.structure import (
     is_bare_item,
     without_structure,
 )
-from lmcore.text.words import MARKS, length_in_letters, words_of
+from lmcore.text.words.segmentation import MARKS, length_in_letters, words_of
 
 WORDS_PER_PLACEHOLDER = 100
 """A placeholder among more words is a matter of what the text is about."""
@@ -72,16 +72,16 @@ def placeholder_text(text: Text, config: FilterConfig) -> Reason | None:
 
 
 def too_few_letters(text: Text, config: FilterConfig) -> Reason | None:
-    """A smaller share of letters among the characters that are not white space than ``min_letter_share``.
+    """A smaller share of letters among the characters that are not white space than ``min_letter_ratio``.
 
     Where the whole text fails, what lines begin with for their form and rules are left out, and vowel marks count.
     """
     share = _n_letters(text.text) / max(text.n_characters, 1)
-    if share < config.min_letter_share:
+    if share < config.min_letter_ratio:
         content = without_structure(text.text)
         n_marks = len(content) - len(MARK.sub("", content))
         share = max(share, (_n_letters(content) + n_marks) / max(len("".join(content.split())), 1))
-    return below("too_few_letters", share, config.min_letter_share)
+    return below("too_few_letters", share, config.min_letter_ratio)
 
 
 def words_too_short(text: Text, config: FilterConfig) -> Reason | None:
@@ -90,7 +90,7 @@ def words_too_short(text: Text, config: FilterConfig) -> Reason | None:
     Where the whole text fails, those with letters are asked alone.
     """
     length = text.mean_word_length
-    if length is None or len(text.words) < config.min_words_for_shares:
+    if length is None or len(text.words) < config.min_words_for_ratios:
         return None
     if length < config.min_mean_word_length and (words := list(filter(LETTER.search, text.words))):
         length = max(length, sum(map(len, words)) / len(words))
@@ -103,7 +103,7 @@ def words_too_long(text: Text, config: FilterConfig) -> Reason | None:
     The addresses of pages are no words, nor are a few blobs among many words.
     """
     length = text.mean_word_length
-    if length is None or length <= config.max_mean_word_length or len(text.words) < config.min_words_for_shares:
+    if length is None or length <= config.max_mean_word_length or len(text.words) < config.min_words_for_ratios:
         return None
     words = _without_few_blobs([word for word in text.words if not is_address(word)])
     shorter = len("".join(words)) / len(words) if words else length
@@ -111,15 +111,15 @@ def words_too_long(text: Text, config: FilterConfig) -> Reason | None:
 
 
 def too_few_words_with_letters(text: Text, config: FilterConfig) -> Reason | None:
-    """A smaller share of words with a letter in them than ``min_share_of_words_with_letters`` (Gopher).
+    """A smaller share of words with a letter in them than ``min_alphabetic_word_ratio`` (Gopher).
 
     Signs that stand alone, as in a program, are no words where the whole text fails.
     """
     share = _share_of_words_with_letters(text.text, text.words)
-    if share < config.min_share_of_words_with_letters:
+    if share < config.min_alphabetic_word_ratio:
         words = [word for word in words_of(without_structure(text.text)) if LETTER_OR_DIGIT.search(word)]
         share = max(share, sum(1 for word in words if LETTER.search(word)) / max(len(words), 1))
-    return below("too_few_words_with_letters", share, config.min_share_of_words_with_letters)
+    return below("too_few_words_with_letters", share, config.min_alphabetic_word_ratio)
 
 
 def too_many_symbols(text: Text, config: FilterConfig) -> Reason | None:
@@ -140,27 +140,27 @@ def too_few_stop_words(text: Text, config: FilterConfig) -> Reason | None:
 
 
 def too_many_bullets(text: Text, config: FilterConfig) -> Reason | None:
-    """A larger share of lines that are bare items of a list than ``max_bullet_line_share`` (Gopher)."""
-    if not text.has_lines(config.min_lines_for_shares):
+    """A larger share of lines that are bare items of a list than ``max_bullet_line_ratio`` (Gopher)."""
+    if not text.has_lines(config.min_lines_for_ratios):
         return None
     share = sum(map(is_bare_item, text.lines)) / max(len(text.lines), 1)
-    return above("too_many_bullets", share, config.max_bullet_line_share)
+    return above("too_many_bullets", share, config.max_bullet_line_ratio)
 
 
 def too_many_ellipses(text: Text, config: FilterConfig) -> Reason | None:
-    """A larger share of lines that end with an ellipsis than ``max_ellipsis_line_share`` (Gopher)."""
-    if not any(ellipsis in text.text for ellipsis in ELLIPSES) or not text.has_lines(config.min_lines_for_shares):
+    """A larger share of lines that end with an ellipsis than ``max_ellipsis_line_ratio`` (Gopher)."""
+    if not any(ellipsis in text.text for ellipsis in ELLIPSES) or not text.has_lines(config.min_lines_for_ratios):
         return None
     share = sum(map(breaks_off, text.lines)) / max(len(text.lines), 1)
-    return above("too_many_ellipses", share, config.max_ellipsis_line_share)
+    return above("too_many_ellipses", share, config.max_ellipsis_line_ratio)
 
 
 def too_few_sentences(text: Text, config: FilterConfig) -> Reason | None:
-    """A smaller share of lines that end as a sentence does than ``min_sentence_line_share`` (C4)."""
-    if not config.min_sentence_line_share or not text.has_lines(config.min_lines_for_shares):
+    """A smaller share of lines that end as a sentence does than ``min_sentence_line_ratio`` (C4)."""
+    if not config.min_sentence_line_ratio or not text.has_lines(config.min_lines_for_ratios):
         return None
     n_sentences = sum(1 for line in text.lines if line.endswith(SENTENCE_ENDS))
-    return below("too_few_sentences", n_sentences / max(len(text.lines), 1), config.min_sentence_line_share)
+    return below("too_few_sentences", n_sentences / max(len(text.lines), 1), config.min_sentence_line_ratio)
 
 
 FILTERS: tuple[Filter, ...] = (

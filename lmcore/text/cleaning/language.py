@@ -3,9 +3,9 @@
 from functools import cache
 from typing import TYPE_CHECKING
 
-from lmcore.text.cleaning.config import LanguageConfig
+from lmcore.config.clean import LanguageConfig
 from lmcore.text.cleaning.reasons import Reason
-from lmcore.text.words import length_in_letters
+from lmcore.text.words.segmentation import length_in_letters
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier

@@ -6,8 +6,8 @@ from functools import cache
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lmcore.text.cleaning.config import CleanConfig
-from lmcore.text.cleaning.judged_shards import configured_person_finder
+from lmcore.config.clean import CleanConfig
+from lmcore.text.cleaning.filtered_shards import configured_person_finder
 from lmcore.text.cleaning.personal_data import MASKED, PersonalData
 
 Mask = Callable[[str], str]

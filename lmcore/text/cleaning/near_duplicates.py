@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lmcore.text.cleaning.config import NearDuplicateConfig
+from lmcore.config.clean import NearDuplicateConfig
 from lmcore.text.cleaning.corpus import Documents, Rows
 from lmcore.text.cleaning.reasons import Reason, reason_table
 from lmcore.text.cleaning.signatures import HIGH_BITS, N_PERMUTATIONS, Signatures, has_words, shingles
-from lmcore.text.cleaning.word_hashes import Hashes, word_hashes
+from lmcore.text.words.hashes import Hashes, word_hashes
 
 LEAST_RECALL = 0.98
 """How likely two documents of just the similarity that counts are to agree in some band."""

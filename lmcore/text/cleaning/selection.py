@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lmcore.text.cleaning.config import CleanConfig, ContaminationConfig
+from lmcore.config.clean import CleanConfig, ContaminationConfig
 from lmcore.text.cleaning.contamination import overlaps
 from lmcore.text.cleaning.corpus import NO_LABEL, Corpus, Documents, Rows
-from lmcore.text.cleaning.judged_shards import JudgedShard
+from lmcore.text.cleaning.filtered_shards import JudgedShard
 from lmcore.text.cleaning.near_duplicates import near_duplicates
 from lmcore.text.cleaning.reasons import REASON_SCHEMA
 from lmcore.text.split import uniform

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lmcore.text.cleaning.word_hashes import Hashes, Offsets, WordHashes, run_hashes
+from lmcore.text.words.hashes import Hashes, Offsets, WordHashes, run_hashes
 
 N_PERMUTATIONS = 32
 NO_WORDS = np.iinfo(np.uint32).max

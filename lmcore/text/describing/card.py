@@ -22,7 +22,7 @@ def data_card(
     Args:
         collected: the summary of the collecting, with each source's origin.
         cleaned: the summary of the cleaning.
-        statistics: what :func:`lmcore.text.describing.statistics.merge_statistics` gave.
+        statistics: what :func:`lmcore.text.cleaning.statistics.merge_statistics` gave.
         ledger: of the cleaning.
     """
     rules = rules_of(ledger)

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
-from lmcore.text.cleaning.config import PersonalDataConfig, PersonalDataKind
-from lmcore.text.cleaning.judging import whole_text
+from lmcore.config.clean import PersonalDataConfig, PersonalDataKind
+from lmcore.text.cleaning.decision import whole_text
 from lmcore.text.cleaning.personal_data import PersonalData, mask
-from lmcore.text.words import shortened
+from lmcore.text.words.segmentation import shortened
 
 PERSON = "person"
 """Found by a trained pipeline alone, which takes too long for an excerpt."""

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lmcore.errors import UserError
-from lmcore.text.shards import batches_of, shards_of
+from lmcore.text.documents.shards import batches_of, shards_of
 
 Rows = npt.NDArray[np.int64]
 

@@ -17,7 +17,7 @@ from lmcore.text.cleaning.masked_columns import masking_parts
 from lmcore.text.cleaning.reasons import SETTINGS
 from lmcore.text.describing.excerpts import excerpt
 from lmcore.text.describing.ledger import examples_of, rules_of
-from lmcore.text.words import shortened
+from lmcore.text.words.segmentation import shortened
 
 TEMPLATE = "page.html.jinja"
 EXAMPLES_PER_RULE = 3
@@ -48,7 +48,7 @@ def render_page(
     """One self-contained HTML page; equal input gives equal bytes.
 
     Args:
-        statistics: what :func:`lmcore.text.describing.statistics.merge_statistics` gave.
+        statistics: what :func:`lmcore.text.cleaning.statistics.merge_statistics` gave.
         summary: of the cleaning.
         ledger: of the cleaning.
         mask: makes personal data in examples unreadable.

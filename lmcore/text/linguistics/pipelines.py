@@ -11,11 +11,11 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from lmcore.config.clean import HOW_TO_INSTALL, Annotation
 from lmcore.errors import UserError
-from lmcore.files import file_digest
-from lmcore.text.cleaning.config import HOW_TO_INSTALL, Annotation
-from lmcore.text.documents import ANALYSIS_SCHEMA
-from lmcore.text.linguistics.spacy_tokens import pieces_between_chunks
+from lmcore.runtime.files import file_digest
+from lmcore.text.documents.document import ANALYSIS_SCHEMA
+from lmcore.text.words.spacy_tokens import pieces_between_chunks
 
 COMPONENTS: dict[str, tuple[str, ...]] = {
     "tags": ("tagger", "morphologizer"),

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lmcore.text.documents import InputError
+from lmcore.text.documents.document import InputError
 from lmcore.text.sources.members import Member
 from lmcore.text.sources.unpacking import DAMAGES, Budget, deflate, file_pieces, unpack
 

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from lmcore.text.documents import InputError
+from lmcore.text.documents.document import InputError
 from lmcore.text.sources.class_names import with_class_names
 from lmcore.text.sources.nested_rows import inner_rows
 from lmcore.text.sources.opening import InputFile

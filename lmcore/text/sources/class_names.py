@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lmcore.text.documents import InputError
+from lmcore.text.documents.document import InputError
 from lmcore.text.sources.nested_rows import Row
 
 Rows = Iterator[tuple[int, Row | InputError]]

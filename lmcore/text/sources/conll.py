@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from lmcore.text.documents import InputError
+from lmcore.text.documents.document import InputError
 from lmcore.text.sources.lines import text_lines
 from lmcore.text.sources.nested_rows import Row
 from lmcore.text.sources.opening import InputFile

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from lmcore.config.collect import LocalDataSet
 from lmcore.errors import UserError
-from lmcore.text.sources.config import LocalDataSet
 from lmcore.text.sources.files import SourceFile
 
 READABLE = frozenset({".arrow", ".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv"})

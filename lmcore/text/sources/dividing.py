@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from lmcore.text.documents import InputError
-from lmcore.text.sources.config import Division, DivisionAtBlankLines, DivisionAtHeadings, DivisionBySize
+from lmcore.config.collect import Division, DivisionAtBlankLines, DivisionAtHeadings, DivisionBySize
+from lmcore.text.documents.document import InputError
 from lmcore.text.sources.encodings import not_unicode
 from lmcore.text.sources.opening import InputFile
 

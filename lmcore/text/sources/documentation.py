@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from lmcore.text.documents import Document, Fault, InputError
+from lmcore.text.documents.document import Document, Fault, InputError
 from lmcore.text.sources.opening import InputFile
 
 # The fields of a syntax tree that hold statements, in the order of their lines.

@@ -15,11 +15,11 @@ import urllib3
 from filelock import FileLock
 from requests import Response, Session
 
+from lmcore.config.collect import RemoteFile
 from lmcore.errors import UserError
-from lmcore.files import atomic_file, file_digest, write_json
 from lmcore.progress import progress
-from lmcore.records import read_record
-from lmcore.text.sources.config import RemoteFile
+from lmcore.runtime.files import atomic_file, file_digest, write_json
+from lmcore.runtime.records import read_record
 
 logger = logging.getLogger(__name__)
 

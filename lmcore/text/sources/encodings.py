@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from io import BufferedReader
 
-from lmcore.text.documents import InputError
+from lmcore.text.documents.document import InputError
 from lmcore.text.sources import alphabets
 from lmcore.text.sources.alphabets import Score
 from lmcore.text.sources.streams import chunks_of, followed, look_ahead

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import Any, Self
 
+from lmcore.config.collect import RecordFields
 from lmcore.errors import UserError
-from lmcore.text.documents import InputError
-from lmcore.text.sources.config import RecordFields
+from lmcore.text.documents.document import InputError
 from lmcore.text.sources.conversations import prompt_and_answer, turns_of
 from lmcore.text.sources.nested_rows import Row, listed
 from lmcore.text.sources.values import as_label, as_name, as_part, as_text

@@ -2,8 +2,8 @@
 
 import json
 
-from lmcore.text.documents import InputError
-from lmcore.text.sources.config import RecordFields, RowFormat
+from lmcore.config.collect import RecordFields, RowFormat
+from lmcore.text.documents.document import InputError
 from lmcore.text.sources.dialects import DELIMITERS, Expected, fitting_delimiters
 from lmcore.text.sources.opening import InputFile
 from lmcore.text.sources.tables import SAMPLE_BYTES

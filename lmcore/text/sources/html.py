@@ -5,7 +5,7 @@ import re
 
 from lxml import etree, html
 
-from lmcore.text.documents import InputError
+from lmcore.text.documents.document import InputError
 from lmcore.text.sources.boilerplate import WORD, hidden_parts, parts_around_the_text
 from lmcore.text.sources.encodings import HEAD_BYTES, Encoding, detect, wide_encoding
 from lmcore.text.sources.page_lines import PageLines

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import zstandard
 
+from lmcore.config.collect import Hub
 from lmcore.errors import UserError
-from lmcore.files import atomic_file, write_json
 from lmcore.progress import progress
-from lmcore.records import read_record
-from lmcore.text.sources.config import Hub
+from lmcore.runtime.files import atomic_file, write_json
+from lmcore.runtime.records import read_record
 from lmcore.text.sources.files import SourceFile
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from io import BufferedReader
 from typing import Any
 
-from lmcore.text.documents import InputError
+from lmcore.text.documents.document import InputError
 from lmcore.text.sources.lines import text_lines
 from lmcore.text.sources.nested_rows import Row, inner_rows, with_parents
 from lmcore.text.sources.opening import InputFile

@@ -5,9 +5,9 @@ from itertools import zip_longest
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
+from lmcore.config.collect import ReadingLimits, Source, TextLines
 from lmcore.errors import UserError
-from lmcore.text.documents import Document, Fault, InputError
-from lmcore.text.sources.config import ReadingLimits, Source, TextLines
+from lmcore.text.documents.document import Document, Fault, InputError
 from lmcore.text.sources.encodings import not_unicode
 from lmcore.text.sources.files import SourceFile
 from lmcore.text.sources.notes import Notes

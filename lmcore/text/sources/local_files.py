@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lmcore.config.collect import LocalFiles
 from lmcore.errors import UserError
-from lmcore.text.documents import Fault, is_unicode
-from lmcore.text.sources.config import LocalFiles
+from lmcore.text.documents.document import Fault, is_unicode
 from lmcore.text.sources.files import SourceFile
 from lmcore.text.sources.folders import Found, Obstacle, Parts, is_within_match, may_hold_matches, walk
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from lmcore.config.collect import Hub, InstalledPackages, LocalDataSet, LocalFiles, ParallelLines, Source, Urls
 from lmcore.errors import UserError
-from lmcore.text.documents import Fault
-from lmcore.text.sources.config import Hub, InstalledPackages, LocalDataSet, LocalFiles, ParallelLines, Source, Urls
+from lmcore.text.documents.document import Fault
 from lmcore.text.sources.data_sets import find_data_set
 from lmcore.text.sources.files import SourceFile
 from lmcore.text.sources.hub import fetch_data_set

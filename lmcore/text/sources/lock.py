@@ -16,8 +16,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lmcore.errors import UserError
-from lmcore.files import write_text
-from lmcore.records import set_aside
+from lmcore.runtime.files import write_text
+from lmcore.runtime.records import set_aside
 from lmcore.text.sources.files import PinnedFile
 
 logger = logging.getLogger(__name__)

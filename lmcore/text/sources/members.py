@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from lmcore.text.documents import InputError, is_unicode
+from lmcore.text.documents.document import InputError, is_unicode
 
 LEADS_OUTSIDE = re.compile(r"^([/\\]|[A-Za-z]:[/\\])|(^|[/\\])\.\.([/\\]|$)")
 RESOURCES = "__MACOSX"

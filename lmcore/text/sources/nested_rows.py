@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lmcore.text.documents import InputError
+from lmcore.text.documents.document import InputError
 
 Row = Mapping[str, Any]
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from lmcore.text.documents import Document, Fault, InputError
+from lmcore.config.collect import Docstrings, ReadingLimits, Source
+from lmcore.text.documents.document import Document, Fault, InputError
 from lmcore.text.sources.archives import ZipArchive
-from lmcore.text.sources.config import Docstrings, ReadingLimits, Source
 from lmcore.text.sources.encodings import Encoding, utf8_chunks
 from lmcore.text.sources.files import SourceFile
 from lmcore.text.sources.members import ChosenMember, chosen_members

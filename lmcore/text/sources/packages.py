@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
+from lmcore.config.collect import InstalledPackages
 from lmcore.errors import UserError
-from lmcore.text.documents import Fault
-from lmcore.text.sources.config import InstalledPackages
+from lmcore.text.documents.document import Fault
 from lmcore.text.sources.files import SourceFile
 
 STANDARD_LIBRARY = "python"

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lmcore.text.documents import InputError
+from lmcore.text.documents.document import InputError
 from lmcore.text.sources.class_names import with_class_names
 from lmcore.text.sources.nested_rows import Row, inner_rows
 from lmcore.text.sources.opening import InputFile

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lmcore.files import file_digest
+from lmcore.config.collect import Source
 from lmcore.progress import progress
-from lmcore.text.documents import Fault
-from lmcore.text.sources.config import Source
+from lmcore.runtime.files import file_digest
+from lmcore.runtime.workers import Workers
+from lmcore.text.documents.document import Fault
 from lmcore.text.sources.files import PinnedFile, SourceFile
 from lmcore.text.sources.locating import locate
 from lmcore.text.sources.lock import Pin, pin
-from lmcore.workers import Workers
 
 FILES_PER_PIECE = 200
 BYTES_PER_PIECE = 64_000_000

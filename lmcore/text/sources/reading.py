@@ -2,16 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from lmcore.text.documents import Document, Fault, InputError
-from lmcore.text.sources.config import (
-    Docstrings,
-    ParallelLines,
-    ReadingLimits,
-    RecordFields,
-    Source,
-    TextLines,
-    WholeFiles,
-)
+from lmcore.config.collect import Docstrings, ParallelLines, ReadingLimits, RecordFields, Source, TextLines, WholeFiles
+from lmcore.text.documents.document import Document, Fault, InputError
 from lmcore.text.sources.documentation import read_docstrings
 from lmcore.text.sources.files import SourceFile
 from lmcore.text.sources.lines import read_lines, read_parallel_lines

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from lmcore.config.collect import RecordFields
 from lmcore.errors import UserError
-from lmcore.text.documents import Document, Fault, InputError
+from lmcore.text.documents.document import Document, Fault, InputError
 from lmcore.text.sources.arrow_rows import arrow_rows
-from lmcore.text.sources.config import RecordFields
 from lmcore.text.sources.conll import sentence_rows
 from lmcore.text.sources.fields import MISSING, Fields, field_value
 from lmcore.text.sources.formats import row_format

@@ -5,7 +5,7 @@ from contextlib import suppress
 from io import BufferedReader
 from typing import Self
 
-from lmcore.text.documents import InputError
+from lmcore.text.documents.document import InputError
 from lmcore.text.sources.encodings import not_unicode
 from lmcore.text.sources.lines import LINE_END
 from lmcore.text.sources.opening import InputFile

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from lmcore.text.documents import InputError
+from lmcore.text.documents.document import InputError
 
 BUFFER_BYTES = 2**17
 HEAD_BYTES = 2**16

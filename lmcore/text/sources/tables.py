@@ -6,9 +6,9 @@ import sys
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
+from lmcore.config.collect import RecordFields
 from lmcore.errors import UserError
-from lmcore.text.documents import InputError
-from lmcore.text.sources.config import RecordFields
+from lmcore.text.documents.document import InputError
 from lmcore.text.sources.dialects import DELIMITERS, QUOTE, Expected, encloses_values, find_delimiter, is_raw
 from lmcore.text.sources.nested_rows import Row
 from lmcore.text.sources.opening import InputFile

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Self
 
-from lmcore.text.documents import InputError
+from lmcore.text.documents.document import InputError
 from lmcore.text.sources.members import MAX_MEMBERS, Member
 from lmcore.text.sources.streams import BUFFER_BYTES
 from lmcore.text.sources.unpacking import Budget

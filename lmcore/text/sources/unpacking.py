@@ -10,7 +10,7 @@ from typing import Protocol
 
 import zstandard
 
-from lmcore.text.documents import InputError
+from lmcore.text.documents.document import InputError
 
 # So small that even 512 bytes of a bomb unpack to no more than some megabytes: Zstandard's blocks of 128 KiB each
 # take three bytes where they repeat one.

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from lmcore.config.collect import RemoteFile, Urls
 from lmcore.errors import UserError
-from lmcore.text.sources.config import RemoteFile, Urls
 from lmcore.text.sources.downloading import PATIENCE, Patience, download, renew, shown
 from lmcore.text.sources.files import SourceFile
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from lmcore.text.documents import InputError, is_unicode
+from lmcore.text.documents.document import InputError, is_unicode
 from lmcore.text.sources.conversations import rendered, turns_of
 from lmcore.text.sources.token_lists import joined_tokens
 

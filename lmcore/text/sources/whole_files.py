@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
-from lmcore.text.documents import Document, Fault, InputError
-from lmcore.text.sources.config import WholeFiles
+from lmcore.config.collect import WholeFiles
+from lmcore.text.documents.document import Document, Fault, InputError
 from lmcore.text.sources.dividing import Parts, divided, segments_of_file, segments_of_text
 from lmcore.text.sources.encodings import not_unicode
 from lmcore.text.sources.html import main_text

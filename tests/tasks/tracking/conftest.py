@@ -10,9 +10,9 @@ import psutil
 import pytest
 from trainings import found_server, free_port, wait_for
 
-from lmcore.files import write_json
-from tasks.environment import Environment
-from tasks.process import ProcessIdentity
+from lmcore.runtime.files import write_json
+from tasks.context.environment import Environment
+from tasks.context.process import ProcessIdentity
 from tasks.tracking import outages
 from tasks.tracking.store import QUIET_AND_IMPATIENT
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 from tiny_models import RECORD, save_tiny_model
 
-from lmcore.files import write_json
+from lmcore.runtime.files import write_json
 from lmcore.training.checkpoint import Checkpoint, save_checkpoint
-from tasks.environment import Environment
-from tasks.library_settings import withdraw_defaults
+from tasks.context.environment import Environment
+from tasks.context.library_settings import withdraw_defaults
 from tasks.tracking import outages, run
 from tasks.tracking.store import Calls
 from tasks.training import TrackedTraining

@@ -42,6 +42,6 @@ def test_a_model_that_the_store_has_never_seen_gets_a_run_with_its_curves(enviro
     run = only_run(environment)
     assert run.info.status == "FINISHED"
     assert curve(environment, run, "train/loss") == [(2, 3.0), (4, 2.0)]
-    assert run.data.params["model.width"] == "16"
+    assert run.data.params["model.hidden_size"] == "16"
     assert run.data.metrics["test/accuracy"] == 0.5
     assert store_of(environment).get_model_version("classifier", "1").run_id == run.info.run_id

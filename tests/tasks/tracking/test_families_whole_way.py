@@ -7,33 +7,33 @@ from typing import Any
 import pytest
 from trainings import runs, store_of
 
+from lmcore.config.finetune import ClassificationTrainingConfig, CompletionTrainingConfig, SummaryExamples
+from lmcore.config.training import PretrainConfig, TrainingConfig
 from lmcore.generation import Generator
 from lmcore.models.folder import load_writing_model
-from lmcore.text.config import SummaryExamples
-from lmcore.training.config import ClassificationConfig, CompletionConfig, PretrainConfig, TrainingConfig
 from tasks.evaluate import compare_with_training, evaluate_language_model, generate_samples
 from tasks.finetune import FinetuneFiles, finetune_classifier, finetune_completion
 from tasks.pretrain import pretrain_language_model
-from tests.evaluation.test_evaluate_tasks import CONFIG, SPLIT, write_documents, write_models
-from tests.generation.toy_models import settings
-from tests.models.small_models import CONFIGS as TRANSFORMERS
-from tests.models.test_hmm import CONFIG as HMM
-from tests.models.test_lstm import CONFIG as LSTM
-from tests.training.trainer import CONFIG as TRAINING
+from tests.lmcore.evaluation.test_evaluate_tasks import CONFIG, SPLIT, write_documents, write_models
+from tests.lmcore.generation.toy_models import settings
+from tests.lmcore.models.small_models import CONFIGS as TRANSFORMERS
+from tests.lmcore.models.test_hmm import CONFIG as HMM
+from tests.lmcore.models.test_lstm import CONFIG as LSTM
+from tests.lmcore.training.trainer import CONFIG as TRAINING
 
 SHORT = TRAINING | {
     "max_steps": 2,
-    "log_every_steps": 1,
-    "validate_every_steps": 2,
-    "checkpoint_every_steps": 2,
-    "weight_averaging_decay": 0.9,
+    "logging_steps": 1,
+    "eval_steps": 2,
+    "save_steps": 2,
+    "ema_decay": 0.9,
 }
 LORA = {"rank": 2, "alpha": 2.0, "dropout": 0.0}
 FAMILIES: dict[str, Any] = {
     "ngram": {"family": "ngram", "order": 3},
     "hmm": HMM.model_dump(),
     "lstm": LSTM.model_dump(),
-    **{name: config.model_dump() | {"context_length": 64} for name, config in TRANSFORMERS.items()},
+    **{name: config.model_dump() | {"max_position_embeddings": 64} for name, config in TRANSFORMERS.items()},
 }
 WITHOUT_FEATURES = {"ngram", "hmm"}
 NOT_WRITING = {"ngram", "bert"}
@@ -44,7 +44,7 @@ KINDS = {"bert": "masked-language-model", "encoder_decoder": "span-restoring-mod
 def test_a_model_of_every_family_goes_the_whole_way(family: str, environment: Any, tmp_path: Path) -> None:
     write_models(tmp_path, write_documents(tmp_path / "clean"))
     config = PretrainConfig.model_validate_json(
-        json.dumps({"seed": 1, "window_tokens": 24, "model": FAMILIES[family], "training": SHORT})
+        json.dumps({"seed": 1, "sequence_length": 24, "model": FAMILIES[family], "training": SHORT})
     )
     places = {"tokens": tmp_path / "tokens", "model_folder": tmp_path / "model", "curves": tmp_path / "curves"}
     pretrain_language_model(config, environment, **places)
@@ -70,7 +70,7 @@ def test_a_model_of_every_family_goes_the_whole_way(family: str, environment: An
     if family == "bert":
         return
     generator = Generator(*load_writing_model(tmp_path / "model"))
-    assert generator.complete(["array"], settings(max_tokens=3))[0].text is not None
+    assert generator.complete(["array"], settings(max_new_tokens=3))[0].text is not None
 
 
 def assert_versions_answer(environment: Any, family: str, reasons: dict[str, str | None]) -> None:
@@ -93,7 +93,9 @@ def assert_versions_answer(environment: Any, family: str, reasons: dict[str, str
 
 
 def write_vectors(path: Path) -> Path:
-    path.write_text("".join(f"{letter}{f' {number}.5' * LSTM.width}\n" for number, letter in enumerate("abcde")))
+    path.write_text(
+        "".join(f"{letter}{f' {number}.5' * LSTM.embedding_size}\n" for number, letter in enumerate("abcde"))
+    )
     return path
 
 
@@ -101,19 +103,19 @@ def finetune(family: str, environment: Any, folder: Path) -> dict[str, str | Non
     """Why each fine-tuned model was not trained; None if it was."""
     lora = LORA if family == "gpt" else None
     training = TrainingConfig.model_validate_json(json.dumps(SHORT))
-    classification = ClassificationConfig.model_validate(
+    classification = ClassificationTrainingConfig.model_validate(
         {
             "max_tokens": 16,
             "max_examples": 40,
             "min_examples_per_label": 2,
             "dropout": 0.1,
-            "starts_from": "language_model",
+            "init_from": "language_model",
             "vectors": write_vectors(folder / "vectors.txt") if family == "lstm" else None,
             "lora": lora,
             "training": training,
         }
     )
-    completion = CompletionConfig(
+    completion = CompletionTrainingConfig(
         examples=SummaryExamples(
             kind="summary", min_summary_characters=5, max_summary_characters=200, min_body_characters=10
         ),

@@ -15,8 +15,8 @@ def child(environment, code):
     script = f"""
 import os, signal, sys, time
 from pathlib import Path
-from flows.commands import exit_when_terminated
-from tasks.environment import Environment
+from flows.runtime.commands import exit_when_terminated
+from tasks.context.environment import Environment
 from tasks.tracking import outages
 from trainings import start, log_steps, runs
 outages.SILENT_SECONDS = 60.0

@@ -7,7 +7,7 @@ import pytest
 from trainings import only_run, runs
 
 import tasks.training
-from lmcore.files import folder_digest
+from lmcore.runtime.files import folder_digest
 from tasks.training import TrackedTraining
 
 HERE = Path(__file__).parent

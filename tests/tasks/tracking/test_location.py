@@ -10,9 +10,9 @@ import mlflow
 import pytest
 from trainings import runs, train
 
-from lmcore.files import folder_digest
+from lmcore.runtime.files import folder_digest
 from tasks import tracking
-from tasks.environment import Environment
+from tasks.context.environment import Environment
 from tasks.tracking.location import without_password
 from tasks.tracking.store import _set_address
 
@@ -66,7 +66,7 @@ def test_no_password_is_shown(uri, shown):
 
 def start_python(environment):
     """What every Python of the project's ``.venv`` does when it starts."""
-    command = [sys.executable, "-c", "from tasks.library_settings import set_defaults; set_defaults()"]
+    command = [sys.executable, "-c", "from tasks.context.library_settings import set_defaults; set_defaults()"]
     variables = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(PROJECT),

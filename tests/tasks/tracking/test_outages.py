@@ -13,7 +13,7 @@ from tiny_models import save_tiny_model
 from trainings import curve, found_server, free_port, log_steps, only_run, runs, start, store_of, train, wait_for
 
 from tasks import tracking
-from tasks.environment import Environment
+from tasks.context.environment import Environment
 from tasks.tracking import courier, outages
 
 

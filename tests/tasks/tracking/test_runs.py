@@ -6,7 +6,7 @@ import time
 import pytest
 from trainings import content, curve, fail, interrupt, only_run, runs, start, store_of, train
 
-from tasks.environment import Environment
+from tasks.context.environment import Environment
 from tasks.tracking.record import flatten_metrics, flatten_parameters, metric_name
 
 DATA_DIGEST_LENGTH = 36

@@ -24,8 +24,8 @@ mlflow.set_tracking_uri({environment.mlflow_store_uri!r})
 load = mlflow.pyfunc.load_model
 question = pandas.DataFrame({{"prompt": ["the list is", ""]}})
 models = [load({by_row!r}), load("models:/completion/1")]
-short = [list(model.predict(question, params={{"max_tokens": 3}})["completion"]) for model in models]
-again = [list(model.predict(question, params={{"max_tokens": 3}})["completion"]) for model in models]
+short = [list(model.predict(question, params={{"max_new_tokens": 3}})["completion"]) for model in models]
+again = [list(model.predict(question, params={{"max_new_tokens": 3}})["completion"]) for model in models]
 assert short == again and all(isinstance(text, str) for texts in short for text in texts), short
 answer = load("models:/classifier/1").predict(pandas.DataFrame({{"text": ["sorted", "the list"]}}))
 assert set(answer["label"]) <= set({LABELS!r}), answer
@@ -72,7 +72,7 @@ def test_a_request_may_say_how_tokens_are_chosen_and_where_the_text_ends(environ
     def ask(**params):
         body = {
             "dataframe_split": {"columns": ["prompt"], "data": [["the list"]]},
-            "params": {"max_tokens": 12} | params,
+            "params": {"max_new_tokens": 12} | params,
         }
         answer = client.post("/invocations", json=body)
         assert answer.status_code == 200, answer.text
@@ -99,12 +99,12 @@ def test_equal_models_are_registered_once_and_different_ones_twice(environment):
     ("data", "params", "said"),
     [
         ("the list", {"temperature": -3.0}, "temperature is -3.0: Input should be greater than or equal to 0"),
-        ("the list", {"max_tokens": 100_000}, "expected at most 31"),
-        ("the list", {"max_tokens": 0}, "max_tokens is 0: Input should be greater than 0"),
+        ("the list", {"max_new_tokens": 100_000}, "expected at most 31"),
+        ("the list", {"max_new_tokens": 0}, "max_new_tokens is 0: Input should be greater than 0"),
         ("the list", {"top_p": 2.0}, "top_p is 2.0"),
         ("the list", {"top_k": -5}, "top_k is -5"),
         ("the list", {"seed": -1}, "seed is -1"),
-        ("the list", {"max_token": 5}, "unknown setting max_token: expected max_tokens, min_p"),
+        ("the list", {"max_token": 5}, "unknown setting max_token: expected max_new_tokens, min_p"),
         (5, {}, "prompt of row 0 is 5: expected a string"),
         (None, {}, "prompt of row 0 is null: expected a string"),
         ("x" * 100_001, {}, "prompt of row 0 has 100,001 characters: expected at most 100,000"),

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import torch
 
-from lmcore.models.classifier import Classifier, save_classifier
-from lmcore.models.config import GPTConfig
+from lmcore.config.models import GPTConfig
+from lmcore.config.tokenize import BytePairConfig
+from lmcore.finetuning.classifier import Classifier, save_classifier
 from lmcore.models.folder import save_language_model
-from lmcore.models.gpt import GPT
+from lmcore.models.gpt.model import GPT
 from lmcore.models.prompt import PromptFormat
-from lmcore.tokens.config import BytePairConfig
-from lmcore.tokens.learning import learn_tokenizer
+from lmcore.tokens.tokenizer.training import learn_tokenizer
 
 LABELS = ("numpy", "pandas")
 RECORD = {
@@ -23,20 +23,20 @@ RECORD = {
 }
 CONFIG = GPTConfig(
     family="gpt",
-    width=16,
-    n_layers=1,
-    n_heads=2,
-    n_key_value_heads=2,
-    feed_forward_width=32,
-    activation="relu_squared",
-    context_length=32,
+    hidden_size=16,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    num_key_value_heads=2,
+    intermediate_size=32,
+    hidden_act="relu2",
+    max_position_embeddings=32,
     dropout=0.0,
-    tie_embeddings=True,
+    tie_word_embeddings=True,
     use_residual_mixing=False,
     use_value_embeddings=False,
     use_token_shift=False,
-    logit_soft_cap=None,
-    rotary_base=10000.0,
+    final_logit_softcapping=None,
+    rope_theta=10000.0,
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 from tiny_models import save_tiny_model
 
 from tasks import tracking
-from tasks.environment import Environment
+from tasks.context.environment import Environment
 
 
 def work_folder_of(environment, model):

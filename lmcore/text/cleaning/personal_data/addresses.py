@@ -4,7 +4,7 @@ import ipaddress
 import re
 
 from lmcore.text.cleaning.personal_data.spans import Spans, words_before
-from lmcore.text.words import LETTER_OF_WORD
+from lmcore.text.words.segmentation import LETTER_OF_WORD
 
 LOCAL_PART = rf"(?<![.+-])(?<!{LETTER_OF_WORD})(?:{LETTER_OF_WORD}|[.+-]){{1,64}}"
 HOST_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lmcore.text.cleaning.config import PersonalDataConfig
+from lmcore.config.clean import PersonalDataConfig
 from lmcore.text.cleaning.personal_data.addresses import email_addresses, ip_addresses
 from lmcore.text.cleaning.personal_data.bank_numbers import credit_cards, ibans
 from lmcore.text.cleaning.personal_data.identity_numbers import identity_numbers

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from lxml import etree
 
-from lmcore.text.documents import InputError
+from lmcore.text.documents.document import InputError
 from lmcore.text.sources.html import main_text
 from lmcore.text.sources.opening import InputFile
 from lmcore.text.sources.whole.packed import Parts, packed_document

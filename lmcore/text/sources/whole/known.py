@@ -1,6 +1,6 @@
 """Formats that hold no text that can be read here: what they are, and what to do with them."""
 
-from lmcore.text.documents import InputError
+from lmcore.text.documents.document import InputError
 
 ROWS = "holds rows, not a text: read it with `kind: records`"
 OFFICE = "is an unsupported office document: save it as .docx or .txt"

@@ -6,7 +6,7 @@ Source: https://nbformat.readthedocs.io/en/latest/format_description.html
 import json
 from typing import Any
 
-from lmcore.text.documents import InputError
+from lmcore.text.documents.document import InputError
 
 
 def notebook_text(content: bytes) -> str:

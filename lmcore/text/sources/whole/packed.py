@@ -8,7 +8,7 @@ from typing import IO
 
 from lxml import etree
 
-from lmcore.text.documents import InputError
+from lmcore.text.documents.document import InputError
 from lmcore.text.sources.opening import InputFile
 from lmcore.text.sources.streams import BUFFER_BYTES
 

@@ -2,7 +2,7 @@
 
 import logging
 
-from lmcore.text.documents import InputError
+from lmcore.text.documents.document import InputError
 from lmcore.text.sources.opening import InputFile
 
 EXTRA = "pip install 'lmcore[documents]'"

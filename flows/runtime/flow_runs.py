@@ -1,0 +1,94 @@
+"""Which process executes which Prefect run, so that none whose process was killed stays Running."""
+
+import logging
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from uuid import UUID
+
+from lmcore.runtime.files import write_json
+from tasks.context.process import ProcessIdentity, ProcessRecord, read_record
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
+logger = logging.getLogger(__name__)
+
+Outcome = Literal["completed", "failed"]
+
+
+class FlowRunRecord(ProcessRecord):
+    """The process that executes a run, and how its work ended."""
+
+    outcome: Outcome | None
+
+
+def record_flow_run(work_folder: Path, flow_run_id: UUID, outcome: Outcome | None = None) -> None:
+    """Note that this process executes a run, and with ``outcome`` how the work ended."""
+    record = FlowRunRecord(outcome=outcome, **ProcessIdentity.current().as_json())
+    write_json(_records(work_folder) / f"{flow_run_id}.json", record.model_dump())
+
+
+def close_abandoned_runs(work_folder: Path) -> int:
+    """Give every recorded run whose process is gone its final state, and return how many had none.
+
+    A run that was killed becomes Crashed; one that ended while the server was away becomes what it ended as.
+    """
+    records = _read_records(work_folder)
+    gone = {flow_run_id: record for flow_run_id, record in records.items() if record.process.is_gone(work_folder)}
+    if not gone:
+        return 0
+    found = _find(list(gone))
+    unfinished = [run.id for run in found if run.state is None or not run.state.is_final()]
+    for flow_run_id in unfinished:
+        _close(flow_run_id, gone[flow_run_id])
+    for run in found:  # a run that is not found belongs to another server, and stays for it
+        (_records(work_folder) / f"{run.id}.json").unlink(missing_ok=True)
+    if unfinished:
+        logger.info("Closed %d Prefect run(s) whose process was gone", len(unfinished))
+    return len(unfinished)
+
+
+def _records(work_folder: Path) -> Path:
+    return work_folder / "flow-runs"
+
+
+def _read_records(work_folder: Path) -> dict[UUID, FlowRunRecord]:
+    read = ((file.stem, read_record(file, FlowRunRecord)) for file in sorted(_records(work_folder).glob("*.json")))
+    return {UUID(name): record for name, record in read if record and _is_id(name)}
+
+
+def _is_id(name: str) -> bool:
+    with suppress(ValueError):
+        return bool(UUID(name))
+    return False
+
+
+def _find(flow_run_ids: list[UUID]) -> "list[FlowRun]":
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    with get_client(sync_client=True) as client:
+        return client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=flow_run_ids)))
+
+
+def _close(flow_run_id: UUID, record: FlowRunRecord) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+    from prefect.client.schemas.objects import State
+    from prefect.states import Completed, Crashed, Failed
+
+    process = f"process {record.pid} on {record.host}"
+    match record.outcome:
+        case "completed":
+            state: State[None] = Completed(message=f"{process} completed it while this server was away")
+        case "failed":
+            state = Failed(message=f"{process} failed while this server was away")
+        case _:
+            state = Crashed(message=f"{process} was killed: it ended without a report")
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(flow_run_id, state, force=True)
+        of_run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
+        for task_run in client.read_task_runs(flow_run_filter=of_run):
+            if task_run.state is None or not task_run.state.is_final():
+                client.set_task_run_state(task_run.id, state, force=True)

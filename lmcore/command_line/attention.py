@@ -1,0 +1,58 @@
+"""What a Transformer looks at: its attention weights, computed anew beside the model's own fast path."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lmcore.errors import UserError
+from lmcore.models.causal import CausalModel
+from lmcore.models.layers.modern import SelfAttention
+
+
+@torch.inference_mode()
+def attention_maps(model: CausalModel, tokens: Sequence[int]) -> Tensor:
+    """Attention weights, float32 (layers, heads, length, length) on the processor; each query's row sums to one.
+
+    Raises:
+        ValueError: if the model has no layers of self-attention.
+    """
+    layers = _attention_layers(model)
+    if not layers:
+        raise UserError(f"a {type(model).__name__} has no attention maps: it has no layers of self-attention")
+    inputs: dict[nn.Module, Tensor] = {}
+
+    def keep_input(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        inputs[module] = arguments[0]
+
+    hooks = [layer.register_forward_pre_hook(keep_input) for layer in layers]
+    try:
+        model.eval()
+        model(torch.tensor([list(tokens)], device=model.device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return torch.stack([_weights(layer, inputs[layer])[0] for layer in layers]).cpu()
+
+
+def has_attention(model: CausalModel) -> bool:
+    """Whether there are attention maps of this model."""
+    return bool(_attention_layers(model))
+
+
+def _attention_layers(model: CausalModel) -> list[SelfAttention]:
+    return [module for module in model.modules() if isinstance(module, SelfAttention)]
+
+
+def _weights(layer: SelfAttention, hidden: Tensor) -> Tensor:
+    """(batch, heads, length, length) of one layer for its input (batch, length, hidden_size)."""
+    query, key = (
+        layer.rotary(features.unflatten(-1, (-1, layer.head_dim))).float()
+        for features in (layer.query(hidden), layer.key(hidden))
+    )
+    key = key.repeat_interleave(layer.group_size, dim=1)
+    scores = query @ key.transpose(-1, -2) * layer.head_dim**-0.5
+    future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu_(1)
+    weights: Tensor = scores.masked_fill(future, -torch.inf).softmax(dim=-1)
+    return weights

@@ -1,0 +1,191 @@
+"""Prompts from the command line to text in the terminal."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+
+from lmcore.command_line.chat import PLAIN_TEMPLATE, ChatTemplate, Message, chat_config, render_within
+from lmcore.command_line.generation_options import check_stop_tokens, generation_config, make_parser
+from lmcore.config.generation import GenerationConfig, SamplingConfig
+from lmcore.errors import UserError
+from lmcore.generation.completion import Completion
+from lmcore.generation.continuation import prompt_room
+from lmcore.generation.generator import Generator
+from lmcore.models.device import native_bfloat16, pick_device
+from lmcore.models.folder import load_writing_model, read_description
+from lmcore.models.trainable import TrainableModel
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Do what the command line (or ``arguments``) says; an error is one line, and exit status 1."""
+    options = make_parser().parse_args(arguments)
+    try:
+        _run(options)
+    except (OSError, ValueError, SafetensorError) as error:
+        line = " ".join(str(error).split())
+        sys.stderr.write(f"error: {line}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        sys.exit(130)
+
+
+def load_generator(folder: Path) -> Generator:
+    """The model in ``folder`` on the device that there is, in the precision that answers one prompt fastest.
+
+    Raises:
+        FileNotFoundError: if it is not there.
+        ValueError: if it is no model that generates text.
+    """
+    model, tokenizer = load_writing_model(folder)
+    device = pick_device()
+    if isinstance(model, TrainableModel):
+        # A processor multiplies a single row by float32 weights, which it has, faster than by bfloat16 ones.
+        is_fast = device.type == "cuda" and native_bfloat16(device)
+        model.compute_in(torch.bfloat16 if is_fast else torch.float32)
+    return Generator(model.to(device), tokenizer, read_description(folder).prompt_format)
+
+
+def _run(options: argparse.Namespace) -> None:
+    config = generation_config(options, read_description(options.model))
+    generator = load_generator(options.model)
+    check_stop_tokens(config, generator.model.vocabulary.size)
+    if options.chat:
+        _chat(generator, config, _template(options.template), options.system)
+        return
+    prompts = [_read_prompt(prompt) for prompt in options.prompt]
+    is_plain = options.log_probabilities is None and options.figures is None
+    if len(prompts) == 1 and is_plain and isinstance(config.decoding, SamplingConfig):
+        _show_stream(generator.stream(prompts[0], config))
+        return
+    answers = generator.complete_n_best(prompts, config, n_likeliest=options.log_probabilities or 0)
+    for number, (prompt, candidates) in enumerate(zip(prompts, answers, strict=True), start=1):
+        if len(prompts) > 1:
+            sys.stdout.write(f"--- {number}: {_shortened(prompt)}\n")
+        _show_answers(generator, candidates[: options.n_best or 1], options)
+        if options.figures is not None:
+            _write_figures(generator, prompt, candidates[0], options.figures, number)
+
+
+def _show_answers(generator: Generator, candidates: Sequence[Completion], options: argparse.Namespace) -> None:
+    for rank, completion in enumerate(candidates, start=1):
+        if options.n_best is not None:
+            sys.stdout.write(f"[{rank}] log-probability {sum(completion.log_probabilities):.3f}\n")
+        sys.stdout.write(f"{completion.text}\n")
+        if options.log_probabilities is not None:
+            sys.stdout.writelines(f"{line}\n" for line in _token_lines(generator, completion))
+
+
+def _token_lines(generator: Generator, completion: Completion) -> Iterator[str]:
+    """A line per token: its log-probability, itself, and the likeliest ones at its place."""
+    end = generator.tokenizer.vocabulary.end_of_text_id
+    tokens = completion.tokens if completion.ended_by == "max_new_tokens" else [*completion.tokens, end]
+    for position, (token, value) in enumerate(zip(tokens, completion.log_probabilities, strict=False)):
+        others = ""
+        if completion.likeliest:
+            likeliest = completion.likeliest[position]
+            pairs = zip(likeliest.tokens, likeliest.log_probabilities, strict=True)
+            others = "   ".join(f"{_token_name(generator, other)} {number:.3f}" for other, number in pairs)
+        yield f"{value:9.3f}  {_token_name(generator, token):<16}  {others}".rstrip()
+
+
+def _token_name(generator: Generator, token: int) -> str:
+    if token == generator.tokenizer.vocabulary.end_of_text_id:
+        return "<end>"
+    return repr(generator.tokenizer.decode([token]))
+
+
+def _write_figures(generator: Generator, prompt: str, completion: Completion, folder: Path, number: int) -> None:
+    # Drawing takes a second to import.
+    from lmcore.command_line.attention import attention_maps, has_attention
+    from lmcore.command_line.plots import draw_attention, draw_surprise
+    from lmcore.generation.scores import pieces_of, score_tokens
+    from lmcore.models.causal import CausalModel
+
+    model = generator.model
+    if not isinstance(model, CausalModel):
+        raise UserError(f"--figures: a {type(model).__name__} has none")
+    start = generator.tokenizer.vocabulary.end_of_text_id
+    tokens = [*generator.encode(prompt), *completion.tokens]
+    tokens = tokens[1:] if tokens[:1] == [start] else tokens
+    pieces = pieces_of(tokens, score_tokens(model, tokens), generator.tokenizer.decode)
+    paths = [folder / f"surprise-{number}.png"]
+    draw_surprise(paths[0], pieces, title=f"Surprise at “{_shortened(prompt)}” and its answer")
+    if has_attention(model):
+        shown = [start, *tokens][-(model.max_position_embeddings or 0) :]
+        names = ["<end>" if token == start else generator.tokenizer.decode([token]) for token in shown]
+        paths.append(folder / f"attention-{number}.png")
+        draw_attention(paths[1], attention_maps(model, shown), names, title=f"Attention in “{_shortened(prompt)}”")
+    sys.stderr.write(f"wrote {' and '.join(map(str, paths))}\n")
+
+
+def _chat(generator: Generator, config: GenerationConfig, template: ChatTemplate, system: str | None) -> None:
+    config = chat_config(config, template)
+    room = prompt_room(generator.model.max_position_embeddings, config.max_new_tokens)
+    messages = [Message("system", system)] if system else []
+    while (said := _read_line()) is not None:
+        messages.append(Message("user", said))
+        prompt = render_within(messages, template, lambda text: len(generator.encode(text)), room)
+        answer = _show_stream(generator.stream(prompt, config))
+        messages.append(Message("assistant", answer))
+
+
+def _read_prompt(prompt: str) -> str:
+    """The text of ``--prompt``; of ``-`` that of standard input.
+
+    Raises:
+        ValueError: if it is not UTF-8, or there is no standard input.
+    """
+    if prompt != "-":
+        # Bytes of an argument that are no UTF-8 arrive as lone surrogates.
+        content = prompt.encode("utf-8", "surrogateescape")
+    elif sys.stdin is None:
+        raise UserError("--prompt -: there is no standard input; give the text itself, or a file with `< FILE`")
+    else:
+        content = sys.stdin.buffer.read()
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"--prompt: byte {error.start + 1} of the text is not UTF-8; convert it, for example with `iconv -t UTF-8`"
+        ) from None
+
+
+def _read_line() -> str | None:
+    """What the user says next; None at the end of the input."""
+    try:
+        return input("> ")
+    except (EOFError, RuntimeError):  # the latter where there is no standard input
+        sys.stdout.write("\n")
+        return None
+
+
+def _template(path: Path | None) -> ChatTemplate:
+    if path is None:
+        return PLAIN_TEMPLATE
+    try:
+        return ChatTemplate.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def _show_stream(pieces: Iterator[str]) -> str:
+    """Write pieces as they come, and a line end; returns them joined."""
+    shown = []
+    for piece in pieces:
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+        shown.append(piece)
+    sys.stdout.write("\n")
+    return "".join(shown)
+
+
+def _shortened(prompt: str, length: int = 40) -> str:
+    line = " ".join(prompt.split())
+    return line if len(line) <= length else f"{line[: length - 1]}…"

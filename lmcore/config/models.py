@@ -1,0 +1,198 @@
+"""Settings of every model family."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from lmcore.config.base import Config
+
+
+class MaskingConfig(Config):
+    """What a masked language model has to guess: of ``share`` of all tokens 80 % are hidden, 10 % replaced by a random
+    one and 10 % left as they are (Devlin et al. 2019)."""
+
+    share: Annotated[float, Field(gt=0.0, lt=1.0)]
+    use_whole_words: bool
+
+
+class CorruptionConfig(Config):
+    """What an encoder-decoder has to restore: spans of a mean length that cover a share of the text, each of them
+    hidden behind one token (Raffel et al. 2020; Lewis et al. 2020)."""
+
+    share: Annotated[float, Field(gt=0.0, lt=1.0)]
+    mean_span_tokens: Annotated[float, Field(ge=1.0)]
+
+
+PositiveInteger = Annotated[int, Field(ge=1)]
+Size = Annotated[int, Field(ge=1, le=2**20)]
+"""Of vectors; far more than any machine can hold a matrix of."""
+Count = Annotated[int, Field(ge=1, le=10_000)]
+Length = Annotated[int, Field(ge=2, le=2**20)]
+Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class NgramConfig(Config):
+    """Interpolated modified Kneser-Ney (Chen & Goodman 1998): counted, not trained."""
+
+    family: Literal["ngram"]
+    order: PositiveInteger
+
+
+class HMMConfig(Config):
+    """A hidden Markov model whose states emit tokens (Rabiner 1989; Chiu & Rush 2020 for many states)."""
+
+    family: Literal["hmm"]
+    n_states: Size
+    emission_rank: Size | None
+    """States and tokens meet in vectors of this size; null gives every state a table of its own."""
+
+
+class LSTMConfig(Config):
+    """A long short-term memory (Hochreiter & Schmidhuber 1997) with the dropouts of AWD-LSTM (Merity et al. 2017).
+
+    ``embedding_size`` is also the size of the last layer's output, ``hidden_size`` that of the layers before it.
+    """
+
+    family: Literal["lstm"]
+    embedding_size: Size
+    hidden_size: Size
+    num_hidden_layers: Count
+    tie_word_embeddings: bool
+    embedding_dropout: Probability
+    """Of whole words, for the length of a batch."""
+    input_dropout: Probability
+    """Of an embedding's features, the same ones at every position (Gal & Ghahramani 2016), as the next two."""
+    hidden_dropout: Probability
+    output_dropout: Probability
+    weight_dropout: Probability
+    """Of the weights from one position to the next (Wan et al. 2013)."""
+    activation_regularization: Annotated[float, Field(ge=0.0)]
+    temporal_regularization: Annotated[float, Field(ge=0.0)]
+
+
+class GPTConfig(Config):
+    """A decoder-only Transformer (Radford et al. 2018; the bricks' sources stand in ``layers.py``).
+
+    ``hidden_size`` is the size of the residual stream, ``intermediate_size`` that of the hidden layer between two
+    attentions, ``max_position_embeddings`` the longest sequence in tokens.
+    """
+
+    family: Literal["gpt"]
+    hidden_size: Size
+    num_hidden_layers: Count
+    num_attention_heads: Count
+    num_key_value_heads: Count
+    """Fewer than ``num_attention_heads``: groups of query heads share keys and values (Ainslie et al. 2023)."""
+    intermediate_size: Size
+    hidden_act: Literal["relu2", "swiglu"]
+    max_position_embeddings: Length
+    dropout: Probability
+    """Of embeddings, of what each block adds, and of the output; not of attention, whose kernels know none."""
+    tie_word_embeddings: bool
+    use_residual_mixing: bool
+    use_value_embeddings: bool
+    use_token_shift: bool
+    final_logit_softcapping: Annotated[float, Field(gt=0.0)] | None
+    rope_theta: Annotated[float, Field(gt=1.0)]
+
+    @field_validator("num_attention_heads")
+    @classmethod
+    def _heads_divide_hidden_size(cls, num_attention_heads: int, info: ValidationInfo) -> int:
+        return _dividing_heads(num_attention_heads, info, multiple=2)
+
+    @field_validator("num_key_value_heads")
+    @classmethod
+    def _groups_divide_heads(cls, num_key_value_heads: int, info: ValidationInfo) -> int:
+        num_attention_heads = info.data.get("num_attention_heads")
+        if num_attention_heads is not None and num_attention_heads % num_key_value_heads:
+            fitting = ", ".join(
+                str(count) for count in range(1, num_attention_heads + 1) if num_attention_heads % count == 0
+            )
+            raise ValueError(
+                f"must divide the {num_attention_heads} num_attention_heads into groups; expected one of {fitting}"
+            )
+        return num_key_value_heads
+
+
+class GPT2Config(Config):
+    """GPT-2 to the letter (Radford et al. 2019), so that its published weights fit."""
+
+    family: Literal["gpt2"]
+    hidden_size: Size
+    num_hidden_layers: Count
+    num_attention_heads: Count
+    max_position_embeddings: Length
+    dropout: Probability
+
+    @field_validator("num_attention_heads")
+    @classmethod
+    def _heads_divide_hidden_size(cls, num_attention_heads: int, info: ValidationInfo) -> int:
+        return _dividing_heads(num_attention_heads, info)
+
+
+class BERTConfig(Config):
+    """A bidirectional Transformer that guesses hidden tokens (Devlin et al. 2019), to the letter."""
+
+    family: Literal["bert"]
+    hidden_size: Size
+    num_hidden_layers: Count
+    num_attention_heads: Count
+    intermediate_size: Size
+    max_position_embeddings: Length
+    dropout: Probability
+    masking: MaskingConfig
+
+    @field_validator("num_attention_heads")
+    @classmethod
+    def _heads_divide_hidden_size(cls, num_attention_heads: int, info: ValidationInfo) -> int:
+        return _dividing_heads(num_attention_heads, info)
+
+
+class EncoderDecoderConfig(Config):
+    """A Transformer that reads one sequence and writes another (Vaswani et al. 2017), normalizing first
+    (Xiong et al. 2020), with one table for all embeddings (Press & Wolf 2017)."""
+
+    family: Literal["encoder_decoder"]
+    hidden_size: Size
+    encoder_layers: Count
+    decoder_layers: Count
+    num_attention_heads: Count
+    intermediate_size: Size
+    max_position_embeddings: Length
+    """The longest source, and the longest target."""
+    dropout: Probability
+    corruption: CorruptionConfig
+
+    @field_validator("num_attention_heads")
+    @classmethod
+    def _heads_divide_hidden_size(cls, num_attention_heads: int, info: ValidationInfo) -> int:
+        return _dividing_heads(num_attention_heads, info)
+
+
+ModelConfig = Annotated[
+    NgramConfig | HMMConfig | LSTMConfig | GPTConfig | GPT2Config | BERTConfig | EncoderDecoderConfig,
+    Field(discriminator="family"),
+]
+
+
+def takes_adapters(family: str) -> bool:
+    """Whether models of a family have linear maps that low-rank adapters can stand beside."""
+    return family in ("gpt", "gpt2", "bert", "encoder_decoder")
+
+
+def max_position_embeddings_of(config: Config) -> int | None:
+    """The longest sequence that models of this configuration take; None where there is no limit."""
+    return getattr(config, "max_position_embeddings", None)
+
+
+def _dividing_heads(num_attention_heads: int, info: ValidationInfo, multiple: int = 1) -> int:
+    """Refuse heads that do not divide the hidden_size into heads whose size is a multiple of ``multiple``."""
+    hidden_size = info.data.get("hidden_size")
+    if hidden_size is None:
+        return num_attention_heads  # the hidden_size has an error of its own
+    if hidden_size % (multiple * num_attention_heads):
+        fitting = [heads for heads in range(1, hidden_size // multiple + 1) if hidden_size % (multiple * heads) == 0]
+        right = ", ".join(map(str, fitting)) or "none: choose an even hidden_size"
+        size = "heads of even size" if multiple == 2 else "heads"
+        raise ValueError(f"must divide hidden_size {hidden_size} into {size}; expected one of {right}")
+    return num_attention_heads

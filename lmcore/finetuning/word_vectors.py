@@ -1,0 +1,89 @@
+"""Word vectors that were made elsewhere, aligned to a vocabulary."""
+
+import gzip
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from lmcore.errors import UserError
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
+
+LINES_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True)
+class WordVectors:
+    """The vectors of those words that are tokens.
+
+    Attributes:
+        token_ids: int64 (words,), each once.
+        values: float32 (words, size).
+    """
+
+    token_ids: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float32]
+
+
+def read_vectors(path: Path, tokenizer: Tokenizer, size: int) -> WordVectors:
+    """Read a file in GloVe's format (Pennington et al. 2014, https://nlp.stanford.edu/projects/glove/).
+
+    Each line holds a word and its numbers, with a space before each; the line with two counts that word2vec's text
+    format starts with is passed over. Of a word that stands there twice the first vector counts.
+
+    Args:
+        path: of the file, plain or ``.gz``.
+        tokenizer: whose tokens are looked for.
+        size: of a vector.
+
+    Raises:
+        ValueError: if a line holds something else than ``size`` numbers, or no word is a token.
+    """
+    found: dict[int, npt.NDArray[np.float32]] = {}
+    with _open(path) as file:
+        lines = enumerate(file, start=1)
+        while some := list(islice(lines, LINES_AT_ONCE)):
+            words, numbers = zip(*_divided(path, some, size), strict=True)
+            for word, values, ids in zip(words, numbers, tokenizer.encode_batch(words), strict=True):
+                if len(ids) == 1 and ids[0] not in found and tokenizer.decode(ids) == word:
+                    found[ids[0]] = values
+    if not found:
+        raise UserError(f"{path}: none of its words is a token; vectors need tokenize.tokenizer.kind: words")
+    return WordVectors(np.array(list(found), dtype=np.int64), np.stack(list(found.values())))
+
+
+def _open(path: Path) -> TextIO:
+    """A text file, also as ``.gz``; bytes that are not UTF-8 stay recognizable, so that only their word is lost."""
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", errors="surrogateescape")
+    return path.open(encoding="utf-8", errors="surrogateescape")
+
+
+def _divided(path: Path, lines: list[tuple[int, str]], size: int) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
+    for number, line in lines:
+        word, *numbers = line.rstrip().rsplit(" ", size)
+        if number == 1 and len(numbers) == 1 and size > 1:
+            yield "", np.zeros(size, dtype=np.float32)
+            continue
+        try:
+            values = np.array(numbers, dtype=np.float32)
+        except ValueError as error:
+            raise UserError(f"{path}, line {number}: {error}; a vector has {size} numbers") from None
+        if len(values) != size or not word:
+            raise UserError(f"{path}, line {number}: {len(values)} numbers after a word; a vector has {size}")
+        yield word, values
+
+
+def start_from(embedding: Tensor, vectors: WordVectors) -> None:
+    """Put the vectors into a model's table (tokens, size), all scaled alike to the length of what they replace."""
+    rows = torch.from_numpy(vectors.token_ids)
+    values = torch.from_numpy(vectors.values).to(embedding)
+    with torch.no_grad():
+        scale = embedding[rows].square().mean().sqrt() / values.square().mean().sqrt()
+        embedding[rows] = values * scale

@@ -1,0 +1,1 @@
+"""GPT with rotary positions and the improvements of recent years."""

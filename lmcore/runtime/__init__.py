@@ -1,0 +1,1 @@
+"""What every stage runs on: atomic files, the artifact cache, worker processes."""

@@ -1,0 +1,83 @@
+"""What is to become of a document, by what it says itself: changed, dropped, or kept as it is."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from lmcore.config.clean import CleanConfig
+from lmcore.text.cleaning.blocklist import blocked_content
+from lmcore.text.cleaning.filters import first_failure
+from lmcore.text.cleaning.language import language_of
+from lmcore.text.cleaning.normalize import normalize
+from lmcore.text.cleaning.personal_data import PersonalData, holds_personal_data, mask, masked_kinds
+from lmcore.text.cleaning.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What became of a document.
+
+    Attributes:
+        text: as it goes on.
+        target: likewise; ``None`` where there is none, or nothing is left of it.
+        drop: why the document does not go on, if so.
+        changes: what was changed in it.
+        language: as its code.
+    """
+
+    text: str
+    target: str | None
+    drop: Reason | None
+    changes: tuple[Reason, ...]
+    language: str
+
+
+def whole_text(text: str, target: str | None) -> str:
+    """All that a document says: its text, and what the text is to become."""
+    return text if target is None else f"{text}\n\n{target}"
+
+
+class Judge:
+    """Judges documents one by one.
+
+    Args:
+        config: the rules.
+        find_persons: spans of names of persons in a text, where the rules ask for them.
+    """
+
+    def __init__(self, config: CleanConfig, find_persons: Callable[[str], Iterator[tuple[int, int]]] | None) -> None:
+        self._config = config
+        self._personal_data = None if config.personal_data is None else PersonalData(config.personal_data, find_persons)
+
+    def judge(self, raw: str, raw_target: str | None = None) -> Judgement:
+        """Normalize a document, look for reasons to drop it, and mask the personal data in it.
+
+        Its language is that of the text; all other rules look at text and target together.
+        """
+        config = self._config
+        text, target, changes = self._normalize(raw, raw_target)
+        if not text or text.isspace():
+            return Judgement("", target, Reason("empty_text"), changes, config.language)
+        language, drop = language_of(text, config.language, config.identify_language)
+        whole = whole_text(text, target)
+        if drop is None and config.filters is not None:
+            drop = first_failure(whole, language, config.filters)
+        if drop is None and config.blocklist is not None:
+            drop = blocked_content(whole, config.blocklist)
+        if drop is None and self._personal_data is not None:
+            findings = self._personal_data.find(text)
+            findings_in_target = [] if target is None else self._personal_data.find(target)
+            if self._personal_data.action == "drop":
+                drop = holds_personal_data(findings + findings_in_target)
+            else:
+                text, target = mask(text, findings), target and mask(target, findings_in_target)
+                changes += masked_kinds(findings + findings_in_target)
+        return Judgement(text, target, drop, changes, language)
+
+    def _normalize(self, text: str, target: str | None) -> tuple[str, str | None, tuple[Reason, ...]]:
+        if not self._config.normalize:
+            return text, target or None, ()
+        normal, normal_target = normalize(text), target and normalize(target)
+        n_fewer = len(text) - len(normal) + len(target or "") - len(normal_target or "")
+        is_changed = (normal, normal_target) != (text, target)
+        changes = (Reason("normalized", float(n_fewer), detail="score: characters fewer"),) if is_changed else ()
+        return normal, normal_target or None, changes

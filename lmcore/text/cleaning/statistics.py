@@ -1,0 +1,167 @@
+"""Statistics of clean documents, counted shard by shard: lengths, vocabulary, parts of speech, where documents are."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lmcore.text.split import uniform
+from lmcore.text.words.hashes import word_hashes
+from lmcore.text.words.segmentation import shortened
+from lmcore.text.words.token_spans import token_spans
+
+COUNTED = ("frequent_words", "tags", "lemmas", "entities", "entity_names")
+CONTENT_TAGS = frozenset(("NOUN", "PROPN", "VERB", "ADJ", "ADV"))
+PERSONS = frozenset(("PERSON", "PER"))
+GROUPINGS = ("split", "source", "language", "label")
+FOLLOWED_WORDS = np.uint64(8)
+"""One of so many different words is followed, chosen by its hash, so that little is kept of a shard."""
+SAMPLED_SHARE, FEWEST_SAMPLED = 1 / 8, 100
+"""Of a shard's documents, whose words are counted by name."""
+COUNTED_WORDS = 500
+SHOWN_NAMES = 40
+NAME_CHARACTERS = 60
+"""Of a word, a lemma or an entity: a file that is inserted in a text may be one word."""
+GROWTH_POINTS = 60
+LENGTH_BINS = 2 ** np.arange(21)
+
+
+def shard_statistics(documents: pa.Table, splits: pa.ChunkedArray) -> dict[str, Any]:
+    """What :func:`merge_statistics` needs of a shard's clean documents, as JSON values.
+
+    Args:
+        documents: rows of :data:`lmcore.text.documents.document.CLEAN_SCHEMA`.
+        splits: of each.
+    """
+    bins = np.searchsorted(LENGTH_BINS, documents["n_words"].to_numpy(), side="right") - 1
+    words = [batch.words for batch in word_hashes(documents["text"].to_pylist())]
+    different = np.unique(np.concatenate([np.empty(0, np.uint64), *words]))
+    documents = documents.set_column(documents.schema.get_field_index("split"), "split", splits)
+    return {
+        "length": np.bincount(bins.clip(min=0), minlength=len(LENGTH_BINS)).tolist(),
+        "groups": {name: _groups(documents, name) for name in GROUPINGS},
+        "words_read": sum(map(len, words)),
+        "followed_words": different[different % FOLLOWED_WORDS == 0].tolist(),
+        "frequent_words": _frequent_words(documents),
+        "tags": {row["values"]: row["counts"] for row in pc.value_counts(_flat(documents["tags"])).to_pylist()},
+        "lemmas": dict(_by_count(_lemmas(documents))[:COUNTED_WORDS]),
+        "entities": Counter(entity["label"] for entity in _flat(documents["entities"]).to_pylist()),
+        "entity_names": dict(_by_count(_entity_names(documents))[:COUNTED_WORDS]),
+    }
+
+
+def merge_statistics(shards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Statistics of a corpus, as JSON values, from those of its shards in their order.
+
+    ``groups`` has documents, bytes and words by split, source, language and label; ``length`` the documents by their
+    number of words, in bins that double; ``vocabulary_growth`` different words against words read, estimated from
+    every eighth word; ``frequent_words`` how often they stand there, estimated from every eighth document;
+    where a trained pipeline has told them, ``tags`` counts parts of speech, ``lemmas`` the lemmas of words with a
+    meaning of their own, ``entities`` the kinds of entities and ``entity_names`` those that are no persons.
+    """
+    groups: dict[str, dict[str, Counter[str]]] = {name: {} for name in GROUPINGS}
+    counted = {name: Counter[str]() for name in COUNTED}
+    for shard in shards:
+        for name, counts in counted.items():
+            counts.update(shard[name])
+        for name, members in shard["groups"].items():
+            for member, counts in members.items():
+                groups[name].setdefault(member, Counter()).update(counts)
+    lengths = np.sum([shard["length"] for shard in shards], axis=0)
+    return {
+        "documents": int(lengths.sum()),
+        "words": sum(group["words"] for group in groups["split"].values()),
+        "groups": {name: _rows(members) for name, members in groups.items()},
+        "length": [
+            {"words": start, "documents": count}
+            for start, count in zip(LENGTH_BINS.tolist(), lengths.tolist(), strict=True)
+        ],
+        "vocabulary_growth": _growth(shards),
+        **{name: _most_common(counts) for name, counts in counted.items()},
+    }
+
+
+def _groups(documents: pa.Table, name: str) -> dict[str, dict[str, int]]:
+    sizes = documents.group_by(name, use_threads=False).aggregate(
+        [("n_bytes", "count"), ("n_bytes", "sum"), ("n_words", "sum")]
+    )
+    return {
+        row[name] or "(none)": {
+            "documents": row["n_bytes_count"],
+            "bytes": row["n_bytes_sum"],
+            "words": row["n_words_sum"],
+        }
+        for row in sizes.to_pylist()
+    }
+
+
+def _frequent_words(documents: pa.Table) -> dict[str, int]:
+    """The commonest tokens with a letter, in lower case; counted in a sample, and extrapolated from it."""
+    share = min(max(SAMPLED_SHARE, FEWEST_SAMPLED / max(len(documents), 1)), 1.0)
+    rows = [row for row, name in enumerate(documents["id"].to_pylist()) if uniform(name, b"sample") < share]
+    counts = Counter(_words(documents.select(["text", "token_ends"]).take(pa.array(rows, pa.int64()))))
+    return {word: round(count / share) for word, count in _by_count(counts)[:COUNTED_WORDS]}
+
+
+def _words(documents: pa.Table) -> Iterator[str]:
+    for text, ends in zip(documents["text"].to_pylist(), documents["token_ends"].to_pylist(), strict=True):
+        tokens = (shortened(text[start:end], NAME_CHARACTERS).lower() for start, end in token_spans(text, ends))
+        yield from (token for token in tokens if any(map(str.isalpha, token)))
+
+
+def _lemmas(documents: pa.Table) -> Counter[str]:
+    """How often each lemma stands there; with parts of speech only of words with a meaning of their own."""
+    counts = Counter[str]()
+    for lemmas, tags in zip(documents["lemmas"].to_pylist(), documents["tags"].to_pylist(), strict=True):
+        for lemma, tag in zip(lemmas or (), tags or [None] * len(lemmas or ()), strict=True):
+            if (tag is None or tag in CONTENT_TAGS) and lemma.isalpha():
+                counts[shortened(lemma, NAME_CHARACTERS).lower()] += 1
+    return counts
+
+
+def _entity_names(documents: pa.Table) -> Counter[str]:
+    """How often each entity is named, persons left out."""
+    counts = Counter[str]()
+    if not _flat(documents["entities"]):
+        return counts
+    columns = (documents[name].to_pylist() for name in ("text", "token_ends", "entities"))
+    for text, ends, entities in zip(*columns, strict=True):
+        spans = list(token_spans(text, ends)) if entities else []
+        for entity in entities or ():
+            if entity["label"] not in PERSONS:
+                name = " ".join(text[spans[entity["start"]][0] : spans[entity["end"] - 1][1]].split())
+                counts[shortened(name, NAME_CHARACTERS)] += 1
+    return counts
+
+
+def _flat(lists: pa.ChunkedArray) -> pa.Array:
+    return lists.combine_chunks().flatten()
+
+
+def _rows(groups: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
+    """The members of a grouping, the largest first."""
+    rows = [{"name": name, **counts} for name, counts in groups.items()]
+    return sorted(rows, key=lambda row: (-row["bytes"], row["name"]))
+
+
+def _growth(shards: Sequence[Mapping[str, Any]]) -> list[dict[str, int]]:
+    """Some points of the curve, evenly spread, the first and the last among them."""
+    followed: set[int] = set()
+    points = [(0, 0)]
+    for shard in shards:
+        followed.update(shard["followed_words"])
+        points.append((points[-1][0] + shard["words_read"], len(followed) * int(FOLLOWED_WORDS)))
+    chosen: npt.NDArray[np.int64] = np.unique(np.linspace(0, len(points) - 1, GROWTH_POINTS).round().astype(np.int64))
+    return [{"words": points[place][0], "different": points[place][1]} for place in chosen.tolist()]
+
+
+def _most_common(counts: Counter[str]) -> list[dict[str, Any]]:
+    return [{"name": name, "count": count} for name, count in _by_count(counts)[:SHOWN_NAMES]]
+
+
+def _by_count(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

@@ -1,0 +1,1 @@
+"""The tokenized corpus: shards of token ids."""

@@ -1,0 +1,1 @@
+"""What surrounds a task: environment, parameters, lineage, checkpoints."""

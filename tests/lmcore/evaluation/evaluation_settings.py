@@ -1,0 +1,41 @@
+"""Small settings that the tests of report and steps share."""
+
+from lmcore.config.evaluate import EvaluateConfig
+
+GENERATION = {
+    "max_new_tokens": 8,
+    "stop_strings": (),
+    "stop_token_ids": (),
+    "repetition_penalty": 1.0,
+    "decoding": {"method": "sampling", "temperature": 1.0, "top_k": None, "top_p": None, "min_p": None, "seed": 0},
+}
+CACHE = {"order": 2, "n_tokens": 20, "decay": 0.9, "prior": 2.0}
+CONFIG = EvaluateConfig.model_validate(
+    {
+        "seed": 0,
+        "bootstrap": {"num_resamples": 100, "confidence": 0.95},
+        "contamination": {"ngram_words": 5},
+        "likelihood": {
+            "max_documents": 10,
+            "context": "document",
+            "max_masked_documents": 8,
+            "max_masked_tokens": 4,
+            "window_stride_tokens": 8,
+            "batch_tokens": 64,
+        },
+        "ngram": {"order": 5},
+        "interpolation": {"max_documents": 10, "num_confidence_levels": 2, "prior_tokens": 1.0, "cache": CACHE},
+        "classification": {
+            "max_documents": 10,
+            "linear": {
+                "words": {"longest": 1, "max_features": 100},
+                "characters": {"shortest": 2, "longest": 3, "max_characters": 1000},
+                "inverse_regularization": (1.0, 10.0),
+                "max_iterations": 1000,
+            },
+        },
+        "completion": {"max_documents": 10, "batch_size": 2, "generation": GENERATION},
+        "samples": {"prompts": ("a",), "generation": GENERATION},
+        "report": {"n_documents": 1, "max_document_tokens": 10, "n_completions": 2},
+    }
+)

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+import sacrebleu
+from rouge_score import rouge_scorer
+
+from lmcore.config.evaluate import BootstrapConfig
+from lmcore.evaluation.bootstrap import Bootstrap
+from lmcore.evaluation.overlap import METRICS, TextOverlap
+
+BOOTSTRAP = BootstrapConfig(num_resamples=200, confidence=0.95)
+WORDS = ["return", "the", "sum", "of", "an", "array", "over", "its", "last", "axis", "compute", "a", "new", "tensor"]
+
+
+def random_texts(seed: int, n_texts: int) -> tuple[list[str], list[str]]:
+    generator = np.random.default_rng(seed)
+    references = [" ".join(generator.choice(WORDS, generator.integers(4, 12))) + "." for _ in range(n_texts)]
+    texts = [
+        " ".join(word if generator.random() < 0.8 else str(generator.choice(WORDS)) for word in reference.split())
+        for reference in references
+    ]
+    return texts, references
+
+
+def test_the_figures_are_those_of_sacrebleu_and_rouge_score():
+    texts, references = random_texts(0, 60)
+    figures = TextOverlap(texts, references).figures(Bootstrap(60, BOOTSTRAP, seed=0))
+    assert figures["bleu"]["value"] == pytest.approx(sacrebleu.corpus_bleu(texts, [references]).score)
+    assert figures["chrf"]["value"] == pytest.approx(sacrebleu.corpus_chrf(texts, [references]).score)
+    scorer = rouge_scorer.RougeScorer(["rougeL"])
+    f_measures = [scorer.score(r, t)["rougeL"].fmeasure for r, t in zip(references, texts, strict=True)]
+    assert figures["rouge_l"]["value"] == pytest.approx(100 * np.mean(f_measures))
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "words"),
+    [
+        ("zh", "他每天早上都去公园散步看见很多有趣的书"),
+        ("char", "かれはまいあさこうえんをさんぽしてほんをよむ"),
+        ("13a", ["мой", "брат", "читает", "книгу", "утром", "дома", "вечером"]),
+    ],
+)
+def test_words_are_found_in_any_script(tokenizer, words):
+    generator = np.random.default_rng(7)
+    between = " " if isinstance(words, list) else ""
+    references = [between.join(generator.choice(list(words), 12)) + "." for _ in range(20)]
+    texts = [reference[:-1].replace(words[0], words[1]) for reference in references]
+    overlap = TextOverlap(texts, references)
+    figures = overlap.figures(Bootstrap(20, BOOTSTRAP, seed=0))
+    expected = sacrebleu.corpus_bleu(texts, [references], tokenize=tokenizer).score
+    assert figures["bleu"]["value"] == pytest.approx(expected)
+    assert 20 < expected < 100
+    common = [len(reference.split()) if between else len(reference) - 1 for reference in references]
+    lost = [reference.count(words[0]) for reference in references]
+    share = np.mean([1 - n_lost / n_words for n_lost, n_words in zip(lost, common, strict=True)])
+    assert figures["rouge_l"]["value"] == pytest.approx(100 * share)
+    assert f"tok:{tokenizer}" in overlap.signatures["bleu"]
+    assert "words:any script" in overlap.signatures["rouge_l"]
+
+
+@pytest.mark.parametrize("metric", ["bleu", "chrf"])
+def test_intervals_are_those_of_sacrebleu_over_drawn_texts(metric):
+    texts, references = random_texts(1, 30)
+    figure = TextOverlap(texts, references).figures(Bootstrap(30, BOOTSTRAP, seed=0))[metric]
+    score = {"bleu": sacrebleu.corpus_bleu, "chrf": sacrebleu.corpus_chrf}[metric]
+    generator = np.random.default_rng(2)
+    drawn = [generator.integers(0, 30, 30) for _ in range(100)]
+    scores = [score([texts[i] for i in sample], [[references[i] for i in sample]]).score for sample in drawn]
+    expected = np.quantile(scores, [0.025, 0.975])
+    np.testing.assert_allclose([figure["low"], figure["high"]], expected, atol=3)
+    assert figure["low"] < figure["value"] < figure["high"]
+
+
+def test_texts_equal_to_their_references_reach_100_and_empty_ones_0():
+    references = random_texts(3, 10)[1]
+    bootstrap = Bootstrap(10, BOOTSTRAP, seed=0)
+    perfect = TextOverlap(references, references)
+    empty = TextOverlap([""] * 10, references)
+    for name in METRICS:
+        assert perfect.figures(bootstrap)[name]["value"] == pytest.approx(100)
+        assert empty.figures(bootstrap)[name] == {"value": 0, "low": 0, "high": 0}
+        assert perfect.differences(empty, bootstrap)[name]["low"] == pytest.approx(100)
+
+
+def test_a_difference_is_that_of_the_figures_and_paired():
+    worse, references = random_texts(4, 40)
+    better = [
+        reference if place % 2 else text for place, (text, reference) in enumerate(zip(worse, references, strict=True))
+    ]
+    bootstrap = Bootstrap(40, BOOTSTRAP, seed=0)
+    first, second = TextOverlap(better, references), TextOverlap(worse, references)
+    for name, difference in first.differences(second, bootstrap).items():
+        expected = first.figures(bootstrap)[name]["value"] - second.figures(bootstrap)[name]["value"]
+        assert difference["value"] == pytest.approx(expected)
+        assert 0 < difference["low"] < difference["high"]
+
+
+def test_signatures_say_how_the_figures_were_computed():
+    signatures = TextOverlap(["a b"], ["a b"]).signatures
+    assert signatures["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
+    assert signatures["chrf"].startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|version:")
+    assert "rougeL" in signatures["rouge_l"]

@@ -1,0 +1,94 @@
+"""Pseudo-likelihood: each token hidden in turn, one at a time, gives the same as all at once."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from lmcore.config.models import BERTConfig, MaskingConfig
+from lmcore.evaluation.pseudo_likelihood import PseudoLikelihood
+from lmcore.models.bert.model import BERT
+from lmcore.tokens.tokenizer.vocabulary import Vocabulary
+
+VOCABULARY = Vocabulary(size=23, end_of_text_id=0, padding_id=1, mask_id=2)
+CONFIG = BERTConfig(
+    family="bert",
+    hidden_size=16,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=32,
+    max_position_embeddings=12,
+    dropout=0.1,
+    masking=MaskingConfig(share=0.15, use_whole_words=False),
+)
+
+
+def make_model() -> BERT:
+    torch.manual_seed(0)
+    model = BERT(CONFIG, VOCABULARY)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.2)
+    return model
+
+
+def draw_documents(*lengths: int) -> list[np.ndarray]:
+    """Documents of so many tokens and the end token."""
+    generator = np.random.default_rng(0)
+    return [np.append(generator.integers(3, VOCABULARY.size, length), 0) for length in lengths]
+
+
+@torch.no_grad()
+def one_by_one(model: BERT, document: np.ndarray) -> list[float]:
+    """Every token hidden in turn in the whole document behind an end token."""
+    model.eval()
+    scores = []
+    for place, token in enumerate(document[:-1]):
+        tokens = torch.tensor([[0, *document]])
+        tokens[0, place + 1] = VOCABULARY.mask_id
+        scores.append(model(tokens).log_softmax(dim=-1)[0, place + 1, token].item())
+    return scores
+
+
+@pytest.mark.parametrize("batch_tokens", [12, 30, 1000])
+def test_documents_score_as_one_token_hidden_at_a_time(batch_tokens: int) -> None:
+    model, documents = make_model(), draw_documents(4, 10, 1, 7)
+    scores = PseudoLikelihood(model, batch_tokens=batch_tokens).log_probabilities(documents)
+    for score, document in zip(scores, documents, strict=True):
+        assert score == pytest.approx(one_by_one(model, document), abs=1e-5)
+
+
+def test_a_token_of_a_long_document_is_guessed_from_what_surrounds_it() -> None:
+    model, (document,) = make_model(), draw_documents(40)
+    judge = PseudoLikelihood(model, batch_tokens=100)
+    (before,) = judge.log_probabilities([document])
+    assert len(before) == 40
+    changed = document.copy()
+    changed[20] = (changed[20] - 2) % 20 + 3
+    (after,) = judge.log_probabilities([changed])
+    # With the end token before it, place 20 is the 21st, and within the 12 that are seen around places 16 to 26.
+    touched = np.flatnonzero(~np.isclose(before, after, rtol=0, atol=1e-7))
+    assert touched.tolist() == list(range(15, 27))
+
+
+def test_pseudo_perplexity_is_that_of_the_mean_over_all_tokens() -> None:
+    model, documents = make_model(), draw_documents(4, 9)
+    expected = [score for document in documents for score in one_by_one(model, document)]
+    perplexity = PseudoLikelihood(model, batch_tokens=50).pseudo_perplexity(documents)
+    assert perplexity == pytest.approx(math.exp(-sum(expected) / 13), rel=1e-5)
+
+
+def test_a_model_that_knows_nothing_chooses_among_all_tokens() -> None:
+    torch.manual_seed(0)
+    judge = PseudoLikelihood(BERT(CONFIG, VOCABULARY), batch_tokens=50)
+    assert judge.pseudo_perplexity(draw_documents(9, 9, 9)) == pytest.approx(VOCABULARY.size, rel=0.1)
+
+
+def test_without_tokens_there_is_nothing_to_judge() -> None:
+    judge = PseudoLikelihood(make_model(), batch_tokens=50)
+    assert [len(score) for score in judge.log_probabilities(draw_documents(0))] == [0]
+    with pytest.raises(ValueError, match="1 documents have no token"):
+        judge.pseudo_perplexity(draw_documents(0))
+    with pytest.raises(ValueError, match="less than the model's context of 12"):
+        PseudoLikelihood(make_model(), batch_tokens=11)

@@ -1,0 +1,58 @@
+"""An encoder-decoder as a judge of documents, held against its own loss on one text at a time."""
+
+import numpy as np
+import pytest
+import torch
+
+from lmcore.evaluation.restoration import Restoration
+from lmcore.evaluation.unigram import unigram_log_probabilities
+from lmcore.models.encoder_decoder.model import EncoderDecoder
+from lmcore.tokens.batches.corruption import corrupt, hidden_spans
+from lmcore.tokens.tokenizer.vocabulary import Vocabulary
+from tests.lmcore.models.small_models import CONFIGS
+
+VOCABULARY = Vocabulary(size=23, end_of_text_id=0, padding_id=1, mask_id=2)
+CONFIG = CONFIGS["encoder_decoder"].model_copy(update={"max_position_embeddings": 12})
+SEED = 4
+
+
+def make_model() -> EncoderDecoder:
+    torch.manual_seed(0)
+    model = EncoderDecoder(CONFIG, VOCABULARY)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.2)
+    return model.eval()
+
+
+def draw_documents(*lengths: int) -> list[np.ndarray]:
+    generator = np.random.default_rng(0)
+    return [np.append(generator.integers(3, VOCABULARY.size, length), 0) for length in lengths]
+
+
+@pytest.mark.parametrize("batch_tokens", [12, 40, 1000])
+def test_documents_cost_what_the_loss_of_each_alone_says(batch_tokens: int) -> None:
+    model, documents = make_model(), draw_documents(4, 11, 1, 7, 0)
+    found = Restoration(model, batch_tokens=batch_tokens, seed=SEED).score(documents)
+    for number, (document, scores) in enumerate(zip(documents, found, strict=True)):
+        masked = np.zeros(len(document), bool)
+        if len(document) > 1:
+            masked = hidden_spans(len(document), CONFIG.corruption, np.random.default_rng([SEED, number]))
+        source, target = torch.from_numpy(corrupt(document, masked, VOCABULARY)), torch.from_numpy(document)
+        with torch.no_grad():
+            loss = model.loss(source[None], target[None])
+        assert -scores.log_probabilities.sum() == pytest.approx(loss.item(), rel=1e-4)
+        assert scores.is_masked.tolist() == (masked & (document != 0)).tolist()
+
+
+def test_a_document_longer_than_the_context_is_judged_whole_in_pieces() -> None:
+    (document,) = draw_documents(40)
+    (found,) = Restoration(make_model(), batch_tokens=30, seed=SEED).score([document])
+    assert (found.log_probabilities < 0).all()
+    assert found.is_masked.any()
+    assert not found.is_masked.all()
+
+
+def test_unigrams_are_the_tokens_frequencies_each_once_more() -> None:
+    probabilities = np.exp(unigram_log_probabilities(np.array([3, 3, 4], np.uint16), 5))
+    assert probabilities == pytest.approx(np.array([1, 1, 1, 3, 2]) / 8)

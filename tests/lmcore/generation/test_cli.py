@@ -1,0 +1,187 @@
+"""The command line, as a user calls it."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lmcore.command_line.generate import load_generator, main
+from lmcore.command_line.generation_options import generation_config, make_parser
+from lmcore.generation import Generator
+from lmcore.models.folder import read_description
+from tests.tasks.tracking.tiny_models import save_tiny_model
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("models")
+    for model in ("language-model", "classifier", "completion"):
+        save_tiny_model(folder / model, model)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def generator(folder: Path) -> Generator:
+    return load_generator(folder / "language-model")
+
+
+def expected(generator: Generator, folder: Path, *arguments: str) -> list[str]:
+    """What the Python interface gives for the same options."""
+    options = make_parser().parse_args([str(folder / "language-model"), *arguments])
+    config = generation_config(options, read_description(options.model))
+    return [completion.text or "" for completion in generator.complete(options.prompt, config)]
+
+
+def test_a_prompt_in_another_process_is_answered_on_standard_output(folder: Path, generator: Generator) -> None:
+    arguments = ("--prompt", "the list", "--max-new-tokens", "9", "--seed", "3")
+    done = subprocess.run(
+        [sys.executable, "-m", "lmcore.generation", str(folder / "language-model"), *arguments],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{expected(generator, folder, *arguments)[0]}\n"
+
+
+def test_an_error_in_another_process_is_one_line(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lmcore.generation", str(folder / "classifier"), "--prompt", "a"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"error: {folder / 'classifier'} holds a classifier, not a language model\n"
+
+
+def test_several_prompts_are_answered_each_below_its_own(
+    folder: Path, generator: Generator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--prompt", "the list", "--prompt", "is sorted", "--max-new-tokens", "5")
+    main([str(folder / "language-model"), *arguments])
+    first, second = expected(generator, folder, *arguments)
+    assert capsys.readouterr().out == f"--- 1: the list\n{first}\n--- 2: is sorted\n{second}\n"
+
+
+def test_the_n_best_answers_stand_in_order_with_their_log_probabilities(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--n-best", "3", "--length-penalty", "0", "--max-new-tokens", "2", "--log-probabilities", "2"]
+    main([str(folder / "completion"), "--prompt", "the", *options])
+    lines = capsys.readouterr().out.splitlines()
+    totals = [float(line.split()[-1]) for line in lines if line.startswith("[")]
+    assert len(totals) == 3
+    assert totals == sorted(totals, reverse=True)
+
+
+def test_figures_are_written_for_every_prompt(folder: Path, tmp_path: Path) -> None:
+    arguments = ["--prompt", "the list", "--prompt", "$x$ 世\n\nin place " * 20, "--max-new-tokens", "4"]
+    main([str(folder / "language-model"), *arguments, "--figures", str(tmp_path)])
+    names = {"surprise-1.png", "surprise-2.png", "attention-1.png", "attention-2.png"}
+    assert {file.name for file in tmp_path.iterdir()} == names
+    assert all(file.read_bytes().startswith(PNG) for file in tmp_path.iterdir())
+
+
+def test_a_chat_answers_every_line_until_the_input_ends(folder: Path, tmp_path: Path) -> None:
+    template = tmp_path / "template.json"
+    role = {"prefix": "- ", "suffix": "\n"}
+    template.write_text(json.dumps({"system": role, "user": role, "assistant": role}))
+    options = ["--chat", "--system", "be brief", "--template", str(template), "--max-new-tokens", "4", "--seed", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "lmcore.generation", str(folder / "language-model"), *options],
+        input="the list\nis sorted\n" * 4,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("> ") >= 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--top-p", "2"], "error: --top-p 2.0: input should be less than or equal to 1"),
+        (["--max-new-tokens", "99"], "error: max_new_tokens 99 leaves no room for a prompt in the context of 32"),
+        (["--num-beams", "2", "--seed", "1"], "error: --seed: beam search does not sample"),
+        (["--num-beams", "2", "--n-best", "3"], "error: --n-best 3: a search with 2 beams has no more answers"),
+        (["--length-penalty", "1"], "error: --length-penalty needs --num-beams"),
+        (["--num-beams", "0"], "error: --num-beams 0: input should be greater than or equal to 1"),
+        (["--n-best", "0"], "error: --n-best 0: expected 1 or more"),
+        (["--log-probabilities", "-1"], "error: --log-probabilities -1: expected 0 or more"),
+        (["--stop", ""], "error: --stop '': string should have at least 1 character"),
+        (["--stop-token", "-1"], "error: --stop-token -1: input should be greater than or equal to 0"),
+        (["--stop-token", "999999"], "error: --stop-token 999999: the model's tokens are 0 to "),
+        (["--system", "be brief"], "error: --system: works only with --chat"),
+        (["--template", "nowhere.json"], "error: --template: works only with --chat"),
+        (["--prompt", "caf\udce9"], "error: --prompt: byte 4 of the text is not UTF-8"),
+    ],
+)
+def test_options_that_make_no_sense_are_named_in_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit, match="1"):
+        main([str(folder / "language-model"), "--prompt", "a", *arguments])
+    assert capsys.readouterr().err.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("model", "option", "message"),
+    [
+        ("language-model", ["--figures", "f"], "error: --figures: works only with --prompt"),
+        ("language-model", ["--log-probabilities", "2"], "error: --log-probabilities: works only with --prompt"),
+        ("language-model", ["--num-beams", "2"], "error: --num-beams: a chat streams its answers"),
+        ("completion", [], "error: --chat: this model completes one prompt at a time"),
+    ],
+)
+def test_a_chat_refuses_what_it_would_ignore(
+    folder: Path, capsys: pytest.CaptureFixture[str], model: str, option: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit, match="1"):
+        main([str(folder / model), "--chat", *option])
+    assert capsys.readouterr().err.startswith(message)
+
+
+def test_standard_input_that_is_not_utf8_or_not_there_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for given, message in ((io.TextIOWrapper(io.BytesIO(b"caf\xe9")), "not UTF-8"), (None, "no standard input")):
+        monkeypatch.setattr(sys, "stdin", given)
+        with pytest.raises(SystemExit, match="1"):
+            main([str(folder / "language-model"), "--prompt", "-"])
+        assert message in capsys.readouterr().err
+
+
+def test_a_prompt_that_loses_its_first_tokens_is_said_to(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    main([str(folder / "language-model"), "--prompt", "the list is sorted in place " * 9, "--max-new-tokens", "20"])
+    assert "beside max_new_tokens 20 the context of 32 has room for 12: only their last tokens are read" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (None, "is not a model folder: it has no config.json"),
+        ("config.json", "config.json was damaged or altered"),
+        ("weights.safetensors", "weights.safetensors was damaged or altered"),
+        ("tokenizer.json", "tokenizer.json was damaged or altered"),
+    ],
+)
+def test_a_folder_that_holds_no_whole_model_is_named_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str | None, message: str
+) -> None:
+    if damage is not None:
+        save_tiny_model(tmp_path, "language-model")
+        (tmp_path / damage).write_text("{")
+    with pytest.raises(SystemExit, match="1"):
+        main([str(tmp_path), "--prompt", "a"])
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1

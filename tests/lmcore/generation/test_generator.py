@@ -1,0 +1,146 @@
+"""Text in, text out: ends, streams and scores of one model and tokenizer."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from lmcore.command_line.attention import attention_maps
+from lmcore.config.tokenize import WordsConfig
+from lmcore.generation import Generator
+from lmcore.generation.scores import score_tokens
+from lmcore.models.folder import load_writing_model
+from lmcore.models.layers.modern import SelfAttention
+from lmcore.models.prompt import PromptFormat, encode_prompt
+from lmcore.tokens.tokenizer.training import learn_tokenizer
+from tests.lmcore.generation.toy_models import make_recurrent, settings
+from tests.lmcore.models.test_gpt import VARIANTS, VOCABULARY, draw_tokens, make_model
+from tests.tasks.tracking.tiny_models import save_tiny_model
+
+PROMPTS = ["the list", "sorted in place", "", "is", "the the the"]
+SAMPLING = {"max_new_tokens": 16, "temperature": 1.0}
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory: pytest.TempPathFactory) -> Generator:
+    folder: Path = tmp_path_factory.mktemp("generation") / "model"
+    save_tiny_model(folder, "language-model")
+    model, tokenizer = load_writing_model(folder)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.3)
+    return Generator(model, tokenizer)
+
+
+def test_a_stop_string_ends_the_text_before_it_wherever_tokens_begin_and_end(generator: Generator) -> None:
+    free = [completion.text or "" for completion in generator.complete(PROMPTS, settings(**SAMPLING))]
+    n_across = 0
+    for prompt, text in zip(PROMPTS, free, strict=True):
+        for start in range(3, len(text) - 3):
+            stop = text[start : start + 3]
+            (completion,) = generator.complete([prompt], settings(**SAMPLING, stop_strings=(stop,)))
+            assert completion.text == text[: text.index(stop)]
+            assert completion.ended_by == "stop"
+            n_across += len(generator.tokenizer.decode(completion.tokens[-1:])) < 3
+    assert n_across > 20
+
+
+@pytest.mark.parametrize("stop", [(), ("e", "in"), ("\ufffd",)])
+def test_the_pieces_of_a_stream_join_to_the_completion(generator: Generator, stop: tuple[str, ...]) -> None:
+    for seed in range(10):
+        config = settings(**SAMPLING, seed=seed, stop_strings=stop)
+        for prompt, completion in zip(PROMPTS, generator.complete(PROMPTS, config), strict=True):
+            assert "".join(generator.stream(prompt, config)) == completion.text
+
+
+def test_words_go_on_behind_a_space() -> None:
+    words = [f"word{number}" for number in range(VOCABULARY.size - 4)]
+    tokenizer = learn_tokenizer(
+        [" ".join(words)], WordsConfig(kind="words", language=None, max_words=None, min_count=1, lowercase=False)
+    )
+    assert tokenizer.vocabulary.size == VOCABULARY.size
+    asking = Generator(make_model(), tokenizer)
+    prompts, n_written = ["word1 word2", "word3", "", "word4 unknown"], 0
+    for seed in range(10):
+        config = settings(max_new_tokens=4, temperature=1.0, seed=seed)
+        for prompt, completion in zip(prompts, asking.complete(prompts, config), strict=True):
+            text = tokenizer.decode(completion.tokens)
+            assert completion.text == (f" {text}" if prompt and text else text)
+            assert "".join(asking.stream(prompt, config)) == completion.text
+            n_written += bool(text)
+    assert n_written > 20
+
+
+def test_beams_know_of_stop_strings(generator: Generator) -> None:
+    answers = generator.complete_n_best(PROMPTS, settings(max_new_tokens=8, num_beams=4, stop_strings=("e",)))
+    assert all(len(candidates) == 4 for candidates in answers)
+    for completion in (completion for candidates in answers for completion in candidates):
+        assert "e" not in (completion.text or "")
+        assert (completion.ended_by == "stop") == ("e" in generator.tokenizer.decode(completion.tokens))
+
+
+def test_a_search_is_not_streamed(generator: Generator) -> None:
+    with pytest.raises(ValueError, match="only at the end"):
+        list(generator.stream("a", settings(num_beams=2)))
+
+
+def test_a_completion_model_is_asked_as_it_was_trained(generator: Generator) -> None:
+    prompt_format = PromptFormat(separator="\n", max_prompt_tokens=4, max_completion_tokens=8)
+    asking = Generator(generator.model, generator.tokenizer, prompt_format)
+    assert asking.encode("the list is sorted") == encode_prompt(asking.tokenizer, "the list is sorted", prompt_format)
+
+
+def test_a_score_holds_the_log_probability_of_every_token_and_the_whole_text(generator: Generator) -> None:
+    text = "the list is 世界 sorted"
+    score = generator.score(text)
+    tokens = generator.tokenizer.encode(text)
+    with torch.no_grad():
+        logits = generator.model(torch.tensor([[generator.tokenizer.vocabulary.end_of_text_id, *tokens[:-1]]]))[0]
+    expected = logits.log_softmax(dim=-1)[range(len(tokens)), tokens]
+    torch.testing.assert_close(torch.tensor(score.log_probabilities), expected)
+    assert "".join(piece for piece, _ in score.pieces) == text
+    assert {"世", "界"} <= {piece for piece, _ in score.pieces}
+    bits = sum(bits for _, bits in score.pieces)
+    assert score.perplexity == pytest.approx(2 ** (bits / len(tokens)))
+    assert math.isnan(generator.score("").perplexity)
+
+
+def test_a_text_longer_than_the_context_is_scored_in_windows() -> None:
+    model = make_model()
+    tokens = draw_tokens(31).tolist()
+    inputs = [0, *tokens]
+    expected = []
+    for place, token in enumerate(tokens):
+        start = 0 if place < 12 else (place - 12) // 6 * 6 + 6
+        with torch.no_grad():
+            logits = model(torch.tensor([inputs[start : place + 1]]))[0, -1]
+        expected.append(float(logits.log_softmax(dim=-1)[token]))
+    assert score_tokens(model, tokens) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_attention_maps_are_the_weights_that_the_model_looks_with(variant: str) -> None:
+    model, tokens = make_model(**VARIANTS[variant]), draw_tokens(9).tolist()
+    maps = attention_maps(model, tokens)
+    assert maps.shape == (2, model.config.num_attention_heads, 9, 9)
+    torch.testing.assert_close(maps.sum(-1), torch.ones(maps.shape[:-1]))
+    assert maps.triu(1).abs().max() == 0
+    attention = next(module for module in model.modules() if isinstance(module, SelfAttention))
+    seen = {}
+    attention.output.register_forward_pre_hook(lambda module, arguments: seen.update(attended=arguments[0]))
+    attention.value.register_forward_hook(lambda module, arguments, result: seen.update(values=result))
+    with torch.no_grad():
+        model(torch.tensor([tokens]))
+        values = seen["values"]
+        if model.value_embeddings:
+            values = values + model.value_embeddings[0](torch.tensor([tokens]), torch.float32)
+        values = values.view(1, 9, -1, attention.head_dim).transpose(1, 2)
+        attended = maps[0] @ values.repeat_interleave(attention.group_size, dim=1)
+    torch.testing.assert_close(attended.transpose(1, 2).flatten(2), seen["attended"])
+
+
+def test_a_model_without_attention_says_so() -> None:
+    with pytest.raises(ValueError, match="a Recurrent has no attention maps"):
+        attention_maps(make_recurrent(VOCABULARY), [1, 2])

@@ -1,0 +1,62 @@
+"""Tensors kept from call to call are never those of other weights."""
+
+import pytest
+import torch
+from small_models import CONFIGS, VOCABULARY, stir
+
+from lmcore.config.models import HMMConfig
+from lmcore.models.causal import CausalModel
+from lmcore.models.cpu.derived import Derived
+from lmcore.models.families import build_model
+from tests.lmcore.models.test_lstm import make_model as make_lstm
+
+TOKENS = torch.tensor([[3, 4, 5, 6], [7, 3, 3, 8]])
+
+
+def make(family: str, seed: int) -> CausalModel:
+    torch.manual_seed(seed)
+    hmm = HMMConfig(family="hmm", n_states=8, emission_rank=4)
+    model = make_lstm(seed) if family == "lstm" else build_model({**CONFIGS, "hmm": hmm}[family], VOCABULARY)
+    stir(model.parameters())
+    return model.eval()
+
+
+def test_a_tensor_is_made_once_for_as_long_as_its_weights_stay_the_same() -> None:
+    weight, derived, made = torch.ones(3, requires_grad=True), Derived(), []
+
+    def double() -> torch.Tensor:
+        made.append(weight.detach() * 2)
+        return made[-1]
+
+    with torch.inference_mode():
+        assert derived.get("double", [weight], double) is derived.get("double", [weight], double)
+    with torch.no_grad():
+        weight.add_(1)
+    with torch.inference_mode():
+        assert derived.get("double", [weight], double).tolist() == [4.0] * 3
+    assert len(made) == 2
+
+
+@pytest.mark.parametrize("family", ["lstm", "hmm", "gpt", "gpt2"])
+@pytest.mark.parametrize("reads_state", [False, True])
+def test_weights_exchanged_in_place_are_those_that_are_used(family: str, reads_state: bool) -> None:
+    """As averages take the place of weights: through ``.data``, of which torch keeps no count."""
+
+    def logits(model: CausalModel) -> torch.Tensor:
+        state = model.new_state(2) if reads_state else None
+        with torch.inference_mode():
+            return torch.stack([model.next_logits(TOKENS[:, place : place + 1], state=state) for place in range(4)])
+
+    model, other = make(family, 1), make(family, 2)
+    before = logits(model)
+    for weight, another in zip(model.parameters(), other.parameters(), strict=True):
+        weight.data.copy_(another.data)
+    assert not torch.allclose(logits(model), before, atol=1e-3)
+    assert torch.equal(logits(model), logits(other))
+
+
+def test_nothing_is_kept_where_gradients_may_flow() -> None:
+    weight, derived = torch.ones(3, requires_grad=True), Derived()
+    for _ in range(2):
+        derived.get("double", [weight], lambda: weight * 2).sum().backward()
+    assert weight.grad.tolist() == [4.0] * 3

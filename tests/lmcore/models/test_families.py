@@ -1,0 +1,51 @@
+"""Every Transformer family: kept in a folder, and read from it by whoever has to do with all of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_models import CONFIGS, stir
+
+from lmcore.config.tokenize import BytePairConfig
+from lmcore.finetuning.classifier import Classifier, load_classifier, predict, save_classifier
+from lmcore.models.causal import TextEncoder
+from lmcore.models.families import FAMILIES, build_model
+from lmcore.models.folder import load_language_model, save_language_model
+from lmcore.tokens.tokenizer.training import learn_tokenizer
+
+TEXTS = ["a fox", "dogs jump over the lazy fox, again and again", "", "over"]
+TOKENIZER = learn_tokenizer(TEXTS, BytePairConfig(kind="byte_pair", vocabulary_size=270))
+families = pytest.mark.parametrize("family", CONFIGS)
+
+
+def make_encoder(family: str) -> TextEncoder:
+    torch.manual_seed(0)
+    model = build_model(CONFIGS[family], TOKENIZER.vocabulary)
+    assert type(model) is FAMILIES[type(CONFIGS[family])]
+    assert isinstance(model, TextEncoder)
+    stir(model.parameters())
+    return model
+
+
+@families
+def test_a_saved_model_is_the_same(family: str, tmp_path: Path) -> None:
+    model = make_encoder(family)
+    save_language_model(tmp_path / "model", model, TOKENIZER, {})
+    loaded, tokenizer = load_language_model(tmp_path / "model")
+    assert (type(loaded), loaded.config, tokenizer.vocabulary) == (type(model), model.config, TOKENIZER.vocabulary)
+    assert loaded.state_dict().keys() == model.state_dict().keys()
+    assert all(torch.equal(weight, loaded.state_dict()[name]) for name, weight in model.state_dict().items())
+
+
+@families
+def test_a_classifier_reads_each_text_as_if_alone(family: str, tmp_path: Path) -> None:
+    classifier = Classifier(make_encoder(family), ["long", "short"], max_tokens=12)
+    stir(classifier.head.parameters())
+    together = predict(classifier, TOKENIZER, TEXTS)
+    alone = np.concatenate([predict(classifier, TOKENIZER, [text]) for text in TEXTS])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    assert together.std(axis=0).min() > 1e-3
+    save_classifier(tmp_path / "model", classifier, TOKENIZER, {})
+    loaded, tokenizer = load_classifier(tmp_path / "model")
+    np.testing.assert_array_equal(predict(loaded, tokenizer, TEXTS), together)

@@ -1,0 +1,115 @@
+"""Corruption: how much is hidden, in how many spans, and that the text can be told again from the source."""
+
+from collections import Counter
+from itertools import groupby
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmcore.config.models import CorruptionConfig
+from lmcore.tokens.batches.batches import WindowBatches
+from lmcore.tokens.batches.corruption import CorruptedBatches, corrupt, hidden_spans
+from lmcore.tokens.tokenizer.vocabulary import Vocabulary
+
+VOCABULARY = Vocabulary(size=50, end_of_text_id=0, padding_id=1, mask_id=2)
+CONFIG = CorruptionConfig(share=0.3, mean_span_tokens=3.0)
+
+
+def count_spans(hidden: np.ndarray) -> int:
+    return sum(is_hidden for is_hidden, _ in groupby(hidden.tolist()))
+
+
+@given(length=st.integers(2, 100), share=st.floats(0.01, 0.99), mean=st.floats(1.0, 20.0), seed=st.integers(0, 99))
+def test_the_share_and_the_number_of_spans_are_met(length: int, share: float, mean: float, seed: int) -> None:
+    config = CorruptionConfig(share=share, mean_span_tokens=mean)
+    hidden = hidden_spans(length, config, np.random.default_rng(seed))
+    n_hidden = min(max(1, round(share * length)), length - 1)
+    assert (len(hidden), hidden.sum()) == (length, n_hidden)
+    assert count_spans(hidden) == min(max(1, round(n_hidden / mean)), n_hidden, length - n_hidden + 1)
+
+
+def test_every_way_to_hide_two_spans_is_equally_likely() -> None:
+    config = CorruptionConfig(share=0.5, mean_span_tokens=1.5)
+    generator = np.random.default_rng(0)
+    drawn = Counter(tuple(hidden_spans(6, config, generator).tolist()) for _ in range(12_000))
+    # Three hidden tokens in two spans (1 + 2 or 2 + 1), three visible ones of which one at least lies between: 2 · 6.
+    assert len(drawn) == 12
+    assert all(abs(count - 1000) < 150 for count in drawn.values())
+
+
+def test_one_token_cannot_be_hidden_in_part() -> None:
+    with pytest.raises(ValueError, match="1 tokens are too few"):
+        hidden_spans(1, CONFIG, np.random.default_rng(0))
+
+
+def test_each_span_becomes_one_mask_token_and_end_tokens_stay() -> None:
+    tokens = np.array([5, 6, 7, 8, 0, 9, 10, 11])
+    hidden = np.array([True, True, False, True, True, True, False, True])
+    assert corrupt(tokens, hidden, VOCABULARY).tolist() == [2, 7, 2, 0, 2, 10, 2]
+    assert corrupt(tokens, np.zeros(8, dtype=bool), VOCABULARY).tolist() == tokens.tolist()
+
+
+def make_batches(seed: int = 1, sequence_length: int = 21) -> CorruptedBatches:
+    stream = np.random.default_rng(0).integers(3, 50, 20 * sequence_length + 1)
+    stream[::13] = 0
+    windows = WindowBatches(
+        stream, stream, sequence_length=sequence_length, batch_size=4, seed=seed, max_validation_windows=6
+    )
+    return CorruptedBatches(windows, VOCABULARY, CONFIG, seed=seed)
+
+
+def fits(source: list[int], text: list[int]) -> bool:
+    """Whether ``text`` comes from ``source`` by writing one token or more in the place of each mask token."""
+    if not source or not text:
+        return source == text
+    if source[0] == VOCABULARY.mask_id:
+        return any(fits(source[1:], text[length:]) for length in range(1, len(text) + 1))
+    return source[0] == text[0] and fits(source[1:], text[1:])
+
+
+def test_targets_are_the_texts_that_the_sources_were_made_of() -> None:
+    batches = make_batches()
+    for batch in (batches.training_batch(0), *batches.validation_batches()):
+        assert batch.n_targets == batch.targets.numel()
+        for source, text in zip(batch.tokens.tolist(), batch.targets.tolist(), strict=True):
+            bare = [token for token in source if token != VOCABULARY.padding_id]
+            assert source[: len(bare)] == bare
+            assert VOCABULARY.mask_id in bare
+            assert fits(bare, text)
+
+
+@pytest.mark.parametrize("sequence_length", [2, 9, 21])
+def test_sources_are_never_longer_than_the_text(sequence_length: int) -> None:
+    batches = make_batches(sequence_length=sequence_length)
+    assert all(batches.training_batch(step).tokens.size(1) <= sequence_length for step in range(10))
+
+
+def test_a_step_always_gives_the_same_batch_and_an_epoch_others_than_the_last() -> None:
+    first, again = make_batches(), make_batches()
+    first.training_batch(2)
+    batch, same = first.training_batch(7), again.training_batch(7)
+    assert torch.equal(batch.tokens, same.tokens)
+    assert torch.equal(batch.targets, same.targets)
+    epochs = []
+    for epoch in range(2):
+        drawn = [first.training_batch(step) for step in range(5 * epoch, 5 * epoch + 5)]
+        epochs.append(
+            {
+                tuple(text): [token for token in source if token != VOCABULARY.padding_id]
+                for batch in drawn
+                for source, text in zip(batch.tokens.tolist(), batch.targets.tolist(), strict=True)
+            }
+        )
+    assert epochs[0].keys() == epochs[1].keys()
+    assert sum(epochs[0][text] != epochs[1][text] for text in epochs[0]) > 15
+
+
+def test_validation_hides_the_same_spans_always_and_for_every_seed() -> None:
+    batches = list(make_batches().validation_batches())
+    assert [len(batch.tokens) for batch in batches] == [4, 2]
+    for other in (make_batches(), make_batches(seed=5)):
+        for batch, same in zip(batches, other.validation_batches(), strict=True):
+            assert torch.equal(batch.tokens, same.tokens)

@@ -1,0 +1,91 @@
+"""Words by spaCy's rules, and tokenizers that were made elsewhere."""
+
+from pathlib import Path
+
+import pytest
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers, trainers
+
+from lmcore.config.tokenize import ExistingConfig, WordsConfig
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
+from lmcore.tokens.tokenizer.training import learn_tokenizer
+
+SPACY_WORDS = WordsConfig(kind="words", language="en", max_words=None, min_count=1, lowercase=True)
+TEXTS = ["Don't stop, they said.", "They said (twice): stop!"]
+
+
+def test_words_are_spacys_tokens_in_lower_case() -> None:
+    tokenizer = learn_tokenizer(TEXTS, SPACY_WORDS)
+    ids = tokenizer.encode("They don't\n  stop!")
+    assert tokenizer.decode(ids) == "they do n't stop !"
+    assert tokenizer.decode(tokenizer.encode("They never stop.")) == "they <unk> stop ."
+
+
+def test_a_vocabulary_keeps_the_most_frequent_words() -> None:
+    config = SPACY_WORDS.model_copy(update={"min_count": 2})
+    tokenizer = learn_tokenizer(TEXTS, config)
+    assert tokenizer.decode(tokenizer.encode("They said: do not stop")) == "they said <unk> <unk> <unk> stop"
+
+
+def test_chinese_is_divided_by_its_own_rules() -> None:
+    config = SPACY_WORDS.model_copy(update={"language": "zh"})
+    tokenizer = learn_tokenizer(["我们去公园。", "公园很大。"], config)
+    assert tokenizer.decode(tokenizer.encode("公园大。")) == "公 园 大 。"
+
+
+def test_the_language_of_words_is_kept_in_the_file(tmp_path: Path) -> None:
+    tokenizer = learn_tokenizer(TEXTS, SPACY_WORDS)
+    tokenizer.save(tmp_path / "tokenizer.json")
+    loaded = Tokenizer.load(tmp_path / "tokenizer.json")
+    for text in (*TEXTS, "don't (stop)"):
+        assert loaded.encode(text) == tokenizer.encode(text)
+
+
+def test_an_unknown_language_is_an_error() -> None:
+    with pytest.raises(ValueError, match="language 'qq'"):
+        learn_tokenizer(TEXTS, SPACY_WORDS.model_copy(update={"language": "qq"}))
+
+
+def made_elsewhere(path: Path, special_tokens: list[str]) -> ExistingConfig:
+    """A byte-level tokenizer as others train it, which cuts long texts."""
+    backend = tokenizers.Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=special_tokens, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet())
+    )
+    backend.train_from_iterator(TEXTS, trainer)
+    backend.enable_truncation(4)
+    backend.save(str(path))
+    return ExistingConfig(kind="existing", path=str(path))
+
+
+def test_an_existing_tokenizer_is_taken_as_it_is_without_its_limits(tmp_path: Path) -> None:
+    config = made_elsewhere(tmp_path / "theirs.json", ["<s>", "<pad>", "</s>", "<mask>"])
+    tokenizer = learn_tokenizer([], config)
+    vocabulary = tokenizer.vocabulary
+    assert (vocabulary.padding_id, vocabulary.end_of_text_id, vocabulary.mask_id) == (1, 2, 3)
+    text = "Don't stop: ünïcödé 中文, and much more than four tokens."
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    theirs = tokenizers.Tokenizer.from_file(config.path)
+    theirs.no_truncation()
+    assert tokenizer.encode(text) == theirs.encode(text, add_special_tokens=False).ids
+
+
+def test_special_tokens_that_it_lacks_are_added_behind_its_own(tmp_path: Path) -> None:
+    config = made_elsewhere(tmp_path / "theirs.json", ["</s>"])
+    tokenizer = learn_tokenizer([], config)
+    size = tokenizers.Tokenizer.from_file(config.path).get_vocab_size()
+    assert tokenizer.vocabulary.end_of_text_id == 0
+    assert {tokenizer.vocabulary.padding_id, tokenizer.vocabulary.mask_id} == {size, size + 1}
+    assert tokenizer.vocabulary.size == size + 2
+    assert Tokenizer.from_json(tokenizer.to_json()).vocabulary == tokenizer.vocabulary
+
+
+def test_what_is_no_tokenizer_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.json"
+    with pytest.raises(FileNotFoundError, match=r"theirs\.json"):
+        learn_tokenizer([], ExistingConfig(kind="existing", path=str(path)))
+    path.write_text("{}", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"theirs.json is not a tokenizer file \(tokenize.tokenizer.path\)"):
+        learn_tokenizer([], ExistingConfig(kind="existing", path=str(path)))
