@@ -4,10 +4,17 @@ from lmcore.config.evaluate import EvaluateConfig
 
 GENERATION = {
     "max_new_tokens": 8,
+    "num_beams": 1,
+    "do_sample": True,
+    "temperature": 1.0,
+    "top_k": None,
+    "top_p": None,
+    "min_p": None,
+    "seed": 0,
+    "length_penalty": None,
+    "repetition_penalty": 1.0,
     "stop_strings": (),
     "stop_token_ids": (),
-    "repetition_penalty": 1.0,
-    "decoding": {"method": "sampling", "temperature": 1.0, "top_k": None, "top_p": None, "min_p": None, "seed": 0},
 }
 CACHE = {"order": 2, "n_tokens": 20, "decay": 0.9, "prior": 2.0}
 CONFIG = EvaluateConfig.model_validate(
