@@ -16,7 +16,7 @@ GENERATION = {
     "stop_strings": (),
     "stop_token_ids": (),
 }
-CACHE = {"order": 2, "n_tokens": 20, "decay": 0.9, "prior": 2.0}
+CACHE = {"order": 2, "num_tokens": 20, "decay": 0.9, "prior": 2.0}
 CONFIG = EvaluateConfig.model_validate(
     {
         "seed": 0,
@@ -43,6 +43,6 @@ CONFIG = EvaluateConfig.model_validate(
         },
         "completion": {"max_documents": 10, "batch_size": 2, "generation": GENERATION},
         "samples": {"prompts": ("a",), "generation": GENERATION},
-        "report": {"n_documents": 1, "max_document_tokens": 10, "n_completions": 2},
+        "report": {"num_documents": 1, "max_document_tokens": 10, "num_completions": 2},
     }
 )
