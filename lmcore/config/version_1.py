@@ -3,7 +3,7 @@
 Format 2 calls settings as ``transformers`` does.
 """
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from typing import Any
 
 MODEL_KEYS = {
@@ -26,47 +26,31 @@ MASKING_KEYS = {"share": "mlm_probability"}
 CORRUPTION_KEYS = {"mean_span_tokens": "mean_noise_span_length", "share": "noise_density"}
 ACTIVATIONS = {"relu_squared": "relu2"}
 
-Section = MutableMapping[str, Any]
+
+def model_keys(family: str | None) -> dict[str, str]:
+    """The new name of each renamed setting of a family of models."""
+    return LSTM_KEYS if family == "lstm" else MODEL_KEYS
 
 
-def rename_keys(section: Section, names: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Rename the keys of a section in place, in order; yields old and new name of each renamed key.
-
-    Raises:
-        ValueError: if the section has a key under both names.
-    """
-    for old in [key for key in section if key in names]:
-        new = names[old]
-        if new in section:
-            raise ValueError(f"has both {old} and {new}, its name in format 2; remove one of them")
-        _rename(section, old, new)
-        yield old, new
-
-
-def rename_model_keys(model: Section) -> Iterator[tuple[str, str]]:
-    """Rename the settings of a model in place; yields the old and the new dotted name of each.
+def rename_model_keys(model: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Rename the settings of a model in place and in order; yields the old and the new dotted name of each.
 
     Args:
-        model: the section with ``family`` and the family's settings; one without ``family`` is taken for no LSTM.
+        model: ``family`` and the family's settings.
     """
-    yield from rename_keys(model, LSTM_KEYS if model.get("family") == "lstm" else MODEL_KEYS)
+    yield from _rename_keys(model, model_keys(model.get("family")))
     if (activation := model.get("hidden_act")) in ACTIVATIONS:
         model["hidden_act"] = ACTIVATIONS[activation]
         yield f"hidden_act: {activation}", f"hidden_act: {model['hidden_act']}"
     for name, names in (("masking", MASKING_KEYS), ("corruption", CORRUPTION_KEYS)):
-        if isinstance(section := model.get(name), MutableMapping):
-            yield from ((f"{name}.{old}", f"{name}.{new}") for old, new in rename_keys(section, names))
+        if isinstance(section := model.get(name), dict):
+            yield from ((f"{name}.{old}", f"{name}.{new}") for old, new in _rename_keys(section, names))
 
 
-def _rename(section: Section, old: str, new: str) -> None:
-    """Rename a key where it is; in a section that ruamel.yaml has read with comments, the comment stays as well."""
-    if not hasattr(section, "ca"):
-        items = [(new if key == old else key, value) for key, value in section.items()]
-        section.clear()
-        section.update(items)
-        return
-    position, comment = list(section).index(old), section.ca.items.pop(old, None)
-    value = section.pop(old)
-    section.insert(position, new, value)  # type: ignore[attr-defined]
-    if comment is not None:
-        section.ca.items[new] = comment
+def _rename_keys(section: dict[str, Any], names: dict[str, str]) -> Iterator[tuple[str, str]]:
+    items = list(section.items())
+    section.clear()
+    for key, value in items:
+        section[names.get(key, key)] = value
+        if key in names:
+            yield key, names[key]
