@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from flows.pipeline import PARAMETERS, run_and_show
 from flows.runtime.commands import run_command
+from flows.upgrade import upgrade_text
 from lmcore.errors import UserError
 from lmcore.runtime.files import atomic_file
 from tasks.context.parameters import KIND_KEYS, load_parameters
@@ -36,6 +37,9 @@ def take_recipe(name: str) -> None:
         raise UserError(f"there is no recipe {name!r} in {RECIPES}; recipes: {', '.join(names)}")
     for recipe in names:
         _check(RECIPES / f"{recipe}.yaml")
+    chosen = RECIPES / f"{name}.yaml"
+    if upgrade_text(chosen.read_text(encoding="utf-8"), is_recipe=True)[1]:
+        raise UserError(f"{chosen} is in the last release's format: convert it with `python -m flows.upgrade {chosen}`")
     committed = _committed_parameters()
     merged = {recipe: apply_recipe(committed, RECIPES / f"{recipe}.yaml") for recipe in names}
     if PARAMETERS.read_bytes() not in [text.encode() for text in (committed, *merged.values())]:

@@ -12,7 +12,7 @@ from lmcore.config.training import AdamWConfig
 from lmcore.errors import UserError
 from tasks.context.parameters import load_parameters
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 
 
 def changed(tmp_path: Path, *changes: tuple[str, str]) -> Path:
