@@ -19,7 +19,7 @@ from benchmarks.models import our_gpt, our_gpt2, their_gpt2
 from benchmarks.training_speed import SHAPE
 from benchmarks.worker import Action
 from lmcore.config.tokenize import BytePairConfig
-from lmcore.generation import BeamSearchConfig, GenerationConfig, SamplingConfig, generate
+from lmcore.generation import GenerationConfig, generate
 from lmcore.models.causal import CausalModel
 from lmcore.models.device import keep_freed_memory
 from lmcore.models.huggingface import export_gpt2
@@ -124,13 +124,20 @@ def _line(name: str, work: dict[str, int], mine: list[float], others: list[float
 
 
 def _our_generation(model: CausalModel, work: dict[str, int]) -> Action:
-    decoding: SamplingConfig | BeamSearchConfig
-    if work["num_beams"] > 1:
-        decoding = BeamSearchConfig(method="beam_search", num_beams=work["num_beams"], length_penalty=1.0)
-    else:
-        decoding = SamplingConfig(method="sampling", temperature=0.0, top_k=None, top_p=None, min_p=None, seed=1)
+    num_beams = work["num_beams"]
     config = GenerationConfig(
-        max_new_tokens=work["n_new"], stop_strings=(), stop_token_ids=(), repetition_penalty=1.0, decoding=decoding
+        max_new_tokens=work["n_new"],
+        num_beams=num_beams,
+        do_sample=False,
+        temperature=None,
+        top_k=None,
+        top_p=None,
+        min_p=None,
+        seed=None,
+        length_penalty=1.0 if num_beams > 1 else None,
+        repetition_penalty=1.0,
+        stop_strings=(),
+        stop_token_ids=(),
     )
     prompts = draw_prompts(work).tolist()
     return lambda: generate(model.eval(), prompts, config)

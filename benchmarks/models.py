@@ -20,7 +20,7 @@ OPTIMIZER = MuonConfig.model_validate_json(
             "learning_rate": 0.02,
             "momentum": 0.95,
             "weight_decay": 0.01,
-            "others": {"name": "adamw", "learning_rate": 0.01, "beta1": 0.9, "beta2": 0.95, "weight_decay": 0.0},
+            "adamw": {"learning_rate": 0.01, "beta1": 0.9, "beta2": 0.95, "weight_decay": 0.0},
         }
     )
 )

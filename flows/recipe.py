@@ -15,15 +15,15 @@ from ruamel.yaml import YAML
 
 from flows.pipeline import PARAMETERS, run_and_show
 from flows.runtime.commands import run_command
+from flows.upgrade import upgrade_text
 from lmcore.errors import UserError
 from lmcore.runtime.files import atomic_file
-from tasks.context.parameters import load_parameters
+from tasks.context.parameters import KIND_KEYS, load_parameters
 from tasks.context.yaml_values import read_yaml
 
 logger = logging.getLogger("flows.recipe")  # also where this file is run as a command
 
 RECIPES = Path("recipes")
-KINDS = {"family", "kind", "method", "name"}
 
 
 def take_recipe(name: str) -> None:
@@ -37,6 +37,9 @@ def take_recipe(name: str) -> None:
         raise UserError(f"there is no recipe {name!r} in {RECIPES}; recipes: {', '.join(names)}")
     for recipe in names:
         _check(RECIPES / f"{recipe}.yaml")
+    chosen = RECIPES / f"{name}.yaml"
+    if upgrade_text(chosen.read_text(encoding="utf-8"), is_recipe=True)[1]:
+        raise UserError(f"{chosen} is in the last release's format: convert it with `python -m flows.upgrade {chosen}`")
     committed = _committed_parameters()
     merged = {recipe: apply_recipe(committed, RECIPES / f"{recipe}.yaml") for recipe in names}
     if PARAMETERS.read_bytes() not in [text.encode() for text in (committed, *merged.values())]:
@@ -67,7 +70,7 @@ def apply_recipe(parameters: str, recipe: Path) -> str:
     """The text of ``params.yaml`` with a recipe's values in their places; comments stay.
 
     Sections are merged key by key. A section of the recipe that says of which kind it is (``kind``, ``family``,
-    ``method``, the ``name`` of an optimizer) stands for itself: another kind has other keys.
+    the ``name`` of an optimizer) replaces the whole section: another kind has other keys.
     """
     yaml = YAML()  # in the style of `dvc exp run -S`, which then changes one line
     yaml.default_flow_style = False
@@ -80,10 +83,16 @@ def apply_recipe(parameters: str, recipe: Path) -> str:
 
 def _merge(section: Any, changes: Any) -> None:
     for key, change in changes.items():
-        if isinstance(change, dict) and isinstance(section.get(key), dict) and not KINDS & change.keys():
+        if isinstance(change, dict) and isinstance(section.get(key), dict) and not KIND_KEYS & change.keys():
             _merge(section[key], change)
-        else:
+        elif key in section:
             section[key] = change
+        else:
+            # What follows the section, a blank line or the next key's comment, hangs on the section's last key.
+            last = next(reversed(section))
+            section[key] = change
+            if last in section.ca.items:
+                section.ca.items[key] = section.ca.items.pop(last)
 
 
 def _committed_parameters() -> str:

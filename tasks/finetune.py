@@ -72,7 +72,7 @@ def finetune_classifier(
     documents = read_documents(files.documents, CLASSIFICATION_COLUMNS)
     examples = classification_examples(documents, split)
     labels = frequent_labels(examples["train"].labels, config.min_examples_per_label)
-    training = choose_examples(labeled_pairs(examples["train"], labels), config.max_examples, seed)
+    training = choose_examples(labeled_pairs(examples["train"], labels), config.max_train_samples, seed)
     held_out = labeled_pairs(examples["validation"], labels)
     validation = choose_examples(held_out, config.training.max_eval_samples, seed)
     if len(labels) < 2 or not validation:
@@ -131,7 +131,7 @@ def finetune_completion(
     """Train a model that completes a document's body by its summary; returns the reason where it cannot."""
     documents = read_documents(files.documents, COMPLETION_COLUMNS)
     examples = completion_examples(documents, split, config.examples)
-    training = choose_examples(examples["train"], config.max_examples, seed)
+    training = choose_examples(examples["train"], config.max_train_samples, seed)
     validation = choose_examples(examples["validation"], config.training.max_eval_samples, seed)
     if not training or not validation:
         return (

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 
 from lmcore.command_line.chat import PLAIN_TEMPLATE, ChatTemplate, Message, chat_config, render_within
 from lmcore.command_line.generation_options import check_stop_tokens, generation_config, make_parser
-from lmcore.config.generation import GenerationConfig, SamplingConfig
+from lmcore.config.generation import GenerationConfig
 from lmcore.errors import UserError
 from lmcore.generation.completion import Completion
 from lmcore.generation.continuation import prompt_room
@@ -60,7 +60,7 @@ def _run(options: argparse.Namespace) -> None:
         return
     prompts = [_read_prompt(prompt) for prompt in options.prompt]
     is_plain = options.log_probabilities is None and options.figures is None
-    if len(prompts) == 1 and is_plain and isinstance(config.decoding, SamplingConfig):
+    if len(prompts) == 1 and is_plain and config.num_beams == 1 and options.n_best is None:
         _show_stream(generator.stream(prompts[0], config))
         return
     answers = generator.complete_n_best(prompts, config, n_likeliest=options.log_probabilities or 0)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from lmcore.config.generation import BeamSearchConfig, GenerationConfig, SamplingConfig
+from lmcore.config.generation import GenerationConfig
 from lmcore.config.models import max_position_embeddings_of
 from lmcore.errors import UserError
 from lmcore.models.folder import ModelDescription
@@ -45,13 +45,7 @@ def generation_config(options: argparse.Namespace, description: ModelDescription
     """
     _check_combination(options, is_completion_model=description.prompt_format is not None)
     try:
-        return GenerationConfig(
-            max_new_tokens=_max_tokens(options, description),
-            stop_strings=tuple(_unescape(stop) for stop in options.stop),
-            stop_token_ids=tuple(options.stop_token),
-            repetition_penalty=options.repetition_penalty,
-            decoding=_decoding(options, is_exact=description.prompt_format is not None),
-        )
+        return _chosen_by(options, _sampling(options, description), is_greedy=description.prompt_format is not None)
     except ValidationError as error:
         first = error.errors()[0]
         name = OPTION_NAMES.get(str(first["loc"][0]), str(first["loc"][0]).replace("_", "-"))
@@ -151,25 +145,43 @@ def _max_tokens(options: argparse.Namespace, description: ModelDescription) -> i
     return DEFAULT_MAX_TOKENS if context is None else min(DEFAULT_MAX_TOKENS, max(context // 2, 1))
 
 
-def _decoding(options: argparse.Namespace, *, is_exact: bool) -> SamplingConfig | BeamSearchConfig:
-    num_beams = options.n_best if options.num_beams is None else options.num_beams
-    if num_beams is not None:
-        return _beam_search(options, num_beams)
-    if options.length_penalty is not None:
-        raise UserError("--length-penalty needs --num-beams")
-    temperature = (0.0 if is_exact else 0.8) if options.temperature is None else options.temperature
-    top_k = (0 if is_exact else 50) if options.top_k is None else options.top_k
-    return SamplingConfig(
-        method="sampling",
-        temperature=temperature,
+def _sampling(options: argparse.Namespace, description: ModelDescription) -> GenerationConfig:
+    """The options as settings for sampling; a temperature of 0 is 1 here."""
+    top_k = 50 if options.top_k is None and description.prompt_format is None else options.top_k
+    temperature = 0.8 if options.temperature is None else options.temperature
+    return GenerationConfig(
+        max_new_tokens=_max_tokens(options, description),
+        num_beams=1,
+        do_sample=True,
+        temperature=temperature or 1.0,
         top_k=top_k or None,
         top_p=options.top_p,
         min_p=options.min_p,
         seed=options.seed or 0,
+        length_penalty=None,
+        repetition_penalty=options.repetition_penalty,
+        stop_strings=tuple(_unescape(stop) for stop in options.stop),
+        stop_token_ids=tuple(options.stop_token),
     )
 
 
-def _beam_search(options: argparse.Namespace, num_beams: int) -> BeamSearchConfig:
+def _chosen_by(options: argparse.Namespace, sampling: GenerationConfig, *, is_greedy: bool) -> GenerationConfig:
+    """Sampling, greedy decoding or beam search; ``is_greedy`` where no option decides."""
+    num_beams = options.n_best if options.num_beams is None else options.num_beams
+    if num_beams is None and options.length_penalty is not None:
+        raise UserError("--length-penalty needs --num-beams")
+    if num_beams is not None:
+        _check_beam_search(options, num_beams)
+        penalty = DEFAULT_LENGTH_PENALTY if options.length_penalty is None else options.length_penalty
+        length_penalty = None if num_beams == 1 else penalty
+        values = sampling.greedy().model_dump() | {"num_beams": num_beams, "length_penalty": length_penalty}
+        return GenerationConfig.model_validate(values)
+    if options.temperature == 0.0 or (options.temperature is None and is_greedy):
+        return sampling.greedy()
+    return sampling
+
+
+def _check_beam_search(options: argparse.Namespace, num_beams: int) -> None:
     given = [f"--{name.replace('_', '-')}" for name in SAMPLING_OPTIONS if getattr(options, name) is not None]
     if given:
         raise UserError(f"{', '.join(given)}: beam search does not sample; remove this, or --num-beams and --n-best")
@@ -179,8 +191,6 @@ def _beam_search(options: argparse.Namespace, num_beams: int) -> BeamSearchConfi
         raise UserError(
             f"--n-best {options.n_best}: a search with {num_beams} beams has no more answers; raise --num-beams"
         )
-    penalty = DEFAULT_LENGTH_PENALTY if options.length_penalty is None else options.length_penalty
-    return BeamSearchConfig(method="beam_search", num_beams=num_beams, length_penalty=penalty)
 
 
 def _unescape(text: str) -> str:

@@ -40,11 +40,11 @@ class NgramBaselineConfig(Config):
 
 
 class CacheConfig(Config):
-    """The cache in the mixture: n-grams up to ``order`` among the last ``n_tokens`` of a document, each token back
+    """The cache in the mixture: n-grams up to ``order`` among the last ``num_tokens`` of a document, each token back
     counting ``decay`` times the one behind it, and ``prior`` tokens for what it does not know."""
 
     order: PositiveInt
-    n_tokens: PositiveInt
+    num_tokens: PositiveInt
     decay: Annotated[float, Field(gt=0.0, le=1.0)]
     prior: PositiveFloat
 
@@ -123,9 +123,9 @@ class SamplesConfig(Config):
 class ReportConfig(Config):
     """How much the report shows: documents colored by their loss, and completions beside their references."""
 
-    n_documents: NonNegativeInt
+    num_documents: NonNegativeInt
     max_document_tokens: PositiveInt
-    n_completions: NonNegativeInt
+    num_completions: NonNegativeInt
 
 
 class EvaluateConfig(Config):

@@ -39,7 +39,7 @@ class ClassificationTrainingConfig(Config):
 
     max_tokens: Annotated[int, Field(ge=2)]
     """A document's first tokens, which the classifier reads."""
-    max_examples: PositiveInt
+    max_train_samples: PositiveInt
     min_examples_per_label: PositiveInt
     """Labels with fewer training documents are left out."""
     dropout: Probability
@@ -60,7 +60,7 @@ class CompletionTrainingConfig(Config):
     """Text between prompt and completion."""
     max_prompt_tokens: Annotated[int, Field(ge=2)]
     max_completion_tokens: Annotated[int, Field(ge=2)]
-    max_examples: PositiveInt
+    max_train_samples: PositiveInt
     lora: LoRAConfig | None
     """As for the classifier."""
     training: TrainingConfig

@@ -8,10 +8,10 @@ from lmcore.config.base import Config
 
 
 class MaskingConfig(Config):
-    """What a masked language model has to guess: of ``share`` of all tokens 80 % are hidden, 10 % replaced by a random
-    one and 10 % left as they are (Devlin et al. 2019)."""
+    """What a masked language model predicts: ``mlm_probability`` of all tokens, of which 80 % are masked, 10 %
+    replaced by a random token and 10 % left as they are (Devlin et al. 2019)."""
 
-    share: Annotated[float, Field(gt=0.0, lt=1.0)]
+    mlm_probability: Annotated[float, Field(gt=0.0, lt=1.0)]
     use_whole_words: bool
 
 
@@ -19,8 +19,8 @@ class CorruptionConfig(Config):
     """What an encoder-decoder has to restore: spans of a mean length that cover a share of the text, each of them
     hidden behind one token (Raffel et al. 2020; Lewis et al. 2020)."""
 
-    share: Annotated[float, Field(gt=0.0, lt=1.0)]
-    mean_span_tokens: Annotated[float, Field(ge=1.0)]
+    noise_density: Annotated[float, Field(gt=0.0, lt=1.0)]
+    mean_noise_span_length: Annotated[float, Field(ge=1.0)]
 
 
 PositiveInteger = Annotated[int, Field(ge=1)]
@@ -42,7 +42,7 @@ class HMMConfig(Config):
     """A hidden Markov model whose states emit tokens (Rabiner 1989; Chiu & Rush 2020 for many states)."""
 
     family: Literal["hmm"]
-    n_states: Size
+    num_states: Size
     emission_rank: Size | None
     """States and tokens meet in vectors of this size; null gives every state a table of its own."""
 

@@ -8,17 +8,22 @@ from lmcore.config.base import Config, Ratio
 from lmcore.config.models import ModelConfig, Probability
 
 
-class AdamWConfig(Config):
+class AdamWGroupConfig(Config):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019).
 
     Whatever is a matrix decays, embeddings and positions included, as in nanoGPT; vectors and scalars do not.
     """
 
-    name: Literal["adamw"]
     learning_rate: PositiveFloat
     beta1: Probability
     beta2: Probability
     weight_decay: Annotated[float, Field(ge=0.0)]
+
+
+class AdamWConfig(AdamWGroupConfig):
+    """AdamW for all parameters."""
+
+    name: Literal["adamw"]
 
 
 class MuonConfig(Config):
@@ -28,7 +33,7 @@ class MuonConfig(Config):
     learning_rate: PositiveFloat
     momentum: Probability
     weight_decay: Annotated[float, Field(ge=0.0)]
-    others: AdamWConfig
+    adamw: AdamWGroupConfig
 
 
 class ScheduleConfig(Config):
@@ -39,7 +44,7 @@ class ScheduleConfig(Config):
     """
 
     warmup_steps: NonNegativeInt
-    decay: Literal["linear", "cosine"]
+    decay_type: Literal["linear", "cosine"]
     decay_ratio: Ratio
     min_lr_ratio: Ratio
 
@@ -81,7 +86,7 @@ class TrainingConfig(Config):
     stability: StabilityConfig
     precision: Literal["native", "float32", "bfloat16"]
     """``native`` is bfloat16 where the processor or GPU has instructions for it, float32 elsewhere."""
-    compile: Literal["never", "auto", "always"]
+    torch_compile: Literal["never", "auto", "always"]
     """``auto`` compiles on a GPU where the training is long enough to pay for it. A model that carries a state has
     kernels of its own and is never compiled."""
     gradient_checkpointing: bool

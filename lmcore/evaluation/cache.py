@@ -31,21 +31,21 @@ class Cache:
 
     Attributes:
         order: length of the longest n-gram, at least 1.
-        n_tokens: how far back the cache reaches.
+        num_tokens: how far back the cache reaches.
         decay: above 0, at most 1.
         prior: above 0, in tokens.
         vocabulary_size: how many tokens there are.
     """
 
     order: int
-    n_tokens: int
+    num_tokens: int
     decay: float
     prior: float
     vocabulary_size: int
 
     def __post_init__(self) -> None:
-        if self.order < 1 or self.n_tokens < 1 or not 0.0 < self.decay <= 1.0 or self.prior <= 0.0:
-            raise UserError(f"order and n_tokens must be at least 1, decay in (0, 1] and prior above 0; got {self}")
+        if self.order < 1 or self.num_tokens < 1 or not 0.0 < self.decay <= 1.0 or self.prior <= 0.0:
+            raise UserError(f"order and num_tokens must be at least 1, decay in (0, 1] and prior above 0; got {self}")
 
     def log_probabilities(self, tokens: Tokens) -> Floats:
         """The natural logarithm of every token's probability given those before it.
@@ -76,7 +76,7 @@ class Cache:
         # Those too far back: the last place of the same id that the cache does not reach any more.
         _, number = np.unique(ordered, return_inverse=True)
         keys = number * (n + 1) + by_id
-        oldest = np.searchsorted(keys, keys[rank] - self.n_tokens) - 1
+        oldest = np.searchsorted(keys, keys[rank] - self.num_tokens) - 1
         return np.maximum(last - self._sum_up_to(oldest, ids, ordered, by_id, sums), 0.0)
 
     def _sum_up_to(self, ranks: Ids, ids: Ids, ordered: Ids, by_id: Ids, sums: Floats) -> Floats:

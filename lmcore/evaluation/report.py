@@ -102,7 +102,7 @@ def render_report(content: ReportContent, config: EvaluateConfig) -> str:
         curve_figures=[
             _curve_figure(f"curve-{place}", item) for place, item in enumerate(content.trainings) if _is_curve(item)
         ],
-        shown_completions=_evenly(content.completion.get("completions", []), config.report.n_completions),
+        shown_completions=_evenly(content.completion.get("completions", []), config.report.num_completions),
         flat_parameters={section: dict(_flatten(values)) for section, values in content.parameters.items()},
         strong=STRONG_SHADE_PERCENT,
     )

@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from lmcore.config.generation import BeamSearchConfig, GenerationConfig, SamplingConfig
+from lmcore.config.generation import GenerationConfig
 
 if TYPE_CHECKING:
     from lmcore.generation.decoding import generate
     from lmcore.generation.generator import Generator
 
-__all__ = ["BeamSearchConfig", "GenerationConfig", "Generator", "SamplingConfig", "generate"]
+__all__ = ["GenerationConfig", "Generator", "generate"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,8 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lmcore.config.generation import BeamSearchConfig, GenerationConfig
-from lmcore.errors import UserError
+from lmcore.config.generation import GenerationConfig
 from lmcore.generation.completion import Completion, Ending, Likeliest, likeliest_of
 from lmcore.generation.continuation import Continuation
 from lmcore.generation.sampling import penalize
@@ -31,28 +30,26 @@ def beam_search(
 
     Args:
         continuation: of the prompts.
-        config: how tokens are chosen, ``decoding`` a beam search.
+        config: with ``num_beams`` and ``length_penalty``.
         ending: when an answer is over.
         is_used: the tokens that the repetition penalty is for, boolean (batch, vocabulary); None where there is none.
         n_likeliest: of how many of the likeliest tokens the log-probabilities are wanted.
     """
-    beams = config.decoding
-    if not isinstance(beams, BeamSearchConfig):
-        raise UserError(f"beam search cannot use the method {beams.method}")
+    num_beams = config.num_beams
     n_prompts, device = len(continuation.logits), continuation.logits.device
-    answers = [Answers(beams) for _ in range(n_prompts)]
+    answers = [Answers(num_beams, config.length_penalty or 0.0) for _ in range(n_prompts)]
     searched = list(range(n_prompts))  # the prompts that the rows of the batch belong to
     live = LiveBeams.first(n_prompts, with_likeliest=n_likeliest > 0)
     for position in range(config.max_new_tokens):
-        live, rows = _extend(live, continuation.logits, is_used, config, beams.num_beams, n_likeliest)
+        live, rows = _extend(live, continuation.logits, is_used, config, num_beams, n_likeliest)
         _collect_ended(live, [answers[prompt] for prompt in searched], ending, config.max_new_tokens)
         is_live = live.is_live.any(dim=1)
         if not is_live.any():
             break
         if position == 0:
-            continuation.fork(beams.num_beams)
-            is_used = None if is_used is None else is_used.repeat_interleave(beams.num_beams, dim=0)
-            rows = torch.arange(n_prompts * beams.num_beams).view(n_prompts, -1)
+            continuation.fork(num_beams)
+            is_used = None if is_used is None else is_used.repeat_interleave(num_beams, dim=0)
+            rows = torch.arange(n_prompts * num_beams).view(n_prompts, -1)
         # Prompts that are done are carried along until leaving them out is worth the copy of the others' state.
         if int(is_live.sum()) <= len(searched) // 2:
             kept = is_live.nonzero()[:, 0]
@@ -75,26 +72,27 @@ def normalized_score(total: float, length: int, length_penalty: float) -> float:
 class Answers:
     """The answers to one prompt that have ended, with their scores."""
 
-    config: BeamSearchConfig
+    num_beams: int
+    length_penalty: float
     ended: list[tuple[float, Completion]] = field(default_factory=list)
 
     def add(self, total: float, completion: Completion) -> None:
         """One more answer, whose log-probabilities add up to ``total``."""
         length = len(completion.log_probabilities)
-        self.ended.append((normalized_score(total, length, self.config.length_penalty), completion))
+        self.ended.append((normalized_score(total, length, self.length_penalty), completion))
 
     def best(self) -> list[tuple[float, Completion]]:
         """As many of the best as there are beams; of equal ones the earlier."""
-        return sorted(self.ended, key=lambda answer: -answer[0])[: self.config.num_beams]
+        return sorted(self.ended, key=lambda answer: -answer[0])[: self.num_beams]
 
     def can_improve(self, total: float, length: int, max_new_tokens: int) -> bool:
         """Whether a beam of this log-probability and length could still end before the last of the best."""
         best = self.best()
-        if len(best) < self.config.num_beams:
+        if len(best) < self.num_beams:
             return True
         # Log-probabilities only fall, and the penalty is largest at one end of the lengths that are left.
         return any(
-            normalized_score(total, possible, self.config.length_penalty) > best[-1][0]
+            normalized_score(total, possible, self.length_penalty) > best[-1][0]
             for possible in (length + 1, max_new_tokens)
         )
 
@@ -200,7 +198,7 @@ def _collect_ended(live: LiveBeams, answers: Sequence[Answers], ending: Ending, 
             answers[prompt].add(float(live.totals[prompt, beam]), completion)
             live.totals[prompt, beam] = -torch.inf
     for prompt, found in enumerate(answers):
-        if len(found.ended) >= found.config.num_beams:
+        if len(found.ended) >= found.num_beams:
             for beam in live.is_live[prompt].nonzero()[:, 0].tolist():
                 if not found.can_improve(float(live.totals[prompt, beam]), length, max_new_tokens):
                     live.totals[prompt, beam] = -torch.inf

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from lmcore.config.generation import GenerationConfig, SamplingConfig
+from lmcore.config.generation import GenerationConfig
 from lmcore.errors import UserError
 from lmcore.generation.beams import beam_search
 from lmcore.generation.completion import Completion, EndedBy, Ending, likeliest_of
@@ -29,7 +29,7 @@ def generate(model: CausalModel, prompts: Sequence[Sequence[int]], config: Gener
     """
     if config.stop_strings:
         raise UserError(
-            f"stop strings need text, not only tokens:  {list(config.stop_strings)}: use Generator, or no `stop`"
+            f"stop strings need text, not only tokens:  {list(config.stop_strings)}: use Generator, or no stop_strings"
         )
     if not prompts:
         return []
@@ -54,12 +54,12 @@ def decode(
     Args:
         continuation: of the prompts.
         prompts: what counts as used for the repetition penalty, and what the draws depend on.
-        config: how tokens are chosen; its ``stop`` is not looked at.
+        config: how tokens are chosen; its ``stop_strings`` are ignored.
         vocabulary: of the tokens.
         ends_text: whether the text of some tokens has come to its end.
         n_likeliest: of how many of the likeliest tokens the log-probabilities are wanted.
     """
-    if isinstance(config.decoding, SamplingConfig):
+    if config.num_beams == 1:
         steps = sample(continuation, prompts, config, vocabulary, ends_text=ends_text, n_likeliest=n_likeliest)
         return [[completion] for completion in list(steps)[-1]]
     ending = ending_of(config, vocabulary, ends_text)
@@ -81,20 +81,19 @@ def sample(
 
     It is one list, whose elements grow.
     """
-    sampling = config.decoding
-    if not isinstance(sampling, SamplingConfig):
-        raise UserError("beam search knows its answer only at the end: use `method: sampling`")
+    if config.num_beams > 1:
+        raise UserError("beam search knows its answer only at the end; set num_beams to 1")
     device = continuation.logits.device
     ending = ending_of(config, vocabulary, ends_text)
     is_used = _used(prompts, config, vocabulary, device)
-    uniform = uniform_draws(prompts, config.max_new_tokens, sampling.seed).to(device)
+    uniform = uniform_draws(prompts, config.max_new_tokens, config.seed or 0).to(device)
     completions = [Completion() for _ in prompts]
     rows = list(range(len(prompts)))  # whose text each row of the batch is
     for position in range(config.max_new_tokens):
         logits = continuation.logits
         if is_used is not None:
             logits = penalize(logits, is_used, config.repetition_penalty)
-        chosen = choose(logits, sampling, uniform[:, position])
+        chosen = choose(logits, config, uniform[:, position])
         if is_used is not None:
             is_used.scatter_(1, chosen.unsqueeze(1), True)
         _append(completions, rows, chosen, continuation.logits, ending, n_likeliest)

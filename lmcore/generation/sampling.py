@@ -7,20 +7,21 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lmcore.config.generation import SamplingConfig
+from lmcore.config.generation import GenerationConfig
 
 N_SORTED_FIRST = 256
 """So many of the likeliest tokens mostly reach top-p; sorting all of them takes many times longer."""
 
 
-def choose(logits: Tensor, config: SamplingConfig, uniform: Tensor) -> Tensor:
+def choose(logits: Tensor, config: GenerationConfig, uniform: Tensor) -> Tensor:
     """One token per row, int64 (batch,).
 
     Args:
         logits: of the next token, (batch, vocabulary).
+        config: greedy decoding or sampling.
         uniform: a row's own draw from [0, 1), float64 (batch,).
     """
-    if config.temperature == 0.0:
+    if config.temperature is None:  # only sampling has one
         return logits.argmax(dim=-1)
     logits = logits / config.temperature
     if config.top_k is not None:

@@ -2,9 +2,12 @@
 
 It holds ``config.json`` (what the model is), ``weights.safetensors``, ``tokenizer.json``, ``record.json`` (how it was
 trained) and ``SHA256SUMS``, by which the others are verified when they are read. Equal models have equal folders, byte
-for byte.
+for byte. ``config.json`` and ``record.json`` have the version of the format;
+:func:`~lmcore.models.conversion.convert_model_folder` converts folders of older releases.
 """
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,14 +22,16 @@ from lmcore.models.lora import LoRALinear
 from lmcore.models.model import Model
 from lmcore.models.prompt import PromptFormat
 from lmcore.models.verification import load_weights, verify, write_sums
-from lmcore.runtime.files import atomic_folder, write_json, write_text
+from lmcore.runtime.files import atomic_folder, write_json
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
-TOKENIZER, WEIGHTS = "tokenizer.json", "weights.safetensors"
+VERSION = 2
+"""The format of model folders."""
+CONFIG, RECORD, TOKENIZER, WEIGHTS = "config.json", "record.json", "tokenizer.json", "weights.safetensors"
 
 
 class ModelDescription(Config):
-    """What ``config.json`` says."""
+    """What ``config.json`` says, besides its version."""
 
     kind: Literal["language_model", "classifier", "completion"]
     model: ModelConfig
@@ -39,7 +44,12 @@ class ModelDescription(Config):
 
 
 def save_language_model(
-    folder: Path, model: Model, tokenizer: Tokenizer, record: Any, *, prompt_format: PromptFormat | None = None
+    folder: Path,
+    model: Model,
+    tokenizer: Tokenizer,
+    record: Mapping[str, Any],
+    *,
+    prompt_format: PromptFormat | None = None,
 ) -> None:
     """Replace ``folder`` by a language model, or a completion model where a prompt format is given."""
     description = ModelDescription(
@@ -85,17 +95,75 @@ def load_writing_model(folder: Path) -> tuple[WritingModel, Tokenizer]:
 
 def read_description(folder: Path) -> ModelDescription:
     """What the model in ``folder`` is; errors as for :func:`load_language_model`."""
-    path = folder / "config.json"
+    version = folder_version(folder)
+    if version < VERSION:
+        raise UserError(
+            f"{folder} is a model folder of format {version}, but this release reads format {VERSION}; "
+            f"convert it with `lmcore convert {folder} NEW_FOLDER`"
+        )
+    if version > VERSION:
+        raise UserError(
+            f"{folder} is a model folder of format {version}, but this release reads format {VERSION} at most; "
+            f"use a newer release"
+        )
+    values = read_json(folder / CONFIG)
+    del values["version"]
+    return as_description(values, folder / CONFIG)
+
+
+def folder_version(folder: Path) -> int:
+    """The format of a model folder: 1 if its ``config.json`` has no version.
+
+    Raises:
+        FileNotFoundError: if there is no ``config.json``.
+        ValueError: if it was altered or is no JSON object.
+    """
+    path = folder / CONFIG
     if not path.exists():
-        raise FileNotFoundError(f"{folder} is not a model folder: it has no config.json")
-    verify(folder, "config.json")
+        raise FileNotFoundError(f"{folder} is not a model folder: it has no {CONFIG}")
+    verify(folder, CONFIG)
+    version = read_json(path).get("version", 1)
+    if type(version) is not int:
+        raise UserError(f"{path}: version = {version!r}: expected {VERSION}")
+    return version
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The values of a JSON file of a model folder.
+
+    Raises:
+        ValueError: if it is no JSON object.
+    """
     try:
-        return ModelDescription.model_validate_json(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} is not a JSON object")
+    return values
+
+
+def as_description(values: dict[str, Any], path: Path) -> ModelDescription:
+    """The description that ``config.json`` has (``path``, for messages), checked.
+
+    Raises:
+        ValueError: naming every wrong field.
+    """
+    try:
+        # JSON mode is strict about types but reads lists as tuples.
+        return ModelDescription.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        raise UserError(f"{path} was written by another version: {error}") from None
+        raise UserError(f"{path} does not describe a model: {error}") from None
 
 
-def save_folder(folder: Path, description: ModelDescription, model: Model, tokenizer: Tokenizer, record: Any) -> None:
+def description_values(description: ModelDescription) -> dict[str, Any]:
+    """What ``config.json`` holds."""
+    return {"version": VERSION, **description.model_dump(mode="json")}
+
+
+def save_folder(
+    folder: Path, description: ModelDescription, model: Model, tokenizer: Tokenizer, record: Mapping[str, Any]
+) -> None:
     """Replace ``folder`` by a model, atomically.
 
     Raises:
@@ -104,8 +172,8 @@ def save_folder(folder: Path, description: ModelDescription, model: Model, token
     if isinstance(model, nn.Module) and any(isinstance(module, LoRALinear) for module in model.modules()):
         raise UserError("the model has LoRA adapters: merge them into its weights with fold_lora before saving it")
     with atomic_folder(folder) as temporary:
-        write_text(temporary / "config.json", description.model_dump_json(indent=2) + "\n")
+        write_json(temporary / CONFIG, description_values(description))
         model.save_weights(temporary / WEIGHTS)
         tokenizer.save(temporary / TOKENIZER)
-        write_json(temporary / "record.json", record)
+        write_json(temporary / RECORD, {"version": VERSION, **record})
         write_sums(temporary)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lmcore.config.training import AdamWConfig, MuonConfig
+from lmcore.config.training import AdamWConfig, AdamWGroupConfig, MuonConfig
 from lmcore.models.device import native_bfloat16
 
 # For each iteration the odd quintic that comes closest to one, at its worst, over what the ones before make of singular
@@ -135,7 +135,7 @@ class ModelOptimizer:
             self._optimizers.append(muon)
             rest = [(name, parameter) for name, parameter in named if not _is_inner_matrix(name, parameter)]
         if rest:
-            self._optimizers.append(_adamw(rest, config.others if isinstance(config, MuonConfig) else config))
+            self._optimizers.append(_adamw(rest, config.adamw if isinstance(config, MuonConfig) else config))
         self._peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in self._optimizers]
         self.peak_learning_rate = config.learning_rate
 
@@ -187,7 +187,7 @@ def _n_fused(name: str) -> int:
     return next((n for ending, n in FUSED_MATRICES.items() if name.endswith(f".{ending}")), 1)
 
 
-def _adamw(named: list[tuple[str, nn.Parameter]], config: AdamWConfig) -> torch.optim.AdamW:
+def _adamw(named: list[tuple[str, nn.Parameter]], config: AdamWGroupConfig) -> torch.optim.AdamW:
     groups = [
         {
             "params": [parameter for _, parameter in named if parameter.ndim >= 2],

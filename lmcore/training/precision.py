@@ -21,9 +21,9 @@ def compute_dtype(config: TrainingConfig, device: torch.device) -> torch.dtype:
 
 def is_compiled(config: TrainingConfig, n_steps: int, device: torch.device) -> bool:
     """Whether the loss is compiled. On a processor, where the kernels are written out by hand, only if it must be."""
-    if config.compile == "auto":
+    if config.torch_compile == "auto":
         return device.type == "cuda" and n_steps * config.gradient_accumulation_steps >= STEPS_THAT_PAY_FOR_COMPILING
-    return config.compile == "always"
+    return config.torch_compile == "always"
 
 
 @contextmanager

@@ -24,5 +24,5 @@ def learning_rate_factor(config: ScheduleConfig, step: int, n_steps: int) -> flo
     done = (step - (n_steps - n_decay_steps) + 1) / (n_decay_steps + 1)
     if done <= 0.0:
         return 1.0
-    left = 1.0 - done if config.decay == "linear" else (1.0 + math.cos(math.pi * done)) / 2
+    left = 1.0 - done if config.decay_type == "linear" else (1.0 + math.cos(math.pi * done)) / 2
     return config.min_lr_ratio + (1.0 - config.min_lr_ratio) * left

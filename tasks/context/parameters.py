@@ -1,10 +1,11 @@
-"""``params.yaml`` as one checked value: every error at once, each with path, value and what would be right."""
+"""``params.yaml`` as one checked value; all its errors are reported at once, each with path, value and remedy."""
 
+import copy
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -20,9 +21,23 @@ from lmcore.config.training import PretrainConfig
 from lmcore.errors import UserError
 from tasks.context.yaml_values import SHOWN_CHARACTERS, read_yaml, shown
 
+VERSION = 2
+"""The format of ``params.yaml``; ``flows/upgrade.py`` converts older files."""
+TRAINER = "trainer"
+"""The section that all trainings share."""
+TRAININGS = (
+    ("pretrain", "training"),
+    ("finetune", "classification", "training"),
+    ("finetune", "completion", "training"),
+)
+KIND_KEYS = frozenset({"family", "kind", "name"})
+"""Keys that set the kind of a section, on which its other keys depend."""
+
+Location = tuple[int | str, ...]
+
 
 class Parameters(Config):
-    """The sections of ``params.yaml``: one per stage, named as the stage."""
+    """The sections of ``params.yaml``, one per stage. Every training has the keys of ``trainer`` as well as its own."""
 
     collect: CollectConfig
     clean: CleanConfig
@@ -32,8 +47,7 @@ class Parameters(Config):
     evaluate: EvaluateConfig
 
     @model_validator(mode="after")
-    def _have_maps_for_adapters(self) -> Self:
-        """Adapters stand beside linear maps, which not every family has."""
+    def _family_takes_adapters(self) -> Self:
         family = self.pretrain.model.family
         tasks = {"classification": self.finetune.classification, "completion": self.finetune.completion}
         adapted = [f"finetune.{name}.lora" for name, task in tasks.items() if task is not None and task.lora]
@@ -44,8 +58,7 @@ class Parameters(Config):
         return self
 
     @model_validator(mode="after")
-    def _fit_the_context(self) -> Self:
-        """What a model reads and writes at once has to fit the context that it is trained with."""
+    def _sequences_fit_the_context(self) -> Self:
         context = max_position_embeddings_of(self.pretrain.model)
         if context is None:
             return self
@@ -75,24 +88,75 @@ def load_parameters(path: Path, *, consequence: str = "nothing was started") -> 
 
     Args:
         path: the file.
-        consequence: what the message says of the work that an error has kept from starting.
+        consequence: what the message says did not happen because of an error.
 
     Raises:
-        UserError: with one line per error (path in the file, value, what would be right), all of them at once.
+        UserError: with one line per error (path in the file, value, remedy), all of them at once; or if the file has
+            another version.
         FileNotFoundError: if there is no such file.
     """
     values = _read(path, consequence)
+    check_version(values, path, consequence)
+    sections = {name: section for name, section in values.items() if name != "version"}
+    merged = with_trainer(sections)
     try:
-        # JSON mode keeps strictness about types while reading lists as tuples and strings as paths.
-        return Parameters.model_validate_json(json.dumps(values))
+        # JSON mode is strict about types but reads lists as tuples and strings as paths.
+        return Parameters.model_validate_json(json.dumps(merged))
     except ValidationError as error:
         errors = error.errors(include_url=False)
-        lines = [_describe(details, values) for details in errors if not _only_follows(details, errors)]
+        own = [details for details in errors if not _only_follows(details, errors, sections)]
+        # An error in `trainer` is an error of every training.
+        lines = list(dict.fromkeys(_describe(details, merged, sections) for details in own))
         count = f"{len(lines)} error{'s' if len(lines) > 1 else ''}"
         raise UserError("\n  ".join([f"{path} has {count}; {consequence}:", *lines])) from None
 
 
-def _read(path: Path, consequence: str) -> Any:
+def check_version(values: dict[str, Any], path: Path, consequence: str) -> None:
+    """Refuse the values of a file in another format than this release reads.
+
+    Raises:
+        UserError: with the command that converts an older file.
+    """
+    version = values.get("version", 1)
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise UserError(f"{path}: version = {shown(version)}: expected {VERSION}; {consequence}")
+    if version < VERSION:
+        raise UserError(
+            f"{path} is in format {version}, but this release reads format {VERSION}; {consequence}. "
+            f"Convert it with `python -m flows.upgrade {path}`"
+        )
+    if version > VERSION:
+        raise UserError(
+            f"{path} is in format {version}, but this release reads format {VERSION} at most; {consequence}. "
+            f"Use the release that wrote it, or restore the file with git"
+        )
+
+
+def with_trainer(sections: dict[str, Any]) -> dict[str, Any]:
+    """The sections without ``trainer``, whose keys every training has that does not set them itself."""
+    merged = {name: copy.deepcopy(section) for name, section in sections.items() if name != TRAINER}
+    for *parents, name in TRAININGS:
+        parent = _value_at(merged, parents)
+        if isinstance(parent, dict) and isinstance(parent.get(name), dict):
+            parent[name] = _override(sections.get(TRAINER), parent[name])
+    if not isinstance(sections.get(TRAINER), dict):
+        merged[TRAINER] = sections.get(TRAINER)  # refused by the check
+    return merged
+
+
+def _override(base: Any, changes: Any) -> Any:
+    """``base`` with the keys of ``changes``, section by section; a section of another kind replaces all of ``base``."""
+    if not isinstance(base, dict) or not isinstance(changes, dict):
+        return copy.deepcopy(changes)
+    if any(changes[key] != base.get(key) for key in KIND_KEYS & changes.keys()):
+        return copy.deepcopy(changes)
+    values = copy.deepcopy(base)
+    for key, change in changes.items():
+        values[key] = _override(base.get(key), change)
+    return values
+
+
+def _read(path: Path, consequence: str) -> dict[str, Any]:
     try:
         values = read_yaml(path)
     except FileNotFoundError:
@@ -104,46 +168,55 @@ def _read(path: Path, consequence: str) -> Any:
     if values is None:
         raise UserError(f"{path} is empty; {consequence}: restore it with `git checkout {path}`")
     if not isinstance(values, dict):
-        sections = ", ".join(Parameters.model_fields)
-        raise UserError(f"{path} holds {shown(values)}; {consequence}: it has the sections {sections}")
+        raise UserError(f"{path} contains {shown(values)}; {consequence}: it needs the sections {_section_names()}")
     return values
 
 
-def _only_follows(details: ErrorDetails, errors: Sequence[ErrorDetails]) -> bool:
-    """Whether a list is too short only because of its entries, which are errors of their own."""
-    place = details["loc"]
+def _section_names() -> str:
+    return ", ".join([*Parameters.model_fields, TRAINER])
+
+
+def _only_follows(details: ErrorDetails, errors: Sequence[ErrorDetails], written: dict[str, Any]) -> bool:
+    """Whether an error goes away with another: a list is too short because of its entries, ``trainer`` is missing."""
+    location = details["loc"]
+    if details["type"] in ("missing", "union_tag_not_found") and not isinstance(written.get(TRAINER), dict):
+        return any(location[: len(training)] == training for training in TRAININGS)
     return details["type"] == "too_short" and any(
-        other["loc"][: len(place)] == place for other in errors if other is not details
+        other["loc"][: len(location)] == location for other in errors if other is not details
     )
 
 
-def _describe(details: ErrorDetails, values: Any) -> str:
-    location = _locate(details["loc"], values)
-    path = ".".join(str(part) for part in location)
-    if not path:
-        return details["msg"].removeprefix("Value error, ")
+def _describe(details: ErrorDetails, merged: dict[str, Any], written: dict[str, Any]) -> str:
+    """One line for an error in the merged values, with the path where the value is written."""
+    message = details["msg"].removeprefix("Value error, ")
+    location = _without_branches(details["loc"], merged)
+    if not location:
+        return message
+    if location == (TRAINER,):
+        return f"{TRAINER}: expected a section with the settings that all trainings share"
+    path = _path(_written_at(location, written))
     match details["type"]:
         case "extra_forbidden":
-            return f"{path}: unknown key{_suggest(location)}"
+            return f"{path}: unknown key{_suggest(location, merged)}"
         case "missing":
             return f"{path}: missing; add it (there are no hidden defaults)"
         case "union_tag_invalid" | "union_tag_not_found":
-            return _describe_kind(path, details)
-        case _:
-            message = details["msg"].removeprefix("Value error, ")
-            return f"{path} = {_shown(details['input'])}: {message[0].lower()}{message[1:]}"
+            return _describe_kind(location, details, written)
+    value = "" if isinstance(details["input"], dict) else f" = {_shown(details['input'])}"
+    return f"{path}{value}: {message[0].lower()}{message[1:]}"
 
 
-def _describe_kind(path: str, details: ErrorDetails) -> str:
-    """A section of a kind (family, method, name) that there is not: the kinds there are, not the whole section."""
+def _describe_kind(location: Location, details: ErrorDetails, written: dict[str, Any]) -> str:
+    """A section of an unknown kind (``family``, ``kind``, ``name``): the known kinds instead of the whole section."""
     context = details.get("ctx", {})
     key = str(context["discriminator"]).strip("'")
+    path = _path(_written_at((*location, key), written))
     if details["type"] == "union_tag_not_found":
-        return f"{path}.{key}: missing; it sets the kind of this section"
+        return f"{path}: missing; it sets the kind of this section"
     known = str(context["expected_tags"]).replace("'", "")
     nearest = difflib.get_close_matches(str(context["tag"]), known.split(", "), n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    return f"{path}.{key} = {_shown(context['tag'])}: expected one of {known}{hint}"
+    return f"{path} = {_shown(context['tag'])}: expected one of {known}{hint}"
 
 
 def _shown(value: Any) -> str:
@@ -151,32 +224,84 @@ def _shown(value: Any) -> str:
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
-def _locate(location: tuple[int | str, ...], values: Any) -> list[int | str]:
-    """The error's path as it stands in the file: pydantic also names the branch of a union, which does not."""
+def _path(location: Location) -> str:
+    return ".".join(map(str, location))
+
+
+def _without_branches(location: Location, values: Any) -> Location:
+    """The path of an error in ``values``: pydantic also names the branch of a union, which is no key."""
     path: list[int | str] = []
-    for position, part in enumerate(location):
-        is_last = position == len(location) - 1
-        stands = (isinstance(values, dict) and part in values) or (
-            isinstance(values, list) and isinstance(part, int) and part < len(values)
-        )
-        if stands:
+    for index, part in enumerate(location):
+        if _has(values, part):
             values = values[part]
             path.append(part)
-        elif is_last:
+        elif index == len(location) - 1:
             path.append(part)
-    return path
+    return tuple(path)
 
 
-def _suggest(location: list[int | str]) -> str:
-    """Nearest known key of the section the unknown one stands in, if there is one."""
-    known: list[str] = []
-    section: Any = Parameters
-    for part in location[:-1]:
-        field = getattr(section, "model_fields", {}).get(part)
-        section = field.annotation if field else None
-    if section is not None:
-        known = list(getattr(section, "model_fields", {}))
+def _written_at(location: Location, written: dict[str, Any]) -> Location:
+    """Where the value at ``location`` of the merged values is written, or a missing one belongs."""
+    missing = object()
+    for training in TRAININGS:
+        key = location[len(training) :]
+        is_written = _value_at(written, location, missing) is not missing
+        if location[: len(training)] != training or not key or is_written:
+            continue
+        sections = [section for other in TRAININGS if isinstance(section := _value_at(written, other), dict)]
+        is_in_none = all(_value_at(section, key, missing) is missing for section in sections)
+        if is_in_none or _value_at(written, (TRAINER, *key), missing) is not missing:
+            return (TRAINER, *key)
+    return location
+
+
+def _value_at(values: Any, location: Sequence[int | str], default: Any = None) -> Any:
+    for part in location:
+        if not _has(values, part):
+            return default
+        values = values[part]
+    return values
+
+
+def _has(values: Any, part: int | str) -> bool:
+    if isinstance(values, dict):
+        return part in values
+    return isinstance(values, list) and isinstance(part, int) and part < len(values)
+
+
+def _suggest(location: Location, values: Any) -> str:
+    """The known key most similar to the unknown one at ``location``, or all known keys of its section."""
+    known = [*Parameters.model_fields, TRAINER]
+    if len(location) > 1:
+        section = _section_type(location[:-1], values)
+        known = list(section.model_fields) if section else []
     nearest = difflib.get_close_matches(str(location[-1]), known, n=1)
     if nearest:
         return f"; did you mean {nearest[0]!r}?"
     return f"; known keys here: {', '.join(known)}" if known else "; remove it"
+
+
+def _section_type(location: Location, values: Any) -> type[Config] | None:
+    """The class of the section at ``location``; that of a union's branch is told by the section's kind."""
+    section: type[Config] | None = Parameters
+    for part in location:
+        values = values[part]
+        if isinstance(part, int):
+            continue  # the entries of a list are sections of one type
+        field = section.model_fields.get(part) if section else None
+        section = next(_fitting(field.annotation, values), None) if field else None
+    return section
+
+
+def _fitting(annotation: Any, values: Any) -> Iterator[type[Config]]:
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if isinstance(annotation, type) and issubclass(annotation, Config):
+        kinds = {name: annotation.model_fields[name].annotation for name in KIND_KEYS & annotation.model_fields.keys()}
+        if not isinstance(values, dict) or all(
+            get_origin(kind) is not Literal or values.get(name) in get_args(kind) for name, kind in kinds.items()
+        ):
+            yield annotation
+        return
+    for argument in get_args(annotation):
+        yield from _fitting(argument, values)

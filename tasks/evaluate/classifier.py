@@ -127,7 +127,7 @@ def _read_task(
         trained=labels,
         untrained=tuple(sorted(set(counts) - set(labels), key=lambda label: (-counts[label], label))),
         training=choose_examples(
-            labeled_pairs(examples["train"], labels), finetune.classification.max_examples, finetune.seed
+            labeled_pairs(examples["train"], labels), finetune.classification.max_train_samples, finetune.seed
         ),
         validation=choose_examples(labeled_pairs(examples["validation"], labels), limit, config.seed),
         ids=[test.ids[row] for row in chosen],

@@ -195,7 +195,7 @@ def _shown_documents(
     """Some documents of a length that can be shown, with the bits that the model and its baseline need for them."""
     longest = config.max_document_tokens
     fitting = [index for index, n_tokens in enumerate(test.n_tokens) if longest // 3 <= n_tokens - 1 <= longest]
-    shown = choose_examples(fitting, config.n_documents, seed)
+    shown = choose_examples(fitting, config.num_documents, seed)
     titles = _titles(documents, [test.ids[index] for index in shown])
     offsets = np.concatenate(([0], np.cumsum(test.n_tokens)))
     models = [name for name in (MODEL, NGRAM, SHORTER_NGRAM) if name in comparison.log_probabilities]

@@ -19,7 +19,7 @@ CLEAN = "_clean"
 MEASURES = ("bits_per_byte", "pseudo_bits_per_byte", "bits_per_masked_token", "accuracy", "chrf", "perplexity", "bleu")
 SIZES = (
     "order",
-    "n_states",
+    "num_states",
     "num_hidden_layers",
     "encoder_layers",
     "decoder_layers",

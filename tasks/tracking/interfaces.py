@@ -141,7 +141,7 @@ def _generation_settings(description: "ModelDescription") -> "ParamSchema":
             ParamSpec("top_p", DataType.double, 1.0),
             ParamSpec("min_p", DataType.double, 0.0),  # 0: all tokens
             ParamSpec("repetition_penalty", DataType.double, 1.0),
-            ParamSpec("stop", DataType.string, [], shape=(-1,)),
+            ParamSpec("stop_strings", DataType.string, [], shape=(-1,)),
             ParamSpec("seed", DataType.long, 0),
         ]
     )

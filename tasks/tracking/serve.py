@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from lmcore.errors import UserError
 from lmcore.finetuning.classifier import load_classifier, predict
-from lmcore.generation import GenerationConfig, Generator, SamplingConfig
+from lmcore.generation import GenerationConfig, Generator
 from lmcore.models.bert.model import BERT
 from lmcore.models.folder import load_language_model, load_writing_model, read_description
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
@@ -96,18 +96,20 @@ class ServedModel(PythonModel):
     def _complete(self, prompts: list[str], params: dict[str, Any]) -> pandas.DataFrame:
         config = GenerationConfig(
             max_new_tokens=params["max_new_tokens"],
-            stop_strings=tuple(params["stop"]),
-            stop_token_ids=(),
+            num_beams=1,
+            do_sample=True,
+            temperature=params["temperature"] or 1.0,
+            top_k=params["top_k"] or None,
+            top_p=params["top_p"],
+            min_p=params["min_p"] or None,
+            seed=params["seed"],
+            length_penalty=None,
             repetition_penalty=params["repetition_penalty"],
-            decoding=SamplingConfig(
-                method="sampling",
-                temperature=params["temperature"],
-                top_k=params["top_k"] or None,
-                top_p=params["top_p"],
-                min_p=params["min_p"] or None,
-                seed=params["seed"],
-            ),
+            stop_strings=tuple(params["stop_strings"]),
+            stop_token_ids=(),
         )
+        if params["temperature"] == 0:
+            config = config.greedy()
         completions = self.generator.complete(prompts, config)
         return pandas.DataFrame({"completion": [completion.text for completion in completions]})
 

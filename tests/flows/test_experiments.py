@@ -11,6 +11,7 @@ from dvc.utils.hydra import apply_overrides
 
 from flows.recipe import apply_recipe
 from flows.runtime.plot_page import PAGE, write_plot_page
+from tasks.context.parameters import load_parameters
 from tests.flows.conftest import PROJECT
 
 NAMES = sorted(path.stem for path in (PROJECT / "recipes").glob("*.yaml"))
@@ -30,6 +31,27 @@ def test_an_experiment_changes_one_line_of_the_parameters(recipe: str | None, tm
     apply_overrides(tmp_path / "params.yaml", ["pretrain.seed=2"])
     after = (tmp_path / "params.yaml").read_text(encoding="utf-8")
     assert changed_lines(before, after) == ["  seed: 2"]
+
+
+def test_an_experiment_overrides_a_shared_setting_for_one_training_by_adding_one_line(tmp_path: Path) -> None:
+    before = (PROJECT / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(before, encoding="utf-8")
+    apply_overrides(tmp_path / "params.yaml", ["+pretrain.training.precision=float32"])
+    after = (tmp_path / "params.yaml").read_text(encoding="utf-8").splitlines()
+    after.remove("    precision: float32")
+    assert after == before.splitlines()
+    parameters = load_parameters(tmp_path / "params.yaml")
+    assert parameters.pretrain.training.precision == "float32"
+    assert parameters.finetune.completion is not None
+    assert parameters.finetune.completion.training.precision == "native"
+
+
+def test_an_experiment_changes_a_shared_setting_for_all_trainings_in_one_line(tmp_path: Path) -> None:
+    before = (PROJECT / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(before, encoding="utf-8")
+    apply_overrides(tmp_path / "params.yaml", ["trainer.precision=float32"])
+    assert changed_lines(before, (tmp_path / "params.yaml").read_text(encoding="utf-8")) == ["  precision: float32"]
+    assert load_parameters(tmp_path / "params.yaml").pretrain.training.precision == "float32"
 
 
 def test_the_plots_of_dvc_load_nothing_from_the_network(tmp_path: Path) -> None:

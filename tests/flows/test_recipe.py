@@ -90,6 +90,17 @@ def test_a_recipe_with_an_error_changes_nothing(project: Sample) -> None:
     assert not list(Path().glob(".params*"))
 
 
+def test_a_recipe_of_the_last_release_is_refused_with_the_command_that_converts_it(project: Sample) -> None:
+    shutil.copyfile(PROJECT / "tests/flows/last_release/recipes/lstm.yaml", "recipes/old.yaml")
+    before = Path("params.yaml").read_bytes()
+    try:
+        with pytest.raises(UserError, match=r"convert it with `python -m flows\.upgrade recipes/old\.yaml`"):
+            take_recipe("old")
+    finally:
+        Path("recipes/old.yaml").unlink()
+    assert Path("params.yaml").read_bytes() == before
+
+
 def test_an_unknown_recipe_is_an_error_that_lists_those_there_are(project: Sample) -> None:
     with pytest.raises(ValueError, match=rf"no recipe 'ptb'.* recipes: {', '.join(NAMES)}"):
         take_recipe("ptb")

@@ -87,7 +87,7 @@ class BERT(TextEncoder):
         """Those of the blocks, for a whole context, and of the head for the share of tokens that are hidden."""
         head = self.head.transform.weight.numel() + self.embedding.weight.numel()
         blocks = self.feature_operations_per_token(self.config.max_position_embeddings)
-        return blocks + 6.0 * self.config.masking.share * head
+        return blocks + 6.0 * self.config.masking.mlm_probability * head
 
     def feature_operations_per_token(self, length: int) -> float:
         """Those of the blocks, in which every token attends to all others, see :class:`TextEncoder`."""

@@ -27,7 +27,7 @@ class HMM(RecurrentModel):
 
     def __init__(self, config: HMMConfig, vocabulary: Vocabulary) -> None:
         super().__init__(config, vocabulary)
-        n_states, rank = config.n_states, config.emission_rank
+        n_states, rank = config.num_states, config.emission_rank
         self.start = nn.Parameter(torch.zeros(n_states))
         self.transition = nn.Parameter(torch.randn(n_states, n_states))
         # Equal states would have equal gradients for ever: what tells them apart is drawn.
@@ -66,7 +66,7 @@ class HMM(RecurrentModel):
 
     def training_operations_per_token(self) -> float:
         """Those of the transitions. The table of emissions is made once for a batch, whatever its size."""
-        return 6.0 * self.config.n_states**2
+        return 6.0 * self.config.num_states**2
 
     def new_state(self, batch_size: int) -> CarriedState:
         """``expected``: the logarithm of how likely each state is to make the next token, float32 (batch, states)."""

@@ -31,9 +31,9 @@ def hidden_spans(length: int, config: CorruptionConfig, generator: np.random.Gen
     """
     if length < 2:
         raise UserError(f"{length} tokens are too few to mask some of them: expected at least 2")
-    n_hidden = min(max(1, round(config.share * length)), length - 1)
+    n_hidden = min(max(1, round(config.noise_density * length)), length - 1)
     n_visible = length - n_hidden
-    n_spans = min(max(1, round(n_hidden / config.mean_span_tokens)), n_hidden, n_visible + 1)
+    n_spans = min(max(1, round(n_hidden / config.mean_noise_span_length)), n_hidden, n_visible + 1)
     spans = _divide(n_hidden, n_spans, generator)
     # Nothing need stand before the first span or behind the last: these two gaps are drawn one too long.
     gaps = _divide(n_visible + 2, n_spans + 1, generator)

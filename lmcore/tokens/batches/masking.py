@@ -165,7 +165,7 @@ def _choose(
             )
         words = np.cumsum(starts.of(tokens) | ~is_text, dtype=np.int64).reshape(tokens.shape)
     sizes = np.bincount(words[is_text])
-    n_wanted = max(1, round(config.share * int(is_text.sum())))
+    n_wanted = max(1, round(config.mlm_probability * int(is_text.sum())))
     order = generator.permutation(np.flatnonzero(sizes))
     n_before = np.cumsum(sizes[order]) - sizes[order]
     # The last word may go beyond what is wanted: without it long words would come too short, and one token none.

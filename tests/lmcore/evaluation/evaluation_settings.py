@@ -4,12 +4,19 @@ from lmcore.config.evaluate import EvaluateConfig
 
 GENERATION = {
     "max_new_tokens": 8,
+    "num_beams": 1,
+    "do_sample": True,
+    "temperature": 1.0,
+    "top_k": None,
+    "top_p": None,
+    "min_p": None,
+    "seed": 0,
+    "length_penalty": None,
+    "repetition_penalty": 1.0,
     "stop_strings": (),
     "stop_token_ids": (),
-    "repetition_penalty": 1.0,
-    "decoding": {"method": "sampling", "temperature": 1.0, "top_k": None, "top_p": None, "min_p": None, "seed": 0},
 }
-CACHE = {"order": 2, "n_tokens": 20, "decay": 0.9, "prior": 2.0}
+CACHE = {"order": 2, "num_tokens": 20, "decay": 0.9, "prior": 2.0}
 CONFIG = EvaluateConfig.model_validate(
     {
         "seed": 0,
@@ -36,6 +43,6 @@ CONFIG = EvaluateConfig.model_validate(
         },
         "completion": {"max_documents": 10, "batch_size": 2, "generation": GENERATION},
         "samples": {"prompts": ("a",), "generation": GENERATION},
-        "report": {"n_documents": 1, "max_document_tokens": 10, "n_completions": 2},
+        "report": {"num_documents": 1, "max_document_tokens": 10, "num_completions": 2},
     }
 )

@@ -43,7 +43,7 @@ from tasks.evaluate import (
 from tests.lmcore.evaluation.evaluation_settings import CONFIG as SMALL_CONFIG
 
 CONFIG = SMALL_CONFIG.model_copy(
-    update={"report": ReportConfig(n_documents=2, max_document_tokens=63, n_completions=2)}
+    update={"report": ReportConfig(num_documents=2, max_document_tokens=63, num_completions=2)}
 )
 SPLIT = SplitFractions(validation=0.2, test=0.3)
 SHAPE = GPTConfig(
@@ -76,7 +76,7 @@ RECORD = {
 }
 FINETUNE = FinetuneConfig(
     seed=1,
-    classification=ClassificationTrainingConfig.model_construct(max_examples=40),
+    classification=ClassificationTrainingConfig.model_construct(max_train_samples=40),
     completion=CompletionTrainingConfig.model_construct(
         examples=SummaryExamples(
             kind="summary", min_summary_characters=5, max_summary_characters=200, min_body_characters=10

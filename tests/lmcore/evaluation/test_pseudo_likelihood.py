@@ -20,7 +20,7 @@ CONFIG = BERTConfig(
     intermediate_size=32,
     max_position_embeddings=12,
     dropout=0.1,
-    masking=MaskingConfig(share=0.15, use_whole_words=False),
+    masking=MaskingConfig(mlm_probability=0.15, use_whole_words=False),
 )
 
 

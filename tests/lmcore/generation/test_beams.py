@@ -16,7 +16,7 @@ from lmcore.models.causal import CausalModel
 from lmcore.models.ngram.model import NgramModel
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 from tests.lmcore.generation.test_decoding import MODELS, draw_prompts
-from tests.lmcore.generation.toy_models import make_recurrent, settings
+from tests.lmcore.generation.toy_models import make_recurrent, search_with_one_beam, settings
 from tests.lmcore.models.small_models import make_model as make_small_model
 
 SMALL = Vocabulary(size=5, end_of_text_id=0, padding_id=1, mask_id=2)
@@ -116,8 +116,12 @@ def logits_alone(model: Any, text: list[int]) -> torch.Tensor:
 @pytest.mark.parametrize("repetition_penalty", [1.0, 1.5])
 def test_one_beam_is_greedy_decoding(kind: str, length_penalty: float, repetition_penalty: float) -> None:
     model, prompts = MODELS[kind](), draw_prompts(20, longest=5)
-    config = settings(num_beams=1, length_penalty=length_penalty, repetition_penalty=repetition_penalty)
-    assert generate(model, prompts, config) == generate(model, prompts, settings(repetition_penalty=repetition_penalty))
+    config = settings(repetition_penalty=repetition_penalty)
+    model.eval()
+    with torch.inference_mode():
+        continuation = behind_prompts(model, prompts, config.max_new_tokens)
+    answers = search_with_one_beam(continuation, prompts, config, model.vocabulary, length_penalty)
+    assert [candidates[0].tokens for candidates in answers] == generate(model, prompts, config)
 
 
 def test_prompts_are_searched_as_if_each_were_alone() -> None:

@@ -11,7 +11,7 @@ from lmcore.generation.completion import Completion
 from lmcore.generation.continuation import Continuation, behind_prompts, behind_sources
 from lmcore.generation.decoding import decode
 from lmcore.models.causal import CarriedState, CausalModel
-from tests.lmcore.generation.toy_models import make_recurrent, settings
+from tests.lmcore.generation.toy_models import make_recurrent, search_with_one_beam, settings
 from tests.lmcore.models import test_encoder_decoder
 from tests.lmcore.models.test_gpt import VOCABULARY, make_model
 
@@ -160,12 +160,16 @@ def test_a_model_that_reads_a_source_is_decoded_by_the_same_loop(changes: dict[s
     assert [candidates[0].tokens for candidates in answers] == [source[::-1] for source in sources]
 
 
-@pytest.mark.parametrize("changes", [{}, {"num_beams": 1}])
-def test_an_encoder_decoder_writes_what_it_would_without_a_state_and_alone(changes: dict[str, object]) -> None:
+@pytest.mark.parametrize("is_search", [False, True])
+def test_an_encoder_decoder_writes_what_it_would_without_a_state_and_alone(*, is_search: bool) -> None:
     model = test_encoder_decoder.make_model()
     vocabulary, chance = model.vocabulary, random.Random(0)
     sources = [[], *([chance.randrange(3, vocabulary.size) for _ in range(chance.randint(1, 12))] for _ in range(19))]
-    answers = decode(behind_sources(model, sources, 6), sources, settings(**changes), vocabulary)
+    continuation = behind_sources(model, sources, 6)
+    if is_search:
+        answers = search_with_one_beam(continuation, sources, settings(), vocabulary, length_penalty=0.0)
+    else:
+        answers = decode(continuation, sources, settings(), vocabulary)
     for source, candidates in zip(sources, answers, strict=True):
         written = [vocabulary.end_of_text_id]
         while len(written) < 7:

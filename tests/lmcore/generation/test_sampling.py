@@ -70,13 +70,13 @@ def test_draws_follow_the_distribution_and_never_take_what_has_no_probability() 
 def test_cuts_follow_each_other_each_on_what_the_one_before_left() -> None:
     logits = torch.tensor([[math.log(p) for p in (0.4, 0.3, 0.2, 0.1)]])
     # Three are left by top-k with shares 4/9, 3/9, 2/9; two of them reach 0.7.
-    config = settings(temperature=1.0, top_k=3, top_p=0.7).decoding
+    config = settings(temperature=1.0, top_k=3, top_p=0.7)
     points = torch.linspace(0, 0.999, 50, dtype=torch.float64)
     assert {int(choose(logits, config, point[None])) for point in points} == {0, 1}
 
 
 def test_a_low_temperature_takes_the_likeliest_token() -> None:
-    config, points = settings(temperature=0.01).decoding, torch.linspace(0.001, 0.999, 4, dtype=torch.float64)
+    config, points = settings(temperature=0.01), torch.linspace(0.001, 0.999, 4, dtype=torch.float64)
     logits = torch.tensor([[0.0, 1.0, 0.5]]).expand(4, -1)
     assert choose(logits, config, points).tolist() == [1] * 4
 

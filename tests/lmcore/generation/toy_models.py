@@ -1,28 +1,59 @@
 """Models of two kinds and settings that the tests of generation share."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from lmcore.generation import GenerationConfig
+from lmcore.generation.beams import beam_search
+from lmcore.generation.completion import Completion
+from lmcore.generation.continuation import Continuation
+from lmcore.generation.decoding import ending_of
+from lmcore.generation.sampling import used_tokens
 from lmcore.models.causal import CarriedState, CausalModel, State
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
-GREEDY = {"method": "sampling", "temperature": 0.0, "top_k": None, "top_p": None, "min_p": None, "seed": 1}
-BEAMS = {"method": "beam_search", "num_beams": 4, "length_penalty": 0.0}
+GREEDY = {
+    "max_new_tokens": 6,
+    "num_beams": 1,
+    "do_sample": False,
+    "temperature": None,
+    "top_k": None,
+    "top_p": None,
+    "min_p": None,
+    "seed": None,
+    "length_penalty": None,
+    "repetition_penalty": 1.0,
+    "stop_strings": (),
+    "stop_token_ids": (),
+}
 
 
 def settings(**changes: object) -> GenerationConfig:
-    """Greedy decoding of six tokens; what names a key of ``decoding`` changes that."""
-    decoding = BEAMS if {"num_beams", "length_penalty"} & changes.keys() else GREEDY
-    of_decoding = {name: changes.pop(name) for name in list(changes) if name in decoding}
-    common = {
-        "max_new_tokens": 6,
-        "stop_strings": (),
-        "stop_token_ids": (),
-        "repetition_penalty": 1.0,
-        "decoding": decoding,
-    }
-    return GenerationConfig.model_validate(common | changes | {"decoding": decoding | of_decoding})
+    """Greedy decoding of six tokens; a temperature makes it sampling, several beams beam search."""
+    way: dict[str, object] = {}
+    if "temperature" in changes:
+        way = {"do_sample": True, "seed": 1}
+    elif changes.get("num_beams", 1) != 1:
+        way = {"length_penalty": 0.0}
+    return GenerationConfig.model_validate(GREEDY | way | changes)
+
+
+def search_with_one_beam(
+    continuation: Continuation,
+    prompts: Sequence[Sequence[int]],
+    config: GenerationConfig,
+    vocabulary: Vocabulary,
+    length_penalty: float,
+) -> list[list[Completion]]:
+    """Beam search with one beam, for which ``decode`` takes the shorter way of greedy decoding."""
+    is_used = None
+    if config.repetition_penalty != 1.0:
+        is_used = used_tokens(prompts, vocabulary.size, continuation.logits.device)
+        is_used[:, vocabulary.end_of_text_id] = False
+    config = config.model_copy(update={"length_penalty": length_penalty})
+    return beam_search(continuation, config, ending_of(config, vocabulary, None), is_used=is_used, n_likeliest=0)
 
 
 class Recurrent(CausalModel):

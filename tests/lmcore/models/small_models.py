@@ -40,7 +40,7 @@ CONFIGS = {
         **SHAPE,
         num_hidden_layers=2,
         intermediate_size=24,
-        masking=MaskingConfig(share=0.15, use_whole_words=False),
+        masking=MaskingConfig(mlm_probability=0.15, use_whole_words=False),
     ),
     "encoder_decoder": EncoderDecoderConfig(
         family="encoder_decoder",
@@ -48,7 +48,7 @@ CONFIGS = {
         encoder_layers=1,
         decoder_layers=1,
         intermediate_size=24,
-        corruption=CorruptionConfig(share=0.3, mean_span_tokens=3.0),
+        corruption=CorruptionConfig(noise_density=0.3, mean_noise_span_length=3.0),
     ),
 }
 

@@ -14,7 +14,7 @@ from lmcore.models.huggingface import import_bert
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(size=23, end_of_text_id=0, padding_id=1, mask_id=2)
-MASKING = MaskingConfig(share=0.25, use_whole_words=False)
+MASKING = MaskingConfig(mlm_probability=0.25, use_whole_words=False)
 CONFIG = BERTConfig(
     family="bert",
     hidden_size=16,

@@ -15,7 +15,7 @@ TOKENS = torch.tensor([[3, 4, 5, 6], [7, 3, 3, 8]])
 
 def make(family: str, seed: int) -> CausalModel:
     torch.manual_seed(seed)
-    hmm = HMMConfig(family="hmm", n_states=8, emission_rank=4)
+    hmm = HMMConfig(family="hmm", num_states=8, emission_rank=4)
     model = make_lstm(seed) if family == "lstm" else build_model({**CONFIGS, "hmm": hmm}[family], VOCABULARY)
     stir(model.parameters())
     return model.eval()

@@ -20,7 +20,7 @@ CONFIG = EncoderDecoderConfig(
     intermediate_size=40,
     max_position_embeddings=12,
     dropout=0.0,
-    corruption=CorruptionConfig(share=0.3, mean_span_tokens=3.0),
+    corruption=CorruptionConfig(noise_density=0.3, mean_noise_span_length=3.0),
 )
 # From torch's parameter names to this project's, in the order in which they are replaced.
 NAMES = (

@@ -15,7 +15,7 @@ from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 from tests.lmcore.generation.toy_models import settings
 
 VOCABULARY = Vocabulary(size=7, end_of_text_id=0, padding_id=1, mask_id=2)
-CONFIG = HMMConfig(family="hmm", n_states=3, emission_rank=None)
+CONFIG = HMMConfig(family="hmm", num_states=3, emission_rank=None)
 VARIANTS = {"table": {}, "factorized": {"emission_rank": 2}}
 
 
@@ -39,7 +39,7 @@ def probability_by_paths(model: HMM, tokens: list[int]) -> float:
     scores = model.emission if model.state_vectors is None else model.emission @ model.state_vectors.T
     emission = scores.double().softmax(0)
     total = 0.0
-    for path in itertools.product(range(model.config.n_states), repeat=len(tokens)):
+    for path in itertools.product(range(model.config.num_states), repeat=len(tokens)):
         probability = start[path[0]] * emission[tokens[0], path[0]]
         for before, state, token in zip(path, path[1:], tokens[1:], strict=False):
             probability = probability * transition[before, state] * emission[token, state]

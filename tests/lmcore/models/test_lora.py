@@ -12,7 +12,7 @@ from torch import nn
 from lmcore.config.base import Config
 from lmcore.config.models import ModelConfig, takes_adapters
 from lmcore.config.tokenize import BytePairConfig
-from lmcore.generation import GenerationConfig, SamplingConfig, generate
+from lmcore.generation import GenerationConfig, generate
 from lmcore.models.cpu.gpt_step import GPTStep
 from lmcore.models.folder import save_language_model
 from lmcore.models.lora import (
@@ -31,10 +31,17 @@ from lmcore.tokens.tokenizer.training import learn_tokenizer
 
 GREEDY = GenerationConfig(
     max_new_tokens=6,
+    num_beams=1,
+    do_sample=False,
+    temperature=None,
+    top_k=None,
+    top_p=None,
+    min_p=None,
+    seed=None,
+    length_penalty=None,
+    repetition_penalty=1.0,
     stop_strings=(),
     stop_token_ids=(),
-    repetition_penalty=1.0,
-    decoding=SamplingConfig(method="sampling", temperature=0.0, top_k=None, top_p=None, min_p=None, seed=0),
 )
 families = pytest.mark.parametrize("family", CONFIGS)
 

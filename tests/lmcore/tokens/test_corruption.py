@@ -15,7 +15,7 @@ from lmcore.tokens.batches.corruption import CorruptedBatches, corrupt, hidden_s
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(size=50, end_of_text_id=0, padding_id=1, mask_id=2)
-CONFIG = CorruptionConfig(share=0.3, mean_span_tokens=3.0)
+CONFIG = CorruptionConfig(noise_density=0.3, mean_noise_span_length=3.0)
 
 
 def count_spans(hidden: np.ndarray) -> int:
@@ -24,7 +24,7 @@ def count_spans(hidden: np.ndarray) -> int:
 
 @given(length=st.integers(2, 100), share=st.floats(0.01, 0.99), mean=st.floats(1.0, 20.0), seed=st.integers(0, 99))
 def test_the_share_and_the_number_of_spans_are_met(length: int, share: float, mean: float, seed: int) -> None:
-    config = CorruptionConfig(share=share, mean_span_tokens=mean)
+    config = CorruptionConfig(noise_density=share, mean_noise_span_length=mean)
     hidden = hidden_spans(length, config, np.random.default_rng(seed))
     n_hidden = min(max(1, round(share * length)), length - 1)
     assert (len(hidden), hidden.sum()) == (length, n_hidden)
@@ -32,7 +32,7 @@ def test_the_share_and_the_number_of_spans_are_met(length: int, share: float, me
 
 
 def test_every_way_to_hide_two_spans_is_equally_likely() -> None:
-    config = CorruptionConfig(share=0.5, mean_span_tokens=1.5)
+    config = CorruptionConfig(noise_density=0.5, mean_noise_span_length=1.5)
     generator = np.random.default_rng(0)
     drawn = Counter(tuple(hidden_spans(6, config, generator).tolist()) for _ in range(12_000))
     # Three hidden tokens in two spans (1 + 2 or 2 + 1), three visible ones of which one at least lies between: 2 · 6.

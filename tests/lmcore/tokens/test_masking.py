@@ -16,8 +16,8 @@ from lmcore.tokens.tokenizer.training import learn_tokenizer
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(size=50, end_of_text_id=0, padding_id=1, mask_id=2)
-SINGLE = MaskingConfig(share=0.15, use_whole_words=False)
-WHOLE = MaskingConfig(share=0.15, use_whole_words=True)
+SINGLE = MaskingConfig(mlm_probability=0.15, use_whole_words=False)
+WHOLE = MaskingConfig(mlm_probability=0.15, use_whole_words=True)
 # Tokens from 20 on go on with a word.
 STARTS = WordStarts(begins=np.arange(50) < 20, ends=np.arange(50) < 3)
 
@@ -44,7 +44,7 @@ def words_of(row: list[int]) -> list[list[int]]:
 @given(seed=st.integers(0, 1000), share=st.floats(0.01, 0.99))
 def test_the_share_is_met_and_nothing_else_is_touched(seed: int, share: float) -> None:
     tokens = draw_tokens(3, 20, seed=seed)
-    config = SINGLE.model_copy(update={"share": share})
+    config = SINGLE.model_copy(update={"mlm_probability": share})
     seen, targets = mask_tokens(tokens, VOCABULARY, config, np.random.default_rng(seed))
     guessed = targets != IGNORED
     assert guessed.sum() == max(1, round(share * (tokens >= 3).sum()))
@@ -76,7 +76,7 @@ def test_whole_words_are_guessed_or_not_at_all(seed: int) -> None:
         for word in words_of(row):
             assert len({flags[place] for place in word}) == 1
             longest = max(longest, len(word))
-    wanted = max(1, round(WHOLE.share * (tokens >= 3).sum()))
+    wanted = max(1, round(WHOLE.mlm_probability * (tokens >= 3).sum()))
     assert wanted <= guessed.sum() < wanted + longest
 
 

@@ -14,7 +14,7 @@ from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(size=9, end_of_text_id=0, padding_id=1, mask_id=2)
 CONFIGS = {
-    "hmm": HMMConfig(family="hmm", n_states=24, emission_rank=None),
+    "hmm": HMMConfig(family="hmm", num_states=24, emission_rank=None),
     "lstm": LSTMConfig(
         family="lstm",
         embedding_size=24,

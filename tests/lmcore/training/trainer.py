@@ -36,15 +36,15 @@ CONFIG = {
         "learning_rate": 0.02,
         "momentum": 0.95,
         "weight_decay": 0.0,
-        "others": {"name": "adamw", "learning_rate": 0.01, "beta1": 0.9, "beta2": 0.95, "weight_decay": 0.0},
+        "adamw": {"learning_rate": 0.01, "beta1": 0.9, "beta2": 0.95, "weight_decay": 0.0},
     },
-    "schedule": {"warmup_steps": 5, "decay": "linear", "decay_ratio": 0.5, "min_lr_ratio": 0.0},
+    "schedule": {"warmup_steps": 5, "decay_type": "linear", "decay_ratio": 0.5, "min_lr_ratio": 0.0},
     "max_grad_norm": 1.0,
     "label_smoothing": 0.0,
     "ema_decay": None,
     "stability": {"spike_window_steps": 10, "spike_sigmas": 30.0, "max_skipped_steps": 3, "max_rollbacks": 1},
     "precision": "native",
-    "compile": "never",
+    "torch_compile": "never",
     "gradient_checkpointing": False,
     "full_determinism": True,
     # Not multiples of each other: a report may span a checkpoint.
@@ -70,7 +70,7 @@ def make_batches(**changes: Any) -> WindowBatches:
     return WindowBatches(**(BATCHES | changes))
 
 
-HMM = HMMConfig(family="hmm", n_states=8, emission_rank=None)
+HMM = HMMConfig(family="hmm", num_states=8, emission_rank=None)
 MAKERS = {
     "gpt": lambda: make_gpt(),
     "gpt with dropout": lambda: make_gpt(dropout=0.2),

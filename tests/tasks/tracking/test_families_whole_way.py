@@ -106,7 +106,7 @@ def finetune(family: str, environment: Any, folder: Path) -> dict[str, str | Non
     classification = ClassificationTrainingConfig.model_validate(
         {
             "max_tokens": 16,
-            "max_examples": 40,
+            "max_train_samples": 40,
             "min_examples_per_label": 2,
             "dropout": 0.1,
             "init_from": "language_model",
@@ -122,7 +122,7 @@ def finetune(family: str, environment: Any, folder: Path) -> dict[str, str | Non
         separator="\n=>\n",
         max_prompt_tokens=20,
         max_completion_tokens=8,
-        max_examples=40,
+        max_train_samples=40,
         lora=classification.lora,
         training=training,
     )

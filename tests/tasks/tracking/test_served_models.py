@@ -81,7 +81,7 @@ def test_a_request_may_say_how_tokens_are_chosen_and_where_the_text_ends(environ
     whole = ask(min_p=0.1)
     assert len(whole) > 3
     stop = whole[2:4]
-    assert ask(min_p=0.1, stop=[stop, "never there"]) == whole[: whole.index(stop)]
+    assert ask(min_p=0.1, stop_strings=[stop, "never there"]) == whole[: whole.index(stop)]
     assert ask(temperature=0.0, repetition_penalty=5.0) != ask(temperature=0.0)
 
 

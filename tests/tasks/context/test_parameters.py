@@ -8,10 +8,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from flows.recipe import apply_recipe
+from lmcore.config.training import AdamWConfig
 from lmcore.errors import UserError
 from tasks.context.parameters import load_parameters
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 
 
 def changed(tmp_path: Path, *changes: tuple[str, str]) -> Path:
@@ -34,7 +35,7 @@ def test_all_errors_come_at_once_with_path_value_and_what_is_right(tmp_path: Pat
         ("num_attention_heads: 4", "num_attention_heads: 5"),
         ("max_steps:", "max_stepz:"),
         ("language: en", "language: 3"),
-        ("decay: linear", "decay: off"),
+        ("decay_type: linear", "decay_type: off"),
     )
     with pytest.raises(ValueError, match="5 errors; nothing was started") as caught:
         load_parameters(path)
@@ -43,7 +44,7 @@ def test_all_errors_come_at_once_with_path_value_and_what_is_right(tmp_path: Pat
     assert "pretrain.training.max_stepz: unknown key; did you mean 'max_steps'?" in message
     assert "pretrain.training.max_steps: missing" in message
     assert "clean.language = 3: input should be a valid string" in message
-    assert "pretrain.training.schedule.decay = \"off\": input should be 'linear' or 'cosine'" in message
+    assert "trainer.schedule.decay_type = \"off\": input should be 'linear' or 'cosine'" in message
 
 
 def test_a_file_that_is_no_yaml_says_where(tmp_path: Path) -> None:
@@ -69,7 +70,7 @@ MERGE_BOMB = "a0: &a0 {x: 1}\n" + "".join(
         (bytes(range(256)), "is not UTF-8 text"),
         (b"", "is empty"),
         (b"# nothing but a comment\n", "is empty"),
-        (b"[1, 2]", "holds [1, 2]; nothing was started: it has the sections collect, clean,"),
+        (b"[1, 2]", "contains [1, 2]; nothing was started: it needs the sections collect, clean,"),
         (b"x" * 2_000_000, "has 2,000,000 bytes"),
         (b"[" * 20_000, "nested more than 50 deep (line 1)"),
         ("\n".join(" " * depth + "a:" for depth in range(500)).encode(), "nested more than 50 deep (line 51)"),
@@ -147,6 +148,97 @@ def test_a_value_that_cannot_be_meant_is_one_line(old: str, new: str, line: str,
     assert len(str(caught.value).splitlines()) == 2
 
 
+def test_a_section_overrides_a_setting_that_all_trainings_share(tmp_path: Path) -> None:
+    parameters = load_parameters(PROJECT / "params.yaml")
+    path = changed(tmp_path, ("      max_steps: 140", "      max_steps: 140\n      label_smoothing: 0.1"))
+    completion = parameters.finetune.completion
+    assert completion is not None
+    expected = completion.training.model_copy(update={"label_smoothing": 0.1})
+    changed_parameters = load_parameters(path)
+    assert changed_parameters.finetune.completion is not None
+    assert changed_parameters.finetune.completion.training == expected
+    assert changed_parameters.pretrain == parameters.pretrain
+
+
+def test_an_optimizer_of_another_kind_in_a_section_replaces_the_shared_one(tmp_path: Path) -> None:
+    text = apply_recipe((PROJECT / "params.yaml").read_text(), PROJECT / "recipes/sst2-lstm.yaml")
+    (tmp_path / "params.yaml").write_text(text)
+    parameters = load_parameters(tmp_path / "params.yaml")
+    assert parameters.pretrain.training.optimizer.name == "muon"
+    assert parameters.finetune.classification is not None
+    assert parameters.finetune.classification.training.optimizer == AdamWConfig(
+        name="adamw", learning_rate=0.002, beta1=0.9, beta2=0.98, weight_decay=0.01
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lines"),
+    [
+        ("precision: native", "precision: half", ["trainer.precision = \"half\": input should be 'native',"]),
+        (
+            "precision: native",
+            "precisoin: native",
+            ["trainer.precision: missing", "trainer.precisoin: unknown key; did"],
+        ),
+        ("name: muon", "name: mion", ['trainer.optimizer.name = "mion": expected one of adamw, muon; did you mean']),
+        ("beta1: 0.9", "beta1: 2.0", ["trainer.optimizer.adamw.beta1 = 2.0: input should be less than 1"]),
+        ("    max_steps: 900\n", "", ["pretrain.training.max_steps: missing; add it"]),
+        ("    max_steps: 900", "    max_steps: 0", ["pretrain.training.max_steps = 0: input should be greater than 0"]),
+        (
+            "    max_steps: 900",
+            "    max_steps: 900\n    max_grad_norm: 0",
+            ["pretrain.training.max_grad_norm = 0: input"],
+        ),
+        ("\ntrainer:", "\ntrainor:", ["trainer: expected a section", "trainor: unknown key; did you mean 'trainer'?"]),
+        (
+            "    dropout: 0.2",
+            "    dropuot: 0.2",
+            ["missing", "finetune.classification.dropuot: unknown key; did you mean"],
+        ),
+        (
+            "hidden_act: ",
+            "hiden_act: ",
+            ["missing", "pretrain.model.hiden_act: unknown key; did you mean 'hidden_act'?"],
+        ),
+        (
+            "\n    license:",
+            "\n    licence:",
+            ["missing", "collect.sources.0.licence: unknown key; did you"],
+        ),
+        ("top_k:", "top_k: 5", ["evaluate.completion.generation.top_k = 5: only sampling uses top_k; set it to null"]),
+    ],
+)
+def test_an_error_names_the_place_where_the_value_is_written(
+    old: str, new: str, lines: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError) as caught:
+        load_parameters(changed(tmp_path, (old, new)))
+    found = str(caught.value).splitlines()[1:]
+    assert len(found) == len(lines)
+    for line in lines:
+        assert any(line in one for one in found), found
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        (
+            "",
+            "is in format 1, but this release reads format 2; nothing was started. Convert it with",
+        ),
+        ("version: 1", "Convert it with `python -m flows.upgrade "),
+        ("version: 3", "is in format 3, but this release reads format 2 at most; nothing was started. Use the release"),
+        ("version: two", "version = 'two': expected 2; nothing was started"),
+        ("version: true", "version = True: expected 2; nothing was started"),
+    ],
+)
+def test_a_file_of_another_version_is_refused_in_one_message(version: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        load_parameters(changed(tmp_path, ("version: 2", version)))
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_every_recipe_makes_a_file_that_is_right(tmp_path: Path) -> None:
     recipes = sorted((PROJECT / "recipes").glob("*.yaml"))
     assert recipes
@@ -193,7 +285,7 @@ def test_an_encoder_decoder_has_room_for_the_prompt_and_for_the_completion(tmp_p
 @pytest.mark.parametrize("task", ["classification", "completion"])
 def test_adapters_are_refused_where_the_family_has_no_map_for_them(tmp_path: Path, task: str) -> None:
     values = YAML(typ="safe").load((PROJECT / "params.yaml").read_text())
-    values["pretrain"]["model"] = {"family": "hmm", "n_states": 8, "emission_rank": None}
+    values["pretrain"]["model"] = {"family": "hmm", "num_states": 8, "emission_rank": None}
     values["finetune"][task]["lora"] = {"rank": 8, "alpha": 16.0, "dropout": 0.0}
     path = tmp_path / "params.yaml"
     path.write_text(json.dumps(values))

@@ -1,0 +1,301 @@
+"""Converts files of the last release to the format of this one: ``python -m flows.upgrade PATH...``.
+
+A path is a parameter file (``params.yaml``), a recipe or a model folder, which is replaced. Text is edited where a
+setting has changed: comments, order and layout stay. A file that cannot be converted stays as it is.
+"""
+
+import argparse
+import json
+import logging
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import MappingNode
+
+from flows.runtime import yaml_text
+from flows.runtime.commands import run_command
+from flows.runtime.yaml_text import Edit, KeyPath, apply_edits, compose, find_key
+from lmcore.config.evaluate import EvaluateConfig
+from lmcore.config.version_1 import ACTIVATIONS, CORRUPTION_KEYS, MASKING_KEYS, model_keys
+from lmcore.errors import UserError
+from lmcore.runtime.files import atomic_file
+from tasks.context.parameters import TRAINER, TRAININGS, VERSION, load_parameters
+from tasks.context.yaml_values import read_yaml
+
+logger = logging.getLogger("flows.upgrade")  # also where this file is run as a command
+
+TRAINING_KEYS = {
+    "accumulated_batches": "gradient_accumulation_steps",
+    "checkpoint_every_steps": "save_steps",
+    "compile": "torch_compile",
+    "gradient_clip_norm": "max_grad_norm",
+    "is_deterministic": "full_determinism",
+    "log_every_steps": "logging_steps",
+    "max_epochs": "num_train_epochs",
+    "max_validation_examples": "max_eval_samples",
+    "max_validations_without_gain": "early_stopping_patience",
+    "recompute_activations": "gradient_checkpointing",
+    "validate_every_steps": "eval_steps",
+    "weight_averaging_decay": "ema_decay",
+}
+SCHEDULE_KEYS = {
+    "decay": "decay_type",
+    "decay_share": "decay_ratio",
+    "final_share": "min_lr_ratio",
+    "warm_up_steps": "warmup_steps",
+}
+GENERATION_KEYS = {"max_tokens": "max_new_tokens", "stop": "stop_strings", "stop_tokens": "stop_token_ids"}
+GENERATIONS = (("evaluate", "completion", "generation"), ("evaluate", "samples", "generation"))
+SAMPLING_KEYS = ("temperature", "top_k", "top_p", "min_p", "seed")
+KEYS: dict[KeyPath, dict[str, str]] = {
+    ("clean", "filters"): {
+        "max_bullet_line_share": "max_bullet_line_ratio",
+        "max_ellipsis_line_share": "max_ellipsis_line_ratio",
+        "max_repeated_line_share": "max_repeated_line_ratio",
+        "max_repeated_paragraph_share": "max_repeated_paragraph_ratio",
+        "max_repeated_run_share": "max_repeated_run_ratio",
+        "max_top_pair_share": "max_top_pair_ratio",
+        "min_distinct_word_share": "min_distinct_word_ratio",
+        "min_letter_share": "min_letter_ratio",
+        "min_lines_for_shares": "min_lines_for_ratios",
+        "min_sentence_line_share": "min_sentence_line_ratio",
+        "min_share_of_words_with_letters": "min_alphabetic_word_ratio",
+        "min_words_for_shares": "min_words_for_ratios",
+    },
+    ("pretrain",): {"window_tokens": "sequence_length"},
+    ("pretrain", "model", "masking"): MASKING_KEYS,
+    ("pretrain", "model", "corruption"): CORRUPTION_KEYS,
+    ("finetune", "classification"): {"max_examples": "max_train_samples", "starts_from": "init_from"},
+    ("finetune", "completion"): {"max_examples": "max_train_samples"},
+    ("evaluate", "bootstrap"): {"n_resamples": "num_resamples"},
+    ("evaluate", "interpolation"): {"n_confidence_levels": "num_confidence_levels"},
+    ("evaluate", "interpolation", "cache"): {"n_tokens": "num_tokens"},
+    ("evaluate", "report"): {"n_completions": "num_completions", "n_documents": "num_documents"},
+    **dict.fromkeys(GENERATIONS, GENERATION_KEYS),
+    **dict.fromkeys(TRAININGS, TRAINING_KEYS),
+    **{(*training, "optimizer"): {"others": "adamw"} for training in TRAININGS},
+    **{(*training, "schedule"): SCHEDULE_KEYS for training in TRAININGS},
+}
+VALUES = {
+    ("pretrain", "model", "hidden_act"): ACTIVATIONS,
+    ("finetune", "classification", "init_from"): {"nothing": "scratch"},
+}
+COMMENTS = {
+    "at most its context_length": "at most its max_position_embeddings",
+    "# relu_squared or swiglu": "# relu2 or swiglu",
+    "with the keys of `others`": "with the keys of `adamw`",
+    "finetune.classification.starts_from": "finetune.classification.init_from",
+    "# language_model or nothing (random weights)": "# language_model, or scratch (random weights)",
+}
+"""Comments of the last release that name what is called otherwise now."""
+SHARED: tuple[KeyPath, ...] = (
+    ("early_stopping_patience",),
+    ("gradient_accumulation_steps",),
+    ("optimizer", "name"),
+    ("optimizer", "momentum"),
+    ("optimizer", "weight_decay"),
+    ("optimizer", "adamw", "beta1"),
+    ("schedule", "warmup_steps"),
+    ("schedule", "decay_type"),
+    ("max_grad_norm",),
+    ("label_smoothing",),
+    ("ema_decay",),
+    ("precision",),
+    ("torch_compile",),
+    ("gradient_checkpointing",),
+    ("full_determinism",),
+    ("stability",),
+)
+"""Settings of trainings that go to ``trainer`` where all trainings have the same value."""
+TRAINER_COMMENT = """\
+# shared by the three trainings (pretrain, finetune.classification, finetune.completion): the `training` section of
+# each has the other keys, and may override any of these
+"""
+
+
+def upgrade(path: Path) -> list[str]:
+    """Convert a parameter file, a recipe or a model folder in place.
+
+    Returns:
+        What was changed, a line each; nothing if the file is in the format of this release already.
+
+    Raises:
+        FileNotFoundError: if there is no such path.
+        UserError: if it cannot be converted; it is unchanged then.
+    """
+    if path.is_dir():
+        from lmcore.models.conversion import convert_model_folder  # imports PyTorch
+
+        return [f"model.{old} -> {new}" for old, new in convert_model_folder(path, path)]
+    try:
+        values = read_yaml(path)
+    except UserError as error:
+        raise UserError(f"{path} {error}; nothing was written") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} is neither a parameter file nor a recipe: it has no sections; nothing was written")
+    version = values.get("version", 1)
+    if version == VERSION:
+        return []
+    if version != 1:
+        raise UserError(f"{path}: version {version} is unknown to this release; nothing was written")
+    sections = values.get("evaluate")
+    is_recipe = not isinstance(sections, dict) or not sections.keys() >= EvaluateConfig.model_fields.keys()
+    try:
+        text, changes = upgrade_text(path.read_text(encoding="utf-8"), is_recipe=is_recipe)
+    except UserError as error:
+        raise UserError(f"{path}: {error}; nothing was written") from None
+    if not changes:
+        return []
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        try:
+            if not is_recipe:
+                load_parameters(temporary, consequence="it was not converted, and nothing was written")
+        except UserError as error:
+            raise UserError(str(error).replace(str(temporary), str(path))) from None
+    return changes
+
+
+def upgrade_text(text: str, *, is_recipe: bool) -> tuple[str, list[str]]:
+    """The text of a parameter file or recipe in the format of this release, and what was changed.
+
+    Raises:
+        UserError: if a section has a setting under its old and its new name.
+    """
+    for old, new in COMMENTS.items():
+        text = text.replace(old, new)
+    text, changes = _rename(text)
+    for generation in GENERATIONS:
+        text, more = _flatten_decoding(text, generation, is_recipe=is_recipe)
+        changes += more
+    if is_recipe:
+        return text, changes
+    text, more = _share(text)
+    text = f"# format of this file\nversion: {VERSION}\n\n{text}"
+    return text, [f"version: {VERSION} is new", *changes, *more]
+
+
+def _rename(text: str) -> tuple[str, list[str]]:
+    root, edits, changes = compose(text), set[Edit](), list[str]()
+    family = find_key(root, ("pretrain", "model", "family"))
+    keys = KEYS | {("pretrain", "model"): model_keys(family[1].value if family else None)}
+    for path, names in keys.items():
+        found = find_key(root, path)
+        entries = found[1].value if found and isinstance(found[1], MappingNode) else []
+        present, renamed = {key.value for key, _ in entries}, list[str]()
+        for key, _ in entries:
+            if (new := names.get(key.value)) is None:
+                continue
+            if new in present:
+                raise UserError(f"{_dotted(path)} has both {key.value} and {new}, its new name; remove one of them")
+            edits.add((key.start_mark.index, key.end_mark.index, new))
+            renamed.append(f"{key.value} -> {new}")
+        if renamed:
+            changes.append(f"{_dotted(path)}: {', '.join(renamed)}")
+    text = apply_edits(text, edits)
+    root, edits = compose(text), set()
+    for path, values in VALUES.items():
+        found = find_key(root, path)
+        if found and (new := values.get(found[1].value)):
+            edits.add((found[1].start_mark.index, found[1].end_mark.index, new))
+            changes.append(f"{_dotted(path)}: {found[1].value} -> {new}")
+    text = apply_edits(text, edits)
+    for training in TRAININGS:
+        if find_key(compose(text), path := (*training, "optimizer", "adamw", "name")):
+            text = yaml_text.without_key(text, path)
+            changes.append(f"{_dotted(path)} is gone")
+    return text, changes
+
+
+def _flatten_decoding(text: str, generation: KeyPath, *, is_recipe: bool) -> tuple[str, list[str]]:
+    """``decoding`` with its method becomes ``num_beams``, ``do_sample`` and what belongs to them."""
+    root, path = compose(text), (*generation, "decoding")
+    found, parent = find_key(root, path), find_key(root, generation)
+    if found is None or parent is None or not isinstance(found[1], MappingNode):
+        return text, []
+    key, node = found
+    new = _flat(_value(YAML(typ="safe").load(text), path))
+    null = " null" if is_recipe or parent[1].flow_style else ""  # as DVC writes params.yaml
+    settings = [f"{name}:{null if value is None else f' {json.dumps(value)}'}" for name, value in new.items()]
+    separator = ", " if parent[1].flow_style else "\n" + " " * key.start_mark.column
+    text = apply_edits(text, [(key.start_mark.index, yaml_text.end_of(key, node), separator.join(settings))])
+    return text, [f"{_dotted(path)} -> {', '.join(new)}"]
+
+
+def _flat(old: dict[str, Any]) -> dict[str, Any]:
+    unused = dict.fromkeys(SAMPLING_KEYS)
+    if old.get("method") == "beam_search":
+        penalty = old.get("length_penalty") if old.get("n_beams") != 1 else None
+        return {"num_beams": old.get("n_beams"), "do_sample": False, **unused, "length_penalty": penalty}
+    # A recipe may change one of the settings and leave the method as it is.
+    new: dict[str, Any] = {"num_beams": 1, "length_penalty": None} if "method" in old else {}
+    if old.get("temperature") == 0:
+        return new | {"do_sample": False, **unused}
+    new |= {"do_sample": True} if "temperature" in old else {}
+    return new | {name: old[name] for name in SAMPLING_KEYS if name in old}
+
+
+def _share(text: str) -> tuple[str, list[str]]:
+    """What all trainings have in common moves to the section ``trainer``."""
+    values = YAML(typ="safe").load(text)
+    trainings = [path for path in TRAININGS if isinstance(_value(values, path), dict)]
+    kinds = {_value(values, (*path, "optimizer", "name")) for path in trainings}
+    lines, shared = [f"{TRAINER}:"], list[str]()
+    opened: KeyPath = ()
+    for setting in SHARED:
+        places = [(*path, *setting) for path in trainings]
+        found = {json.dumps(_value(values, place, "missing")) for place in places}
+        if len(found) > 1 or '"missing"' in found or not yaml_text.has_own_lines(text, places):
+            continue
+        if setting[0] == "optimizer" and len(kinds) > 1:
+            continue
+        parents = [setting[:depth] for depth in range(1, len(setting))]
+        lines += [f"{'  ' * len(path)}{path[-1]}:" for path in parents if path != opened[: len(path)]]
+        opened = setting[:-1]
+        start, end = yaml_text.lines_of(text, places[0])
+        lines.append(textwrap.indent(textwrap.dedent(text[start:end]).rstrip("\n"), "  " * len(setting)))
+        shared.append(_dotted(setting))
+        for place in places:
+            text = yaml_text.without_key(text, place)
+    if not shared:
+        lines[0] += " {}"
+    section = TRAINER_COMMENT + "\n".join(lines) + "\n\n"
+    start = yaml_text.lines_of(text, ("pretrain",))[0]
+    change = f"{TRAINER} is new, with what all trainings have in common: {', '.join(shared)}"
+    return text[:start] + section + text[start:], [change]
+
+
+def _value(values: Any, path: Sequence[str], default: Any = None) -> Any:
+    for part in path:
+        if not isinstance(values, dict) or part not in values:
+            return default
+        values = values[part]
+    return values
+
+
+def _dotted(path: Sequence[str]) -> str:
+    return ".".join(path)
+
+
+def _run() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.upgrade", description="Convert files of the last release to the format of this one."
+    )
+    parser.add_argument("path", nargs="+", type=Path, help="params.yaml, a recipe or a model folder")
+    for path in parser.parse_args().path:
+        if changes := upgrade(path):
+            logger.info("\n  ".join([f"{path} was converted to format {VERSION}:", *changes]))
+        else:
+            logger.info("%s has nothing to convert to format %d; it was left as it is", path, VERSION)
+
+
+def main() -> None:
+    """The command line."""
+    run_command("upgrade", _run)
+
+
+if __name__ == "__main__":
+    main()
