@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from lmcore.evaluation.bootstrap import Bootstrap, Estimate, Floats
+from lmcore.evaluation.intervals import Bootstrap, Estimate, Floats
 from lmcore.evaluation.proportions import proportion
 
 Labels = npt.NDArray[np.int64]
@@ -21,7 +21,7 @@ class ClassificationMeasures:
 
     @classmethod
     def of(cls, actual: Labels, predicted: Labels, n_classes: int, bootstrap: Bootstrap) -> Self:
-        """Judge predictions (n_items,) against the actual classes (n_items,), both 0 to ``n_classes - 1``."""
+        """Scorer predictions (n_items,) against the actual classes (n_items,), both 0 to ``n_classes - 1``."""
         of_each = np.eye(n_classes)
         is_right = actual == predicted
         statistics = np.concatenate((of_each[actual] * is_right[:, None], of_each[actual] + of_each[predicted]), axis=1)

@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from lmcore.config.evaluate import CacheConfig, EvaluateConfig, InterpolationConfig
-from lmcore.evaluation.bootstrap import Bootstrap, Floats
-from lmcore.evaluation.cache import Cache
-from lmcore.evaluation.contamination import Flags, on_all_and_clean
+from lmcore.evaluation.cache_model import CacheModel
+from lmcore.evaluation.held_out_contamination import Flags, on_all_and_clean
 from lmcore.evaluation.interpolation import Classes, ContextClasses, Interpolation
+from lmcore.evaluation.intervals import Bootstrap, Floats
 from lmcore.evaluation.likelihood import BitsPerUnit, HeldOutDocuments, bits_of
 from lmcore.evaluation.names import INTERPOLATION, MODEL, NGRAM, NGRAM_ON_SEEN, SHORTER_NGRAM
-from lmcore.evaluation.neural import Judge, NeuralScores
+from lmcore.evaluation.scoring import Scorer, TokenScores
 from lmcore.models.ngram.kneser_ney import KneserNey, NgramScores
 
 MODELS = (MODEL, NGRAM, SHORTER_NGRAM, INTERPOLATION, NGRAM_ON_SEEN)
@@ -72,7 +72,7 @@ class MixtureTable:
 
 
 def compare_language_models(
-    model: Judge,
+    model: Scorer,
     baselines: Baselines,
     *,
     validation: HeldOutDocuments,
@@ -141,13 +141,13 @@ class _Scores:
             there are any.
     """
 
-    model: NeuralScores
+    model: TokenScores
     context: NgramScores
     mixed: Floats
 
     @classmethod
     def of(
-        cls, model: Judge, baselines: Baselines, documents: HeldOutDocuments, cache: CacheConfig | None
+        cls, model: Scorer, baselines: Baselines, documents: HeldOutDocuments, cache: CacheConfig | None
     ) -> "_Scores":
         trained, context = model.score(documents.texts), baselines.context.score(documents.texts)
         ngram = [context.log_probabilities] if NGRAM in baselines.ngrams else []
@@ -190,11 +190,11 @@ class _Mixture:
         return MixtureTable(means, counts / max(len(weights), 1))
 
 
-def _cache(config: CacheConfig | None, vocabulary_size: int) -> Cache | None:
-    return None if config is None else Cache(vocabulary_size=vocabulary_size, **config.model_dump())
+def _cache(config: CacheConfig | None, vocabulary_size: int) -> CacheModel | None:
+    return None if config is None else CacheModel(vocabulary_size=vocabulary_size, **config.model_dump())
 
 
-def _remembered(cache: Cache | None, documents: HeldOutDocuments) -> list[Floats]:
+def _remembered(cache: CacheModel | None, documents: HeldOutDocuments) -> list[Floats]:
     """What a cache says of all tokens, if there is one; it forgets between texts."""
     if cache is None:
         return []

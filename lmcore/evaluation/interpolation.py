@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from lmcore.evaluation.bootstrap import Floats
+from lmcore.evaluation.intervals import Floats
 
 Classes = npt.NDArray[np.int64]
 

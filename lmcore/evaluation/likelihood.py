@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from lmcore.evaluation.bootstrap import Bootstrap, Estimate, Floats, ratio, ratio_difference
+from lmcore.evaluation.intervals import Bootstrap, Estimate, Floats, ratio, ratio_difference
 
 Tokens = npt.NDArray[np.integer]
 

@@ -23,7 +23,7 @@ from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-from lmcore.evaluation.bootstrap import Bootstrap, Estimate, Floats, Measure, ratio
+from lmcore.evaluation.intervals import Bootstrap, Estimate, Floats, Measure, ratio
 from lmcore.text.words.segmentation import bare_words_of, count_unspaced
 
 HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")

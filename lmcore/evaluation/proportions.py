@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv, ndtri
 
-from lmcore.evaluation.bootstrap import Estimate
+from lmcore.evaluation.intervals import Estimate
 
 Flags = npt.NDArray[np.bool_]
 

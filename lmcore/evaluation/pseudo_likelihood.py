@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from lmcore.errors import UserError
-from lmcore.evaluation.bootstrap import Floats
+from lmcore.evaluation.intervals import Floats
 from lmcore.evaluation.likelihood import Tokens
 from lmcore.models.bert.model import BERT
 from lmcore.progress import progress
@@ -46,7 +46,7 @@ class SomeTokens:
         return 0.0 if len(values) == 0 else -float(values.mean()) * self.n_tokens / math.log(2.0)
 
 
-class PseudoLikelihood:
+class PseudoLikelihoodScorer:
     """A masked model as a judge of documents.
 
     Every token is guessed from all the others, so that the figures do not compare with those of causal models. Of a

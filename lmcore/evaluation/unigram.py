@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lmcore.evaluation.bootstrap import Floats
+from lmcore.evaluation.intervals import Floats
 from lmcore.evaluation.likelihood import Tokens
 
 TOKENS_AT_ONCE = 1 << 24

@@ -57,12 +57,12 @@ def completion_examples(
     Args:
         documents: with the columns of :data:`COMPLETION_COLUMNS`.
         fractions: held-out shares, as for the language model.
-        config: where the pairs come from; for summaries see :func:`divide`.
+        config: where the pairs come from; for summaries see :func:`split_summary`.
     """
     examples: dict[Split, list[CompletionExample]] = {split: [] for split in SPLITS}
     for split, identity, text, target in _rows(documents, fractions, "id", "text", "target"):
         if isinstance(config, SummaryExamples):
-            completion, prompt = divide(text, config) or (None, text)
+            completion, prompt = split_summary(text, config) or (None, text)
         else:
             completion, prompt = target, text
         if completion is not None:
@@ -70,7 +70,7 @@ def completion_examples(
     return examples
 
 
-def divide(text: str, config: SummaryExamples) -> tuple[str, str] | None:
+def split_summary(text: str, config: SummaryExamples) -> tuple[str, str] | None:
     """Divide a text into its summary and its body, or ``None`` where it has not both.
 
     The summary is the first paragraph (PEP 257), its lines joined to one; the body is all that follows. A body

@@ -15,9 +15,9 @@ from lmcore.config.finetune import FinetuneConfig
 from lmcore.config.tokenize import SplitFractions
 from lmcore.errors import UserError
 from lmcore.evaluation.baselines import majority_class
-from lmcore.evaluation.bootstrap import Bootstrap
 from lmcore.evaluation.classification import ClassificationMeasures, Labels, confusion_matrix
-from lmcore.evaluation.contamination import Flags, Rows, on_all_and_clean
+from lmcore.evaluation.held_out_contamination import Flags, Rows, on_all_and_clean
+from lmcore.evaluation.intervals import Bootstrap
 from lmcore.evaluation.linear import LinearPrediction, linear_predictions, strongest
 from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, MAJORITY, MODEL, family_name
 from lmcore.evaluation.proportions import proportion_difference

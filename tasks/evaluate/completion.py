@@ -10,8 +10,8 @@ from lmcore.config.finetune import FinetuneConfig
 from lmcore.config.tokenize import SplitFractions
 from lmcore.errors import UserError
 from lmcore.evaluation.baselines import first_sentence
-from lmcore.evaluation.bootstrap import Bootstrap
-from lmcore.evaluation.contamination import Rows, on_all_and_clean
+from lmcore.evaluation.held_out_contamination import Rows, on_all_and_clean
+from lmcore.evaluation.intervals import Bootstrap
 from lmcore.evaluation.names import FIRST_SENTENCE, MODEL, family_name
 from lmcore.evaluation.overlap import TextOverlap
 from lmcore.finetuning.examples import choose_examples

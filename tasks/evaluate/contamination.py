@@ -14,7 +14,7 @@ import pyarrow as pa
 from lmcore.config.base import Split
 from lmcore.config.evaluate import HeldOutContaminationConfig
 from lmcore.config.tokenize import SplitFractions
-from lmcore.evaluation.contamination import Contamination, find_contamination
+from lmcore.evaluation.held_out_contamination import Contamination, find_contamination
 from lmcore.runtime.files import write_json
 from lmcore.text.documents.shards import batches_of, shards_of
 from lmcore.text.split import divide_by_split

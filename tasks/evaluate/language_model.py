@@ -13,7 +13,7 @@ from lmcore.config.evaluate import EvaluateConfig, LikelihoodConfig, ReportConfi
 from lmcore.evaluation.comparison import MODELS, Baselines, LanguageModelComparison, compare_language_models
 from lmcore.evaluation.likelihood import HeldOutDocuments
 from lmcore.evaluation.names import INTERPOLATION, MODEL, NGRAM, NGRAM_ON_SEEN, SHORTER_NGRAM, UNIGRAM, family_name
-from lmcore.evaluation.neural import Judge, NeuralLikelihood, NgramLikelihood
+from lmcore.evaluation.scoring import NeuralScorer, NgramScorer, Scorer
 from lmcore.evaluation.seen import SeenDocuments
 from lmcore.evaluation.surprise import surprise_by_piece
 from lmcore.finetuning.examples import choose_examples
@@ -103,8 +103,8 @@ def _compare(
     }
 
 
-def _judge(model: CausalModel, config: LikelihoodConfig) -> Judge:
-    return NgramLikelihood(model) if isinstance(model, NgramModel) else NeuralLikelihood(model, config=config)
+def _judge(model: CausalModel, config: LikelihoodConfig) -> Scorer:
+    return NgramScorer(model) if isinstance(model, NgramModel) else NeuralScorer(model, config=config)
 
 
 def _baselines(model: CausalModel, shards: TokenShards, record: Any, config: EvaluateConfig) -> Baselines:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from lmcore.config.evaluate import EvaluateConfig
-from lmcore.evaluation.contamination import CLEAN
+from lmcore.evaluation.held_out_contamination import CLEAN
 from lmcore.evaluation.names import MODEL, family_name, sized_name, training_data
-from lmcore.evaluation.plots import Curve
-from lmcore.evaluation.report import ModelTitle, ReportContent, Training, render_figures, render_report
+from lmcore.evaluation.report.plots import Curve
+from lmcore.evaluation.report.render import ModelTitle, ReportContent, Training, render_figures, render_report
 from lmcore.models.folder import read_description
 from lmcore.runtime.files import write_json, write_text
 from tasks import tracking

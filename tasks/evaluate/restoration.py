@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from lmcore.config.evaluate import EvaluateConfig
-from lmcore.evaluation.bootstrap import Bootstrap
-from lmcore.evaluation.contamination import Flags, Rows, on_all_and_clean
+from lmcore.evaluation.held_out_contamination import Flags, Rows, on_all_and_clean
+from lmcore.evaluation.intervals import Bootstrap
 from lmcore.evaluation.likelihood import BitsPerUnit, HeldOutDocuments
 from lmcore.evaluation.names import MODEL, UNIGRAM
-from lmcore.evaluation.pseudo_likelihood import PseudoLikelihood
-from lmcore.evaluation.restoration import Restoration
+from lmcore.evaluation.pseudo_likelihood import PseudoLikelihoodScorer
+from lmcore.evaluation.reconstruction import ReconstructionScorer
 from lmcore.evaluation.unigram import unigram_log_probabilities
 from lmcore.models.bert.model import BERT
 from lmcore.models.encoder_decoder.model import EncoderDecoder
@@ -26,7 +26,9 @@ def masked_figures(
     model: BERT, shards: TokenShards, test: HeldOutDocuments, is_clean: Flags, config: EvaluateConfig
 ) -> dict[str, Any]:
     """Pseudo-likelihood of some tokens of each document, each predicted from all the others."""
-    judge = PseudoLikelihood(model, batch_tokens=max(config.likelihood.batch_tokens, model.max_position_embeddings))
+    judge = PseudoLikelihoodScorer(
+        model, batch_tokens=max(config.likelihood.batch_tokens, model.max_position_embeddings)
+    )
     found = judge.of_some(test.tokens, most=config.likelihood.max_masked_tokens, seed=config.seed)
     by_frequency = unigram_log_probabilities(shards.tokens("train"), shards.vocabulary_size)
     bits = {
@@ -61,7 +63,7 @@ def encoder_decoder_figures(
     model: EncoderDecoder, shards: TokenShards, test: HeldOutDocuments, is_clean: Flags, config: EvaluateConfig
 ) -> dict[str, Any]:
     """Likelihood of documents reconstructed from a source with masked spans."""
-    judge = Restoration(model, batch_tokens=config.likelihood.batch_tokens, seed=config.seed)
+    judge = ReconstructionScorer(model, batch_tokens=config.likelihood.batch_tokens, seed=config.seed)
     found = judge.score(test.tokens)
     by_frequency = unigram_log_probabilities(shards.tokens("train"), shards.vocabulary_size)
     log_probabilities = {

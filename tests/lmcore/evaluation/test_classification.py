@@ -8,8 +8,8 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 from lmcore.config.evaluate import BootstrapConfig, CharacterNgramsConfig, LinearConfig
 from lmcore.evaluation import classification, linear
 from lmcore.evaluation.baselines import first_sentence, majority_class
-from lmcore.evaluation.bootstrap import Bootstrap
 from lmcore.evaluation.classification import ClassificationMeasures
+from lmcore.evaluation.intervals import Bootstrap
 from lmcore.evaluation.linear import linear_predictions, strongest
 
 BOOTSTRAP = BootstrapConfig(num_resamples=400, confidence=0.95)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lmcore.evaluation.contamination import find_contamination, on_all_and_clean
+from lmcore.evaluation.held_out_contamination import find_contamination, on_all_and_clean
 from lmcore.text.words.segmentation import bare_words_of
 
 WORDS = ["Return", "the", "sum", "of", "an", "array", "naïve", "数", "axis", "tensor"]

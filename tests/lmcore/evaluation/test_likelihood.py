@@ -4,9 +4,9 @@ import torch
 from torch import nn
 
 from lmcore.config.evaluate import BootstrapConfig, LikelihoodConfig
-from lmcore.evaluation.bootstrap import Bootstrap
+from lmcore.evaluation.intervals import Bootstrap
 from lmcore.evaluation.likelihood import BitsPerUnit, HeldOutDocuments, bits_of
-from lmcore.evaluation.neural import NeuralLikelihood, cut_windows
+from lmcore.evaluation.scoring import NeuralScorer, cut_windows
 from lmcore.models.causal import CausalModel
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
@@ -51,7 +51,7 @@ def random_documents(*lengths: int) -> list[np.ndarray]:
     return [np.append(generator.integers(0, END, length - 1), END).astype(np.uint16) for length in lengths]
 
 
-def likelihood(model: nn.Module, *, stride: int, batch_tokens: int) -> NeuralLikelihood:
+def likelihood(model: nn.Module, *, stride: int, batch_tokens: int) -> NeuralScorer:
     config = LikelihoodConfig(
         max_documents=1,
         context="document",
@@ -60,7 +60,7 @@ def likelihood(model: nn.Module, *, stride: int, batch_tokens: int) -> NeuralLik
         window_stride_tokens=stride,
         batch_tokens=batch_tokens,
     )
-    return NeuralLikelihood(model, config=config)
+    return NeuralScorer(model, config=config)
 
 
 def one_by_one(model: nn.Module, document: np.ndarray, max_position_embeddings: int) -> list[float]:

@@ -4,7 +4,7 @@ import sacrebleu
 from rouge_score import rouge_scorer
 
 from lmcore.config.evaluate import BootstrapConfig
-from lmcore.evaluation.bootstrap import Bootstrap
+from lmcore.evaluation.intervals import Bootstrap
 from lmcore.evaluation.overlap import METRICS, TextOverlap
 
 BOOTSTRAP = BootstrapConfig(num_resamples=200, confidence=0.95)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lmcore.config.models import BERTConfig, MaskingConfig
-from lmcore.evaluation.pseudo_likelihood import PseudoLikelihood
+from lmcore.evaluation.pseudo_likelihood import PseudoLikelihoodScorer
 from lmcore.models.bert.model import BERT
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
@@ -54,14 +54,14 @@ def one_by_one(model: BERT, document: np.ndarray) -> list[float]:
 @pytest.mark.parametrize("batch_tokens", [12, 30, 1000])
 def test_documents_score_as_one_token_hidden_at_a_time(batch_tokens: int) -> None:
     model, documents = make_model(), draw_documents(4, 10, 1, 7)
-    scores = PseudoLikelihood(model, batch_tokens=batch_tokens).log_probabilities(documents)
+    scores = PseudoLikelihoodScorer(model, batch_tokens=batch_tokens).log_probabilities(documents)
     for score, document in zip(scores, documents, strict=True):
         assert score == pytest.approx(one_by_one(model, document), abs=1e-5)
 
 
 def test_a_token_of_a_long_document_is_guessed_from_what_surrounds_it() -> None:
     model, (document,) = make_model(), draw_documents(40)
-    judge = PseudoLikelihood(model, batch_tokens=100)
+    judge = PseudoLikelihoodScorer(model, batch_tokens=100)
     (before,) = judge.log_probabilities([document])
     assert len(before) == 40
     changed = document.copy()
@@ -75,20 +75,20 @@ def test_a_token_of_a_long_document_is_guessed_from_what_surrounds_it() -> None:
 def test_pseudo_perplexity_is_that_of_the_mean_over_all_tokens() -> None:
     model, documents = make_model(), draw_documents(4, 9)
     expected = [score for document in documents for score in one_by_one(model, document)]
-    perplexity = PseudoLikelihood(model, batch_tokens=50).pseudo_perplexity(documents)
+    perplexity = PseudoLikelihoodScorer(model, batch_tokens=50).pseudo_perplexity(documents)
     assert perplexity == pytest.approx(math.exp(-sum(expected) / 13), rel=1e-5)
 
 
 def test_a_model_that_knows_nothing_chooses_among_all_tokens() -> None:
     torch.manual_seed(0)
-    judge = PseudoLikelihood(BERT(CONFIG, VOCABULARY), batch_tokens=50)
+    judge = PseudoLikelihoodScorer(BERT(CONFIG, VOCABULARY), batch_tokens=50)
     assert judge.pseudo_perplexity(draw_documents(9, 9, 9)) == pytest.approx(VOCABULARY.size, rel=0.1)
 
 
 def test_without_tokens_there_is_nothing_to_judge() -> None:
-    judge = PseudoLikelihood(make_model(), batch_tokens=50)
+    judge = PseudoLikelihoodScorer(make_model(), batch_tokens=50)
     assert [len(score) for score in judge.log_probabilities(draw_documents(0))] == [0]
     with pytest.raises(ValueError, match="1 documents have no token"):
         judge.pseudo_perplexity(draw_documents(0))
     with pytest.raises(ValueError, match="less than the model's context of 12"):
-        PseudoLikelihood(make_model(), batch_tokens=11)
+        PseudoLikelihoodScorer(make_model(), batch_tokens=11)

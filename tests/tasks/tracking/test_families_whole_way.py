@@ -14,12 +14,12 @@ from lmcore.models.folder import load_writing_model
 from tasks.evaluate import compare_with_training, evaluate_language_model, generate_samples
 from tasks.finetune import FinetuneFiles, finetune_classifier, finetune_completion
 from tasks.pretrain import pretrain_language_model
-from tests.lmcore.evaluation.test_evaluate_tasks import CONFIG, SPLIT, write_documents, write_models
 from tests.lmcore.generation.toy_models import settings
 from tests.lmcore.models.small_models import CONFIGS as TRANSFORMERS
 from tests.lmcore.models.test_hmm import CONFIG as HMM
 from tests.lmcore.models.test_lstm import CONFIG as LSTM
 from tests.lmcore.training.trainer import CONFIG as TRAINING
+from tests.tasks.evaluate.test_evaluate import CONFIG, SPLIT, write_documents, write_models
 
 SHORT = TRAINING | {
     "max_steps": 2,

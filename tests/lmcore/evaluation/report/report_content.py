@@ -1,7 +1,7 @@
 """A report's content of made-up figures, with one text of the test's choice wherever texts stand."""
 
-from lmcore.evaluation.plots import Curve
-from lmcore.evaluation.report import ModelTitle, ReportContent, Training
+from lmcore.evaluation.report.plots import Curve
+from lmcore.evaluation.report.render import ModelTitle, ReportContent, Training
 
 
 def figure(value: float) -> dict[str, float]:

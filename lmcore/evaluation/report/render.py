@@ -10,8 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from lmcore.config.evaluate import EvaluateConfig
-from lmcore.evaluation.plots import Curve, curve_plot, interval_plot
-from lmcore.evaluation.views import ClassifierView, CompletionView, LanguageModelView
+from lmcore.evaluation.report.plots import Curve, curve_plot, interval_plot
+from lmcore.evaluation.report.views import ClassifierView, CompletionView, LanguageModelView
 
 TEMPLATE = "report.html.jinja"
 SURPRISE_BOUNDS_BITS = (0.5, 1.0, 2.0, 3.0, 4.5, 6.0, 8.0)

@@ -3,7 +3,7 @@ import pytest
 
 from lmcore.config.finetune import SummaryExamples, TargetExamples
 from lmcore.config.tokenize import SplitFractions
-from lmcore.finetuning.supervised import classification_examples, completion_examples, divide
+from lmcore.finetuning.supervised import classification_examples, completion_examples, split_summary
 from lmcore.text.split import SPLITS, document_id, split_of
 
 FRACTIONS = SplitFractions(validation=0.2, test=0.2)
@@ -37,7 +37,7 @@ DOCUMENTS = pa.table(
     ],
 )
 def test_a_text_is_divided_at_its_first_blank_line(text: str, divided: tuple[str, str] | None) -> None:
-    assert divide(text, LENGTHS) == divided
+    assert split_summary(text, LENGTHS) == divided
 
 
 def test_labeled_texts_are_divided_as_the_documents_are() -> None:

@@ -4,11 +4,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from lmcore.evaluation.plots import interval_plot
-from lmcore.evaluation.report import render_figures, render_report
-from lmcore.evaluation.views import verdict
+from lmcore.evaluation.report.plots import interval_plot
+from lmcore.evaluation.report.render import render_figures, render_report
+from lmcore.evaluation.report.views import verdict
 from tests.lmcore.evaluation.evaluation_settings import CONFIG
-from tests.lmcore.evaluation.report_content import CAUSAL, ENCODER_DECODER, MASKED, NGRAM, content
+from tests.lmcore.evaluation.report.report_content import CAUSAL, ENCODER_DECODER, MASKED, NGRAM, content
 
 HOSTILE = '<script>alert("1 & 2")</script><img src=x onerror=alert(1)>'
 
@@ -182,7 +182,7 @@ def test_a_verdict_needs_the_whole_interval(low, high, lower_is_better, expected
 
 
 def test_a_figure_alone_shows_in_any_program(tmp_path):
-    from lmcore.evaluation.bootstrap import Estimate
+    from lmcore.evaluation.intervals import Estimate
 
     svg = interval_plot("x", {'a "b" <c>': Estimate(1.0, 0.9, 1.1)}, label="bits", description='"<&>')
     elements = Page(svg).elements

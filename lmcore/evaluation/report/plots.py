@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import RcKeyType
 
-from lmcore.evaluation.bootstrap import Estimate
+from lmcore.evaluation.intervals import Estimate
 
 PALETTE = {
     "ink": "#1d2733",

@@ -5,10 +5,10 @@ import time
 import numpy as np
 import pytest
 
-from lmcore.evaluation.cache import Cache
+from lmcore.evaluation.cache_model import CacheModel
 
 
-def plain_probability(cache: Cache, history: list[int], token: int, order: int) -> float:
+def plain_probability(cache: CacheModel, history: list[int], token: int, order: int) -> float:
     """The definition, one token of the history after the other."""
     if order == 0:
         return 1 / cache.vocabulary_size
@@ -31,7 +31,7 @@ def plain_probability(cache: Cache, history: list[int], token: int, order: int) 
 @pytest.mark.parametrize("decay", [0.8, 0.99, 1.0])
 def test_probabilities_are_those_of_the_definition(order: int, n_tokens: int, decay: float) -> None:
     tokens = np.random.default_rng(order).integers(0, 5, 120)
-    cache = Cache(order=order, n_tokens=n_tokens, decay=decay, prior=1.5, vocabulary_size=6)
+    cache = CacheModel(order=order, n_tokens=n_tokens, decay=decay, prior=1.5, vocabulary_size=6)
     expected = [
         plain_probability(cache, tokens[:place].tolist(), int(tokens[place]), order) for place in range(len(tokens))
     ]
@@ -40,14 +40,14 @@ def test_probabilities_are_those_of_the_definition(order: int, n_tokens: int, de
 
 def test_the_probabilities_of_all_tokens_at_one_place_sum_to_one() -> None:
     tokens = np.random.default_rng(0).integers(0, 5, 60)
-    cache = Cache(order=3, n_tokens=20, decay=0.9, prior=0.5, vocabulary_size=5)
+    cache = CacheModel(order=3, n_tokens=20, decay=0.9, prior=0.5, vocabulary_size=5)
     last = [np.exp(cache.log_probabilities(np.append(tokens, token))[-1]) for token in range(5)]
     assert sum(last) == pytest.approx(1)
 
 
 def test_a_long_stream_keeps_its_precision_and_takes_little_time() -> None:
     tokens = np.random.default_rng(0).zipf(1.5, 80_000).clip(max=9_999)
-    cache = Cache(order=3, n_tokens=2_000, decay=0.99, prior=1.0, vocabulary_size=10_000)
+    cache = CacheModel(order=3, n_tokens=2_000, decay=0.99, prior=1.0, vocabulary_size=10_000)
     started = time.process_time()
     scores = cache.log_probabilities(tokens)
     assert time.process_time() - started < 5
@@ -56,10 +56,10 @@ def test_a_long_stream_keeps_its_precision_and_takes_little_time() -> None:
 
 
 def test_an_empty_stream_has_no_scores() -> None:
-    cache = Cache(order=2, n_tokens=5, decay=0.9, prior=1.0, vocabulary_size=5)
+    cache = CacheModel(order=2, n_tokens=5, decay=0.9, prior=1.0, vocabulary_size=5)
     assert cache.log_probabilities(np.array([], dtype=np.int64)).shape == (0,)
 
 
 def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match="decay"):
-        Cache(order=2, n_tokens=5, decay=1.5, prior=1.0, vocabulary_size=5)
+        CacheModel(order=2, n_tokens=5, decay=1.5, prior=1.0, vocabulary_size=5)

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from lmcore.config.evaluate import BootstrapConfig
-from lmcore.evaluation.bootstrap import Bootstrap, ratio, ratio_difference
+from lmcore.evaluation.intervals import Bootstrap, ratio, ratio_difference
 from lmcore.evaluation.proportions import proportion, proportion_difference
 
 CONFIG = BootstrapConfig(num_resamples=2000, confidence=0.95)

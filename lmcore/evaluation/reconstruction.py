@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lmcore.evaluation.bootstrap import Floats
+from lmcore.evaluation.intervals import Floats
 from lmcore.evaluation.likelihood import Tokens
 from lmcore.models.encoder_decoder.model import EncoderDecoder
 from lmcore.progress import progress
@@ -22,7 +22,7 @@ from lmcore.tokens.batches.corruption import corrupt, hidden_spans
 
 
 @dataclass(frozen=True)
-class RestoredDocument:
+class ReconstructedDocument:
     """The tokens of a document as the model writes them out again.
 
     Attributes:
@@ -41,7 +41,7 @@ class _Piece(NamedTuple):
     target: Tokens
 
 
-class Restoration:
+class ReconstructionScorer:
     """Scores documents with an encoder-decoder; one longer than its context is split into pieces of equal length.
 
     Args:
@@ -53,13 +53,13 @@ class Restoration:
     def __init__(self, model: EncoderDecoder, *, batch_tokens: int, seed: int) -> None:
         self._model, self._batch_tokens, self._seed = model, batch_tokens, seed
 
-    def score(self, documents: Sequence[Tokens]) -> list[RestoredDocument]:
+    def score(self, documents: Sequence[Tokens]) -> list[ReconstructedDocument]:
         """Every token of the documents, in their order.
 
         Args:
             documents: token ids (n_tokens,), the end token included.
         """
-        found = [RestoredDocument(np.zeros(len(own)), np.zeros(len(own), bool)) for own in documents]
+        found = [ReconstructedDocument(np.zeros(len(own)), np.zeros(len(own), bool)) for own in documents]
         pieces = [piece for number, tokens in enumerate(documents) for piece in self._cut(number, tokens, found)]
         pieces.sort(key=lambda piece: len(piece.target), reverse=True)
         self._model.eval()
@@ -73,7 +73,7 @@ class Restoration:
                 work.advance(sum(len(piece.target) for piece in batch))
         return found
 
-    def _cut(self, number: int, tokens: Tokens, found: Sequence[RestoredDocument]) -> Iterator[_Piece]:
+    def _cut(self, number: int, tokens: Tokens, found: Sequence[ReconstructedDocument]) -> Iterator[_Piece]:
         generator = np.random.default_rng([self._seed, number])
         n_pieces = -(-len(tokens) // self._model.max_position_embeddings)
         start = 0

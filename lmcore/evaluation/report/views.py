@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lmcore.evaluation.bootstrap import Estimate
 from lmcore.evaluation.comparison import COMPARISONS, MODELS
-from lmcore.evaluation.contamination import CLEAN
+from lmcore.evaluation.held_out_contamination import CLEAN
+from lmcore.evaluation.intervals import Estimate
 from lmcore.evaluation.names import (
     BAG_OF_WORDS,
     CHARACTER_NGRAMS,

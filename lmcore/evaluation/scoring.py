@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lmcore.config.evaluate import LikelihoodConfig
 from lmcore.errors import UserError
-from lmcore.evaluation.bootstrap import Floats
+from lmcore.evaluation.intervals import Floats
 from lmcore.evaluation.likelihood import Tokens
 from lmcore.models.causal import CausalModel
 from lmcore.models.ngram.model import NgramModel
@@ -17,7 +17,7 @@ from lmcore.progress import progress
 
 
 @dataclass(frozen=True)
-class NeuralScores:
+class TokenScores:
     """What a neural model says about the tokens of some documents, all of them end to end."""
 
     log_probabilities: Floats
@@ -43,7 +43,7 @@ class Window:
         return self.end - self.start
 
 
-class NeuralLikelihood:
+class NeuralScorer:
     """A causal model as a judge of documents.
 
     A model with a limited context reads a longer document through a moving window; one that carries a state reads
@@ -72,7 +72,7 @@ class NeuralLikelihood:
         ends = np.cumsum([len(document) for document in documents])
         return np.split(self.score(documents).log_probabilities, ends[:-1]) if len(documents) else []
 
-    def score(self, documents: Sequence[Tokens]) -> NeuralScores:
+    def score(self, documents: Sequence[Tokens]) -> TokenScores:
         """Every token's probability, and how sure the model was before it saw the token."""
         offsets = np.cumsum([0, *(len(document) for document in documents)])
         log_probabilities, confidence = np.empty((2, offsets[-1]), dtype=np.float64)
@@ -85,7 +85,7 @@ class NeuralLikelihood:
                     places = slice(first + window.scored_from, first + window.end)
                     log_probabilities[places], confidence[places] = probability[scored], best[scored]
                 work.advance(sum(window.end - window.scored_from for window in batch))
-        return NeuralScores(log_probabilities, confidence)
+        return TokenScores(log_probabilities, confidence)
 
     def _scored(self, documents: Sequence[Tokens]) -> Iterator[tuple[list[Window], Floats]]:
         """Windows with their scores, (n_windows, 2, longest window), until every token has its own."""
@@ -149,7 +149,7 @@ class NeuralLikelihood:
         return np.asarray(scores.double().cpu().numpy())
 
 
-class NgramLikelihood:
+class NgramScorer:
     """An n-gram model as a judge of documents: it looks its answers up.
 
     Its confidence is the logarithm of the share of the probability that the known context does not give away.
@@ -158,13 +158,13 @@ class NgramLikelihood:
     def __init__(self, model: NgramModel) -> None:
         self._model = model
 
-    def score(self, documents: Sequence[Tokens]) -> NeuralScores:
+    def score(self, documents: Sequence[Tokens]) -> TokenScores:
         """Every token's probability, and how sure the model was before it saw the token."""
         found = self._model.score(documents)
-        return NeuralScores(found.log_probabilities, np.log1p(-np.minimum(found.backoff, 0.999)))
+        return TokenScores(found.log_probabilities, np.log1p(-np.minimum(found.backoff, 0.999)))
 
 
-Judge = NeuralLikelihood | NgramLikelihood
+Scorer = NeuralScorer | NgramScorer
 
 
 def cut_windows(document: int, length: int, max_position_embeddings: int, stride: int) -> Iterator[Window]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lmcore.errors import UserError
-from lmcore.evaluation.bootstrap import Floats
+from lmcore.evaluation.intervals import Floats
 from lmcore.evaluation.likelihood import Tokens
 
 Ids = npt.NDArray[np.int64]
@@ -21,7 +21,7 @@ BEGINNING = -1
 
 
 @dataclass(frozen=True)
-class Cache:
+class CacheModel:
     """A decaying count of the n-grams among the last tokens of one stream.
 
     Every token back weighs ``decay`` times the one behind it. An n-gram's weight goes, behind its context, to its last

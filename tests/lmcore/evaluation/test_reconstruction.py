@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmcore.evaluation.restoration import Restoration
+from lmcore.evaluation.reconstruction import ReconstructionScorer
 from lmcore.evaluation.unigram import unigram_log_probabilities
 from lmcore.models.encoder_decoder.model import EncoderDecoder
 from lmcore.tokens.batches.corruption import corrupt, hidden_spans
@@ -33,7 +33,7 @@ def draw_documents(*lengths: int) -> list[np.ndarray]:
 @pytest.mark.parametrize("batch_tokens", [12, 40, 1000])
 def test_documents_cost_what_the_loss_of_each_alone_says(batch_tokens: int) -> None:
     model, documents = make_model(), draw_documents(4, 11, 1, 7, 0)
-    found = Restoration(model, batch_tokens=batch_tokens, seed=SEED).score(documents)
+    found = ReconstructionScorer(model, batch_tokens=batch_tokens, seed=SEED).score(documents)
     for number, (document, scores) in enumerate(zip(documents, found, strict=True)):
         masked = np.zeros(len(document), bool)
         if len(document) > 1:
@@ -47,7 +47,7 @@ def test_documents_cost_what_the_loss_of_each_alone_says(batch_tokens: int) -> N
 
 def test_a_document_longer_than_the_context_is_judged_whole_in_pieces() -> None:
     (document,) = draw_documents(40)
-    (found,) = Restoration(make_model(), batch_tokens=30, seed=SEED).score([document])
+    (found,) = ReconstructionScorer(make_model(), batch_tokens=30, seed=SEED).score([document])
     assert (found.log_probabilities < 0).all()
     assert found.is_masked.any()
     assert not found.is_masked.all()

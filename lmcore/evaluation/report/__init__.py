@@ -1,0 +1,1 @@
+"""The HTML report: what a model is worth, and its plots."""
