@@ -28,7 +28,7 @@ from lmcore.finetuning.supervised import (
     classification_examples,
     completion_examples,
 )
-from lmcore.finetuning.word_vectors import initialize_embedding, read_vectors
+from lmcore.finetuning.word_vectors import read_vectors, start_from
 from lmcore.models.causal import TextEncoder
 from lmcore.models.device import pick_device
 from lmcore.models.encoder_decoder.model import EncoderDecoder
@@ -167,10 +167,7 @@ def finetune_completion(
             config.training,
             environment,
             seed=seed,
-            facts={
-                "n_truncated_completions": sequences.n_truncated_completions,
-                "n_truncated_prompts": sequences.n_truncated_prompts,
-            },
+            facts={"n_cut_answers": sequences.n_cut_answers, "n_cut_prompts": sequences.n_cut_prompts},
             description="Train completion",
         ),
         environment,
@@ -186,21 +183,21 @@ def finetune_completion(
 def _say_what_is_cut(found: CompletionSequences, prompt_format: PromptFormat) -> None:
     """How many training examples are longer than the settings let them be, and what would be enough."""
     n_examples = len(found.sequences)
-    if found.n_truncated_completions:
-        lengths = sorted(found.completion_lengths)
+    if found.n_cut_answers:
+        lengths = sorted(found.answer_lengths)
         logger.warning(
             "%d of %d answers are longer than %d tokens: they are truncated, and the model does not learn to end them; "
             "finetune.completion.max_completion_tokens would have to be %d for 95 %% of them, %d for all",
-            found.n_truncated_completions,
+            found.n_cut_answers,
             n_examples,
             prompt_format.max_completion_tokens,
             lengths[math.ceil(0.95 * n_examples) - 1],
             lengths[-1],
         )
-    if found.n_truncated_prompts:
+    if found.n_cut_prompts:
         logger.info(
             "of %d of %d prompts the first %d tokens are read (finetune.completion.max_prompt_tokens)",
-            found.n_truncated_prompts,
+            found.n_cut_prompts,
             n_examples,
             prompt_format.max_prompt_tokens,
         )
@@ -216,7 +213,7 @@ def _start_from_vectors(model: TextEncoder, tokenizer: Tokenizer, path: Path) ->
     """Give the tokens that are words of a file its vectors."""
     embedding = model.get_parameter("embedding.weight")
     vectors = read_vectors(path, tokenizer, embedding.size(1))
-    initialize_embedding(embedding, vectors)
+    start_from(embedding, vectors)
     n_found, n_tokens = len(vectors.token_ids), tokenizer.vocabulary.size
     logger.info("%s of %s tokens start from the vectors of %s", f"{n_found:,}", f"{n_tokens:,}", path)
 

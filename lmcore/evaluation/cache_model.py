@@ -1,8 +1,8 @@
-"""A cache: what was said a moment ago is likely to be said again.
+"""A cache language model: a token that occurred recently is likely to occur again.
 
 Source: Kuhn and De Mori (1990), "A cache-based natural language model for speech recognition",
-https://doi.org/10.1109/34.56193. Alone it predicts badly; mixed with another model (``interpolation.py``) it tells
-that model what the text at hand is about.
+https://doi.org/10.1109/34.56193. On its own it predicts badly; interpolated with another model
+(:mod:`lmcore.evaluation.interpolation`) it adapts that model to the text at hand.
 """
 
 from dataclasses import dataclass
@@ -22,19 +22,19 @@ BEGINNING = -1
 
 @dataclass(frozen=True)
 class CacheModel:
-    """A decaying count of the n-grams among the last tokens of one stream.
+    """An n-gram model of the last tokens of a stream, whose counts decay.
 
-    Every token back weighs ``decay`` times the one behind it. An n-gram's weight goes, behind its context, to its last
-    token; what the contexts of ``order`` - 1 tokens do not know is left to those one token shorter, and at the end to
-    the uniform distribution, which ``prior`` tokens speak for in each step (MacKay & Peto 1995). So a context counts
-    the more the more often it was seen, and every token has some probability.
+    The weight of a token is ``decay`` times that of the next one. The count of an n-gram is the sum of the weights of
+    its last tokens. Distributions are smoothed by those of contexts one token shorter, and finally by the uniform
+    distribution, which counts as ``prior`` tokens at each step (MacKay & Peto 1995). So a context that occurred more
+    often gets more weight, and every token has some probability.
 
     Attributes:
         order: length of the longest n-gram, at least 1.
-        n_tokens: how far back the cache reaches.
-        decay: above 0, at most 1.
+        n_tokens: how many tokens back the cache reaches.
+        decay: in (0, 1].
         prior: above 0, in tokens.
-        vocabulary_size: how many tokens there are.
+        vocabulary_size: number of tokens in the vocabulary.
     """
 
     order: int
@@ -51,10 +51,10 @@ class CacheModel:
         """The natural logarithm of every token's probability given those before it.
 
         Args:
-            tokens: (n_tokens,) documents end to end: the cache remembers across their borders.
+            tokens: concatenated documents, (n_tokens,); the cache is not cleared between them.
         """
         probabilities = np.full(len(tokens), 1.0 / self.vocabulary_size)
-        # Of the n-gram that ends at each place its number among all n-grams of that length; at first of no tokens.
+        # The n-gram that ends at each position, as its number among all n-grams of that length; the first is empty.
         context, ngram = np.zeros(len(tokens), np.int64), np.asarray(tokens, np.int64)
         for _ in range(self.order):
             seen, continued = self._weights(context), self._weights(ngram)
@@ -64,23 +64,23 @@ class CacheModel:
         return np.asarray(np.log(probabilities))
 
     def _weights(self, ids: Ids) -> Floats:
-        """For each place the decayed number of places in the cache that have the same id, (n_tokens,)."""
+        """For each position, the decayed number of positions in the cache with the same id, (n_tokens,)."""
         n = len(ids)
-        places = np.arange(n)
+        positions = np.arange(n)
         by_id = np.argsort(ids, kind="stable")
         ordered = ids[by_id]
         sums = _decayed_sums(ordered, by_id, self.decay)
         rank = np.empty(n, np.int64)
-        rank[by_id] = places
+        rank[by_id] = positions
         last = self._sum_up_to(rank - 1, ids, ordered, by_id, sums)
-        # Those too far back: the last place of the same id that the cache does not reach any more.
+        # What is out of reach: all up to the last position of the same id that the cache does not hold any more.
         _, number = np.unique(ordered, return_inverse=True)
         keys = number * (n + 1) + by_id
         oldest = np.searchsorted(keys, keys[rank] - self.n_tokens) - 1
         return np.maximum(last - self._sum_up_to(oldest, ids, ordered, by_id, sums), 0.0)
 
     def _sum_up_to(self, ranks: Ids, ids: Ids, ordered: Ids, by_id: Ids, sums: Floats) -> Floats:
-        """The sum at the place of each rank as it has decayed at the places 0, 1, ...; 0 where that has another id."""
+        """The sum at each rank's position, decayed up to positions 0, 1, ...; 0 where the rank has another id."""
         known = (ranks >= 0) & (ordered[ranks] == ids)
         distance = np.arange(len(ids)) - by_id[ranks] - 1
         return np.where(known, sums[ranks] * self.decay ** np.maximum(distance, 0), 0.0)
@@ -93,14 +93,15 @@ def _numbered(context: Ids, tokens: Tokens) -> Ids:
     return np.asarray(number, np.int64)
 
 
-def _decayed_sums(ordered: Ids, places: Ids, decay: float) -> Floats:
-    """For runs of equal ids, at ascending places: how many there were up to each place, decayed from there on.
+def _decayed_sums(ordered: Ids, positions: Ids, decay: float) -> Floats:
+    """For groups of equal ids at ascending positions: the decayed count of the group up to each position.
 
-    Every round adds to each sum the one that ended where it began, so that they double in reach (Hillis & Steele 1986).
+    Each round adds to every sum the sum that ends just before it starts, so that their reach doubles (Hillis & Steele
+    1986).
     """
     sums = np.ones(len(ordered))
     reach = 1
     while reach < len(ordered) and (same := ordered[reach:] == ordered[:-reach]).any():
-        sums[reach:] += np.where(same, sums[:-reach] * decay ** (places[reach:] - places[:-reach]).clip(0), 0.0)
+        sums[reach:] += np.where(same, sums[:-reach] * decay ** (positions[reach:] - positions[:-reach]).clip(0), 0.0)
         reach *= 2
     return sums

@@ -1,4 +1,4 @@
-"""Per-token log-probabilities of a neural causal model, for documents of any length."""
+"""Per-token log-probabilities of a causal model, for documents of any length."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,20 +18,22 @@ from lmcore.progress import progress
 
 @dataclass(frozen=True)
 class TokenScores:
-    """What a neural model says about the tokens of some documents, all of them end to end."""
+    """What a model predicts for the tokens of documents, which follow each other in one array.
+
+    Attributes:
+        log_probabilities: natural logarithm of each token's probability, (n_tokens,).
+        confidence: natural logarithm of the highest probability at each position, of any token, (n_tokens,).
+    """
 
     log_probabilities: Floats
-    """(n_tokens,) natural logarithms."""
     confidence: Floats
-    """(n_tokens,) the logarithm of the highest probability among all tokens that could have stood there."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """Places ``start`` to ``end`` of a document as the model sees them at once.
+    """Positions ``start`` to ``end`` of a document, which the model reads at once.
 
-    Those from ``scored_from`` on are scored; the ones before were scored by an earlier window and are
-    context.
+    Positions from ``scored_from`` on are scored; those before were scored in an earlier window and are context.
     """
 
     document: int
@@ -44,24 +46,25 @@ class Window:
 
 
 class NeuralScorer:
-    """A causal model as a judge of documents.
+    """Scores documents with a neural causal model.
 
-    A model with a limited context reads a longer document through a moving window; one that carries a state reads
-    every document from its start to its end.
+    A model with a limited context reads long documents through a sliding window; a model that carries a state reads
+    every document from start to end.
 
     Args:
-        model: with its weights, on its device.
-        config: the window's stride and the size of a batch.
+        model: the model with its weights, on its device.
+        config: the stride of the window and the size of a batch.
 
     Raises:
-        ValueError: the stride leaves gaps between windows.
+        UserError: the stride leaves gaps between windows.
     """
 
     def __init__(self, model: CausalModel, *, config: LikelihoodConfig) -> None:
         if model.max_position_embeddings is not None and config.window_stride_tokens > model.max_position_embeddings:
             raise UserError(
-                f"evaluate.likelihood.window_stride_tokens is {config.window_stride_tokens}, more than the "
-                f"model's context: some tokens would never be scored. At most {model.max_position_embeddings} is right."
+                f"window_stride_tokens is {config.window_stride_tokens}, but the model's context has only "
+                f"{model.max_position_embeddings} tokens: some tokens would never be scored. "
+                f"Use at most {model.max_position_embeddings}."
             )
         self._model = model
         self._end_token = model.vocabulary.end_of_text_id
@@ -73,49 +76,51 @@ class NeuralScorer:
         return np.split(self.score(documents).log_probabilities, ends[:-1]) if len(documents) else []
 
     def score(self, documents: Sequence[Tokens]) -> TokenScores:
-        """Every token's probability, and how sure the model was before it saw the token."""
+        """Every token's probability, and how confident the model was at its position."""
         offsets = np.cumsum([0, *(len(document) for document in documents)])
         log_probabilities, confidence = np.empty((2, offsets[-1]), dtype=np.float64)
         self._model.eval()
-        with torch.inference_mode(), progress("Score", int(offsets[-1]), "tokens") as work:
-            for batch, scores in self._scored(documents):
+        with torch.inference_mode(), progress("Score", int(offsets[-1]), "tokens") as bar:
+            for batch, scores in self._scored_windows(documents):
                 for window, (probability, best) in zip(batch, scores, strict=True):
                     scored = slice(window.scored_from - window.start, len(window))
                     first = offsets[window.document]
-                    places = slice(first + window.scored_from, first + window.end)
-                    log_probabilities[places], confidence[places] = probability[scored], best[scored]
-                work.advance(sum(window.end - window.scored_from for window in batch))
+                    positions = slice(first + window.scored_from, first + window.end)
+                    log_probabilities[positions], confidence[positions] = probability[scored], best[scored]
+                bar.advance(sum(window.end - window.scored_from for window in batch))
         return TokenScores(log_probabilities, confidence)
 
-    def _scored(self, documents: Sequence[Tokens]) -> Iterator[tuple[list[Window], Floats]]:
-        """Windows with their scores, (n_windows, 2, longest window), until every token has its own."""
+    def _scored_windows(self, documents: Sequence[Tokens]) -> Iterator[tuple[list[Window], Floats]]:
+        """Batches of windows with their scores, (n_windows, 2, longest window), until every token is scored."""
         if self._model.max_position_embeddings is None:
-            for rows in self._side_by_side(documents):
-                yield from self._read_through(rows, documents)
+            for indices in self._document_batches(documents):
+                yield from self._read_through(indices, documents)
         else:
-            for batch in self._batches(documents, self._model.max_position_embeddings):
-                inputs, targets = self._place(batch, documents)
+            for batch in self._window_batches(documents, self._model.max_position_embeddings):
+                inputs, targets = self._tensors(batch, documents)
                 yield batch, self._score(self._model(inputs), targets)
 
-    def _read_through(self, rows: Sequence[int], documents: Sequence[Tokens]) -> Iterator[tuple[list[Window], Floats]]:
-        """Some documents, the longest first, from start to end, the state carried along."""
-        stride, state = self._config.window_stride_tokens, self._model.new_state(len(rows))
-        for start in range(0, len(documents[rows[0]]), stride):
-            ends = [min(len(documents[row]), start + stride) for row in rows]
-            batch = [Window(row, start, end, start) for row, end in zip(rows, ends, strict=True) if end > start]
+    def _read_through(
+        self, indices: Sequence[int], documents: Sequence[Tokens]
+    ) -> Iterator[tuple[list[Window], Floats]]:
+        """Read documents, the longest first, from start to end while carrying the state along."""
+        stride, state = self._config.window_stride_tokens, self._model.new_state(len(indices))
+        for start in range(0, len(documents[indices[0]]), stride):
+            ends = [min(len(documents[index]), start + stride) for index in indices]
+            batch = [Window(index, start, end, start) for index, end in zip(indices, ends, strict=True) if end > start]
             state.select(torch.arange(len(batch), device=self._model.device))
-            inputs, targets = self._place(batch, documents)
+            inputs, targets = self._tensors(batch, documents)
             yield batch, self._score(self._model(inputs, state=state), targets)
 
-    def _side_by_side(self, documents: Sequence[Tokens]) -> Iterator[list[int]]:
-        """Documents of similar length, the longest first, as many as make ``batch_tokens`` at a time."""
-        order = sorted(range(len(documents)), key=lambda row: len(documents[row]), reverse=True)
+    def _document_batches(self, documents: Sequence[Tokens]) -> Iterator[list[int]]:
+        """Indices of documents of similar length, the longest first, ``batch_tokens`` per step and batch."""
+        order = sorted(range(len(documents)), key=lambda index: len(documents[index]), reverse=True)
         size = max(1, self._config.batch_tokens // self._config.window_stride_tokens)
         for start in range(0, len(order), size):
             yield order[start : start + size]
 
-    def _batches(self, documents: Sequence[Tokens], max_position_embeddings: int) -> Iterator[list[Window]]:
-        """Windows of similar length together, ``batch_tokens`` with their padding, the longest first."""
+    def _window_batches(self, documents: Sequence[Tokens], max_position_embeddings: int) -> Iterator[list[Window]]:
+        """Windows of similar length, the longest first, ``batch_tokens`` per batch with their padding."""
         windows = [
             window
             for index, document in enumerate(documents)
@@ -127,9 +132,9 @@ class NeuralScorer:
             yield windows[:size]
             windows = windows[size:]
 
-    def _place(self, batch: Sequence[Window], documents: Sequence[Tokens]) -> tuple[Tensor, Tensor]:
+    def _tensors(self, batch: Sequence[Window], documents: Sequence[Tokens]) -> tuple[Tensor, Tensor]:
         """Inputs and targets of windows, int64 (n_windows, longest window), the longest window first."""
-        # Padding behind a window changes nothing in it, for the model is causal.
+        # Right padding does not change the scores, since the model is causal.
         inputs = np.full((len(batch), len(batch[0])), self._end_token, dtype=np.int64)
         targets = inputs.copy()
         for row, window in enumerate(batch):
@@ -142,7 +147,7 @@ class NeuralScorer:
 
     @staticmethod
     def _score(logits: Tensor, targets: Tensor) -> Floats:
-        """Log-probability of the token and of the likeliest token: (n_windows, 2, longest window)."""
+        """Log-probability of the token and of the most likely token: (n_windows, 2, longest window)."""
         normalizer = logits.logsumexp(dim=-1)
         chosen = logits.gather(-1, targets[..., None])[..., 0]
         scores = torch.stack((chosen - normalizer, logits.amax(dim=-1) - normalizer), dim=1)
@@ -150,16 +155,17 @@ class NeuralScorer:
 
 
 class NgramScorer:
-    """An n-gram model as a judge of documents: it looks its answers up.
+    """Scores documents with an n-gram model.
 
-    Its confidence is the logarithm of the share of the probability that the known context does not give away.
+    Its confidence is the logarithm of the probability mass that the longest known context keeps for itself, instead of
+    backing off.
     """
 
     def __init__(self, model: NgramModel) -> None:
         self._model = model
 
     def score(self, documents: Sequence[Tokens]) -> TokenScores:
-        """Every token's probability, and how sure the model was before it saw the token."""
+        """Every token's probability, and how confident the model was at its position."""
         found = self._model.score(documents)
         return TokenScores(found.log_probabilities, np.log1p(-np.minimum(found.backoff, 0.999)))
 
@@ -168,7 +174,7 @@ Scorer = NeuralScorer | NgramScorer
 
 
 def cut_windows(document: int, length: int, max_position_embeddings: int, stride: int) -> Iterator[Window]:
-    """Cover a document so that every place is scored once, behind all the context that the stride leaves."""
+    """Cover a document with windows that score every position once, with as much context as the stride leaves."""
     end = scored_from = 0
     while scored_from < length:
         end = min(length, end + stride if end else max_position_embeddings)

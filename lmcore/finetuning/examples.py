@@ -48,15 +48,15 @@ class CompletionSequences:
 
     Attributes:
         sequences: what :class:`~lmcore.tokens.batches.batches.ExampleBatches` takes.
-        completion_lengths: in tokens, end token included, before anything was cut.
-        n_truncated_completions: completions longer than ``max_completion_tokens``; they lose their end token.
-        n_truncated_prompts: how many prompts are longer than ``max_prompt_tokens``.
+        answer_lengths: in tokens, end token included, before anything was cut.
+        n_cut_answers: how many answers are longer than ``max_completion_tokens``: they are cut, and have no end token.
+        n_cut_prompts: how many prompts are longer than ``max_prompt_tokens``.
     """
 
     sequences: list[tuple[list[int], list[int]]] = field(default_factory=list)
-    completion_lengths: list[int] = field(default_factory=list)
-    n_truncated_completions: int = 0
-    n_truncated_prompts: int = 0
+    answer_lengths: list[int] = field(default_factory=list)
+    n_cut_answers: int = 0
+    n_cut_prompts: int = 0
 
 
 def completion_sequences(
@@ -80,9 +80,9 @@ def completion_sequences(
     for example in examples:
         prompt, n_prompt_tokens = encode_prompt_and_count(tokenizer, example.prompt, prompt_format)
         answer = [*tokenizer.encode(example.completion), tokenizer.vocabulary.end_of_text_id]
-        found.completion_lengths.append(len(answer))
-        found.n_truncated_completions += len(answer) > longest
-        found.n_truncated_prompts += n_prompt_tokens > prompt_format.max_prompt_tokens
+        found.answer_lengths.append(len(answer))
+        found.n_cut_answers += len(answer) > longest
+        found.n_cut_prompts += n_prompt_tokens > prompt_format.max_prompt_tokens
         # The end token is cut off as well: an answer that goes on must not be learned as one that ends.
         kept = answer[:longest]
         found.sequences.append((prompt, kept) if reads_prompts else _continued(prompt, kept))

@@ -80,7 +80,7 @@ def _divided(path: Path, lines: list[tuple[int, str]], size: int) -> Iterator[tu
         yield word, values
 
 
-def initialize_embedding(embedding: Tensor, vectors: WordVectors) -> None:
+def start_from(embedding: Tensor, vectors: WordVectors) -> None:
     """Put the vectors into a model's table (tokens, size), all scaled alike to the length of what they replace."""
     rows = torch.from_numpy(vectors.token_ids)
     values = torch.from_numpy(vectors.values).to(embedding)

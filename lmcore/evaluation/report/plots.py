@@ -1,4 +1,4 @@
-"""Figures as SVG that is equal, byte for byte, for equal input, and takes its colors from the page it stands in."""
+"""Plots as SVG: equal input gives equal bytes, and the colors are those of the page that contains the plot."""
 
 import io
 import re
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import RcKeyType
 
-from lmcore.evaluation.intervals import Estimate
+from lmcore.evaluation.result import Estimate
 
 PALETTE = {
     "ink": "#1d2733",
@@ -23,14 +23,14 @@ PALETTE = {
     "third": "#1f8a70",
     "fourth": "#8a6fb0",
 }
-"""Names of the page's CSS variables, and the colors they have where a figure stands alone."""
+"""Names of the page's CSS variables, with the colors of a plot outside the page."""
 SERIES = ("first", "second", "third", "fourth")
 
 STYLE: dict[RcKeyType, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 10,
-    "svg.fonttype": "none",  # text stays text: it can be read aloud, selected, and takes the page's font
+    "svg.fonttype": "none",  # keep text as text: it can be selected, read aloud, and uses the font of the page
     "axes.edgecolor": PALETTE["line"],
     "axes.labelcolor": PALETTE["muted"],
     "axes.titlecolor": PALETTE["ink"],
@@ -53,9 +53,8 @@ STYLE: dict[RcKeyType, Any] = {
     "legend.labelcolor": PALETTE["ink"],
 }
 
-
-MOST_MARKED_POINTS = 30
-"""Of a curve with more points, only the line is drawn."""
+MAX_MARKERS = 30
+"""Curves with more points are drawn without markers."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Curve:
 
 
 def interval_plot(name: str, estimates: Mapping[str, Estimate], *, label: str, description: str) -> str:
-    """Figures under each other as dots with their intervals; ``description`` is read aloud instead of the picture."""
+    """Estimates below each other as dots with their intervals; ``description`` is for screen readers."""
     with _styled(name):
         figure = Figure(figsize=(7.2, 0.55 * len(estimates) + 0.9), layout="constrained")
         axes = figure.add_subplot()
@@ -87,13 +86,13 @@ def interval_plot(name: str, estimates: Mapping[str, Estimate], *, label: str, d
 
 
 def curve_plot(name: str, curves: Sequence[Curve], *, title: str, label: str, description: str) -> str:
-    """Curves over training steps; ``description`` is read aloud instead of the picture."""
+    """Curves over training steps; ``description`` is for screen readers."""
     with _styled(name):
         figure = Figure(figsize=(4.4, 2.7), layout="constrained")
         axes = figure.add_subplot(title=title, xlabel="step", ylabel=label)
         for curve, color in zip(curves, _colors(), strict=False):
             steps, values = [step for step, _ in curve.points], [value for _, value in curve.points]
-            marker = "o" if len(steps) <= MOST_MARKED_POINTS else ""
+            marker = "o" if len(steps) <= MAX_MARKERS else ""
             axes.plot(steps, values, label=curve.name, color=color, linewidth=1.8, marker=marker, markersize=3.5)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.legend(loc="upper right")
@@ -107,7 +106,7 @@ def _colors() -> Iterator[str]:
 
 @contextmanager
 def _styled(name: str) -> Iterator[None]:
-    # matplotlib salts its ids with random numbers unless told otherwise.
+    # Without a salt of ours, matplotlib's ids are random.
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
         yield
 
@@ -118,12 +117,12 @@ def _to_svg(figure: Figure, name: str, description: str) -> str:
     figure.savefig(buffer, format="svg", metadata=metadata)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
-    # Several figures share a page, where an id may stand only once.
+    # Several plots share a page, where ids must be unique.
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
     for variable, color in PALETTE.items():
         svg = svg.replace(color, f"var(--{variable}, {color})")
     head, rest = svg.split(">", 1)
-    head = re.sub(r'\sversion="[^"]*"', "", head)  # width and height stay: without them it is blank in a page's frame
+    head = re.sub(r'\sversion="[^"]*"', "", head)  # without width and height, the plot is blank inside a frame
     return f'{head} role="img" aria-label="{_escape(description)}">{rest}'
 
 

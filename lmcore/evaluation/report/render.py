@@ -1,4 +1,4 @@
-"""The report: one self-contained page that shows what a model is worth, beside what it had to beat."""
+"""The report: one self-contained HTML page with a model's metrics, compared with those of its baselines."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,12 +12,13 @@ from markupsafe import Markup
 from lmcore.config.evaluate import EvaluateConfig
 from lmcore.evaluation.report.plots import Curve, curve_plot, interval_plot
 from lmcore.evaluation.report.views import ClassifierView, CompletionView, LanguageModelView
+from lmcore.evaluation.result import EvaluationResult, Metric
 
 TEMPLATE = "report.html.jinja"
-SURPRISE_BOUNDS_BITS = (0.5, 1.0, 2.0, 3.0, 4.5, 6.0, 8.0)
-"""Between the shades in which a token's bits are shown."""
+SURPRISAL_BOUNDS_BITS = (0.5, 1.0, 2.0, 3.0, 4.5, 6.0, 8.0)
+"""Bounds between the shades that show a token's surprisal."""
 STRONG_SHADE_PERCENT = 55
-"""On darker cells, text is light."""
+"""Text on darker cells is light."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,9 @@ class Training:
 
     Attributes:
         title: what was trained.
-        record: the model folder's ``record.json``.
+        record: the training record in the model folder.
         curves: training and validation loss by step.
-        loss_unit: what the loss is measured in.
+        loss_unit: unit of the loss.
     """
 
     title: str
@@ -43,8 +44,8 @@ class ModelTitle:
 
     Attributes:
         family: its name.
-        size: the family with its size.
-        data: what it was trained on, and for how long.
+        size: the family with the number of parameters.
+        data: what it was trained on, and for how many steps.
     """
 
     family: str
@@ -54,16 +55,26 @@ class ModelTitle:
 
 @dataclass(frozen=True)
 class ReportContent:
-    """Everything on the page; mappings as the files of the same names hold them.
+    """Everything on the page.
 
-    ``classifier`` and ``completion`` may instead hold the reason ``skipped``.
+    Attributes:
+        model: title of the page.
+        contamination: totals of ``contamination.json``.
+        language_model: metrics of the language model.
+        classifier: metrics of the classifier, or why there are none.
+        completion: metrics of the completion model, or why there are none.
+        samples: prompts and their continuations.
+        trainings: the trainings of the three models, as far as they exist.
+        clean_summary: totals of the cleaning.
+        token_summary: sizes of the splits.
+        parameters: all settings by stage.
     """
 
     model: ModelTitle
     contamination: Mapping[str, Any]
-    language_model: Mapping[str, Any]
-    classifier: Mapping[str, Any]
-    completion: Mapping[str, Any]
+    language_model: EvaluationResult
+    classifier: EvaluationResult
+    completion: EvaluationResult
     samples: Sequence[Mapping[str, str]]
     trainings: Sequence[Training]
     clean_summary: Mapping[str, Any]
@@ -74,7 +85,7 @@ class ReportContent:
 def render_report(content: ReportContent, config: EvaluateConfig) -> str:
     """The page as HTML; equal content gives equal bytes.
 
-    Whatever comes from documents, models or parameters is escaped, so that a hostile text stays text.
+    Everything that comes from documents, models or parameters is escaped.
     """
     folder = Path(__file__).parent / "templates"
     environment = Environment(
@@ -85,10 +96,13 @@ def render_report(content: ReportContent, config: EvaluateConfig) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "capitalized": lambda text: text[:1].upper() + text[1:],
         "fixed": _fixed,
         "percent": _percent,
+        "shade": _surprisal_shade,
         "thousands": _thousands,
-        "surprise": _surprise_level,
+        "uncapitalized": lambda text: text[:1].lower() + text[1:],
+        "value": _value,
     }
     language_model = LanguageModelView(content.language_model)
     page = environment.get_template(TEMPLATE).render(
@@ -96,31 +110,33 @@ def render_report(content: ReportContent, config: EvaluateConfig) -> str:
         config=config,
         style=Markup((folder / "report.css").read_text(encoding="utf-8")),
         language=language_model,
-        classifier=ClassifierView(content.classifier) if "figures" in content.classifier else None,
-        completion=CompletionView(content.completion) if "figures" in content.completion else None,
-        intervals_figure=_intervals_figure(language_model),
-        curve_figures=[
-            _curve_figure(f"curve-{place}", item) for place, item in enumerate(content.trainings) if _is_curve(item)
+        classifier=None if content.classifier.skipped else ClassifierView(content.classifier),
+        completion=None if content.completion.skipped else CompletionView(content.completion),
+        intervals_plot=_intervals_plot(language_model),
+        curve_plots=[
+            _curve_plot(f"curve-{index}", item) for index, item in enumerate(content.trainings) if _has_curve(item)
         ],
-        shown_completions=_evenly(content.completion.get("completions", []), config.report.n_completions),
+        shown_completions=_evenly_spaced(
+            content.completion.details.get("completions", []), config.report.n_completions
+        ),
         flat_parameters={section: dict(_flatten(values)) for section, values in content.parameters.items()},
         strong=STRONG_SHADE_PERCENT,
     )
     return page + "\n"
 
 
-def render_figures(content: ReportContent) -> dict[str, str]:
-    """The figures of the page by file name, each as a file of its own."""
+def render_plots(content: ReportContent) -> dict[str, str]:
+    """The plots of the page by file name, each as an SVG file of its own."""
     curves = {
-        f"loss-{item.title.lower().replace(' ', '-')}.svg": str(_curve_figure(f"curve-{place}", item))
-        for place, item in enumerate(content.trainings)
-        if _is_curve(item)
+        f"loss-{item.title.lower().replace(' ', '-')}.svg": str(_curve_plot(f"curve-{index}", item))
+        for index, item in enumerate(content.trainings)
+        if _has_curve(item)
     }
-    language_model = LanguageModelView(content.language_model)
-    return {f"{language_model.headline.file_name}.svg": str(_intervals_figure(language_model)), **curves}
+    name = content.language_model.reported[0].name.replace("_", "-")
+    return {f"{name}.svg": str(_intervals_plot(LanguageModelView(content.language_model))), **curves}
 
 
-def _intervals_figure(language_model: LanguageModelView) -> Markup:
+def _intervals_plot(language_model: LanguageModelView) -> Markup:
     estimates, headline = language_model.estimates, language_model.headline
     spoken = "; ".join(f"{name} {e.value:.3f}, from {e.low:.3f} to {e.high:.3f}" for name, e in estimates.items())
     return Markup(
@@ -133,11 +149,11 @@ def _intervals_figure(language_model: LanguageModelView) -> Markup:
     )
 
 
-def _is_curve(training: Training) -> bool:
+def _has_curve(training: Training) -> bool:
     return any(len(curve.points) > 1 for curve in training.curves)
 
 
-def _curve_figure(name: str, training: Training) -> Markup:
+def _curve_plot(name: str, training: Training) -> Markup:
     ends = [f"{curve.name} ends at {curve.points[-1][1]:.3f}" for curve in training.curves if curve.points]
     return Markup(
         curve_plot(
@@ -150,19 +166,24 @@ def _curve_figure(name: str, training: Training) -> Markup:
     )
 
 
-def _evenly(items: Sequence[Any], count: int) -> list[Any]:
-    """``count`` of the items at even distances: none of them picked by hand."""
+def _evenly_spaced(items: Sequence[Any], count: int) -> list[Any]:
+    """``count`` of the items at equal distances, so that none is picked by hand."""
     count = min(count, len(items))
-    return [items[place * len(items) // count] for place in range(count)]
+    return [items[index * len(items) // count] for index in range(count)]
 
 
 def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted names and values of nested mappings, for a table."""
+    """Dotted names and values of nested mappings."""
     if not isinstance(value, Mapping):
         yield path, json.dumps(value, ensure_ascii=False)
         return
     for key, nested in value.items():
         yield from _flatten(nested, f"{path}.{key}" if path else str(key))
+
+
+def _value(value: float, metric: Metric) -> str:
+    """A value of a metric as it is shown."""
+    return _percent(value) if metric.unit == "fraction" else _fixed(value, metric.digits)
 
 
 def _fixed(value: float, digits: int) -> str:
@@ -177,5 +198,5 @@ def _thousands(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def _surprise_level(bits: float) -> int:
-    return sum(bits >= bound for bound in SURPRISE_BOUNDS_BITS)
+def _surprisal_shade(bits: float) -> int:
+    return sum(bits >= bound for bound in SURPRISAL_BOUNDS_BITS)

@@ -1,16 +1,13 @@
-"""Rows and columns of the report's tables, selected from the metrics by the model's family.
+"""Selects the rows and columns of the report's tables from the metrics.
 
-Of documents that share text with the training split there may be none, or all: then there is one column where there
-else are two, of clean and of all documents.
+If some test documents share text with the training split and others do not, every metric has two columns: on clean
+documents and on all. Otherwise it has one.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from lmcore.evaluation.comparison import COMPARISONS, MODELS
-from lmcore.evaluation.held_out_contamination import CLEAN
-from lmcore.evaluation.intervals import Estimate
 from lmcore.evaluation.names import (
     BAG_OF_WORDS,
     CHARACTER_NGRAMS,
@@ -23,147 +20,101 @@ from lmcore.evaluation.names import (
     SHORTER_NGRAM,
     UNIGRAM,
 )
-
-
-@dataclass(frozen=True)
-class Column:
-    """A measure as a column: its key among the figures, its title, and how many digits it has."""
-
-    key: str
-    title: str
-    digits: int
-
-    @property
-    def file_name(self) -> str:
-        """The measure's name for a file, whatever documents it is of."""
-        return self.key.removesuffix(CLEAN).replace("_", "-")
-
-
-MEASURES = {
-    "causal": (Column("bits_per_byte", "Bits per byte", 3), Column("perplexity", "Perplexity", 2)),
-    "masked": (
-        Column("pseudo_bits_per_byte", "Pseudo bits per byte", 3),
-        Column("pseudo_perplexity", "Pseudo-perplexity", 2),
-    ),
-    "encoder_decoder": (
-        Column("bits_per_masked_token", "Bits per masked token", 3),
-        Column("bits_per_target_token", "Bits per token of the whole text", 3),
-    ),
-}
-"""The measures of a language model by what it predicts; the first is its headline."""
+from lmcore.evaluation.result import CLEAN, Estimate, EvaluationResult, Metric
 
 TRAINED_ON = {
-    MODEL: "the tokens that it sampled from the training split",
-    NGRAM: "the whole training split",
-    SHORTER_NGRAM: "the whole training split",
-    INTERPOLATION: "weights from the validation split",
-    NGRAM_ON_SEEN: "the same tokens as the model",
-    UNIGRAM: "the whole training split",
+    MODEL: "training tokens that it has seen",
+    NGRAM: "whole training split",
+    SHORTER_NGRAM: "whole training split",
+    INTERPOLATION: "weights fitted on the validation split",
+    NGRAM_ON_SEEN: "same tokens as the model",
+    UNIGRAM: "whole training split",
 }
 
 
-def verdict(difference: Mapping[str, float], *, lower_is_better: bool) -> str:
-    """The verdict on a difference to a reference, given its interval: better, worse, or unclear."""
-    low, high = difference["low"], difference["high"]
-    if low <= 0 <= high:
+def verdict(difference: Estimate, *, lower_is_better: bool) -> str:
+    """What the interval of a difference to a reference says: better, worse, or unclear if it contains zero."""
+    if difference.low <= 0 <= difference.high:
         return "unclear"
-    return "better" if (high < 0) == lower_is_better else "worse"
+    return "better" if (difference.high < 0) == lower_is_better else "worse"
 
 
 class View:
-    """One part of the report: its figures, and which of them are shown.
+    """One section of the report.
 
     Args:
-        found: the part's file of figures.
-        measures: its measures, the headline first.
+        result: what the section shows.
     """
 
-    def __init__(self, found: Mapping[str, Any], measures: Sequence[Column]) -> None:
-        self.found = found
-        self.figures: Mapping[str, Any] = found["figures"]
-        self.names: Mapping[str, str] = found["names"]
-        n_clean = self.figures.get(f"n_documents{CLEAN}", 0)
-        self.is_divided = 0 < n_clean < self.figures["n_documents"]
-        """Whether some documents are clean, and others are not."""
-        self.n_clean: int = n_clean
-        self.columns = self._columns(measures)
+    def __init__(self, result: EvaluationResult) -> None:
+        self.names, self.metrics, self.details = result.names, result.metrics, result.details
+        self.is_divided = result.metrics.is_partly_clean
+        """Whether metrics on clean and on all documents differ."""
+        self.columns = self._columns(result.reported)
         self.headline = self.columns[0]
         self.second = self.columns[2 if self.is_divided else 1]
-        """The headline of the second measure."""
+        """The headline of the second metric."""
 
-    def _columns(self, measures: Sequence[Column]) -> list[Column]:
+    def _columns(self, metrics: Sequence[Metric]) -> list[Metric]:
         if not self.is_divided:
-            return list(measures)
-        clean = [Column(f"{own.key}{CLEAN}", f"{own.title} (clean)", own.digits) for own in measures]
-        everything = [Column(own.key, f"{own.title} (all)", own.digits) for own in measures]
-        return [column for pair in zip(clean, everything, strict=True) for column in pair]
+            return list(metrics)
+        return [column for metric in metrics for column in (metric.labeled("clean", CLEAN), metric.labeled("all"))]
 
-    def value(self, model: str, column: Column | None = None) -> float:
-        """A model's figure; its headline where no column is given."""
-        return float(self.figures[model][(column or self.headline).key]["value"])
+    def estimate(self, model: str, column: Metric | None = None) -> Estimate:
+        """A metric of a model with its interval; the headline if no column is given."""
+        return self.metrics.models[model][(column or self.headline).name]
 
-    def difference(self, model: str, reference: str, column: Column | None = None) -> Mapping[str, float]:
-        """The figures' difference with its interval."""
-        found: Mapping[str, float] = self.figures["differences"][f"{model}_minus_{reference}"][
-            (column or self.headline).key
-        ]
-        return found
+    def difference(self, model: str, reference: str, column: Metric | None = None) -> Estimate:
+        """The difference of a metric between two models."""
+        return self.metrics.differences[f"{model}_minus_{reference}"][(column or self.headline).name]
+
+    def verdict(self, model: str, reference: str, column: Metric | None = None) -> str:
+        """Whether a model is better than a reference."""
+        lower_is_better = (column or self.headline).lower_is_better
+        return verdict(self.difference(model, reference, column), lower_is_better=lower_is_better)
 
 
 class LanguageModelView(View):
-    """A language model of any family."""
+    """A language model of any family, compared with its baselines."""
 
-    def __init__(self, found: Mapping[str, Any]) -> None:
-        super().__init__(found, MEASURES[found["kind"]])
-        self.kind: str = found["kind"]
-        self.models = [name for name in (*MODELS, UNIGRAM) if name in self.figures]
+    def __init__(self, result: EvaluationResult) -> None:
+        super().__init__(result)
+        models = self.metrics.models
+        self.kind: str = self.details["kind"]
+        self.models = [name for name in (*MODELS, UNIGRAM) if name in models]
         self.baselines = [name for name in self.models if name not in (MODEL, INTERPOLATION)]
-        self.best = min(self.models, key=self.value)
-        is_counted = self.kind == "causal" and NGRAM_ON_SEEN not in self.figures  # then it has seen everything
+        self.best = min(self.models, key=lambda name: self.estimate(name).value)
+        is_counted = self.kind == "causal" and NGRAM_ON_SEEN not in models  # an n-gram model: it has seen everything
         self.trained_on = TRAINED_ON | ({MODEL: TRAINED_ON[NGRAM]} if is_counted else {})
-        self.difference_columns = [
-            column for column in self.columns if column.key.startswith(MEASURES[self.kind][0].key)
-        ]
-        pairs = (*COMPARISONS, (MODEL, UNIGRAM))
-        self.pairs = [pair for pair in pairs if f"{pair[0]}_minus_{pair[1]}" in self.figures["differences"]]
-        self.mixture: Mapping[str, Any] | None = found.get("mixture")
-        self.documents: Sequence[Mapping[str, Any]] = found.get("documents", [])
+        self.pairs = [pair for pair in (*COMPARISONS, (MODEL, UNIGRAM)) if self.metrics.difference(*pair) is not None]
+        headline = self.columns[:2] if self.is_divided else self.columns[:1]
+        self.difference_columns = [column for column in headline if self.pairs]
+        self.interpolation: Mapping[str, Any] | None = self.details.get("interpolation")
+        self.documents: Sequence[Mapping[str, Any]] = self.details.get("documents", [])
 
     @property
     def estimates(self) -> dict[str, Estimate]:
-        """The headline of each model by what it is called."""
-        return {self.names[name]: Estimate(**self.figures[name][self.headline.key]) for name in self.models}
+        """The headline of each model, by its name in text."""
+        return {self.names[name]: self.estimate(name) for name in self.models}
 
     @property
-    def surprised(self) -> list[str]:
-        """Whose surprise at the pieces of documents is shown."""
-        return [name for name in (MODEL, NGRAM, SHORTER_NGRAM) if name in self.figures]
-
-    def verdict(self, difference: Mapping[str, float]) -> str:
-        """Fewer bits are better."""
-        return verdict(difference, lower_is_better=True)
+    def surprisal_models(self) -> list[str]:
+        """The models whose surprisal is shown."""
+        return [name for name in (MODEL, NGRAM, SHORTER_NGRAM) if name in self.metrics.models]
 
 
 class ClassifierView(View):
-    """The classifier beside its baselines."""
+    """The classifier, compared with its baselines."""
 
-    def __init__(self, found: Mapping[str, Any]) -> None:
-        super().__init__(found, (Column("accuracy", "Accuracy", 1), Column("macro_f1", "Macro F1", 1)))
+    def __init__(self, result: EvaluationResult) -> None:
+        super().__init__(result)
         self.models = [MODEL, CHARACTER_NGRAMS, BAG_OF_WORDS, MAJORITY]
-        self.strongest: str = found["strongest_baseline"]
-
-    def verdict(self, reference: str) -> str:
-        """Whether the classifier is better than a baseline."""
-        return verdict(self.difference(MODEL, reference), lower_is_better=False)
+        self.strongest: str = self.details["strongest_baseline"]
 
 
 class CompletionView(View):
-    """The completion model beside the first sentence of its prompts."""
+    """The completion model, compared with the first sentence of its prompts."""
 
-    def __init__(self, found: Mapping[str, Any]) -> None:
-        super().__init__(found, (Column("chrf", "chrF", 1), Column("bleu", "BLEU", 1), Column("rouge_l", "ROUGE-L", 1)))
+    def __init__(self, result: EvaluationResult) -> None:
+        super().__init__(result)
         self.models = [MODEL, FIRST_SENTENCE]
-
-    def verdict(self, column: Column) -> str:
-        """Whether the completions are better than first sentences."""
-        return verdict(self.difference(MODEL, FIRST_SENTENCE, column), lower_is_better=False)

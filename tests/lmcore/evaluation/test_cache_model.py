@@ -1,4 +1,4 @@
-"""The cache: its plain definition, and a distribution at every place."""
+"""The cache model follows its plain definition and is a distribution at every position."""
 
 import time
 
@@ -17,12 +17,12 @@ def plain_probability(cache: CacheModel, history: list[int], token: int, order: 
         return lower
     context = history[len(history) - order + 1 :]
     seen = continued = 0.0
-    for place in range(max(0, len(history) - cache.n_tokens), len(history)):
-        first = place - order + 1
-        if first >= 0 and history[first:place] == context:
-            weight = cache.decay ** (len(history) - place - 1)
+    for position in range(max(0, len(history) - cache.n_tokens), len(history)):
+        first = position - order + 1
+        if first >= 0 and history[first:position] == context:
+            weight = cache.decay ** (len(history) - position - 1)
             seen += weight
-            continued += weight * (history[place] == token)
+            continued += weight * (history[position] == token)
     return (continued + cache.prior * lower) / (seen + cache.prior)
 
 
@@ -33,12 +33,13 @@ def test_probabilities_are_those_of_the_definition(order: int, n_tokens: int, de
     tokens = np.random.default_rng(order).integers(0, 5, 120)
     cache = CacheModel(order=order, n_tokens=n_tokens, decay=decay, prior=1.5, vocabulary_size=6)
     expected = [
-        plain_probability(cache, tokens[:place].tolist(), int(tokens[place]), order) for place in range(len(tokens))
+        plain_probability(cache, tokens[:position].tolist(), int(tokens[position]), order)
+        for position in range(len(tokens))
     ]
     np.testing.assert_allclose(np.exp(cache.log_probabilities(tokens)), expected, rtol=1e-9)
 
 
-def test_the_probabilities_of_all_tokens_at_one_place_sum_to_one() -> None:
+def test_the_probabilities_of_all_tokens_at_one_position_sum_to_one() -> None:
     tokens = np.random.default_rng(0).integers(0, 5, 60)
     cache = CacheModel(order=3, n_tokens=20, decay=0.9, prior=0.5, vocabulary_size=5)
     last = [np.exp(cache.log_probabilities(np.append(tokens, token))[-1]) for token in range(5)]

@@ -3,8 +3,7 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from lmcore.config.evaluate import BootstrapConfig
-from lmcore.evaluation.intervals import Bootstrap, ratio, ratio_difference
-from lmcore.evaluation.proportions import proportion, proportion_difference
+from lmcore.evaluation.intervals import Bootstrap, proportion, proportion_difference, ratio, ratio_difference
 
 CONFIG = BootstrapConfig(num_resamples=2000, confidence=0.95)
 
@@ -19,7 +18,7 @@ def test_the_interval_of_a_mean_is_the_one_of_the_normal_distribution():
 
 
 def draw_documents(generator: np.random.Generator, n: int) -> np.ndarray:
-    """Bits, bytes, and the same of another model, of documents of very different lengths, long ones cheaper by byte."""
+    """Bits and bytes, then those of another model; lengths vary a lot, and long documents need fewer bits per byte."""
     n_bytes = np.exp(generator.normal(5.5, 1.1, n))
     rate = np.exp(generator.normal(0.6, 0.25, n)) * (n_bytes / 250) ** -0.15
     other = rate * np.exp(generator.normal(-0.03, 0.12, n))
@@ -27,7 +26,7 @@ def draw_documents(generator: np.random.Generator, n: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("measure", "columns"), [(ratio, 2), (ratio_difference, 4)])
-def test_intervals_of_20_documents_hold_the_truth_in_about_95_of_100_cases(measure, columns):
+def test_intervals_of_20_documents_contain_the_truth_in_about_95_percent_of_cases(measure, columns):
     generator = np.random.default_rng(2)
     truth = measure(draw_documents(generator, 1_000_000)[:, :columns].sum(axis=0))
     hits = 0
@@ -38,19 +37,19 @@ def test_intervals_of_20_documents_hold_the_truth_in_about_95_of_100_cases(measu
     assert 0.93 <= hits / 400 <= 0.985
 
 
-@pytest.mark.parametrize(("share", "n_items"), [(0.99, 604), (0.8, 20), (0.95, 20), (0.95, 200)])
-def test_intervals_of_shares_are_exact_and_hold_the_truth_often_enough(share, n_items):
+@pytest.mark.parametrize(("fraction", "n_items"), [(0.99, 604), (0.8, 20), (0.95, 20), (0.95, 200)])
+def test_intervals_of_proportions_are_exact_and_contain_the_truth_often_enough(fraction, n_items):
     covered = 0.0
     for n_hits in range(n_items + 1):
         found = proportion(np.arange(n_items) < n_hits, 0.95)
         if n_hits % 7 == 0:
             expected = binomtest(n_hits, n_items).proportion_ci(0.95, method="exact")
             assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
-        covered += binom.pmf(n_hits, n_items, share) * (found.low <= share <= found.high)
+        covered += binom.pmf(n_hits, n_items, fraction) * (found.low <= fraction <= found.high)
     assert covered >= 0.95
 
 
-def test_intervals_of_differences_of_shares_hold_the_truth_often_enough_however_they_overlap():
+def test_intervals_of_differences_of_proportions_contain_the_truth_often_enough_however_they_overlap():
     generator = np.random.default_rng(5)
     for both, gained, lost, n_items in [(0.75, 0.1, 0.05, 20), (0.98, 0.01, 0.005, 604), (0.5, 0.3, 0.0, 20)]:
         counts = generator.multinomial(n_items, [both, gained, lost, 1 - both - gained - lost], 2000)
@@ -64,12 +63,12 @@ def test_intervals_of_differences_of_shares_hold_the_truth_often_enough_however_
         assert hits / len(counts) >= 0.93
 
 
-def test_few_or_equal_items_give_finite_intervals_around_the_figure():
+def test_few_or_equal_items_give_finite_intervals_around_the_value():
     for statistics in ([[3.0, 2.0]], [[3.0, 2.0], [1.0, 2.0]], [[3.0, 2.0]] * 5, [[0.0, 1.0]] * 9 + [[1.0, 1.0]]):
         items = np.array(statistics)
         found = Bootstrap(len(items), CONFIG, seed=0).estimate(items, ratio, within=(0.0, np.inf))
         assert 0 <= found.low <= found.value <= found.high < np.inf
-    assert found.high - found.low > 0.2  # one in ten is not known to the percent
+    assert found.high - found.low > 0.2  # one in ten is a wide interval with ten items
 
 
 def test_a_paired_difference_is_far_more_certain_than_its_two_parts():

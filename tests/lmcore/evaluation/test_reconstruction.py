@@ -1,11 +1,10 @@
-"""An encoder-decoder as a judge of documents, held against its own loss on one text at a time."""
+"""Scores of an encoder-decoder are those of its own loss, one document at a time."""
 
 import numpy as np
 import pytest
 import torch
 
 from lmcore.evaluation.reconstruction import ReconstructionScorer
-from lmcore.evaluation.unigram import unigram_log_probabilities
 from lmcore.models.encoder_decoder.model import EncoderDecoder
 from lmcore.tokens.batches.corruption import corrupt, hidden_spans
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
@@ -31,7 +30,7 @@ def draw_documents(*lengths: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("batch_tokens", [12, 40, 1000])
-def test_documents_cost_what_the_loss_of_each_alone_says(batch_tokens: int) -> None:
+def test_scores_are_the_loss_of_each_document_on_its_own(batch_tokens: int) -> None:
     model, documents = make_model(), draw_documents(4, 11, 1, 7, 0)
     found = ReconstructionScorer(model, batch_tokens=batch_tokens, seed=SEED).score(documents)
     for number, (document, scores) in enumerate(zip(documents, found, strict=True)):
@@ -45,14 +44,9 @@ def test_documents_cost_what_the_loss_of_each_alone_says(batch_tokens: int) -> N
         assert scores.is_masked.tolist() == (masked & (document != 0)).tolist()
 
 
-def test_a_document_longer_than_the_context_is_judged_whole_in_pieces() -> None:
+def test_a_document_longer_than_the_context_is_scored_in_segments() -> None:
     (document,) = draw_documents(40)
     (found,) = ReconstructionScorer(make_model(), batch_tokens=30, seed=SEED).score([document])
     assert (found.log_probabilities < 0).all()
     assert found.is_masked.any()
     assert not found.is_masked.all()
-
-
-def test_unigrams_are_the_tokens_frequencies_each_once_more() -> None:
-    probabilities = np.exp(unigram_log_probabilities(np.array([3, 3, 4], np.uint16), 5))
-    assert probabilities == pytest.approx(np.array([1, 1, 1, 3, 2]) / 8)

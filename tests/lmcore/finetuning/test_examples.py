@@ -40,8 +40,8 @@ def test_an_answer_has_an_end_if_and_only_if_it_is_whole(reads_prompts: bool) ->
         else:
             assert tokens == [*prompt, *answer][:-1]
             assert targets == [IGNORED] * (len(prompt) - 1) + answer
-    assert (found.n_truncated_completions, found.n_truncated_prompts) == (2, 1)
-    assert found.completion_lengths == [5, 6, 7, 16]
+    assert (found.n_cut_answers, found.n_cut_prompts) == (2, 1)
+    assert found.answer_lengths == [5, 6, 7, 16]
 
 
 def test_how_many_are_cut_is_said_with_what_would_be_enough(caplog: pytest.LogCaptureFixture) -> None:

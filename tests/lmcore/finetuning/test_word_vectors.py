@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lmcore.config.tokenize import WordsConfig
-from lmcore.finetuning.word_vectors import initialize_embedding, read_vectors
+from lmcore.finetuning.word_vectors import read_vectors, start_from
 from lmcore.tokens.tokenizer.training import learn_tokenizer
 
 WORDS = learn_tokenizer(
@@ -55,7 +55,7 @@ def test_vectors_take_the_place_of_their_rows_at_the_length_that_these_had(tmp_p
     vectors = read_vectors(write(tmp_path, LINES), WORDS, 3)
     before = torch.randn(WORDS.vocabulary.size, 3)
     table = torch.nn.Parameter(before.clone())
-    initialize_embedding(table, vectors)
+    start_from(table, vectors)
     rows = vectors.token_ids.tolist()
     others = [token for token in range(len(before)) if token not in rows]
     assert torch.equal(table[others], before[others])

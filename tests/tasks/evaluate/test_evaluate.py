@@ -1,4 +1,4 @@
-"""The steps of the stage on tiny models and documents: real files, real models, real generation."""
+"""The tasks of the stage on tiny models and documents: real files, real models, real generation."""
 
 import csv
 import json
@@ -32,11 +32,11 @@ from lmcore.tokens.tokenizer.training import learn_tokenizer
 from tasks.curves import write_curves
 from tasks.evaluate import (
     ReportInputs,
-    compare_with_training,
     evaluate_classifier,
     evaluate_completion,
     evaluate_language_model,
     generate_samples,
+    measure_contamination,
     write_metrics,
     write_report,
 )
@@ -137,17 +137,17 @@ def write_models(project: Path, texts: list[str]) -> None:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     write_models(folder, write_documents(folder / "clean"))
-    run_steps(folder, "reports")
+    run_tasks(folder, "reports")
     return folder
 
 
-def run_steps(project: Path, name: str) -> None:
+def run_tasks(project: Path, name: str) -> None:
     output = project / name
-    places = {"documents": project / "clean", "output": output}
-    compare_with_training(CONFIG.contamination, SPLIT, **places)
-    evaluate_language_model(CONFIG, tokens=project / "tokens", language_model=project / "language-model", **places)
-    evaluate_classifier(CONFIG, FINETUNE, SPLIT, models=project / "finetuned", **places)
-    evaluate_completion(CONFIG, FINETUNE, SPLIT, models=project / "finetuned", **places)
+    folders = {"documents": project / "clean", "output": output}
+    measure_contamination(CONFIG.contamination, SPLIT, **folders)
+    evaluate_language_model(CONFIG, tokens=project / "tokens", language_model=project / "language-model", **folders)
+    evaluate_classifier(CONFIG, FINETUNE, SPLIT, models=project / "finetuned", **folders)
+    evaluate_completion(CONFIG, FINETUNE, SPLIT, models=project / "finetuned", **folders)
     generate_samples(CONFIG.samples, language_model=project / "language-model", output=output)
     write_metrics(output=output, metrics=output / "slim.json")
     inputs = ReportInputs(
@@ -165,35 +165,35 @@ def read(path: Path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_the_figure_of_a_model_is_that_of_the_model_on_whole_documents_one_by_one(project):
+def test_the_surprisal_of_a_document_is_that_of_the_model_on_the_whole_document(project):
     model, _ = load_language_model(project / "language-model")
     shards = TokenShards.open(project / "tokens")
     offsets, tokens = shards.offsets("test"), shards.tokens("test")
-    figures = read(project / "reports/metrics.json")["language_model"]
-    assert figures["n_documents"] == CONFIG.likelihood.max_documents
+    metrics = read(project / "reports/metrics.json")["language_model"]
+    assert metrics["n_documents"] == CONFIG.likelihood.max_documents
     lengths = np.diff(offsets)
     shown = read(project / "reports/language_model.json")["documents"]
     ids = shards.document_ids("test")
     assert len(shown) == 2
     for document in shown:
-        place = ids.index(document["id"])
-        assert lengths[place] <= SHAPE.max_position_embeddings
-        text = torch.tensor(tokens[offsets[place] : offsets[place + 1]].astype(np.int64))
+        index = ids.index(document["id"])
+        assert lengths[index] <= SHAPE.max_position_embeddings
+        text = torch.tensor(tokens[offsets[index] : offsets[index + 1]].astype(np.int64))
         inputs = torch.cat((torch.tensor([shards.end_of_text_id]), text[:-1]))
         bits = -model(inputs[None])[0].log_softmax(-1).gather(1, text[:, None]) / np.log(2)
-        found = sum(piece["bits"]["model"] for piece in document["pieces"])
+        found = sum(span["bits"]["model"] for span in document["spans"])
         assert found == pytest.approx(bits[:-1].sum().item(), rel=0.02)
 
 
-def test_as_one_stream_all_documents_count_and_those_before_help(project, tmp_path):
+def test_as_a_stream_all_documents_count_and_earlier_ones_are_context(project, tmp_path):
     likelihood = CONFIG.likelihood.model_copy(update={"context": "stream", "max_documents": None})
     config = CONFIG.model_copy(update={"likelihood": likelihood})
-    places = {"tokens": project / "tokens", "documents": project / "clean", "output": tmp_path}
-    compare_with_training(config.contamination, SPLIT, documents=project / "clean", output=tmp_path)
-    evaluate_language_model(config, language_model=project / "language-model", **places)
-    figures = read(tmp_path / "language_model.json")["figures"]
+    folders = {"tokens": project / "tokens", "documents": project / "clean", "output": tmp_path}
+    measure_contamination(config.contamination, SPLIT, documents=project / "clean", output=tmp_path)
+    evaluate_language_model(config, language_model=project / "language-model", **folders)
+    metrics = read(tmp_path / "language_model.json")["metrics"]
     shards = TokenShards.open(project / "tokens")
-    assert figures["n_documents"] == len(shards.document_ids("test"))
+    assert metrics["n_documents"] == len(shards.document_ids("test"))
     model, _ = load_language_model(project / "language-model")
     stream = torch.tensor(shards.tokens("test").astype(np.int64))
     inputs = torch.cat((torch.tensor([shards.end_of_text_id]), stream[:-1]))
@@ -203,26 +203,26 @@ def test_as_one_stream_all_documents_count_and_those_before_help(project, tmp_pa
         logits = model(inputs[None, start:end])[0].log_softmax(-1)
         expected -= logits.gather(1, stream[start:end, None])[new].double().sum().item()
     scored = (len(stream) - context) // stride * stride + context
-    assert figures["model"]["perplexity"]["value"] == pytest.approx(np.exp(expected / scored), rel=0.01)
+    assert metrics["model"]["perplexity"]["value"] == pytest.approx(np.exp(expected / scored), rel=0.01)
 
 
-def test_every_figure_lies_within_its_interval_and_the_mixture_is_close_to_its_best_part(project):
+def test_every_value_is_within_its_interval_and_the_interpolation_is_close_to_its_best_model(project):
     metrics = read(project / "reports/metrics.json")
     assert set(metrics) == {"language_model", "classifier", "completion"}
     for name in ("model", "ngram", "interpolation", "ngram_on_seen_tokens"):
-        figure = metrics["language_model"][name]["bits_per_byte"]
-        assert figure["low"] <= figure["value"] <= figure["high"]
+        estimate = metrics["language_model"][name]["bits_per_byte"]
+        assert estimate["low"] <= estimate["value"] <= estimate["high"]
     bits = {name: metrics["language_model"][name]["bits_per_byte"]["value"] for name in ("ngram", "interpolation")}
     assert bits["interpolation"] <= bits["ngram"] * 1.02
     assert metrics["classifier"]["bag_of_words"]["accuracy"]["value"] == 1.0
 
 
-def test_the_confusions_are_the_classifiers_own_answers(project):
+def test_the_confusion_table_holds_the_classifiers_own_predictions(project):
     with (project / "reports/confusion.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     accuracy = np.mean([row["actual"] == row["predicted"] for row in rows])
-    figures = read(project / "reports/metrics.json")["classifier"]
-    assert figures["model"]["accuracy"]["value"] == pytest.approx(accuracy)
+    metrics = read(project / "reports/metrics.json")["classifier"]
+    assert metrics["model"]["accuracy"]["value"] == pytest.approx(accuracy)
     labels = load_classifier(project / "finetuned/classifier")[0].labels
     assert {row["actual"] for row in rows} <= set(labels)
 
@@ -235,7 +235,7 @@ def test_the_baseline_of_a_completion_is_the_first_sentence_of_its_prompt(projec
         assert row["reference"].startswith("Return the")
 
 
-def test_dvc_gets_a_handful_of_flat_values_and_the_whole_stays_beside_the_report(project):
+def test_dvc_gets_a_few_flat_values_and_all_metrics_are_next_to_the_report(project):
     slim, whole = read(project / "reports/slim.json"), read(project / "reports/metrics.json")
     assert list(slim) == ["bits_per_byte_clean", "accuracy_clean", "chrf_clean", "bits_per_byte"]
     for part, name in (("language_model", "bits_per_byte_clean"), ("classifier", "accuracy_clean")):
@@ -244,15 +244,15 @@ def test_dvc_gets_a_handful_of_flat_values_and_the_whole_stays_beside_the_report
     assert len("reports/metrics.json  ") + sum(len(name) + 4 for name in slim) <= 100
 
 
-def test_documents_that_share_text_with_training_are_counted_and_left_out_of_clean_figures(project):
+def test_documents_that_share_text_with_training_are_counted_and_left_out_of_clean_metrics(project):
     with (project / "reports/contamination.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
     n_clean = sum(float(row["shared"]) == 0 for row in rows)
-    summary, figures = read(project / "reports/contamination.json"), read(project / "reports/metrics.json")
+    summary, metrics = read(project / "reports/contamination.json"), read(project / "reports/metrics.json")
     assert summary["test"]["n_documents"] == len(rows)
     assert summary["test"]["n_clean"] == n_clean
     assert 0 < n_clean < len(rows)
-    assert 0 < figures["language_model"]["n_documents_clean"] < figures["language_model"]["n_documents"]
+    assert 0 < metrics["language_model"]["n_documents_clean"] < metrics["language_model"]["n_documents"]
 
 
 @pytest.mark.parametrize("rare", [lambda _: "rare", "rare {}".format], ids=["one class", "many classes"])
@@ -265,21 +265,21 @@ def test_classes_that_were_not_trained_count_as_wrong_and_are_named(project, tmp
     (shard,) = shards_of(documents)
     write_table(shard, table.set_column(column, table.schema.field(column), pa.array(labels)))
     output = tmp_path / "out"
-    places = {"documents": documents, "output": output}
+    folders = {"documents": documents, "output": output}
     limits = CONFIG.classification.model_copy(update={"max_documents": 1000})
     config = CONFIG.model_copy(update={"classification": limits})
-    compare_with_training(config.contamination, SPLIT, **places)
-    evaluate_classifier(config, FINETUNE, SPLIT, models=project / "finetuned", **places)
+    measure_contamination(config.contamination, SPLIT, **folders)
+    evaluate_classifier(config, FINETUNE, SPLIT, models=project / "finetuned", **folders)
     found = read(output / "classifier.json")
     is_test = [split == "test" for split in splits_of(table, SPLIT)]
     test = [label for label, chosen in zip(labels, is_test, strict=True) if chosen]
     untrained = [label for label in test if "rare" in label]
-    figures = found["figures"]
-    assert figures["n_documents"] == len(test)
-    assert figures["n_documents_of_untrained_classes"] == len(untrained)
+    metrics = found["metrics"]
+    assert metrics["n_documents"] == len(test)
+    assert metrics["n_documents_of_untrained_classes"] == len(untrained)
     assert set(found["untrained_labels"]) == set(untrained)
-    assert figures["bag_of_words"]["accuracy"]["value"] == pytest.approx(1 - len(untrained) / len(test))
-    assert figures["n_classes"] == 2 + len(set(untrained))
+    assert metrics["bag_of_words"]["accuracy"]["value"] == pytest.approx(1 - len(untrained) / len(test))
+    assert metrics["n_classes"] == 2 + len(set(untrained))
     assert len(found["labels"]) == 2 + min(len(set(untrained)), 11)
     assert sum(map(sum, found["confusion"][2:])) == len(untrained)
     n_wrong = f"{len(untrained)} of {len(test)} test documents count as wrong"
@@ -287,14 +287,14 @@ def test_classes_that_were_not_trained_count_as_wrong_and_are_named(project, tmp
 
 
 def test_equal_inputs_give_equal_files(project):
-    run_steps(project, "again")
+    run_tasks(project, "again")
     assert folder_digest(project / "again") == folder_digest(project / "reports")
 
 
-def test_models_that_are_not_there_are_skipped_with_the_reason_of_the_finetuning(project, tmp_path):
+def test_missing_models_are_skipped_with_the_reason_from_the_finetuning(project, tmp_path):
     write_json(tmp_path / "models/summary.json", {"skipped": {"classifier": "no document has a label"}})
-    places = {"documents": project / "clean", "models": tmp_path / "models", "output": tmp_path / "out"}
-    evaluate_classifier(CONFIG, FINETUNE, SPLIT, **places)
-    evaluate_completion(CONFIG, FINETUNE, SPLIT, **places)
+    folders = {"documents": project / "clean", "models": tmp_path / "models", "output": tmp_path / "out"}
+    evaluate_classifier(CONFIG, FINETUNE, SPLIT, **folders)
+    evaluate_completion(CONFIG, FINETUNE, SPLIT, **folders)
     assert read(tmp_path / "out/classifier.json") == {"skipped": "no document has a label"}
     assert "does not ask for it" in read(tmp_path / "out/completion.json")["skipped"]
