@@ -22,7 +22,7 @@ from lmcore.finetuning.classifier import predict
 from lmcore.finetuning.examples import choose_examples, labeled_pairs
 from lmcore.finetuning.supervised import CLASSIFICATION_COLUMNS, classification_examples
 from lmcore.models.folder import read_description
-from lmcore.runtime.tables import write_csv
+from lmcore.runtime.files import write_csv
 from lmcore.text.documents.shards import read_documents
 from tasks.evaluate.contamination import read_is_clean
 from tasks.evaluate.models import classifier_on_device, why_absent

@@ -14,8 +14,7 @@ from lmcore.config.base import Split
 from lmcore.config.evaluate import HeldOutContaminationConfig
 from lmcore.config.tokenize import SplitFractions
 from lmcore.evaluation.held_out_contamination import find_contamination
-from lmcore.runtime.files import write_json
-from lmcore.runtime.tables import read_csv, write_csv
+from lmcore.runtime.files import read_csv, write_csv, write_json
 from lmcore.text.documents.shards import batches_of, shards_of
 from lmcore.text.split import divide_by_split
 from tasks.step import step

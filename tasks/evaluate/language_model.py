@@ -21,8 +21,7 @@ from lmcore.models.bert.model import BERT
 from lmcore.models.causal import CausalModel
 from lmcore.models.encoder_decoder.model import EncoderDecoder
 from lmcore.models.ngram.model import NgramModel
-from lmcore.runtime.files import write_json
-from lmcore.runtime.tables import write_csv
+from lmcore.runtime.files import write_csv, write_json
 from lmcore.text.documents.shards import read_documents
 from lmcore.tokens.corpus.shards import TokenShards
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer

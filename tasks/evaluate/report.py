@@ -12,8 +12,7 @@ from lmcore.evaluation.report.plots import Curve
 from lmcore.evaluation.report.render import ModelTitle, ReportContent, Training, render_plots, render_report
 from lmcore.evaluation.result import EvaluationResult
 from lmcore.models.folder import read_description
-from lmcore.runtime.files import write_json, write_text
-from lmcore.runtime.tables import read_csv
+from lmcore.runtime.files import read_csv, write_json, write_text
 from tasks import tracking
 from tasks.context.environment import Environment
 from tasks.evaluate.results import read_results
