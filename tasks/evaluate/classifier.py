@@ -93,8 +93,8 @@ def evaluate_classifier(
     )
     names = {
         MODEL: f"fine-tuned {family_name(read_description(models / 'classifier').model)}",
-        BAG_OF_WORDS: "linear on word n-grams",
-        CHARACTER_NGRAMS: "linear on character n-grams",
+        BAG_OF_WORDS: "linear SVM on word n-grams",
+        CHARACTER_NGRAMS: "linear SVM on character n-grams",
         MAJORITY: "most frequent class (majority baseline)",
     }
     details = {

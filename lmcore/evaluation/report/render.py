@@ -17,8 +17,6 @@ from lmcore.evaluation.result import EvaluationResult, Metric
 TEMPLATE = "report.html.jinja"
 SURPRISAL_BOUNDS_BITS = (0.5, 1.0, 2.0, 3.0, 4.5, 6.0, 8.0)
 """Bounds between the shades that show a token's surprisal."""
-STRONG_SHADE_PERCENT = 55
-"""Text on darker cells is light."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,6 @@ def render_report(content: ReportContent, config: EvaluateConfig) -> str:
             content.completion.details.get("completions", []), config.report.n_completions
         ),
         flat_parameters={section: dict(_flatten(values)) for section, values in content.parameters.items()},
-        strong=STRONG_SHADE_PERCENT,
     )
     return page + "\n"
 

@@ -114,7 +114,7 @@ def test_the_page_names_the_model_and_compares_by_clean_documents():
 
 def test_the_page_tells_that_a_baseline_is_better_and_which_classes_were_not_trained():
     text = words_of(render_report(content("text"), CONFIG))
-    assert "is characters, linear: the classifier is worse" in text
+    assert "selected on the validation split: characters, linear. Compared with it, the classifier is worse" in text
     assert "2 of the test documents count as wrong, for the classifier and the baselines alike" in text
     assert "since their class was not trained: rare." in text
 
