@@ -28,7 +28,6 @@ from lmcore.evaluation.result import Estimate
 from lmcore.text.words.segmentation import bare_words_of, count_unspaced
 
 HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
-OVERLAP_METRICS = ("bleu", "chrf", "rouge_l")
 
 
 @dataclass(frozen=True)

@@ -100,10 +100,6 @@ class Metrics:
         """These metrics with more counts."""
         return replace(self, counts={**self.counts, **counts})
 
-    def difference(self, model: str, reference: str) -> Mapping[str, Estimate] | None:
-        """The metrics of ``model`` minus those of ``reference``; None if the two were not compared."""
-        return self.differences.get(pair_name(model, reference))
-
     @property
     def n_documents(self) -> int:
         """How many test documents there are."""
@@ -157,9 +153,10 @@ class EvaluationResult:
         """The metrics that the model has, the headline first."""
         return [metric for metric in METRICS if metric.name in self.metrics.models.get(MODEL, {})]
 
-    def headline(self, metric: Metric | None = None) -> str:
-        """The name by which models are compared: of the headline (or another metric) on clean documents, if any."""
-        name = (metric or self.reported[0]).name
+    @property
+    def headline(self) -> str:
+        """The name of the metric by which models are compared: the first one, on clean documents if there are any."""
+        name = self.reported[0].name
         return f"{name}{CLEAN}" if f"{name}{CLEAN}" in self.metrics.models[MODEL] else name
 
     def tracked(self) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Classifier(TrainableModel):
         return f"labels={self.labels}, max_tokens={self.max_tokens}"
 
     def training_operations_per_token(self) -> float:
-        """Those of the blocks; the head, once a text, is nothing beside them."""
+        """FLOPs of the backbone; the head, which runs once per text, is negligible."""
         return self.backbone.feature_operations_per_token(self.max_tokens)
 
     def compute_in(self, dtype: torch.dtype) -> None:
@@ -80,7 +80,7 @@ def save_classifier(folder: Path, classifier: Classifier, tokenizer: Tokenizer, 
 
 
 def load_classifier(folder: Path) -> tuple[Classifier, Tokenizer]:
-    """The classifier in ``folder``, in evaluation mode on the processor.
+    """The classifier in ``folder``, in evaluation mode on the CPU.
 
     Raises:
         FileNotFoundError: if a file is missing.

@@ -108,7 +108,7 @@ def _evaluate_causal(
             "documents": [{"id": key, "title": titles[key], "spans": found} for key, found in spans.items()],
         },
     )
-    headline = result.headline()
+    headline = result.headline
     estimates = {name: found[headline] for name, found in comparison.metrics.models.items()}
     rows = [(name, found.value, found.low, found.high) for name, found in estimates.items()]
     write_csv(output / "bits_per_byte.csv", ("model", headline, "low", "high"), rows)

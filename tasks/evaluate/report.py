@@ -93,7 +93,7 @@ def track_evaluation(
 def _headlines(results: Mapping[str, EvaluationResult]) -> Iterator[tuple[str, float]]:
     """The headline of each part, on clean documents if there are any; the language model's also on all documents."""
     for result in results.values():
-        headline = result.headline()
+        headline = result.headline
         yield headline, round(result.metrics.models[MODEL][headline].value, 4)
     if "language_model" in results:
         own = results["language_model"].metrics.models[MODEL]

@@ -20,7 +20,7 @@ def write_result(output: Path, part: str, result: EvaluationResult) -> None:
     if result.skipped is not None:
         logger.warning("The %s is not evaluated: %s", title, result.skipped)
         return
-    metrics, headline, metric = result.metrics, result.headline(), result.reported[0]
+    metrics, headline, metric = result.metrics, result.headline, result.reported[0]
     is_clean = headline.endswith(CLEAN)
     logger.info(
         "%s of the %s on %d %stest documents: %s",

@@ -1,1 +1,1 @@
-"""The HTML report: what a model is worth, and its plots."""
+"""The report as an HTML page with plots."""

@@ -20,7 +20,7 @@ from lmcore.evaluation.names import (
     SHORTER_NGRAM,
     UNIGRAM,
 )
-from lmcore.evaluation.result import CLEAN, Estimate, EvaluationResult, Metric
+from lmcore.evaluation.result import CLEAN, Estimate, EvaluationResult, Metric, pair_name
 
 TRAINED_ON = {
     MODEL: "training tokens that it has seen",
@@ -49,7 +49,7 @@ class View:
     def __init__(self, result: EvaluationResult) -> None:
         self.names, self.metrics, self.details = result.names, result.metrics, result.details
         self.is_divided = result.metrics.is_partly_clean
-        """Whether metrics on clean and on all documents differ."""
+        """Whether metrics on clean and on all documents are shown separately."""
         self.columns = self._columns(result.reported)
         self.headline = self.columns[0]
         self.second = self.columns[2 if self.is_divided else 1]
@@ -66,7 +66,7 @@ class View:
 
     def difference(self, model: str, reference: str, column: Metric | None = None) -> Estimate:
         """The difference of a metric between two models."""
-        return self.metrics.differences[f"{model}_minus_{reference}"][(column or self.headline).name]
+        return self.metrics.differences[pair_name(model, reference)][(column or self.headline).name]
 
     def verdict(self, model: str, reference: str, column: Metric | None = None) -> str:
         """Whether a model is better than a reference."""
@@ -86,7 +86,7 @@ class LanguageModelView(View):
         self.best = min(self.models, key=lambda name: self.estimate(name).value)
         is_counted = self.kind == "causal" and NGRAM_ON_SEEN not in models  # an n-gram model: it has seen everything
         self.trained_on = TRAINED_ON | ({MODEL: TRAINED_ON[NGRAM]} if is_counted else {})
-        self.pairs = [pair for pair in (*COMPARISONS, (MODEL, UNIGRAM)) if self.metrics.difference(*pair) is not None]
+        self.pairs = [pair for pair in (*COMPARISONS, (MODEL, UNIGRAM)) if pair_name(*pair) in self.metrics.differences]
         headline = self.columns[:2] if self.is_divided else self.columns[:1]
         self.difference_columns = [column for column in headline if self.pairs]
         self.interpolation: Mapping[str, Any] | None = self.details.get("interpolation")

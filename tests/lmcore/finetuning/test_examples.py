@@ -1,4 +1,4 @@
-"""What becomes of prompts and answers that are longer than the settings let them be."""
+"""Prompts and completions that are longer than the settings allow."""
 
 import logging
 
@@ -25,7 +25,7 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize("reads_prompts", [False, True])
-def test_an_answer_has_an_end_if_and_only_if_it_is_whole(reads_prompts: bool) -> None:
+def test_a_completion_has_an_end_token_if_and_only_if_it_is_not_truncated(reads_prompts: bool) -> None:
     found = completion_sequences(TOKENIZER, EXAMPLES, FORMAT, reads_prompts=reads_prompts)
     for example, (tokens, targets) in zip(EXAMPLES, found.sequences, strict=True):
         prompt = encode_prompt(TOKENIZER, example.prompt, FORMAT)
@@ -44,7 +44,7 @@ def test_an_answer_has_an_end_if_and_only_if_it_is_whole(reads_prompts: bool) ->
     assert found.answer_lengths == [5, 6, 7, 16]
 
 
-def test_how_many_are_cut_is_said_with_what_would_be_enough(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_tells_how_many_are_truncated_and_which_limit_would_be_enough(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     _say_what_is_cut(completion_sequences(TOKENIZER, EXAMPLES[:2], FORMAT, reads_prompts=True), FORMAT)
     assert caplog.messages == ["of 1 of 2 prompts the first 4 tokens are read (finetune.completion.max_prompt_tokens)"]

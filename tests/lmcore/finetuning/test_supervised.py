@@ -36,11 +36,11 @@ DOCUMENTS = pa.table(
         ("Do a thing.\n\nThe body says: Do a\nthing. Again.", None),
     ],
 )
-def test_a_text_is_divided_at_its_first_blank_line(text: str, divided: tuple[str, str] | None) -> None:
+def test_a_text_is_split_at_its_first_blank_line(text: str, divided: tuple[str, str] | None) -> None:
     assert split_summary(text, LENGTHS) == divided
 
 
-def test_labeled_texts_are_divided_as_the_documents_are() -> None:
+def test_labeled_texts_are_split_as_the_documents_are() -> None:
     examples = classification_examples(DOCUMENTS, FRACTIONS)
     for split in SPLITS:
         expected = [
@@ -52,7 +52,7 @@ def test_labeled_texts_are_divided_as_the_documents_are() -> None:
         assert expected
 
 
-def test_completions_know_their_document() -> None:
+def test_completions_have_the_id_of_their_document() -> None:
     examples = completion_examples(DOCUMENTS, FRACTIONS, LENGTHS)
     assert sum(map(len, examples.values())) == len(TEXTS)
     for split, some in examples.items():
@@ -67,7 +67,7 @@ def test_targets_complete_their_text() -> None:
     assert pairs == {(text, target) for text, target in zip(TEXTS, TARGETS, strict=True) if target is not None}
 
 
-def test_examples_are_in_the_split_that_their_source_names() -> None:
+def test_examples_are_in_the_split_that_their_source_gives() -> None:
     documents = DOCUMENTS.set_column(1, "split", pa.array(["validation"] * len(TEXTS)))
     labeled = classification_examples(documents, FRACTIONS)
     completions = completion_examples(documents, FRACTIONS, LENGTHS)

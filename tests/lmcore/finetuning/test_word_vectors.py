@@ -24,14 +24,14 @@ def write(folder: Path, text: str, name: str = "vectors.txt") -> Path:
 
 @pytest.mark.parametrize("name", ["vectors.txt", "vectors.txt.gz"])
 @pytest.mark.parametrize("header", ["", "6 3\n"])
-def test_words_that_are_tokens_get_the_first_vector_of_theirs(tmp_path: Path, name: str, header: str) -> None:
+def test_words_that_are_tokens_get_their_first_vector(tmp_path: Path, name: str, header: str) -> None:
     vectors = read_vectors(write(tmp_path, header + LINES, name), WORDS, 3)
     found = dict(zip(vectors.token_ids.tolist(), vectors.values.tolist(), strict=True))
     (good,), (comma,) = WORDS.encode("good"), WORDS.encode(",")
     assert found == {good: pytest.approx([0.5, -0.01, 3]), comma: [1, 1, 1]}
 
 
-def test_more_lines_than_are_read_at_once(tmp_path: Path) -> None:
+def test_a_file_with_more_lines_than_are_read_at_once(tmp_path: Path) -> None:
     path = write(tmp_path, "".join(f"word{number} 1\n" for number in range(25_000)) + "films 2\n")
     assert read_vectors(path, WORDS, 1).values.tolist() == [[2]]
 
@@ -46,12 +46,12 @@ def test_more_lines_than_are_read_at_once(tmp_path: Path) -> None:
         ("", r"vectors.txt: none of its words is a token"),
     ],
 )
-def test_a_file_that_does_not_fit_is_an_error_that_names_the_line(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_file_is_an_error_that_names_the_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read_vectors(write(tmp_path, text), WORDS, 3)
 
 
-def test_vectors_take_the_place_of_their_rows_at_the_length_that_these_had(tmp_path: Path) -> None:
+def test_vectors_replace_their_rows_at_the_length_of_these(tmp_path: Path) -> None:
     vectors = read_vectors(write(tmp_path, LINES), WORDS, 3)
     before = torch.randn(WORDS.vocabulary.size, 3)
     table = torch.nn.Parameter(before.clone())
