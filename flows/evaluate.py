@@ -8,11 +8,11 @@ from tasks.context.environment import Environment
 from tasks.context.parameters import Parameters
 from tasks.evaluate import (
     ReportInputs,
-    compare_with_training,
     evaluate_classifier,
     evaluate_completion,
     evaluate_language_model,
     generate_samples,
+    measure_contamination,
     track_evaluation,
     write_metrics,
     write_report,
@@ -27,7 +27,7 @@ def evaluate(parameters: Parameters) -> None:
     """Measure every model that there is, and say why where there is none."""
     config, finetune, split = parameters.evaluate, parameters.finetune, parameters.tokenize.split
     shutil.rmtree(OUTPUT, ignore_errors=True)
-    compare_with_training(config.contamination, split, documents=CLEAN, output=OUTPUT)
+    measure_contamination(config.contamination, split, documents=CLEAN, output=OUTPUT)
     evaluate_language_model(config, tokens=TOKENS, documents=CLEAN, language_model=LANGUAGE_MODEL, output=OUTPUT)
     evaluate_classifier(config, finetune, split, documents=CLEAN, models=FINETUNED, output=OUTPUT)
     evaluate_completion(config, finetune, split, documents=CLEAN, models=FINETUNED, output=OUTPUT)

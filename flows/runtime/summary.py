@@ -107,7 +107,7 @@ def metric_rows() -> Iterator[tuple[str, str, str, str]]:
     """Measure (once for the models that share it), model, value, and interval."""
     for headline in HEADLINES:
         found = _read(EVALUATION / f"{headline.part}.json", {})
-        figures, names = found.get("figures", {}), found.get("names", {})
+        figures, names = found.get("metrics", {}), found.get("names", {})
         title, measure = headline.title, headline.measure
         if (
             not 0 < figures.get(f"n_documents{CLEAN}", 0) < figures.get("n_documents", 0)

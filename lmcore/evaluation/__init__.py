@@ -1,1 +1,1 @@
-"""From a model and held-out documents to numbers and pictures."""
+"""Evaluation of models on held-out documents: metrics with confidence intervals, baselines and a report."""

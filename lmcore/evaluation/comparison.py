@@ -1,24 +1,27 @@
-"""Language models side by side on the same held-out documents: the trained one, n-gram models, and a mixture."""
+"""Compares a causal language model with n-gram models, and with their interpolation, on held-out documents."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from lmcore.config.evaluate import CacheConfig, EvaluateConfig, InterpolationConfig
-from lmcore.evaluation.bootstrap import Bootstrap, Floats
-from lmcore.evaluation.cache import Cache
-from lmcore.evaluation.contamination import Flags, on_all_and_clean
+from lmcore.config.evaluate import CacheConfig, EvaluateConfig, InterpolationConfig, ReportConfig
+from lmcore.evaluation.baselines import NgramBaselines
+from lmcore.evaluation.cache_model import CacheModel
+from lmcore.evaluation.held_out_contamination import Indices, measure_all_and_clean
 from lmcore.evaluation.interpolation import Classes, ContextClasses, Interpolation
-from lmcore.evaluation.likelihood import BitsPerUnit, HeldOutDocuments, bits_of
+from lmcore.evaluation.intervals import Bootstrap, Flags, Floats
+from lmcore.evaluation.likelihood import BitsPerUnit, HeldOutDocuments
 from lmcore.evaluation.names import INTERPOLATION, MODEL, NGRAM, NGRAM_ON_SEEN, SHORTER_NGRAM
-from lmcore.evaluation.neural import Judge, NeuralScores
-from lmcore.models.ngram.kneser_ney import KneserNey, NgramScores
+from lmcore.evaluation.result import Metrics, pair_name
+from lmcore.evaluation.scoring import Scorer, TokenScores
+from lmcore.evaluation.surprise import surprise_by_piece
+from lmcore.finetuning.examples import choose_examples
+from lmcore.models.ngram.kneser_ney import NgramScores
 
 MODELS = (MODEL, NGRAM, SHORTER_NGRAM, INTERPOLATION, NGRAM_ON_SEEN)
-"""In the order in which they are shown, as far as they are there."""
+"""All models that may be compared, in the order in which they are shown."""
 
 COMPARISONS = (
     (INTERPOLATION, MODEL),
@@ -27,142 +30,167 @@ COMPARISONS = (
     (MODEL, NGRAM),
     (MODEL, SHORTER_NGRAM),
 )
-"""Pairs whose difference is reported with an interval of its own."""
+"""Pairs of models whose difference is reported with a confidence interval."""
 
 
 @dataclass(frozen=True)
-class Baselines:
-    """The n-gram models beside a trained one.
+class InterpolationTable:
+    """The weight of the language model in the interpolation, by the confidence of both models.
+
+    Rows are the number of context tokens that the n-gram model knows, columns are levels of the language model's
+    confidence.
 
     Attributes:
-        ngrams: by the names of :data:`MODELS`; the one called ``ngram`` is also mixed with the trained model.
-        context: says how well the context of a token is known, which decides the weights of the mixture.
+        weights: mean over the test tokens, (n_context_lengths, n_levels); NaN where there is no token.
+        fractions: fraction of the test tokens, (n_context_lengths, n_levels), summing to 1.
     """
 
-    ngrams: Mapping[str, KneserNey]
-    context: KneserNey
+    weights: Floats
+    fractions: Floats
+
+    def as_json(self) -> dict[str, list[list[float | None]]]:
+        """The rounded table, with None instead of NaN."""
+        weights = [[None if np.isnan(cell) else round(cell, 4) for cell in row] for row in self.weights]
+        return {"weights": weights, "fractions": np.round(self.fractions, 4).tolist()}
 
 
 @dataclass(frozen=True)
 class LanguageModelComparison:
-    """What was found out about the test documents.
+    """Models compared on the test documents.
 
     Attributes:
-        log_probabilities: per model, the natural logarithms (n_tokens,) of all test tokens.
-        figures: nested, as in ``metrics.json``.
-        mixture: how much the trained model counts in the mixture, by context; None where no n-gram model is mixed in.
+        log_probabilities: natural logarithms of the probabilities of all test tokens, (n_tokens,), by model.
+        metrics: bits per byte, perplexity and differences.
+        interpolation: the weights of the language model; None if no n-gram model is interpolated with it.
     """
 
     log_probabilities: Mapping[str, Floats]
-    figures: dict[str, Any]
-    mixture: "MixtureTable | None"
+    metrics: Metrics
+    interpolation: InterpolationTable | None
 
+    def sample_surprisal(
+        self, test: HeldOutDocuments, decode: Callable[[Sequence[int]], str], config: ReportConfig, seed: int
+    ) -> dict[str, list[dict[str, Any]]]:
+        """The surprisal of random documents of a length that can be shown, in bits, span by span.
 
-@dataclass(frozen=True)
-class MixtureTable:
-    """The mean weight of the trained model over test tokens, and their share, by both models' confidence.
+        Args:
+            test: the test documents that were compared.
+            decode: converts tokens to text.
+            config: how many documents, and how long they may be.
+            seed: of the sample.
 
-    Rows are how many tokens of context the n-gram model knows, columns levels of the trained model's confidence.
-    """
-
-    weights: Floats
-    """(n_context_lengths, n_levels); NaN where no token falls."""
-    shares: Floats
-    """(n_context_lengths, n_levels), summing to 1."""
+        Returns:
+            by document id, its spans: ``{"text": ..., "bits": {model: ...}}``.
+        """
+        longest = config.max_document_tokens
+        fitting = [index for index, n_tokens in enumerate(test.n_tokens) if longest // 3 <= n_tokens - 1 <= longest]
+        offsets = np.concatenate(([0], np.cumsum(test.n_tokens)))
+        models = [name for name in (MODEL, NGRAM, SHORTER_NGRAM) if name in self.log_probabilities]
+        found = {}
+        for index in choose_examples(fitting, config.num_documents, seed):
+            tokens = slice(offsets[index], offsets[index + 1])
+            bits = {name: -self.log_probabilities[name][tokens] / np.log(2) for name in models}
+            found[test.ids[index]] = surprise_by_piece(test.tokens[index][:-1].tolist(), bits, decode)
+        return found
 
 
 def compare_language_models(
-    model: Judge,
-    baselines: Baselines,
+    model: Scorer,
+    baselines: NgramBaselines,
     *,
     validation: HeldOutDocuments,
     test: HeldOutDocuments,
     is_clean: Flags,
     config: EvaluateConfig,
 ) -> LanguageModelComparison:
-    """Score the test documents with every model; the mixture's weights come from the validation documents.
+    """Score the test documents with every model; the weights of the interpolation come from the validation documents.
 
     Args:
-        model: the trained model.
+        model: scorer of the language model.
         baselines: n-gram models of the same corpus.
-        validation: documents on which the mixture is fitted.
-        test: documents on which everything is measured.
-        is_clean: which of them share nothing with the training split, bool (n_documents,).
-        config: the section ``evaluate``.
+        validation: documents that the interpolation is fitted on.
+        test: documents that all metrics are computed on.
+        is_clean: which test documents share nothing with the training split, bool (n_documents,).
+        config: settings of the interpolation and the confidence intervals.
     """
-    scores = _Scores.of(model, baselines, test, config.interpolation.cache)
+    scores = _Scores.compute(model, baselines, test, config.interpolation.cache)
     log_probabilities = {
         MODEL: scores.model.log_probabilities,
-        **{name: ngram.score(test.texts).log_probabilities for name, ngram in baselines.ngrams.items()},
+        **{name: ngram.score(test.texts).log_probabilities for name, ngram in baselines.models.items()},
     }
     table = None
-    if len(scores.mixed) > 1:
-        fitted_on = _Scores.of(model, baselines, validation, config.interpolation.cache)
+    if len(scores.interpolated) > 1:
+        fitted_on = _Scores.compute(model, baselines, validation, config.interpolation.cache)
         mixture = _Mixture.fit(fitted_on, config.interpolation)
         log_probabilities[INTERPOLATION] = mixture.log_probabilities(scores)
-        table = mixture.table(scores, baselines.context.order) if NGRAM in baselines.ngrams else None
-    bits = {name: bits_of(test, log_probabilities[name]) for name in MODELS if name in log_probabilities}
-    figures = on_all_and_clean(is_clean, lambda rows: _figures(bits, test, rows, config))
-    return LanguageModelComparison(log_probabilities, figures, table)
+        table = mixture.table(scores, baselines.context.order) if NGRAM in baselines.models else None
+    bits = {name: test.bits(log_probabilities[name]) for name in MODELS if name in log_probabilities}
+    metrics = measure_all_and_clean(is_clean, lambda indices: _measure(bits, test.select(indices), indices, config))
+    return LanguageModelComparison(log_probabilities, metrics, table)
 
 
-def _figures(
-    bits: Mapping[str, Floats], test: HeldOutDocuments, rows: npt.NDArray[np.int64], config: EvaluateConfig
-) -> dict[str, Any]:
-    some = test.some(rows)
-    bootstrap = Bootstrap(len(rows), config.bootstrap, config.seed)
-    per_byte, per_token = BitsPerUnit(some.n_bytes, bootstrap), BitsPerUnit(some.n_tokens, bootstrap)
-    figures: dict[str, Any] = {
-        name: {
-            "bits_per_byte": per_byte.of(values[rows]).as_dict(),
-            "perplexity": per_token.perplexity(values[rows]).as_dict(),
-        }
-        for name, values in bits.items()
-    }
-    figures["differences"] = {
-        f"{name}_minus_{reference}": {
-            "bits_per_byte": per_byte.difference(bits[name][rows], bits[reference][rows]).as_dict()
-        }
-        for name, reference in COMPARISONS
-        if name in bits and reference in bits
-    }
-    sizes = {"n_tokens": int(some.n_tokens.sum()), "n_bytes": int(some.n_bytes.sum())}
-    return figures | {"n_documents": len(rows)} | sizes
+def _measure(
+    bits: Mapping[str, Floats], documents: HeldOutDocuments, indices: Indices, config: EvaluateConfig
+) -> Metrics:
+    bootstrap = Bootstrap(len(indices), config.bootstrap, config.seed)
+    n_bytes, n_tokens = documents.n_bytes, documents.n_tokens
+    per_byte, per_token = BitsPerUnit(n_bytes, bootstrap), BitsPerUnit(n_tokens, bootstrap)
+    return Metrics(
+        {
+            name: {
+                "bits_per_byte": per_byte.estimate(values[indices]),
+                "perplexity": per_token.perplexity(values[indices]),
+            }
+            for name, values in bits.items()
+        },
+        {
+            pair_name(name, reference): {
+                "bits_per_byte": per_byte.difference(bits[name][indices], bits[reference][indices])
+            }
+            for name, reference in COMPARISONS
+            if name in bits and reference in bits
+        },
+        {"n_documents": len(indices), "n_tokens": int(n_tokens.sum()), "n_bytes": int(n_bytes.sum())},
+    )
 
 
 @dataclass(frozen=True)
 class _Scores:
-    """What is mixed, and what decides how, on some documents.
+    """Scores of the documents by all models that are interpolated.
 
     Attributes:
-        model: what the trained model says.
-        context: what is known of the context.
-        mixed: (n_models, n_tokens) natural logarithms of the trained model, the n-gram model and the cache, as far as
-            there are any.
+        model: scores of the language model.
+        context: scores of the n-gram model, which tell how much of the context it knows.
+        interpolated: natural logarithms of the language model, the n-gram model and the cache, where there is one,
+            (n_models, n_tokens).
     """
 
-    model: NeuralScores
+    model: TokenScores
     context: NgramScores
-    mixed: Floats
+    interpolated: Floats
 
     @classmethod
-    def of(
-        cls, model: Judge, baselines: Baselines, documents: HeldOutDocuments, cache: CacheConfig | None
+    def compute(
+        cls, model: Scorer, baselines: NgramBaselines, documents: HeldOutDocuments, cache: CacheConfig | None
     ) -> "_Scores":
-        trained, context = model.score(documents.texts), baselines.context.score(documents.texts)
-        ngram = [context.log_probabilities] if NGRAM in baselines.ngrams else []
-        remembered = _remembered(_cache(cache, baselines.context.vocabulary_size), documents)
-        return cls(trained, context, np.stack((trained.log_probabilities, *ngram, *remembered)))
+        own, context = model.score(documents.texts), baselines.context.score(documents.texts)
+        rows = [own.log_probabilities]
+        if NGRAM in baselines.models:
+            rows.append(context.log_probabilities)
+        if cache is not None:
+            recent = CacheModel(vocabulary_size=baselines.context.vocabulary_size, **cache.model_dump())
+            rows.append(np.concatenate([recent.log_probabilities(tokens) for tokens in documents.texts]))
+        return cls(own, context, np.stack(rows))
 
     @property
     def features(self) -> Floats:
-        """What decides the weights, (3, n_tokens): none of it depends on the token to predict."""
+        """What decides the weights, (3, n_tokens): nothing of it depends on the token to predict."""
         return np.stack((self.model.confidence, self.context.context_lengths.astype(np.float64), self.context.backoff))
 
 
 @dataclass(frozen=True)
 class _Mixture:
-    """A trained and an n-gram model, and a cache, as far as there are any, mixed by how sure the first two are."""
+    """An interpolation whose weights depend on how confident the language model and the n-gram model are."""
 
     classes: ContextClasses
     interpolation: Interpolation
@@ -171,14 +199,14 @@ class _Mixture:
     def fit(cls, scores: _Scores, config: InterpolationConfig) -> "_Mixture":
         classes = ContextClasses.fit(scores.features, config.num_confidence_levels)
         interpolation = Interpolation.fit(
-            scores.mixed, classes.classify(scores.features), classes.n_classes, prior_tokens=config.prior_tokens
+            scores.interpolated, classes.classify(scores.features), classes.n_classes, prior_tokens=config.prior_tokens
         )
         return cls(classes, interpolation)
 
     def log_probabilities(self, scores: _Scores) -> Floats:
-        return self.interpolation.log_probabilities(scores.mixed, self.classes.classify(scores.features))
+        return self.interpolation.log_probabilities(scores.interpolated, self.classes.classify(scores.features))
 
-    def table(self, scores: _Scores, order: int) -> MixtureTable:
+    def table(self, scores: _Scores, order: int) -> InterpolationTable:
         features = scores.features
         weights = self.interpolation.weights[self.classes.classify(features), 0]
         n_levels = self.classes.n_levels[0]
@@ -187,15 +215,4 @@ class _Mixture:
         counts = np.bincount(cells, minlength=order * n_levels).reshape(order, n_levels)
         sums = np.bincount(cells, weights, minlength=order * n_levels).reshape(order, n_levels)
         means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
-        return MixtureTable(means, counts / max(len(weights), 1))
-
-
-def _cache(config: CacheConfig | None, vocabulary_size: int) -> Cache | None:
-    return None if config is None else Cache(vocabulary_size=vocabulary_size, **config.model_dump())
-
-
-def _remembered(cache: Cache | None, documents: HeldOutDocuments) -> list[Floats]:
-    """What a cache says of all tokens, if there is one; it forgets between texts."""
-    if cache is None:
-        return []
-    return [np.concatenate([cache.log_probabilities(tokens) for tokens in documents.texts])]
+        return InterpolationTable(means, counts / max(len(weights), 1))

@@ -1,4 +1,4 @@
-"""Linear classifiers on weighted word or character n-grams: a strong baseline for short texts.
+"""Linear classifiers on weighted word or character n-grams: strong baselines for short texts.
 
 Source: Wang and Manning (2012), "Baselines and Bigrams: Simple, Good Sentiment and Topic Classification",
 https://aclanthology.org/P12-2018. Case is kept: it tells code from prose and names from words.
@@ -13,14 +13,15 @@ import numpy.typing as npt
 
 from lmcore.config.evaluate import CharacterNgramsConfig, LinearConfig, WordNgramsConfig
 from lmcore.errors import UserError
+from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS
 from lmcore.text.words.segmentation import WORD_OR_CHARACTER
 
 N_BUCKETS = 1 << 20
-"""Columns among which n-grams of characters are spread by their hash."""
+"""Number of feature columns; each n-gram of characters is assigned to one by its hash."""
 MIXER = np.uint64(0x9E3779B97F4A7C15)
 
 Texts = tuple[Sequence[str], Sequence[str]]
-"""Texts and their labels, one for one."""
+"""Texts and the label of each."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,9 @@ class LinearPrediction:
     """The predictions of a linear classifier.
 
     Attributes:
-        labels: of the texts asked for.
-        inverse_regularization: the setting that was the best on the validation texts.
-        validation_accuracy: with it.
+        labels: the predicted label of each text.
+        inverse_regularization: the setting with the highest accuracy on the validation texts.
+        validation_accuracy: the accuracy on the validation texts with that setting.
     """
 
     labels: list[str]
@@ -41,27 +42,27 @@ class LinearPrediction:
 def linear_predictions(
     training: Texts, validation: Texts, texts: Sequence[str], config: LinearConfig
 ) -> dict[str, LinearPrediction]:
-    """Labels by a linear support vector machine over n-grams of words, and by one over n-grams of characters.
+    """Predict labels with two linear support vector machines, on n-grams of words and on n-grams of characters.
 
     Args:
-        training: what both learn from.
-        validation: what chooses the regularization of each (the strongest, among equals).
-        texts: to be labeled.
-        config: the n-grams, and which regularizations are tried.
+        training: texts and labels to train on.
+        validation: texts and labels that select the regularization (on ties the strongest).
+        texts: texts to predict the labels of.
+        config: the n-grams and the regularizations to try.
 
     Returns:
-        by the names ``bag_of_words`` and ``character_ngrams``.
+        predictions under the keys ``bag_of_words`` and ``character_ngrams``.
     """
-    asked = (training[0], validation[0], texts)
+    parts = (training[0], validation[0], texts)
     features = {
-        "bag_of_words": _word_features(asked, config.words),
-        "character_ngrams": _character_features(asked, config.characters),
+        BAG_OF_WORDS: _word_features(parts, config.words),
+        CHARACTER_NGRAMS: _character_features(parts, config.characters),
     }
     return {name: _predict(found, training[1], validation[1], config) for name, found in features.items()}
 
 
 def strongest(predictions: Mapping[str, LinearPrediction]) -> str:
-    """The name of the baseline that is the best on the validation texts (the first, among equals)."""
+    """The name of the baseline with the highest accuracy on the validation texts (on ties the first)."""
     return max(predictions, key=lambda name: predictions[name].validation_accuracy)
 
 
@@ -70,7 +71,7 @@ def _predict(
 ) -> LinearPrediction:
     from sklearn.svm import LinearSVC
 
-    training, validation, asked = features
+    training, validation, test = features
     best: tuple[float, float, Any] | None = None
     for strength in sorted(config.inverse_regularization):
         machine = LinearSVC(C=strength, max_iter=config.max_iterations, random_state=0)
@@ -79,9 +80,9 @@ def _predict(
         if best is None or accuracy > best[0]:
             best = accuracy, strength, machine
     if best is None:
-        raise UserError("evaluate.classification.linear needs at least one value of inverse_regularization")
+        raise UserError("inverse_regularization is empty: the linear classifiers need at least one value to try")
     accuracy, strength, machine = best
-    return LinearPrediction([str(label) for label in machine.predict(asked)], strength, accuracy)
+    return LinearPrediction([str(label) for label in machine.predict(test)], strength, accuracy)
 
 
 def _word_features(parts: tuple[Sequence[str], ...], config: WordNgramsConfig) -> list[Any]:
@@ -106,17 +107,17 @@ def _character_features(parts: tuple[Sequence[str], ...], config: CharacterNgram
 
 
 def _count_characters(texts: Sequence[str], config: CharacterNgramsConfig) -> Any:
-    """How often each n-gram of characters is in each text, sparse (n_texts, N_BUCKETS).
+    """Count the n-grams of characters in each text: a sparse matrix (n_texts, N_BUCKETS).
 
-    All texts at once, as whole arrays: scikit-learn's own vectorizers build every n-gram as a string, which takes six
-    times as long.
+    All texts are counted at once in whole arrays: scikit-learn's own vectorizers build every n-gram as a string, which
+    takes six times as long.
     """
     from scipy.sparse import csr_matrix
 
     codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
     owners = np.repeat(np.arange(len(texts)), lengths)
-    left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(codes))  # characters from here to the text's end
+    left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(codes))  # characters until the end of the text
     hashes, keys = np.zeros(len(codes), np.uint64), [np.empty(0, np.int64)]
     for length in range(1, config.longest + 1):
         following = np.zeros_like(codes)

@@ -1,4 +1,4 @@
-"""Names of models for display: their family, size and training instead of a key."""
+"""The models of an evaluation: their keys in its results, and their names in text."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from lmcore.config.base import Config
 from lmcore.config.models import NgramConfig
 
 MODEL = "model"
-"""The key of the trained model among figures, whatever its family: so runs compare."""
+"""Key of the evaluated model, whatever its family, so that runs can be compared."""
 NGRAM, SHORTER_NGRAM, NGRAM_ON_SEEN = "ngram", "shorter_ngram", "ngram_on_seen_tokens"
 INTERPOLATION, UNIGRAM = "interpolation", "unigram"
 BAG_OF_WORDS, CHARACTER_NGRAMS, MAJORITY = "bag_of_words", "character_ngrams", "majority_class"
@@ -24,7 +24,7 @@ FAMILIES = {
 
 
 def family_name(config: Config) -> str:
-    """The display name of a model's family; for an n-gram model, its order."""
+    """The name of a model's family in text; for an n-gram model, its order: ``5-gram``."""
     if isinstance(config, NgramConfig):
         return f"{config.order}-gram"
     family = str(config.model_dump()["family"])
@@ -43,7 +43,7 @@ def training_data(sources: Sequence[str], split: Mapping[str, Any], record: Mapp
     Args:
         sources: names of the corpus's sources.
         split: the size of the training split, as in the summary of the tokens.
-        record: the training's.
+        record: the training record.
     """
     steps = f", {record['n_steps']:,} steps" if record["n_steps"] > 1 else ""
     size = f"{split['n_documents']:,} documents, {short_number(split['n_tokens'])} tokens"
@@ -51,7 +51,7 @@ def training_data(sources: Sequence[str], split: Mapping[str, Any], record: Mapp
 
 
 def short_number(value: float) -> str:
-    """A number with two or three digits that count: ``950``, ``312 k``, ``6.6 M``, ``1.24 B``."""
+    """A number with up to three significant digits: ``950``, ``312 k``, ``6.6 M``, ``1.24 B``."""
     for size, unit in ((1e9, " B"), (1e6, " M"), (1e3, " k")):
         if value >= size * 0.9995:
             return f"{value / size:.3g}{unit}"

@@ -1,11 +1,11 @@
-"""How much generated texts share with their references: BLEU, chrF and ROUGE-L.
+"""Overlap of generated texts with their references: BLEU, chrF and ROUGE-L.
 
 Sources: Papineni et al. (2002), https://aclanthology.org/P02-1040; Popović (2015),
-https://aclanthology.org/W15-3049; Lin (2004), https://aclanthology.org/W04-1013. BLEU and chrF are
-sacreBLEU's (Post 2018, https://aclanthology.org/W18-6319), whose signatures say how exactly they were
-computed.
+https://aclanthology.org/W15-3049; Lin (2004), https://aclanthology.org/W04-1013. BLEU and chrF are those of
+sacreBLEU (Post 2018, https://aclanthology.org/W18-6319), whose signatures tell how exactly they are computed.
 
-Words are found as the script of the references needs it: where it puts no space between them, every character is one.
+How texts are split into words depends on the script of the references: in scripts without spaces, each character is a
+word.
 """
 
 import re
@@ -23,28 +23,35 @@ from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-from lmcore.evaluation.bootstrap import Bootstrap, Estimate, Floats, Measure, ratio
+from lmcore.evaluation.intervals import Bootstrap, Floats, Measure, ratio
+from lmcore.evaluation.result import Estimate
 from lmcore.text.words.segmentation import bare_words_of, count_unspaced
 
 HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
-METRICS = ("bleu", "chrf", "rouge_l")
-
-Figures = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
-class _Metric:
-    """Per text some statistics, (n_texts, n_statistics), and the figure, from 0 to 100, as a function of their sums."""
+class _OverlapMetric:
+    """A metric from 0 to 100 as a function of sums of statistics of the texts, (n_texts, n_statistics)."""
 
     statistics: Floats
     measure: Measure
     signature: str
 
+    def difference(self, reference: "_OverlapMetric", bootstrap: Bootstrap) -> Estimate:
+        """This metric minus that of another system."""
+        n_statistics = self.statistics.shape[1]
+        return bootstrap.estimate(
+            np.concatenate((self.statistics, reference.statistics), axis=1),
+            lambda sums: self.measure(sums[..., :n_statistics]) - self.measure(sums[..., n_statistics:]),
+            within=(-100.0, 100.0),
+        )
+
 
 class TextOverlap:
-    """What a system's texts share with their references, one reference each.
+    """Overlap of a system's texts with their references, one reference for each text.
 
-    BLEU and chrF sum matches over all texts, then divide; ROUGE-L is the mean F-measure of the texts.
+    BLEU and chrF sum the matches over all texts, then divide; ROUGE-L is the mean F-measure of the texts.
     """
 
     def __init__(self, texts: Sequence[str], references: Sequence[str]) -> None:
@@ -56,53 +63,41 @@ class TextOverlap:
 
     @property
     def signatures(self) -> dict[str, str]:
-        """How exactly each figure is computed."""
+        """How exactly each metric is computed."""
         return {name: metric.signature for name, metric in self._metrics.items()}
 
-    def figures(self, bootstrap: Bootstrap) -> Figures:
-        """The figures by name, each with its interval."""
+    def metrics(self, bootstrap: Bootstrap) -> dict[str, Estimate]:
+        """The metrics by name."""
         return {
-            name: bootstrap.estimate(metric.statistics, metric.measure, within=(0.0, 100.0)).as_dict()
+            name: bootstrap.estimate(metric.statistics, metric.measure, within=(0.0, 100.0))
             for name, metric in self._metrics.items()
         }
 
-    def some(self, rows: npt.NDArray[np.int64]) -> Self:
-        """The same for some of the texts."""
+    def select(self, indices: npt.NDArray[np.int64]) -> Self:
+        """The overlap of the texts with the given indices."""
         chosen = copy(self)
         chosen._metrics = {
-            name: replace(metric, statistics=metric.statistics[rows]) for name, metric in self._metrics.items()
+            name: replace(metric, statistics=metric.statistics[indices]) for name, metric in self._metrics.items()
         }
         return chosen
 
-    def differences(self, reference: "TextOverlap", bootstrap: Bootstrap) -> Figures:
-        """How much higher the figures are than those of another system's texts for the same references."""
-        return {
-            name: _difference(metric, reference._metrics[name], bootstrap).as_dict()
-            for name, metric in self._metrics.items()
-        }
+    def differences(self, reference: "TextOverlap", bootstrap: Bootstrap) -> dict[str, Estimate]:
+        """These metrics minus those of another system's texts for the same references."""
+        return {name: metric.difference(reference._metrics[name], bootstrap) for name, metric in self._metrics.items()}
 
 
-def _difference(metric: _Metric, reference: _Metric, bootstrap: Bootstrap) -> Estimate:
-    n_statistics = metric.statistics.shape[1]
-    return bootstrap.estimate(
-        np.concatenate((metric.statistics, reference.statistics), axis=1),
-        lambda sums: metric.measure(sums[..., :n_statistics]) - metric.measure(sums[..., n_statistics:]),
-        within=(-100.0, 100.0),
-    )
-
-
-def _sacrebleu(metric: Metric, measure: Measure, texts: Sequence[str], references: Sequence[str]) -> _Metric:
-    # sacreBLEU's own resampling takes its seed from the environment; its counts of matches per text and the figure
-    # for many sums at once are not part of its public interface, so tests compare with its public figures.
+def _sacrebleu(metric: Metric, measure: Measure, texts: Sequence[str], references: Sequence[str]) -> _OverlapMetric:
+    # sacreBLEU's own resampling reads its seed from the environment. Its counts of matches per text and the metric of
+    # many sums at once are not part of its public interface, so tests compare the results with its public functions.
     statistics = np.asarray(metric._extract_corpus_statistics(texts, [references]), dtype=np.float64)
-    return _Metric(statistics, measure, str(metric.get_signature()))
+    return _OverlapMetric(statistics, measure, str(metric.get_signature()))
 
 
 def _bleu(sums: Floats) -> Floats:
-    """From lengths of texts and references, then matches and n-grams of each order, smoothed as by NIST."""
+    """BLEU from lengths of texts and references, then matches and n-grams of each order, with NIST's smoothing."""
     length, reference = sums[..., 0], sums[..., 1]
     matches, n_grams = np.split(sums[..., 2:], 2, axis=-1)
-    # Every order without a match counts half as much as the one before.
+    # Each order without a match counts half as much as the previous one.
     expected = np.where(matches > 0, matches, 0.5 ** np.cumsum(matches == 0, axis=-1))
     precisions = _divide(expected, n_grams)
     is_zero = (matches == 0).all(axis=-1) | (n_grams == 0).any(axis=-1)
@@ -112,7 +107,7 @@ def _bleu(sums: Floats) -> Floats:
 
 
 def _chrf(sums: Floats) -> Floats:
-    """From the n-grams of each order in texts, in references, and in both."""
+    """chrF from the n-grams of each order in texts, in references, and in both."""
     triples = sums.reshape(*sums.shape[:-1], -1, 3)
     texts, references, both = triples[..., 0], triples[..., 1], triples[..., 2]
     counts = (texts > 0) & (references > 0)
@@ -124,12 +119,12 @@ def _chrf(sums: Floats) -> Floats:
 
 
 def _divide(part: Floats, whole: Floats) -> Floats:
-    """Zero where there is no whole."""
+    """Division that is zero where the divisor is."""
     return np.divide(part, whole, out=np.zeros(np.broadcast_shapes(part.shape, whole.shape)), where=whole > 0)
 
 
 def _bleu_tokenizer(references: Sequence[str]) -> str:
-    """By sacreBLEU's names: the common one, that for Chinese, or characters for other scripts without spaces."""
+    """sacreBLEU's name of a tokenizer: the default, the Chinese one, or characters in other scripts without spaces."""
     joined = "".join(references)
     n_unspaced = count_unspaced(joined)
     if 2 * n_unspaced <= len(joined):
@@ -138,14 +133,14 @@ def _bleu_tokenizer(references: Sequence[str]) -> str:
 
 
 class _WordsOfAnyScript(Tokenizer):  # type: ignore[misc]  # The package has no types.
-    """What the package's own tokenizer does for Latin letters: words in lower case."""
+    """Splits text of any script into lower-case words, as the package's own tokenizer does with Latin letters."""
 
     def tokenize(self, text: str) -> list[str]:
         return bare_words_of(text.lower())
 
 
-def _rouge_l(texts: Sequence[str], references: Sequence[str]) -> _Metric:
-    # The package's own tokenizer knows ASCII letters alone.
+def _rouge_l(texts: Sequence[str], references: Sequence[str]) -> _OverlapMetric:
+    # The package's own tokenizer knows ASCII letters only.
     letters = "".join(filter(str.isalpha, "".join(references)))
     is_ascii = 2 * len(letters.encode("ascii", "ignore")) >= len(letters)
     scorer = RougeScorer(["rougeL"], use_stemmer=False, tokenizer=None if is_ascii else _WordsOfAnyScript())
@@ -153,4 +148,4 @@ def _rouge_l(texts: Sequence[str], references: Sequence[str]) -> _Metric:
     scores = [100 * scorer.score(reference, text)["rougeL"].fmeasure for text, reference in pairs]
     words = "" if is_ascii else "|words:any script"
     signature = f"rouge-score rougeL|f-measure|stemmer:no{words}|version:{version('rouge-score')}"
-    return _Metric(np.stack((scores, np.ones(len(scores))), axis=1), ratio, signature)
+    return _OverlapMetric(np.stack((scores, np.ones(len(scores))), axis=1), ratio, signature)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lmcore.evaluation.bootstrap import Floats
+from lmcore.evaluation.intervals import Floats
 
 REPLACEMENT = "\ufffd"
 

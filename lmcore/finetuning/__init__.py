@@ -1,1 +1,1 @@
-"""Fine-tuning: supervised examples, classifiers, word vectors."""
+"""Fine-tuning: supervised examples, classifiers and pretrained word vectors."""

@@ -1,4 +1,4 @@
-"""A classifier of texts: an encoder's last layer, its mean and its maximum over the text, under a linear head."""
+"""A text classifier: a linear head on the mean and the maximum of a backbone's features over the text."""
 
 import math
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ class Classifier(TrainableModel):
     """Class logits for token sequences padded on the right.
 
     Args:
-        backbone: the model to start from; it is trained along.
-        labels: name of each class, in the order of the logits.
-        max_tokens: a text's first tokens, which are read.
-        dropout: of the features that the head sees.
+        backbone: the model to start from; its weights are trained too.
+        labels: the name of each class, in the order of the logits.
+        max_tokens: number of tokens that are read, from the beginning of a text.
+        dropout: dropout probability of the features that the head reads.
     """
 
     def __init__(self, backbone: TextEncoder, labels: Sequence[str], *, max_tokens: int, dropout: float = 0.0) -> None:
@@ -40,15 +40,15 @@ class Classifier(TrainableModel):
         self.head = Linear(2 * backbone.feature_size, len(labels), zero_init=True)
 
     def extra_repr(self) -> str:
-        """The classes and how much of a text is read, for ``print(model)``."""
+        """Classes and maximum length, for ``print(model)``."""
         return f"labels={self.labels}, max_tokens={self.max_tokens}"
 
     def training_operations_per_token(self) -> float:
-        """Those of the blocks; the head, once a text, is nothing beside them."""
+        """FLOPs of the backbone; the head, which runs once per text, is negligible."""
         return self.backbone.feature_operations_per_token(self.max_tokens)
 
     def compute_in(self, dtype: torch.dtype) -> None:
-        """Compute the backbone's activations in this dtype from now on."""
+        """Set the dtype of the backbone's activations."""
         self.backbone.compute_in(dtype)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -57,18 +57,18 @@ class Classifier(TrainableModel):
         hidden = self.backbone.features(tokens, is_text).float()
         is_text = is_text.unsqueeze(-1)
         mean = (hidden * is_text).sum(dim=1) / is_text.sum(dim=1)
-        # One telling word in a long text: the mean drowns it, the maximum does not.
+        # The mean hides a single telling word in a long text; the maximum does not.
         maximum = hidden.masked_fill(~is_text, -math.inf).amax(dim=1)
         logits: Tensor = self.head(self.dropout(torch.cat((mean, maximum), dim=1)))
         return logits
 
     def loss(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-        """Summed cross-entropy in nats of int64 classes (batch,)."""
+        """Summed cross-entropy in nats, given the int64 class indices (batch,)."""
         return F.cross_entropy(self(tokens), targets, reduction="sum", label_smoothing=label_smoothing)
 
 
 def save_classifier(folder: Path, classifier: Classifier, tokenizer: Tokenizer, record: Any) -> None:
-    """Replace ``folder`` by a classifier."""
+    """Save a classifier as ``folder``, which is replaced."""
     description = ModelDescription(
         kind="classifier",
         model=classifier.backbone.config,
@@ -80,12 +80,12 @@ def save_classifier(folder: Path, classifier: Classifier, tokenizer: Tokenizer, 
 
 
 def load_classifier(folder: Path) -> tuple[Classifier, Tokenizer]:
-    """The classifier in ``folder``, in evaluation mode on the processor.
+    """The classifier in ``folder``, in evaluation mode on the CPU.
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if the folder holds something else, weights that do not fit the description, or a file that is
-            not as it was written.
+        UserError: if the folder holds something else, the weights do not match the description, or a file is
+            corrupt.
     """
     description = read_description(folder)
     if description.labels is None or description.max_tokens is None:
@@ -107,21 +107,21 @@ def load_classifier(folder: Path) -> tuple[Classifier, Tokenizer]:
 def predict(
     classifier: Classifier, tokenizer: Tokenizer, texts: Sequence[str], *, batch_size: int = 64
 ) -> npt.NDArray[np.float32]:
-    """Class probabilities, float32 (texts, classes); each text is read alone, whatever it is batched with."""
+    """Class probabilities of texts, float32 (n_texts, n_classes); they do not depend on the batches."""
     classifier.eval()
     encoded = [encode_for_classifier(tokenizer, text, classifier.max_tokens) for text in texts]
     order = sorted(range(len(texts)), key=lambda index: len(encoded[index]))
     probabilities = np.zeros((len(texts), len(classifier.labels)), dtype=np.float32)
     for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        longest = max(len(encoded[row]) for row in rows)
-        tokens = torch.full((len(rows), longest), tokenizer.vocabulary.padding_id)
-        for place, row in enumerate(rows):
-            tokens[place, : len(encoded[row])] = torch.tensor(encoded[row])
-        probabilities[rows] = classifier(tokens.to(classifier.device)).softmax(dim=-1).cpu().numpy()
+        batch = order[start : start + batch_size]
+        longest = max(len(encoded[index]) for index in batch)
+        tokens = torch.full((len(batch), longest), tokenizer.vocabulary.padding_id)
+        for row, index in enumerate(batch):
+            tokens[row, : len(encoded[index])] = torch.tensor(encoded[index])
+        probabilities[batch] = classifier(tokens.to(classifier.device)).softmax(dim=-1).cpu().numpy()
     return probabilities
 
 
 def encode_for_classifier(tokenizer: Tokenizer, text: str, max_tokens: int) -> list[int]:
-    """The end token, as before every document, and the text's first tokens: ``max_tokens`` in all."""
+    """The end token, as before every document, followed by the text's first tokens, ``max_tokens`` in total."""
     return [tokenizer.vocabulary.end_of_text_id, *tokenizer.encode(text)[: max_tokens - 1]]

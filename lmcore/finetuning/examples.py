@@ -1,4 +1,4 @@
-"""From supervised examples to token sequences with targets."""
+"""Converts supervised examples to token sequences with targets."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ def frequent_labels(labels: Iterable[str], min_examples: int) -> tuple[str, ...]
 
 
 def choose_examples(examples: Sequence[Item], max_examples: int, seed: int) -> list[Item]:
-    """At most ``max_examples`` of the examples, drawn without replacement, in their order."""
+    """A random sample of at most ``max_examples`` examples, without replacement and in their order."""
     if len(examples) <= max_examples:
         return list(examples)
     drawn = np.random.default_rng(seed).choice(len(examples), size=max_examples, replace=False)
@@ -30,7 +30,7 @@ def choose_examples(examples: Sequence[Item], max_examples: int, seed: int) -> l
 
 
 def labeled_pairs(examples: LabeledTexts, labels: Sequence[str]) -> list[tuple[str, str]]:
-    """The (text, label) pairs whose label is one of ``labels``."""
+    """The (text, label) pairs with one of the given labels."""
     known = set(labels)
     return [pair for pair in zip(examples.texts, examples.labels, strict=True) if pair[1] in known]
 
@@ -38,19 +38,20 @@ def labeled_pairs(examples: LabeledTexts, labels: Sequence[str]) -> list[tuple[s
 def classification_sequence(
     tokenizer: Tokenizer, text: str, label: str, labels: Sequence[str], max_tokens: int
 ) -> tuple[list[int], int]:
-    """Tokens of a text and the number of its class."""
+    """Tokens of a text and the index of its class."""
     return encode_for_classifier(tokenizer, text, max_tokens), labels.index(label)
 
 
 @dataclass
 class CompletionSequences:
-    """Prompts and answers as token sequences, and what of them did not fit.
+    """Prompts and completions as token sequences, and how many of them were truncated.
 
     Attributes:
-        sequences: what :class:`~lmcore.tokens.batches.batches.ExampleBatches` takes.
-        answer_lengths: in tokens, end token included, before anything was cut.
-        n_cut_answers: how many answers are longer than ``max_completion_tokens``: they are cut, and have no end token.
-        n_cut_prompts: how many prompts are longer than ``max_prompt_tokens``.
+        sequences: input tokens and targets of each example, for
+            :class:`~lmcore.tokens.batches.batches.ExampleBatches`.
+        answer_lengths: length of each completion in tokens before truncation, its end token included.
+        n_cut_answers: completions longer than ``max_completion_tokens``; they are truncated and lose their end token.
+        n_cut_prompts: prompts longer than ``max_prompt_tokens``.
     """
 
     sequences: list[tuple[list[int], list[int]]] = field(default_factory=list)
@@ -66,30 +67,30 @@ def completion_sequences(
     *,
     reads_prompts: bool,
 ) -> CompletionSequences:
-    """Prompts and completions as sequences of tokens and targets.
+    """Encode prompts and completions as input tokens and targets.
 
     Args:
-        tokenizer: of the model.
-        examples: what is to be learned.
-        prompt_format: how a prompt is asked, and how long prompt and answer may be.
-        reads_prompts: for a model that reads the prompt and writes the completion (an encoder-decoder); otherwise both
-            follow each other in one sequence, whose targets within the prompt do not count.
+        tokenizer: the model's tokenizer.
+        examples: prompts and completions to learn from.
+        prompt_format: the format of a prompt, and the maximum lengths of prompt and completion.
+        reads_prompts: whether the model is an encoder-decoder, whose encoder reads the prompt. Otherwise prompt and
+            completion follow each other in one sequence, and targets within the prompt are ignored.
     """
     found = CompletionSequences()
     longest = prompt_format.max_completion_tokens
     for example in examples:
         prompt, n_prompt_tokens = encode_prompt_and_count(tokenizer, example.prompt, prompt_format)
-        answer = [*tokenizer.encode(example.completion), tokenizer.vocabulary.end_of_text_id]
-        found.answer_lengths.append(len(answer))
-        found.n_cut_answers += len(answer) > longest
+        completion = [*tokenizer.encode(example.completion), tokenizer.vocabulary.end_of_text_id]
+        found.answer_lengths.append(len(completion))
+        found.n_cut_answers += len(completion) > longest
         found.n_cut_prompts += n_prompt_tokens > prompt_format.max_prompt_tokens
-        # The end token is cut off as well: an answer that goes on must not be learned as one that ends.
-        kept = answer[:longest]
+        # The end token is truncated too: the model must not learn to end in the middle of a completion.
+        kept = completion[:longest]
         found.sequences.append((prompt, kept) if reads_prompts else _continued(prompt, kept))
     return found
 
 
-def _continued(prompt: Sequence[int], answer: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Tokens of prompt and answer, and the next tokens as targets, those within the prompt not counting."""
-    sequence = [*prompt, *answer]
+def _continued(prompt: Sequence[int], completion: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Tokens of prompt and completion, and the next tokens as targets, ignored within the prompt."""
+    sequence = [*prompt, *completion]
     return sequence[:-1], [IGNORED] * (len(prompt) - 1) + sequence[len(prompt) :]

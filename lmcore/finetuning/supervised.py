@@ -1,4 +1,4 @@
-"""Examples to learn from that clean documents bring with them: labels, summaries, targets."""
+"""Supervised examples from clean documents: their labels, summaries and targets."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ COMPLETION_COLUMNS = ("id", "split", "text", "target")
 
 @dataclass(frozen=True, slots=True)
 class LabeledTexts:
-    """Documents' ids, texts and labels, one for one."""
+    """The ids, texts and labels of documents, in the same order."""
 
     ids: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -26,7 +26,7 @@ class LabeledTexts:
 
 @dataclass(frozen=True, slots=True)
 class CompletionExample:
-    """A document's id, what is asked, and what is to be answered."""
+    """A prompt with its expected completion, and the id of the document that they are from."""
 
     id: str
     prompt: str
@@ -34,11 +34,11 @@ class CompletionExample:
 
 
 def classification_examples(documents: pa.Table, fractions: SplitFractions) -> dict[Split, LabeledTexts]:
-    """Texts and labels of the documents that have a label, by split, in the order of the documents.
+    """The documents that have a label, by split, in their order.
 
     Args:
-        documents: with the columns of :data:`CLASSIFICATION_COLUMNS`.
-        fractions: held-out shares; the same documents are held out as from the language model.
+        documents: clean documents with the columns :data:`CLASSIFICATION_COLUMNS`.
+        fractions: fractions of held-out documents; the same documents are held out as for the language model.
     """
     examples = {split: LabeledTexts() for split in SPLITS}
     for split, identity, text, label in _rows(documents, fractions, "id", "text", "label"):
@@ -52,17 +52,17 @@ def classification_examples(documents: pa.Table, fractions: SplitFractions) -> d
 def completion_examples(
     documents: pa.Table, fractions: SplitFractions, config: CompletionExamples
 ) -> dict[Split, list[CompletionExample]]:
-    """Pairs of prompt and completion, by split, in the order of the documents.
+    """Prompts with completions, by split, in the order of the documents.
 
     Args:
-        documents: with the columns of :data:`COMPLETION_COLUMNS`.
-        fractions: held-out shares, as for the language model.
-        config: where the pairs come from; for summaries see :func:`divide`.
+        documents: clean documents with the columns :data:`COMPLETION_COLUMNS`.
+        fractions: fractions of held-out documents, as for the language model.
+        config: whether completions are targets of documents or summaries (:func:`split_summary`).
     """
     examples: dict[Split, list[CompletionExample]] = {split: [] for split in SPLITS}
     for split, identity, text, target in _rows(documents, fractions, "id", "text", "target"):
         if isinstance(config, SummaryExamples):
-            completion, prompt = divide(text, config) or (None, text)
+            completion, prompt = split_summary(text, config) or (None, text)
         else:
             completion, prompt = target, text
         if completion is not None:
@@ -70,11 +70,11 @@ def completion_examples(
     return examples
 
 
-def divide(text: str, config: SummaryExamples) -> tuple[str, str] | None:
-    """Divide a text into its summary and its body, or ``None`` where it has not both.
+def split_summary(text: str, config: SummaryExamples) -> tuple[str, str] | None:
+    """Split a text into its summary and its body; ``None`` if it does not have both.
 
-    The summary is the first paragraph (PEP 257), its lines joined to one; the body is all that follows. A body
-    that repeats the summary is no example: whoever copies would be right. An underlined heading is no summary.
+    The summary is the first paragraph (PEP 257), its lines joined to one; the body is everything after it. A body that
+    repeats the summary is not used, since copying would solve the example. An underlined heading is not a summary.
     """
     first, _, body = text.partition("\n\n")
     summary, body = " ".join(first.split()), body.strip("\n")
@@ -87,5 +87,5 @@ def divide(text: str, config: SummaryExamples) -> tuple[str, str] | None:
 
 
 def _rows(documents: pa.Table, fractions: SplitFractions, *columns: str) -> Iterator[tuple[Any, ...]]:
-    """The split of each document and some of its columns."""
+    """The split of each document, followed by the values of the given columns."""
     return zip(splits_of(documents, fractions), *(documents[column].to_pylist() for column in columns), strict=True)

@@ -1,4 +1,4 @@
-"""The trained models as the evaluation needs them: on the device, in its native precision, or the reason why not."""
+"""Loads the trained models for the evaluation: on the device, in its native precision; or tells why one is missing."""
 
 import json
 from pathlib import Path
@@ -18,19 +18,19 @@ AnyModel = TypeVar("AnyModel", bound=Model)
 
 
 def language_model_on_device(folder: Path) -> tuple[Model, Tokenizer]:
-    """A language or completion model of any family, computing in the device's native precision."""
+    """A language or completion model of any family."""
     model, tokenizer = load_language_model(folder)
     return _on_device(model), tokenizer
 
 
-def writing_model_on_device(folder: Path) -> tuple[WritingModel, Tokenizer]:
-    """Likewise, but one that text can be generated with."""
+def generative_model_on_device(folder: Path) -> tuple[WritingModel, Tokenizer]:
+    """A language or completion model that can generate text."""
     model, tokenizer = load_writing_model(folder)
     return _on_device(model), tokenizer
 
 
 def classifier_on_device(folder: Path) -> tuple[Classifier, Tokenizer]:
-    """A classifier, computing in the device's native precision."""
+    """A classifier."""
     classifier, tokenizer = load_classifier(folder)
     return _on_device(classifier), tokenizer
 
@@ -40,7 +40,8 @@ def why_absent(models: Path, name: str) -> str | None:
     if (models / name).exists():
         return None
     skipped: dict[str, str] = json.loads((models / "summary.json").read_text(encoding="utf-8"))["skipped"]
-    return skipped.get(name, f"params.yaml does not ask for it ({name} is null in finetune)")
+    key = {"classifier": "finetune.classification", "completion": "finetune.completion"}[name]
+    return skipped.get(name, f"params.yaml does not ask for it ({key} is null)")
 
 
 def _on_device(model: AnyModel) -> AnyModel:

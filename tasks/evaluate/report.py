@@ -1,6 +1,5 @@
-"""Gathers what the other steps have found: the metrics, the report, and the rows of the models."""
+"""Gathers the results of the evaluations: writes the metrics and the report, and tracks them with the models' runs."""
 
-import csv
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,29 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from lmcore.config.evaluate import EvaluateConfig
-from lmcore.evaluation.contamination import CLEAN
 from lmcore.evaluation.names import MODEL, family_name, sized_name, training_data
-from lmcore.evaluation.plots import Curve
-from lmcore.evaluation.report import ModelTitle, ReportContent, Training, render_figures, render_report
+from lmcore.evaluation.report.plots import Curve
+from lmcore.evaluation.report.render import ModelTitle, ReportContent, Training, render_plots, render_report
+from lmcore.evaluation.result import EvaluationResult
 from lmcore.models.folder import read_description
-from lmcore.runtime.files import write_json, write_text
+from lmcore.runtime.files import read_csv, write_json, write_text
 from tasks import tracking
 from tasks.context.environment import Environment
+from tasks.evaluate.results import read_results
 from tasks.step import step
 
-FOUND = ("language_model", "classifier", "completion")
-"""What is measured, as in ``metrics.json`` and as the files of the steps are called."""
-
-HEADLINES = {
-    "language_model": ("bits_per_byte", "pseudo_bits_per_byte", "bits_per_masked_token"),
-    "classifier": ("accuracy",),
-    "completion": ("chrf",),
-}
-"""By which measures the models of each part are chosen, as far as their families have them."""
-
-FIGURES = ("bits-per-byte.svg", "pseudo-bits-per-byte.svg", "bits-per-masked-token.svg")
+PLOTS = ("bits-per-byte.svg", "pseudo-bits-per-byte.svg", "bits-per-masked-token.svg")
 ARTIFACTS = {
-    "language_model": ("report.html", "samples.json", "bits_per_byte.csv", "contamination.csv", *FIGURES),
+    "language_model": ("report.html", "samples.json", "bits_per_byte.csv", "contamination.csv", *PLOTS),
     "classifier": ("report.html", "confusion.csv"),
     "completion": ("report.html", "completion.json"),
 }
@@ -39,7 +29,7 @@ DATA_CARD = ("card.md", "card.json")
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """Where the report finds what other stages left."""
+    """Folders with the outputs of other stages that the report shows."""
 
     clean: Path
     tokens: Path
@@ -51,20 +41,19 @@ class ReportInputs:
 
 @step()
 def write_metrics(*, output: Path, metrics: Path) -> None:
-    """Write all figures into ``metrics.json`` in ``output``, and those by which models are chosen into ``metrics``.
-
-    The second file is flat and has a handful of values, which ``dvc metrics`` and ``dvc exp show`` have room for.
-    """
-    figures = {name: found["figures"] for name, found in _read_found(output).items() if "figures" in found}
-    write_json(output / "metrics.json", figures)
-    write_json(metrics, dict(_headlines(figures)))
+    """Write all metrics into ``metrics.json`` in ``output``, and the headlines by which models are compared into
+    ``metrics``: a few values without nesting, for which ``dvc metrics`` and ``dvc exp show`` have room."""
+    results = read_results(output)
+    measured = {part: result for part, result in results.items() if result.skipped is None}
+    write_json(output / "metrics.json", {part: result.metrics.as_json() for part, result in measured.items()})
+    write_json(metrics, dict(_headlines(measured)))
 
 
 @step()
 def write_report(config: EvaluateConfig, parameters: Mapping[str, Any], inputs: ReportInputs, *, output: Path) -> None:
-    """Write ``report.html`` and its figures into ``output``; ``parameters`` are all of ``params.yaml``."""
+    """Write ``report.html`` and its plots into ``output``; ``parameters`` is the whole of ``params.yaml``."""
     content = ReportContent(
-        **_read_found(output),
+        **read_results(output),
         contamination=_read(output / "contamination.json"),
         model=_describe(inputs, parameters),
         samples=_read(output / "samples.json"),
@@ -74,49 +63,42 @@ def write_report(config: EvaluateConfig, parameters: Mapping[str, Any], inputs: 
         parameters=parameters,
     )
     write_text(output / "report.html", render_report(content, config))
-    for name, figure in render_figures(content).items():
-        write_text(output / name, figure)
+    for name, plot in render_plots(content).items():
+        write_text(output / name, plot)
 
 
 @step()
 def track_evaluation(
     environment: Environment, *, clean: Path, language_model: Path, finetuned: Path, output: Path
 ) -> None:
-    """Add figures, artifacts and the data card to the row of every model that was evaluated."""
+    """Log metrics, artifacts and the data card to the run of every model that was evaluated."""
     folders = {
         "language_model": language_model,
         "classifier": finetuned / "classifier",
         "completion": finetuned / "completion",
     }
-    for name, found in _read_found(output).items():
-        if "figures" not in found:
+    for part, result in read_results(output).items():
+        if result.skipped is not None:
             continue
-        files = [*(output / artifact for artifact in ARTIFACTS[name]), *(clean / card for card in DATA_CARD)]
-        own, others = found["figures"][MODEL], {k: v for k, v in found["figures"].items() if k != MODEL}
+        files = [*(output / artifact for artifact in ARTIFACTS[part]), *(clean / card for card in DATA_CARD)]
         tracking.log_evaluation(
             environment,
-            model=name.replace("_", "-"),
-            folder=folders[name],
-            metrics={**own, **others},
+            model=part.replace("_", "-"),
+            folder=folders[part],
+            metrics=result.tracked(),
             artifacts=[file for file in files if file.exists()],
         )
 
 
-def _headlines(figures: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """The first measures of each part that its model has, on clean documents where there are any."""
-    for part, measures in HEADLINES.items():
-        own = figures.get(part, {}).get(MODEL, {})
-        for measure in measures:
-            name = f"{measure}{CLEAN}" if f"{measure}{CLEAN}" in own else measure
-            if name in own:
-                yield name, round(own[name]["value"], 4)
-    language_model = figures.get("language_model", {}).get(MODEL, {})
-    if "bits_per_byte" in language_model:
-        yield "bits_per_byte", round(language_model["bits_per_byte"]["value"], 4)
-
-
-def _read_found(output: Path) -> dict[str, Any]:
-    return {name: _read(output / f"{name}.json") for name in FOUND}
+def _headlines(results: Mapping[str, EvaluationResult]) -> Iterator[tuple[str, float]]:
+    """The headline of each part, on clean documents if there are any; the language model's also on all documents."""
+    for result in results.values():
+        headline = result.headline
+        yield headline, round(result.metrics.models[MODEL][headline].value, 4)
+    if "language_model" in results:
+        own = results["language_model"].metrics.models[MODEL]
+        if "bits_per_byte" in own:
+            yield "bits_per_byte", round(own["bits_per_byte"].value, 4)
 
 
 def _describe(inputs: ReportInputs, parameters: Mapping[str, Any]) -> ModelTitle:
@@ -127,7 +109,7 @@ def _describe(inputs: ReportInputs, parameters: Mapping[str, Any]) -> ModelTitle
 
 
 def _read_trainings(inputs: ReportInputs) -> list[Training]:
-    places = [
+    trainings = [
         ("Language model", inputs.language_model, inputs.pretrain_curves, "nats per token"),
         ("Classifier", inputs.finetuned / "classifier", inputs.finetune_curves / "classifier", "nats per document"),
         ("Completion", inputs.finetuned / "completion", inputs.finetune_curves / "completion", "nats per token"),
@@ -137,19 +119,18 @@ def _read_trainings(inputs: ReportInputs) -> list[Training]:
             title=title,
             record=_read(folder / "record.json"),
             curves=[
-                Curve("training", _read_points(curves / "training.csv", "loss")),
-                Curve("validation", _read_points(curves / "validation.csv", "validation_loss")),
+                _read_curve("training", curves / "training.csv", "loss"),
+                _read_curve("validation", curves / "validation.csv", "validation_loss"),
             ],
             loss_unit=unit,
         )
-        for title, folder, curves, unit in places
+        for title, folder, curves, unit in trainings
         if folder.exists()
     ]
 
 
-def _read_points(path: Path, column: str) -> list[tuple[float, float]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return [(float(row["step"]), float(row[column])) for row in csv.DictReader(file)]
+def _read_curve(name: str, path: Path, column: str) -> Curve:
+    return Curve(name, [(float(row["step"]), float(row[column])) for row in read_csv(path)])
 
 
 def _read(path: Path) -> Any:

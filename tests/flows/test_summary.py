@@ -15,7 +15,7 @@ def figure(value: float) -> dict[str, float]:
 def write(part: str, names: dict[str, str], figures: dict[str, object]) -> None:
     folder = Path("reports/evaluate")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{part}.json").write_text(json.dumps({"names": names, "figures": figures}))
+    (folder / f"{part}.json").write_text(json.dumps({"names": names, "metrics": figures}))
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Small settings that the tests of report and steps share."""
+"""Small settings that the tests of the report and of the tasks share."""
 
 from lmcore.config.evaluate import EvaluateConfig
 

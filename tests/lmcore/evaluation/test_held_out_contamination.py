@@ -1,9 +1,10 @@
-"""What held-out documents share with the training split, held against runs of words compared one by one."""
+"""Text shared between held-out documents and the training split, compared with runs of words found one by one."""
 
 import numpy as np
 import pytest
 
-from lmcore.evaluation.contamination import find_contamination, on_all_and_clean
+from lmcore.evaluation.held_out_contamination import find_contamination, measure_all_and_clean
+from lmcore.evaluation.result import Estimate, Metrics
 from lmcore.text.words.segmentation import bare_words_of
 
 WORDS = ["Return", "the", "sum", "of", "an", "array", "naïve", "数", "axis", "tensor"]
@@ -16,7 +17,7 @@ def random_texts(seed: int, n_texts: int) -> list[str]:
 
 
 def shared_one_by_one(text: str, training: list[str]) -> float:
-    """The share of a text's words in runs that stand in a training text; of a short text, all or nothing."""
+    """The fraction of a text's words in runs that occur in a training text; for a short text, 0 or 1."""
     known = [bare_words_of(other.lower()) for other in training]
     words = bare_words_of(text.lower())
     if not words:
@@ -30,7 +31,7 @@ def shared_one_by_one(text: str, training: list[str]) -> float:
     return float(is_shared.mean())
 
 
-def test_shared_words_are_those_that_stand_in_a_run_of_a_training_text():
+def test_shared_words_are_those_in_a_run_of_a_training_text():
     held_out, training = random_texts(1, 40), [*random_texts(2, 40), "The SUM, of"]
     held_out.append("the sum of")
     # In batches of any size, and in a text so long that it is hashed in several parts with others.
@@ -65,15 +66,20 @@ def test_without_held_out_or_training_texts_nothing_is_shared():
     assert len(find_contamination(list, lambda: [["a b c d e"]], ngram_words=LENGTH).shared) == 0
 
 
-def test_every_figure_has_that_of_the_clean_documents_beside_it():
-    def measure(rows: np.ndarray) -> dict:
-        return {"model": {"loss": {"value": float(rows.sum())}}, "n_documents": len(rows)}
+def test_every_metric_has_that_of_the_clean_documents_next_to_it():
+    def measure(indices: np.ndarray) -> Metrics:
+        total = float(indices.sum())
+        return Metrics({"model": {"loss": Estimate(total, total, total)}}, {}, {"n_documents": len(indices)})
 
-    both = on_all_and_clean(np.array([True, False, True]), measure)
-    assert both == {
-        "model": {"loss": {"value": 3.0}, "loss_clean": {"value": 2.0}},
+    both = measure_all_and_clean(np.array([True, False, True]), measure)
+    assert both.as_json() == {
+        "model": {
+            "loss": {"value": 3.0, "low": 3.0, "high": 3.0},
+            "loss_clean": {"value": 2.0, "low": 2.0, "high": 2.0},
+        },
+        "differences": {},
         "n_documents": 3,
         "n_documents_clean": 2,
     }
-    assert on_all_and_clean(np.array([False, False]), measure) == measure(np.arange(2))
-    assert on_all_and_clean(np.array([True, True]), measure)["n_documents_clean"] == 2
+    assert measure_all_and_clean(np.array([False, False]), measure) == measure(np.arange(2))
+    assert measure_all_and_clean(np.array([True, True]), measure).n_clean == 2

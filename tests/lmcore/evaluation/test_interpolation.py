@@ -37,7 +37,7 @@ def test_no_weights_on_a_grid_are_better_for_three_models():
     assert found >= best - 1e-7
 
 
-def test_every_class_of_contexts_finds_the_model_that_knows_it():
+def test_every_class_of_contexts_finds_its_best_model():
     classes = np.arange(2000) % 2
     scores = np.log(np.where(classes == 0, [[0.5], [0.1]], [[0.1], [0.4]]))
     mixture = Interpolation.fit(scores, classes, 2, prior_tokens=1.0)
@@ -64,7 +64,7 @@ def test_a_mixture_of_distributions_is_a_distribution():
     np.testing.assert_allclose(mixed.reshape(4, 6).sum(axis=1), 1)
 
 
-def test_the_likelihood_of_very_improbable_tokens_does_not_vanish():
+def test_the_likelihood_of_very_improbable_tokens_does_not_underflow():
     scores = np.array([[-900.0, -1.0], [-901.0, -2.0]])
     mixed = Interpolation(np.array([[0.5, 0.5]])).log_probabilities(scores, one_class(2))
     assert mixed[0] == pytest.approx(-900 + np.log(0.5 + 0.5 * np.exp(-1)))

@@ -4,8 +4,9 @@ import sacrebleu
 from rouge_score import rouge_scorer
 
 from lmcore.config.evaluate import BootstrapConfig
-from lmcore.evaluation.bootstrap import Bootstrap
-from lmcore.evaluation.overlap import METRICS, TextOverlap
+from lmcore.evaluation.intervals import Bootstrap
+from lmcore.evaluation.overlap import TextOverlap
+from lmcore.evaluation.result import Estimate
 
 BOOTSTRAP = BootstrapConfig(num_resamples=200, confidence=0.95)
 WORDS = ["return", "the", "sum", "of", "an", "array", "over", "its", "last", "axis", "compute", "a", "new", "tensor"]
@@ -21,14 +22,14 @@ def random_texts(seed: int, n_texts: int) -> tuple[list[str], list[str]]:
     return texts, references
 
 
-def test_the_figures_are_those_of_sacrebleu_and_rouge_score():
+def test_metrics_are_those_of_sacrebleu_and_rouge_score():
     texts, references = random_texts(0, 60)
-    figures = TextOverlap(texts, references).figures(Bootstrap(60, BOOTSTRAP, seed=0))
-    assert figures["bleu"]["value"] == pytest.approx(sacrebleu.corpus_bleu(texts, [references]).score)
-    assert figures["chrf"]["value"] == pytest.approx(sacrebleu.corpus_chrf(texts, [references]).score)
+    metrics = TextOverlap(texts, references).metrics(Bootstrap(60, BOOTSTRAP, seed=0))
+    assert metrics["bleu"].value == pytest.approx(sacrebleu.corpus_bleu(texts, [references]).score)
+    assert metrics["chrf"].value == pytest.approx(sacrebleu.corpus_chrf(texts, [references]).score)
     scorer = rouge_scorer.RougeScorer(["rougeL"])
     f_measures = [scorer.score(r, t)["rougeL"].fmeasure for r, t in zip(references, texts, strict=True)]
-    assert figures["rouge_l"]["value"] == pytest.approx(100 * np.mean(f_measures))
+    assert metrics["rouge_l"].value == pytest.approx(100 * np.mean(f_measures))
 
 
 @pytest.mark.parametrize(
@@ -45,14 +46,14 @@ def test_words_are_found_in_any_script(tokenizer, words):
     references = [between.join(generator.choice(list(words), 12)) + "." for _ in range(20)]
     texts = [reference[:-1].replace(words[0], words[1]) for reference in references]
     overlap = TextOverlap(texts, references)
-    figures = overlap.figures(Bootstrap(20, BOOTSTRAP, seed=0))
+    metrics = overlap.metrics(Bootstrap(20, BOOTSTRAP, seed=0))
     expected = sacrebleu.corpus_bleu(texts, [references], tokenize=tokenizer).score
-    assert figures["bleu"]["value"] == pytest.approx(expected)
+    assert metrics["bleu"].value == pytest.approx(expected)
     assert 20 < expected < 100
     common = [len(reference.split()) if between else len(reference) - 1 for reference in references]
     lost = [reference.count(words[0]) for reference in references]
-    share = np.mean([1 - n_lost / n_words for n_lost, n_words in zip(lost, common, strict=True)])
-    assert figures["rouge_l"]["value"] == pytest.approx(100 * share)
+    fraction = np.mean([1 - n_lost / n_words for n_lost, n_words in zip(lost, common, strict=True)])
+    assert metrics["rouge_l"].value == pytest.approx(100 * fraction)
     assert f"tok:{tokenizer}" in overlap.signatures["bleu"]
     assert "words:any script" in overlap.signatures["rouge_l"]
 
@@ -60,14 +61,14 @@ def test_words_are_found_in_any_script(tokenizer, words):
 @pytest.mark.parametrize("metric", ["bleu", "chrf"])
 def test_intervals_are_those_of_sacrebleu_over_drawn_texts(metric):
     texts, references = random_texts(1, 30)
-    figure = TextOverlap(texts, references).figures(Bootstrap(30, BOOTSTRAP, seed=0))[metric]
+    estimate = TextOverlap(texts, references).metrics(Bootstrap(30, BOOTSTRAP, seed=0))[metric]
     score = {"bleu": sacrebleu.corpus_bleu, "chrf": sacrebleu.corpus_chrf}[metric]
     generator = np.random.default_rng(2)
     drawn = [generator.integers(0, 30, 30) for _ in range(100)]
     scores = [score([texts[i] for i in sample], [[references[i] for i in sample]]).score for sample in drawn]
     expected = np.quantile(scores, [0.025, 0.975])
-    np.testing.assert_allclose([figure["low"], figure["high"]], expected, atol=3)
-    assert figure["low"] < figure["value"] < figure["high"]
+    np.testing.assert_allclose([estimate.low, estimate.high], expected, atol=3)
+    assert estimate.low < estimate.value < estimate.high
 
 
 def test_texts_equal_to_their_references_reach_100_and_empty_ones_0():
@@ -75,26 +76,26 @@ def test_texts_equal_to_their_references_reach_100_and_empty_ones_0():
     bootstrap = Bootstrap(10, BOOTSTRAP, seed=0)
     perfect = TextOverlap(references, references)
     empty = TextOverlap([""] * 10, references)
-    for name in METRICS:
-        assert perfect.figures(bootstrap)[name]["value"] == pytest.approx(100)
-        assert empty.figures(bootstrap)[name] == {"value": 0, "low": 0, "high": 0}
-        assert perfect.differences(empty, bootstrap)[name]["low"] == pytest.approx(100)
+    for name in ("bleu", "chrf", "rouge_l"):
+        assert perfect.metrics(bootstrap)[name].value == pytest.approx(100)
+        assert empty.metrics(bootstrap)[name] == Estimate(0, 0, 0)
+        assert perfect.differences(empty, bootstrap)[name].low == pytest.approx(100)
 
 
-def test_a_difference_is_that_of_the_figures_and_paired():
+def test_a_difference_is_that_of_the_metrics_and_paired():
     worse, references = random_texts(4, 40)
     better = [
-        reference if place % 2 else text for place, (text, reference) in enumerate(zip(worse, references, strict=True))
+        reference if index % 2 else text for index, (text, reference) in enumerate(zip(worse, references, strict=True))
     ]
     bootstrap = Bootstrap(40, BOOTSTRAP, seed=0)
     first, second = TextOverlap(better, references), TextOverlap(worse, references)
     for name, difference in first.differences(second, bootstrap).items():
-        expected = first.figures(bootstrap)[name]["value"] - second.figures(bootstrap)[name]["value"]
-        assert difference["value"] == pytest.approx(expected)
-        assert 0 < difference["low"] < difference["high"]
+        expected = first.metrics(bootstrap)[name].value - second.metrics(bootstrap)[name].value
+        assert difference.value == pytest.approx(expected)
+        assert 0 < difference.low < difference.high
 
 
-def test_signatures_say_how_the_figures_were_computed():
+def test_signatures_tell_how_the_metrics_are_computed():
     signatures = TextOverlap(["a b"], ["a b"]).signatures
     assert signatures["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
     assert signatures["chrf"].startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|version:")

@@ -8,7 +8,7 @@ import torch
 
 from lmcore.config.evaluate import LikelihoodConfig
 from lmcore.config.models import NgramConfig
-from lmcore.evaluation.neural import NeuralLikelihood
+from lmcore.evaluation.scoring import NeuralScorer
 from lmcore.generation import generate
 from lmcore.models.ngram.model import NgramModel
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
@@ -78,7 +78,7 @@ def test_prompts_padded_on_the_left_are_continued_as_if_each_were_alone() -> Non
 
 def test_evaluation_as_a_causal_model_gives_the_scores_of_the_counts() -> None:
     model, documents = make_model(), draw_documents(2, 5)
-    judge = NeuralLikelihood(
+    judge = NeuralScorer(
         model,
         config=LikelihoodConfig(
             max_documents=5,

@@ -11,15 +11,15 @@ from lmcore.config.finetune import ClassificationTrainingConfig, CompletionTrain
 from lmcore.config.training import PretrainConfig, TrainingConfig
 from lmcore.generation import Generator
 from lmcore.models.folder import load_writing_model
-from tasks.evaluate import compare_with_training, evaluate_language_model, generate_samples
+from tasks.evaluate import evaluate_language_model, generate_samples, measure_contamination
 from tasks.finetune import FinetuneFiles, finetune_classifier, finetune_completion
 from tasks.pretrain import pretrain_language_model
-from tests.lmcore.evaluation.test_evaluate_tasks import CONFIG, SPLIT, write_documents, write_models
 from tests.lmcore.generation.toy_models import settings
 from tests.lmcore.models.small_models import CONFIGS as TRANSFORMERS
 from tests.lmcore.models.test_hmm import CONFIG as HMM
 from tests.lmcore.models.test_lstm import CONFIG as LSTM
 from tests.lmcore.training.trainer import CONFIG as TRAINING
+from tests.tasks.evaluate.test_evaluate import CONFIG, SPLIT, write_documents, write_models
 
 SHORT = TRAINING | {
     "max_steps": 2,
@@ -63,8 +63,8 @@ def test_a_model_of_every_family_goes_the_whole_way(family: str, environment: An
     kind = {"bert": "masked", "encoder_decoder": "encoder_decoder"}.get(family, "causal")
     measure = {"masked": "pseudo_bits_per_byte", "encoder_decoder": "bits_per_masked_token"}.get(kind, "bits_per_byte")
     assert found["kind"] == kind
-    for model in {"model", "unigram", "ngram"} & set(found["figures"]):
-        assert 0 < found["figures"][model][measure]["value"] < 20
+    for model in {"model", "unigram", "ngram"} & set(found["metrics"]):
+        assert 0 < found["metrics"][model][measure]["value"] < 20
     if family == "ngram":
         assert found["names"]["model"] == "3-gram"
     if family == "bert":
@@ -137,7 +137,7 @@ def finetune(family: str, environment: Any, folder: Path) -> dict[str, str | Non
 
 def evaluate(folder: Path) -> dict[str, Any]:
     output = folder / "out"
-    compare_with_training(CONFIG.contamination, SPLIT, documents=folder / "clean", output=output)
+    measure_contamination(CONFIG.contamination, SPLIT, documents=folder / "clean", output=output)
     evaluate_language_model(
         CONFIG, tokens=folder / "tokens", documents=folder / "clean", language_model=folder / "model", output=output
     )

@@ -1,0 +1,199 @@
+"""The report: one self-contained HTML page with a model's metrics, compared with those of its baselines."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from lmcore.config.evaluate import EvaluateConfig
+from lmcore.evaluation.report.plots import Curve, curve_plot, interval_plot
+from lmcore.evaluation.report.views import ClassifierView, CompletionView, LanguageModelView
+from lmcore.evaluation.result import EvaluationResult, Metric
+
+TEMPLATE = "report.html.jinja"
+SURPRISAL_BOUNDS_BITS = (0.5, 1.0, 2.0, 3.0, 4.5, 6.0, 8.0)
+"""Bounds between the shades that show a token's surprisal."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training as the report shows it.
+
+    Attributes:
+        title: what was trained.
+        record: the training record in the model folder.
+        curves: training and validation loss by step.
+        loss_unit: unit of the loss.
+    """
+
+    title: str
+    record: Mapping[str, Any]
+    curves: Sequence[Curve]
+    loss_unit: str
+
+
+@dataclass(frozen=True)
+class ModelTitle:
+    """What the language model is.
+
+    Attributes:
+        family: its name.
+        size: the family with the number of parameters.
+        data: what it was trained on, and for how many steps.
+    """
+
+    family: str
+    size: str
+    data: str
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """Everything on the page.
+
+    Attributes:
+        model: title of the page.
+        contamination: totals of ``contamination.json``.
+        language_model: metrics of the language model.
+        classifier: metrics of the classifier, or why there are none.
+        completion: metrics of the completion model, or why there are none.
+        samples: prompts and their continuations.
+        trainings: the trainings of the three models, as far as they exist.
+        clean_summary: totals of the cleaning.
+        token_summary: sizes of the splits.
+        parameters: all settings by stage.
+    """
+
+    model: ModelTitle
+    contamination: Mapping[str, Any]
+    language_model: EvaluationResult
+    classifier: EvaluationResult
+    completion: EvaluationResult
+    samples: Sequence[Mapping[str, str]]
+    trainings: Sequence[Training]
+    clean_summary: Mapping[str, Any]
+    token_summary: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+
+
+def render_report(content: ReportContent, config: EvaluateConfig) -> str:
+    """The page as HTML; equal content gives equal bytes.
+
+    Everything that comes from documents, models or parameters is escaped.
+    """
+    folder = Path(__file__).parent / "templates"
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "capitalized": lambda text: text[:1].upper() + text[1:],
+        "fixed": _fixed,
+        "percent": _percent,
+        "shade": _surprisal_shade,
+        "thousands": _thousands,
+        "uncapitalized": lambda text: text[:1].lower() + text[1:],
+        "value": _value,
+    }
+    language_model = LanguageModelView(content.language_model)
+    page = environment.get_template(TEMPLATE).render(
+        content=content,
+        config=config,
+        style=Markup((folder / "report.css").read_text(encoding="utf-8")),
+        language=language_model,
+        classifier=None if content.classifier.skipped else ClassifierView(content.classifier),
+        completion=None if content.completion.skipped else CompletionView(content.completion),
+        intervals_plot=_intervals_plot(language_model),
+        curve_plots=[
+            _curve_plot(f"curve-{index}", item) for index, item in enumerate(content.trainings) if _has_curve(item)
+        ],
+        shown_completions=_evenly_spaced(
+            content.completion.details.get("completions", []), config.report.num_completions
+        ),
+        flat_parameters={section: dict(_flatten(values)) for section, values in content.parameters.items()},
+    )
+    return page + "\n"
+
+
+def render_plots(content: ReportContent) -> dict[str, str]:
+    """The plots of the page by file name, each as an SVG file of its own."""
+    curves = {
+        f"loss-{item.title.lower().replace(' ', '-')}.svg": str(_curve_plot(f"curve-{index}", item))
+        for index, item in enumerate(content.trainings)
+        if _has_curve(item)
+    }
+    name = content.language_model.reported[0].name.replace("_", "-")
+    return {f"{name}.svg": str(_intervals_plot(LanguageModelView(content.language_model))), **curves}
+
+
+def _intervals_plot(language_model: LanguageModelView) -> Markup:
+    estimates, headline = language_model.estimates, language_model.headline
+    spoken = "; ".join(f"{name} {e.value:.3f}, from {e.low:.3f} to {e.high:.3f}" for name, e in estimates.items())
+    return Markup(
+        interval_plot(
+            "bits",
+            estimates,
+            label=f"{headline.title.lower()} (lower is better)",
+            description=f"{headline.title} with intervals: {spoken}.",
+        )
+    )
+
+
+def _has_curve(training: Training) -> bool:
+    return any(len(curve.points) > 1 for curve in training.curves)
+
+
+def _curve_plot(name: str, training: Training) -> Markup:
+    ends = [f"{curve.name} ends at {curve.points[-1][1]:.3f}" for curve in training.curves if curve.points]
+    return Markup(
+        curve_plot(
+            name,
+            training.curves,
+            title=training.title,
+            label=f"loss ({training.loss_unit})",
+            description=f"Loss of the {training.title.lower()} by step: {', '.join(ends)}.",
+        )
+    )
+
+
+def _evenly_spaced(items: Sequence[Any], count: int) -> list[Any]:
+    """``count`` of the items at equal distances, so that none is picked by hand."""
+    count = min(count, len(items))
+    return [items[index * len(items) // count] for index in range(count)]
+
+
+def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted names and values of nested mappings."""
+    if not isinstance(value, Mapping):
+        yield path, json.dumps(value, ensure_ascii=False)
+        return
+    for key, nested in value.items():
+        yield from _flatten(nested, f"{path}.{key}" if path else str(key))
+
+
+def _value(value: float, metric: Metric) -> str:
+    """A value of a metric as it is shown."""
+    return _percent(value) if metric.unit == "fraction" else _fixed(value, metric.digits)
+
+
+def _fixed(value: float, digits: int) -> str:
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _percent(value: float) -> str:
+    return f"{_fixed(100 * value, 1)}\N{NARROW NO-BREAK SPACE}%"
+
+
+def _thousands(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _surprisal_shade(bits: float) -> int:
+    return sum(bits >= bound for bound in SURPRISAL_BOUNDS_BITS)

@@ -1,0 +1,120 @@
+"""Selects the rows and columns of the report's tables from the metrics.
+
+If some test documents share text with the training split and others do not, every metric has two columns: on clean
+documents and on all. Otherwise it has one.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lmcore.evaluation.comparison import COMPARISONS, MODELS
+from lmcore.evaluation.names import (
+    BAG_OF_WORDS,
+    CHARACTER_NGRAMS,
+    FIRST_SENTENCE,
+    INTERPOLATION,
+    MAJORITY,
+    MODEL,
+    NGRAM,
+    NGRAM_ON_SEEN,
+    SHORTER_NGRAM,
+    UNIGRAM,
+)
+from lmcore.evaluation.result import CLEAN, Estimate, EvaluationResult, Metric, pair_name
+
+TRAINED_ON = {
+    MODEL: "training tokens that it has seen",
+    NGRAM: "whole training split",
+    SHORTER_NGRAM: "whole training split",
+    INTERPOLATION: "weights fitted on the validation split",
+    NGRAM_ON_SEEN: "same tokens as the model",
+    UNIGRAM: "whole training split",
+}
+
+
+def verdict(difference: Estimate, *, lower_is_better: bool) -> str:
+    """What the interval of a difference to a reference says: better, worse, or unclear if it contains zero."""
+    if difference.low <= 0 <= difference.high:
+        return "unclear"
+    return "better" if (difference.high < 0) == lower_is_better else "worse"
+
+
+class View:
+    """One section of the report.
+
+    Args:
+        result: what the section shows.
+    """
+
+    def __init__(self, result: EvaluationResult) -> None:
+        self.names, self.metrics, self.details = result.names, result.metrics, result.details
+        self.is_divided = result.metrics.is_partly_clean
+        """Whether metrics on clean and on all documents are shown separately."""
+        self.columns = self._columns(result.reported)
+        self.headline = self.columns[0]
+        self.second = self.columns[2 if self.is_divided else 1]
+        """The headline of the second metric."""
+
+    def _columns(self, metrics: Sequence[Metric]) -> list[Metric]:
+        if not self.is_divided:
+            return list(metrics)
+        return [column for metric in metrics for column in (metric.labeled("clean", CLEAN), metric.labeled("all"))]
+
+    def estimate(self, model: str, column: Metric | None = None) -> Estimate:
+        """A metric of a model with its interval; the headline if no column is given."""
+        return self.metrics.models[model][(column or self.headline).name]
+
+    def difference(self, model: str, reference: str, column: Metric | None = None) -> Estimate:
+        """The difference of a metric between two models."""
+        return self.metrics.differences[pair_name(model, reference)][(column or self.headline).name]
+
+    def verdict(self, model: str, reference: str, column: Metric | None = None) -> str:
+        """Whether a model is better than a reference."""
+        lower_is_better = (column or self.headline).lower_is_better
+        return verdict(self.difference(model, reference, column), lower_is_better=lower_is_better)
+
+
+class LanguageModelView(View):
+    """A language model of any family, compared with its baselines."""
+
+    def __init__(self, result: EvaluationResult) -> None:
+        super().__init__(result)
+        models = self.metrics.models
+        self.kind: str = self.details["kind"]
+        self.models = [name for name in (*MODELS, UNIGRAM) if name in models]
+        self.baselines = [name for name in self.models if name not in (MODEL, INTERPOLATION)]
+        self.best = min(self.models, key=lambda name: self.estimate(name).value)
+        is_counted = self.kind == "causal" and NGRAM_ON_SEEN not in models  # an n-gram model: it has seen everything
+        self.trained_on = TRAINED_ON | ({MODEL: TRAINED_ON[NGRAM]} if is_counted else {})
+        self.pairs = [pair for pair in (*COMPARISONS, (MODEL, UNIGRAM)) if pair_name(*pair) in self.metrics.differences]
+        headline = self.columns[:2] if self.is_divided else self.columns[:1]
+        self.difference_columns = [column for column in headline if self.pairs]
+        self.interpolation: Mapping[str, Any] | None = self.details.get("interpolation")
+        self.documents: Sequence[Mapping[str, Any]] = self.details.get("documents", [])
+
+    @property
+    def estimates(self) -> dict[str, Estimate]:
+        """The headline of each model, by its name in text."""
+        return {self.names[name]: self.estimate(name) for name in self.models}
+
+    @property
+    def surprisal_models(self) -> list[str]:
+        """The models whose surprisal is shown."""
+        return [name for name in (MODEL, NGRAM, SHORTER_NGRAM) if name in self.metrics.models]
+
+
+class ClassifierView(View):
+    """The classifier, compared with its baselines."""
+
+    def __init__(self, result: EvaluationResult) -> None:
+        super().__init__(result)
+        self.models = [MODEL, CHARACTER_NGRAMS, BAG_OF_WORDS, MAJORITY]
+        self.strongest: str = self.details["strongest_baseline"]
+
+
+class CompletionView(View):
+    """The completion model, compared with the first sentence of its prompts."""
+
+    def __init__(self, result: EvaluationResult) -> None:
+        super().__init__(result)
+        self.models = [MODEL, FIRST_SENTENCE]

@@ -1,0 +1,198 @@
+"""What an evaluation finds: metrics with confidence intervals, or the reason why it was skipped.
+
+The report, the metrics files and an experiment tracker all read the same result, and a metric has the same name in each
+of them. On clean documents, those that share no text with the training split, its name ends in ``_clean``.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, Self, TypeVar
+
+from lmcore.evaluation.names import MODEL
+
+CLEAN = "_clean"
+"""Suffix of metrics and counts that are restricted to clean documents."""
+DIFFERENCES = "differences"
+
+Unit = Literal["bits per byte", "bits per token", "choices per token", "fraction", "points of 100"]
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The value of a metric with its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def as_json(self) -> dict[str, float]:
+        """The three numbers by name."""
+        return asdict(self)
+
+    def mapped(self, function: Callable[[float], float]) -> "Estimate":
+        """The same estimate on another scale; ``function`` must be increasing."""
+        return Estimate(function(self.value), function(self.low), function(self.high))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is named and shown.
+
+    Attributes:
+        name: its key in metrics files, reports and trackers.
+        title: its name in text.
+        unit: what its values are measured in; fractions are shown in percent.
+        digits: decimal places to show.
+        lower_is_better: whether a lower value is the better one.
+    """
+
+    name: str
+    title: str
+    unit: Unit
+    digits: int
+    lower_is_better: bool = False
+
+    def labeled(self, label: str, suffix: str = "") -> Self:
+        """The same metric on a subset of the documents: ``label`` in its title, ``suffix`` in its name."""
+        return replace(self, name=f"{self.name}{suffix}", title=f"{self.title} ({label})")
+
+
+METRICS = (
+    Metric("bits_per_byte", "Bits per byte", "bits per byte", 3, lower_is_better=True),
+    Metric("perplexity", "Perplexity", "choices per token", 2, lower_is_better=True),
+    Metric("pseudo_bits_per_byte", "Pseudo bits per byte", "bits per byte", 3, lower_is_better=True),
+    Metric("pseudo_perplexity", "Pseudo-perplexity", "choices per token", 2, lower_is_better=True),
+    Metric("bits_per_masked_token", "Bits per masked token", "bits per token", 3, lower_is_better=True),
+    Metric("bits_per_target_token", "Bits per token of the whole text", "bits per token", 3, lower_is_better=True),
+    Metric("accuracy", "Accuracy", "fraction", 1),
+    Metric("macro_f1", "Macro F1", "fraction", 1),
+    Metric("chrf", "chrF", "points of 100", 1),
+    Metric("bleu", "BLEU", "points of 100", 1),
+    Metric("rouge_l", "ROUGE-L", "points of 100", 1),
+)
+"""All metrics. The first of those that a result has is its headline."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Metrics of a model and its baselines on the same test documents.
+
+    Attributes:
+        models: the metrics of each model by name.
+        differences: metrics of one model minus those of another, under ``<model>_minus_<reference>``.
+        counts: numbers of documents, tokens and the like.
+    """
+
+    models: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
+    differences: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def with_clean(self, clean: "Metrics") -> "Metrics":
+        """These metrics, each followed by the one on clean documents."""
+        return Metrics(
+            {model: _interleaved(own, clean.models[model]) for model, own in self.models.items()},
+            {pair: _interleaved(own, clean.differences[pair]) for pair, own in self.differences.items()},
+            _interleaved(self.counts, clean.counts),
+        )
+
+    def with_counts(self, **counts: int) -> "Metrics":
+        """These metrics with more counts."""
+        return replace(self, counts={**self.counts, **counts})
+
+    @property
+    def n_documents(self) -> int:
+        """How many test documents there are."""
+        return self.counts["n_documents"]
+
+    @property
+    def n_clean(self) -> int:
+        """How many of them are clean."""
+        return self.counts.get(f"n_documents{CLEAN}", 0)
+
+    @property
+    def is_partly_clean(self) -> bool:
+        """Whether some documents are clean and others are not; otherwise there is only one set of metrics to show."""
+        return 0 < self.n_clean < self.n_documents
+
+    def as_json(self) -> dict[str, Any]:
+        """As in ``metrics.json``: the models' metrics by model, the differences, and the counts."""
+        differences = {pair: _estimates_as_json(own) for pair, own in self.differences.items()}
+        models = {model: _estimates_as_json(own) for model, own in self.models.items()}
+        return {**models, DIFFERENCES: differences, **self.counts}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """The inverse of :meth:`as_json`."""
+        nested = {name: found for name, found in value.items() if isinstance(found, Mapping) and name != DIFFERENCES}
+        return cls(
+            models={model: _estimates_from_json(found) for model, found in nested.items()},
+            differences={pair: _estimates_from_json(found) for pair, found in value[DIFFERENCES].items()},
+            counts={name: found for name, found in value.items() if name != DIFFERENCES and name not in nested},
+        )
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """The metrics of a model and its baselines, or the reason why it was not evaluated.
+
+    Attributes:
+        names: what each model is called in text.
+        metrics: their metrics; empty if skipped.
+        details: what a report shows besides metrics, as JSON values: a confusion matrix, completions.
+        skipped: why there are no metrics; None if there are.
+    """
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=Metrics)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    skipped: str | None = None
+
+    @property
+    def reported(self) -> list[Metric]:
+        """The metrics that the model has, the headline first."""
+        return [metric for metric in METRICS if metric.name in self.metrics.models.get(MODEL, {})]
+
+    @property
+    def headline(self) -> str:
+        """The name of the metric by which models are compared: the first one, on clean documents if there are any."""
+        name = self.reported[0].name
+        return f"{name}{CLEAN}" if f"{name}{CLEAN}" in self.metrics.models[MODEL] else name
+
+    def tracked(self) -> dict[str, Any]:
+        """The metrics as an experiment tracker gets them: the model's own at the top, those of baselines by model."""
+        found = self.metrics.as_json()
+        return {**found.pop(MODEL), **found}
+
+    def as_json(self) -> dict[str, Any]:
+        """As in the file of this evaluation."""
+        if self.skipped is not None:
+            return {"skipped": self.skipped}
+        return {"names": dict(self.names), "metrics": self.metrics.as_json(), **self.details}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """The inverse of :meth:`as_json`."""
+        if "skipped" in value:
+            return cls(skipped=value["skipped"])
+        details = {name: found for name, found in value.items() if name not in ("names", "metrics")}
+        return cls(value["names"], Metrics.from_json(value["metrics"]), details)
+
+
+def pair_name(model: str, reference: str) -> str:
+    """The name of the difference between two models."""
+    return f"{model}_minus_{reference}"
+
+
+def _interleaved(values: Mapping[str, Value], clean: Mapping[str, Value]) -> dict[str, Value]:
+    return {
+        key: found for name, value in values.items() for key, found in ((name, value), (f"{name}{CLEAN}", clean[name]))
+    }
+
+
+def _estimates_as_json(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
+    return {name: estimate.as_json() for name, estimate in estimates.items()}
+
+
+def _estimates_from_json(values: Mapping[str, Any]) -> dict[str, Estimate]:
+    return {name: Estimate(**value) for name, value in values.items()}

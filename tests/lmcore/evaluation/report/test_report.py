@@ -1,0 +1,200 @@
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from lmcore.evaluation.report.plots import interval_plot
+from lmcore.evaluation.report.render import render_plots, render_report
+from lmcore.evaluation.report.views import verdict
+from lmcore.evaluation.result import Estimate, EvaluationResult
+from tests.lmcore.evaluation.evaluation_settings import CONFIG
+from tests.lmcore.evaluation.report.report_content import ENCODER_DECODER, MASKED, NGRAM, content
+
+HOSTILE = '<script>alert("1 & 2")</script><img src=x onerror=alert(1)>'
+
+
+def words_of(html: str) -> str:
+    """The page's text, its white space collapsed."""
+    return " ".join(" ".join(Page(html).text).split())
+
+
+class Page(HTMLParser):
+    """Checks that what is opened is closed, and collects elements and text."""
+
+    EMPTY = frozenset({"meta", "input", "br"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.EMPTY:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    return Page(render_report(content(HOSTILE), CONFIG))
+
+
+def test_hostile_text_stays_text_everywhere(page):
+    tags = {tag for tag, _ in page.elements}
+    assert "script" not in tags
+    assert "img" not in tags
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+    assert sum(HOSTILE in text for text in page.text) >= 10
+
+
+def test_the_page_loads_nothing(page):
+    sources = [attributes.get("src") or attributes.get("href") for _, attributes in page.elements]
+    sources += [attributes.get("xlink:href") for _, attributes in page.elements]
+    assert all(source.startswith("#") for source in sources if source)
+    styles = "".join(text for text in page.text if "{" in text)
+    assert "@import" not in styles
+    assert "url(" not in re.sub(r"url\(#", "", styles)
+
+
+def test_ids_are_unique_and_links_have_a_target(page):
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = [attributes["href"] for tag, attributes in page.elements if tag == "a"]
+    assert {link.removeprefix("#") for link in links} <= set(ids)
+
+
+def test_plots_are_described_in_words(page):
+    plots = [attributes for tag, attributes in page.elements if tag == "svg"]
+    assert len(plots) == 2
+    assert all(attributes["role"] == "img" for attributes in plots)
+    assert "GPT 1.210, from 1.110 to 1.310" in plots[0]["aria-label"]
+    assert "training ends at 4.000" in plots[1]["aria-label"]
+
+
+def test_tables_have_a_caption_and_column_headers(page):
+    tables = [attributes for tag, attributes in page.elements if tag == "table"]
+    described = [attributes for attributes in tables if "aria-describedby" in attributes or "class" in attributes]
+    captions = [tag for tag, _ in page.elements if tag == "caption"]
+    assert len(captions) + len(described) == len(tables)
+    assert all("scope" in attributes for tag, attributes in page.elements if tag == "th")
+
+
+def test_a_skipped_model_is_reported_with_the_reason():
+    absent = EvaluationResult(skipped="2 labels are too few")
+    html = render_report(replace(content("text"), classifier=absent, completion=absent), CONFIG)
+    assert html.count("Not evaluated: 2 labels are too few.") == 2
+    Page(html)
+
+
+def test_the_page_names_the_model_and_compares_by_clean_documents():
+    html = render_report(content("my corpus"), CONFIG)
+    text = words_of(html)
+    assert "<title>GPT, 1 k parameters, trained on my corpus (8 documents, 30 tokens), 10 steps</title>" in html
+    assert "neural" not in text.lower()
+    assert "1.210 bits per byte (clean)" in text
+    assert "on all documents 1.200" in text
+    assert "8 of the 10 test documents share no run of 13 words" in text
+    assert "Of 10 collected documents, 8 were kept, 1 left out to stay within the size limit per label," in text
+    assert "and 1 dropped by the cleaning rules. 3 more could not be read." in text
+
+
+def test_the_page_tells_that_a_baseline_is_better_and_which_classes_were_not_trained():
+    text = words_of(render_report(content("text"), CONFIG))
+    assert "selected on the validation split: characters, linear. Compared with it, the classifier is worse" in text
+    assert "2 of the test documents count as wrong, for the classifier and the baselines alike" in text
+    assert "since their class was not trained: rare." in text
+
+
+@pytest.mark.parametrize(
+    ("found", "shown", "not_shown"),
+    [
+        (
+            NGRAM,
+            "5-gram 1.210 bits per byte (clean) 4-gram 1.310",
+            ["Samples", "Interpolation weights", "unclear 0.000"],
+        ),
+        (MASKED, "BERT 1.010 pseudo bits per byte (clean) token frequencies 3.010", ["Samples", "Surprisal"]),
+        (
+            ENCODER_DECODER,
+            "Encoder-decoder 5.010 bits per masked token (clean) token frequencies 9.010",
+            ["Samples", "Surprisal"],
+        ),
+    ],
+)
+def test_every_family_has_the_sections_and_metrics_that_fit_it(found, shown, not_shown):
+    absent = EvaluationResult(skipped="a model of this family gives no features to classify by")
+    page = replace(
+        content("text"),
+        language_model=EvaluationResult.from_json(found),
+        classifier=absent,
+        completion=absent,
+        samples=[],
+    )
+    html = render_report(page, CONFIG)
+    text = words_of(html)
+    assert shown in text
+    assert [word for word in not_shown if word in text] == []
+    links = [attributes["href"] for tag, attributes in Page(html).elements if tag == "a"]
+    ids = [attributes.get("id") for _, attributes in Page(html).elements]
+    assert {link.removeprefix("#") for link in links} <= set(ids)
+    # A section must have more than its heading.
+    assert all(len(words_of(section)) > 60 for section in re.findall("<section.*?</section>", html, re.DOTALL))
+
+
+@pytest.mark.parametrize("n_clean", [None, 10])
+def test_if_all_documents_or_none_are_clean_each_metric_is_shown_once(n_clean):
+    page = content("text")
+    metrics = page.language_model.metrics
+    counts = {name: number for name, number in metrics.counts.items() if name != "n_documents_clean"}
+    counts |= {"n_documents_clean": n_clean} if n_clean else {}
+    language_model = replace(page.language_model, metrics=replace(metrics, counts=counts))
+    html = render_report(replace(page, language_model=language_model), CONFIG)
+    assert "Bits per byte (" not in html
+    assert "1.200" in html
+
+
+def test_equal_content_gives_equal_bytes():
+    assert render_report(content("a"), CONFIG) == render_report(content("a"), CONFIG)
+    plots = render_plots(content("a"))
+    assert plots == render_plots(content("a"))
+    assert sorted(plots) == ["bits-per-byte.svg", "loss-language-model.svg"]
+    assert not any(re.search(r"<dc:date>|<metadata>", plot) for plot in plots.values())
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "lower_is_better", "expected"),
+    [
+        (-2, -1, True, "better"),
+        (-2, -1, False, "worse"),
+        (1, 2, True, "worse"),
+        (1, 2, False, "better"),
+        (-1, 1, True, "unclear"),
+        (0, 1, False, "unclear"),
+    ],
+)
+def test_a_verdict_needs_the_whole_interval(low, high, lower_is_better, expected):
+    assert verdict(Estimate((low + high) / 2, low, high), lower_is_better=lower_is_better) == expected
+
+
+def test_a_plot_is_an_svg_file_of_its_own():
+    svg = interval_plot("x", {'a "b" <c>': Estimate(1.0, 0.9, 1.1)}, label="bits", description='"<&>')
+    elements = Page(svg).elements
+    assert elements[0][0] == "svg"
+    assert elements[0][1]["xmlns"] == "http://www.w3.org/2000/svg"
+    assert {"width", "height", "viewbox"} <= set(elements[0][1])
+    assert elements[0][1]["aria-label"] == '"<&>'
+    assert "var(--first, #2f6fb2)" in svg

@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+from scipy.stats import binom, binomtest
+
+from lmcore.config.evaluate import BootstrapConfig
+from lmcore.evaluation.intervals import Bootstrap, proportion, proportion_difference, ratio, ratio_difference
+
+CONFIG = BootstrapConfig(num_resamples=2000, confidence=0.95)
+
+
+def test_the_interval_of_a_mean_is_the_one_of_the_normal_distribution():
+    values = np.random.default_rng(1).normal(10, 3, 500)
+    estimate = Bootstrap(500, CONFIG, seed=0).estimate(np.stack((values, np.ones(500)), axis=1), ratio)
+    half_width = 1.96 * values.std() / np.sqrt(500)
+    assert estimate.value == pytest.approx(values.mean())
+    assert estimate.low == pytest.approx(values.mean() - half_width, abs=0.1 * half_width)
+    assert estimate.high == pytest.approx(values.mean() + half_width, abs=0.1 * half_width)
+
+
+def draw_documents(generator: np.random.Generator, n: int) -> np.ndarray:
+    """Bits and bytes, then those of another model; lengths vary a lot, and long documents need fewer bits per byte."""
+    n_bytes = np.exp(generator.normal(5.5, 1.1, n))
+    rate = np.exp(generator.normal(0.6, 0.25, n)) * (n_bytes / 250) ** -0.15
+    other = rate * np.exp(generator.normal(-0.03, 0.12, n))
+    return np.stack((n_bytes * rate, n_bytes, n_bytes * other, n_bytes), axis=1)
+
+
+@pytest.mark.parametrize(("measure", "columns"), [(ratio, 2), (ratio_difference, 4)])
+def test_intervals_of_20_documents_contain_the_truth_in_about_95_percent_of_cases(measure, columns):
+    generator = np.random.default_rng(2)
+    truth = measure(draw_documents(generator, 1_000_000)[:, :columns].sum(axis=0))
+    hits = 0
+    for case in range(400):
+        bootstrap = Bootstrap(20, BootstrapConfig(num_resamples=400, confidence=0.95), seed=case)
+        estimate = bootstrap.estimate(draw_documents(generator, 20)[:, :columns], measure)
+        hits += estimate.low <= truth <= estimate.high
+    assert 0.93 <= hits / 400 <= 0.985
+
+
+@pytest.mark.parametrize(("fraction", "n_items"), [(0.99, 604), (0.8, 20), (0.95, 20), (0.95, 200)])
+def test_intervals_of_proportions_are_exact_and_contain_the_truth_often_enough(fraction, n_items):
+    covered = 0.0
+    for n_hits in range(n_items + 1):
+        found = proportion(np.arange(n_items) < n_hits, 0.95)
+        if n_hits % 7 == 0:
+            expected = binomtest(n_hits, n_items).proportion_ci(0.95, method="exact")
+            assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+        covered += binom.pmf(n_hits, n_items, fraction) * (found.low <= fraction <= found.high)
+    assert covered >= 0.95
+
+
+def test_intervals_of_differences_of_proportions_contain_the_truth_often_enough_however_they_overlap():
+    generator = np.random.default_rng(5)
+    for both, gained, lost, n_items in [(0.75, 0.1, 0.05, 20), (0.98, 0.01, 0.005, 604), (0.5, 0.3, 0.0, 20)]:
+        counts = generator.multinomial(n_items, [both, gained, lost, 1 - both - gained - lost], 2000)
+        hits = 0
+        for n_both, n_gained, n_lost, n_neither in counts:
+            sizes = (n_both, n_gained, n_lost, n_neither)
+            first, second = np.repeat((True, True, False, False), sizes), np.repeat((True, False, True, False), sizes)
+            found = proportion_difference(first, second, 0.95)
+            assert found.low <= found.value <= found.high
+            hits += found.low <= gained - lost <= found.high
+        assert hits / len(counts) >= 0.93
+
+
+def test_few_or_equal_items_give_finite_intervals_around_the_value():
+    for statistics in ([[3.0, 2.0]], [[3.0, 2.0], [1.0, 2.0]], [[3.0, 2.0]] * 5, [[0.0, 1.0]] * 9 + [[1.0, 1.0]]):
+        items = np.array(statistics)
+        found = Bootstrap(len(items), CONFIG, seed=0).estimate(items, ratio, within=(0.0, np.inf))
+        assert 0 <= found.low <= found.value <= found.high < np.inf
+    assert found.high - found.low > 0.2  # one in ten is a wide interval with ten items
+
+
+def test_a_paired_difference_is_far_more_certain_than_its_two_parts():
+    generator = np.random.default_rng(3)
+    difficulty, n_bytes = generator.normal(100, 30, 400), np.full(400, 50.0)
+    better = difficulty - 1 + generator.normal(0, 1, 400)
+    bootstrap = Bootstrap(400, CONFIG, seed=0)
+    alone = bootstrap.estimate(np.stack((better, n_bytes), axis=1), ratio)
+    paired = bootstrap.estimate(np.stack((better, n_bytes, difficulty, n_bytes), axis=1), ratio_difference)
+    assert paired.high < 0
+    assert alone.high - alone.low > 10 * (paired.high - paired.low)
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_seed_another():
+    statistics = np.stack((np.random.default_rng(4).exponential(size=50), np.ones(50)), axis=1)
+    first = Bootstrap(50, CONFIG, seed=0).estimate(statistics, ratio)
+    assert Bootstrap(50, CONFIG, seed=0).estimate(statistics, ratio) == first
+    assert Bootstrap(50, CONFIG, seed=1).estimate(statistics, ratio) != first
+
+
+def test_no_items_are_an_error():
+    with pytest.raises(ValueError, match="no test items"):
+        Bootstrap(0, CONFIG, seed=0)

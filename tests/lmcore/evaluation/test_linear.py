@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from sklearn.feature_extraction.text import CountVectorizer
+
+from lmcore.config.evaluate import CharacterNgramsConfig, LinearConfig
+from lmcore.evaluation import linear
+from lmcore.evaluation.linear import linear_predictions, strongest
+
+LINEAR = LinearConfig.model_validate(
+    {
+        "words": {"longest": 2, "max_features": 1000},
+        "characters": {"shortest": 2, "longest": 5, "max_characters": 1000},
+        "inverse_regularization": (0.01, 1.0),
+        "max_iterations": 1000,
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("texts", "new"),
+    [
+        (["the tensor {} on device", "the table {} in database"], ["move the tensor", "drop a table of the database"]),
+        (["我们今天{}去公园散步", "老师明天{}给学生考试"], ["在公园里走", "学生都来了"]),
+    ],
+)
+def test_linear_classifiers_separate_classes_in_any_script(texts, new):
+    examples = [(text.format(n), str(label)) for n in range(20) for label, text in enumerate(texts)]
+    training = tuple(zip(*examples, strict=True))
+    predictions = linear_predictions(training, training, new, LINEAR)
+    assert {name: found.labels for name, found in predictions.items()} == {
+        "bag_of_words": ["0", "1"],
+        "character_ngrams": ["0", "1"],
+    }
+
+
+def test_n_grams_of_characters_are_counted_as_by_scikit_learn():
+    texts = ["naïve cafés", "", "a", "aaaa aaaa", "数据 data\n\tx"]
+    config = CharacterNgramsConfig(shortest=2, longest=4, max_characters=100)
+    ours = linear._count_characters(texts, config)
+    theirs = CountVectorizer(analyzer="char", ngram_range=(2, 4), lowercase=False).fit_transform(
+        # scikit-learn collapses white space.
+        texts[:4]
+    )
+    for row in range(4):
+        assert sorted(ours[row].data) == sorted(theirs[row].data)
+    assert ours[4].sum() == 9 + 8 + 7
+
+
+def test_regularization_and_features_are_selected_on_the_validation_split():
+    generator = np.random.default_rng(0)
+    # The words are random; only their endings depend on the class.
+    texts = [
+        " ".join(f"{generator.integers(10**6)}{ending}" for _ in range(6))
+        for _ in range(60)
+        for ending in ("ing", "ed")
+    ]
+    labels = ["gerund", "past"] * 60
+    parts = [(texts[start : start + 40], labels[start : start + 40]) for start in (0, 40, 80)]
+    predictions = linear_predictions(parts[0], parts[1], parts[2][0], LINEAR)
+    assert strongest(predictions) == "character_ngrams"
+    found = predictions["character_ngrams"]
+    assert found.validation_accuracy == 1.0
+    assert found.labels == parts[2][1]
