@@ -10,6 +10,7 @@ from lmcore.text.sources.lock import check, differences, read_lock, write_lock
 from lmcore.text.sources.pinning import pin_sources
 from lmcore.text.sources.urls import renew_files
 from tasks.context.environment import Environment
+from tasks.context.stage_code import artifact_cache
 from tasks.step import step
 
 logger = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ def collect_documents(config: CollectConfig, environment: Environment, *, lock: 
     with environment.start_workers() as workers:
         sources = pin_sources(config.sources, environment.downloads_folder, workers)
         check(read_lock(lock).sources, {name: source.pin for name, source in sources.items()})
-        summary = collect(config, sources, raw, work=environment.pieces_folder("collect"), workers=workers)
+        summary = collect(config, sources, raw, cache=artifact_cache(environment, "collect"), workers=workers)
     for name, source in summary["sources"].items():
         logger.info(
             "%s: %s documents, %.1f MB%s",

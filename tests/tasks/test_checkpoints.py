@@ -7,7 +7,7 @@ from lmcore.runtime.files import folder_digest
 from tasks.context.checkpoints import KEPT_RESULTS, checkpoint_folder
 
 
-def training(folder, seed=0, *, code=()):
+def training(folder, seed=0, *, code=""):
     return checkpoint_folder(folder / "checkpoints", "model", config={"seed": seed}, inputs=[], code=code)
 
 
@@ -17,7 +17,7 @@ def make(folder, seed=0, **details):
         if result := work.result():
             return result, False
         (work.path / "step-1").mkdir()
-        return work.keep(lambda place: (place / "weights").write_bytes(bytes([seed] * 10))), True
+        return work.save_result(lambda folder: (folder / "weights").write_bytes(bytes([seed] * 10))), True
 
 
 def test_a_finished_training_is_found_again_and_its_checkpoints_are_gone(tmp_path):
@@ -30,12 +30,10 @@ def test_a_finished_training_is_found_again_and_its_checkpoints_are_gone(tmp_pat
 
 
 def test_a_result_is_that_of_its_parameters_and_code_alone(tmp_path):
-    code = tmp_path / "code.py"
-    code.write_text("one = 1")
-    assert make(tmp_path, 0, code=[code])[1]
-    assert make(tmp_path, 1, code=[code])[1]
-    code.write_text("one = 2")
-    assert make(tmp_path, 0, code=[code])[1]
+    assert make(tmp_path, 0, code="1")[1]
+    assert make(tmp_path, 1, code="1")[1]
+    assert make(tmp_path, 0, code="2")[1]
+    assert not make(tmp_path, 0, code="1")[1]
 
 
 @pytest.mark.parametrize("name", ["result.json", "content/weights"])

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from lmcore.config.collect import CollectConfig, ParallelLines, ReadingLimits, Source
 from lmcore.errors import UserError
 from lmcore.progress import progress
-from lmcore.runtime.artifact_cache import complete_piece, keep_pieces, piece_key
+from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.files import atomic_folder, write_json
 from lmcore.runtime.workers import Workers
 from lmcore.text.documents.document import FAULT_SCHEMA, Fault, to_table
@@ -45,16 +45,15 @@ class Piece:
     limits: ReadingLimits
     files: tuple[PinnedFile, ...]
 
-    @property
-    def key(self) -> str:
-        """Its name among all pieces: the same for the same content, read the same way."""
+    def key(self, cache: ArtifactCache) -> str:
+        """Its key in the cache: the same for the same content, read the same way."""
         contents = [
             "\0".join(map(str, (file.name, file.package, file.version, file.license, file.n_above, entry.sha256)))
             for entry in self.files
             for file in [entry.file]
         ]
         source = self.source
-        return piece_key("collect", source.name, source.reader, source.split, source.license, self.limits, *contents)
+        return cache.key("collect", source.name, source.reader, source.split, source.license, self.limits, *contents)
 
 
 def collect(
@@ -62,16 +61,16 @@ def collect(
     sources: Mapping[str, PinnedSource],
     raw: Path,
     *,
-    work: Path,
+    cache: ArtifactCache,
     workers: Workers,
 ) -> dict[str, Any]:
-    """Read all sources into the folder ``raw``; the result does not depend on the workers, nor on what ``work`` holds.
+    """Read all sources into the folder ``raw``; the result does not depend on the workers, nor on the cache.
 
     Args:
         config: the sources.
         sources: as they are now, by their names.
         raw: replaced as a whole by document shards, the faults and a summary.
-        work: where pieces that are done are kept for the next time.
+        cache: keeps what was read for the next time.
         workers: that read.
 
     Returns:
@@ -86,7 +85,7 @@ def collect(
     pieces = [piece for source in config.sources for piece in divide(source, config.limits, sources[source.name].files)]
     done: list[Path] = []
     with progress("Collect", sum(len(piece.files) for piece in pieces), "files") as progressed:
-        for piece, folder in zip(pieces, workers.map(partial(read_piece, work=work), pieces), strict=True):
+        for piece, folder in zip(pieces, workers.map(partial(read_piece, cache=cache), pieces), strict=True):
             done.append(folder)
             progressed.advance(len(piece.files))
             if config.strict:
@@ -105,7 +104,7 @@ def collect(
         tables = (pq.read_table(folder / FAULTS) for folder in done)
         concatenate(chain([to_table(faults, FAULT_SCHEMA)], tables), target / FAULTS, FAULT_SCHEMA)
         write_json(target / SUMMARY, summary)
-    keep_pieces(work, {folder.name for folder in done})
+    cache.prune({folder.name for folder in done})
     return summary
 
 
@@ -130,9 +129,9 @@ def divide(source: Source, limits: ReadingLimits, files: Sequence[PinnedFile]) -
         yield Piece(source, limits, tuple(chosen))
 
 
-def read_piece(piece: Piece, *, work: Path) -> Path:
+def read_piece(piece: Piece, *, cache: ArtifactCache) -> Path:
     """The folder of a piece: its documents, faults and counts."""
-    return complete_piece(work, piece.key, partial(_read, piece))
+    return cache.get_or_compute(piece.key(cache), partial(_read, piece))
 
 
 def _read(piece: Piece, folder: Path) -> None:

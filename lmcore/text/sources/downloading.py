@@ -18,8 +18,8 @@ from requests import Response, Session
 from lmcore.config.collect import RemoteFile
 from lmcore.errors import UserError
 from lmcore.progress import progress
+from lmcore.runtime.damaged_files import read_record
 from lmcore.runtime.files import atomic_file, file_digest, write_json
-from lmcore.runtime.records import read_record
 
 logger = logging.getLogger(__name__)
 

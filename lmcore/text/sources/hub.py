@@ -17,8 +17,8 @@ import zstandard
 from lmcore.config.collect import Hub
 from lmcore.errors import UserError
 from lmcore.progress import progress
+from lmcore.runtime.damaged_files import read_record
 from lmcore.runtime.files import atomic_file, write_json
-from lmcore.runtime.records import read_record
 from lmcore.text.sources.files import SourceFile
 
 if TYPE_CHECKING:

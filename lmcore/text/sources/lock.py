@@ -16,8 +16,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lmcore.errors import UserError
+from lmcore.runtime.damaged_files import set_aside
 from lmcore.runtime.files import write_text
-from lmcore.runtime.records import set_aside
 from lmcore.text.sources.files import PinnedFile
 
 logger = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ def mend_lock(path: Path, kept: Path) -> None:
         read_lock(path)
     except UserError as error:
         problem = str(error).removesuffix(f": {HOW_TO_MEND}")
-        logger.warning("%s; it is now %s, and all sources are pinned again", problem, set_aside(path, kept))
+        logger.warning("%s; it is now %s, and all sources are pinned again", problem, set_aside(path, folder=kept))
 
 
 def write_lock(path: Path, lock: Lock) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from lmcore.config.clean import CleanConfig
 from lmcore.config.tokenize import SplitFractions
+from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.files import folder_digest, write_json
 from lmcore.runtime.workers import Workers
 from lmcore.text.clean import clean
@@ -70,7 +71,14 @@ def write_raw(raw: Path, some: list[Document], *, per_shard: int = 3, faults: tu
 
 def run(folder: Path, config: CleanConfig = UNLIMITED, *, n_workers: int = 1) -> dict[str, Any]:
     with Workers(n_workers) as workers:
-        return clean(folder / "raw", folder / "clean", config, FRACTIONS, work=folder / "pieces", workers=workers)
+        return clean(
+            folder / "raw",
+            folder / "clean",
+            config,
+            FRACTIONS,
+            cache=ArtifactCache(folder / "pieces", ""),
+            workers=workers,
+        )
 
 
 def ledger(folder: Path, action: str = "dropped") -> list[dict[str, Any]]:

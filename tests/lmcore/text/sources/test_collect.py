@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lmcore.config.collect import CollectConfig
+from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.workers import Workers
 from lmcore.text.documents.document import RAW_SCHEMA
 from lmcore.text.documents.shards import read_documents, shards_of
@@ -19,7 +20,7 @@ from tests.lmcore.text.sources_for_tests import DOCUMENTATION, RECORDS, configur
 def run(folder: Path, config: CollectConfig, *, n_workers: int = 1) -> dict[str, Any]:
     with Workers(n_workers) as workers:
         sources = pin_sources(config.sources, folder / "downloads", workers)
-        return collect(config, sources, folder / "raw", work=folder / "pieces", workers=workers)
+        return collect(config, sources, folder / "raw", cache=ArtifactCache(folder / "pieces", ""), workers=workers)
 
 
 def write_rows(path: Path, *rows: object) -> Path:
