@@ -24,7 +24,7 @@ from lmcore.text.cleaning.near_duplicates import near_duplicates
 from lmcore.text.cleaning.signatures import Signatures, signatures
 from lmcore.text.documents.shards import read_documents, write_table
 from lmcore.text.sources.collect import collect
-from lmcore.text.sources.pinning import pin_sources
+from lmcore.text.sources.scan import scan_sources
 from lmcore.text.split import document_id
 from lmcore.text.words.hashes import word_hashes
 from lmcore.tokens.corpus.shards import encode_documents
@@ -178,7 +178,7 @@ def _signatures(texts: Sequence[str]) -> Signatures:
 
 def _collect(parameters: Parameters, folder: Path, workers: Workers) -> None:
     config: CollectConfig = parameters.collect
-    sources = pin_sources(config.sources, folder / "downloads", workers)
+    sources = scan_sources(config.sources, folder / "downloads", workers)
     collect(config, sources, folder / "raw", cache=ArtifactCache(folder / "collected", ""), workers=workers)
 
 

@@ -24,7 +24,7 @@ from lmcore.runtime.workers import Workers
 from lmcore.text.clean import clean
 from lmcore.text.documents.shards import read_documents, shards_of
 from lmcore.text.sources.collect import collect
-from lmcore.text.sources.pinning import pin_sources
+from lmcore.text.sources.scan import scan_sources
 from lmcore.tokens.corpus.shards import write_shards
 from lmcore.tokens.corpus.training_texts import TrainingTexts
 from lmcore.tokens.tokenizer.training import learn_tokenizer
@@ -179,7 +179,7 @@ def _collect(folder: Path, workers: Workers) -> None:
     }
     source = config["sources"][0] | {"name": "large", "location": location, "reader": reader, "license": "CC0-1.0"}
     collecting = CollectConfig.model_validate_json(json.dumps(config | {"sources": [source]}))
-    pinned = pin_sources(collecting.sources, folder / "downloads", workers)
+    pinned = scan_sources(collecting.sources, folder / "downloads", workers)
     collect(collecting, pinned, folder / "raw", cache=ArtifactCache(folder / "pieces" / "collect", ""), workers=workers)
 
 
@@ -196,7 +196,7 @@ def _documentation_words(folder: Path) -> Counter[str]:
     """How often words stand in the documentation of this project's libraries."""
     config = load_parameters(PARAMETERS).collect
     with Workers(N_WORKERS) as workers:
-        sources = pin_sources(config.sources, folder / "downloads", workers)
+        sources = scan_sources(config.sources, folder / "downloads", workers)
         collect(
             config,
             sources,

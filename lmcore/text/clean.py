@@ -35,7 +35,7 @@ from lmcore.text.describing.card import data_card, to_markdown
 from lmcore.text.describing.excerpts import masking
 from lmcore.text.describing.losses import losses_of
 from lmcore.text.documents.document import LEDGER_SCHEMA
-from lmcore.text.documents.shards import FAULTS, LEDGER, SUMMARY, concatenate, link_shards, shards_of
+from lmcore.text.documents.shards import LEDGER, READ_ERRORS, SUMMARY, concatenate, link_shards, shards_of
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -76,7 +76,7 @@ def clean(
     drops = select(judged, config)
     finishings = [Finishing(*decided, config) for decided in zip(shards, judged, drops, strict=True)]
     done = list(_each("Tokens and sentences", partial(finish_shard, cache=cache), finishings, workers))
-    faults = pq.read_table(raw / FAULTS)
+    faults = pq.read_table(raw / READ_ERRORS)
     summary = _merge([json.loads((folder / SUMMARY).read_bytes()) for folder in done], faults)
     if summary["kept"] == 0:
         reasons = summary["dropped_by_reason"] or summary["unreadable_by_reason"]

@@ -82,7 +82,7 @@ def test_labels_are_the_folders_and_faults_are_counted(tmp_path: Path) -> None:
     labels = read_documents(folder / "clean", ["label"])["label"].to_pylist()
     assert sorted(set(labels)) == ["dry", "wet"]
     lines = run(json_lines(tmp_path / "lines"), tmp_path / "second")
-    assert json.loads((lines / "raw/summary.json").read_text())["faults_by_reason"] == {"missing_field": 1}
+    assert json.loads((lines / "raw/summary.json").read_text())["read_errors_by_reason"] == {"missing_field": 1}
 
 
 def test_unreadable_rows_are_in_the_ledger(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_source_that_is_not_what_is_pinned_is_an_error_that_says_how_to_accept
     (tmp_path / "own/dry/05.txt").unlink()
     with pytest.raises(
         ValueError,
-        match=r"'notes' is not what sources.lock pins: dry/00.txt .*; dry/05.txt is gone .*\n.*flows.refresh",
+        match=r"'notes' differs from sources.lock: dry/00.txt .*; dry/05.txt is gone .*\n.*flows.refresh",
     ):
         collect_documents(config, environment, lock=lock, raw=tmp_path / "raw")
     assert folder_digest(tmp_path / "raw") == before

@@ -88,18 +88,21 @@ def test_every_fault_is_counted_and_located_and_costs_nothing_else(tmp_path: Pat
     )
     ledger = pq.read_table(tmp_path / "clean/ledger.parquet", filters=[("action", "=", "unreadable")]).to_pylist()
     found = {
-        name: (paths.count(name), [(fault["line"], fault["rule"]) for fault in ledger if fault["path"] == name])
+        name: (
+            paths.count(name),
+            [(row["line"], row["rule"]) for row in ledger if row["path"] == name],
+        )
         for name in EXPECTED
     }
     assert found == EXPECTED
-    n_faults = sum(len(faults) for _, faults in EXPECTED.values())
-    assert n_faults == len(ledger)
+    n_read_errors = sum(len(errors) for _, errors in EXPECTED.values())
+    assert n_read_errors == len(ledger)
     summary = json.loads((tmp_path / "clean/summary.json").read_bytes())
-    assert summary["unreadable_by_reason"] == {reason: 1 for _, faults in EXPECTED.values() for _, reason in faults}
+    assert summary["unreadable_by_reason"] == {reason: 1 for _, errors in EXPECTED.values() for _, reason in errors}
     assert summary["input"] == len(paths) == summary["kept"] + summary["dropped"]
 
 
-@pytest.mark.parametrize("name", [name for name, (_, faults) in EXPECTED.items() if faults])
+@pytest.mark.parametrize("name", [name for name, (_, errors) in EXPECTED.items() if errors])
 def test_each_of_them_is_an_error_where_reading_is_strict(name: str, tmp_path: Path) -> None:
     source = write_source(tmp_path / "own")
     for file in (tmp_path / "own").iterdir():

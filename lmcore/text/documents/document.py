@@ -1,4 +1,4 @@
-"""Documents as records and as Arrow tables, and the faults met while reading them."""
+"""Documents as records and as Arrow tables, and the read errors met while reading them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ReadError:
     """A piece of input that could not be read: which, where and why. The rest of its source is not lost."""
 
     source: str
@@ -88,7 +88,7 @@ RAW_SCHEMA = pa.schema(
 )
 """Columns of raw documents."""
 
-FAULT_SCHEMA = pa.schema(
+READ_ERROR_SCHEMA = pa.schema(
     [
         pa.field("source", pa.string(), nullable=False),
         pa.field("path", pa.string(), nullable=False),
@@ -145,7 +145,7 @@ LEDGER_SCHEMA = pa.schema(
 which figures, the raw document, and the id of the clean document that it was changed to."""
 
 
-def to_table(rows: Iterable[Document | Fault], schema: pa.Schema) -> pa.Table:
+def to_table(rows: Iterable[Document | ReadError], schema: pa.Schema) -> pa.Table:
     """Records as a table whose columns are their attributes, in the same order."""
     columns = list(zip(*map(attrgetter(*schema.names), rows), strict=True)) or [()] * len(schema)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]

@@ -13,7 +13,7 @@ from lmcore.text.documents.document import RAW_SCHEMA, Document, to_table
 
 DOCUMENTS = "documents"
 """The folder of shards in whatever holds documents."""
-FAULTS, LEDGER, SUMMARY = "faults.parquet", "ledger.parquet", "summary.json"
+READ_ERRORS, LEDGER, SUMMARY = "read_errors.parquet", "ledger.parquet", "summary.json"
 """Files beside it: what could not be read, what happened to documents, and the counts."""
 
 BYTES_PER_SHARD = 6_000_000

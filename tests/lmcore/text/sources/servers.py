@@ -40,7 +40,7 @@ class Waits:
 
 @dataclass
 class File:
-    """What the server has at a path; ``faults`` are used up by the requests, one each.
+    """What the server has at a path; ``read errors`` are used up by the requests, one each.
 
     Without a length it comes in chunks, the last of which says that it is the last.
     """
@@ -52,7 +52,7 @@ class File:
     has_length: bool = True
     heeds_if_range: bool = True
     longest_part: int | None = None
-    faults: list[Fails | Breaks | Waits] = field(default_factory=list)
+    read_errors: list[Fails | Breaks | Waits] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -184,12 +184,12 @@ class Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def send_file(self, file: File, headers: Headers) -> None:
-        fault = file.faults.pop(0) if file.faults else None
-        if isinstance(fault, Fails):
-            self.reply(fault.status, fault.headers)
+        read_error = file.read_errors.pop(0) if file.read_errors else None
+        if isinstance(read_error, Fails):
+            self.reply(read_error.status, read_error.headers)
             return
-        if isinstance(fault, Waits):
-            time.sleep(fault.seconds)
+        if isinstance(read_error, Waits):
+            time.sleep(read_error.seconds)
         for name, value in (("ETag", file.etag), ("Last-Modified", file.last_modified)):
             headers = {**headers, name: value} if value else headers
         asked = (self.headers.get("If-None-Match"), self.headers.get("If-Modified-Since"))
@@ -203,7 +203,7 @@ class Handler(BaseHTTPRequestHandler):
         if (start, end) != (0, len(file.content)):
             headers = {**headers, "Content-Range": f"bytes {start}-{end - 1}/{len(file.content)}"}
         status = 206 if "Content-Range" in headers else 200
-        after = fault.after if isinstance(fault, Breaks) else None
+        after = read_error.after if isinstance(read_error, Breaks) else None
         self.reply(status, headers, file.content[start:end], has_length=file.has_length, break_after=after)
 
     def _range(self, file: File) -> tuple[int, int]:

@@ -13,13 +13,13 @@ from lmcore.runtime.workers import Workers
 from lmcore.text.documents.document import RAW_SCHEMA
 from lmcore.text.documents.shards import read_documents, shards_of
 from lmcore.text.sources.collect import collect
-from lmcore.text.sources.pinning import pin_sources
+from lmcore.text.sources.scan import scan_sources
 from tests.lmcore.text.sources_for_tests import DOCUMENTATION, RECORDS, configure, local
 
 
 def run(folder: Path, config: CollectConfig, *, n_workers: int = 1) -> dict[str, Any]:
     with Workers(n_workers) as workers:
-        sources = pin_sources(config.sources, folder / "downloads", workers)
+        sources = scan_sources(config.sources, folder / "downloads", workers)
         return collect(config, sources, folder / "raw", cache=ArtifactCache(folder / "pieces", ""), workers=workers)
 
 
@@ -62,9 +62,12 @@ def test_the_summary_adds_up(tmp_path: Path) -> None:
     assert summary == json.loads((tmp_path / "raw/summary.json").read_bytes())
     assert summary["sources"]["rows"]["documents"] == 2
     assert summary["sources"]["rows"]["bytes"] == 5
-    assert summary["faults_by_reason"] == {"empty_text": 1, "missing_field": 1}
-    faults = pq.read_table(tmp_path / "raw/faults.parquet").select(["source", "path", "line"]).to_pylist()
-    assert [tuple(fault.values()) for fault in faults] == [("rows", "rows.jsonl", 2), ("rows", "rows.jsonl", 3)]
+    assert summary["read_errors_by_reason"] == {"empty_text": 1, "missing_field": 1}
+    read_errors = pq.read_table(tmp_path / "raw/read_errors.parquet").select(["source", "path", "line"]).to_pylist()
+    assert [tuple(read_error.values()) for read_error in read_errors] == [
+        ("rows", "rows.jsonl", 2),
+        ("rows", "rows.jsonl", 3),
+    ]
     assert summary["documents"] == sum(source["documents"] for source in summary["sources"].values())
     assert summary["documents"] == len(read_documents(tmp_path / "raw"))
     labels = summary["sources"]["docs"]["labels"]
@@ -89,7 +92,7 @@ def test_a_new_file_leaves_what_was_read_of_the_others(tmp_path: Path) -> None:
 
 def test_a_source_without_usable_documents_is_an_error_that_shows_the_first_fault(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.jsonl", {"text": 1}, {"text": None})
-    with pytest.raises(ValueError, match=r"'rows' holds no usable document \(2 faults; first fault: rows.jsonl, "):
+    with pytest.raises(ValueError, match=r"'rows' has no usable document \(2 read errors; the first: rows.jsonl, "):
         run(tmp_path, configure(local("rows", path, RECORDS)))
     assert not (tmp_path / "raw").exists()
 
