@@ -1,4 +1,4 @@
-"""From the files of a source to its documents, one after the other."""
+"""Reads the files of a source, one after the other, with the reader of its configuration."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,15 +16,15 @@ from lmcore.text.sources.source_file import SourceFile
 def read_files(
     source: Source, files: Sequence[SourceFile], limits: ReadingLimits, notes: Notes | None = None
 ) -> Iterator[Document | ReadError]:
-    """Yield the documents of some files, and the read errors in between, as they are read.
+    """Yield documents and read errors in the order in which they are read.
 
-    Files come in the given order, members of archives in that of their names, documents in that of their lines.
+    Files are read in the given order, members of archives sorted by name, and documents in the order of their lines.
     Neither a file nor its documents are ever held in memory as a whole; reading continues after a read error
     wherever possible. Decisions about files, such as a detected encoding, are noted.
 
     Raises:
-        ValueError: if the whole source is wrong: a template, a column that a table does not have, or files of
-            different length where they are to be read line by line.
+        UserError: if the reader's configuration does not fit the source: a wrong template, a column that a table does
+            not have, or parallel files with different numbers of lines.
     """
     notes = Notes() if notes is None else notes
     if isinstance(source.reader, ParallelLines):
@@ -39,7 +39,7 @@ def read_files(
 
 
 def _read(file: InputFile) -> Iterator[Document | ReadError]:
-    """Yield what a file holds; last of all, why it could not be read to its end, if so."""
+    """Yield the documents of a file, and a read error at the end if the rest of it cannot be read."""
     try:
         match file.source.reader:
             case Docstrings():

@@ -1,4 +1,4 @@
-"""The text of EPUB books: their pages in reading order.
+"""The text of EPUB books, page by page in reading order.
 
 Source: https://www.w3.org/TR/epub-33 (sections 4.2 and 5)
 """
@@ -19,7 +19,7 @@ PAGES = frozenset({"application/xhtml+xml", "text/html", "application/x-dtbook+x
 
 
 def epub_text(file: InputFile) -> str:
-    """The text of all pages, with a blank line between two; those that are only pictures have none.
+    """Extract the text of all pages, separated by blank lines; pages without text are skipped.
 
     Raises:
         InputError: if it cannot be read, or has more than ``max_bytes``.
@@ -40,10 +40,10 @@ def epub_text(file: InputFile) -> str:
 
 
 def _pages(parts: Parts) -> list[str]:
-    """The names of its pages, in their order."""
+    """The names of the pages, in reading order."""
     package = next((found for found in _find(_parsed(parts, CONTAINER), "rootfile", "full-path")), None)
     if package is None:
-        raise InputError("damaged_file", f"{CONTAINER} names no package")
+        raise InputError("damaged_file", f"{CONTAINER} does not name a package")
     root = _parsed(parts, package)
     pages = {
         item.get("id"): posixpath.normpath(posixpath.join(posixpath.dirname(package), unquote(item.get("href", ""))))

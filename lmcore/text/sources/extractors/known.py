@@ -1,4 +1,4 @@
-"""Formats that hold no text that can be read here: what they are, and what to do with them."""
+"""Formats that are not supported: what they are, and what to do with such files."""
 
 from lmcore.text.documents.document import InputError
 
@@ -28,7 +28,7 @@ ENDINGS: dict[str, str] = {
     **dict.fromkeys((".bin", ".class", ".db", ".dll", ".exe", ".jar", ".o", ".pyc", ".so", ".sqlite"), PROGRAM),
     **dict.fromkeys((".npy", ".npz", ".pkl", ".pt", ".safetensors", ".otf", ".ttf", ".woff", ".woff2"), PROGRAM),
 }
-"""By the ending of a file's name: what to do."""
+"""What to do, by the extension of a file."""
 JULIA_OR_JSON = ".jl"
 BEGINNINGS: dict[bytes, tuple[str, frozenset[str]]] = {
     b"%PDF-": ("a PDF", frozenset({".pdf"})),
@@ -48,14 +48,14 @@ BEGINNINGS: dict[bytes, tuple[str, frozenset[str]]] = {
     b"SQLite format 3": ("a database", frozenset()),
     b"PAR1": ("a Parquet table", frozenset()),
 }
-"""How files of a format begin, what they are, and the endings under which they are read."""
+"""The first bytes of formats, what they are, and the extensions under which they are supported."""
 
 
 def refuse_other_formats(ending: str, head: bytes) -> None:
-    """Make sure that a file may be text, or is of a format that is read, as far as its name and beginning tell.
+    """Refuse a file that its extension or its first bytes show to be of an unsupported format.
 
     Raises:
-        InputError: ``unknown_format``, saying what it is and what to do.
+        InputError: ``unknown_format``, with what it is and what to do.
     """
     if ending in ENDINGS:
         raise InputError("unknown_format", f"a {ending} file {ENDINGS[ending]}")
@@ -63,4 +63,4 @@ def refuse_other_formats(ending: str, head: bytes) -> None:
         raise InputError("unknown_format", f"this {ending} file {ROWS}")
     for beginning, (what, endings) in BEGINNINGS.items():
         if head.startswith(beginning) and ending not in endings:
-            raise InputError("unknown_format", f"it is {what}, whatever its name says: give it the right extension")
+            raise InputError("unknown_format", f"it is {what}, unlike its extension: give it the right one")

@@ -10,10 +10,10 @@ from lmcore.text.documents.document import InputError
 
 
 def notebook_text(content: bytes) -> str:
-    """The cells of a notebook, with a blank line between two.
+    """Extract the cells of a notebook, separated by blank lines.
 
     Raises:
-        InputError: ``malformed_json``, or ``damaged_file`` if it is no notebook.
+        InputError: ``malformed_json``, or ``damaged_file`` if it is not a notebook.
     """
     try:
         notebook = json.loads(content)
@@ -26,7 +26,7 @@ def notebook_text(content: bytes) -> str:
 
 
 def _cells(notebook: Any) -> list[Any] | None:
-    """Until version 3 they were in worksheets."""
+    """The cells; up to version 3 of the format they are in worksheets."""
     match notebook:
         case {"cells": [*cells]}:
             return cells

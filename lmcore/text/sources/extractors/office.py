@@ -1,6 +1,6 @@
-"""The text of word processors: Office Open XML (.docx) and OpenDocument (.odt).
+"""The text of office documents: Office Open XML (.docx) and OpenDocument (.odt).
 
-Paragraphs, lists, tables and notes in their order; not what was deleted, comments, headers and footers, nor macros.
+Paragraphs, lists, tables and notes are extracted in order; deleted text, comments, headers, footers and macros are not.
 
 Sources: ECMA-376, https://ecma-international.org/publications-and-standards/standards/ecma-376 (part 1, section 17);
 OASIS OpenDocument 1.3, https://docs.oasis-open.org/office/OpenDocument/v1.3 (part 3)
@@ -18,7 +18,7 @@ MOST_SPACES = 100
 
 
 class _Text:
-    """Lines of a document, whose paragraphs begin with their first text: only then is known whether one is an item."""
+    """Builds the lines of a document. A paragraph starts with its first text: only then is it known to be an item."""
 
     def __init__(self, file: InputFile) -> None:
         self.lines = PageLines()
@@ -29,7 +29,7 @@ class _Text:
         self._open: list[str] = []
 
     def add(self, text: str | None) -> None:
-        """Add text as it is."""
+        """Add text unchanged."""
         if not text:
             return
         if not self._open:
@@ -42,7 +42,7 @@ class _Text:
             raise self._file.too_long("the text")
 
     def end_paragraph(self) -> None:
-        """End a paragraph; in a cell only a space is between two."""
+        """End a paragraph; paragraphs in a table cell are separated by spaces."""
         for tag in reversed(self._open):
             self.lines.end(tag)
         if self._n_cells:
@@ -50,13 +50,13 @@ class _Text:
         self._open, self.is_item = [], False
 
     def table(self, event: str, tag: str) -> None:
-        """Begin or end a ``table``, a row ``tr`` or a cell ``td``."""
+        """Start or end a ``table``, a row ``tr`` or a cell ``td``."""
         self._n_cells += (tag == "td") * (1 if event == "start" else -1)
         (self.lines.start if event == "start" else self.lines.end)(tag)
 
 
 class _Office(Target):
-    """What both formats have in common; their namespaces tell nothing here that the names of elements do not."""
+    """What both formats share; the names of elements are unique without their namespaces."""
 
     skipped: frozenset[str]
     tables: Mapping[str, str]
@@ -83,14 +83,14 @@ class _Office(Target):
         self.n_skipped -= tag in self.skipped
 
     def begin(self, tag: str, attributes: Mapping[str, str]) -> None:
-        """Begin an element that is not skipped."""
+        """Start an element that is not skipped."""
 
     def finish(self, tag: str) -> None:
         """End an element that is not skipped."""
 
 
 class _Word(_Office):
-    # What was deleted, moved away, or stands there again for older programs.
+    # Deleted and moved text, and copies for older programs.
     skipped = frozenset({"del", "moveFrom", "Fallback", "pict"})
     tables: Mapping[str, str] = {"tbl": "table", "tr": "tr", "tc": "td"}
     characters: Mapping[str, str] = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
@@ -155,10 +155,10 @@ class _OpenDocument(_Office):
 
 
 def docx_text(file: InputFile) -> str:
-    """The text of a .docx file.
+    """Extract the text of a .docx file.
 
     Raises:
-        InputError: if it cannot be read, or has more than ``max_bytes``.
+        InputError: if it cannot be read or has more than ``max_bytes``.
     """
     text = _Text(file)
     with packed_document(file) as parts:
@@ -169,7 +169,7 @@ def docx_text(file: InputFile) -> str:
 
 
 def odt_text(file: InputFile) -> str:
-    """The text of an .odt file.
+    """Extract the text of an .odt file.
 
     Raises:
         InputError: as :func:`docx_text`.

@@ -14,24 +14,24 @@ from lmcore.text.sources.files.input_file import InputFile
 
 FORMATS = ".docx or .odt"
 OLD_OFFICE = b"\xd0\xcf\x11\xe0"
-DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, KeyError, ValueError, OSError)
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, KeyError, ValueError, OSError)
 ENCRYPTED = "it is encrypted: save it without a password"
 
 
 class Target:
-    """Takes the elements of XML one after the other; see :class:`lxml.etree.XMLParser`."""
+    """Receives the elements of an XML document in order; see :class:`lxml.etree.XMLParser`."""
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        """Begin an element."""
+        """Start an element."""
 
     def end(self, tag: str) -> None:
         """End an element."""
 
     def data(self, text: str) -> None:
-        """Take text, or a part of it."""
+        """Receive text, or a part of it."""
 
     def doctype(self, name: str, public: str | None, system: str | None) -> None:
-        """Refuse a declaration of types: office programs write none, and it may define text without end."""
+        """Refuse a document type declaration: office programs write none, and it may define entities that explode."""
         raise InputError("malformed_xml", f"it declares a document type, {name}, which no {FORMATS} file does")
 
     def close(self) -> None:
@@ -39,7 +39,7 @@ class Target:
 
 
 class Parts:
-    """The parts of a packed document."""
+    """The parts of a document that is a ZIP archive."""
 
     def __init__(self, archive: zipfile.ZipFile, file: InputFile) -> None:
         self._archive = archive
@@ -49,7 +49,7 @@ class Parts:
         return name in self._archive.NameToInfo
 
     def content(self, name: str, max_bytes: int) -> bytes:
-        """A part as a whole.
+        """The content of a part.
 
         Raises:
             InputError: ``too_long``, ``encrypted``, ``unpacks_too_large``.
@@ -61,7 +61,7 @@ class Parts:
         return content
 
     def walk(self, name: str, target: Target) -> None:
-        """Give the elements and the text of a part to a target, in their order; nothing of them is kept.
+        """Pass the elements and the text of a part to a target in order; nothing is kept in memory.
 
         Raises:
             InputError: ``encrypted``, ``unpacks_too_large``, and what the target raises.
@@ -77,7 +77,7 @@ class Parts:
         info = self._archive.getinfo(name)
         if info.flag_bits & 1:
             raise InputError("encrypted", ENCRYPTED)
-        # No more than this is unpacked, whatever the archive holds.
+        # ZipFile unpacks no more than this, whatever the archive contains.
         self._file.budget.spend(info.file_size)
         with self._archive.open(info) as stream:
             yield stream
@@ -85,7 +85,7 @@ class Parts:
 
 @contextmanager
 def packed_document(file: InputFile) -> Iterator[Parts]:
-    """The parts of a document.
+    """Open a document.
 
     Raises:
         InputError: ``damaged_file``, ``encrypted``, and as :meth:`InputFile.open_seekable`.
@@ -98,6 +98,6 @@ def packed_document(file: InputFile) -> Iterator[Parts]:
                 yield Parts(archive, file)
         except etree.XMLSyntaxError as error:
             raise InputError("damaged_file", error.msg or "it is not XML") from error
-        except DAMAGES as error:
+        except ZIP_ERRORS as error:
             what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
             raise InputError("damaged_file", f"it is not a {file.format} file: {what}") from error

@@ -1,10 +1,10 @@
-"""The text of HTML elements as lines: what a browser shows on a separate line is one."""
+"""The text of HTML elements as lines, as a browser would display them."""
 
 import re
 
 
 def tags(names: str) -> frozenset[str]:
-    """Names that stand one behind the other."""
+    """The set of names in a string."""
     return frozenset(names.split())
 
 
@@ -13,7 +13,7 @@ PARAGRAPHS = tags(
     "address article aside blockquote center dir div dl fieldset figure footer form h1 h2 h3 h4 h5 h6 header hgroup "
     "hr listing main menu nav ol p plaintext pre search section table ul xmp"
 )
-"""What stands apart, with a blank line around it unless it lies in a list, a table or a definition."""
+"""Elements separated by blank lines, except in lists, tables and definitions."""
 LINES = tags(
     "body caption dd details dialog dt figcaption frameset html legend li noframes optgroup option select summary "
     "tbody tfoot thead tr"
@@ -23,25 +23,25 @@ TIGHT = LISTS | {"dl", "table"}
 CELLS = frozenset({"td", "th"})
 SPACED = frozenset({"button", "img", "input", "label"})
 PREFORMATTED = frozenset({"listing", "plaintext", "pre", "textarea", "xmp"})
-# No-break spaces are no white space here: https://infra.spec.whatwg.org/#ascii-whitespace
+# A no-break space is not white space here: https://infra.spec.whatwg.org/#ascii-whitespace
 SPACES = re.compile(r"[ \t\n\f\r]+")
 ITEM, INDENT, CELL = "- ", "  ", " | "
 MAX_INDENTS = 20
 
 
 class PageLines:
-    """Takes the elements of a page and their text one after the other, and gives its lines."""
+    """Builds the lines of a page from its elements and their text, which are given in order."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
         self._n_lists = self._n_tight = self._n_preformatted = 0
         self._n_breaks = 0
-        """How many line ends have to stand before the next text."""
+        """The number of line ends before the next text."""
         self._before = ""
-        """What else stands before it: a space, the mark of an item, the border of a cell."""
+        """What else precedes the next text: a space, a list marker or a cell border."""
 
     def start(self, tag: str) -> None:
-        """Begin an element."""
+        """Start an element."""
         if tag == "br":
             self._break(min(self._n_breaks + NEW_LINE, BLANK_LINE))
         self._break_around(tag)
@@ -63,7 +63,7 @@ class PageLines:
         self._break_around(tag)
 
     def add(self, text: str | None) -> None:
-        """Add text that stands in the element that was begun last, or behind the one that was ended last."""
+        """Add text inside the element that was started last, or after the one that was ended last."""
         if not text:
             return
         if self._n_preformatted:
@@ -78,7 +78,7 @@ class PageLines:
                 self._space()
 
     def text(self) -> str:
-        """All lines: none ends with spaces, no more than one blank line is between paragraphs."""
+        """All lines, without trailing spaces and with at most one blank line between paragraphs."""
         return "\n".join(line.rstrip(" \t") for line in "".join(self._parts).split("\n")).strip("\n")
 
     def _break_around(self, tag: str) -> None:

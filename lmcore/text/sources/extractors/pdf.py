@@ -1,4 +1,4 @@
-"""The text of PDF files, page by page, read by pypdf; nothing in a file is executed."""
+"""The text of PDF files, page by page, extracted by pypdf; nothing in a file is executed."""
 
 import logging
 
@@ -9,17 +9,17 @@ EXTRA = "pip install 'lmcore[documents]'"
 
 
 def pdf_text(file: InputFile) -> str:
-    """The text of all pages, with a blank line between two.
+    """Extract the text of all pages, separated by blank lines.
 
     Raises:
-        InputError: ``missing_package`` without pypdf, ``encrypted``, ``no_text`` for pictures of pages,
+        InputError: ``missing_package`` without pypdf, ``encrypted``, ``no_text`` for scanned pages,
             ``damaged_file`` and ``too_long``.
     """
     try:
         import pypdf
     except ImportError:
         raise InputError("missing_package", f"it is a PDF: to read it, {EXTRA}") from None
-    # What it says of the read errors of each file, by the hundred, nobody can mend.
+    # pypdf logs hundreds of warnings about a file that users cannot fix.
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     texts: list[str] = []
     n_left = file.max_bytes
@@ -35,7 +35,7 @@ def pdf_text(file: InputFile) -> str:
                     raise file.too_long("the text")
         except InputError:
             raise
-        except Exception as error:  # Of a damaged file, anything.
+        except Exception as error:  # A damaged file may raise anything.
             detail = f"page {len(texts) + 1} cannot be read: {' '.join(str(error).split()) or type(error).__name__}"
             raise InputError("damaged_file", detail) from error
     if not any(texts):

@@ -1,4 +1,4 @@
-"""Bytes that come in chunks as a buffered file."""
+"""Chunks of bytes as a buffered file."""
 
 import io
 import re
@@ -15,7 +15,7 @@ QUOTED = re.compile(rb'"[^"]*"')
 
 
 class Stream(io.RawIOBase):
-    """Chunks of bytes as a file; an error comes behind all that stands before it."""
+    """Chunks of bytes as a file; an error is raised after everything before it has been read."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
@@ -24,7 +24,7 @@ class Stream(io.RawIOBase):
         self._is_at_end = False
 
     def buffered(self) -> io.BufferedReader:
-        """The same with a buffer, which closes it."""
+        """This stream with a buffer; closing the buffer closes the stream."""
         return io.BufferedReader(self, BUFFER_BYTES)
 
     def readable(self) -> bool:
@@ -32,10 +32,10 @@ class Stream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill a buffer as far as there are chunks.
+        """Fill a buffer as far as possible.
 
         Raises:
-            InputError, OSError: what the chunks ended with, at every further call.
+            InputError, OSError: the error that the chunks ended with, at every further call.
         """
         n_read = 0
         while n_read < len(buffer) and self._has_more():
@@ -48,14 +48,14 @@ class Stream(io.RawIOBase):
         return n_read
 
     def close(self) -> None:
-        """Close what the chunks are read from, too."""
+        """Close the stream and what the chunks are read from."""
         with suppress(AttributeError):
             self._chunks.close()  # type: ignore[attr-defined]
         super().close()
 
     def _has_more(self) -> bool:
         while not self._rest and not self._is_at_end:
-            self._rest = memoryview(b"")  # Even an empty rest of a chunk would hold all of it while the next is made.
+            self._rest = memoryview(b"")  # Even an empty view would keep the whole chunk in memory.
             try:
                 self._rest = memoryview(next(self._chunks))
             except StopIteration:
@@ -66,13 +66,13 @@ class Stream(io.RawIOBase):
 
 
 def chunks_of(file: io.BufferedReader) -> Iterator[bytes]:
-    """Yield the content of a file."""
+    """Yield the content of a file in chunks."""
     while chunk := file.read1(BUFFER_BYTES):
         yield chunk
 
 
 def look_ahead(held: bytes, chunks: Iterator[bytes], n_bytes: int) -> tuple[bytes, Exception | None]:
-    """What is held and at least so many bytes in all, unless there is no more; and what stopped the reading."""
+    """Extend ``held`` to at least ``n_bytes`` bytes, or to the end; also returns the error that ended it, if any."""
     parts, n_held = [held], len(held)
     try:
         while n_held < n_bytes and (chunk := next(chunks, b"")):
@@ -84,10 +84,10 @@ def look_ahead(held: bytes, chunks: Iterator[bytes], n_bytes: int) -> tuple[byte
 
 
 def followed(content: bytes, chunks: Iterator[bytes], error: Exception | None) -> Iterator[bytes]:
-    """Yield what was looked at, and then what follows it.
+    """Yield content that was read ahead, and then the chunks that follow it.
 
     Raises:
-        InputError, OSError: what :func:`look_ahead` met behind the content.
+        InputError, OSError: the error that :func:`look_ahead` returned.
     """
     yield content
     if error is not None:
@@ -96,10 +96,10 @@ def followed(content: bytes, chunks: Iterator[bytes], error: Exception | None) -
 
 
 def with_line_feeds(chunks: Iterator[bytes], *, everywhere: bool) -> Iterator[bytes]:
-    """Yield text whose lines end with a line feed, with or without a carriage return before it.
+    """Yield text whose lines all end with a line feed, which a carriage return may precede.
 
-    A carriage return alone ends a line ``everywhere``, or else in files most of whose first lines end so: amid others
-    it is a character. What stands in quotation marks does not count.
+    A lone carriage return is replaced by a line feed if ``everywhere`` is true or most of the first lines end with one;
+    otherwise it is an ordinary character. Text in quotation marks does not count.
     """
     if not everywhere:
         head, error = look_ahead(b"", chunks, HEAD_BYTES)

@@ -1,4 +1,4 @@
-"""Compressed bytes unpacked piece by piece: nothing is held whole, and all that stands before a damage is kept."""
+"""Decompression in chunks: no file is held in memory as a whole, and everything before a damaged part is kept."""
 
 import bz2
 import lzma
@@ -12,13 +12,13 @@ import zstandard
 
 from lmcore.text.documents.document import InputError
 
-# So small that even 512 bytes of a bomb unpack to no more than some megabytes: Zstandard's blocks of 128 KiB each
-# take three bytes where they repeat one.
-PIECE_BYTES = 512
+# So small that even a chunk of a decompression bomb unpacks to only a few megabytes: a Zstandard block of 128 KiB that
+# repeats one byte takes three bytes.
+CHUNK_BYTES = 512
 
 
 class Decompressor(Protocol):
-    """What the decompressors of :mod:`bz2`, :mod:`zlib`, :mod:`lzma` and :mod:`zstandard` have in common."""
+    """The common interface of the decompressors of :mod:`bz2`, :mod:`zlib`, :mod:`lzma` and :mod:`zstandard`."""
 
     @property
     def eof(self) -> bool:
@@ -26,14 +26,14 @@ class Decompressor(Protocol):
 
     @property
     def unused_data(self) -> bytes:
-        """What stood behind the end."""
+        """The bytes after the end of the stream."""
 
     def decompress(self, data: bytes, /) -> bytes:
-        """Unpack the next bytes of the stream."""
+        """Decompress the next bytes of the stream."""
 
 
-Pieces = Callable[[], Iterator[bytes]]
-"""Starts to read something, from its beginning, in pieces."""
+OpenChunks = Callable[[], Iterator[bytes]]
+"""Opens something and yields its content in chunks, from the beginning."""
 
 
 def _zstandard() -> Decompressor:
@@ -45,12 +45,12 @@ def _gzip() -> Decompressor:
 
 
 def deflate() -> Decompressor:
-    """For the bare streams that ZIP archives hold."""
+    """A decompressor for raw deflate streams, as in ZIP archives."""
     return zlib.decompressobj(wbits=-zlib.MAX_WBITS)
 
 
 class Bzip2Error(Exception):
-    """What :mod:`bz2` says of data that are none, in a class of its own: files that cannot be read say the same."""
+    """Invalid bzip2 data; :mod:`bz2` itself raises an OSError, like a file that cannot be read."""
 
 
 class _Bzip2:
@@ -78,13 +78,13 @@ COMPRESSIONS: dict[str, Callable[[], Decompressor]] = {
     ".xz": lzma.LZMADecompressor,
     ".zst": _zstandard,
 }
-"""By the ending of a file's name: bzip2, gzip (RFC 1952), xz, Zstandard (RFC 8878)."""
+"""By the extension of a file: bzip2, gzip (RFC 1952), xz, Zstandard (RFC 8878)."""
 
-DAMAGES = (zlib.error, lzma.LZMAError, zstandard.ZstdError, Bzip2Error)
+DECOMPRESSION_ERRORS = (zlib.error, lzma.LZMAError, zstandard.ZstdError, Bzip2Error)
 
 
 class Budget:
-    """How many bytes a file may still unpack to, its members and what is packed in them included."""
+    """The number of bytes that a file and its members may still unpack to."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -92,14 +92,14 @@ class Budget:
 
     @property
     def is_spent(self) -> bool:
-        """Whether the file unpacked to more than it may."""
+        """Whether the file has unpacked to more bytes than allowed."""
         return self._n_left < 0
 
     def spend(self, n_bytes: int) -> None:
-        """Take note of unpacked bytes.
+        """Subtract unpacked bytes.
 
         Raises:
-            InputError: ``unpacks_too_large``, if they are too many.
+            InputError: ``unpacks_too_large`` if the budget is exceeded.
         """
         self._n_left -= n_bytes
         if self.is_spent:
@@ -107,7 +107,7 @@ class Budget:
             raise InputError("unpacks_too_large", detail)
 
     def limit(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield unpacked chunks as far as they may go.
+        """Yield unpacked chunks until the budget is spent.
 
         Raises:
             InputError: as :meth:`spend`.
@@ -118,75 +118,75 @@ class Budget:
             del chunk
 
 
-def file_pieces(path: Path, start: int = 0, n_bytes: int | None = None) -> Iterator[bytes]:
-    """Yield some bytes of a file, or all that follow ``start``, in pieces of :data:`PIECE_BYTES`.
+def file_chunks(path: Path, start: int = 0, n_bytes: int | None = None) -> Iterator[bytes]:
+    """Yield ``n_bytes`` bytes of a file from ``start``, or all that follow it, in chunks of :data:`CHUNK_BYTES`.
 
     Raises:
-        OSError: if it cannot be read.
-        InputError: ``damaged_file``, if it ends before ``n_bytes``.
+        OSError: if the file cannot be read.
+        InputError: ``damaged_file`` if it ends before ``n_bytes``.
     """
     with path.open("rb") as file:
         file.seek(start)
         while n_bytes is None or n_bytes > 0:
-            piece = file.read(PIECE_BYTES if n_bytes is None else min(PIECE_BYTES, n_bytes))
-            if not piece:
+            chunk = file.read(CHUNK_BYTES if n_bytes is None else min(CHUNK_BYTES, n_bytes))
+            if not chunk:
                 break
-            yield piece
-            n_bytes = None if n_bytes is None else n_bytes - len(piece)
+            yield chunk
+            n_bytes = None if n_bytes is None else n_bytes - len(chunk)
     if n_bytes:
         raise InputError("damaged_file", f"cut off: {n_bytes} bytes are missing")
 
 
-def unpack(pieces: Pieces, new: Callable[[], Decompressor]) -> Iterator[bytes]:
-    """Yield what one or several compressed streams, one behind the other, unpack to.
+def unpack(chunks: OpenChunks, new: Callable[[], Decompressor]) -> Iterator[bytes]:
+    """Decompress one compressed stream, or several that follow each other.
 
     Args:
-        pieces: of the compressed bytes, each of at most :data:`PIECE_BYTES`.
-        new: makes a decompressor for a stream.
+        chunks: opens the compressed bytes, in chunks of at most :data:`CHUNK_BYTES`.
+        new: creates a decompressor for a stream.
 
     Raises:
-        InputError: ``damaged_file``, behind the last byte that could be unpacked.
+        InputError: ``damaged_file``, after the last byte that could be unpacked.
     """
-    n_pieces = 0
+    n_chunks = 0
     try:
-        for unpacked in _unpack_each(pieces(), new):
+        for unpacked in _unpack_each(chunks(), new):
             yield unpacked
-            n_pieces += 1
-            del unpacked  # It may be some megabytes, which need not be held while the next ones are made.
+            n_chunks += 1
+            del unpacked  # It may be megabytes; release them before the next chunk is unpacked.
         return
-    except DAMAGES:
-        pass  # What the piece held before its damage is lost in it: it is fed again, byte by byte.
+    except DECOMPRESSION_ERRORS:
+        pass  # The bytes of this chunk before the damage are lost: feed it again, byte by byte.
     try:
-        yield from islice(_unpack_each(_finer(pieces(), n_pieces), new), n_pieces, None)
-    except DAMAGES as error:
+        yield from islice(_unpack_each(_finer(chunks(), n_chunks), new), n_chunks, None)
+    except DECOMPRESSION_ERRORS as error:
         raise InputError("damaged_file", str(error)) from error
 
 
-def repieced(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Chunks of any size in pieces of at most :data:`PIECE_BYTES`."""
+def rechunked(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Divide chunks of any size into chunks of at most :data:`CHUNK_BYTES`."""
     for chunk in chunks:
-        for start in range(0, len(chunk), PIECE_BYTES):
-            yield chunk[start : start + PIECE_BYTES]
+        for start in range(0, len(chunk), CHUNK_BYTES):
+            yield chunk[start : start + CHUNK_BYTES]
 
 
-def _finer(pieces: Iterable[bytes], n_whole: int) -> Iterator[bytes]:
-    """Some pieces as they are, the others byte by byte."""
-    for number, piece in enumerate(pieces):
+def _finer(chunks: Iterable[bytes], n_whole: int) -> Iterator[bytes]:
+    """Yield the first ``n_whole`` chunks as they are, and the others byte by byte."""
+    for number, chunk in enumerate(chunks):
         if number < n_whole:
-            yield piece
+            yield chunk
         else:
-            yield from (piece[place : place + 1] for place in range(len(piece)))
+            yield from (chunk[index : index + 1] for index in range(len(chunk)))
 
 
-def _unpack_each(pieces: Iterable[bytes], new: Callable[[], Decompressor]) -> Iterator[bytes]:
-    """What each piece unpacks to, one for one."""
+def _unpack_each(chunks: Iterable[bytes], new: Callable[[], Decompressor]) -> Iterator[bytes]:
+    """Yield the decompressed content of each chunk."""
     decompressor: Decompressor | None = None
     is_first = True
-    for piece in pieces:
-        unpacked, rest = [], piece
+    for chunk in chunks:
+        unpacked, rest = [], chunk
         while rest:
             if decompressor is None:
-                # Writers on tapes and in blocks fill up behind a stream with zeros.
+                # Streams written in blocks are padded with zeros.
                 rest = rest if is_first else rest.lstrip(b"\0")
                 if not rest:
                     break

@@ -1,7 +1,7 @@
 """The encoding of a text file: given, from its byte order mark, or detected in a part of limited size.
 
-ASCII is the same in UTF-8 and in every national encoding, so that nothing has to be decided before the first byte
-above it. The decision is made there, from what follows it, and does not depend on how the file comes in chunks.
+ASCII is the same in UTF-8 and in every national encoding, so nothing has to be decided before the first non-ASCII byte.
+The encoding is detected there, from the bytes that follow, and does not depend on the boundaries of chunks.
 """
 
 import codecs
@@ -17,7 +17,7 @@ from lmcore.text.sources.files.alphabets import Score
 from lmcore.text.sources.files.byte_streams import chunks_of, followed, look_ahead
 
 UTF_8 = "utf-8"
-MARKS = {
+BYTE_ORDER_MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF8: UTF_8,
@@ -48,23 +48,23 @@ CANDIDATES: dict[str, tuple[str, Score]] = {
     "macintosh": ("mac_roman", alphabets.latin(alphabets.WESTERN)),
     "cp850": ("cp850", alphabets.latin(alphabets.WESTERN)),
 }
-"""Names (of the WHATWG, where it has one) of the encodings that are detected, the likelier first; Python's codec, and
-how a text is judged that it decoded."""
+"""The encodings that are detected, the most frequent first, by their WHATWG name if they have one: Python's codec, and
+the function that scores a decoded text."""
 
 RARE = frozenset({"cp850", "cp866", "iso-8859-5", "macintosh"})
 WIDE_ENCODINGS = frozenset({"gb18030", "big5", "shift_jis", "euc-jp", "euc-kr"})
-"""Those of the candidates in which a character may have several bytes, as it has in UTF-8."""
+"""The candidates in which a character may have several bytes, as in UTF-8."""
 MIN_UTF8_LINES = 3
 UTF8_BY_CHANCE = dict.fromkeys(CANDIDATES.keys() - WIDE_ENCODINGS, 0.01) | {"cp866": 0.05, "iso-8859-5": 0.05}
-"""The share of lines above ASCII that may be UTF-8 by chance, as some short words are, where a byte is a character."""
+"""In single-byte encodings, the ratio of non-ASCII lines that may be valid UTF-8 by chance, as short words can be."""
 DOUBT, RARE_DOUBT = 0.4, 2.0
-"""The characters above ASCII that count against an encoding: one alone decides for none, a few for no rare one."""
+"""Pseudo-counts against an encoding: a single non-ASCII character is never enough, nor are a few for a rare one."""
 RIVAL_MARGIN, RIVAL_FACTOR = 0.02, 0.8
-"""How near the next likely encoding, by which it would be another text, makes both less sure, and by how much."""
+"""If another encoding that gives another text scores within this margin, the confidence is multiplied by the factor."""
 MIN_CONFIDENCE = 0.75
 HEAD_BYTES = 2**16
 WINDOWS = (2**16, 2**18, 2**20)
-"""How many bytes from the first one above ASCII are looked at: the first number that brings enough of them."""
+"""Numbers of bytes to examine from the first non-ASCII byte: the first one that has enough non-ASCII bytes."""
 ENOUGH_BYTES = 2_000
 SAMPLE_BYTES = 2**14
 CONTEXT_BYTES = 16
@@ -72,8 +72,8 @@ ABOVE_ASCII = re.compile(rb"[\x80-\xff]|\x1b\$")
 ABOVE_ASCII_BYTES = bytes(range(0x80, 0x100))
 ESCAPED = re.compile("[\udc80-\udcff]")
 CONTROL = re.compile("[\x00-\x08\x0e-\x1f]")
-MIN_SHARE_OF_ZEROS = 0.25
-MIN_SHARE_OF_SPACES = 0.003
+MIN_RATIO_OF_ZEROS = 0.25
+MIN_RATIO_OF_SPACES = 0.003
 SPACES = " \n\t,.\u3000\u3001\u3002\uff0c"
 UNDECODABLE = "lmcore.undecodable"
 LONE_SURROGATE = "\udcff"
@@ -82,12 +82,12 @@ UNDECODABLE_BYTES = LONE_SURROGATE.encode(errors="surrogatepass")
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How a file is encoded, and how sure that is.
+    """The encoding of a file and the confidence in it.
 
     Attributes:
-        name: as it is given in ``encoding``.
-        codec: Python's.
-        confidence: from 0 to 1; ``None`` where it was given, marked, or is UTF-8.
+        name: as in a reader's ``encoding``.
+        codec: the name of Python's codec.
+        confidence: from 0 to 1; None if it was configured, has a byte order mark, or is UTF-8.
     """
 
     name: str
@@ -103,44 +103,49 @@ class Encoding:
         return self.name if self.confidence is None else f"{self.name} (detected, {self.confidence:.2f})"
 
 
-Found = Callable[[Encoding], None]
-"""Is told the encoding of a file, unless that is UTF-8."""
+Report = Callable[[Encoding], None]
+"""Called with the encoding of a file, unless that is UTF-8."""
 
 
-def utf8_chunks(file: BufferedReader, given: str | None, found: Found) -> Iterator[bytes]:
-    """Yield what a text file holds, in UTF-8 and without a byte order mark.
+def utf8_chunks(file: BufferedReader, given: str | None, report: Report) -> Iterator[bytes]:
+    """Yield the content of a text file in UTF-8, without a byte order mark.
 
-    What cannot be decoded becomes bytes that are not UTF-8, so that no more than its line is lost. A mark is believed
-    even where another encoding is given. A file that is neither UTF-8 nor surely something else is taken for UTF-8.
+    What cannot be decoded becomes bytes that are invalid in UTF-8, so that only its line is lost. A byte order mark
+    overrides the configured encoding. A file whose encoding cannot be detected is read as UTF-8.
+
+    Args:
+        file: the file.
+        given: the configured encoding; None to detect it.
+        report: called with the encoding unless it is UTF-8.
 
     Raises:
-        InputError, OSError: behind all that stands before it.
+        InputError, OSError: after everything that could be read.
     """
     head = file.peek(4)[:4]
-    for mark, codec in MARKS.items():
+    for mark, codec in BYTE_ORDER_MARKS.items():
         if head.startswith(mark):
             if codec == UTF_8:
                 file.read(len(mark))
                 yield from chunks_of(file)
             else:
-                found(Encoding(codec, codec, None))
+                report(Encoding(codec, codec, None))
                 yield from _decoded(chunks_of(file), codec)
             return
     if given is None:
-        yield from _detected(file, found)
+        yield from _detected(file, report)
     elif codecs.lookup(given).name == UTF_8:
         yield from chunks_of(file)
     else:
-        found(Encoding(given, given, None))
+        report(Encoding(given, given, None))
         yield from _decoded(chunks_of(file), given)
 
 
 def detect(window: bytes, context: bytes = b"") -> Encoding | None:
-    """The encoding of a text that is not ASCII; ``None`` where it is not sure.
+    """Detect the encoding of a text that is not ASCII; returns None if the confidence is too low.
 
     Args:
-        window: a part of the file from its first byte above ASCII on; it may end amid a character.
-        context: the few bytes before.
+        window: a part of the file that starts with its first non-ASCII byte; it may end inside a character.
+        context: a few bytes before it.
     """
     text = _partly_decoded(context + window, UTF_8, "surrogateescape") or ""
     n_escaped = len(ESCAPED.findall(text))
@@ -150,65 +155,65 @@ def detect(window: bytes, context: bytes = b"") -> Encoding | None:
         return (
             None
             if japanese is None
-            else _judged("iso-2022-jp", "iso2022_jp", alphabets.japanese(japanese), japanese, DOUBT)
+            else _scored("iso-2022-jp", "iso2022_jp", alphabets.japanese(japanese), japanese, DOUBT)
         )
     if n_decoded >= n_escaped:
         return Encoding(UTF_8, UTF_8, None)
-    return _most_likely(_sample(context + window), _share_of_utf8_lines(text))
+    return _most_likely(_sample(context + window), _utf8_line_ratio(text))
 
 
-def _share_of_utf8_lines(text: str) -> float:
-    """The share of lines above ASCII that are UTF-8; 0 where they are very few.
+def _utf8_line_ratio(text: str) -> float:
+    """The ratio of non-ASCII lines that are valid UTF-8; 0 if there are very few.
 
     Args:
-        text: read as UTF-8, with lone surrogates for the bytes that are none.
+        text: decoded as UTF-8, with lone surrogates in place of invalid bytes.
     """
     lines = [line for line in text.split("\n") if not line.isascii()]
     n_valid = sum(ESCAPED.search(line) is None for line in lines)
     return n_valid / len(lines) if n_valid >= MIN_UTF8_LINES else 0.0
 
 
-def _most_likely(sample: bytes, share_of_utf8_lines: float) -> Encoding | None:
-    """The likeliest encoding of a sample, none of single bytes where too many lines are UTF-8 for that."""
-    judged: list[tuple[Encoding, str]] = []
+def _most_likely(sample: bytes, utf8_line_ratio: float) -> Encoding | None:
+    """The most likely encoding of a sample; no single-byte encoding if too many of its lines are valid UTF-8."""
+    scored: list[tuple[Encoding, str]] = []
     for name, (codec, score) in CANDIDATES.items():
-        is_mixed = share_of_utf8_lines > UTF8_BY_CHANCE.get(name, 1.0)
+        is_mixed = utf8_line_ratio > UTF8_BY_CHANCE.get(name, 1.0)
         text = None if is_mixed else _partly_decoded(sample, codec)
         if text is not None:
             doubt = RARE_DOUBT if name in RARE else DOUBT
-            judged.append((_judged(name, codec, score(text), text, doubt), text))
-    best, text = max(judged, key=lambda each: each[0].certainty, default=(None, ""))
+            scored.append((_scored(name, codec, score(text), text, doubt), text))
+    best, text = max(scored, key=lambda each: each[0].certainty, default=(None, ""))
     if best is None:
         return None
-    rivals = [other for other, read in judged if read != text and other.certainty > best.certainty - RIVAL_MARGIN]
+    rivals = [other for other, read in scored if read != text and other.certainty > best.certainty - RIVAL_MARGIN]
     certainty = best.certainty * (RIVAL_FACTOR if rivals else 1.0)
     return replace(best, confidence=round(certainty, 2)) if certainty >= MIN_CONFIDENCE else None
 
 
-def _judged(name: str, codec: str, score: float, text: str, doubt: float) -> Encoding:
+def _scored(name: str, codec: str, score: float, text: str, doubt: float) -> Encoding:
     n_characters = sum(letter > "\x7f" for letter in text)
     return Encoding(name, codec, round(score * n_characters / (n_characters + doubt), 2))
 
 
-def _detected(file: BufferedReader, found: Found) -> Iterator[bytes]:
+def _detected(file: BufferedReader, report: Report) -> Iterator[bytes]:
     chunks = chunks_of(file)
     head, error = look_ahead(b"", chunks, HEAD_BYTES)
     chunks = followed(head, chunks, error)
     wide = wide_encoding(head[:HEAD_BYTES])
     if wide is not None:
-        found(wide)
+        report(wide)
         yield from _decoded(chunks, wide.codec)
         return
     before = b""
     for chunk in chunks:
         known = before + chunk
-        # Searching is twenty times as slow as these two.
-        place = None if known.isascii() and b"\x1b" not in known else ABOVE_ASCII.search(known)
-        if place is None:
+        # Searching takes twenty times as long as these two tests.
+        match = None if known.isascii() and b"\x1b" not in known else ABOVE_ASCII.search(known)
+        if match is None:
             yield chunk
             before = known[-CONTEXT_BYTES:]
             continue
-        start = max(place.start(), len(before))
+        start = max(match.start(), len(before))
         yield known[len(before) : start]
         window, error = known[start:], None
         for n_bytes in WINDOWS:
@@ -220,7 +225,7 @@ def _detected(file: BufferedReader, found: Found) -> Iterator[bytes]:
         if encoding is None or encoding.codec == UTF_8:
             yield from rest
         else:
-            found(encoding)
+            report(encoding)
             yield from _decoded(rest, encoding.codec)
 
 
@@ -229,11 +234,11 @@ def _n_above_ascii(content: bytes) -> int:
 
 
 def wide_encoding(head: bytes) -> Encoding | None:
-    """UTF-16 or UTF-32 without a mark, if it is that: only there zeros are many, or stand amid what is no text."""
+    """UTF-16 or UTF-32 without a byte order mark, recognised by its zero bytes; None if it is neither."""
     n_zeros = head.count(b"\0")
     without_zeros = _partly_decoded(head.replace(b"\0", b""), UTF_8)
     is_plain = without_zeros is not None and CONTROL.search(without_zeros) is None
-    if not n_zeros or (is_plain and n_zeros < MIN_SHARE_OF_ZEROS * len(head)):
+    if not n_zeros or (is_plain and n_zeros < MIN_RATIO_OF_ZEROS * len(head)):
         return None
     best: Encoding | None = None
     most_spaces = 0.0
@@ -243,16 +248,16 @@ def wide_encoding(head: bytes) -> Encoding | None:
             unicodedata.category(letter) in ("Cc", "Cn", "Co") for letter in set(text) - set("\t\n\r\f")
         ):
             continue
-        # Where bytes are swapped, spaces and line ends are rare characters: what has more of them is right.
-        share = sum(text.count(letter) for letter in SPACES) / len(text)
-        confidence = round(min(1.0, share / MIN_SHARE_OF_SPACES), 2)
-        if confidence >= MIN_CONFIDENCE and share > most_spaces:
-            best, most_spaces = Encoding(codec, codec, confidence), share
+        # With the wrong byte order, spaces and line ends become rare characters: the right one has more of them.
+        ratio = sum(text.count(letter) for letter in SPACES) / len(text)
+        confidence = round(min(1.0, ratio / MIN_RATIO_OF_SPACES), 2)
+        if confidence >= MIN_CONFIDENCE and ratio > most_spaces:
+            best, most_spaces = Encoding(codec, codec, confidence), ratio
     return best
 
 
 def _sample(window: bytes) -> bytes:
-    """Its lines with bytes above ASCII, as many as are enough, the last one to its end."""
+    """The first lines with non-ASCII bytes, up to about 16 KiB."""
     lines: list[bytes] = []
     n_bytes = 0
     for line in window.split(b"\n"):
@@ -265,7 +270,7 @@ def _sample(window: bytes) -> bytes:
 
 
 def _partly_decoded(content: bytes, codec: str, errors: str = "strict") -> str | None:
-    """The text of a part that may end amid a character; ``None`` where it cannot be decoded."""
+    """Decode bytes that may end inside a character; returns None if they are invalid."""
     try:
         return codecs.getincrementaldecoder(codec)(errors).decode(content)
     except UnicodeDecodeError:
@@ -280,16 +285,16 @@ def _decoded(chunks: Iterator[bytes], codec: str) -> Iterator[bytes]:
 
 
 def not_unicode(error: UnicodeDecodeError, line: int | None = None) -> InputError:
-    """What is wrong with some bytes of :func:`utf8_chunks`, and what to do."""
-    place = f"byte {error.start + 1}"
+    """The error for invalid bytes in the output of :func:`utf8_chunks`."""
+    position = f"byte {error.start + 1}"
     if error.object[error.start : error.start + 3] == UNDECODABLE_BYTES:
-        return InputError("not_unicode", f"{place} is invalid in the file's encoding", line)
+        return InputError("not_unicode", f"{position} is invalid in the file's encoding", line)
     advice = "if the file is in another encoding, name it in the reader's `encoding`"
-    return InputError("not_unicode", f"{place} is not UTF-8: {error.reason}; {advice}", line)
+    return InputError("not_unicode", f"{position} is not UTF-8: {error.reason}; {advice}", line)
 
 
 def _undecodable(error: UnicodeError) -> tuple[str, int]:
-    """A lone surrogate, which is no UTF-8 either, for what cannot be decoded."""
+    """Replace what cannot be decoded by a lone surrogate, which is invalid in UTF-8, too."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     return LONE_SURROGATE, error.end

@@ -1,4 +1,4 @@
-"""Files of a source as its reader sees them: unpacked, and one by one where they lie in an archive."""
+"""Files as readers see them: decompressed, decoded, and one by one if they are members of an archive."""
 
 import io
 import stat
@@ -12,7 +12,7 @@ from typing import BinaryIO
 from lmcore.config.collect import Docstrings, ReadingLimits, Source
 from lmcore.text.documents.document import Document, InputError, ReadError
 from lmcore.text.sources.files.byte_streams import BUFFER_BYTES, Stream, with_line_feeds
-from lmcore.text.sources.files.compression import COMPRESSIONS, Budget, Decompressor, file_pieces, repieced, unpack
+from lmcore.text.sources.files.compression import COMPRESSIONS, Budget, Decompressor, file_chunks, rechunked, unpack
 from lmcore.text.sources.files.encodings import Encoding, utf8_chunks
 from lmcore.text.sources.files.members import ChosenMember, chosen_members
 from lmcore.text.sources.files.tar_archive import TarArchive
@@ -22,9 +22,9 @@ from lmcore.text.sources.source_file import SourceFile
 
 ZIP, TAR = ".zip", ".tar"
 SHORT_ENDINGS = {".tgz": ".gz", ".tbz": ".bz2", ".tbz2": ".bz2", ".txz": ".xz", ".tzst": ".zst"}
-"""Of tar archives, and how these are compressed."""
+"""Short extensions of compressed tar archives, and the extension of the compression."""
 UNREADABLE_FORMATS = frozenset({".7z", ".br", ".cab", ".lz", ".lz4", ".lzma", ".rar", ".z"})
-"""Archives and compressions that would read as a text full of control characters, or not at all."""
+"""Extensions of archives and compressions that are not supported."""
 
 Chunks = Callable[[], Iterator[bytes]]
 
@@ -34,15 +34,15 @@ class InputFile:
     """A file of a source, plain, compressed or in an archive.
 
     Attributes:
-        source: whose it is.
-        file: where it lies, or the archive that it lies in.
-        path: relative to the source: ``folder/name.csv.gz``, or ``archive.zip/member.csv``.
-        format: the ending of its name in lower case, without that of a compression: ``.csv``.
-        max_bytes: of a document, and of a line or a row that one is read from.
-        budget: for what it unpacks to.
-        chunks: starts to unpack it; ``None`` for a plain file.
-        folder: the first one that it lies in below the source's path, those in an archive included, if any.
-        notes: take what is decided about it.
+        source: the source that it belongs to.
+        file: the file itself, or the archive that contains it.
+        path: relative to the source: ``folder/name.csv.gz`` or ``archive.zip/member.csv``.
+        format: its extension in lower case, without that of a compression: ``.csv``.
+        max_bytes: the largest size of a document, and of a line or row that a document is read from.
+        budget: the number of bytes that it may still unpack to.
+        chunks: opens its decompressed content; None for a plain file.
+        folder: the first folder below the source's path, or in the archive, if any.
+        notes: collects what is detected about it.
     """
 
     source: Source
@@ -57,7 +57,7 @@ class InputFile:
 
     @contextmanager
     def open(self) -> Iterator[io.BufferedReader]:
-        """Its bytes, unpacked as they are read.
+        """Open it as bytes, which are decompressed while they are read.
 
         Raises:
             InputError: ``unreadable_file``; while reading also ``damaged_file`` and ``unpacks_too_large``.
@@ -74,14 +74,14 @@ class InputFile:
 
     @contextmanager
     def open_text(self, *, detects: bool = True, returns_end_lines: bool = False) -> Iterator[io.BufferedReader]:
-        """Its bytes in UTF-8, without a mark of it, decoded as the reader says or as it is detected.
+        """Open it as UTF-8 text without a byte order mark; the encoding is configured in the reader or detected.
 
-        What cannot be decoded becomes bytes that are not UTF-8, so that no more than its line is lost. Lines end with
-        a line feed, also where the file has carriage returns alone.
+        What cannot be decoded becomes bytes that are invalid in UTF-8, so that only its line is lost. Lines end with a
+        line feed, also in a file with lone carriage returns.
 
         Args:
-            detects: whether its encoding is detected where it is neither marked nor given.
-            returns_end_lines: whether a carriage return ends a line even amid lines that end otherwise.
+            detects: whether to detect the encoding if there is neither a byte order mark nor a configured encoding.
+            returns_end_lines: whether a lone carriage return always ends a line.
 
         Raises:
             InputError: as :meth:`open`, and ``empty_file``.
@@ -94,7 +94,7 @@ class InputFile:
 
     @contextmanager
     def open_seekable(self) -> Iterator[BinaryIO]:
-        """Its bytes, for formats that are read from their end: a packed file is unpacked to the disk first.
+        """Open it as seekable bytes; a compressed file is unpacked to a temporary file first.
 
         Raises:
             InputError: as :meth:`open`, and ``empty_file``.
@@ -120,7 +120,7 @@ class InputFile:
         name: str | None = None,
         target: str | None = None,
     ) -> Document | ReadError:
-        """A document, or why the text is none: ``empty_text``, ``not_unicode`` or ``too_long``."""
+        """Make a document, or a read error (``empty_text``, ``not_unicode``, ``too_long``) if the text is unusable."""
         try:
             self._check(text)
             if target is not None:
@@ -143,11 +143,11 @@ class InputFile:
         )
 
     def read_error(self, error: InputError, line: int | None = None) -> ReadError:
-        """What is wrong with this file, at a line or, without one, at that of the error."""
+        """Make a read error of this file from an exception, at ``line`` or, if it is None, at the exception's line."""
         return ReadError(self.source.name, self.path, error.line if line is None else line, error.reason, error.detail)
 
     def too_long(self, what: str) -> InputError:
-        """The error for something above :attr:`max_bytes`."""
+        """The error for something larger than :attr:`max_bytes`."""
         return InputError("too_long", f"{what} has more than max_document_bytes, {self.max_bytes} bytes")
 
     def _note(self, encoding: Encoding) -> None:
@@ -167,18 +167,17 @@ class InputFile:
 def input_files(
     source: Source, file: SourceFile, limits: ReadingLimits, notes: Notes
 ) -> Iterator[InputFile | ReadError]:
-    """Yield the file itself, or the members of an archive sorted by name; what is wrong with the archive comes first.
+    """Yield a file, or the members of an archive sorted by name, after the read error of a damaged archive.
 
-    A member is a read error that is encrypted (``encrypted``), an archive itself (``nested_archive``), named so that it
-    would lie somewhere else (``outside_folder``), no file (``not_a_file``), or not the last of its name (``replaced``).
+    A member gives a read error if it is encrypted (``encrypted``), an archive itself (``nested_archive``), has a name
+    that points outside the archive (``outside_folder``), is no regular file (``not_a_file``), or is followed by another
+    member of the same name (``replaced``).
     """
     whole = _file(source, file, limits, notes)
     if whole.format == TAR or (whole.format == ZIP and whole.chunks is None):
         yield from _members(whole)
     elif whole.format in (ZIP, *UNREADABLE_FORMATS):
-        yield whole.read_error(
-            InputError("unknown_format", f"{whole.format} files are not opened here: unpack it first")
-        )
+        yield whole.read_error(InputError("unknown_format", f"{whole.format} files are not supported: unpack it first"))
     else:
         yield whole
 
@@ -193,7 +192,7 @@ def _members(whole: InputFile) -> Iterator[InputFile | ReadError]:
         if error is not None:
             yield whole.read_error(error)
         elif not members:
-            raise InputError("empty_file", "there is no file in the archive")
+            raise InputError("empty_file", "the archive contains no file")
     except InputError as error:
         yield whole.read_error(error)
         return
@@ -222,7 +221,7 @@ def _file(source: Source, file: SourceFile, limits: ReadingLimits, notes: Notes)
     budget = Budget(limits.max_unpacked_bytes)
 
     def unpacked() -> Iterator[bytes]:
-        return iter(()) if compression is None else budget.limit(unpack(lambda: file_pieces(file.path), compression))
+        return iter(()) if compression is None else budget.limit(unpack(lambda: file_chunks(file.path), compression))
 
     chunks = None if compression is None else unpacked
     return InputFile(source, file, file.name, ending, limits.max_document_bytes, budget, chunks, file.folder, notes)
@@ -237,14 +236,14 @@ def _member(whole: InputFile, chosen: ChosenMember, archive: ZipArchive | TarArc
     def unpacked() -> Iterator[bytes]:
         if compression is None:
             return content()
-        return whole.budget.limit(unpack(lambda: repieced(content()), compression))
+        return whole.budget.limit(unpack(lambda: rechunked(content()), compression))
 
     path, folder = f"{whole.file.name}/{chosen.name}", whole.file.folder or chosen.folder
     return replace(whole, path=path, format=ending, chunks=unpacked, folder=folder)
 
 
 def _format(path: str) -> tuple[str, Callable[[], Decompressor] | None]:
-    """The ending of a name without that of its compression, and the compression."""
+    """The extension of a name without that of its compression, and the compression, if any."""
     name = PurePosixPath(path.lower())
     if name.suffix in SHORT_ENDINGS:
         return TAR, COMPRESSIONS[SHORT_ENDINGS[name.suffix]]
@@ -254,7 +253,7 @@ def _format(path: str) -> tuple[str, Callable[[], Decompressor] | None]:
 
 @contextmanager
 def _readable() -> Iterator[None]:
-    """What the system says against reading a file, in words that are the same on every machine."""
+    """Turn errors of the operating system into read errors, in words that are the same on every machine."""
     try:
         yield
     except OSError as error:
@@ -262,11 +261,11 @@ def _readable() -> Iterator[None]:
 
 
 def _check_is_file(path: Path) -> None:
-    if not stat.S_ISREG(path.stat().st_mode):  # A pipe would be waited for, for ever.
+    if not stat.S_ISREG(path.stat().st_mode):  # Opening a pipe could wait forever.
         raise InputError("unreadable_file", "it is a folder, a device or a pipe")
 
 
 def _not_empty(file: io.BufferedReader) -> io.BufferedReader:
     if not file.peek(1):
-        raise InputError("empty_file", "there is nothing in it")
+        raise InputError("empty_file", "the file is empty")
     return file

@@ -1,4 +1,4 @@
-"""Which files of an archive are read, under safe names and each once, and the folders that label them."""
+"""Selects the members of an archive to read, with safe names, each name once, and the folders that label them."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,9 +9,9 @@ from lmcore.text.documents.document import InputError, is_unicode
 
 LEADS_OUTSIDE = re.compile(r"^([/\\]|[A-Za-z]:[/\\])|(^|[/\\])\.\.([/\\]|$)")
 RESOURCES = "__MACOSX"
-"""The folder in which macOS packs what its files have beside their content."""
+"""The folder in which macOS stores metadata of files."""
 MAX_MEMBERS = 1_000_000
-"""Of one archive, so that their names do not fill the memory."""
+"""The largest number of members of an archive, so that their names do not fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +19,9 @@ class Member:
     """A file in an archive.
 
     Attributes:
-        name: with forward slashes, as the archive has it.
-        header: where its header begins in the archive.
-        problem: why it cannot be read, as far as its header tells, if so.
+        name: its path in the archive, with forward slashes.
+        header: the position of its header in the archive, in bytes.
+        problem: why it cannot be read, as far as its header tells; None if it can.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class ChosenMember:
-    """A member, its name below the archive's top folder, what is wrong with it, and the folder that labels it."""
+    """A member, its printable name, the folder that labels it, and why it cannot be read (None if it can)."""
 
     member: Member
     name: str
@@ -40,14 +40,16 @@ class ChosenMember:
 
 
 def chosen_members(members: Sequence[Member]) -> Iterator[ChosenMember]:
-    """Members sorted by name, without hidden ones; those that cannot be read have a problem.
+    """Yield the members sorted by name, without hidden ones; those that cannot be read have a problem.
 
-    Of members with one name the last counts, as it does when an archive is unpacked. What labels a member is its first
-    folder; where all members lie in one folder that holds several, its first folder below that one.
+    Of members with the same name the last one counts, as when an archive is unpacked. The label of a member is its
+    first folder; if all members are in one folder that contains several folders, its first folder below that one.
     """
-    named = sorted(((_plain(member.name), member) for member in members), key=lambda pair: (pair[0], pair[1].header))
+    named = sorted(
+        ((_normalized(member.name), member) for member in members), key=lambda pair: (pair[0], pair[1].header)
+    )
     shown = [(name, member) for name, member in named if not _is_hidden(name)]
-    n_above = _n_common_folders([name for name, _ in shown])
+    n_above = _n_shared_folders([name for name, _ in shown])
     for number, (name, member) in enumerate(shown):
         is_replaced = number + 1 < len(shown) and shown[number + 1][0] == name
         folder = next(iter(PurePosixPath(name).parent.parts[n_above:]), None)
@@ -64,18 +66,18 @@ def _problem(name: str, is_replaced: bool) -> InputError | None:
     return None
 
 
-def _plain(name: str) -> str:
+def _normalized(name: str) -> str:
     return name.removeprefix("./")
 
 
 def _is_hidden(name: str) -> bool:
-    """As in folders; names that lead outside are none, so that they are told."""
+    """Whether a member is hidden; names that point outside the archive are not, so that they are reported."""
     parts = PurePosixPath(name).parts
     return any(part == RESOURCES or (part.startswith(".") and part != "..") for part in parts)
 
 
-def _n_common_folders(names: Sequence[str]) -> int:
-    """How many folders all files have in common, if there are several below them: they tell nothing apart."""
+def _n_shared_folders(names: Sequence[str]) -> int:
+    """The number of leading folders that all files share, if there are several folders below; they are no labels."""
     folders = {PurePosixPath(name).parent.parts for name in names}
     n_common = 0
     while all(len(parts) > n_common for parts in folders) and len({parts[n_common] for parts in folders}) == 1:

@@ -1,7 +1,7 @@
 """Members of tar archives with any compression; of a truncated archive, the members before the end.
 
-A compressed archive is unpacked to the disk once, within what the file may unpack to, so that its members can be read
-in the order of their names like those of any other archive. Nothing is written under a name that the archive chose.
+A compressed archive is unpacked to a temporary file once, within the limit of unpacked bytes, so that its members can
+be read in the order of their names. No file is created under a name from the archive.
 
 Source: https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html
 """
@@ -18,21 +18,21 @@ from lmcore.text.sources.files.compression import Budget
 from lmcore.text.sources.files.members import MAX_MEMBERS, Member
 
 MAX_HEADER_BYTES = 2**20
-"""Of a name or of other facts of a member: they are read whole, and honest ones have some hundred bytes."""
+"""The largest header of a member: headers are read into memory, and legitimate ones have a few hundred bytes."""
 
 
-DAMAGES = (tarfile.TarError, ValueError, LookupError, OverflowError)
+ARCHIVE_ERRORS = (tarfile.TarError, ValueError, LookupError, OverflowError)
 
 
 class TarArchive:
     """A tar archive.
 
     Attributes:
-        error: why there is no more of it, if so.
+        error: why the archive ends early, if it does.
     """
 
     def __init__(self, file: BinaryIO, budget: Budget) -> None:
-        """Read an archive that lies in a file, which is closed when the archive is gone."""
+        """Read an archive from a file, which is closed with the archive."""
         self.error: InputError | None = None
         self._file = _ShortReads(file)
         self._budget = budget
@@ -40,7 +40,7 @@ class TarArchive:
 
     @classmethod
     def unpacked(cls, chunks: Iterable[bytes], budget: Budget) -> Self:
-        """Read an archive that some chunks unpack to, as far as they do."""
+        """Read an archive from chunks of bytes, up to the first error."""
         # It is closed with the archive.
         archive = cls(tempfile.TemporaryFile(), budget)  # noqa: SIM115
         try:
@@ -51,16 +51,16 @@ class TarArchive:
         return archive
 
     def list_members(self) -> tuple[list[Member], InputError | None]:
-        """Its files, and what is wrong behind the last one that could be found, if anything.
+        """List the files, and the error after the last one that could be found, if any.
 
-        Folders and links are none of them: what a link leads to is another member, or not in the archive.
+        Folders and links are left out: the target of a link is another member, or not in the archive.
         """
         members: list[Member] = []
         self._file.seek(0)
         try:
             with self._open() as archive:
                 while (info := archive.next()) is not None:
-                    archive.members.clear()  # type: ignore[attr-defined]  # They would be kept for ever.
+                    archive.members.clear()  # type: ignore[attr-defined]  # Otherwise all of them would be kept.
                     if not (info.isdir() or info.issym() or info.islnk()):
                         problem = None if info.isfile() else InputError("not_a_file", "it is a device or a pipe")
                         members.append(Member(info.name, info.offset, problem))
@@ -69,7 +69,7 @@ class TarArchive:
                     if len(members) == MAX_MEMBERS:
                         raise tarfile.ReadError("it contains too many files: split it into several archives")
                 self._check_end(archive.offset)
-        except DAMAGES as error:
+        except ARCHIVE_ERRORS as error:
             detail = f"{error}; before that {len(members)} files were found"
             return members, self.error or InputError("damaged_file", detail)
         return members, self.error
@@ -78,7 +78,7 @@ class TarArchive:
         """Yield the bytes of a member.
 
         Raises:
-            InputError: ``damaged_file`` behind the last byte that there is; ``unpacks_too_large``.
+            InputError: ``damaged_file`` after the last byte that exists; ``unpacks_too_large``.
         """
         self._file.seek(member.header)
         try:
@@ -88,7 +88,7 @@ class TarArchive:
                     yield from self._budget.limit(_chunks_with_holes(archive, info))
                 elif info is not None:
                     yield from self._chunks(info.offset_data, info.size)
-        except DAMAGES as error:
+        except ARCHIVE_ERRORS as error:
             raise InputError("damaged_file", f"cut off: {error}") from error
 
     def _chunks(self, start: int, n_bytes: int) -> Iterator[bytes]:
@@ -110,14 +110,14 @@ class TarArchive:
 
 
 def _chunks_with_holes(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Iterator[bytes]:
-    """What a member is with the zeros that its archive leaves out, which cost nothing there."""
+    """The content of a sparse member, with the zeros that the archive leaves out."""
     content = archive.extractfile(info)
     while content is not None and (chunk := content.read(BUFFER_BYTES)):
         yield chunk
 
 
 class _ShortReads:
-    """A file of which nothing long is read at once, as a header that lies about its length would have it."""
+    """A file that refuses long reads, which a header with a wrong length would cause."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

@@ -14,10 +14,10 @@ Content = str | InputError
 
 
 def text_lines(file: InputFile, *, returns_end_lines: bool = False) -> Iterator[tuple[int, Content]]:
-    """Yield number and text of each line, without its end, or what is wrong with it (``not_unicode``, ``too_long``).
+    """Yield the number of each line, and its text without the line end, or an error (``not_unicode``, ``too_long``).
 
     Raises:
-        InputError: with its line, where the file cannot be read any further.
+        InputError: with its line, if the rest of the file cannot be read.
     """
     line = None
     try:
@@ -37,7 +37,7 @@ def text_lines(file: InputFile, *, returns_end_lines: bool = False) -> Iterator[
 
 
 def byte_lines(stream: BinaryIO, max_bytes: int) -> Iterator[bytes | None]:
-    """Yield each line with its end, or ``None`` for one above ``max_bytes``, of which no more is ever held."""
+    """Yield each line with its end, or None for one larger than ``max_bytes``; no more of it is held in memory."""
     n_at_most = max_bytes + len(LINE_END)
     while content := stream.readline(n_at_most):
         if len(content) <= max_bytes or (content.endswith(b"\n") and len(content.rstrip(LINE_END)) <= max_bytes):

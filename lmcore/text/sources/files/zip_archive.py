@@ -1,4 +1,4 @@
-"""Members of ZIP archives, read where they lie; of an archive that is cut off, those before the cut.
+"""Members of ZIP archives, read in place; of a truncated archive, the members before the end.
 
 Source: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT (sections 4.3 to 4.5).
 """
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lmcore.text.documents.document import InputError
-from lmcore.text.sources.files.compression import DAMAGES, Budget, deflate, file_pieces, unpack
+from lmcore.text.sources.files.compression import DECOMPRESSION_ERRORS, Budget, deflate, file_chunks, unpack
 from lmcore.text.sources.files.members import Member
 
 STORED, DEFLATED = 0, 8
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 LOCAL_SIGNATURE = b"PK\3\4"
-IS_ENCRYPTED, HAS_SIZES_BEHIND, IS_UTF8 = 1 << 0, 1 << 3, 1 << 11
+IS_ENCRYPTED, HAS_DATA_DESCRIPTOR, IS_UTF8 = 1 << 0, 1 << 3, 1 << 11
 LONGEST_DESCRIPTOR = 24
 SIZE_IN_EXTRA_FIELD = 0xFFFFFFFF
 
@@ -29,9 +29,9 @@ class ZipMember(Member):
     """A file in a ZIP archive.
 
     Attributes:
-        n_packed: its bytes in the archive; ``None``: all to the end of the archive.
-        method: how it is compressed, a number of the format.
-        checksum: CRC-32 of its unpacked bytes, if it is known.
+        n_packed: its compressed size in bytes; None if it extends to the end of the archive.
+        method: the number of its compression method.
+        checksum: CRC-32 of its unpacked bytes, if known.
     """
 
     n_packed: int | None
@@ -55,19 +55,19 @@ class ZipArchive:
 
         Raises:
             OSError: if the archive cannot be read.
-            InputError: ``damaged_file`` behind the last byte that could be unpacked; ``unpacks_too_large``.
+            InputError: ``damaged_file`` after the last byte that could be unpacked; ``unpacks_too_large``.
         """
         assert isinstance(member, ZipMember)
         return self._budget.limit(unpack_member(self._path, member))
 
 
 def list_members(path: Path) -> tuple[list[ZipMember], InputError | None]:
-    """Files of an archive, sorted by name, and what is wrong with its table of contents, if anything.
+    """List the files of an archive, sorted by name, and the error in its table of contents, if any.
 
-    Without a table of contents, as in an archive that is cut off, the files are found one behind the other.
+    Without a table of contents, as in a truncated archive, the files are found by their local headers.
 
     Raises:
-        OSError: if it cannot be read.
+        OSError: if the archive cannot be read.
     """
     try:
         return _by_name(_directory(path)), None
@@ -82,18 +82,18 @@ def unpack_member(path: Path, member: ZipMember) -> Iterator[bytes]:
 
     Raises:
         OSError: if the archive cannot be read.
-        InputError: ``damaged_file`` behind the last byte that could be unpacked.
+        InputError: ``damaged_file`` after the last byte that could be unpacked.
     """
 
-    def pieces() -> Iterator[bytes]:
-        return file_pieces(path, _data_start(path, member), member.n_packed)
+    def chunks() -> Iterator[bytes]:
+        return file_chunks(path, _data_start(path, member), member.n_packed)
 
     checksum = 0
-    for chunk in unpack(pieces, deflate) if member.method == DEFLATED else pieces():
+    for chunk in unpack(chunks, deflate) if member.method == DEFLATED else chunks():
         checksum = zlib.crc32(chunk, checksum)
         yield chunk
     if member.checksum is not None and checksum != member.checksum:
-        raise InputError("damaged_file", "its checksum differs: some of what was read is not what was stored")
+        raise InputError("damaged_file", "its checksum does not match: a part of its content is wrong")
 
 
 def _by_name(members: list[ZipMember]) -> list[ZipMember]:
@@ -101,21 +101,21 @@ def _by_name(members: list[ZipMember]) -> list[ZipMember]:
 
 
 def _directory(path: Path) -> list[ZipMember]:
-    """Members as the table of contents at the archive's end has them."""
+    """The members in the table of contents at the end of the archive."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = [_from_directory(info) for info in archive.infolist() if _is_file(info)]
     except OSError as error:
-        if error.errno == errno.EINVAL:  # A damaged table leads to places before the beginning of the file.
-            raise zipfile.BadZipFile("its table of contents leads out of it") from error
+        if error.errno == errno.EINVAL:  # A damaged table points before the beginning of the file.
+            raise zipfile.BadZipFile("its table of contents points outside the archive") from error
         raise
     if any(member.header < 0 for member in members):
-        raise zipfile.BadZipFile("its table of contents leads out of it")
+        raise zipfile.BadZipFile("its table of contents points outside the archive")
     return members
 
 
 def _is_file(info: zipfile.ZipInfo) -> bool:
-    """Links, too, are none: what they hold is the path of something else."""
+    """Folders and links are not files: the content of a link is a path."""
     return not info.is_dir() and not stat.S_ISLNK(info.external_attr >> 16)
 
 
@@ -137,13 +137,13 @@ def _data_start(path: Path, member: ZipMember) -> int:
         archive.seek(member.header)
         header = archive.read(LOCAL_HEADER.size)
     if len(header) < LOCAL_HEADER.size or not header.startswith(LOCAL_SIGNATURE):
-        raise InputError("damaged_file", "it does not begin where the table of contents says")
+        raise InputError("damaged_file", "it does not start where the table of contents says")
     *_, n_name, n_extra = LOCAL_HEADER.unpack(header)
     return member.header + LOCAL_HEADER.size + int(n_name) + int(n_extra)
 
 
 def _scan(path: Path) -> Iterator[ZipMember]:
-    """Members by their local headers, from the first on, as long as one follows the other."""
+    """Find members by their local headers, as long as one directly follows the other."""
     with path.open("rb") as archive:
         start = 0
         while len(header := archive.read(LOCAL_HEADER.size)) == LOCAL_HEADER.size:
@@ -152,7 +152,7 @@ def _scan(path: Path) -> Iterator[ZipMember]:
             if signature != LOCAL_SIGNATURE or not name:
                 return
             data = start + LOCAL_HEADER.size + n_name + n_extra
-            is_known = not flags & HAS_SIZES_BEHIND and n_packed != SIZE_IN_EXTRA_FIELD
+            is_known = not flags & HAS_DATA_DESCRIPTOR and n_packed != SIZE_IN_EXTRA_FIELD
             end = data + n_packed if is_known else _end_of_stream(path, data) if method == DEFLATED else None
             yield ZipMember(
                 name,
@@ -165,21 +165,21 @@ def _scan(path: Path) -> Iterator[ZipMember]:
             if end is None:
                 return
             archive.seek(end)
-            behind = archive.read(LONGEST_DESCRIPTOR + len(LOCAL_SIGNATURE))
-            start = end + max(behind.find(LOCAL_SIGNATURE), 0)
+            following = archive.read(LONGEST_DESCRIPTOR + len(LOCAL_SIGNATURE))
+            start = end + max(following.find(LOCAL_SIGNATURE), 0)
             archive.seek(start)
 
 
 def _end_of_stream(path: Path, start: int) -> int | None:
-    """Where a deflated stream ends that begins at ``start``, or ``None`` if it is cut off or damaged."""
+    """The end of a deflate stream that begins at ``start``; None if it is truncated or damaged."""
     decompressor = deflate()
     n_fed = 0
     try:
-        for piece in file_pieces(path, start):
-            decompressor.decompress(piece)
-            n_fed += len(piece)
+        for chunk in file_chunks(path, start):
+            decompressor.decompress(chunk)
+            n_fed += len(chunk)
             if decompressor.eof:
                 return start + n_fed - len(decompressor.unused_data)
-    except DAMAGES:
+    except DECOMPRESSION_ERRORS:
         pass
     return None

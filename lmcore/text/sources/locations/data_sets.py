@@ -1,4 +1,4 @@
-"""Local ``datasets`` data sets: the files of a split."""
+"""Local data sets of the library ``datasets``: the files of a split."""
 
 import json
 from collections.abc import Mapping
@@ -14,18 +14,18 @@ N_SHOWN = 3
 
 
 def find_data_set(source: str, location: LocalDataSet, downloads: Path) -> list[SourceFile]:
-    """The files of a split, named as in the folder.
+    """Find the files of a split; their names are relative to the folder.
 
-    The folder is what ``Dataset.save_to_disk`` or ``DatasetDict.save_to_disk`` wrote, or one of which
-    ``datasets.load_dataset`` knows which of its files are which split. Nothing in it is run.
+    The folder was written by ``Dataset.save_to_disk`` or ``DatasetDict.save_to_disk``, or is one whose splits
+    ``datasets.load_dataset`` recognises. No code in it is run.
 
     Raises:
-        ValueError: naming the source, if there is no such folder or split, or if its files have no rows that can be
+        UserError: naming the source, if there is no such folder or split, or if its files have no rows that can be
             read.
     """
     folder = Path(location.path)
     if not folder.is_dir():
-        raise UserError(f"source {source!r}: there is no folder {folder}: correct the path, or add the data set")
+        raise UserError(f"source {source!r}: there is no folder {folder}: correct the path or add the data set")
     try:
         splits = _saved_splits(folder) or _found_splits(folder, location.configuration, downloads)
     except (ValueError, KeyError, TypeError, OSError) as error:
@@ -47,7 +47,7 @@ def find_data_set(source: str, location: LocalDataSet, downloads: Path) -> list[
 
 
 def _chosen(source: str, location: LocalDataSet, splits: Mapping[str | None, list[Path]]) -> list[Path]:
-    """The files of the split that is asked for, or of the only one."""
+    """The files of the configured split, or of the only one."""
     if location.dataset_split is None and len(splits) == 1:
         return next(iter(splits.values()))
     if location.dataset_split not in splits:
@@ -60,7 +60,7 @@ def _chosen(source: str, location: LocalDataSet, splits: Mapping[str | None, lis
 
 
 def _saved_splits(folder: Path) -> dict[str | None, list[Path]]:
-    """By split the files of what ``save_to_disk`` wrote; nothing where it did not."""
+    """The files of each split that ``save_to_disk`` wrote; empty if the folder was not written by it."""
     if (folder / SAVED_SPLITS).is_file():
         splits = json.loads((folder / SAVED_SPLITS).read_bytes())["splits"]
         return {str(split): _saved_files(folder / str(split))[1] for split in splits}
@@ -76,7 +76,7 @@ def _saved_files(folder: Path) -> tuple[str | None, list[Path]]:
 
 
 def _found_splits(folder: Path, configuration: str | None, downloads: Path) -> dict[str | None, list[Path]]:
-    # Its import takes a second, which those without such a source need not wait.
+    # Imported here: it takes a second, which only runs with such a source have to wait.
     import datasets
 
     builder = datasets.load_dataset_builder(str(folder.resolve()), configuration, cache_dir=str(downloads / "datasets"))

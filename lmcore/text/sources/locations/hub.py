@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub: which files a split consists of, and fetching them or their first rows."""
+"""Data sets of the Hugging Face hub: downloads the files of a split, or streams its first rows."""
 
 import datetime
 import decimal
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from datasets import DatasetBuilder
 
 READABLE = frozenset({".parquet", ".jsonl", ".json", ".csv", ".tsv"})
-LATER_STATUSES = (408, 429)
+TEMPORARY_STATUSES = (408, 429)
 N_SHOWN = 3
 
 
 def fetch_data_set(source: str, location: Hub, downloads: Path) -> list[SourceFile]:
-    """Fetch the files of a split that ``downloads`` does not hold, or its first rows as one ``.jsonl.zst`` file.
+    """Download the files of a split that ``downloads`` does not hold yet, or its first rows as one ``.jsonl.zst`` file.
 
-    Which files a configuration and a split consist of is what ``datasets.load_dataset`` says. A file is named as in
-    the data set; the file of the first rows is named like the split.
+    ``datasets.load_dataset`` decides which files belong to a configuration and a split. Files have the names that they
+    have in the data set; the file of the first rows has the name of the split.
 
     Raises:
-        ValueError: naming the source, if there is no such data set, revision, configuration or split, or if its files
+        UserError: naming the source, if there is no such data set, revision, configuration or split, or if its files
             have no rows that can be read.
         ConnectionError: naming the source, if the hub cannot be reached or does not deliver.
     """
@@ -45,16 +45,16 @@ def fetch_data_set(source: str, location: Hub, downloads: Path) -> list[SourceFi
         return [_fetch_first_rows(source, location, location.max_rows, folder)]
     names = _data_files(source, location, folder)
     files = []
-    with progress(f"Download {location.dataset}", len(names), "files") as work:
+    with progress(f"Download {location.dataset}", len(names), "files") as bar:
         for name in names:
             path = _fetch_file(source, location, name, folder)
             files.append(SourceFile(name, path, path.stat().st_size))
-            work.advance()
+            bar.advance()
     return files
 
 
 def _fetch_file(source: str, location: Hub, name: str, folder: Path) -> Path:
-    # Its import takes a sixth of a second, which those without such a source need not wait.
+    # Imported here: it takes 0.17 s, which only runs with such a source have to wait.
     import huggingface_hub
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
@@ -68,13 +68,13 @@ def _fetch_file(source: str, location: Hub, name: str, folder: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class SplitFiles:
-    """Which files a split has."""
+    """The files of a split."""
 
     files: tuple[str, ...]
 
 
 def _data_files(source: str, location: Hub, folder: Path) -> list[str]:
-    """Files of the split, as the data set names them; what was found out once is kept, since a commit never changes."""
+    """The names of the split's files in the data set; kept after the first time, since a commit never changes."""
     record = folder / "splits" / f"{_key(location)}.json"
     if known := read_record(record, SplitFiles):
         return list(known.files)
@@ -87,7 +87,7 @@ def _data_files(source: str, location: Hub, folder: Path) -> list[str]:
         shown = ", ".join(unusable[:N_SHOWN])
         raise UserError(
             f"source {source!r}: {len(unusable)} files of split {location.hub_split!r} of {location.dataset} hold no "
-            f"records ({shown}): set max_rows, and their rows are read as they stream in"
+            f"records ({shown}): set max_rows to stream their rows instead"
         )
     write_json(record, {**location.model_dump(exclude={"kind", "max_rows"}), "files": names})
     return names
@@ -101,9 +101,9 @@ def _fetch_first_rows(source: str, location: Hub, max_rows: int, folder: Path) -
         with _explained(source, location), atomic_file(path) as temporary:
             rows = builder.as_streaming_dataset(split=location.hub_split).take(max_rows)
             if rows.features:
-                rows = rows.decode(False)  # Nobody looks at the pictures that a row may hold.
-            with progress(f"Read {location.dataset}", max_rows, "rows") as work:
-                _write_rows(temporary, _counted(rows, work.advance))
+                rows = rows.decode(False)  # Images are not needed.
+            with progress(f"Read {location.dataset}", max_rows, "rows") as bar:
+                _write_rows(temporary, _counted(rows, bar.advance))
     return SourceFile(name, path, path.stat().st_size)
 
 
@@ -136,7 +136,7 @@ def _open(source: str, location: Hub, folder: Path) -> "DatasetBuilder":
 
 @contextmanager
 def _explained(source: str, location: Hub) -> Iterator[None]:
-    """Tell a hub that cannot be reached from a data set that is not there."""
+    """Tell a hub that cannot be reached from a data set that does not exist."""
     from datasets.exceptions import DatasetsError
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -144,31 +144,31 @@ def _explained(source: str, location: Hub) -> Iterator[None]:
         yield
     except (OSError, ValueError, RuntimeError, HfHubHTTPError, DatasetsError, *_network_failures()) as error:
         what = f"source {source!r}: {location.dataset} at revision {location.revision}"
-        passing = next(filter(_is_passing, _causes(error)), None)
-        if passing is not None:
+        temporary = next(filter(_is_temporary, _causes(error)), None)
+        if temporary is not None:
             raise ConnectionError(
-                f"{what} could not be fetched ({_in_one_line(passing)}): check the network, and start again; what has "
-                "arrived is kept"
+                f"{what} could not be downloaded ({_in_one_line(temporary)}): check the network, and start again; "
+                "complete files are kept"
             ) from error
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # A disk that is full, say.
-        raise UserError(f"{what} cannot be used ({_in_one_line(error)}): correct it") from error
+            raise  # For example, the disk is full.
+        raise UserError(f"{what} cannot be used ({_in_one_line(error)}): correct the source") from error
 
 
 def _network_failures() -> tuple[type[Exception], ...]:
-    # What the library itself makes its requests with, under the name that it keeps for others.
+    # The HTTP library of huggingface_hub, under the name by which it exports it.
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
     return (ConnectionError, TimeoutError, httpx.TransportError)
 
 
-def _is_passing(error: BaseException) -> bool:
-    """Whether it is a failure of the network or of the server, and not of what was asked for."""
+def _is_temporary(error: BaseException) -> bool:
+    """Whether the network or the server failed, rather than the request being wrong."""
     from huggingface_hub.errors import HfHubHTTPError
 
     response = getattr(error, "response", None) if isinstance(error, HfHubHTTPError) else None
     if response is not None:
-        return response.status_code in LATER_STATUSES or response.status_code >= 500
+        return response.status_code in TEMPORARY_STATUSES or response.status_code >= 500
     return isinstance(error, _network_failures())
 
 
@@ -184,7 +184,7 @@ def _in_one_line(error: BaseException) -> str:
 
 
 def _key(location: Hub) -> str:
-    """What decides which files they are, in letters that every file system takes."""
+    """The settings that decide which files are downloaded, as a name that every file system accepts."""
     what = [location.dataset, location.revision, location.configuration, location.hub_split]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
@@ -196,7 +196,7 @@ def _counted(rows: Iterable[dict[str, Any]], count: Any) -> Iterator[dict[str, A
 
 
 def _write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write rows as lines of JSON, packed with Zstandard; equal rows give equal bytes with the same version of it."""
+    """Write rows as JSON lines, compressed with Zstandard; the same version of it gives equal bytes for equal rows."""
     with path.open("wb") as file, zstandard.ZstdCompressor().stream_writer(file) as stream:
         for row in rows:
             stream.write(_to_json(row).encode("utf-8", "surrogatepass") + b"\n")
@@ -210,7 +210,7 @@ def _to_json(row: dict[str, Any]) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """The value with null for numbers that JSON does not have."""
+    """The value with null instead of infinity and NaN, which JSON does not have."""
     match value:
         case dict():
             return {key: _finite(item) for key, item in value.items()}
@@ -222,7 +222,7 @@ def _finite(value: Any) -> Any:
 
 
 def _plain(value: Any) -> str | None:
-    """What JSON has no type for: bytes as the text that they are, or null; moments and exact numbers as text."""
+    """A value that JSON has no type for: UTF-8 bytes, dates, times and decimals as text; other bytes as null."""
     match value:
         case bytes():
             try:

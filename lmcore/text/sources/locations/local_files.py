@@ -1,4 +1,4 @@
-"""Files of this machine: what the paths, folders and patterns of ``params.yaml`` stand for."""
+"""Local files: those that paths, folders and patterns such as ``notes/**/*.md`` refer to."""
 
 import os
 from collections import Counter
@@ -9,7 +9,7 @@ from pathlib import Path
 from lmcore.config.collect import LocalFiles
 from lmcore.errors import UserError
 from lmcore.text.documents.document import ReadError, is_unicode
-from lmcore.text.sources.locations.walk import Found, Obstacle, Parts, is_within_match, may_hold_matches, walk
+from lmcore.text.sources.locations.walk import Found, Obstacle, Parts, is_within_match, may_contain_matches, walk
 from lmcore.text.sources.source_file import SourceFile
 
 WILDCARDS = frozenset("*?[")
@@ -17,14 +17,14 @@ WILDCARDS = frozenset("*?[")
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """A file under one of its names: the last parts of ``path``, as many as the name needs."""
+    """A file and its name: the last ``n_parts`` parts of its path."""
 
     file: Found
     full: Parts
-    """All parts of where it lies, as the source reached it."""
+    """All parts of the path under which it was found."""
     n_parts: int
     n_above: int = 0
-    """How many of them lie above the base of its path."""
+    """How many parts of the name are above the folder from which names normally start."""
 
     @property
     def name(self) -> str:
@@ -32,19 +32,20 @@ class _Named:
 
 
 def find_local_files(source: str, location: LocalFiles) -> tuple[list[SourceFile], list[ReadError]]:
-    """The files that the paths stand for, in the order of the paths and then of their names, each file once.
+    """Find the files that the paths of a location refer to, in the order of the paths and then by name, each file once.
 
-    Of a folder, named or matched by a pattern, these are all files in it and below.
+    A folder, whether named or matched by a pattern, stands for all files in it and below.
 
-    A name is relative to the folder, to the fixed part of the pattern, or is the file's own; of paths that lie in
-    or beside each other, to what all of them lie in. Where two files would have the same name, the names start as many
-    folders further up as it takes to tell them apart. The label is the first folder of the name before that.
+    Names are relative to the folder, or to the part of a pattern before its first wildcard; a file that is named itself
+    has its own name. If one path contains another, or both are in the same folder, names are relative to the folder
+    that contains both. Where two files would have the same name, more folders are put in front until they differ. The
+    label is the first folder of the name without these.
 
     Returns:
-        The files, and a read error for each that may not or cannot be read.
+        The files, and a read error for each file that must not or cannot be read.
 
     Raises:
-        ValueError: if a path leads to no file, or a pattern leads out of its folder.
+        UserError: if a path leads to no file, or a pattern leads out of its folder.
     """
     found: dict[Path, _Named] = {}
     read_errors: list[ReadError] = []
@@ -57,8 +58,8 @@ def find_local_files(source: str, location: LocalFiles) -> tuple[list[SourceFile
         for file in files:
             n_parts = len(above) + len(file.file.parts) - len(base.parts)
             found.setdefault(file.file.real_path, replace(file, n_parts=n_parts))
-    named = _told_apart(list(found.values()))
-    read_errors.extend(_unspeakable(source, file.name) for file in named if not is_unicode(file.name))
+    named = _with_distinct_names(list(found.values()))
+    read_errors.extend(_undecodable_name(source, file.name) for file in named if not is_unicode(file.name))
     return [
         SourceFile(file.name, file.file.path, file.file.size, n_above=file.n_above)
         for file in named
@@ -67,15 +68,15 @@ def find_local_files(source: str, location: LocalFiles) -> tuple[list[SourceFile
 
 
 def _bases(folders: Sequence[Path]) -> dict[Path, Path]:
-    """For each folder of a path the one below which labels are looked for.
+    """For the folder of each path, the folder from which names and labels start.
 
-    It is the outermost folder of all paths that the folder lies in; or, where that lies beside another one, what both
-    lie in, so that ``[train/pos, train/neg]`` gives the labels that ``[train]`` and ``[train/*/*.txt]`` give.
+    It is the outermost folder among the paths that contains the folder. If that has a sibling among the paths, it is
+    their parent, so that ``[train/pos, train/neg]`` gives the same labels as ``[train]`` and ``[train/*/*.txt]``.
     """
     outermost = {folder: min(set(folders) & {folder, *folder.parents}, key=_depth) for folder in folders}
-    n_beside = Counter(folder.parent for folder in set(outermost.values()) if folder.name)
+    n_siblings = Counter(folder.parent for folder in set(outermost.values()) if folder.name)
     return {
-        folder: outer.parent if outer.name and n_beside[outer.parent] > 1 else outer
+        folder: outer.parent if outer.name and n_siblings[outer.parent] > 1 else outer
         for folder, outer in outermost.items()
     }
 
@@ -85,40 +86,40 @@ def _depth(folder: Path) -> int:
 
 
 def _folder(root: Path) -> Path:
-    """The folder of a path, under the name that it is given."""
+    """The absolute folder of a path; links are not resolved."""
     absolute = Path(os.path.abspath(root))  # noqa: PTH100 (a link keeps its name, ".." goes)
     return absolute.parent if root.is_file() else absolute
 
 
 def _find(source: str, root: Path, pattern: Parts) -> tuple[list[_Named], list[Obstacle]]:
-    """What one path stands for."""
+    """The files and obstacles that one path refers to."""
     if root.is_file():
-        lies_at = Path(os.path.realpath(root))
-        file = Found((root.name,), root, lies_at, lies_at.stat().st_size)
+        real_path = Path(os.path.realpath(root))
+        file = Found((root.name,), root, real_path, real_path.stat().st_size)
         return [_Named(file, (*_absolute(root.parent), root.name), 1)], []
     if not root.is_dir():
-        raise UserError(f"source {source!r}: there is no file or folder {root}: correct the path, or put it there")
-    met = list(walk(root, lambda parts: _is_entered(parts, pattern)))
-    files = [file for file in met if isinstance(file, Found) and _is_wanted(file, pattern)]
-    obstacles = [obstacle for obstacle in met if isinstance(obstacle, Obstacle) and _is_wanted(obstacle, pattern)]
+        raise UserError(f"source {source!r}: there is no file or folder {root}: correct the path or create it")
+    found = list(walk(root, lambda parts: _is_entered(parts, pattern)))
+    files = [file for file in found if isinstance(file, Found) and _is_wanted(file, pattern)]
+    obstacles = [obstacle for obstacle in found if isinstance(obstacle, Obstacle) and _is_wanted(obstacle, pattern)]
     if not files:
-        wanted = f"matches {'/'.join(pattern)!r} or lies in a folder that does" if pattern else "can be read"
+        wanted = f"matches {'/'.join(pattern)!r} or is in a folder that does" if pattern else "can be read"
         first = "".join(f"; first read error: {'/'.join(o.parts)}: {o.reason}: {o.detail}" for o in obstacles[:1])
-        raise UserError(f"source {source!r}: no file in {root} {wanted}; what is hidden is skipped{first}")
+        raise UserError(f"source {source!r}: no file in {root} {wanted}; hidden files are skipped{first}")
     above = _absolute(root)
-    # A file's own name goes before those that links give it.
+    # A file is preferred under its own path over those that lead through links.
     files.sort(key=lambda file: (file.real_path.parts != (*above, *file.parts), file.parts))
     return [_Named(file, (*above, *file.parts), len(file.parts)) for file in files], obstacles
 
 
 def _parse(source: str, path: str) -> tuple[Path, Parts]:
-    """A pattern's folder, and the rest; a name that holds wildcards is itself where there is such a file."""
+    """The folder of a pattern and the rest; a path with wildcards that exists is taken literally."""
     if os.path.lexists(path):
         return Path(path), ()
     parts = Path(path).parts
     n_fixed = next((i for i, part in enumerate(parts) if WILDCARDS & set(part)), len(parts))
     if ".." in parts[n_fixed:]:
-        raise UserError(f"source {source!r}: '..' is after a wildcard in {path!r}: put it before the first one")
+        raise UserError(f"source {source!r}: '..' follows a wildcard in {path!r}: put it before the first wildcard")
     return Path(*parts[:n_fixed]), parts[n_fixed:]
 
 
@@ -126,18 +127,18 @@ def _absolute(folder: Path) -> Parts:
     return Path(os.path.realpath(folder)).parts
 
 
-def _is_wanted(met: Found | Obstacle, pattern: Parts) -> bool:
-    if isinstance(met, Obstacle) and met.is_folder:
-        return _is_entered(met.parts, pattern)
-    return not pattern or is_within_match(met.parts, pattern)
+def _is_wanted(found: Found | Obstacle, pattern: Parts) -> bool:
+    if isinstance(found, Obstacle) and found.is_folder:
+        return _is_entered(found.parts, pattern)
+    return not pattern or is_within_match(found.parts, pattern)
 
 
 def _is_entered(folder: Parts, pattern: Parts) -> bool:
-    return not pattern or may_hold_matches(folder, pattern) or is_within_match(folder, pattern)
+    return not pattern or may_contain_matches(folder, pattern) or is_within_match(folder, pattern)
 
 
-def _told_apart(files: list[_Named]) -> list[_Named]:
-    """The files, under names that no other has."""
+def _with_distinct_names(files: list[_Named]) -> list[_Named]:
+    """The files under names that are all different."""
     while True:
         repeated = {name for name, count in Counter(file.name for file in files).items() if count > 1}
         if not repeated:
@@ -153,7 +154,7 @@ def _read_error(source: str, obstacle: Obstacle) -> ReadError:
     return ReadError(source, _printable("/".join(obstacle.parts)), None, obstacle.reason, obstacle.detail)
 
 
-def _unspeakable(source: str, name: str) -> ReadError:
+def _undecodable_name(source: str, name: str) -> ReadError:
     return ReadError(source, _printable(name), None, "not_unicode", "the file's name is not UTF-8: rename it")
 
 

@@ -1,4 +1,4 @@
-"""From the location of a source to the files that lie on this machine."""
+"""Finds or downloads the files of a source."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,12 @@ from lmcore.text.sources.source_file import SourceFile
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """What a source consists of on this machine.
+    """The files of a source on this machine.
 
     Attributes:
-        files: sorted by name; those of ``parallel_lines`` in the order in which ``params.yaml`` names them.
-        read errors: files that may not or cannot be read.
-        revision: the commit of a data set of the hub, else ``None``.
+        files: sorted by name; for ``parallel_lines``, in the order of the configuration.
+        read_errors: one for each file that must not or cannot be read.
+        revision: the commit of a data set of the hub; None for other sources.
     """
 
     files: tuple[SourceFile, ...]
@@ -30,15 +30,15 @@ class Located:
 
 
 def locate(source: Source, downloads: Path) -> Located:
-    """Find the files of a source, and fetch those that lie elsewhere.
+    """Find the files of a source; download those that are remote.
 
     Args:
-        source: says where they lie.
-        downloads: folder for what is fetched; what it holds already is not fetched again.
+        source: the source.
+        downloads: the folder for downloaded files; a file that it holds already is not downloaded again.
 
     Raises:
-        ValueError: if the source is not as ``params.yaml`` says: nothing is there, or something else.
-        ConnectionError: if a server cannot be reached, or does not deliver.
+        UserError: if the source is not as its configuration says: there are no files, or other ones.
+        ConnectionError: if a server cannot be reached or does not deliver.
     """
     name, location = source.name, source.location
     files: list[SourceFile]
@@ -58,8 +58,8 @@ def locate(source: Source, downloads: Path) -> Located:
         files = sorted(files, key=lambda file: (file.name, file.package or ""))
     elif len(files) != 2:
         raise UserError(
-            f"source {name!r}: parallel_lines reads two files, but its location holds {len(files)}: name the file of "
-            "the texts first, and that of what they become second"
+            f"source {name!r}: parallel_lines reads two files, but its location has {len(files)}: name the file of "
+            "the texts first, and the file of the targets second"
         )
-    read_errors = sorted(read_errors, key=lambda read_error: (read_error.path, read_error.reason))
+    read_errors = sorted(read_errors, key=lambda error: (error.path, error.reason))
     return Located(tuple(files), tuple(read_errors), location.revision if isinstance(location, Hub) else None)

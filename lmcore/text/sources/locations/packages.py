@@ -1,4 +1,4 @@
-"""Installed packages: where their modules are, and under which version and license."""
+"""Modules of installed packages, with the version and the license of the package."""
 
 import csv
 import importlib.metadata
@@ -17,13 +17,13 @@ from lmcore.text.sources.source_file import SourceFile
 
 STANDARD_LIBRARY = "python"
 
-# Parts of the standard library that some systems leave out or ship as packages of their own.
+# Parts of the standard library that some systems leave out or ship as separate packages.
 OPTIONAL_MODULES = frozenset({"ensurepip", "idlelib", "lib2to3", "tkinter", "turtle", "turtledemo"})
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """An installed package: its name, version without the mark of its build, license, folder and modules."""
+    """An installed package: its name, version without the build tag, license, folder and modules."""
 
     name: str
     version: str
@@ -33,20 +33,20 @@ class Package:
 
 
 def find_modules(source: str, location: InstalledPackages) -> tuple[list[SourceFile], list[ReadError]]:
-    """The modules of the packages, by package and path, named relative to the folder of packages.
+    """Find the modules of packages, sorted by package and path, named relative to ``site-packages``.
 
     Returns:
-        The modules, and a read error for each that a package says it installed and that is not there.
+        The modules, and a read error for each module that a package has installed and that is missing.
 
     Raises:
-        ValueError: naming every package that is not installed or has no modules, and what to do.
+        UserError: if packages are not installed or have no modules; the message names each of them.
     """
     packages = _find_packages(source, location)
     empty = [package.name for package in packages if not package.modules]
     if empty:
         raise UserError(
             f"source {source!r} names packages without Python modules of their own: {', '.join(empty)}; "
-            "an editable installation is such a case: install it from a wheel, or take it off the list"
+            "an editable installation has none; install it from a wheel, or remove it from the list"
         )
     files, read_errors = [], []
     for package in packages:
@@ -72,7 +72,7 @@ def _find_packages(source: str, location: InstalledPackages) -> list[Package]:
     if missing:
         raise UserError(
             f"source {source!r} names packages that are not installed: {', '.join(missing)}; "
-            f"install them with `pip install {' '.join(missing)}`, or take them off its list"
+            f"install them with `pip install {' '.join(missing)}`, or remove them from its list"
         )
     return packages
 
@@ -81,17 +81,17 @@ def find_package(name: str, skipped: tuple[str, ...]) -> Package:
     """Find an installed package and its modules, without importing it.
 
     Args:
-        name: as on the package index; ``python`` is the standard library.
-        skipped: patterns of the folder and file names that are left out.
+        name: the name on the package index; ``python`` stands for the standard library.
+        skipped: patterns of names of folders and files to leave out.
 
     Raises:
-        importlib.metadata.PackageNotFoundError: if it is not installed.
+        importlib.metadata.PackageNotFoundError: if the package is not installed.
     """
     if name == STANDARD_LIBRARY:
         root = Path(sysconfig.get_path("stdlib"))
         return Package(name, platform.python_version(), "PSF-2.0", root, _kept(_standard_modules(root), skipped))
     distribution = importlib.metadata.distribution(name)
-    # What the package says it installed, so that files which others left in its folders stay out.
+    # Only files that the package itself has installed: others may have left files in its folders.
     modules = (file for file in _recorded_files(distribution) if file.endswith(".py"))
     # "2.13.0+cpu" and "2.13.0" are builds of one release for different machines: the same documentation.
     version = distribution.version.split("+")[0]
@@ -100,14 +100,14 @@ def find_package(name: str, skipped: tuple[str, ...]) -> Package:
 
 
 def _recorded_files(distribution: importlib.metadata.Distribution) -> list[str]:
-    """What was installed, whether it is still there or not: some releases of ``importlib`` leave out what is not."""
+    """All installed files, including missing ones, which some releases of ``importlib.metadata`` leave out."""
     if (record := distribution.read_text("RECORD")) is None:
         return [file.as_posix() for file in distribution.files or ()]
     return [row[0] for row in csv.reader(record.splitlines()) if row]
 
 
 def _standard_modules(root: Path) -> list[str]:
-    """Modules that Python's own list names: the same on every system, whatever else lies beside them."""
+    """The modules of ``sys.stdlib_module_names``, which is the same on every system."""
     modules = []
     for name in sys.stdlib_module_names - OPTIONAL_MODULES:
         if (root / f"{name}.py").is_file():
@@ -117,7 +117,7 @@ def _standard_modules(root: Path) -> list[str]:
 
 
 def _kept(modules: Iterable[str], skipped: tuple[str, ...]) -> tuple[str, ...]:
-    """The modules, sorted, without those that have a skipped name in their path or lie outside the packages."""
+    """The modules, sorted, without those outside the folder of packages or with a skipped name in their path."""
 
     def is_kept(path: str) -> bool:
         patterns = (*skipped, "..")
@@ -127,7 +127,7 @@ def _kept(modules: Iterable[str], skipped: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _license(metadata: importlib.metadata.PackageMetadata) -> str | None:
-    """The license expression, else the field where it is a name and not a whole text, else the classifiers."""
+    """The license expression, else the field ``License`` if it is a single line, else the license classifiers."""
     if "License-Expression" in metadata:
         return metadata["License-Expression"]
     if "License" in metadata and "\n" not in metadata["License"].strip():

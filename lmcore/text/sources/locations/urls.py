@@ -1,4 +1,4 @@
-"""Files from addresses: what they are called, and where they are kept."""
+"""Files from URLs: their names, and the folders that they are downloaded to."""
 
 import hashlib
 from collections import Counter
@@ -9,44 +9,45 @@ from urllib.parse import quote, unquote, urlsplit
 
 from lmcore.config.collect import RemoteFile, Urls
 from lmcore.errors import UserError
-from lmcore.text.sources.locations.download import PATIENCE, Patience, download, renew, shown
+from lmcore.text.sources.locations.download import download, renew
+from lmcore.text.sources.locations.http import PATIENCE, Patience, without_secrets
 from lmcore.text.sources.source_file import SourceFile
 
 LONGEST_NAME = 150
 
 
 def fetch_files(source: str, location: Urls, downloads: Path, patience: Patience = PATIENCE) -> list[SourceFile]:
-    """Fetch the files of the addresses that ``downloads`` does not hold, in their order.
+    """Download the files that ``downloads`` does not hold yet; return all of them in the order of their URLs.
 
-    A file is kept by its address: if it has changed there since, the one that was fetched remains, unless
-    ``params.yaml`` asks for another digest or :func:`renew_files` for another version. It is named by the part of its
-    address behind the folder that all have in common.
+    A file that was downloaded before is used even if it has changed at its URL, unless the configuration has another
+    digest; :func:`renew_files` downloads newer versions. The name of a file is its URL without the scheme and without
+    the folders that all URLs of the source have in common.
 
     Raises:
-        ValueError: naming the source and the address, if there is no such file, it is too large or has another digest.
-        ConnectionError: naming the source and the address, if the server cannot be reached or does not deliver.
+        UserError: naming the source and the URL, if there is no such file, it is too large or has another digest.
+        ConnectionError: naming the source and the URL, if the server cannot be reached or does not deliver.
     """
     fetched = []
-    for file, name, path in _places(source, location, downloads):
-        with _naming(source):
+    for file, name, path in _targets(source, location, downloads):
+        with _errors_name(source):
             download(file, path, location.max_bytes, patience)
         fetched.append(SourceFile(name, path, path.stat().st_size))
     return fetched
 
 
 def renew_files(source: str, location: Urls, downloads: Path, patience: Patience = PATIENCE) -> None:
-    """Fetch what has another version at its address than the one that was fetched, except where a digest is given.
+    """Download again the files that have changed at their URLs, except those whose digest is given.
 
     Raises:
-        ValueError, ConnectionError: as :func:`fetch_files`, if there is another version that cannot be had.
+        UserError, ConnectionError: as :func:`fetch_files`, if there is a newer version that cannot be downloaded.
     """
-    for file, _, path in _places(source, location, downloads):
-        with _naming(source):
+    for file, _, path in _targets(source, location, downloads):
+        with _errors_name(source):
             renew(file, path, location.max_bytes, patience)
 
 
-def _places(source: str, location: Urls, downloads: Path) -> Iterator[tuple[RemoteFile, str, Path]]:
-    """Each file, its name, and where it is kept."""
+def _targets(source: str, location: Urls, downloads: Path) -> Iterator[tuple[RemoteFile, str, Path]]:
+    """Yield each file, its name, and the path to download it to."""
     files = list({file.url: file for file in location.files}.values())
     names = _names(source, [file.url for file in files])
     for file, name in zip(files, names, strict=True):
@@ -54,8 +55,8 @@ def _places(source: str, location: Urls, downloads: Path) -> Iterator[tuple[Remo
 
 
 @contextmanager
-def _naming(source: str) -> Iterator[None]:
-    """Let errors name the source."""
+def _errors_name(source: str) -> Iterator[None]:
+    """Put the name of the source in front of the messages of errors."""
     try:
         yield
     except ConnectionError as error:
@@ -65,31 +66,33 @@ def _naming(source: str) -> Iterator[None]:
 
 
 def _names(source: str, urls: list[str]) -> list[str]:
-    """What stands in the addresses behind the folder that all have in common."""
-    places = [_place(url) for url in urls]
+    """The URLs without the scheme and without the folders that all of them have in common."""
+    all_parts = [_parts(url) for url in urls]
     n_common = 0
-    while all(len(place) > n_common + 1 and place[n_common] == places[0][n_common] for place in places):
+    while all(len(parts) > n_common + 1 and parts[n_common] == all_parts[0][n_common] for parts in all_parts):
         n_common += 1
-    names = ["/".join(place[n_common:]) for place in places]
+    names = ["/".join(parts[n_common:]) for parts in all_parts]
     repeated = {name for name, count in Counter(names).items() if count > 1}
     if repeated:
-        same = ", ".join(shown(url) for url, name in zip(urls, names, strict=True) if name in repeated)
-        raise UserError(f"source {source!r}: several addresses give files of one name ({same}): make a source of each")
+        same = ", ".join(without_secrets(url) for url, name in zip(urls, names, strict=True) if name in repeated)
+        raise UserError(
+            f"source {source!r}: several URLs give files of the same name ({same}): put each in a source of its own"
+        )
     return names
 
 
-def _place(url: str) -> list[str]:
-    """The host, and the parts of the path in plain letters."""
+def _parts(url: str) -> list[str]:
+    """The host, and the parts of the path, unquoted."""
     address = urlsplit(url)
-    return [address.netloc.rpartition("@")[2], *map(_plain, filter(None, address.path.split("/")))]
+    return [address.netloc.rpartition("@")[2], *map(_unquoted, filter(None, address.path.split("/")))]
 
 
-def _plain(part: str) -> str:
-    """A part of a path in plain letters; one that would not be a part of a path then is left as it is."""
-    plain = unquote(part)
-    return part if "/" in plain or not plain.isprintable() else plain
+def _unquoted(part: str) -> str:
+    """A part of a path, unquoted, unless the result could not be part of a file name."""
+    unquoted = unquote(part)
+    return part if "/" in unquoted or not unquoted.isprintable() else unquoted
 
 
 def _name_on_disk(name: str) -> str:
-    """The end of a name, which tells its format, as every file system takes it."""
+    """The end of a name, which tells the format, quoted so that every file system accepts it."""
     return quote(name.rpartition("/")[2])[-LONGEST_NAME:]

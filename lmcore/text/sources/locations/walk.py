@@ -1,4 +1,4 @@
-"""All files below a folder, without leaving it: links may lead in circles, outside and nowhere."""
+"""Walks the files below a folder and never leaves it, even if links form loops, lead outside or are broken."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 Parts = tuple[str, ...]
-"""A name relative to a folder: the folders on the way, and the last part."""
+"""A path relative to a folder, part by part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +17,9 @@ class Found:
     """A file.
 
     Attributes:
-        parts: its name relative to the folder.
-        path: where it was reached: its last part is that of the name.
-        real_path: where it lies; two names with the same are one file.
+        parts: its path relative to the folder.
+        path: the path under which it was found, which may lead through links.
+        real_path: the path without links; files with the same real path are one file.
         size: in bytes.
     """
 
@@ -31,7 +31,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """What is no file and cannot be entered: its name, whether it is a folder or leads to one, and why."""
+    """Something that can be neither read nor entered: its path, whether it is (a link to) a folder, and why."""
 
     parts: Parts
     is_folder: bool
@@ -44,18 +44,18 @@ class _Folder:
     parts: Parts
     real_path: Path
     above: tuple[Path, ...]
-    """Real paths of the folders on the way here: a link to one of them is a loop."""
+    """Real paths of the folders above: a link to one of them is a loop."""
 
 
 def walk(root: Path, is_entered: Callable[[Parts], bool]) -> Iterator[Found | Obstacle]:
-    """Files below a folder in an order that their names decide, and what is in the way; what is hidden is skipped.
+    """Yield the files below a folder and the obstacles, in an order that depends on names alone; skip hidden ones.
 
-    A link is followed where it ends inside the folder. Each link to a folder is entered once, so that the walk ends
-    soon however the links lead.
+    A link is followed if its target is inside the folder. Each link to a folder is followed once, so that the walk
+    ends soon, whatever the links point to.
 
     Args:
         root: the folder, which may itself be a link.
-        is_entered: says of the parts of a folder whether to look into it.
+        is_entered: whether to enter a folder, given the parts of its path.
     """
     root = Path(os.path.realpath(root))
     followed: set[str] = set()
@@ -70,45 +70,45 @@ def walk(root: Path, is_entered: Callable[[Parts], bool]) -> Iterator[Found | Ob
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            met = _look_at(entry, folder, root)
-            if not isinstance(met, _Folder):
-                yield met
-            elif is_entered(met.parts) and entry.path not in followed:
+            found = _inspect(entry, folder, root)
+            if not isinstance(found, _Folder):
+                yield found
+            elif is_entered(found.parts) and entry.path not in followed:
                 if entry.is_symlink():
                     followed.add(entry.path)
-                waiting.append(met)
+                waiting.append(found)
 
 
 def matches(parts: Parts, pattern: Parts) -> bool:
-    """Whether a file's name matches a pattern, part by part; ``**`` stands for any number of folders."""
+    """Whether a file's name matches a pattern, part by part; ``**`` matches any number of folders."""
     if not pattern or not parts:
         return not pattern and not parts
     if pattern[0] == "**":
-        # A pattern that ends so stands for every file below.
+        # A pattern that ends with ** matches every file below.
         return len(pattern) == 1 or any(matches(parts[start:], pattern[1:]) for start in range(len(parts)))
     return fnmatchcase(parts[0], pattern[0]) and matches(parts[1:], pattern[1:])
 
 
 def is_within_match(parts: Parts, pattern: Parts) -> bool:
-    """Whether a pattern matches a file or folder, or a folder that it lies in."""
+    """Whether a pattern matches a file or folder, or a folder above it."""
     return any(matches(parts[:depth], pattern) for depth in range(1, len(parts) + 1))
 
 
-def may_hold_matches(parts: Parts, pattern: Parts) -> bool:
+def may_contain_matches(parts: Parts, pattern: Parts) -> bool:
     """Whether files below a folder can match a pattern."""
     if not pattern:
         return False
     if not parts or pattern[0] == "**":
         return True
-    return fnmatchcase(parts[0], pattern[0]) and may_hold_matches(parts[1:], pattern[1:])
+    return fnmatchcase(parts[0], pattern[0]) and may_contain_matches(parts[1:], pattern[1:])
 
 
 def describe(error: OSError) -> str:
-    """The error in words that are the same on every machine."""
+    """The error in words that are the same on every machine: without paths."""
     return error.strerror or type(error).__name__
 
 
-def _look_at(entry: os.DirEntry[str], folder: _Folder, root: Path) -> Found | Obstacle | _Folder:
+def _inspect(entry: os.DirEntry[str], folder: _Folder, root: Path) -> Found | Obstacle | _Folder:
     parts = (*folder.parts, entry.name)
     try:
         real_path = Path(os.path.realpath(entry.path, strict=True) if entry.is_symlink() else entry.path)
@@ -122,7 +122,7 @@ def _look_at(entry: os.DirEntry[str], folder: _Folder, root: Path) -> Found | Ob
     if is_folder:
         above = (*folder.above, folder.real_path)
         if real_path in above:
-            return Obstacle(parts, True, "symlink_loop", "the link leads to a folder that it lies in")
+            return Obstacle(parts, True, "symlink_loop", "the link leads to a folder that contains it")
         return _Folder(parts, real_path, above)
     if not stat.S_ISREG(status.st_mode):
         return Obstacle(parts, False, "not_a_file", "it is neither a file nor a folder")

@@ -1,1 +1,1 @@
-"""From an open file to its documents: docstrings, lines, records and whole files."""
+"""Readers, which turn a file into documents: docstrings, lines, records and whole files."""

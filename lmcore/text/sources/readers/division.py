@@ -1,6 +1,6 @@
-"""Divides one long text into documents by size, at headings or at blank lines, with memory for one part.
+"""Divides one long text into documents by size, at headings or at blank lines; holds one part in memory.
 
-Each document is a part of the file as it stands there, without the blank lines before it and the white space behind it.
+Each document is a part of the file, without leading blank lines and trailing white space.
 """
 
 import re
@@ -24,13 +24,13 @@ BORDERS = (
     re.compile(r"[.!?\u2026][\"'\u2019\u201d\u00bb)\]]*[ \t]+|[\u3002\uff01\uff1f]"),
     re.compile(r"\s+"),
 )
-"""Where a text may be cut, the better places first: behind a paragraph, a line that ends a sentence, a line, a sentence
-or a word."""
+"""Where a text may be cut, in the order of preference: after a paragraph, after a line that ends a sentence, after a
+line, a sentence or a word."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A line, or a piece of a long one: its number, from 1, and its text with the line feed."""
+    """A line, or a section of a long one: its number, from 1, and its text with the line feed."""
 
     line: int
     text: str
@@ -38,7 +38,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a text, and the line that it begins at."""
+    """A part of a text, and the line at which it begins."""
 
     line: int
     text: str
@@ -49,31 +49,31 @@ Parts = Iterator[Part | InputError]
 
 
 def segments_of_file(file: InputFile) -> Segments:
-    """Yield the lines of a text file; one that cannot be decoded is an error in its place.
+    """Yield the lines of a text file; in place of a line that cannot be decoded, yield an error.
 
     Raises:
-        InputError: where the file cannot be read any further, or is no text.
+        InputError: if the rest of the file cannot be read, or it is not text.
     """
     with file.open_text(returns_end_lines=True) as stream:
-        line, held = 1, b""
+        line, buffer = 1, b""
         while content := stream.readline(SEGMENT_BYTES):
-            held += content
+            buffer += content
             try:
-                text, held = held.decode(), b""
+                text, buffer = buffer.decode(), b""
             except UnicodeDecodeError as error:
-                is_cut = not content.endswith(b"\n") and error.end == len(held) and len(held) - error.start < 4
+                is_cut = not content.endswith(b"\n") and error.end == len(buffer) and len(buffer) - error.start < 4
                 if not is_cut:
                     yield not_unicode(error, line)
-                    line += held.endswith(b"\n")
-                    held = b""
+                    line += buffer.endswith(b"\n")
+                    buffer = b""
                     continue
-                text, held = held[: error.start].decode(), held[error.start :]
+                text, buffer = buffer[: error.start].decode(), buffer[error.start :]
             if "\0" in text:
                 raise InputError("not_text", "it contains zero bytes: it is in a binary format", line)
             yield Segment(line, text.replace("\r\n", "\n"))
             line += content.endswith(b"\n")
-        if held:
-            yield InputError("not_unicode", "it ends in the middle of a character", line)
+        if buffer:
+            yield InputError("not_unicode", "the file ends in the middle of a character", line)
 
 
 def segments_of_text(text: str) -> Segments:
@@ -83,11 +83,11 @@ def segments_of_text(text: str) -> Segments:
             yield Segment(line, content[start : start + SEGMENT_CHARACTERS])
 
 
-def divided(segments: Segments, division: Division, max_bytes: int) -> Parts:
-    """Yield the parts of a text in their order, and the errors in between.
+def divide_text(segments: Segments, division: Division, max_bytes: int) -> Parts:
+    """Divide a text into parts; yields them in order, and the errors in between.
 
-    Blank lines before a part and white space behind it are dropped. A part that is larger than ``max_bytes`` is an
-    error, and not held.
+    Leading blank lines and trailing white space of a part are dropped. A part larger than ``max_bytes`` is an error
+    and is not buffer in memory.
     """
     match division:
         case DivisionBySize():
@@ -99,29 +99,29 @@ def divided(segments: Segments, division: Division, max_bytes: int) -> Parts:
 
 
 def _by_size(segments: Segments, max_characters: int) -> Parts:
-    line, held, n_held = 1, list[str](), 0
+    line, buffer, n_buffered = 1, list[str](), 0
     for segment in segments:
         if isinstance(segment, InputError):
             yield segment
             continue
-        if not held:
+        if not buffer:
             line = segment.line
-        held.append(segment.text)
-        n_held += len(segment.text)
-        if n_held <= max_characters:
+        buffer.append(segment.text)
+        n_buffered += len(segment.text)
+        if n_buffered <= max_characters:
             continue
-        text = "".join(held)
+        text = "".join(buffer)
         while len(text) > max_characters:
             end = _border(text, max_characters)
             yield Part(line, text[:end])
             line += text.count("\n", 0, end)
             text = text[end:]
-        held, n_held = [text] if text else [], len(text)
-    yield Part(line, "".join(held))
+        buffer, n_buffered = [text] if text else [], len(text)
+    yield Part(line, "".join(buffer))
 
 
 def _border(text: str, max_characters: int) -> int:
-    """Where to cut: at the last good place in the second half of what is allowed, or at its end."""
+    """The position to cut at: the last border in the second half of the allowed length, or its end."""
     for border in BORDERS:
         end = 0
         for found in border.finditer(text, max_characters // 2, max_characters):
@@ -132,38 +132,38 @@ def _border(text: str, max_characters: int) -> int:
 
 
 Bordered = Iterator[tuple[Segment | InputError, bool]]
-"""Segments, and whether a new part begins with each."""
+"""Segments, each with whether a new part begins with it."""
 
 
 def _at_lines(segments: Bordered, max_bytes: int) -> Parts:
-    line, held, n_bytes = 1, list[str](), 0
+    line, buffer, n_bytes = 1, list[str](), 0
     for segment, begins in segments:
         if isinstance(segment, InputError):
             yield segment
             continue
         if begins:
-            yield _part(line, held, n_bytes, max_bytes)
-            held, n_bytes = [], 0
-        if not held:
+            yield _part(line, buffer, n_bytes, max_bytes)
+            buffer, n_bytes = [], 0
+        if not buffer:
             line = segment.line
         n_bytes += len(segment.text.encode())
         if n_bytes <= max_bytes:
-            held.append(segment.text)
-    yield _part(line, held, n_bytes, max_bytes)
+            buffer.append(segment.text)
+    yield _part(line, buffer, n_bytes, max_bytes)
 
 
-def _part(line: int, held: list[str], n_bytes: int, max_bytes: int) -> Part | InputError:
+def _part(line: int, buffer: list[str], n_bytes: int, max_bytes: int) -> Part | InputError:
     if n_bytes > max_bytes:
         detail = f"a part has {n_bytes} bytes, more than max_document_bytes, {max_bytes}: divide by size"
         return InputError("too_long", detail, line)
-    return Part(line, "".join(held))
+    return Part(line, "".join(buffer))
 
 
 def _with_borders_at_headings(segments: Segments, pattern: str | None) -> Bordered:
-    """A part begins with each heading, but not between headings that follow each other: they belong to one text."""
+    """Mark a border before each heading, except between consecutive headings, which belong to the same part."""
     is_heading = _markdown_headings() if pattern is None else _matches(pattern)
     has_text = False
-    # A line is known to be a heading by the one below, if that underlines it.
+    # The next line may underline this one, which makes it a heading.
     for segment, below in _with_next(segments):
         if isinstance(segment, InputError):
             yield segment, False

@@ -1,4 +1,4 @@
-"""Docstrings of installed packages, read from their source: nothing of a package is imported or run."""
+"""Docstrings of Python modules, read from their source code; nothing is imported or run."""
 
 import ast
 import gc
@@ -12,14 +12,14 @@ from pathlib import PurePosixPath
 from lmcore.text.documents.document import Document, InputError, ReadError
 from lmcore.text.sources.files.input_file import InputFile
 
-# The fields of a syntax tree that hold statements, in the order of their lines.
+# The fields of syntax tree nodes that contain statements, in the order of their lines.
 BLOCKS = ("body", "handlers", "cases", "orelse", "finalbody")
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True)
 class Docstring:
-    """A docstring without its indentation; full name, kind and line of what it describes."""
+    """A docstring without its indentation, and the full name, the kind and the line of what it documents."""
 
     text: str
     name: str
@@ -28,10 +28,10 @@ class Docstring:
 
 
 def read_docstrings(file: InputFile) -> Iterator[Document | ReadError]:
-    """Yield the docstrings of a module, in the order of their lines, labeled with its package.
+    """Yield the docstrings of a module in the order of their lines, labeled with its package.
 
     Raises:
-        InputError: if it cannot be read, has more than ``max_bytes``, or is no module (``unreadable_module``).
+        InputError: if it cannot be read, is larger than ``max_bytes``, or cannot be parsed (``unreadable_module``).
     """
     with file.open() as stream:
         source = stream.read(file.max_bytes + 1)
@@ -49,13 +49,13 @@ def read_docstrings(file: InputFile) -> Iterator[Document | ReadError]:
 
 
 def parse(source: bytes) -> ast.Module:
-    """Parse a module; its own encoding declaration counts.
+    """Parse a module; respects its encoding declaration.
 
     Raises:
-        SyntaxError, ValueError, RecursionError, MemoryError: if this Python cannot read it.
+        SyntaxError, ValueError, RecursionError, MemoryError: if this version of Python cannot parse it.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Invalid escapes in others' strings are not ours to report.
+        warnings.simplefilter("ignore")  # Invalid escapes in strings of packages.
         return ast.parse(source)
 
 
@@ -74,7 +74,7 @@ def module_name(path: str) -> str:
 
 
 def _docstrings_within(parent: ast.AST, name: str, *, in_class: bool) -> Iterator[Docstring]:
-    """Docstrings of the definitions in the blocks of a statement; expressions hold none."""
+    """Yield the docstrings of the definitions in the blocks of a statement; expressions contain none."""
     for block in BLOCKS:
         for node in getattr(parent, block, ()):
             if not isinstance(node, Definition):
@@ -90,7 +90,7 @@ def _docstrings_within(parent: ast.AST, name: str, *, in_class: bool) -> Iterato
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """The collector would walk the growing syntax trees again and again, finding nothing."""
+    """Pause the garbage collector, which would repeatedly walk the growing syntax trees and find nothing."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

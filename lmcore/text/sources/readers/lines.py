@@ -1,4 +1,4 @@
-"""Text files whose lines are documents: alone, or two files side by side."""
+"""Text files whose lines are documents: one file, or two parallel files."""
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
@@ -15,14 +15,14 @@ from lmcore.text.sources.source_file import SourceFile
 
 
 class _EndError(InputError):
-    """What ends a file before its end."""
+    """The error after which the rest of a file cannot be read."""
 
 
 def read_lines(file: InputFile, reader: TextLines) -> Iterator[Document | ReadError]:
-    """Yield a document per line, however it ends; lines without anything are passed over.
+    """Yield a document per line, with any kind of line end; blank lines are skipped.
 
     Raises:
-        InputError: with its line, where the file cannot be read any further.
+        InputError: with its line, if the rest of the file cannot be read.
     """
     label = None if reader.label is None else _label(file, reader.label)
     for line, text in text_lines(file, returns_end_lines=True):
@@ -33,7 +33,7 @@ def read_lines(file: InputFile, reader: TextLines) -> Iterator[Document | ReadEr
 
 
 def _label(file: InputFile, template: str) -> str | None:
-    """A word, or what the parts of the path make of a template of them."""
+    """The label that a template gives for the path of a file; None if it is empty."""
     path = PurePosixPath(file.path)
     if path.suffix.lower() in COMPRESSIONS:
         path = path.with_suffix("")
@@ -44,13 +44,13 @@ def _label(file: InputFile, template: str) -> str | None:
 def read_parallel_lines(
     source: Source, files: Sequence[SourceFile], limits: ReadingLimits, notes: Notes
 ) -> Iterator[Document | ReadError]:
-    """Yield a document per line of two files: of the first the text, of the second the target.
+    """Yield a document per line of two files: the text from the first and the target from the second.
 
-    Where neither has anything the line is passed over; where only one can be used, it is a read error of the other.
-    When one file cannot be read any further, neither is: nobody knows which lines belong together.
+    A line that is blank in both files is skipped; one that is blank or unusable in one of them is a read error of that
+    file. When the rest of one file cannot be read, reading ends, since it is unknown which lines belong together.
 
     Raises:
-        ValueError: if there are not two files, or one has more lines that are not blank.
+        UserError: if there are not two files, or one has more non-blank lines than the other.
     """
     if len(files) != 2:
         raise UserError(f"source {source.name!r} has {len(files)} files; parallel_lines reads two")
@@ -62,10 +62,10 @@ def read_parallel_lines(
     for line, pair in enumerate(zip_longest(*map(_contents, sides)), start=1):
         if None in pair and not any(isinstance(content, _EndError) for content in pair):
             if any(isinstance(content, str) and not content.strip() for content in pair):
-                continue  # A blank line at the end belongs to nothing.
+                continue  # A trailing blank line.
             raise UserError(
-                f"source {source.name!r}: {sides[pair.index(None)].path} has no line {line} and the file beside it "
-                "has one: line by line they belong together, so both need the same number"
+                f"source {source.name!r}: {sides[pair.index(None)].path} has no line {line}, but the other file "
+                "has: both need the same number of lines"
             )
         yield from _read_pair(line, sides, pair)
         if any(isinstance(content, _EndError) for content in pair):
@@ -73,19 +73,19 @@ def read_parallel_lines(
 
 
 def _only_one(source: Source, file: SourceFile, limits: ReadingLimits, notes: Notes) -> InputFile | ReadError:
-    """The file itself, or the only one in an archive.
+    """The file itself, or the only member of an archive.
 
     Raises:
-        ValueError: if an archive holds several.
+        UserError: if an archive has several members.
     """
     found = list(input_files(source, file, limits, notes))
     if len(found) > 1:
-        raise UserError(f"source {source.name!r}: {file.name} holds several files; parallel_lines reads one of each")
+        raise UserError(f"source {source.name!r}: the archive {file.name} has several files; parallel_lines needs one")
     return found[0]
 
 
 def _contents(file: InputFile) -> Iterator[Content]:
-    """What the lines hold; last of all, what ended the file before its end."""
+    """Yield the content of each line, and an error at the end if the rest of the file cannot be read."""
     try:
         for _, content in text_lines(file):
             yield content
@@ -104,6 +104,6 @@ def _read_pair(line: int, sides: Sequence[InputFile], pair: Sequence[Content | N
         return
     for file, text in zip(sides, texts, strict=True):
         if not text.strip():
-            yield file.read_error(InputError("empty_text", "there is no text, but in the file beside it"), line)
+            yield file.read_error(InputError("empty_text", "the line is blank, but not in the other file"), line)
             return
     yield sides[0].document(texts[0], kind="line", line=line, target=texts[1])

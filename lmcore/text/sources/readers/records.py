@@ -16,18 +16,18 @@ from lmcore.text.sources.rows.row_format import row_format
 from lmcore.text.sources.rows.tables import table_rows
 
 Rows = Iterator[tuple[int, Row | InputError]]
-"""Line (of Parquet: number) of each row, and its fields or what is wrong with it."""
+"""The line of each row (its number in Parquet and Arrow), and its fields or an error."""
 
 
 def read_records(file: InputFile, reader: RecordFields) -> Iterator[Document | ReadError]:
     """Yield a document per row, in the order of the rows.
 
-    Only the text has to be there: a label, target or name that is missing or null costs no document. Where no row of
-    the file has one, that is noted as a warning.
+    Only the text is required: the label, target and name may be missing or null. If no row of the file has such a
+    field, a warning is noted.
 
     Raises:
-        ValueError: if a template is wrong, or a table has no column for a named field.
-        InputError: with its line, where the file cannot be read any further.
+        UserError: if a template is wrong, or a table has no column for a configured field.
+        InputError: with its line, if the rest of the file cannot be read.
     """
     fields = Fields.parse(reader, file.source.name)
     never_seen = set(fields.optional_names)
@@ -49,14 +49,14 @@ def read_records(file: InputFile, reader: RecordFields) -> Iterator[Document | R
             yield file.document(text, kind="record", line=line, label=label, name=name, target=target)
     if first is not None and never_seen:
         missing = ", ".join(map(repr, sorted(never_seen)))
-        file.notes.add(file.path, f"without {missing} in any row: the first has {listed(first)}", is_warning=True)
+        file.notes.add(file.path, f"without {missing} in any row; the first row has {listed(first)}", is_warning=True)
 
 
 def _rows(file: InputFile, reader: RecordFields, names: tuple[str, ...]) -> Rows:
-    """Start to read the rows, of which the named fields are needed.
+    """Read the rows of a file, with at least the fields ``names``.
 
     Raises:
-        ValueError: if rows within rows are to be read from a table.
+        UserError: if nested rows are configured for a table.
         InputError: ``unknown_format``.
     """
     path = () if reader.rows is None else tuple(reader.rows.split("."))

@@ -1,4 +1,4 @@
-"""Files that are a document each: plain text, Markdown, web pages, notebooks, books and office documents."""
+"""Files that are one document each: plain text, Markdown, web pages, notebooks, books and office documents."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -15,48 +15,50 @@ from lmcore.text.sources.extractors.pdf import pdf_text
 from lmcore.text.sources.files.compression import COMPRESSIONS
 from lmcore.text.sources.files.encodings import not_unicode
 from lmcore.text.sources.files.input_file import InputFile
-from lmcore.text.sources.readers.division import Parts, divided, segments_of_file, segments_of_text
+from lmcore.text.sources.readers.division import Parts, divide_text, segments_of_file, segments_of_text
 
-PACKED: dict[str, Callable[[InputFile], str]] = {
+BINARY_FORMATS: dict[str, Callable[[InputFile], str]] = {
     ".docx": docx_text,
     ".docm": docx_text,
     ".epub": epub_text,
     ".odt": odt_text,
     ".pdf": pdf_text,
 }
-"""By their endings, formats that are read as a whole."""
-PAGES = frozenset({".htm", ".html", ".shtml", ".xht", ".xhtml"})
+"""Binary formats by their extensions."""
+PAGE_EXTENSIONS = frozenset({".htm", ".html", ".shtml", ".xht", ".xhtml"})
 BEGINS_PAGE = re.compile(
     rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
 )
 NOTEBOOK = ".ipynb"
-PLAIN_ENDINGS = frozenset({"", ".txt", ".asp", ".aspx", ".cgi", ".jsp", ".php"})
-"""Of files that may be web pages nevertheless."""
+PLAIN_EXTENSIONS = frozenset({"", ".txt", ".asp", ".aspx", ".cgi", ".jsp", ".php"})
+"""Extensions of files that may be web pages, too."""
 
 
 def read_whole_file(file: InputFile, reader: WholeFiles) -> Iterator[Document | ReadError]:
-    """Yield the file as one document, or its parts: the text, with ``\\n`` at the end of its lines.
+    """Yield the file as one document, or its parts; lines end with ``\\n``.
 
     Raises:
-        InputError: if it cannot be read, is of a format that has no text here, or has more than ``max_bytes``.
+        InputError: if it cannot be read, has an unsupported format, or has more than ``max_bytes``.
     """
     with file.open() as stream:
         head = stream.peek()
     refuse_other_formats(file.format, head)
-    is_page = file.format in PAGES or (file.format in PLAIN_ENDINGS and BEGINS_PAGE.match(head) is not None)
+    is_page = file.format in PAGE_EXTENSIONS or (
+        file.format in PLAIN_EXTENSIONS and BEGINS_PAGE.match(head) is not None
+    )
     division = reader.divide
-    if division is not None and not (is_page or file.format in (NOTEBOOK, *PACKED)):
-        yield from _parts(file, divided(segments_of_file(file), division, file.max_bytes))
+    if division is not None and not (is_page or file.format in (NOTEBOOK, *BINARY_FORMATS)):
+        yield from _parts(file, divide_text(segments_of_file(file), division, file.max_bytes))
         return
-    text = PACKED[file.format](file) if file.format in PACKED else _text(file, is_page)
+    text = BINARY_FORMATS[file.format](file) if file.format in BINARY_FORMATS else _text(file, is_page)
     if division is None:
         yield file.document(text, kind="file", line=None, label=file.folder, name=_stem(file.path))
     else:
-        yield from _parts(file, divided(segments_of_text(text), division, file.max_bytes), has_lines=False)
+        yield from _parts(file, divide_text(segments_of_text(text), division, file.max_bytes), has_lines=False)
 
 
 def _parts(file: InputFile, parts: Parts, *, has_lines: bool = True) -> Iterator[Document | ReadError]:
-    """Yield a document for each part: of the third one the name is that of the file with ``#3`` behind it."""
+    """Yield a document for each part, named ``FILE#1``, ``FILE#2`` and so on."""
     name, number = _stem(file.path), 0
     for part in parts:
         if isinstance(part, InputError):

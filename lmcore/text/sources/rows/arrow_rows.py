@@ -1,4 +1,4 @@
-"""Rows of Arrow files as stored by ``datasets``, read in batches.
+"""Rows of Arrow files, as ``datasets`` stores them, read in batches.
 
 Source: https://arrow.apache.org/docs/format/Columnar.html#serialization-and-interprocess-communication-ipc
 """
@@ -12,24 +12,31 @@ from lmcore.text.documents.document import InputError
 from lmcore.text.sources.files.input_file import InputFile
 from lmcore.text.sources.rows.class_names import with_class_names
 from lmcore.text.sources.rows.nested_rows import inner_rows
-from lmcore.text.sources.rows.parquet_rows import DAMAGES, MAX_BATCH_ROWS, ParquetRows, column_of, damage_of, rows_of
+from lmcore.text.sources.rows.parquet_rows import (
+    ARROW_ERRORS,
+    MAX_BATCH_ROWS,
+    ParquetRows,
+    column_of,
+    damaged_file,
+    rows_of,
+)
 from lmcore.text.sources.rows.tables import check_columns
 
 FILE_MARK = b"ARROW1"
 
 
 def arrow_rows(file: InputFile, names: Sequence[str], path: Sequence[str] = ()) -> ParquetRows:
-    """Yield number, from 1, and needed fields of each row; with a path, the rows that lie there within each.
+    """Yield the number of each row, from 1, and its fields ``names``; with a path, the rows nested there.
 
     Raises:
-        ValueError: if a needed field has no column.
-        InputError: with its row, where the file cannot be read any further.
+        UserError: if a field has no column.
+        InputError: with its row, if the rest of the file cannot be read.
     """
     with file.open_seekable() as stream:
         try:
             schema, batches = _opened(stream)
-        except DAMAGES as error:
-            raise damage_of(error) from error
+        except ARROW_ERRORS as error:
+            raise damaged_file(error) from error
         columns = {name: column_of(schema, name) for name in names}
         missing = [name for name, column in columns.items() if column is None]
         check_columns(file, schema.names, path[:1] if path else missing)
@@ -57,9 +64,9 @@ def _rows(file: InputFile, batches: Iterator[pa.RecordBatch], columns: Sequence[
             batch = next(batches, None)
             if batch is None:
                 return
-            batch.validate(full=True)  # Numbers that lead out of it would end the process.
-        except DAMAGES as error:
-            found = damage_of(error)
+            batch.validate(full=True)  # Offsets that point outside the batch would crash the process.
+        except ARROW_ERRORS as error:
+            found = damaged_file(error)
             raise InputError(found.reason, found.detail, n_done + 1) from error
         needed = batch.select(columns)
         for start in range(0, batch.num_rows, MAX_BATCH_ROWS):

@@ -1,4 +1,4 @@
-"""Class names that a ``datasets`` data set stores for the numbers in its columns."""
+"""Class names that a data set of the library ``datasets`` stores for the numbers in its columns."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ METADATA = b"huggingface"
 
 
 def with_class_names(rows: Rows, schema: pa.Schema) -> Rows:
-    """Yield rows in which the number of a class is its name; -1 stands for none.
+    """Yield rows in which numbers of classes are replaced by their names; -1, no class, becomes None.
 
     Source: https://huggingface.co/docs/datasets/about_dataset_features (``ClassLabel``)
     """

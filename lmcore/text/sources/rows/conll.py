@@ -1,4 +1,4 @@
-"""Sentences in the formats of the CoNLL shared tasks: a line with columns for each token, a blank line after each."""
+"""Sentences in the formats of the CoNLL shared tasks: a line per token, columns, a blank line after a sentence."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,13 +11,13 @@ from lmcore.text.sources.rows.nested_rows import Row
 SentenceRows = Iterator[tuple[int, Row | InputError]]
 
 UNIVERSAL_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
-"""Of CoNLL-U, https://universaldependencies.org/format.html."""
+"""The columns of CoNLL-U, https://universaldependencies.org/format.html."""
 BEGIN_OF_DOCUMENT = "-DOCSTART-"
 
 
 @dataclass(slots=True)
 class _Sentence:
-    """The lines of a sentence: where it begins, what is said about it, and its tokens."""
+    """A sentence: the line where it begins, its comments and its tokens."""
 
     begin: int
     comments: dict[str, str] = field(default_factory=dict)
@@ -27,18 +27,18 @@ class _Sentence:
 
 
 def sentence_rows(file: InputFile, columns: Sequence[str] | None, delimiter: str | None) -> SentenceRows:
-    """Yield for each sentence the values of every column, in a list, and the line where it begins.
+    """Yield the line where each sentence begins, and a row with a list of values for every column.
 
-    Columns are called ``0``, ``1`` and so on unless they have names; in files that end in ``.conllu`` as there.
-    Comments (``# text = ...``) are fields, too. Of a word that CoNLL-U divides only the whole is kept.
+    Without names, columns are called ``0``, ``1`` and so on; in ``.conllu`` files they have the names of CoNLL-U.
+    Comments (``# text = ...``) are fields, too. Multiword tokens of CoNLL-U are kept whole, without their parts.
 
     Args:
-        file: to be read.
-        columns: their names, if any are given.
-        delimiter: between columns; ``None`` for tabs where a line has some, else for spaces.
+        file: the file.
+        columns: the names of the columns, if configured.
+        delimiter: between columns; None for tabs if a line has any, else spaces.
 
     Raises:
-        InputError: with its line, where the file cannot be read any further.
+        InputError: with its line, if the rest of the file cannot be read.
     """
     if columns is None and file.format == ".conllu":
         columns = UNIVERSAL_COLUMNS
@@ -54,7 +54,7 @@ def sentence_rows(file: InputFile, columns: Sequence[str] | None, delimiter: str
             sentence.problem = sentence.problem or text
         elif sentence.n_bytes <= file.max_bytes:
             sentence.n_bytes += len(text)
-            _add(sentence, text, columns, delimiter)
+            _add_line(sentence, text, columns, delimiter)
         else:
             sentence.tokens.clear()
             sentence.problem = file.too_long("the sentence")
@@ -62,7 +62,7 @@ def sentence_rows(file: InputFile, columns: Sequence[str] | None, delimiter: str
         yield from _row(sentence, columns)
 
 
-def _add(sentence: _Sentence, text: str, columns: Sequence[str] | None, delimiter: str | None) -> None:
+def _add_line(sentence: _Sentence, text: str, columns: Sequence[str] | None, delimiter: str | None) -> None:
     values = text.split(delimiter or ("\t" if "\t" in text else None))
     n_columns = len(columns) if columns is not None else len(sentence.tokens[0]) if sentence.tokens else len(values)
     is_comment = text.startswith("#") and not sentence.tokens and (text.startswith("# ") or len(values) != n_columns)
@@ -88,7 +88,7 @@ def _row(sentence: _Sentence, columns: Sequence[str] | None) -> SentenceRows:
 
 
 def _whole_words(tokens: Sequence[list[str]]) -> list[list[str]]:
-    """Without the parts of words (``3`` and ``4`` behind ``3-4``) and what is not written (``5.1``)."""
+    """The tokens without parts of multiword tokens (``3`` and ``4`` after ``3-4``) and empty nodes (``5.1``)."""
     words = []
     last_part = 0
     for token in tokens:

@@ -1,4 +1,4 @@
-"""Conversations in data sets: lists of turns, each with a role and content."""
+"""Conversations: lists of turns, each with a role and content."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 ROLE_KEYS = ("role", "from", "speaker", "author")
 CONTENT_KEYS = ("content", "value", "text", "utterance", "message")
-"""What the two are called by OpenAI and Hugging Face (the first), ShareGPT (the second), and others."""
+"""The keys of OpenAI and Hugging Face (first), ShareGPT (second) and others."""
 
 USERS = frozenset({"user", "human", "prompter", "customer"})
 ASSISTANTS = frozenset({"assistant", "gpt", "chatgpt", "bot", "model", "ai"})
@@ -14,16 +14,16 @@ ASSISTANTS = frozenset({"assistant", "gpt", "chatgpt", "bot", "model", "ai"})
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Who speaks (``User``, ``Assistant``, ``System``, or as the data set says) and what."""
+    """The role of a speaker (``User``, ``Assistant``, ``System`` or another one) and what was said."""
 
     role: str
     content: str
 
 
 def turns_of(value: Sequence[Any]) -> list[Turn] | None:
-    """The turns of a list; ``None`` where it is none of them.
+    """The turns in a list; None if it is not a conversation.
 
-    Those without anything said are left out: calls of tools, say.
+    Turns without content, such as tool calls, are left out.
     """
     turns = []
     for item in value:
@@ -40,7 +40,7 @@ def turns_of(value: Sequence[Any]) -> list[Turn] | None:
 
 
 def rendered(turns: Sequence[Turn]) -> str:
-    """A conversation as the ``chat`` command writes one: what the system says, then every turn behind its speaker."""
+    """A conversation in the form of the chat command: the system message, then a line ``Speaker: content`` per turn."""
     lines = [
         f"{turn.content}\n\n" if turn.role == "System" else f"{turn.role}: {turn.content.strip()}\n" for turn in turns
     ]
@@ -48,11 +48,11 @@ def rendered(turns: Sequence[Turn]) -> str:
 
 
 def prompt_and_answer(turns: Sequence[Turn]) -> tuple[str, str | None]:
-    """Everything before the assistant's last turn, and that turn; everything if there is none.
+    """Everything before the assistant's last turn, and that turn; everything and None if there is none.
 
-    Turns after the last answer are left out, since they have no answer.
+    Turns after the last answer are left out.
     """
-    last = max((place for place, turn in enumerate(turns) if turn.role == "Assistant"), default=None)
+    last = max((index for index, turn in enumerate(turns) if turn.role == "Assistant"), default=None)
     if not last:
         return rendered(turns), None
     return f"{rendered(turns[:last])}\nAssistant:", turns[last].content.strip()
@@ -64,7 +64,7 @@ def _role(role: str) -> str:
 
 
 def _content(value: Any) -> str | None:
-    """What is said: a string, or the texts among the parts of a message; nothing where it is null."""
+    """The content of a turn: a string, or the joined texts of a message in parts; empty if it is null."""
     if value is None or isinstance(value, str):
         return value or ""
     if isinstance(value, Sequence) and all(isinstance(part, Mapping) for part in value):

@@ -18,15 +18,15 @@ class Expected:
     """What is known about a table before it is read.
 
     Attributes:
-        columns: their names, where the table has no header.
-        names: of the columns that are needed.
+        columns: the names of all columns, if the table has no header.
+        names: the names of the necessary columns.
     """
 
     columns: Sequence[str] | None
     names: Sequence[str]
 
     def fits(self, rows: Sequence[Sequence[str]], n_least: int) -> bool:
-        """Whether all rows have as many values as there are columns, and the header has the columns that are needed."""
+        """Whether all rows have as many values as there are columns, and the header has the necessary columns."""
         if not rows:
             return False
         columns = rows[0] if self.columns is None else self.columns
@@ -37,19 +37,19 @@ class Expected:
 
 
 def fitting_delimiters(sample: str, expected: Expected) -> list[str]:
-    """Those of the usual delimiters by which every row of a sample has all columns, and more than one."""
+    """The known delimiters with which every row of a sample has all columns, and more than one."""
     return [delimiter for delimiter in KNOWN_DELIMITERS if _fits(sample, delimiter, expected, 2)]
 
 
 def find_delimiter(sample: str, usual: str, expected: Expected) -> str:
-    """The delimiter of a table: the usual one, unless one other fits all rows and this does not.
+    """The delimiter of a table: the usual one, unless exactly one other fits all rows and the usual one does not.
 
-    Where both fit, but this is mostly followed by a space, as in prose, and the other is not, it is the other.
+    If both fit, but the usual one is mostly followed by a space, as in prose, the other one is chosen.
 
     Args:
-        sample: complete lines from its beginning.
-        usual: by the format of the table.
-        expected: of the table.
+        sample: complete lines from the beginning of the table.
+        usual: the delimiter of the format.
+        expected: the columns of the table.
     """
     others = [delimiter for delimiter in fitting_delimiters(sample, expected) if delimiter != usual]
     if _fits(sample, usual, expected, 1):
@@ -58,21 +58,21 @@ def find_delimiter(sample: str, usual: str, expected: Expected) -> str:
 
 
 def encloses_values(sample: str, delimiter: str, n_columns: int) -> bool:
-    """Whether quotation marks at the beginning of values enclose them, or are characters like any other.
+    """Whether quotation marks at the beginning of values enclose them or are ordinary characters.
 
-    The reading by which more rows have all columns is right. Where both fit, marks enclose values if there are doubled
-    ones within, as whoever encloses writes them, or if all values have them but the numbers; a table that encloses
-    only what has to be has none around plain words.
+    The interpretation in which more rows have all columns is right. If both fit, marks enclose values if doubled marks
+    occur inside, as writers of quoted values escape them, or if all values but numbers have them; a table that quotes
+    only where necessary has no marks around plain words.
 
     Args:
-        sample: complete lines, the first of which has such a mark.
-        delimiter: of the table.
-        n_columns: that it has.
+        sample: complete lines, the first of which contains such a mark.
+        delimiter: the delimiter of the table.
+        n_columns: its number of columns.
     """
     raw = _raw_rows(sample, delimiter)
     rows, n_lines = _enclosed_rows(sample, delimiter)
     n_raw_wrong = sum(len(row) != n_columns for row in raw)
-    # What is left may be the first part of a long value: lines in there that are rows of their own speak against it.
+    # The rest may be the beginning of a long value, unless it contains lines that are rows themselves.
     left = sample.split("\n")[n_lines:]
     n_enclosed_wrong = sum(row is None or len(row) != n_columns for row in rows) + sum(
         len(line.split(delimiter)) == n_columns for line in filter(None, left)
@@ -90,7 +90,7 @@ def encloses_values(sample: str, delimiter: str, n_columns: int) -> bool:
 
 
 def is_raw(delimiter: str, quoting: str) -> bool:
-    """Whether values are what stands between the delimiters, and nothing else."""
+    """Whether everything between delimiters belongs to the value, including quotation marks."""
     return quoting == "none" or len(delimiter) > 1
 
 
@@ -112,9 +112,9 @@ def _raw_rows(sample: str, delimiter: str) -> list[list[str]]:
 
 
 def _enclosed_rows(sample: str, delimiter: str) -> tuple[list[list[str] | None], int]:
-    """The rows of a sample, ``None`` for a malformed one; and how many lines hold all but one that its end cuts off."""
+    """The rows of a sample (None for a malformed one) and their number of lines, without a row that is cut off."""
     rows: list[list[str] | None] = []
-    # A carriage return within a line would be taken for its end.
+    # A carriage return within a line would end it.
     lines = (line.removesuffix("\r").replace("\r", " ") + "\n" for line in sample.split("\n"))
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     n_lines = 0

@@ -1,4 +1,4 @@
-"""What a row holds under a name, a path or a template of several."""
+"""Values of a row by the name of a field, a path, or a template of several fields."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ MISSING = object()
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A field, or a template of several.
+    """A field, or a template of several fields.
 
     Attributes:
-        parts: constant text and the name of the field that follows it, or ``None`` at the end of the template.
-        name: of the field, or of the first one of a template.
-        is_template: whether it is one, or else a field as it is.
+        parts: constant text, each with the name of the field that follows it; None at the end of a template.
+        name: the name of the field, or of the first field of a template.
+        is_template: whether it is a template.
     """
 
     parts: tuple[tuple[str, str | None], ...]
@@ -31,10 +31,10 @@ class Pattern:
 
     @classmethod
     def parse(cls, pattern: str) -> Self:
-        """A template where the pattern holds braces (``{{`` for one that stays), else the name of a field.
+        """Parse a template if the pattern contains braces (``{{`` for a literal brace), else the name of a field.
 
         Raises:
-            ValueError: if the braces do not match, or hold no name.
+            UserError: if the braces do not match or contain no name.
         """
         if not {"{", "}"} & set(pattern):
             return cls((("", pattern),), pattern, is_template=False)
@@ -51,16 +51,16 @@ class Pattern:
 
     @property
     def names(self) -> Iterator[str]:
-        """Of the fields."""
+        """The names of the fields."""
         return (name for _, name in self.parts if name is not None)
 
     def text(self, row: Row) -> str:
-        """What it gives for a row; see :func:`~lmcore.text.sources.rows.values.as_text`, in a template ``as_part``.
+        """The text for a row (:func:`~lmcore.text.sources.rows.values.as_text`; in a template ``as_part``).
 
-        What is null or missing in a template is left empty, with the white space around the whole.
+        Null and missing values in a template are empty; then white space around the whole text is removed.
 
         Raises:
-            InputError: ``missing_field`` where no field is there, ``wrong_type`` or ``not_unicode``.
+            InputError: ``missing_field`` if no field exists, ``wrong_type`` or ``not_unicode``.
         """
         if self.is_template:
             filled = self._filled(row)
@@ -73,7 +73,7 @@ class Pattern:
         return as_text(value, self.name)
 
     def optional_text(self, row: Row) -> str | None:
-        """As :meth:`text`, also of numbers; ``None`` where nothing is there, null or white space.
+        """As :meth:`text`, also for numbers; None if the value is missing, null or blank.
 
         Raises:
             InputError: ``wrong_type`` or ``not_unicode``.
@@ -86,7 +86,7 @@ class Pattern:
         return text if text and not text.isspace() else None
 
     def label(self, row: Row) -> str | None:
-        """A class; see :func:`~lmcore.text.sources.rows.values.as_label`. ``None`` where a part is missing.
+        """The label of a row (:func:`~lmcore.text.sources.rows.values.as_label`); None if a part is missing.
 
         Raises:
             InputError: as ``as_label``.
@@ -100,7 +100,7 @@ class Pattern:
         return as_label("".join(f"{constant}{part or ''}" for constant, part in parts), self.name)
 
     def word(self, row: Row) -> str | None:
-        """A name; see :func:`~lmcore.text.sources.rows.values.as_name`.
+        """The name of a row (:func:`~lmcore.text.sources.rows.values.as_name`).
 
         Raises:
             InputError: as ``as_name``.
@@ -115,7 +115,7 @@ class Pattern:
         return None if value is MISSING else as_label(value, name)
 
     def _filled(self, row: Row) -> str | None:
-        """The template filled, or ``None`` where none of its fields is there."""
+        """The filled template, or None if none of its fields has a value."""
         filled: list[str] = []
         n_missing = n_fields = 0
         for constant, name in self.parts:
@@ -132,7 +132,7 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """What of a row becomes what of a document."""
+    """The fields of a row that become the fields of a document."""
 
     text: Pattern
     label: Pattern | None
@@ -141,10 +141,10 @@ class Fields:
 
     @classmethod
     def parse(cls, reader: RecordFields, source: str) -> Self:
-        """The fields that the reader of a source names.
+        """The fields configured in the reader of a source.
 
         Raises:
-            ValueError: for a template that is wrong, naming the source.
+            UserError: if a template is wrong; the message names the source.
         """
 
         def parsed(pattern: str | None) -> Pattern | None:
@@ -158,17 +158,17 @@ class Fields:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of all fields, each once, in the order in which they are named."""
+        """The names of all fields, each once, in the order of the configuration."""
         patterns = (self.text, self.label, self.target, self.name)
         return tuple(dict.fromkeys(name for pattern in patterns if pattern is not None for name in pattern.names))
 
     @property
     def optional_names(self) -> tuple[str, ...]:
-        """Of those that a row need not have: all but the text, unless that is a template."""
+        """The fields that a row need not have: all but the text, unless that is a template."""
         return tuple(name for name in self.names if self.text.is_template or name != self.text.name)
 
     def text_and_target(self, row: Row) -> tuple[str, str | None]:
-        """The two texts; where both are the same conversation, all before its last answer and that answer.
+        """The text and the target; of a conversation that is both, everything before its last answer, and that answer.
 
         Raises:
             InputError: as :meth:`Pattern.text` and :meth:`Pattern.optional_text`.
@@ -184,7 +184,7 @@ class Fields:
 
 
 def field_value(row: Row, name: str) -> Any:
-    """What a row holds under a name, or where a path of names and places in lists leads; :data:`MISSING` if nothing."""
+    """The value of a field, or at a path of names and list indices; :data:`MISSING` if there is none."""
     if name in row:
         return row[name]
     value: Any = row

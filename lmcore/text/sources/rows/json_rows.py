@@ -1,4 +1,4 @@
-"""JSON objects as rows: one a line, or in a list that is never held whole (RFC 8259)."""
+"""JSON objects as rows: one per line, or in a list that is never in memory as a whole (RFC 8259)."""
 
 import codecs
 import json
@@ -19,16 +19,15 @@ JsonRows = Iterator[tuple[int, Row | InputError]]
 DECODER = json.JSONDecoder()
 SPACE = re.compile(r"[ \t\n\r]*")
 NEXT_OBJECT = re.compile(r"\}[ \t\n\r]*,?[ \t\n\r]*(?=\{)")
-# The longest thing, besides a string, that a cut can split so that its beginning looks wrong: an escaped pair of
-# surrogates, or a number.
+# The longest token, apart from strings, whose beginning alone looks malformed: an escaped surrogate pair, or a number.
 LONGEST_TOKEN = 32
 
 
 def json_line_rows(file: InputFile, path: Sequence[str] = ()) -> JsonRows:
-    """Yield the object of each line, or the rows that lie in it at a path; lines without anything are passed over.
+    """Yield the object of each line, or the rows nested in it at a path; blank lines are skipped.
 
     Raises:
-        InputError: with its line, where the file cannot be read any further.
+        InputError: with its line, if the rest of the file cannot be read.
     """
     decode = DECODER.decode
     for line, content in text_lines(file):
@@ -43,18 +42,18 @@ def json_line_rows(file: InputFile, path: Sequence[str] = ()) -> JsonRows:
                 if path:
                     yield from ((line, inner) for inner in _inner_rows(row, path))
                 else:
-                    yield line, row if isinstance(row, dict) else _no_object(row)
+                    yield line, row if isinstance(row, dict) else _not_an_object(row)
 
 
 def json_rows(file: InputFile, path: Sequence[str] = ()) -> JsonRows:
-    """Yield the objects of a file: those of a list, the only one, or several one behind the other.
+    """Yield the objects of a file: of a list, a single one, or several in a row.
 
-    Behind one that is malformed or too long, reading goes on where the next one seems to begin. With a path, the rows
-    that lie there are read one by one, as far as it leads through objects and to a list: that is never held whole.
-    They have those fields of the objects around them that stand before it.
+    After a malformed or too long object, reading continues where the next one seems to begin. With a path, the rows
+    nested there are read one by one if the path leads through objects to a list, which is never in memory as a whole.
+    Rows also have those fields of the enclosing objects that come before the list.
 
     Raises:
-        InputError: with its line, where the file cannot be read any further.
+        InputError: with its line, if the rest of the file cannot be read.
     """
     text: _Text | None = None
     try:
@@ -67,56 +66,56 @@ def json_rows(file: InputFile, path: Sequence[str] = ()) -> JsonRows:
 
 
 class _Text:
-    """A window on the text of a file, which moves on over it.
+    """A window that moves over the text of a file.
 
-    Bytes that are not UTF-8 are lone surrogates in it, so that only the text that holds them is lost.
+    Bytes that are not UTF-8 become lone surrogates, so that only the text that contains them is lost.
 
     Attributes:
-        held: what is in the window.
-        place: where in there the next character stands that was not used.
-        line: of that character.
+        window: the text in the window.
+        position: the index in the window of the next unread character.
+        line: the line of that character.
         is_whole: whether the window reaches to the end of the file.
-        is_lost: whether the end was reached looking for an object behind one that is malformed.
+        is_lost: whether the end was reached while searching for an object after a malformed one.
     """
 
     def __init__(self, stream: BufferedReader, max_characters: int) -> None:
         self._stream = stream
         self._max_characters = max_characters
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-        self.held = ""
-        self.place = 0
+        self.window = ""
+        self.position = 0
         self.line = 1
         self.is_whole = False
         self.is_lost = False
 
     @property
     def is_full(self) -> bool:
-        """Whether as much is held as may be."""
-        return self.is_too_long(len(self.held))
+        """Whether the window has its largest size."""
+        return self.is_too_long(len(self.window))
 
     def is_too_long(self, end: int) -> bool:
-        """Whether an object that begins here and ends there is longer than it may be."""
-        return end - self.place > self._max_characters
+        """Whether an object from the current position to ``end`` is too long."""
+        return end - self.position > self._max_characters
 
-    def go_to(self, place: int) -> None:
-        """Move on to a place in what is held."""
-        self.line += self.held.count("\n", self.place, place)
-        self.place = place
+    def go_to(self, position: int) -> None:
+        """Move to a position in the window."""
+        self.line += self.window.count("\n", self.position, position)
+        self.position = position
 
     def skip_space(self, *more: str) -> str:
-        """Move on to the next character that is neither white space nor one of ``more``; return it, or nothing."""
+        """Move to the next character that is neither white space nor in ``more``; returns it, or "" at the end."""
         while True:
-            space = SPACE.match(self.held, self.place)
-            self.go_to(self.place if space is None else space.end())
-            if self.place < len(self.held):
-                if (character := self.held[self.place]) not in more:
+            space = SPACE.match(self.window, self.position)
+            self.go_to(self.position if space is None else space.end())
+            if self.position < len(self.window):
+                if (character := self.window[self.position]) not in more:
                     return character
-                self.go_to(self.place + 1)
+                self.go_to(self.position + 1)
             elif not self.grow():
                 return ""
 
     def grow(self) -> bool:
-        """Hold more, twice as much if need be; False at the end of the file.
+        """Extend the window, up to twice its size; returns False at the end of the file.
 
         Raises:
             InputError: if there is more, but it cannot be read.
@@ -126,20 +125,20 @@ class _Text:
         read = self._stream.read1(BUFFER_BYTES)
         self.is_whole = not read
         more = [read]
-        # What came before a damage is looked at first; the stream reports the damage again when asked again.
+        # Text before an error is used first; the stream raises the error again at the next call.
         with suppress(InputError):
-            while read and sum(map(len, more)) < len(self.held) - self.place:
+            while read and sum(map(len, more)) < len(self.window) - self.position:
                 more.append(read := self._stream.read1(BUFFER_BYTES))
-        self.held = self.held[self.place :] + self._decoder.decode(b"".join(more), self.is_whole)
-        self.place = 0
+        self.window = self.window[self.position :] + self._decoder.decode(b"".join(more), self.is_whole)
+        self.position = 0
         return True
 
     def go_to_next_object(self) -> None:
-        """Move on to where an object seems to begin behind the end of another; else to the end of the file."""
-        while (found := NEXT_OBJECT.search(self.held, self.place)) is None:
-            self.go_to(max(self.place, len(self.held) - LONGEST_TOKEN))
+        """Move to where an object seems to begin after the end of another one, or to the end of the file."""
+        while (found := NEXT_OBJECT.search(self.window, self.position)) is None:
+            self.go_to(max(self.position, len(self.window) - LONGEST_TOKEN))
             if not self.grow():
-                self.go_to(len(self.held))
+                self.go_to(len(self.window))
                 self.is_lost = True
                 return
         self.go_to(found.end())
@@ -162,11 +161,11 @@ def _values(text: _Text, file: InputFile, path: Sequence[str]) -> JsonRows:
 def _list_rows(
     text: _Text, file: InputFile, path: Sequence[str], name: str = "", parents: Row | None = None
 ) -> JsonRows:
-    """Yield the rows of a list; those of a list within an object have its fields, too."""
-    text.go_to(text.place + 1)
+    """Yield the rows of a list; those of a list in an object have its fields, too."""
+    text.go_to(text.position + 1)
     while character := text.skip_space(","):
         if character == "]":
-            text.go_to(text.place + 1)
+            text.go_to(text.position + 1)
             return
         line = text.line
         row = _value(text, file, needs_object=parents is None)
@@ -181,17 +180,17 @@ def _object_rows(text: _Text, file: InputFile, path: Sequence[str], parents: Row
     """Yield the rows at a path in an object whose members are read one by one.
 
     Raises:
-        InputError: ``malformed_json``, if it is no object.
+        InputError: ``malformed_json`` if it is not an object.
     """
     name, *rest = path
     line, is_found = text.line, False
     known = dict(parents)
-    text.go_to(text.place + 1)
+    text.go_to(text.position + 1)
     while (character := text.skip_space(",")) != "}":
         key = _value(text, file, needs_object=False) if character == '"' else None
         if not isinstance(key, str) or text.skip_space() != ":":
             raise InputError("malformed_json", "an object is cut off or malformed")
-        text.go_to(text.place + 1)
+        text.go_to(text.position + 1)
         opened = text.skip_space()
         if key == name and opened == "[":
             is_found = True
@@ -207,32 +206,32 @@ def _object_rows(text: _Text, file: InputFile, path: Sequence[str], parents: Row
             if key == name:
                 is_found = True
                 yield from ((text.line, row) for row in inner_rows(known, path))
-    text.go_to(text.place + 1)
+    text.go_to(text.position + 1)
     if not is_found:
         yield from ((line, row) for row in inner_rows(known, path))
 
 
 def _inner_rows(row: Any, path: Sequence[str]) -> Iterator[Row | InputError]:
-    """What an object is, or holds at a path; an error as it is."""
+    """Yield an object, or the rows nested in it at a path; an error is yielded unchanged."""
     if isinstance(row, dict):
         yield from inner_rows(row, path)
     else:
-        yield row if isinstance(row, InputError) else _no_object(row)
+        yield row if isinstance(row, InputError) else _not_an_object(row)
 
 
 def _value(text: _Text, file: InputFile, *, needs_object: bool = True) -> Any:
-    """The next object or value, or the error that says what is wrong with it; the text moves on behind it."""
+    """The next object or value, or an error; moves past it."""
     while True:
         problem, may_be_cut = file.too_long("the object"), True
         try:
-            value, end = DECODER.raw_decode(text.held, text.place)
+            value, end = DECODER.raw_decode(text.window, text.position)
         except (ValueError, RecursionError) as error:
             may_be_cut = _may_be_cut(error, text)
             if not may_be_cut or not text.is_full:
                 problem = _malformed(error)
         else:
-            # A number at the end of what is held may go on behind it.
-            if isinstance(value, dict) or end < len(text.held) or text.is_whole:
+            # A number at the end of the window may continue after it.
+            if isinstance(value, dict) or end < len(text.window) or text.is_whole:
                 return _take(value, end, text, file, needs_object=needs_object)
         if not may_be_cut or text.is_full or not text.grow():
             text.go_to_next_object()
@@ -244,14 +243,14 @@ def _take(value: Any, end: int, text: _Text, file: InputFile, *, needs_object: b
     text.go_to(end)
     if is_too_long:
         return file.too_long("the object")
-    return value if isinstance(value, dict) or not needs_object else _no_object(value)
+    return value if isinstance(value, dict) or not needs_object else _not_an_object(value)
 
 
 def _may_be_cut(error: Exception, text: _Text) -> bool:
-    """Whether it may be no error but the end of what is held."""
+    """Whether the error may only be due to the end of the window."""
     if not isinstance(error, json.JSONDecodeError):
         return False
-    return error.msg.startswith("Unterminated string") or error.pos >= len(text.held) - LONGEST_TOKEN
+    return error.msg.startswith("Unterminated string") or error.pos >= len(text.window) - LONGEST_TOKEN
 
 
 def _malformed(error: Exception) -> InputError:
@@ -259,9 +258,9 @@ def _malformed(error: Exception) -> InputError:
         return InputError("malformed_json", "lists and objects are nested too deeply")
     if not isinstance(error, json.JSONDecodeError):
         return InputError("malformed_json", str(error))
-    # The position that it ends with is one in what is held of the file; the line is known.
+    # The position in its message refers to the window; the line is known.
     return InputError("malformed_json", error.msg.removesuffix(" at").removesuffix(" starting"))
 
 
-def _no_object(value: Any) -> InputError:
-    return InputError("not_an_object", f"a value of type {type(value).__name__} stands where an object belongs")
+def _not_an_object(value: Any) -> InputError:
+    return InputError("not_an_object", f"expected an object, found a value of type {type(value).__name__}")

@@ -1,4 +1,4 @@
-"""Rows of Parquet files, some at a time, with the columns that are needed and no others."""
+"""Rows of Parquet files, read in batches with only the necessary columns."""
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -19,28 +19,28 @@ ParquetRows = Iterator[tuple[int, Row | InputError]]
 BATCH_BYTES = 2**22
 MAX_BATCH_ROWS = 512
 LONGEST_DETAIL = 200
-DAMAGES = (pa.ArrowException, OSError, ValueError)
+ARROW_ERRORS = (pa.ArrowException, OSError, ValueError)
 
 
 def parquet_rows(file: InputFile, names: Sequence[str], path: Sequence[str] = ()) -> ParquetRows:
-    """Yield number, from 1, and needed fields of each row; behind a damage, those of the next group of rows.
+    """Yield the number of each row, from 1, and its fields ``names``; with a path, the rows nested there.
 
-    With a path, yield the rows that lie there within each.
+    After a damaged part, reading continues with the next row group.
 
     Raises:
-        ValueError: if a needed field has no column.
-        InputError: with its row, where the file cannot be read any further.
+        UserError: if a field has no column.
+        InputError: with its row, if the rest of the file cannot be read.
     """
     with file.open_seekable() as stream:
         try:
-            # Column chunks are read bit by bit, and not ahead, so that no more than some pages are held.
+            # Column chunks are not read ahead, so that only a few pages are in memory.
             table = pq.ParquetFile(stream, pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
             schema, metadata = table.schema_arrow, table.metadata
-        except DAMAGES as error:
-            raise damage_of(error) from error
+        except ARROW_ERRORS as error:
+            raise damaged_file(error) from error
         columns = {name: column_of(schema, name) for name in names}
         missing = [name for name, column in columns.items() if column is None]
-        # A field that is no column may be one of the rows within the rows.
+        # A field without a column may be one of the nested rows.
         check_columns(file, schema.names, path[:1] if path else missing)
         needed = sorted({column for column in columns.values() if column is not None}.union(path[:1]))
         n_rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
@@ -55,15 +55,15 @@ def _group_rows(
     file: InputFile, table: pq.ParquetFile, group: int, n_before: int, columns: Sequence[str]
 ) -> ParquetRows:
     n_done, damage = 0, None
-    # After a damage once more, row by row: those that stand in a batch before it are not damaged.
+    # After an error, again row by row: rows before the damaged one are intact.
     for n_rows in (_rows_per_batch(table.metadata.row_group(group)), 1):
         batches = table.iter_batches(n_rows, row_groups=[group], columns=list(columns), use_threads=False)
         start = 0
         while True:
             try:
                 batch = next(batches, None)
-            except DAMAGES as error:
-                damage = damage_of(error)
+            except ARROW_ERRORS as error:
+                damage = damaged_file(error)
                 break
             if batch is None:
                 return
@@ -76,7 +76,7 @@ def _group_rows(
 
 
 def rows_of(file: InputFile, batch: pa.RecordBatch, n_before: int) -> ParquetRows:
-    """Yield number and fields of the rows of a batch, which count as unpacked.
+    """Yield number and fields of the rows of a batch; its size counts as unpacked bytes.
 
     Raises:
         InputError: ``unpacks_too_large``.
@@ -93,7 +93,7 @@ def rows_of(file: InputFile, batch: pa.RecordBatch, n_before: int) -> ParquetRow
 
 
 def _values(column: pa.Array) -> list[Any]:
-    """The values of a column; what is no text in one of strings is an error in its place."""
+    """The values of a column; an error in place of a string that is not UTF-8."""
     try:
         return column.to_pylist()  # type: ignore[no-any-return]
     except UnicodeDecodeError:
@@ -108,13 +108,13 @@ def _value(scalar: pa.Scalar) -> Any:
 
 
 def _rows_per_batch(group: pq.RowGroupMetaData) -> int:
-    """So many rows that they hold about :data:`BATCH_BYTES`, all columns taken together."""
+    """The number of rows that have about :data:`BATCH_BYTES` in all columns together."""
     n_bytes_per_row = group.total_byte_size / max(group.num_rows, 1)
     return max(1, min(MAX_BATCH_ROWS, int(BATCH_BYTES / max(n_bytes_per_row, 1))))
 
 
 def column_of(schema: pa.Schema, name: str) -> str | None:
-    """The column of that name, or what a path of that name leads to: a part of a column of objects, a whole list."""
+    """The column to read for a field: its own, or, for a path, a part of a struct column or a whole list column."""
     if name in schema.names:
         return name
     column, *path = name.split(".")
@@ -136,7 +136,7 @@ def _is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
-def damage_of(error: Exception) -> InputError:
-    """What a library says of a damaged file, in one line."""
+def damaged_file(error: Exception) -> InputError:
+    """The read error for a library's exception, in one line."""
     first, *_ = str(error).splitlines() or [type(error).__name__]
     return InputError("damaged_file", first[:LONGEST_DETAIL])

@@ -1,4 +1,4 @@
-"""The format of a file's rows: given by the reader, by its extension, or by its first bytes."""
+"""The format of a file's rows: configured, or recognised by its extension or its first bytes."""
 
 import json
 
@@ -24,7 +24,7 @@ FORMATS: dict[str, RowFormat] = {
     ".conll": "conll",
     ".conllu": "conll",
 }
-"""By the ending of a file's name."""
+"""By the extension of a file."""
 TABLES = frozenset(DELIMITERS)
 PARQUET_MARK = b"PAR1"
 
@@ -33,17 +33,17 @@ def row_format(file: InputFile, reader: RecordFields, names: tuple[str, ...]) ->
     """The format of a file's rows.
 
     Raises:
-        InputError: ``unknown_format`` where neither its ending nor its beginning tells; ``unreadable_file``,
-            ``empty_file`` or what else is met in looking.
+        InputError: ``unknown_format`` if neither its extension nor its first bytes tell; ``unreadable_file``,
+            ``empty_file`` or another error while reading them.
     """
     by_ending = reader.format or FORMATS.get(file.format)
     if by_ending == "jsonl":
-        return "json" if _begins_with_a_line_that_goes_on(_beginning(file)) else "jsonl"
+        return "json" if _is_indented_json(_beginning(file)) else "jsonl"
     if by_ending is not None:
         return by_ending
     found = _found_format(file, _beginning(file), reader, names)
     if found is None:
-        ending = f"files that end in {file.format}" if file.format else "files without an extension"
+        ending = f"files with the extension {file.format}" if file.format else "files without an extension"
         known = "jsonl, json, csv, tsv, psv, parquet, arrow or conll"
         raise InputError("unknown_format", f"{ending} have no known format: set the reader's `format`, {known}")
     file.notes.add(file.path, f"read as {found}")
@@ -55,8 +55,8 @@ def _beginning(file: InputFile) -> bytes:
         return stream.peek(1)[:SAMPLE_BYTES]
 
 
-def _begins_with_a_line_that_goes_on(head: bytes) -> bool:
-    """Whether the first line opens an object or a list, and nothing else: JSON that is written for people."""
+def _is_indented_json(head: bytes) -> bool:
+    """Whether the first line is only an opening brace or bracket: indented JSON."""
     first, *more = head.split(b"\n", 1)
     return first.strip() in (b"{", b"[") and bool(more)
 

@@ -13,17 +13,17 @@ from lmcore.text.sources.files.text_lines import LINE_END
 
 QUOTE = b'"'
 RETURN_WITHIN = "\udc0d"
-"""Stands for a carriage return within a line, which the reader would take for its end; no text holds one of these."""
+"""Replaces a carriage return within a line, which would end the line; no text contains this character."""
 
 
-class RowLines:
-    """The lines of a table for a reader that takes as many as a row has.
+class TableLines:
+    """The lines of a table, for a reader that consumes as many lines as a row has.
 
     Attributes:
-        begin: where the row begins that is being read.
-        problem: what is wrong with its bytes, if anything.
-        has_returns: whether it has :data:`RETURN_WITHIN` in it.
-        is_unclosed: whether it has an odd number of quotation marks and no end.
+        begin: the line where the current row begins.
+        problem: the error in the bytes of the row, if any.
+        has_returns: whether the row contains :data:`RETURN_WITHIN`.
+        is_unclosed: whether the row has an odd number of quotation marks and no end.
     """
 
     def __init__(self, stream: BufferedReader, file: InputFile) -> None:
@@ -35,35 +35,35 @@ class RowLines:
         self.begin_row()
 
     def begin_row(self) -> None:
-        """What is given from now on belongs to the next row."""
+        """Start the next row: the next lines belong to it."""
         self.begin = self._line + 1
         self.problem: InputError | None = None
         self.has_returns = False
         self.is_unclosed = False
-        self._given: list[bytes] = []
+        self._row_lines: list[bytes] = []
         self._n_given = 0
 
     def give_back(self) -> None:
-        """Give all lines of the row but the first one again: they may be rows of their own."""
-        self._waiting.extendleft(reversed(self._given[1:]))
+        """Return all lines of the row but the first one to the stream: they may be rows themselves."""
+        self._waiting.extendleft(reversed(self._row_lines[1:]))
         self._line = self.begin
 
     def give_row_back(self) -> None:
-        """Give the line of :meth:`next_row` again."""
-        (content,) = self._given
+        """Return the line of :meth:`next_row` to the stream."""
+        (content,) = self._row_lines
         self._waiting.appendleft(content)
         self._line -= content.endswith(b"\n")
 
     def skip(self, n_lines: int) -> None:
-        """Pass over some lines."""
+        """Skip lines."""
         while self._line < n_lines and self._take(BUFFER_BYTES):
             pass
         self.begin_row()
 
     def look_ahead(self, n_bytes: int) -> str:
-        """The next lines, which are given again: as many whole ones as so many bytes hold, or a part of the first."""
+        """Read ahead without consuming: the whole lines in the next ``n_bytes`` bytes, or a part of the first one."""
         n_waiting = sum(map(len, self._waiting))
-        # What stops the reading is met again where it is.
+        # An error is raised again when its position is reached.
         with suppress(InputError, OSError):
             while n_waiting < n_bytes and (content := self._stream.readline(self._n_at_most + 1)):
                 self._waiting.append(content)
@@ -73,15 +73,15 @@ class RowLines:
         return content[: end or None].decode(errors="replace")
 
     def next_row(self) -> str | None:
-        """The next line as a row of its own, without its end; ``None`` at the end of the file.
+        """The next line as a row, without its end; None at the end of the file.
 
         Raises:
-            InputError: ``too_long``, once it was passed over; and whatever stops the reading.
+            InputError: ``too_long`` after the line was skipped; other errors of reading.
         """
         content = self._take(self._n_at_most + 1)
         if not content:
             return None
-        self._given = [content]
+        self._row_lines = [content]
         if len(content) > self._n_at_most:
             while content and not content.endswith(b"\n"):
                 content = self._take(BUFFER_BYTES)
@@ -95,15 +95,15 @@ class RowLines:
         """The next line.
 
         Raises:
-            InputError: ``too_long``, once the row was passed over; and whatever stops the reading.
+            InputError: ``too_long`` after the row was skipped; other errors of reading.
         """
         content = self._take(self._n_at_most + 1 - self._n_given)
         if not content:
             raise StopIteration
-        self._given.append(content)
+        self._row_lines.append(content)
         self._n_given += len(content)
         if self._n_given > self._n_at_most:
-            self._pass_over()
+            self._skip_row()
             raise self._file.too_long("the row")
         text = self._decoded(content)
         within = text.rstrip("\r\n")
@@ -124,11 +124,11 @@ class RowLines:
         self._line += content.endswith(b"\n")
         return content
 
-    def _pass_over(self) -> None:
-        """Go to the end of the line on which all quotation marks are closed."""
-        n_quotes = sum(content.count(QUOTE) for content in self._given)
-        content = self._given[-1]
-        self._given = []
+    def _skip_row(self) -> None:
+        """Move to the end of the line on which all quotation marks are closed."""
+        n_quotes = sum(content.count(QUOTE) for content in self._row_lines)
+        content = self._row_lines[-1]
+        self._row_lines = []
         while content and not (content.endswith(b"\n") and n_quotes % 2 == 0):
             content = self._take(BUFFER_BYTES)
             n_quotes += content.count(QUOTE)

@@ -13,22 +13,22 @@ AS_WRITTEN = {
     "``": "\u201c",
     "''": "\u201d",
 }
-"""What the Penn Treebank writes for brackets and quotation marks."""
+"""Brackets and quotation marks of the Penn Treebank."""
 
 CLOSING = re.compile(r"[,.;:!?%)\]}\u2026\u201d\u00bb]+|n['\u2019]t|['\u2019](?:s|re|ve|ll|d|m|t)?", re.IGNORECASE)
-"""Tokens that stand directly behind the one before."""
+"""Tokens that are attached to the previous one."""
 OPENING = re.compile(r"[(\[{$£€\u201c\u2018\u00ab¿¡]+")
-"""Tokens that stand directly before the next one."""
+"""Tokens that are attached to the next one."""
 UNSPACED = re.compile("[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
 """Characters of scripts without spaces between words."""
 GLUE = "@-@"
-"""A hyphen within a word, as Moses writes it."""
+"""A hyphen within a word, in the notation of Moses."""
 
 
 def joined_tokens(tokens: Sequence[str]) -> str:
-    """Tokens with the spaces that are usual between them.
+    """Join tokens with the usual spaces between them.
 
-    Where one of them holds a space they are no tokens but sentences or paragraphs: each is a line.
+    If one of them contains a space, they are not tokens but sentences or paragraphs: each becomes a line.
     """
     if any(" " in token.strip() or "\n" in token for token in tokens):
         return "\n".join(tokens)

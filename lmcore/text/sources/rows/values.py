@@ -19,37 +19,37 @@ LONGEST_LABEL = 500
 
 
 def as_text(value: Any, name: str) -> str:
-    """A string as it is; a list of strings joined; the turns of a conversation one below the other.
+    """A string unchanged, a list of tokens joined, or the turns of a conversation as lines.
 
     Raises:
         InputError: ``wrong_type``, or ``not_unicode`` for bytes that are not UTF-8.
     """
-    text = value if isinstance(value, str) else _written(value)
+    text = value if isinstance(value, str) else _text_of(value)
     if text is None:
         raise InputError("wrong_type", f"field {name!r} holds {_kind(value)}, not a string")
     return text
 
 
 def as_part(value: Any, name: str) -> str:
-    """As :func:`as_text`, and numbers, truth values and dates in JSON's form.
+    """As :func:`as_text`, and numbers, booleans and dates in the notation of JSON.
 
     Raises:
         InputError: as :func:`as_text`.
     """
     if isinstance(value, str):
         return value
-    text = _written(value)
+    text = _text_of(value)
     return _scalar(value, name) if text is None else text
 
 
 def as_label(value: Any, name: str) -> str | None:
-    """A class: without white space around it, whole numbers in their shortest form; ``None`` for null or nothing.
+    """A label: stripped, with whole numbers in their shortest form; None if it is null or empty.
 
-    1, 1.0, "1.0" and " 1" are one class; "01" and "1.50" are others, and so are true and "True".
+    1, 1.0, "1.0" and " 1" are the same label; "01" and "1.50" are different ones, and so are true and "True".
 
     Raises:
-        InputError: ``wrong_type``; ``not_a_number`` for NaN and infinity, which no class is; ``too_long``, or
-            ``not_unicode`` for half a character.
+        InputError: ``wrong_type``; ``not_a_number`` for NaN and infinity; ``too_long``, or
+            ``not_unicode`` for a lone surrogate.
     """
     if value is None:
         return None
@@ -59,10 +59,10 @@ def as_label(value: Any, name: str) -> str | None:
 
 
 def as_name(value: Any, name: str) -> str | None:
-    """A string, or a number, a truth value or a date in JSON's form; ``None`` for null or nothing.
+    """A string, or a number, boolean or date in the notation of JSON; None if it is null or empty.
 
     Raises:
-        InputError: ``wrong_type``, or ``not_unicode`` for half a character.
+        InputError: ``wrong_type``, or ``not_unicode`` for a lone surrogate.
     """
     word = None if value is None else _scalar(value, name)
     if word and not is_unicode(word):
@@ -83,8 +83,8 @@ def _label(value: str, name: str) -> str | None:
     return as_name(label, name)
 
 
-def _written(value: Any) -> str | None:
-    """The text of what is more than a string; ``None`` where it has none."""
+def _text_of(value: Any) -> str | None:
+    """The text of bytes, of a token list or of a conversation; None for other values."""
     if isinstance(value, bytes):
         return _decoded(value)
     if not isinstance(value, Sequence) or not value:

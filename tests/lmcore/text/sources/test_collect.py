@@ -130,7 +130,7 @@ def test_what_is_decided_about_files_is_logged_and_stays_in_the_summary(
     assert [(record.levelname, record.getMessage()) for record in caplog.records if "file" in record.getMessage()] == [
         ("INFO", "table: 1 file read as a table with ';' between the values"),
         ("INFO", "table: 1 file read as windows-1252 (detected, 0.91)"),
-        ("WARNING", "rows: 1 file without 'label' in any row: the first has 'text', 'lable'"),
+        ("WARNING", "rows: 1 file without 'label' in any row; the first row has 'text', 'lable'"),
     ]
     assert summary["sources"]["table"]["notes"]["read as windows-1252"] == {
         "files": 1,

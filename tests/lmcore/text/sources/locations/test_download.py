@@ -5,7 +5,8 @@ import pytest
 from servers import Breaks, Fails, File, FileServer
 
 from lmcore.config.collect import RemoteFile
-from lmcore.text.sources.locations.download import Patience, download, renew
+from lmcore.text.sources.locations.download import download, renew
+from lmcore.text.sources.locations.http import Patience
 
 CONTENT = b"what is there at first"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -66,26 +67,26 @@ def test_what_cannot_be_looked_at_again_is_kept(
 ) -> None:
     server.files["/file.bin"] = File(CONTENT, etag='"1"')
     fetch(server, tmp_path)
-    server.files["/file.bin"].read_errors = [Fails(status)]
+    server.files["/file.bin"].failures = [Fails(status)]
     assert look_again(server, tmp_path) == CONTENT
-    assert f"/file.bin could not be looked at again (status {status}); what was fetched before is kept" in caplog.text
+    assert f"/file.bin could not be checked (status {status}); the earlier download is kept" in caplog.text
 
 
 def test_without_a_network_what_was_fetched_is_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file.bin").write_bytes(CONTENT)
     renew(RemoteFile(url="http://127.0.0.1:9/file.bin", sha256=None), tmp_path / "file.bin", LARGE, QUICK)
     assert (tmp_path / "file.bin").read_bytes() == CONTENT
-    assert "could not be looked at again" in caplog.text
+    assert "could not be checked" in caplog.text
 
 
 def test_another_version_that_breaks_off_costs_nothing_that_was_there(server: FileServer, tmp_path: Path) -> None:
     server.files["/file.bin"] = File(CONTENT, etag='"1"')
     fetch(server, tmp_path)
-    server.files["/file.bin"] = File(CONTENT[:-1], etag='"2"', read_errors=[Breaks(0), Breaks(9), *[Fails(503)] * 4])
-    with pytest.raises(ConnectionError, match="could not be fetched"):
+    server.files["/file.bin"] = File(CONTENT[:-1], etag='"2"', failures=[Breaks(0), Breaks(9), *[Fails(503)] * 4])
+    with pytest.raises(ConnectionError, match="could not be downloaded"):
         look_again(server, tmp_path)
     assert (tmp_path / "file.bin").read_bytes() == CONTENT
-    server.files["/file.bin"].read_errors.clear()
+    server.files["/file.bin"].failures.clear()
     assert look_again(server, tmp_path) == CONTENT[:-1]
 
 

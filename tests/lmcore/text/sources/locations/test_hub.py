@@ -253,12 +253,12 @@ def test_damaged_rows_leave_nothing_behind(setting: Setting, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("max_rows", [None, 203])
-@pytest.mark.parametrize("read_errors", [[Fails(500), Fails(503)], [Breaks(0), Breaks(500)], [Breaks(900)] * 4])
+@pytest.mark.parametrize("failures", [[Fails(500), Fails(503)], [Breaks(0), Breaks(500)], [Breaks(900)] * 4])
 def test_a_server_that_recovers_costs_no_row(
-    setting: Setting, tmp_path: Path, max_rows: int | None, read_errors: list[Any]
+    setting: Setting, tmp_path: Path, max_rows: int | None, failures: list[Any]
 ) -> None:
     files = setting.hub.data_sets["owner/languages"].files
-    files["english/train-a.jsonl"].read_errors = list(read_errors)
+    files["english/train-a.jsonl"].failures = list(failures)
     located = setting.locate(tmp_path, max_rows=max_rows)
     content = files["english/train-a.jsonl"].content + files["english/train-b.jsonl"].content
     if max_rows is None:
@@ -272,10 +272,10 @@ def test_a_server_that_does_not_recover_is_named_with_the_source(
     setting: Setting, tmp_path: Path, max_rows: int | None
 ) -> None:
     file = setting.hub.data_sets["owner/languages"].files["english/train-a.jsonl"]
-    file.read_errors = [Fails(503)] * 1_000
-    with pytest.raises(ConnectionError, match=r"source 'rows': owner/languages .* could not be fetched .*503"):
+    file.failures = [Fails(503)] * 1_000
+    with pytest.raises(ConnectionError, match=r"source 'rows': owner/languages .* could not be downloaded .*503"):
         setting.locate(tmp_path, max_rows=max_rows)
-    file.read_errors = []
+    file.failures = []
     assert setting.locate(tmp_path, max_rows=max_rows).files
 
 

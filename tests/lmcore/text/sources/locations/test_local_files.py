@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lmcore.config.collect import LocalFiles, ParallelLines, Reader, Source, WholeFiles
 from lmcore.text.sources.locations.locate import Located, locate
-from lmcore.text.sources.locations.walk import matches, may_hold_matches
+from lmcore.text.sources.locations.walk import matches, may_contain_matches
 
 
 def find(*paths: Path | str, reader: Reader | None = None) -> Located:
@@ -104,7 +104,7 @@ def test_patterns_match_what_the_standard_library_finds(
     assert {name for name in present if matches(tuple(name.split("/")), tuple(pattern))} == expected
     for name in expected:
         parts = tuple(name.split("/"))
-        assert all(may_hold_matches(parts[:depth], tuple(pattern)) for depth in range(len(parts)))
+        assert all(may_contain_matches(parts[:depth], tuple(pattern)) for depth in range(len(parts)))
 
 
 def test_a_name_with_wildcards_is_itself_where_there_is_such_a_file(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_what_cannot_be_read_in_a_folder_that_a_pattern_matches_is_a_fault(tree:
 
 
 def test_a_pattern_does_not_lead_out_of_its_folder(tree: Path) -> None:
-    with pytest.raises(ValueError, match=r"source 'notes': '\.\.' is after a wildcard in .*: put it before"):
+    with pytest.raises(ValueError, match=r"source 'notes': '\.\.' follows a wildcard in .*: put it before"):
         find(tree / "*/../../secret.txt")
     assert names(find(tree / "two/../one/*.md")) == ["c.md"]
 
@@ -207,7 +207,7 @@ def test_parallel_files_keep_the_order_in_which_they_are_named(tmp_path: Path) -
     reader = ParallelLines(kind="parallel_lines", encoding=None)
     located = find(tmp_path / "fr/train.txt", tmp_path / "en/train.txt", reader=reader)
     assert names(located) == ["fr/train.txt", "en/train.txt"]
-    with pytest.raises(ValueError, match="source 'notes': parallel_lines reads two files, but its location holds 1"):
+    with pytest.raises(ValueError, match="source 'notes': parallel_lines reads two files, but its location has 1"):
         find(tmp_path / "fr/train.txt", tmp_path / "fr/*.txt", reader=reader)
 
 

@@ -14,7 +14,8 @@ import pytest
 from servers import Breaks, Fails, File, FileServer, Waits
 
 from lmcore.config.collect import ParallelLines, Reader, RemoteFile, Source, Urls, WholeFiles
-from lmcore.text.sources.locations.download import PATIENCE, Patience, download, shown
+from lmcore.text.sources.locations.download import download
+from lmcore.text.sources.locations.http import PATIENCE, Patience, without_secrets
 from lmcore.text.sources.locations.locate import locate
 from lmcore.text.sources.locations.urls import fetch_files
 
@@ -64,14 +65,16 @@ def test_a_file_is_fetched_once(server: FileServer, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
 def test_a_failing_server_is_asked_again(server: FileServer, tmp_path: Path, status: int) -> None:
-    server.files["/file.bin"] = File(CONTENT, read_errors=[Fails(status), Fails(status)])
+    server.files["/file.bin"] = File(CONTENT, failures=[Fails(status), Fails(status)])
     assert fetch(server, tmp_path, sha256=DIGEST) == CONTENT
     assert statuses(server) == [status, status, 200]
 
 
 def test_a_server_that_keeps_failing_is_given_up(server: FileServer, tmp_path: Path) -> None:
-    server.files["/file.bin"] = File(CONTENT, read_errors=[Fails(503)] * 9)
-    with pytest.raises(ConnectionError, match=r"/file.bin could not be fetched in 4 attempts \(the server answers 503"):
+    server.files["/file.bin"] = File(CONTENT, failures=[Fails(503)] * 9)
+    with pytest.raises(
+        ConnectionError, match=r"/file.bin could not be downloaded in 4 attempts \(the server returned status 503"
+    ):
         fetch(server, tmp_path)
     assert len(server.requests) == 4
 
@@ -83,8 +86,8 @@ def test_a_server_that_keeps_failing_is_given_up(server: FileServer, tmp_path: P
 def test_a_download_that_breaks_off_goes_on_where_it_ended(
     server: FileServer, tmp_path: Path, etag: str | None, last_modified: str | None, has_length: bool
 ) -> None:
-    read_errors = [Breaks(300_000), Breaks(200_000)]
-    server.files["/file.bin"] = File(CONTENT, etag, last_modified, has_length=has_length, read_errors=[*read_errors])
+    failures = [Breaks(300_000), Breaks(200_000)]
+    server.files["/file.bin"] = File(CONTENT, etag, last_modified, has_length=has_length, failures=[*failures])
     assert fetch(server, tmp_path, sha256=DIGEST) == CONTENT
     assert ranges(server) == [None, "bytes=300000-", "bytes=500000-"]
     assert statuses(server) == [200, 206, 206]
@@ -94,7 +97,7 @@ def test_a_download_that_breaks_off_goes_on_where_it_ended(
 def test_it_begins_anew_where_the_server_cannot_go_on(
     server: FileServer, tmp_path: Path, etag: str | None, has_ranges: bool
 ) -> None:
-    server.files["/file.bin"] = File(CONTENT, etag, has_ranges=has_ranges, read_errors=[Breaks(300_000)])
+    server.files["/file.bin"] = File(CONTENT, etag, has_ranges=has_ranges, failures=[Breaks(300_000)])
     assert fetch(server, tmp_path, sha256=DIGEST) == CONTENT
     assert statuses(server) == [200, 200]
 
@@ -104,7 +107,7 @@ def test_it_begins_anew_where_the_server_cannot_go_on(
 def test_parts_of_two_versions_are_never_joined(
     server: FileServer, tmp_path: Path, changed: bytes, heeds_if_range: bool
 ) -> None:
-    server.files["/file.bin"] = File(CONTENT, '"v1"', read_errors=[Breaks(300_000)])
+    server.files["/file.bin"] = File(CONTENT, '"v1"', failures=[Breaks(300_000)])
     with pytest.raises(ConnectionError):
         fetch(server, tmp_path, patience=replace(QUICK, attempts=1))
     server.files["/file.bin"] = File(changed, '"v2"', heeds_if_range=heeds_if_range)
@@ -113,14 +116,14 @@ def test_parts_of_two_versions_are_never_joined(
 
 
 def test_a_server_may_send_less_than_it_was_asked_for(server: FileServer, tmp_path: Path) -> None:
-    server.files["/file.bin"] = File(CONTENT, '"v1"', longest_part=400_000, read_errors=[Breaks(300_000)])
+    server.files["/file.bin"] = File(CONTENT, '"v1"', longest_part=400_000, failures=[Breaks(300_000)])
     assert fetch(server, tmp_path, sha256=DIGEST) == CONTENT
     assert ranges(server) == [None, "bytes=300000-", "bytes=700000-"]
 
 
 def test_a_later_process_goes_on_where_an_earlier_one_ended(server: FileServer, tmp_path: Path) -> None:
-    server.files["/file.bin"] = File(CONTENT, '"v1"', read_errors=[Breaks(300_000), Fails(500)])
-    with pytest.raises(ConnectionError, match="what has arrived is kept"):
+    server.files["/file.bin"] = File(CONTENT, '"v1"', failures=[Breaks(300_000), Fails(500)])
+    with pytest.raises(ConnectionError, match="the download will be resumed"):
         fetch(server, tmp_path, patience=replace(QUICK, attempts=1))
     assert not (tmp_path / "file.bin").exists()
     assert fetch(server, tmp_path, sha256=DIGEST) == CONTENT
@@ -128,20 +131,20 @@ def test_a_later_process_goes_on_where_an_earlier_one_ended(server: FileServer, 
 
 
 def test_what_brings_something_new_does_not_count_as_a_failure(server: FileServer, tmp_path: Path) -> None:
-    server.files["/file.bin"] = File(CONTENT, '"v1"', read_errors=[Breaks(50_000)] * 19)
+    server.files["/file.bin"] = File(CONTENT, '"v1"', failures=[Breaks(50_000)] * 19)
     assert fetch(server, tmp_path, sha256=DIGEST) == CONTENT
     assert len(server.requests) == 20
 
 
 def test_a_server_that_always_breaks_off_is_given_up(server: FileServer, tmp_path: Path) -> None:
-    server.files["/file.bin"] = File(CONTENT, has_ranges=False, read_errors=[Breaks(300_000)] * 99)
+    server.files["/file.bin"] = File(CONTENT, has_ranges=False, failures=[Breaks(300_000)] * 99)
     with pytest.raises(ConnectionError, match="4 attempts"):
         fetch(server, tmp_path)
     assert len(server.requests) == 4
 
 
 def test_a_slow_server_is_asked_again(server: FileServer, tmp_path: Path) -> None:
-    server.files["/file.bin"] = File(CONTENT, read_errors=[Waits(0.6)])
+    server.files["/file.bin"] = File(CONTENT, failures=[Waits(0.6)])
     assert fetch(server, tmp_path, patience=replace(QUICK, read=0.2)) == CONTENT
     time.sleep(0.5)  # The late answer is noted when it is given.
     assert len(server.requests) == 2
@@ -152,7 +155,7 @@ def test_the_wait_that_a_server_asks_for_is_kept_up_to_a_bound(
     server: FileServer, tmp_path: Path, as_date: bool
 ) -> None:
     asked = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True) if as_date else "3600"
-    server.files["/file.bin"] = File(CONTENT, read_errors=[Fails(429, {"Retry-After": asked})])
+    server.files["/file.bin"] = File(CONTENT, failures=[Fails(429, {"Retry-After": asked})])
     start = time.monotonic()
     assert fetch(server, tmp_path) == CONTENT
     assert 0.3 <= time.monotonic() - start < 5
@@ -170,7 +173,7 @@ def test_waits_double_up_to_a_bound() -> None:
     [(404, "there is no file at"), (410, "there is no file at"), (403, "is not accessible"), (418, "status 418")],
 )
 def test_a_refusal_is_an_error_at_once(server: FileServer, tmp_path: Path, status: int, message: str) -> None:
-    server.files["/file.bin"] = File(CONTENT, read_errors=[Fails(status)])
+    server.files["/file.bin"] = File(CONTENT, failures=[Fails(status)])
     with pytest.raises(ValueError, match=f"source 'web': .*{message}"):
         locate(source(server.url("/file.bin")), tmp_path)
     assert len(server.requests) == 1
@@ -188,16 +191,16 @@ def test_a_server_that_is_not_there_is_named_with_the_source(tmp_path: Path) -> 
 
 def test_a_file_that_is_announced_as_too_large_is_not_read(server: FileServer, tmp_path: Path) -> None:
     server.files["/file.bin"] = File(CONTENT)
-    with pytest.raises(ValueError, match=r"more than max_bytes \(1,000,000 > 999,999\): raise max_bytes"):
+    with pytest.raises(ValueError, match=r"is larger than max_bytes \(1,000,000 > 999,999\): raise max_bytes"):
         fetch(server, tmp_path, max_bytes=999_999)
     assert fetch(server, tmp_path, max_bytes=1_000_000) == CONTENT
-    with pytest.raises(ValueError, match="more than max_bytes"):
+    with pytest.raises(ValueError, match="is larger than max_bytes"):
         fetch(server, tmp_path, max_bytes=999_999)
 
 
 def test_a_file_of_unknown_size_is_given_up_when_it_becomes_too_large(server: FileServer, tmp_path: Path) -> None:
     server.files["/file.bin"] = File(CONTENT, has_length=False)
-    with pytest.raises(ValueError, match="more than max_bytes"):
+    with pytest.raises(ValueError, match="is larger than max_bytes"):
         fetch(server, tmp_path, max_bytes=500_000)
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) == 0
     assert fetch(server, tmp_path) == CONTENT
@@ -230,12 +233,12 @@ def test_a_file_stays_packed_as_it_is(server: FileServer, tmp_path: Path) -> Non
 
 
 def test_redirects_are_followed_over_http_only(server: FileServer, tmp_path: Path) -> None:
-    server.files["/there/file.bin"] = File(CONTENT, '"v1"', read_errors=[Breaks(300_000)])
+    server.files["/there/file.bin"] = File(CONTENT, '"v1"', failures=[Breaks(300_000)])
     server.redirects["/file.bin"] = server.url("/there/file.bin")
     assert fetch(server, tmp_path, sha256=DIGEST) == CONTENT
     for number, target in enumerate(["file:///etc/passwd?secret", server.url("/circle")]):
         server.redirects["/circle"] = target
-        with pytest.raises(ValueError, match="source 'web': an address cannot be used, or leads to one") as error:
+        with pytest.raises(ValueError, match="source 'web': the URL cannot be used, or redirects to one") as error:
             locate(source(server.url("/circle")), tmp_path / str(number))
         assert "secret" not in "".join(traceback.format_exception(error.value))
 
@@ -245,7 +248,7 @@ def fetch_in_process(url: str, folder: Path) -> None:
 
 
 def test_processes_that_want_the_same_file_do_not_spoil_it(server: FileServer, tmp_path: Path) -> None:
-    server.files["/file.bin"] = File(CONTENT, '"v1"', read_errors=[Breaks(300_000), Waits(0.3)])
+    server.files["/file.bin"] = File(CONTENT, '"v1"', failures=[Breaks(300_000), Waits(0.3)])
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=fetch_in_process, args=(server.url("/file.bin"), tmp_path)) for _ in range(3)]
     for process in processes:
@@ -258,7 +261,7 @@ def test_processes_that_want_the_same_file_do_not_spoil_it(server: FileServer, t
 
 
 def test_a_killed_download_leaves_no_file_that_looks_whole(server: FileServer, tmp_path: Path) -> None:
-    server.files["/file.bin"] = File(CONTENT, '"v1"', read_errors=[Breaks(300_000), Waits(30)])
+    server.files["/file.bin"] = File(CONTENT, '"v1"', failures=[Breaks(300_000), Waits(30)])
     arguments = (server.url("/file.bin"), tmp_path)
     process = multiprocessing.get_context("spawn").Process(target=fetch_in_process, args=arguments)
     process.start()
@@ -268,7 +271,7 @@ def test_a_killed_download_leaves_no_file_that_looks_whole(server: FileServer, t
     process.kill()
     process.join()
     assert not (tmp_path / "file.bin").exists()
-    server.files["/file.bin"].read_errors = []
+    server.files["/file.bin"].failures = []
     assert fetch(server, tmp_path, sha256=DIGEST) == CONTENT
     assert ranges(server)[-1] == "bytes=300000-"
 
@@ -298,7 +301,7 @@ def test_files_are_named_by_what_their_addresses_do_not_share(
 
 
 def test_addresses_that_differ_in_their_query_alone_are_an_error(server: FileServer, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="source 'web': several addresses give files of one name"):
+    with pytest.raises(ValueError, match="source 'web': several URLs give files of the same name"):
         locate(source(server.url("/get?id=1"), server.url("/get?id=2")), tmp_path)
 
 
@@ -310,4 +313,7 @@ def test_parallel_files_keep_their_order(server: FileServer, tmp_path: Path) -> 
 
 
 def test_what_is_shown_of_an_address_holds_no_secrets() -> None:
-    assert shown("https://user:password@example.org:8080/a/b.txt?token=1#x") == "https://example.org:8080/a/b.txt"
+    assert (
+        without_secrets("https://user:password@example.org:8080/a/b.txt?token=1#x")
+        == "https://example.org:8080/a/b.txt"
+    )

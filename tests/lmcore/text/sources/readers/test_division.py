@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from lmcore.config.collect import ReadingLimits, WholeFiles
 from lmcore.text.sources.read_files import read_files
-from lmcore.text.sources.readers.division import Part, divided, segments_of_text
+from lmcore.text.sources.readers.division import Part, divide_text, segments_of_text
 from lmcore.text.sources.source_file import SourceFile
 from tests.lmcore.text.sources.reader import PACK, read, source, texts, write
 
@@ -27,7 +27,7 @@ def whole(divide: dict[str, Any] | None) -> WholeFiles:
 def parts_of(text: str, divide: dict[str, Any], max_bytes: int = 10**6) -> list[Part]:
     division = whole(divide).divide
     assert division is not None
-    found = list(divided(segments_of_text(text), division, max_bytes))
+    found = list(divide_text(segments_of_text(text), division, max_bytes))
     assert all(isinstance(part, Part) for part in found)
     return found  # type: ignore[return-value]
 

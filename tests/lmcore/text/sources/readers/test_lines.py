@@ -81,7 +81,7 @@ def test_a_pair_with_a_line_that_is_too_long_costs_no_other(tmp_path: Path) -> N
 @pytest.mark.parametrize(("first", "second", "shorter"), [(b"a\n", b"a\nb\n", "text.en"), (b"a\nb", b"a", "text.de")])
 def test_files_of_different_length_are_refused(tmp_path: Path, first: bytes, second: bytes, shorter: str) -> None:
     files = write(tmp_path / "text.en", first), write(tmp_path / "text.de", second)
-    with pytest.raises(ValueError, match=rf"{shorter} has no line 2 and the file beside it has one"):
+    with pytest.raises(ValueError, match=rf"{shorter} has no line 2, but the other file has"):
         read(PAIRS, *files)
 
 

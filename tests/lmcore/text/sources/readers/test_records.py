@@ -160,7 +160,7 @@ def test_a_field_that_no_row_has_is_a_warning_that_names_those_there_are(tmp_pat
     assert texts(documents) == ["one", "two"]
     assert not read_errors
     ((what, note),) = notes.summary().items()
-    assert what == f"without '{name.strip('{}')}' in any row: the first has 'text', 'label'"
+    assert what == f"without '{name.strip('{}')}' in any row; the first row has 'text', 'label'"
     assert note["is_warning"]
 
 

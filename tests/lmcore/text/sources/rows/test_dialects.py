@@ -171,7 +171,7 @@ def test_a_header_is_no_row_where_the_columns_are_given_all_the_same(tmp_path: P
 
 def test_a_table_without_the_header_that_it_needs_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"no column 'text'; .*'a long .*; if that is no header, name the columns in `co"
+        ValueError, match=r"no column 'text'; .*'a long .*; if the first row is not a header, name the columns in `co"
     ):
         read(records(), write(tmp_path / "rows.csv", b'1,"a long %s"\n' % (b"text " * 100)))
 
