@@ -10,6 +10,7 @@ from lmcore.config.tokenize import SplitFractions
 from lmcore.text.clean import clean
 from lmcore.text.describing.losses import NOTABLE_SHARE
 from tasks.context.environment import Environment
+from tasks.context.inputs import require_documents
 from tasks.context.stage_code import artifact_cache
 from tasks.step import step
 
@@ -23,6 +24,7 @@ def clean_documents(
     config: CleanConfig, fractions: SplitFractions, environment: Environment, *, raw: Path, clean_folder: Path
 ) -> None:
     """Write the clean documents, the ledger of the dropped and changed ones, and ``summary.json`` with their counts."""
+    require_documents(raw)
     cache = artifact_cache(environment, "clean")
     with environment.start_workers() as workers:
         summary = clean(raw, clean_folder, config, fractions, cache=cache, workers=workers)

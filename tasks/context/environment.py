@@ -126,8 +126,11 @@ class Environment(BaseSettings):
         return self.work_folder / "cache" / stage
 
     def start_workers(self) -> Workers:
-        """The processes, here or on a cluster, that prepare data."""
-        return Workers(self.workers, dask_address=self.dask_address)
+        """Start the processes, on this machine or a cluster, that prepare data."""
+        try:
+            return Workers(self.workers, dask_address=self.dask_address)
+        except OSError as error:
+            raise OSError(f"{error}; LMCORE_DASK_ADDRESS sets the address") from error
 
     @property
     def downloads_folder(self) -> Path:
