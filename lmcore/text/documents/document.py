@@ -140,8 +140,8 @@ LEDGER_SCHEMA = pa.schema(
         *(field.with_nullable(True) for field in RAW_SCHEMA),
     ]
 )
-"""Columns of the ledger: what happened to a document (``dropped``, ``changed``, ``unreadable``), the rule, its score and
-threshold, the raw document, and, if it was changed, the id of the clean document."""
+"""Columns of the ledger: what happened to a document (``dropped``, ``changed``, ``unreadable``), by which rule, with
+its score and threshold; the raw document; and, if it was changed, the id of the clean document."""
 
 
 def to_table(rows: Iterable[Document | ReadError], schema: pa.Schema) -> pa.Table:

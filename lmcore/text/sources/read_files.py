@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from lmcore.config.collect import Docstrings, ParallelLines, ReadingLimits, RecordFields, Source, TextLines, WholeFiles
 from lmcore.text.documents.document import Document, InputError, ReadError
-from lmcore.text.sources.files.input_file import InputFile, input_files
+from lmcore.text.sources.input_files.input_file import InputFile, input_files
 from lmcore.text.sources.notes import Notes
 from lmcore.text.sources.readers.docstrings import read_docstrings
 from lmcore.text.sources.readers.lines import read_lines, read_parallel_lines

@@ -11,7 +11,7 @@ from lxml import etree
 from lmcore.text.documents.document import InputError
 from lmcore.text.sources.extractors.html import main_text
 from lmcore.text.sources.extractors.packed import Parts, packed_document
-from lmcore.text.sources.files.input_file import InputFile
+from lmcore.text.sources.input_files.input_file import InputFile
 
 CONTAINER, ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
 MAX_PACKAGE_BYTES = 10_000_000

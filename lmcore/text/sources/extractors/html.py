@@ -8,7 +8,7 @@ from lxml import etree, html
 from lmcore.text.documents.document import InputError
 from lmcore.text.sources.extractors.boilerplate import WORD, boilerplate, hidden_elements
 from lmcore.text.sources.extractors.page_lines import PageLines
-from lmcore.text.sources.files.encodings import HEAD_BYTES, Encoding, detect, wide_encoding
+from lmcore.text.sources.input_files.encodings import HEAD_BYTES, Encoding, detect, wide_encoding
 
 # Where browsers look for a declaration: https://html.spec.whatwg.org/multipage/parsing.html (section 13.2.3.2).
 DECLARATION_BYTES = 1024

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from lmcore.text.sources.extractors.packed import Target, packed_document
 from lmcore.text.sources.extractors.page_lines import PageLines
-from lmcore.text.sources.files.input_file import InputFile
+from lmcore.text.sources.input_files.input_file import InputFile
 
 WORD_PARTS = ("word/document.xml", "word/footnotes.xml", "word/endnotes.xml")
 LIST_STYLE = "List"

@@ -9,8 +9,8 @@ from typing import IO
 from lxml import etree
 
 from lmcore.text.documents.document import InputError
-from lmcore.text.sources.files.byte_streams import BUFFER_BYTES
-from lmcore.text.sources.files.input_file import InputFile
+from lmcore.text.sources.input_files.byte_streams import BUFFER_BYTES
+from lmcore.text.sources.input_files.input_file import InputFile
 
 FORMATS = ".docx or .odt"
 OLD_OFFICE = b"\xd0\xcf\x11\xe0"

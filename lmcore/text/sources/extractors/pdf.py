@@ -3,7 +3,7 @@
 import logging
 
 from lmcore.text.documents.document import InputError
-from lmcore.text.sources.files.input_file import InputFile
+from lmcore.text.sources.input_files.input_file import InputFile
 
 EXTRA = "pip install 'lmcore[documents]'"
 

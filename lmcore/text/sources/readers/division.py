@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from lmcore.config.collect import Division, DivisionAtBlankLines, DivisionAtHeadings, DivisionBySize
 from lmcore.text.documents.document import InputError
-from lmcore.text.sources.files.encodings import not_unicode
-from lmcore.text.sources.files.input_file import InputFile
+from lmcore.text.sources.input_files.encodings import not_unicode
+from lmcore.text.sources.input_files.input_file import InputFile
 
 SEGMENT_BYTES = 2**16
 SEGMENT_CHARACTERS = 2**16

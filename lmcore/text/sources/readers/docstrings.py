@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from lmcore.text.documents.document import Document, InputError, ReadError
-from lmcore.text.sources.files.input_file import InputFile
+from lmcore.text.sources.input_files.input_file import InputFile
 
 # The fields of syntax tree nodes that contain statements, in the order of their lines.
 BLOCKS = ("body", "handlers", "cases", "orelse", "finalbody")

@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 from lmcore.config.collect import ReadingLimits, Source, TextLines
 from lmcore.errors import UserError
 from lmcore.text.documents.document import Document, InputError, ReadError
-from lmcore.text.sources.files.compression import COMPRESSIONS
-from lmcore.text.sources.files.input_file import InputFile, input_files
-from lmcore.text.sources.files.text_lines import Content, text_lines
+from lmcore.text.sources.input_files.compression import COMPRESSIONS
+from lmcore.text.sources.input_files.input_file import InputFile, input_files
+from lmcore.text.sources.input_files.text_lines import Content, text_lines
 from lmcore.text.sources.notes import Notes
 from lmcore.text.sources.source_file import SourceFile
 

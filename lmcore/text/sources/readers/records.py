@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from lmcore.config.collect import RecordFields
 from lmcore.errors import UserError
 from lmcore.text.documents.document import Document, InputError, ReadError
-from lmcore.text.sources.files.input_file import InputFile
+from lmcore.text.sources.input_files.input_file import InputFile
 from lmcore.text.sources.rows.arrow_rows import arrow_rows
 from lmcore.text.sources.rows.conll import sentence_rows
 from lmcore.text.sources.rows.fields import MISSING, Fields, field_value

@@ -12,9 +12,9 @@ from lmcore.text.sources.extractors.known import refuse_other_formats
 from lmcore.text.sources.extractors.notebook import notebook_text
 from lmcore.text.sources.extractors.office import docx_text, odt_text
 from lmcore.text.sources.extractors.pdf import pdf_text
-from lmcore.text.sources.files.compression import COMPRESSIONS
-from lmcore.text.sources.files.encodings import not_unicode
-from lmcore.text.sources.files.input_file import InputFile
+from lmcore.text.sources.input_files.compression import COMPRESSIONS
+from lmcore.text.sources.input_files.encodings import not_unicode
+from lmcore.text.sources.input_files.input_file import InputFile
 from lmcore.text.sources.readers.division import Parts, divide_text, segments_of_file, segments_of_text
 
 BINARY_FORMATS: dict[str, Callable[[InputFile], str]] = {

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from lmcore.text.documents.document import InputError
-from lmcore.text.sources.files.input_file import InputFile
+from lmcore.text.sources.input_files.input_file import InputFile
 from lmcore.text.sources.rows.class_names import with_class_names
 from lmcore.text.sources.rows.nested_rows import inner_rows
 from lmcore.text.sources.rows.parquet_rows import (

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from lmcore.text.documents.document import InputError
-from lmcore.text.sources.files.input_file import InputFile
-from lmcore.text.sources.files.text_lines import text_lines
+from lmcore.text.sources.input_files.input_file import InputFile
+from lmcore.text.sources.input_files.text_lines import text_lines
 from lmcore.text.sources.rows.nested_rows import Row
 
 SentenceRows = Iterator[tuple[int, Row | InputError]]

@@ -9,9 +9,9 @@ from io import BufferedReader
 from typing import Any
 
 from lmcore.text.documents.document import InputError
-from lmcore.text.sources.files.byte_streams import BUFFER_BYTES
-from lmcore.text.sources.files.input_file import InputFile
-from lmcore.text.sources.files.text_lines import text_lines
+from lmcore.text.sources.input_files.byte_streams import BUFFER_BYTES
+from lmcore.text.sources.input_files.input_file import InputFile
+from lmcore.text.sources.input_files.text_lines import text_lines
 from lmcore.text.sources.rows.nested_rows import Row, inner_rows, with_parents
 
 JsonRows = Iterator[tuple[int, Row | InputError]]

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmcore.text.documents.document import InputError
-from lmcore.text.sources.files.byte_streams import BUFFER_BYTES
-from lmcore.text.sources.files.input_file import InputFile
+from lmcore.text.sources.input_files.byte_streams import BUFFER_BYTES
+from lmcore.text.sources.input_files.input_file import InputFile
 from lmcore.text.sources.rows.class_names import with_class_names
 from lmcore.text.sources.rows.nested_rows import Row, inner_rows
 from lmcore.text.sources.rows.tables import check_columns

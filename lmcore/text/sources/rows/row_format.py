@@ -4,7 +4,7 @@ import json
 
 from lmcore.config.collect import RecordFields, RowFormat
 from lmcore.text.documents.document import InputError
-from lmcore.text.sources.files.input_file import InputFile
+from lmcore.text.sources.input_files.input_file import InputFile
 from lmcore.text.sources.rows.dialects import DELIMITERS, Expected, fitting_delimiters
 from lmcore.text.sources.rows.tables import SAMPLE_BYTES
 

@@ -6,10 +6,10 @@ from io import BufferedReader
 from typing import Self
 
 from lmcore.text.documents.document import InputError
-from lmcore.text.sources.files.byte_streams import BUFFER_BYTES
-from lmcore.text.sources.files.encodings import not_unicode
-from lmcore.text.sources.files.input_file import InputFile
-from lmcore.text.sources.files.text_lines import LINE_END
+from lmcore.text.sources.input_files.byte_streams import BUFFER_BYTES
+from lmcore.text.sources.input_files.encodings import not_unicode
+from lmcore.text.sources.input_files.input_file import InputFile
+from lmcore.text.sources.input_files.text_lines import LINE_END
 
 QUOTE = b'"'
 RETURN_WITHIN = "\udc0d"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lmcore.config.collect import RecordFields
 from lmcore.errors import UserError
 from lmcore.text.documents.document import InputError
-from lmcore.text.sources.files.input_file import InputFile
+from lmcore.text.sources.input_files.input_file import InputFile
 from lmcore.text.sources.rows.dialects import DELIMITERS, QUOTE, Expected, encloses_values, find_delimiter, is_raw
 from lmcore.text.sources.rows.nested_rows import Row
 from lmcore.text.sources.rows.table_lines import RETURN_WITHIN, TableLines

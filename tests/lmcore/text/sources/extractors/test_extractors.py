@@ -140,7 +140,7 @@ def test_a_pdf_is_read_page_by_page(tmp_path: Path) -> None:
     assert "OCR" in read_errors[0].detail
 
 
-def test_an_encrypted_pdf_is_a_fault_unless_everybody_may_read_it(tmp_path: Path) -> None:
+def test_an_encrypted_pdf_is_a_read_error_unless_everybody_may_read_it(tmp_path: Path) -> None:
     pypdf = pytest.importorskip("pypdf")
     for password in ("", "secret"):
         writer = pypdf.PdfWriter(io.BytesIO(pdf("Text.")))

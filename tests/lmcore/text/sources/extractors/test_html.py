@@ -178,7 +178,7 @@ def test_wide_characters_are_known_without_a_mark_whatever_is_declared(text: str
     assert main_text(page) == text
 
 
-def test_wide_characters_that_are_not_surely_read_are_a_fault() -> None:
+def test_wide_characters_that_are_not_surely_read_are_a_read_error() -> None:
     for text in (*WIDE_TEXTS, "plain"):
         with pytest.raises(InputError) as raised:
             main_text(f"<p>{text} \ue000</p>".encode("utf-16-le"))

@@ -1,15 +1,11 @@
-import glob
 import os
 import socket
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from lmcore.config.collect import LocalFiles, ParallelLines, Reader, Source, WholeFiles
+from lmcore.config.collect import LocalFiles, Reader, Source, WholeFiles
 from lmcore.text.sources.locations.locate import Located, locate
-from lmcore.text.sources.locations.walk import matches, may_contain_matches
 
 
 def find(*paths: Path | str, reader: Reader | None = None) -> Located:
@@ -83,36 +79,12 @@ def test_a_pattern_stands_for_what_it_matches_named_from_its_fixed_part(
     assert names(find(tree / pattern)) == found
 
 
-part = st.sampled_from(["a", "b", "ab", "a.md", "b.txt"])
-pattern_part = st.sampled_from(["*", "**", "?", "a*", "*.md", "[ab]", "a", "*b*"])
-
-
-@given(
-    st.sets(st.lists(part, min_size=1, max_size=4).map("/".join), max_size=8),
-    st.lists(pattern_part, min_size=1, max_size=4),
-)
-def test_patterns_match_what_the_standard_library_finds(
-    tmp_path_factory: pytest.TempPathFactory, files: set[str], pattern: list[str]
-) -> None:
-    folder = tmp_path_factory.mktemp("files")
-    for name in sorted(files):
-        if not any(other.startswith(f"{name}/") for other in files):
-            write(folder, name)
-    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    # pathlib lets a last ** match folders alone in this version of Python.
-    expected = present & set(glob.glob("/".join(pattern), root_dir=folder, recursive=True))  # noqa: PTH207
-    assert {name for name in present if matches(tuple(name.split("/")), tuple(pattern))} == expected
-    for name in expected:
-        parts = tuple(name.split("/"))
-        assert all(may_contain_matches(parts[:depth], tuple(pattern)) for depth in range(len(parts)))
-
-
 def test_a_name_with_wildcards_is_itself_where_there_is_such_a_file(tmp_path: Path) -> None:
     write(tmp_path, "a[1].txt", "a1.txt")
     assert names(find(tmp_path / "a[1].txt")) == ["a[1].txt"]
 
 
-def test_what_cannot_be_read_in_a_folder_that_a_pattern_matches_is_a_fault(tree: Path) -> None:
+def test_what_cannot_be_read_in_a_folder_that_a_pattern_matches_is_a_read_error(tree: Path) -> None:
     (tree / "one/broken.txt").symlink_to("nowhere")
     (tree / "one/deep/up").symlink_to("..")
     located = find(tree / "o*")
@@ -157,7 +129,7 @@ def test_a_pattern_sees_files_under_the_names_that_links_give_them(tree: Path) -
     assert read_errors(find(tree / "*.t*t")) == [("broken.txt", "unreadable_file")]
 
 
-def test_links_that_lead_in_circles_or_nowhere_are_faults(tree: Path) -> None:
+def test_links_that_lead_in_circles_or_nowhere_are_read_errors(tree: Path) -> None:
     (tree / "self").symlink_to("self")
     (tree / "one/up").symlink_to("..")
     (tree / "one/two").symlink_to("../two")
@@ -202,16 +174,7 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> No
     ]
 
 
-def test_parallel_files_keep_the_order_in_which_they_are_named(tmp_path: Path) -> None:
-    write(tmp_path, "fr/train.txt", "en/train.txt")
-    reader = ParallelLines(kind="parallel_lines", encoding=None)
-    located = find(tmp_path / "fr/train.txt", tmp_path / "en/train.txt", reader=reader)
-    assert names(located) == ["fr/train.txt", "en/train.txt"]
-    with pytest.raises(ValueError, match="source 'notes': parallel_lines reads two files, but its location has 1"):
-        find(tmp_path / "fr/train.txt", tmp_path / "fr/*.txt", reader=reader)
-
-
-def test_a_name_that_is_not_unicode_is_a_fault(tree: Path) -> None:
+def test_a_name_that_is_not_unicode_is_a_read_error(tree: Path) -> None:
     try:
         (tree / os.fsdecode(b"caf\xe9.md")).write_text("text")
     except OSError:
@@ -234,7 +197,7 @@ def test_deep_folders_are_walked_to_the_end(tmp_path: Path) -> None:
     assert names(find(tmp_path)) == ["d/" * 400 + "file.txt"]
 
 
-def test_folders_that_may_not_be_read_are_faults(tree: Path) -> None:
+def test_folders_that_may_not_be_read_are_read_errors(tree: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may read everything")
     (tree / "two").chmod(0)

@@ -53,7 +53,7 @@ def test_the_files_are_the_packages_own_modules_with_what_is_known_of_the_packag
     assert {(file.package, file.version, file.license) for file in located.files} == {("tiny-package", "1.2", "MIT")}
 
 
-def test_a_module_that_is_not_there_is_a_fault(tiny: Path) -> None:
+def test_a_module_that_is_not_there_is_a_read_error(tiny: Path) -> None:
     read_errors = find("tiny-package").read_errors
     assert [(read_error.source, read_error.path, read_error.reason) for read_error in read_errors] == [
         ("docs", "tiny/gone.py", "unreadable_file")

@@ -15,7 +15,7 @@ from servers import Breaks, Fails, File, FileServer, Waits
 
 from lmcore.config.collect import ParallelLines, Reader, RemoteFile, Source, Urls, WholeFiles
 from lmcore.text.sources.locations.download import download
-from lmcore.text.sources.locations.http import PATIENCE, Patience, without_secrets
+from lmcore.text.sources.locations.http import Patience, without_secrets
 from lmcore.text.sources.locations.locate import locate
 from lmcore.text.sources.locations.urls import fetch_files
 
@@ -159,13 +159,6 @@ def test_the_wait_that_a_server_asks_for_is_kept_up_to_a_bound(
     start = time.monotonic()
     assert fetch(server, tmp_path) == CONTENT
     assert 0.3 <= time.monotonic() - start < 5
-
-
-def test_waits_double_up_to_a_bound() -> None:
-    assert [PATIENCE.wait(n_failures, None) for n_failures in range(1, 8)] == [1, 2, 4, 8, 16, 30, 30]
-    assert PATIENCE.wait(1, 7.0) == 7
-    assert PATIENCE.wait(5, 7.0) == 16
-    assert PATIENCE.wait(1, 1e9) == PATIENCE.longest_retry_after
 
 
 @pytest.mark.parametrize(

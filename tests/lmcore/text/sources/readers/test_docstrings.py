@@ -165,7 +165,7 @@ def test_modules_that_cannot_be_read_cost_no_other(tiny: Path) -> None:
         (b"x = " + b"-" * 100_000 + b"1\n", None),
     ],
 )
-def test_what_this_python_cannot_read_is_one_fault(tiny: Path, content: bytes, line: int | None) -> None:
+def test_what_this_python_cannot_read_is_one_read_error(tiny: Path, content: bytes, line: int | None) -> None:
     (tiny / "tiny/broken.py").write_bytes(content)
     _, read_errors = read("tiny-package")
     assert [(read_error.path, read_error.reason) for read_error in read_errors] == [

@@ -42,7 +42,7 @@ def test_a_line_is_as_long_as_its_limit_or_too_long_by_one_byte(tmp_path: Path, 
     assert places(read_errors) == [(2, "too_long"), (3, "too_long"), (5, "too_long")]
 
 
-def test_an_empty_file_is_a_fault_and_one_of_empty_lines_is_none(tmp_path: Path) -> None:
+def test_an_empty_file_is_a_read_error_and_one_of_empty_lines_is_none(tmp_path: Path) -> None:
     files = [
         write(tmp_path / "a.txt", b""),
         write(tmp_path / "b.txt", b"\xef\xbb\xbf"),

@@ -174,7 +174,7 @@ def test_an_object_longer_than_a_document_may_be_costs_no_other(tmp_path: Path, 
         assert [read_error.reason for read_error in read_errors] == ["too_long"]
 
 
-def test_a_value_that_is_no_object_is_one_fault_wherever_it_is_cut(
+def test_a_value_that_is_no_object_is_one_read_error_wherever_it_is_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lmcore.text.sources.rows.json_rows.BUFFER_BYTES", 1)

@@ -143,7 +143,7 @@ def test_a_semicolon_is_found_and_said_where_every_row_fits_it(tmp_path: Path, c
     assert decisions(reader, path) == ["1 file read as a table with ';' between the values"]
 
 
-def test_of_rows_that_fit_no_other_delimiter_those_of_wrong_length_are_faults(tmp_path: Path) -> None:
+def test_of_rows_that_fit_no_other_delimiter_those_of_wrong_length_are_read_errors(tmp_path: Path) -> None:
     path = write(tmp_path / "rows.csv", b"a,one\nb;two, three, four\nc,five; six\n")
     documents, read_errors = read(records(label="label", columns=("label", "text")), path)
     assert texts(documents) == ["one", "five; six"]

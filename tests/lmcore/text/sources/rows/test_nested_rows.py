@@ -88,7 +88,7 @@ def test_of_a_list_within_an_object_that_is_cut_off_the_rows_before_are_kept(tmp
 
 
 @pytest.mark.parametrize("name", ["rows.json", "rows.jsonl"])
-def test_a_path_that_leads_nowhere_is_a_fault_that_names_what_there_is(tmp_path: Path, name: str) -> None:
+def test_a_path_that_leads_nowhere_is_a_read_error_that_names_what_there_is(tmp_path: Path, name: str) -> None:
     documents, read_errors = read(records(rows="date"), write(tmp_path / name, b'{"data": [{"text": "one"}]}'))
     assert not documents
     assert [(read_error.reason, "the fields are 'data'" in read_error.detail) for read_error in read_errors] == [

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Self
 
 from lmcore.text.documents.document import InputError
-from lmcore.text.sources.files.byte_streams import BUFFER_BYTES
-from lmcore.text.sources.files.compression import Budget
-from lmcore.text.sources.files.members import MAX_MEMBERS, Member
+from lmcore.text.sources.input_files.byte_streams import BUFFER_BYTES
+from lmcore.text.sources.input_files.compression import Budget
+from lmcore.text.sources.input_files.members import MAX_MEMBERS, Member
 
 MAX_HEADER_BYTES = 2**20
 """The largest header of a member: headers are read into memory, and legitimate ones have a few hundred bytes."""

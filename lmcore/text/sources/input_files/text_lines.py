@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from lmcore.text.documents.document import InputError
-from lmcore.text.sources.files.byte_streams import BUFFER_BYTES
-from lmcore.text.sources.files.encodings import not_unicode
-from lmcore.text.sources.files.input_file import InputFile
+from lmcore.text.sources.input_files.byte_streams import BUFFER_BYTES
+from lmcore.text.sources.input_files.encodings import not_unicode
+from lmcore.text.sources.input_files.input_file import InputFile
 
 LINE_END = b"\r\n"
 

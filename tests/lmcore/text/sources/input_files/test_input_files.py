@@ -82,7 +82,7 @@ def test_the_last_line_before_a_damage_is_kept_to_the_byte(tmp_path: Path) -> No
     assert places(read_errors) == [(4, "damaged_file")]
 
 
-def test_a_checksum_that_differs_is_a_fault_behind_all_lines(tmp_path: Path) -> None:
+def test_a_checksum_that_differs_is_a_read_error_behind_all_lines(tmp_path: Path) -> None:
     packed = bytearray(gzip.compress(b"one\ntwo\n"))
     packed[-8] ^= 1
     documents, read_errors = read(LINES, write(tmp_path / "text.gz", bytes(packed)))
@@ -232,7 +232,7 @@ def test_members_that_lead_elsewhere_or_cannot_be_read_cost_no_other(tmp_path: P
     ]
 
 
-def test_an_encrypted_member_is_a_fault(tmp_path: Path) -> None:
+def test_an_encrypted_member_is_a_read_error(tmp_path: Path) -> None:
     content = bytearray(write_archive(tmp_path / "many.zip", {"a": b"one", "b": b"two"}).read_bytes())
     content[content.index(b"PK\1\2") + 8] |= 1
     documents, read_errors = read(LINES, write(tmp_path / "many.zip", bytes(content)))

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from io import BufferedReader
 
 from lmcore.text.documents.document import InputError
-from lmcore.text.sources.files import alphabets
-from lmcore.text.sources.files.alphabets import Score
-from lmcore.text.sources.files.byte_streams import chunks_of, followed, look_ahead
+from lmcore.text.sources.input_files import alphabets
+from lmcore.text.sources.input_files.alphabets import Score
+from lmcore.text.sources.input_files.byte_streams import chunks_of, followed, look_ahead
 
 UTF_8 = "utf-8"
 BYTE_ORDER_MARKS = {

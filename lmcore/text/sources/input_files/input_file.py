@@ -11,12 +11,19 @@ from typing import BinaryIO
 
 from lmcore.config.collect import Docstrings, ReadingLimits, Source
 from lmcore.text.documents.document import Document, InputError, ReadError
-from lmcore.text.sources.files.byte_streams import BUFFER_BYTES, Stream, with_line_feeds
-from lmcore.text.sources.files.compression import COMPRESSIONS, Budget, Decompressor, file_chunks, rechunked, unpack
-from lmcore.text.sources.files.encodings import Encoding, utf8_chunks
-from lmcore.text.sources.files.members import ChosenMember, chosen_members
-from lmcore.text.sources.files.tar_archive import TarArchive
-from lmcore.text.sources.files.zip_archive import ZipArchive
+from lmcore.text.sources.input_files.byte_streams import BUFFER_BYTES, Stream, with_line_feeds
+from lmcore.text.sources.input_files.compression import (
+    COMPRESSIONS,
+    Budget,
+    Decompressor,
+    file_chunks,
+    rechunked,
+    unpack,
+)
+from lmcore.text.sources.input_files.encodings import Encoding, utf8_chunks
+from lmcore.text.sources.input_files.members import ChosenMember, chosen_members
+from lmcore.text.sources.input_files.tar_archive import TarArchive
+from lmcore.text.sources.input_files.zip_archive import ZipArchive
 from lmcore.text.sources.notes import Notes
 from lmcore.text.sources.source_file import SourceFile
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from lmcore.config.collect import ParallelLines, ReadingLimits, TextLines, WholeFiles
-from lmcore.text.sources.files.encodings import detect, utf8_chunks
+from lmcore.text.sources.input_files.encodings import detect, utf8_chunks
 from lmcore.text.sources.notes import Notes, describe_note, merge_notes
 from lmcore.text.sources.read_files import read_files
 from lmcore.text.sources.source_file import SourceFile

@@ -90,7 +90,7 @@ def test_a_new_file_leaves_what_was_read_of_the_others(tmp_path: Path) -> None:
     assert all(before[name] == after[name] for name in before.keys() & after.keys())
 
 
-def test_a_source_without_usable_documents_is_an_error_that_shows_the_first_fault(tmp_path: Path) -> None:
+def test_a_source_without_usable_documents_is_an_error_that_shows_the_first_read_error(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.jsonl", {"text": 1}, {"text": None})
     with pytest.raises(ValueError, match=r"'rows' has no usable document \(2 read errors; the first: rows.jsonl, "):
         run(tmp_path, configure(local("rows", path, RECORDS)))

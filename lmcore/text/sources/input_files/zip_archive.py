@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lmcore.text.documents.document import InputError
-from lmcore.text.sources.files.compression import DECOMPRESSION_ERRORS, Budget, deflate, file_chunks, unpack
-from lmcore.text.sources.files.members import Member
+from lmcore.text.sources.input_files.compression import DECOMPRESSION_ERRORS, Budget, deflate, file_chunks, unpack
+from lmcore.text.sources.input_files.members import Member
 
 STORED, DEFLATED = 0, 8
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")
