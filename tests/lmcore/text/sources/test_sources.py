@@ -20,7 +20,7 @@ from tests.lmcore.text.sources_for_tests import DOCUMENTATION, RECORDS, configur
 def run(folder: Path, config: CollectConfig, *, n_workers: int = 1) -> dict[str, Any]:
     with Workers(n_workers) as workers:
         sources = scan_sources(config.sources, folder / "downloads", workers)
-        return collect(config, sources, folder / "raw", cache=ArtifactCache(folder / "pieces", ""), workers=workers)
+        return collect(config, sources, folder / "raw", cache=ArtifactCache(folder / "cache", ""), workers=workers)
 
 
 def write_rows(path: Path, *rows: object) -> Path:
@@ -81,10 +81,10 @@ def test_a_new_file_leaves_what_was_read_of_the_others(tmp_path: Path) -> None:
         (own / f"{number:03}.txt").write_text(f"{number} " * 8_000)
     config = configure(local("own", own, {"kind": "whole_files", "encoding": None, "divide": None}))
     run(tmp_path, config)
-    before = {piece.name: piece.stat().st_mtime_ns for piece in (tmp_path / "pieces").iterdir()}
+    before = {entry.name: entry.stat().st_mtime_ns for entry in (tmp_path / "cache").iterdir()}
     (own / "150b.txt").write_text("A new file in their midst.")
     assert run(tmp_path, config)["documents"] == 301
-    after = {piece.name: piece.stat().st_mtime_ns for piece in (tmp_path / "pieces").iterdir()}
+    after = {entry.name: entry.stat().st_mtime_ns for entry in (tmp_path / "cache").iterdir()}
     assert len(before) > 2
     assert len(before.keys() - after.keys()) == 1
     assert all(before[name] == after[name] for name in before.keys() & after.keys())
@@ -101,7 +101,7 @@ def test_a_source_without_usable_documents_is_an_error_that_shows_the_first_read
 def test_a_missing_source_is_named_before_anything_is_read(reader: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nowhere"):
         run(tmp_path, configure(DOCUMENTATION, local("gone", "nowhere", reader)))
-    assert not (tmp_path / "pieces").exists()
+    assert not (tmp_path / "cache").exists()
 
 
 def test_many_documents_make_several_shards_in_their_order(tmp_path: Path) -> None:
