@@ -16,6 +16,7 @@ from benchmarks.datatrove_filters import beside_datatrove
 from benchmarks.line import Line
 from lmcore.config.clean import NearDuplicateConfig
 from lmcore.config.collect import CollectConfig
+from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.workers import Workers
 from lmcore.text.clean import clean
 from lmcore.text.cleaning.corpus import Documents, Rows
@@ -23,7 +24,7 @@ from lmcore.text.cleaning.near_duplicates import near_duplicates
 from lmcore.text.cleaning.signatures import Signatures, signatures
 from lmcore.text.documents.shards import read_documents, write_table
 from lmcore.text.sources.collect import collect
-from lmcore.text.sources.pinning import pin_sources
+from lmcore.text.sources.scan import scan_sources
 from lmcore.text.split import document_id
 from lmcore.text.words.hashes import word_hashes
 from lmcore.tokens.corpus.shards import encode_documents
@@ -137,7 +138,7 @@ def encoding() -> list[Line]:
                     tokenizer=content + number * " ",
                     fractions=parameters.tokenize.split,
                     weights={},
-                    work=folder / "pieces",
+                    cache=ArtifactCache(folder / "pieces", ""),
                 )
             with _stopwatch() as other:
                 bare = tokenizers.Tokenizer.from_str(content)
@@ -177,8 +178,8 @@ def _signatures(texts: Sequence[str]) -> Signatures:
 
 def _collect(parameters: Parameters, folder: Path, workers: Workers) -> None:
     config: CollectConfig = parameters.collect
-    sources = pin_sources(config.sources, folder / "downloads", workers)
-    collect(config, sources, folder / "raw", work=folder / "collected", workers=workers)
+    sources = scan_sources(config.sources, folder / "downloads", workers)
+    collect(config, sources, folder / "raw", cache=ArtifactCache(folder / "collected", ""), workers=workers)
 
 
 def _clean(parameters: Parameters, folder: Path, workers: Workers) -> None:
@@ -187,7 +188,7 @@ def _clean(parameters: Parameters, folder: Path, workers: Workers) -> None:
         folder / "clean",
         parameters.clean,
         parameters.tokenize.split,
-        work=folder / "cleaned",
+        cache=ArtifactCache(folder / "cleaned", ""),
         workers=workers,
     )
 

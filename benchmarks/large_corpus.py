@@ -19,11 +19,12 @@ from benchmarks.line import Line
 from benchmarks.worker import Action, worker
 from lmcore.config.clean import CleanConfig
 from lmcore.config.collect import CollectConfig
+from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.workers import Workers
 from lmcore.text.clean import clean
 from lmcore.text.documents.shards import read_documents, shards_of
 from lmcore.text.sources.collect import collect
-from lmcore.text.sources.pinning import pin_sources
+from lmcore.text.sources.scan import scan_sources
 from lmcore.tokens.corpus.shards import write_shards
 from lmcore.tokens.corpus.training_texts import TrainingTexts
 from lmcore.tokens.tokenizer.training import learn_tokenizer
@@ -144,8 +145,8 @@ def _all_stages(folder: Path) -> Action:
                 documents = shards_of(folder / "clean")
                 tokenizer = learn_tokenizer(TrainingTexts(documents, split), parameters.tokenize.tokenizer)
             with _timed("encode", seconds), Workers(N_WORKERS) as workers:
-                work = folder / "pieces" / "encode"
-                write_shards(folder / "tokens", tokenizer, documents, split, weights={}, work=work, workers=workers)
+                cache = ArtifactCache(folder / "pieces" / "encode", "")
+                write_shards(folder / "tokens", tokenizer, documents, split, weights={}, cache=cache, workers=workers)
         sizes = {"peak_bytes": watch.peak_bytes, "total_bytes": watch.total_bytes}
         return sizes | {"documents": summary["kept"], "seconds": seconds}
 
@@ -178,8 +179,8 @@ def _collect(folder: Path, workers: Workers) -> None:
     }
     source = config["sources"][0] | {"name": "large", "location": location, "reader": reader, "license": "CC0-1.0"}
     collecting = CollectConfig.model_validate_json(json.dumps(config | {"sources": [source]}))
-    pinned = pin_sources(collecting.sources, folder / "downloads", workers)
-    collect(collecting, pinned, folder / "raw", work=folder / "pieces" / "collect", workers=workers)
+    pinned = scan_sources(collecting.sources, folder / "downloads", workers)
+    collect(collecting, pinned, folder / "raw", cache=ArtifactCache(folder / "pieces" / "collect", ""), workers=workers)
 
 
 def _clean(folder: Path, workers: Workers) -> dict[str, Any]:
@@ -187,16 +188,22 @@ def _clean(folder: Path, workers: Workers) -> dict[str, Any]:
     # All documents are of one kind: a limit for each kind would leave next to nothing.
     settings = parameters.clean.model_dump(mode="json") | {"max_bytes_per_label": None}
     cleaning = CleanConfig.model_validate_json(json.dumps(settings))
-    work = folder / "pieces" / "clean"
-    return clean(folder / "raw", folder / "clean", cleaning, parameters.tokenize.split, work=work, workers=workers)
+    cache = ArtifactCache(folder / "pieces" / "clean", "")
+    return clean(folder / "raw", folder / "clean", cleaning, parameters.tokenize.split, cache=cache, workers=workers)
 
 
 def _documentation_words(folder: Path) -> Counter[str]:
     """How often words stand in the documentation of this project's libraries."""
     config = load_parameters(PARAMETERS).collect
     with Workers(N_WORKERS) as workers:
-        sources = pin_sources(config.sources, folder / "downloads", workers)
-        collect(config, sources, folder / "documentation", work=folder / "pieces" / "documentation", workers=workers)
+        sources = scan_sources(config.sources, folder / "downloads", workers)
+        collect(
+            config,
+            sources,
+            folder / "documentation",
+            cache=ArtifactCache(folder / "pieces" / "documentation", ""),
+            workers=workers,
+        )
     texts = read_documents(folder / "documentation", ["text"])["text"].to_pylist()
     return Counter(word for text in texts for word in text.split() if word.isalpha())
 

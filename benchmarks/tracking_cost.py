@@ -15,7 +15,7 @@ import psutil
 from benchmarks.line import Line
 from benchmarks.models import our_gpt
 from lmcore.config.training import TrainingConfig
-from lmcore.progress import Work
+from lmcore.progress import ProgressBar
 from lmcore.tokens.batches.batches import WindowBatches
 from lmcore.training.loop import train
 from tasks import tracking
@@ -51,13 +51,13 @@ def tracking_cost() -> list[Line]:
     changes = {"max_steps": N_STEPS, "num_train_epochs": 1000.0, "save_steps": N_STEPS}
     config = TrainingConfig.model_validate_json(pretrain.training.model_copy(update=changes).model_dump_json())
     stopwatch, stream = Stopwatch(), np.random.default_rng(0).integers(VOCABULARY_SIZE, size=100_000)
-    reach, Work.reach = Work.reach, stopwatch.wrap(Work.reach)  # type: ignore[method-assign]
+    reach, ProgressBar.reach = ProgressBar.reach, stopwatch.wrap(ProgressBar.reach)  # type: ignore[method-assign]
     try:
         with tempfile.TemporaryDirectory() as folder:
             os.environ["LMCORE_WORK_FOLDER"] = folder
             seconds, beside = _train_tracked(Path(folder), config, stream, stopwatch)
     finally:
-        Work.reach = reach  # type: ignore[method-assign]
+        ProgressBar.reach = reach  # type: ignore[method-assign]
     spent = stopwatch.seconds + beside
     note = (
         f"{N_STEPS} reports, one a step; {stopwatch.seconds:.2f} s in the training's thread, {beside:.2f} s beside it"

@@ -8,10 +8,10 @@ import logging
 from pathlib import Path
 
 from flows.runtime.commands import run_command
-from lmcore.text.sources.lock import mend_lock
 from tasks.context.environment import Environment
 from tasks.context.named_files import refresh_named_files
 from tasks.context.parameters import Parameters, load_parameters
+from tasks.context.source_lock import set_aside_damaged_lock
 
 logger = logging.getLogger("flows.refresh")  # also where this file is run as a command
 
@@ -27,7 +27,7 @@ def refresh(parameters: Parameters, environment: Environment) -> list[str]:
     # It brings the readers of all formats along, which nobody needs who only looks at parameters.
     from tasks.collect import refresh_lock
 
-    mend_lock(LOCK, kept=environment.work_folder / "damaged")
+    set_aside_damaged_lock(LOCK, environment.work_folder / "damaged")
     # Each is shown as soon as it is pinned: if the other fails, nothing has been accepted that nobody saw.
     changes = _shown(refresh_named_files(parameters, lock=LOCK))
     changes += _shown(refresh_lock(parameters.collect, environment, lock=LOCK))

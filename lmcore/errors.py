@@ -2,4 +2,7 @@
 
 
 class UserError(ValueError):
-    """What was wrong, the value, and what to do, in a message that is shown as it is, without a traceback."""
+    """An error that the user can fix: its message says what is wrong, the value and what to do.
+
+    It is shown as it is, without a traceback.
+    """

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a plain line now and then in a log."""
+"""Progress of long computations: a bar on a terminal, or occasional lines in a log."""
 
 import logging
 import sys
@@ -14,8 +14,8 @@ logger = logging.getLogger(__name__)
 SECONDS_BETWEEN_LINES = 20.0
 
 
-class Work:
-    """A piece of long work whose size is known; :func:`progress` makes one."""
+class ProgressBar:
+    """The progress of a computation of known size; created by :func:`progress`."""
 
     def __init__(self, description: str, total: int, unit: str, bar: Progress | None, done: int = 0) -> None:
         self.description, self.total, self.unit = description, total, unit
@@ -26,11 +26,11 @@ class Work:
         self._task = bar.add_task(description, total=total, completed=done, note="") if bar else None
 
     def advance(self, amount: int = 1, note: str = "") -> None:
-        """Count ``amount`` more units as done; ``note`` shows figures of the moment (loss, rate)."""
+        """Count ``amount`` more units as done; ``note`` shows current values such as the loss."""
         self.reach(self.done + amount, note)
 
     def reach(self, done: int, note: str = "") -> None:
-        """Count ``done`` units as done in all, which may be fewer than before."""
+        """Set the number of units that are done, which may be smaller than before."""
         self.done = done
         if self._bar and self._task is not None:
             self._bar.update(self._task, completed=self.done, note=note)
@@ -40,7 +40,7 @@ class Work:
             logger.info("%s", self._line(note))
 
     def end(self) -> None:
-        """Say how it ended, where lines were shown before: the last of them would look as if it had been cut off."""
+        """Log the total time if lines were logged before: otherwise the last of them would look unfinished."""
         if self._is_line_shown:
             seconds = time.monotonic() - self._start
             logger.info("%s: %s %s in %.0f s", self.description, f"{self.done:,}", self.unit, seconds)
@@ -48,19 +48,26 @@ class Work:
     def _line(self, note: str) -> str:
         elapsed = time.monotonic() - self._start
         left = elapsed / max(self.done - self._done_before, 1) * max(self.total - self.done, 0)
-        figures = f" · {note}" if note else ""
-        return f"{self.description}: {self.done:,} of {self.total:,} {self.unit}{figures} · {left:.0f} s left"
+        values = f" · {note}" if note else ""
+        return f"{self.description}: {self.done:,} of {self.total:,} {self.unit}{values} · {left:.0f} s left"
 
 
 @contextmanager
-def progress(description: str, total: int, unit: str, *, done: int = 0) -> Iterator[Work]:
-    """Show the progress of ``total`` units of work, ``done`` of which were done before, until the block ends."""
+def progress(description: str, total: int, unit: str, *, done: int = 0) -> Iterator[ProgressBar]:
+    """Show progress until the block ends.
+
+    Args:
+        description: what is computed.
+        total: the number of units.
+        unit: the name of the units.
+        done: the number of units that were done before.
+    """
     if not sys.stderr.isatty():
-        work = Work(description, total, unit, None, done)
-        yield work
-        work.end()
+        lines = ProgressBar(description, total, unit, None, done)
+        yield lines
+        lines.end()
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
     times = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
     with Progress(*columns, *times, console=Console(stderr=True), transient=False) as bar:
-        yield Work(description, total, unit, bar, done)
+        yield ProgressBar(description, total, unit, bar, done)

@@ -10,6 +10,8 @@ from lmcore.config.tokenize import SplitFractions
 from lmcore.text.clean import clean
 from lmcore.text.describing.losses import NOTABLE_SHARE
 from tasks.context.environment import Environment
+from tasks.context.inputs import require_documents
+from tasks.context.stage_code import artifact_cache
 from tasks.step import step
 
 BUDGET = "beyond_label_budget"
@@ -22,9 +24,10 @@ def clean_documents(
     config: CleanConfig, fractions: SplitFractions, environment: Environment, *, raw: Path, clean_folder: Path
 ) -> None:
     """Write the clean documents, the ledger of the dropped and changed ones, and ``summary.json`` with their counts."""
-    work = environment.pieces_folder("clean")
+    require_documents(raw)
+    cache = artifact_cache(environment, "clean")
     with environment.start_workers() as workers:
-        summary = clean(raw, clean_folder, config, fractions, work=work, workers=workers)
+        summary = clean(raw, clean_folder, config, fractions, cache=cache, workers=workers)
     megabytes, words = summary["bytes"] / 1e6, summary["words"]
     logger.info("Kept %s documents, %.1f MB, %s words", f"{summary['kept']:,}", megabytes, f"{words:,}")
     for action in ("dropped", "changed", "unreadable"):

@@ -10,6 +10,8 @@ from lmcore.tokens.corpus.shards import write_shards
 from lmcore.tokens.corpus.training_texts import TrainingTexts
 from lmcore.tokens.tokenizer.training import learn_tokenizer
 from tasks.context.environment import Environment
+from tasks.context.inputs import require_documents
+from tasks.context.stage_code import artifact_cache
 from tasks.step import step
 
 logger = logging.getLogger(__name__)
@@ -23,9 +25,10 @@ def tokenize_documents(
 
     ``weights`` says how often the documents of each source stand in the training shard.
     """
+    require_documents(clean_folder)
     documents = shards_of(clean_folder)
     tokenizer = learn_tokenizer(TrainingTexts(documents, config.split), config.tokenizer)
-    work = environment.pieces_folder("tokenize")
+    cache = artifact_cache(environment, "tokenize")
     with environment.start_workers() as workers:
         summary = write_shards(
             tokens,
@@ -33,7 +36,7 @@ def tokenize_documents(
             documents,
             config.split,
             weights=weights,
-            work=work,
+            cache=cache,
             workers=workers,
             target_separator=config.target_separator,
         )

@@ -19,6 +19,7 @@ from tasks import tracking
 from tasks.context.checkpoints import WorkFolder, checkpoint_folder
 from tasks.context.environment import Environment
 from tasks.context.lineage import is_forced
+from tasks.context.stage_code import stage_code
 from tasks.curves import write_curves
 
 logger = logging.getLogger(__name__)
@@ -66,10 +67,10 @@ class TrackedTraining:
         """
         parent = environment.work_folder / "checkpoints"
         with checkpoint_folder(
-            parent, self.model, config=self.parameters, inputs=self.inputs, code=self._code()
+            parent, self.model, config=self.parameters, inputs=self.inputs, code=stage_code(self.stage)
         ) as work:
             if is_forced():
-                work.forget_result()
+                work.remove_result()
             result = work.result()
             if result is None:
                 self._train(make, environment, save, work, model_folder, curves)
@@ -107,15 +108,10 @@ class TrackedTraining:
                 save(folder / MODEL, record)
                 write_curves(folder / CURVES, record["history"])
 
-            result = work.keep(write)
+            result = work.save_result(write)
             _copy_result(result, model_folder, curves)
             run.finish(result / MODEL, model_folder)
         logger.info("%s", _summary(self.model, record))
-
-    def _code(self) -> list[Path]:
-        """What of this package decides the result."""
-        here = Path(__file__)
-        return [here, here.with_name("curves.py"), here.with_name(f"{self.stage}.py")]
 
 
 def _copy_result(result: Path, model_folder: Path, curves: Path) -> None:

@@ -1,6 +1,7 @@
 """The rules of the imports, read from the source: who may use whom, and what ``dvc.yaml`` has to name."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -54,6 +55,14 @@ USED_BESIDE = {
     "finetune": {"spacy"},
     "evaluate": {"spacy"},
 }
+
+
+# What a library user does not have: the tools and files of the pipeline, and its parameters by their path.
+PIPELINE_WORDS = re.compile(
+    r"\b(?:dvc(?:\.yaml|\.lock)?|prefect|mlflow|params\.yaml|sources\.lock)\b|\bLMCORE_|`make [a-z]+"
+    r"|(?<![\w.])(?:flows|tasks|collect|clean|tokenize|trainer|pretrain|finetune|evaluate)\.[a-z_{]+",
+    re.IGNORECASE,
+)
 
 
 @cache
@@ -151,6 +160,31 @@ def test_lmcore_reads_neither_the_environment_nor_the_current_folder() -> None:
         if isinstance(node, ast.Attribute) and ast.unparse(node) in reading
     ]
     assert found == []
+
+
+def test_lmcore_names_nothing_that_only_the_pipeline_knows() -> None:
+    """Neither in messages nor in docstrings: tools, commands, environment variables and paths of parameters."""
+    found = {
+        name: names
+        for name, file in modules().items()
+        if top(name) == "lmcore"
+        if (names := sorted({match.group() for text in texts_in(file) for match in PIPELINE_WORDS.finditer(text)}))
+    }
+    assert found == {}
+
+
+def texts_in(file: Path) -> Iterator[str]:
+    """The string constants of a module; an f-string as one, with ``{}`` for its expressions."""
+    waiting: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+            waiting += [part for part in node.values if not isinstance(part, ast.Constant)]
+            continue
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+        waiting += ast.iter_child_nodes(node)
 
 
 @pytest.mark.parametrize("folder", sorted(BELOW))
@@ -267,6 +301,35 @@ def test_every_package_is_pinned_once() -> None:
     lines = [*whole, *(line for part in parts for line in (PROJECT / part).read_text(encoding="utf-8").splitlines())]
     pinned = Counter(line.split("==")[0] for line in lines if "==" in line)
     assert {name: count for name, count in pinned.items() if count > 1} == {}
+
+
+def test_every_test_is_at_the_path_of_what_it_tests() -> None:
+    """``lmcore/a/b.py`` is tested by ``tests/lmcore/a/test_b.py``; a package as one by ``tests/lmcore/a/test_a.py``."""
+    lost = [
+        str(test.relative_to(PROJECT))
+        for package in PACKAGES
+        for test in sorted((PROJECT / "tests" / package).rglob("test_*.py"))
+        if not is_tested_by(test)
+    ]
+    assert lost == []
+
+
+def test_every_module_has_tests_at_its_path() -> None:
+    """Modules without functions, such as those that only run a flow, need none; see above for the paths."""
+    untested = []
+    for name, file in modules().items():
+        folder = PROJECT / "tests" / file.relative_to(PROJECT).parent
+        own, of_package = folder / f"test_{file.stem}.py", folder / f"test_{file.parent.name}.py"
+        has_code = any(isinstance(node, ast.FunctionDef) for node in ast.walk(ast.parse(file.read_text("utf-8"))))
+        if file.name != "__init__.py" and has_code and not own.exists() and not of_package.exists():
+            untested.append(name)
+    assert untested == []
+
+
+def is_tested_by(test: Path) -> bool:
+    """Whether there is a module or a package at the path of a file of tests."""
+    folder, name = PROJECT / test.parent.relative_to(PROJECT / "tests"), test.stem.removeprefix("test_")
+    return (folder / f"{name}.py").exists() or (folder.name == name and (folder / "__init__.py").exists())
 
 
 def code_named_by(stage: str) -> set[str]:

@@ -17,7 +17,7 @@ from typing import TextIO
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lmcore.runtime.records import set_aside
+from lmcore.runtime.damaged_files import set_aside
 
 logger = logging.getLogger(__name__)
 

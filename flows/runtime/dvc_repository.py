@@ -12,8 +12,8 @@ from typing import IO, TYPE_CHECKING, Any
 from flows.runtime.dvc_locks import TEMPORARY, mend_locks
 from flows.runtime.errors import causes
 from lmcore.errors import UserError
+from lmcore.runtime.damaged_files import set_aside
 from lmcore.runtime.files import write_text
-from lmcore.runtime.records import set_aside
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -149,7 +149,7 @@ def _mend_record(lock: Path, work_folder: Path) -> None:
     if _is_record(content):
         write_text(kept, content.decode("utf-8"))
     elif kept.exists() and CONFLICT not in content:
-        aside = set_aside(lock, work_folder / "damaged")
+        aside = set_aside(lock, folder=work_folder / "damaged")
         write_text(lock, kept.read_text(encoding="utf-8"))
         logger.warning("dvc.lock was damaged: it is restored as the last command saw it; the damaged file is %s", aside)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
+from lmcore.runtime.damaged_files import read_record
 from lmcore.runtime.files import write_json
-from tasks.context.process import ProcessIdentity, ProcessRecord, read_record
+from tasks.context.process import ProcessIdentity, ProcessRecord
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -54,7 +55,10 @@ def _records(work_folder: Path) -> Path:
 
 
 def _read_records(work_folder: Path) -> dict[UUID, FlowRunRecord]:
-    read = ((file.stem, read_record(file, FlowRunRecord)) for file in sorted(_records(work_folder).glob("*.json")))
+    read = (
+        (file.stem, read_record(file, FlowRunRecord, strict=False))
+        for file in sorted(_records(work_folder).glob("*.json"))
+    )
     return {UUID(name): record for name, record in read if record and _is_id(name)}
 
 

@@ -15,8 +15,8 @@ import psutil
 import torch
 from pydantic import Field
 
+from lmcore.runtime.damaged_files import read_record
 from lmcore.runtime.files import write_json
-from lmcore.runtime.records import read_record
 
 GIBIBYTE = 1024**3
 MEASUREMENT_SECONDS = 0.4

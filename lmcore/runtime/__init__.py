@@ -1,1 +1,1 @@
-"""What every stage runs on: atomic files, the artifact cache, worker processes."""
+"""Atomic files, damaged files, the artifact cache and worker processes."""

@@ -1,109 +1,99 @@
-"""Pieces of work that are done once: each leaves a folder that is named by all that it was made of.
+"""A cache of computed folders, each keyed by everything that its content depends on.
 
-A stage that was killed goes on with the pieces that are not there yet, and one whose input has grown computes
-only what is new. A folder is either complete or not there, and holds the digest of its content: one that was damaged
-later is made again.
+A computation that was killed resumes with the entries that are missing, and one whose input has grown computes only
+what is new. An entry is either complete or absent. It holds the digest of its content, so an entry that was damaged
+later is detected and recomputed.
 """
 
 import hashlib
-import importlib.metadata
 import json
 import logging
 import os
-import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lmcore.config.base import Config
-from lmcore.runtime.files import file_digest, flush, folder_digest
-from lmcore.runtime.records import set_aside
+from lmcore.runtime.damaged_files import set_aside
+from lmcore.runtime.files import flush, folder_digest
 
 logger = logging.getLogger(__name__)
 
-CODE = [Path(__file__).parents[1] / folder for folder in ("text", "tokens")]
 DIGEST = "sha256"
-LIBRARIES = ("ftfy", "lxml", "phonenumbers", "py3langid", "pyarrow", "python-stdnum", "spacy", "tokenizers")
-OPTIONAL_LIBRARIES = ("pypdf",)
+"""The file of an entry that holds the digest of the others."""
 
 
-def piece_key(*parts: Config | str | int | float | bool | None) -> str:
-    """The name of a piece of work: 128 bits over the parts, the code of the data path and the libraries it calls."""
-    values = [part.model_dump(mode="json") if isinstance(part, Config) else part for part in parts]
-    content = json.dumps([_code_digest(), *values], sort_keys=True)
-    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+@dataclass(frozen=True, slots=True)
+class ArtifactCache:
+    """Folders in one parent folder, which several processes may read and write at once.
 
-
-def complete_piece(work: Path, key: str, compute: Callable[[Path], Any]) -> Path:
-    """The folder of a piece, which ``compute`` fills if it is not there yet, or damaged.
-
-    Two processes may compute the same piece: the first that is done counts, and both made the same.
+    Attributes:
+        folder: the parent folder; created with the first entry.
+        code: a fingerprint of the code and the packages that compute the entries. It is part of every key, so entries
+            of other code are never returned.
     """
-    done = work / key
-    if done.is_dir():
-        if _is_sound(done):
-            return done
-        with suppress(FileNotFoundError):  # another process was quicker
-            logger.warning("%s was damaged: renamed to %s and recreated", done, set_aside(done).name)
-    work.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=work))
-    try:
-        compute(temporary)
-        (temporary / DIGEST).write_text(folder_digest(temporary), encoding="ascii")
-        for file in temporary.rglob("*"):
-            flush(file)
+
+    folder: Path
+    code: str
+
+    def key(self, *parts: Config | str | int | float | bool | None) -> str:
+        """The name of an entry: 128 bits over the code and ``parts``, in hexadecimal."""
+        values = [part.model_dump(mode="json") if isinstance(part, Config) else part for part in parts]
+        content = json.dumps([self.code, *values], sort_keys=True)
+        return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+    def get_or_compute(self, key: str, compute: Callable[[Path], Any]) -> Path:
+        """Return the folder of an entry; call ``compute`` to fill it if it is missing or damaged.
+
+        Two processes may compute the same entry: the first one to finish stores it, and both results are the same.
+        """
+        entry = self.folder / key
+        if entry.is_dir():
+            if _is_intact(entry):
+                return entry
+            with suppress(FileNotFoundError):  # another process was quicker
+                set_aside(entry, "its checksum does not match")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=self.folder))
         try:
-            temporary.rename(done)
-        except OSError:
-            if not done.is_dir():
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return done
+            compute(temporary)
+            (temporary / DIGEST).write_text(folder_digest(temporary), encoding="ascii")
+            for file in temporary.rglob("*"):
+                flush(file)
+            try:
+                temporary.rename(entry)
+            except OSError:
+                if not entry.is_dir():
+                    raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return entry
+
+    def names(self) -> list[str]:
+        """Names of all entries, and of what killed processes left."""
+        return [entry.name for entry in self.folder.iterdir()] if self.folder.is_dir() else []
+
+    def prune(self, keep: Collection[str]) -> None:
+        """Remove all entries except those with the keys ``keep``, and what killed processes left."""
+        for name in set(self.names()) - set(keep):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
 
 
-def _is_sound(piece: Path) -> bool:
+def _is_intact(entry: Path) -> bool:
     try:
-        written = (piece / DIGEST).read_bytes()
+        stored = (entry / DIGEST).read_bytes()
     except OSError:
         return False
-    return written == folder_digest(piece, without=piece / DIGEST).encode()
-
-
-def pieces_in(work: Path) -> list[str]:
-    """Names of the folders that are there, and of what killed processes left."""
-    return [folder.name for folder in work.iterdir()] if work.is_dir() else []
-
-
-def keep_pieces(work: Path, keys: Collection[str]) -> None:
-    """Remove all pieces but these, and what killed processes left."""
-    for name in set(pieces_in(work)) - set(keys):
-        shutil.rmtree(work / name, ignore_errors=True)
+    return stored == folder_digest(entry, without=entry / DIGEST).encode()
 
 
 def link_or_copy(file: Path, target: Path) -> None:
-    """Let ``target`` be the same file where the file system can do that, else a copy; files here are never changed."""
+    """Make ``target`` a hard link to ``file``, or a copy where the file system has no links; entries never change."""
     try:
         os.link(file, target)
     except OSError:
         shutil.copyfile(file, target)
-
-
-@cache
-def _code_digest() -> str:
-    installed = {name: importlib.metadata.version(name) for name in LIBRARIES}
-    versions = installed | {name: _version_if_installed(name) for name in OPTIONAL_LIBRARIES}
-    code = [file_digest(file) for folder in CODE for file in sorted(folder.rglob("*.py"))]
-    content = json.dumps([code, platform.python_version(), versions])
-    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
-
-
-def _version_if_installed(library: str) -> str | None:
-    try:
-        return importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
-        return None

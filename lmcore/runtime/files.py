@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and the hashes by which contents are known."""
+"""Files and folders that are written atomically, and digests of their content."""
 
 import csv
 import hashlib
@@ -16,10 +16,10 @@ from typing import Any
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success it is flushed to disk and renamed to ``path``.
+    """Yield a temporary path next to ``path``; on success, the file is flushed to disk and renamed to ``path``.
 
-    On an exception the temporary file is removed and whatever stood at ``path`` is left as it was. The file has the
-    mode that the umask gives, whatever library writes it: safetensors would let only its owner read it.
+    On an exception the temporary file is removed and ``path`` stays as it was. The mode of the file follows from the
+    umask, whatever library writes it: safetensors would let only the owner read it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -36,9 +36,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder beside ``path``; on success it takes the place of ``path``.
+    """Yield an empty temporary folder next to ``path``; on success, it replaces ``path``.
 
-    It and all files in it have the modes that the umask gives, as with :func:`atomic_file`.
+    The modes of the folder and of all files in it follow from the umask, as with :func:`atomic_file`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -50,7 +50,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             if file.is_file():
                 file.chmod(mode)
                 flush(file)
-        # Whoever may read the files may enter the folder.
+        # Who may read the files may enter the folder.
         temporary.chmod(mode | 0o100 | (mode & 0o044) >> 2)
         shutil.rmtree(path, ignore_errors=True)
         temporary.replace(path)
@@ -60,13 +60,13 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text`` (UTF-8) atomically."""
+    """Write ``text`` to ``path`` in UTF-8, atomically."""
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace ``path`` by ``value`` as indented JSON atomically; equal values give equal bytes."""
+    """Write ``value`` to ``path`` as indented JSON, atomically; equal values give equal bytes."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -91,12 +91,17 @@ def file_digest(path: Path) -> str:
 
 
 def content_digest(path: Path) -> str:
-    """SHA-256 of a file, or of all files of a folder, in hexadecimal."""
+    """SHA-256 of a file, or of all files in a folder, in hexadecimal."""
     return folder_digest(path) if path.is_dir() else file_digest(path)
 
 
 def folder_digest(folder: Path, *, without: Path | None = None) -> str:
-    """SHA-256 over the relative names and contents of every file below ``folder`` but one, in hexadecimal."""
+    """SHA-256 over the relative paths and contents of all files below ``folder``, in hexadecimal.
+
+    Args:
+        folder: the folder.
+        without: a file to leave out.
+    """
     total = hashlib.sha256()
     for file in sorted(file for file in folder.rglob("*") if file.is_file() and file != without):
         total.update(f"{file.relative_to(folder).as_posix()}\0{file_digest(file)}\n".encode())
@@ -104,7 +109,7 @@ def folder_digest(folder: Path, *, without: Path | None = None) -> str:
 
 
 def _create(path: Path) -> int:
-    """Make an empty file; returns the mode that the umask has given it."""
+    """Create an empty file and return its mode, which follows from the umask."""
     descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
         return stat.S_IMODE(os.fstat(descriptor).st_mode)
@@ -113,7 +118,7 @@ def _create(path: Path) -> int:
 
 
 def flush(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
+    """Wait until a file, or the entries of a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

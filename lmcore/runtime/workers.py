@@ -1,10 +1,11 @@
-"""Work spread over processes of this machine or of a Dask cluster, with results in the order of the work.
+"""Computations in several processes, on this machine or a Dask cluster, with results in the order of the items.
 
-What is sent to other processes are names of files and small decisions: documents are read and written where the work
-is done, in folders that all of them see.
+Only paths and small values are sent to other processes: they read and write documents themselves, in folders that all
+of them can access.
 """
 
 import atexit
+import gc
 import multiprocessing
 import os
 import threading
@@ -27,23 +28,23 @@ ITEMS_AHEAD_PER_WORKER = 4
 CONNECTION_SECONDS = 10
 
 
-class Promise(Protocol[Result_co]):
-    """A result that is waited for."""
+class PendingResult(Protocol[Result_co]):
+    """A result that may not be available yet."""
 
     def result(self) -> Result_co:
-        """Wait for it."""
+        """Wait for the result and return it."""
 
 
 class Workers:
-    """Some processes that compute while the block lasts; with one of them, this process does the work itself.
+    """Worker processes that exist until the block ends; a single worker is this process itself.
 
     Args:
-        n_workers: processes of this machine.
-        dask_address: of a Dask scheduler (``tcp://host:8786``) whose workers compute instead; they need this project,
-            the same versions of its libraries, and the same folders.
+        n_workers: the number of processes on this machine.
+        dask_address: the address of a Dask scheduler (``tcp://host:8786``) whose workers compute instead; they need
+            this library, the same versions of its dependencies, and access to the same folders.
 
     Raises:
-        ValueError: if their number is below 1.
+        UserError: if ``n_workers`` is smaller than 1.
         OSError: if no scheduler answers at the address.
     """
 
@@ -57,7 +58,7 @@ class Workers:
         if self._cluster is not None:
             self._n_ahead = ITEMS_AHEAD_PER_WORKER * max(sum(self._cluster.nthreads().values()), 1)
         elif n_workers > 1:
-            # A fork would copy the locks of threads that a flow's engine has started: spawned workers share nothing.
+            # A fork would copy the locks that other threads hold; spawned workers share nothing.
             self._pool = ProcessPoolExecutor(n_workers, multiprocessing.get_context("spawn"), _begin_worker)
 
     def __enter__(self) -> Self:
@@ -74,13 +75,13 @@ class Workers:
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Yield ``function(item)`` for each item, in order.
 
-        Items are taken only a little ahead of the results that were asked for, so that neither are ever held
-        whole. ``function`` is one of a module (or a ``functools.partial`` of one): it is sent by its name.
+        Items are taken only a few ahead of the results that are consumed, so that neither are ever in memory as a
+        whole. ``function`` is pickled: a function of a module, or a ``functools.partial`` of one.
         """
         if self._pool is None and self._cluster is None:
             yield from map(function, items)
             return
-        pending: deque[Promise[Result]] = deque()
+        pending: deque[PendingResult[Result]] = deque()
         for item in items:
             pending.append(self._submit(function, item))
             if len(pending) >= self._n_ahead:
@@ -89,36 +90,36 @@ class Workers:
             yield pending.popleft().result()
 
     def prepare(self, function: Callable[[Item], object], item: Item) -> None:
-        """Let each process of this machine call a function once, and go on meanwhile: an import that takes seconds.
+        """Let each process of this machine call a function, for example a slow import, without waiting for it.
 
-        A cluster's processes stay from one use to the next, and are not prepared.
+        The processes of a cluster outlive a run and are not prepared.
         """
         for _ in range(self._n_workers if self._pool is not None else 0):
             self._submit(function, item)
 
-    def _submit(self, function: Callable[[Item], Result], item: Item) -> Promise[Result]:
+    def _submit(self, function: Callable[[Item], Result], item: Item) -> PendingResult[Result]:
         if self._cluster is not None:
-            # Pieces are remembered in files, not by the cluster: what was asked for is computed.
-            promise: Promise[Result] = self._cluster.submit(function, item, pure=False)
-            return promise
+            # Results are cached in files, not by the cluster.
+            pending: PendingResult[Result] = self._cluster.submit(function, item, pure=False)
+            return pending
         assert self._pool is not None
         return self._pool.submit(function, item)
 
 
 def _connect(address: str) -> "Client":
-    # Few need it, and it takes a second to import.
+    # Imported here: it takes a second, and few users need it.
     from distributed import Client
 
     try:
         return Client(address, timeout=CONNECTION_SECONDS, set_as_default=False)
     except OSError as error:
-        raise OSError(f"no Dask scheduler answers at {address} (LMCORE_DASK_ADDRESS): {error}") from error
+        raise OSError(f"no Dask scheduler answers at {address}: {error}") from error
 
 
 def _begin_worker() -> None:
-    """Let this worker end at once when it is told to, and when its parent ends, however that happens."""
-    # To give back what it remembers, word by word, takes a second.
-    atexit.register(os._exit, 0)
+    """Make this worker exit quickly, and exit when its parent process ends, however that happens."""
+    # The interpreter collects garbage twice when it exits, which takes a second with a large cache and many modules.
+    atexit.register(gc.freeze)
     parent = multiprocessing.parent_process()
 
     def wait() -> None:

@@ -22,7 +22,7 @@ from lmcore.config.clean import CleanConfig
 from lmcore.config.tokenize import SplitFractions
 from lmcore.errors import UserError
 from lmcore.progress import progress
-from lmcore.runtime.artifact_cache import keep_pieces, pieces_in
+from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.files import atomic_folder, write_json, write_text
 from lmcore.runtime.workers import Workers
 from lmcore.text.cleaning.clean_shards import STATISTICS, Finishing, finish_shard, prepare_finishing
@@ -35,7 +35,7 @@ from lmcore.text.describing.card import data_card, to_markdown
 from lmcore.text.describing.excerpts import masking
 from lmcore.text.describing.losses import losses_of
 from lmcore.text.documents.document import LEDGER_SCHEMA
-from lmcore.text.documents.shards import FAULTS, LEDGER, SUMMARY, concatenate, link_shards, shards_of
+from lmcore.text.documents.shards import LEDGER, READ_ERRORS, SUMMARY, concatenate, link_shards, shards_of
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -46,7 +46,7 @@ COUNTS = ("documents", "bytes", "words")
 
 
 def clean(
-    raw: Path, target: Path, config: CleanConfig, fractions: SplitFractions, *, work: Path, workers: Workers
+    raw: Path, target: Path, config: CleanConfig, fractions: SplitFractions, *, cache: ArtifactCache, workers: Workers
 ) -> dict[str, Any]:
     """Normalize, filter, mask, compare and analyze the documents of the folder ``raw``.
 
@@ -55,7 +55,7 @@ def clean(
         target: replaced as a whole by document shards, the ledger and a summary.
         config: language and thresholds.
         fractions: which documents are for evaluation: training documents that repeat them are dropped.
-        work: where pieces that are done are kept for the next time.
+        cache: keeps the results of each shard for the next time.
         workers: processes; the result does not depend on them.
 
     Returns:
@@ -68,15 +68,15 @@ def clean(
     """
     shards = shards_of(raw)
     pipeline = _check_languages(config)
-    judge = partial(judge_shard, config=config, fractions=fractions, pipeline=pipeline, work=work)
-    already_judged = set(pieces_in(work))
+    judge = partial(judge_shard, config=config, fractions=fractions, pipeline=pipeline, cache=cache)
+    already_judged = set(cache.names())
     judged = list(_each("Judge", judge, shards, workers))
     if any(shard.folder.name not in already_judged for shard in judged):
         workers.prepare(prepare_finishing, config.language)
     drops = select(judged, config)
     finishings = [Finishing(*decided, config) for decided in zip(shards, judged, drops, strict=True)]
-    done = list(_each("Tokens and sentences", partial(finish_shard, work=work), finishings, workers))
-    faults = pq.read_table(raw / FAULTS)
+    done = list(_each("Tokens and sentences", partial(finish_shard, cache=cache), finishings, workers))
+    faults = pq.read_table(raw / READ_ERRORS)
     summary = _merge([json.loads((folder / SUMMARY).read_bytes()) for folder in done], faults)
     if summary["kept"] == 0:
         reasons = summary["dropped_by_reason"] or summary["unreadable_by_reason"]
@@ -95,7 +95,7 @@ def clean(
         write_json(folder / SUMMARY, summary)
         statistics = merge_statistics([json.loads((part / STATISTICS).read_bytes()) for part in done])
         _describe(folder, statistics, summary, collected, mask)
-    keep_pieces(work, {shard.folder.name for shard in judged} | {folder.name for folder in done})
+    cache.prune({shard.folder.name for shard in judged} | {folder.name for folder in done})
     return summary
 
 

@@ -16,7 +16,7 @@ from lmcore.config.training import TrainingConfig
 from lmcore.models.causal import CarriedState, RecurrentModel
 from lmcore.models.device import keep_freed_memory
 from lmcore.models.trainable import TrainableModel
-from lmcore.progress import Work, progress
+from lmcore.progress import ProgressBar, progress
 from lmcore.tokens.batches.batches import Batch, Batches
 from lmcore.training.checkpointing import Keeper
 from lmcore.training.ema import AveragedWeights
@@ -225,7 +225,7 @@ class _Training:
         if done.n_skipped_in_a_row >= self.config.stability.max_skipped_steps:
             self._keeper.go_back(reason, self.config.stability.max_rollbacks)
 
-    def _look(self, work: Work) -> None:
+    def _look(self, work: ProgressBar) -> None:
         """After a step: show, report, validate and keep what is due."""
         done, config, step = self.state.done, self.config, self.state.done.step
         is_last = step == self.n_steps

@@ -1,13 +1,12 @@
-"""Folders for work in progress, one per training, found again after a kill; and finished models, until they are safe.
+"""A folder per training: its checkpoints while it runs, so that it can resume after a kill, and then its result.
 
-A stage's result is safe once DVC has it in its cache and its lock, and of that the stage knows nothing: DVC may be
-killed after the trainer's end, or the stage itself while it trains its second model. So the result of a training
-stays beside its checkpoints for a while, and the same training, asked for again, is answered with it.
+A finished model is safe once DVC has stored it in its cache and its lock, which the stage cannot know: DVC may be
+killed after the training has ended, or the stage while it trains its second model. So results are kept for a while,
+and a training that is started again with the same parameters, inputs and code returns the earlier result.
 """
 
 import fcntl
 import hashlib
-import importlib.metadata
 import json
 import logging
 import os
@@ -21,38 +20,37 @@ from typing import Any
 
 from pydantic import BaseModel
 
-import lmcore
 from lmcore.errors import UserError
+from lmcore.runtime.damaged_files import set_aside
 from lmcore.runtime.files import atomic_folder, content_digest, folder_digest
-from tasks.context.sealed import discard, read_sealed, set_aside, write_sealed
+from tasks.context.sealed import discard, read_sealed, write_sealed
 
 logger = logging.getLogger(__name__)
 
 ABANDONED_SECONDS = 14 * 24 * 3600
 KEPT_RESULTS = 3
-"""Of each model; a queue of experiments finishes more than one at a time."""
+"""The number of results kept per model: a queue of experiments finishes more than one at a time."""
 KEPT_BYTES = 2 * 2**30
-"""Of all results together, the newest of each model apart."""
+"""The size up to which results are kept, all together; the newest one of each model is always kept."""
 
 RESULT, CONTENT, SEAL = "result", "content", "result.json"
-PACKAGES = ("numpy", "safetensors", "tokenizers", "torch")
 
 
 class Result(BaseModel):
-    """What the checksum file of a finished training says."""
+    """The checksum file of a finished training."""
 
     digest: str
-    """Of the content of its folder."""
+    """SHA-256 of the folder ``content``."""
 
 
 @dataclass(frozen=True)
 class WorkFolder:
-    """The folder of one training: its checkpoints, and its result once there is one."""
+    """The folder of one training: its checkpoints, and its result once it has finished."""
 
     path: Path
 
     def result(self) -> Path | None:
-        """The folder that :meth:`keep` filled, if it is whole; a damaged one is named and set aside."""
+        """The folder of the result, or None if there is none; a damaged result is reported and set aside."""
         folder = self.path / RESULT
         if not folder.exists():
             return None
@@ -66,16 +64,16 @@ class WorkFolder:
         os.utime(self.path)
         return folder / CONTENT
 
-    def keep(self, write: Callable[[Path], None]) -> Path:
-        """Let ``write`` fill a folder with the result, and keep that; it is whole or not there."""
+    def save_result(self, write: Callable[[Path], None]) -> Path:
+        """Let ``write`` fill a folder with the result, store it atomically and return its new path."""
         with atomic_folder(self.path / RESULT) as temporary:
             (temporary / CONTENT).mkdir()
             write(temporary / CONTENT)
             write_sealed(temporary / SEAL, Result(digest=folder_digest(temporary / CONTENT)))
         return self.path / RESULT / CONTENT
 
-    def forget_result(self) -> None:
-        """Remove what :meth:`keep` has kept."""
+    def remove_result(self) -> None:
+        """Remove the result, so that the training is repeated."""
         discard(self.path / RESULT)
 
     def remove_checkpoints(self) -> None:
@@ -87,15 +85,19 @@ class WorkFolder:
 
 @contextmanager
 def checkpoint_folder(
-    parent: Path, name: str, *, config: Mapping[str, Any], inputs: Sequence[Path], code: Sequence[Path]
+    parent: Path, name: str, *, config: Mapping[str, Any], inputs: Sequence[Path], code: str
 ) -> Iterator[WorkFolder]:
-    """A folder of its own for a training with this configuration, these inputs (files or folders) and this code.
+    """Lock and yield the folder of a training; trainings that differ in anything given here have different folders.
 
-    Only one process at a time has it; another one waits. When the block ends well, the checkpoints are removed and
-    the result stays for a while; when it does not, the same training, started again, finds both.
+    Another process that starts the same training waits. When the block ends without an error, the checkpoints are
+    removed and the result is kept for a while; otherwise both stay for the next start of the same training.
 
     Args:
-        code: files that decide the result, beside ``lmcore``.
+        parent: the folder of all trainings.
+        name: the model's name, with which the folder's name begins.
+        config: all parameters that the result depends on, as JSON values.
+        inputs: files and folders that the result depends on, compared by content.
+        code: the fingerprint of the code and packages (:func:`tasks.context.stage_code.stage_code`).
     """
     folder = parent / f"{name}-{_key(config, inputs, code)}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,16 +110,8 @@ def checkpoint_folder(
         _bound_results(parent, keep=folder)
 
 
-def _key(config: Mapping[str, Any], inputs: Sequence[Path], code: Sequence[Path]) -> str:
-    library = Path(lmcore.__file__).parent
-    parts = {
-        "config": config,
-        "inputs": [content_digest(path) for path in inputs],
-        # Checkpoints of other code would be gone on from as if they were one's own.
-        "code": {file.relative_to(library).as_posix(): file.read_text("utf-8") for file in library.rglob("*.py")},
-        "stage": [file.read_text("utf-8") for file in code],
-        "packages": {package: importlib.metadata.version(package) for package in PACKAGES},
-    }
+def _key(config: Mapping[str, Any], inputs: Sequence[Path], code: str) -> str:
+    parts = {"config": config, "inputs": [content_digest(path) for path in inputs], "code": code}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -127,21 +121,21 @@ def _locked(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            logger.warning("the same training runs in another process; waiting for it to end")
+            logger.warning("the same training is running in another process; waiting for it to end")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def _remove_abandoned(parent: Path, *, keep: Path) -> None:
-    """Remove folders that nothing was written to for two weeks: their training will not come back."""
+    """Remove folders that nothing was written to for two weeks: nobody will resume their training."""
     for folder in _folders(parent):
         if folder != keep and time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
-            logger.info("removing %s, untouched for two weeks", folder.name)
+            logger.info("removing the checkpoints %s, unused for two weeks", folder.name)
             _remove(folder)
 
 
 def _bound_results(parent: Path, *, keep: Path) -> None:
-    """Remove the oldest results where they are too many or too large; work in progress stays."""
+    """Remove the oldest results if there are too many or they are too large; trainings with checkpoints stay."""
     seen: dict[str, int] = {}
     n_bytes = 0
     results = sorted((f for f in _folders(parent) if (f / RESULT).is_dir()), key=lambda f: -f.stat().st_mtime)
@@ -163,7 +157,7 @@ def _folders(parent: Path) -> list[Path]:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a training's folder unless a process works in it."""
+    """Remove a training's folder unless a process is using it."""
     with (folder.parent / f"{folder.name}.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

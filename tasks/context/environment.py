@@ -121,13 +121,16 @@ class Environment(BaseSettings):
         """Where a stage leaves how its last run ended, its seconds and its peak memory."""
         return self.work_folder / "stages" / f"{name}.json"
 
-    def pieces_folder(self, stage: str) -> Path:
-        """Where a stage keeps pieces of work that are done, for the next time."""
-        return self.work_folder / "pieces" / stage
+    def cache_folder(self, stage: str) -> Path:
+        """Where a stage caches parts of its result, so that it need not compute them again."""
+        return self.work_folder / "cache" / stage
 
     def start_workers(self) -> Workers:
-        """The processes, here or on a cluster, that prepare data."""
-        return Workers(self.workers, dask_address=self.dask_address)
+        """Start the processes, on this machine or a cluster, that prepare data."""
+        try:
+            return Workers(self.workers, dask_address=self.dask_address)
+        except OSError as error:
+            raise OSError(f"{error}; LMCORE_DASK_ADDRESS sets the address") from error
 
     @property
     def downloads_folder(self) -> Path:

@@ -5,6 +5,7 @@ earlier execution wrote down. Facts come as text under dotted names, ready to be
 """
 
 import getpass
+import hashlib
 import os
 import re
 import subprocess
@@ -117,9 +118,10 @@ def prefect_facts() -> dict[str, str]:
 
 
 def lock_file_facts(project: Path) -> dict[str, str]:
-    """The hash of the file that pins every installed package."""
-    lock_file = project / "constraints.txt"
-    return {"lock_file.sha256": file_digest(lock_file)} if lock_file.exists() else {}
+    """The hash of the files that pin every installed package."""
+    files = [project / "constraints.txt", *sorted((project / "constraints").glob("*.txt"))]
+    digests = "\n".join(file_digest(file) for file in files if file.exists())
+    return {"lock_file.sha256": hashlib.sha256(digests.encode()).hexdigest()} if digests else {}
 
 
 def pipeline_id(environment: Environment) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 from lmcore.config.clean import HOW_TO_INSTALL
 from lmcore.errors import UserError
 from lmcore.runtime.files import content_digest
-from lmcore.text.sources.lock import HOW_TO_ACCEPT, NamedFile, read_lock, write_lock
 from tasks.context.parameters import Parameters
+from tasks.context.source_lock import HOW_TO_ACCEPT, NamedFile, read_lock, write_lock
 
 PARAMETERS = {
     "clean": "clean.pipeline",
@@ -52,7 +52,7 @@ def check_named_file(parameters: Parameters, stage: str, *, lock: Path) -> None:
     """
     now, pinned = _named_file(parameters, stage), read_lock(lock).files.get(stage)
     if now is not None and pinned is not None and now.name == pinned.name and now.content != pinned.content:
-        raise UserError(f"{PARAMETERS[stage]}: {now.name} has changed since {lock} pinned it\n{HOW_TO_ACCEPT}")
+        raise UserError(f"{PARAMETERS[stage]}: {now.name} has changed since {lock} was written\n{HOW_TO_ACCEPT}")
 
 
 def _named_file(parameters: Parameters, stage: str) -> NamedFile | None:

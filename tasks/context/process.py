@@ -1,24 +1,17 @@
 """Which process did something, and whether it still runs."""
 
 import json
-import logging
 import socket
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import psutil
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-logger = logging.getLogger(__name__)
-
-RecordT = TypeVar("RecordT", bound="ProcessRecord")
+from pydantic import BaseModel, ConfigDict, Field
 
 # An id is not given again within this time, but a clock may be corrected by as much.
 START_TOLERANCE_SECONDS = 2.0
 LARGEST_PID = 2**31 - 1
-DAMAGED = ".damaged"
 # File systems that several machines may use at the same time.
 NETWORK_FILE_SYSTEMS = ("9p", "afs", "beegfs", "ceph", "cifs", "fuse.", "glusterfs", "gpfs", "lustre", "nfs", "smb")
 
@@ -88,21 +81,6 @@ class ProcessRecord(BaseModel):
     def process(self) -> ProcessIdentity:
         """The process."""
         return ProcessIdentity(host=self.host, pid=self.pid, create_time=self.create_time)
-
-
-def read_record(path: Path, kind: type[RecordT]) -> RecordT | None:
-    """What a process left at ``path``, or None if there is nothing; what is damaged is named, and set aside."""
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (ValidationError, IsADirectoryError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else "it is a folder"
-    aside = path.with_name(path.name + DAMAGED)
-    logger.warning("%s is damaged (%s); renamed to %s", path, reason, aside.name)
-    with suppress(FileNotFoundError):  # another process may have set it aside
-        path.replace(aside)
-    return None
 
 
 def is_on_network(folder: Path) -> bool:

@@ -1,8 +1,7 @@
-"""Small files and lines that are only accepted with their checksum."""
+"""Small files and lines of text with a checksum, by which damage is detected."""
 
 import hashlib
 import json
-import logging
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -13,25 +12,22 @@ from pydantic import BaseModel
 from lmcore.errors import UserError
 from lmcore.runtime.files import write_text
 
-logger = logging.getLogger(__name__)
-
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 DIGEST_CHARACTERS = 16
-DAMAGED = ".damaged"
 DISCARDED = ".discarded-"
 
 
 def seal(text: str) -> str:
-    """One line of text, after its checksum."""
+    """A line that holds the checksum of ``text``, a space and ``text``."""
     return f"{_digest(text)} {text}"
 
 
 def unseal(line: str) -> str:
-    """The text that :func:`seal` was given.
+    """The text of a line that :func:`seal` made.
 
     Raises:
-        ValueError: if a character of it has changed.
+        UserError: if the line has changed since.
     """
     digest, _, text = line.partition(" ")
     if digest != _digest(text):
@@ -40,37 +36,28 @@ def unseal(line: str) -> str:
 
 
 def write_sealed(path: Path, value: BaseModel) -> None:
-    """Replace ``path`` by a value and its checksum, atomically."""
+    """Write a value as JSON with its checksum, atomically."""
     write_text(path, seal(json.dumps(value.model_dump(mode="json"), ensure_ascii=False)) + "\n")
 
 
 def read_sealed(path: Path, kind: type[ModelT]) -> ModelT:
-    """The value that :func:`write_sealed` wrote.
+    """Read a value that :func:`write_sealed` wrote.
 
     Raises:
-        FileNotFoundError: if there is none.
-        ValueError: if it was damaged, or written by another version.
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged, or was written by another version.
     """
     return kind.model_validate_json(unseal(path.read_bytes().decode("utf-8").removesuffix("\n")))
 
 
-def set_aside(path: Path, reason: object) -> None:
-    """Rename a damaged file or folder and log it; it is recreated when needed."""
-    aside = path.with_name(path.name + DAMAGED)
-    logger.warning("%s is damaged (%s); renamed to %s", path, " ".join(str(reason).split())[:200], aside.name)
-    if aside.is_dir():
-        shutil.rmtree(aside)
-    path.replace(aside)
-
-
 def discard(folder: Path) -> None:
-    """Delete a folder; a kill in the middle leaves nothing that looks like a damaged one."""
+    """Delete a folder; if the process is killed meanwhile, what is left is not mistaken for a damaged folder."""
     for leftover in folder.parent.glob(f"{DISCARDED}*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    hidden = folder.with_name(f"{DISCARDED}{folder.name}")
+    renamed = folder.with_name(f"{DISCARDED}{folder.name}")
     with suppress(FileNotFoundError):
-        folder.replace(hidden)
-    shutil.rmtree(hidden, ignore_errors=True)
+        folder.replace(renamed)
+    shutil.rmtree(renamed, ignore_errors=True)
 
 
 def _digest(text: str) -> str:

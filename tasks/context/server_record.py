@@ -6,7 +6,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from tasks.context.process import ProcessIdentity, ProcessRecord, read_record
+from lmcore.runtime.damaged_files import read_record
+from tasks.context.process import ProcessIdentity, ProcessRecord
 
 HOST = "127.0.0.1"
 
@@ -53,7 +54,7 @@ def read_recorded_server(path: Path) -> ServerRecord | None:
 
 def _read(path: Path) -> ServerRecord | None:
     """The record, unless it came here in a copy of another folder: then it speaks of the other folder's server."""
-    record = read_record(path, ServerRecord)
+    record = read_record(path, ServerRecord, strict=False)
     return record if record and record.folder in (None, _folder_of(path)) else None
 
 

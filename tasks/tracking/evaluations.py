@@ -12,9 +12,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from lmcore.errors import UserError
+from lmcore.runtime.damaged_files import DAMAGED, set_aside
 from lmcore.runtime.files import atomic_folder, folder_digest
 from tasks.context.lineage import git_facts, lock_file_facts, uncommitted_changes
-from tasks.context.sealed import DAMAGED, discard, read_sealed, set_aside, write_sealed
+from tasks.context.sealed import discard, read_sealed, write_sealed
 from tasks.tracking.delivery import Points, record_points, refresh_description
 from tasks.tracking.journal import CHANGES_NAME, LOCK_NAME, Lock
 from tasks.tracking.models import find_logged_model, log_model
@@ -63,7 +64,7 @@ def keep_evaluation(
 
 def waiting_evaluations(folder: Path) -> list[Path]:
     """The folders of evaluations that the store does not have."""
-    return sorted(entry for entry in folder.glob("evaluation-*") if not entry.name.endswith(DAMAGED))
+    return sorted(entry for entry in folder.glob("evaluation-*") if DAMAGED not in entry.name)
 
 
 def deliver_evaluation(store: Store, entry: Path, coming: Collection[str]) -> None:

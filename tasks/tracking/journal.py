@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from lmcore.runtime.damaged_files import set_aside
 from lmcore.runtime.files import folder_digest
-from tasks.context.sealed import discard, read_sealed, seal, set_aside, unseal, write_sealed
+from tasks.context.sealed import discard, read_sealed, seal, unseal, write_sealed
 from tasks.tracking.record import Outcome, Point, RunRecord, now
 
 logger = logging.getLogger(__name__)

@@ -13,8 +13,9 @@ import psutil
 import pytest
 
 from flows.runtime.daemon import Daemon
+from lmcore.runtime.damaged_files import DAMAGED
 from tasks.context.environment import Environment
-from tasks.context.process import DAMAGED, ProcessIdentity
+from tasks.context.process import ProcessIdentity
 from tasks.context.server_record import ServerRecord, read_server_record
 
 SERVE = "import http.server, sys; http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]))"
@@ -86,8 +87,8 @@ def test_a_damaged_record_is_named_and_set_aside_by_all_who_read_it(
     assert environment.prefect_api_url is None
     assert environment.mlflow_tracking_uri == environment.mlflow_store_uri
     assert sorted(file.name for file in (tmp_path / "servers").iterdir()) == [
-        f"mlflow.json{DAMAGED}",
-        f"prefect.json{DAMAGED}",
+        f"mlflow.json{DAMAGED}1",
+        f"prefect.json{DAMAGED}1",
     ]
     assert [
         f"{name}.json is damaged" in message

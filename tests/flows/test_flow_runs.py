@@ -19,7 +19,7 @@ def test_a_damaged_record_is_set_aside_and_stops_nothing(
     records.mkdir()
     (records / f"{uuid4()}.json").write_text(content)
     assert close_abandoned_runs(tmp_path) == 0
-    assert [file.suffix for file in records.iterdir()] == [".damaged"]
+    assert [file.suffix for file in records.iterdir()] == [".damaged-1"]
     assert "is damaged" in caplog.text
 
 

@@ -7,12 +7,13 @@ import pytest
 
 from flows import refresh as refreshing
 from lmcore.errors import UserError
-from lmcore.text.sources.lock import Content, Lock, NamedFile, Pin, mend_lock, read_lock, write_lock
+from lmcore.text.sources.snapshot import Content, Snapshot
 from tasks.context.environment import Environment
 from tasks.context.parameters import load_parameters
+from tasks.context.source_lock import Lock, NamedFile, read_lock, set_aside_damaged_lock, write_lock
 from tests.flows.conftest import parameters_of_small_project
 
-LOCK = Lock({"notes": Pin(None, {"a.txt": Content(1, 2, "0" * 64)})}, {"tokenize": NamedFile("t.json", "f" * 64)})
+LOCK = Lock({"notes": Snapshot(None, {"a.txt": Content(1, 2, "0" * 64)})}, {"tokenize": NamedFile("t.json", "f" * 64)})
 
 
 def written(tmp_path: Path) -> str:
@@ -70,6 +71,6 @@ def test_a_damaged_lock_is_named_with_a_command_that_mends_it(
 
 def test_a_sound_lock_stays(tmp_path: Path) -> None:
     text = written(tmp_path)
-    mend_lock(tmp_path / "whole.lock", tmp_path / "kept")
+    set_aside_damaged_lock(tmp_path / "whole.lock", tmp_path / "kept")
     assert (tmp_path / "whole.lock").read_text() == text
     assert json.loads(text)["sources"]["notes"]["n_bytes"] == 2

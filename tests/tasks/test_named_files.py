@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from lmcore.text.sources.lock import Content, Lock, Pin, read_lock, write_lock
+from lmcore.text.sources.snapshot import Content, Snapshot
 from tasks.context.named_files import PARAMETERS, check_named_file, refresh_named_files
 from tasks.context.parameters import load_parameters
+from tasks.context.source_lock import Lock, read_lock, write_lock
 
 PROJECT = Path(__file__).parents[2]
 COUNTED = f"{sys.executable} -c \"open('runs', 'a').write('x')\""
-SOURCES = {"given": Pin("abc", {"a.txt": Content(1, 2, "f" * 64)})}
+SOURCES = {"given": Snapshot("abc", {"a.txt": Content(1, 2, "f" * 64)})}
 
 
 def settings(folder: Path, stage: str, name: object) -> Path:

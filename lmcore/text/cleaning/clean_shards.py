@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lmcore.config.clean import CleanConfig
-from lmcore.runtime.artifact_cache import complete_piece, piece_key
+from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.files import write_json
 from lmcore.text.cleaning.filtered_shards import JudgedShard
 from lmcore.text.cleaning.masked_columns import configured_mask, mask_rows
@@ -36,15 +36,15 @@ class Finishing:
     config: CleanConfig
 
     @property
-    def key(self) -> str:
-        """The name of this piece of work."""
+    def parts(self) -> tuple[str | None, ...]:
+        """Everything besides code that the result depends on."""
         decisions = json.dumps(self.drops.to_pylist())
-        return piece_key("finish", self.judged.folder.name, decisions, self.config.pipeline, *self.config.annotations)
+        return "finish", self.judged.folder.name, decisions, self.config.pipeline, *self.config.annotations
 
 
-def finish_shard(finishing: Finishing, *, work: Path) -> Path:
+def finish_shard(finishing: Finishing, *, cache: ArtifactCache) -> Path:
     """The folder of a shard's clean documents, its part of the ledger and its counts, unless that is done."""
-    return complete_piece(work, finishing.key, partial(_finish, finishing))
+    return cache.get_or_compute(cache.key(*finishing.parts), partial(_finish, finishing))
 
 
 def prepare_finishing(language: str) -> None:

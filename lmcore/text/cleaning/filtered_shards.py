@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from lmcore.config.clean import CleanConfig
 from lmcore.config.tokenize import SplitFractions
-from lmcore.runtime.artifact_cache import complete_piece, piece_key
+from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.files import file_digest
 from lmcore.text.cleaning.contamination import Runs, sampled_runs
 from lmcore.text.cleaning.decision import Judge, whole_text
@@ -77,7 +77,7 @@ class JudgedShard:
 
 
 def judge_shard(
-    shard: Path, *, config: CleanConfig, fractions: SplitFractions, pipeline: str | None, work: Path
+    shard: Path, *, config: CleanConfig, fractions: SplitFractions, pipeline: str | None, cache: ArtifactCache
 ) -> JudgedShard:
     """Judge the documents of a raw shard, unless that is done.
 
@@ -86,15 +86,15 @@ def judge_shard(
         config: the rules.
         fractions: which documents are for evaluation.
         pipeline: what stands for the content of the trained pipeline, if there is one.
-        work: where pieces that are done are kept.
+        cache: keeps the result for the next time.
     """
     # What a comparison of all documents decides by is not among these: other thresholds there need no other judgement.
     rules = (config.language, config.normalize, config.identify_language, config.filters, config.blocklist)
     shingle_words = config.near_duplicates and config.near_duplicates.shingle_words
     ngram_words = config.contamination and config.contamination.ngram_words
     parts = (*rules, config.personal_data, shingle_words, ngram_words, fractions, pipeline)
-    key = piece_key("judge", *parts, file_digest(shard))
-    return JudgedShard(complete_piece(work, key, partial(_judge, shard, config, fractions)))
+    key = cache.key("judge", *parts, file_digest(shard))
+    return JudgedShard(cache.get_or_compute(key, partial(_judge, shard, config, fractions)))
 
 
 def _judge(shard: Path, config: CleanConfig, fractions: SplitFractions, folder: Path) -> None:

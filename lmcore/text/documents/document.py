@@ -1,4 +1,4 @@
-"""Documents as records and as Arrow tables, and the faults met while reading them."""
+"""Documents, read errors, and the schemas of the tables that hold them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,22 +11,21 @@ from lmcore.config.base import Split
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text and where it comes from.
+    """A text and its origin.
 
     Attributes:
-        text: what the document says.
-        label: the class it belongs to, where the source knows one.
-        source: name of the source in ``params.yaml``.
-        package: the Python package it documents, if any.
-        path: of its file, relative to the source, with forward slashes: the same on every machine.
-        name: what it documents or is called, if anything.
+        text: the text.
+        label: its class, if the source has labels.
+        source: the name of the source.
+        package: the Python package that it documents, if any.
+        path: the path of its file relative to the source, with forward slashes; the same on every machine.
+        name: its title, or the name of what it documents, if any.
         kind: ``module``, ``class``, ``function``, ``method``, ``file``, ``part``, ``line`` or ``record``.
-        line: where it starts in its file, counted from 1; ``None`` for a whole file or where a
-            format has no lines.
-        version: of the package.
-        license: of the package, an SPDX expression or a name.
-        target: what the text is to become, where the source knows it: a translation, a summary.
-        split: where it belongs, where the source knows it.
+        line: the line of its file at which it starts, from 1; None for a whole file, or if the format has no lines.
+        version: the version of the package.
+        license: the license of the package or the source, an SPDX expression or a name.
+        target: the expected completion of the text, such as a translation or a summary, if the source has targets.
+        split: the split that the source assigns, if any.
     """
 
     text: str
@@ -44,8 +43,8 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """A piece of input that could not be read: which, where and why. The rest of its source is not lost."""
+class ReadError:
+    """Input that could not be read: where it is, and why; the rest of its source is still read."""
 
     source: str
     path: str
@@ -55,12 +54,12 @@ class Fault:
 
 
 class InputError(Exception):
-    """A piece of input that gives no document.
+    """Raised while reading input that gives no document; becomes a :class:`ReadError`.
 
     Attributes:
-        reason: what is wrong with it, one word in snake case that stays the same.
-        detail: what else a person needs to find and mend it.
-        line: where in its file, counted from 1, if it is known.
+        reason: what is wrong, a constant in snake case.
+        detail: what a person needs to find and fix it.
+        line: the line of its file, from 1, if known.
     """
 
     def __init__(self, reason: str, detail: str, line: int | None = None) -> None:
@@ -88,7 +87,7 @@ RAW_SCHEMA = pa.schema(
 )
 """Columns of raw documents."""
 
-FAULT_SCHEMA = pa.schema(
+READ_ERROR_SCHEMA = pa.schema(
     [
         pa.field("source", pa.string(), nullable=False),
         pa.field("path", pa.string(), nullable=False),
@@ -97,7 +96,7 @@ FAULT_SCHEMA = pa.schema(
         pa.field("detail", pa.string(), nullable=False),
     ]
 )
-"""Columns of what could not be read."""
+"""Columns of read errors."""
 
 ENTITY = pa.struct(
     [
@@ -117,7 +116,7 @@ ANALYSIS_SCHEMA = pa.schema(
     ]
 )
 """What spaCy finds in a text: see :func:`lmcore.text.words.analysis.analyze`. Part of speech and lemma of each
-token, and entities (tokens from ``start`` to before ``end``), are null where no trained pipeline was asked for them."""
+token, and entities (tokens from ``start`` to before ``end``), are null unless a trained pipeline annotates them."""
 
 CLEAN_SCHEMA = pa.schema(
     [
@@ -128,7 +127,7 @@ CLEAN_SCHEMA = pa.schema(
         *ANALYSIS_SCHEMA,
     ]
 )
-"""Columns of clean documents: also the text's id, its size in UTF-8, and spaCy's analysis."""
+"""Columns of clean documents: those of raw ones, the text's id, its size in UTF-8, and spaCy's analysis."""
 
 LEDGER_SCHEMA = pa.schema(
     [
@@ -141,19 +140,19 @@ LEDGER_SCHEMA = pa.schema(
         *(field.with_nullable(True) for field in RAW_SCHEMA),
     ]
 )
-"""Columns of the ledger: what happened to a document (``dropped``, ``changed``, ``unreadable``), by which rule and with
-which figures, the raw document, and the id of the clean document that it was changed to."""
+"""Columns of the ledger: what happened to a document (``dropped``, ``changed``, ``unreadable``), by which rule, with
+its score and threshold; the raw document; and, if it was changed, the id of the clean document."""
 
 
-def to_table(rows: Iterable[Document | Fault], schema: pa.Schema) -> pa.Table:
-    """Records as a table whose columns are their attributes, in the same order."""
+def to_table(rows: Iterable[Document | ReadError], schema: pa.Schema) -> pa.Table:
+    """Make a table of records, whose columns are their attributes, in the order of the schema."""
     columns = list(zip(*map(attrgetter(*schema.names), rows), strict=True)) or [()] * len(schema)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     return pa.table(arrays, schema=schema)
 
 
 def is_unicode(text: str) -> bool:
-    """Whether every character is a Unicode character: lone surrogates, which JSON can hold, are none."""
+    """Whether a text can be encoded in UTF-8: lone surrogates, which JSON allows, cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:

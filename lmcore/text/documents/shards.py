@@ -1,4 +1,4 @@
-"""Documents as a folder of numbered Parquet files: written and read a file at a time, however many there are."""
+"""Documents as a folder of numbered Parquet files (shards), which are written and read one at a time."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,18 +12,18 @@ from lmcore.runtime.artifact_cache import link_or_copy
 from lmcore.text.documents.document import RAW_SCHEMA, Document, to_table
 
 DOCUMENTS = "documents"
-"""The folder of shards in whatever holds documents."""
-FAULTS, LEDGER, SUMMARY = "faults.parquet", "ledger.parquet", "summary.json"
-"""Files beside it: what could not be read, what happened to documents, and the counts."""
+"""The folder of shards in a folder of documents."""
+READ_ERRORS, LEDGER, SUMMARY = "read_errors.parquet", "ledger.parquet", "summary.json"
+"""Files next to it: the read errors, the ledger of dropped and changed documents, and the counts."""
 
 BYTES_PER_SHARD = 6_000_000
-"""Few enough that some new megabytes are work for several processes, and gigabytes still not thousands of files."""
+"""So small that a few megabytes are divided among several processes, and gigabytes are not thousands of files."""
 ROWS_PER_GROUP = 16_384
 BATCH_ROWS = 1_000
 
 
 class ShardWriter:
-    """Writes raw documents into ``folder/documents``, a new shard whenever one is full."""
+    """Writes raw documents to shards in ``folder/documents``, each of about 6 MB of text."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / DOCUMENTS
@@ -41,7 +41,7 @@ class ShardWriter:
             self._write()
 
     def add(self, document: Document) -> None:
-        """Take a document."""
+        """Add a document."""
         self._documents.append(document)
         self._n_characters += len(document.text) + len(document.target or "")
         if self._n_characters >= BYTES_PER_SHARD:
@@ -55,26 +55,24 @@ class ShardWriter:
 
 
 def shard_name(number: int) -> str:
-    """The name of a shard: in the order of their names stand the documents."""
+    """The file name of a shard; shards sorted by name are in the order of their documents."""
     return f"{number:06d}.parquet"
 
 
 def shards_of(folder: Path) -> list[Path]:
-    """The shards below a folder, in order.
+    """The shards of a folder of documents, in order.
 
     Raises:
-        FileNotFoundError: if there are none, since the stage that writes them has not run.
+        FileNotFoundError: if there are none.
     """
     shards = sorted((folder / DOCUMENTS).glob("*.parquet"))
     if not shards:
-        raise FileNotFoundError(
-            f"{folder / DOCUMENTS} is missing: run the stage that writes it, or all of them with `dvc repro`"
-        )
+        raise FileNotFoundError(f"{folder / DOCUMENTS} is missing or has no Parquet files")
     return shards
 
 
 def read_documents(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """All documents below a folder, or some of their columns, in memory.
+    """Read all documents of a folder, or some of their columns, into memory.
 
     Raises:
         FileNotFoundError: if there are none.
@@ -90,7 +88,7 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 
 def link_shards(folders: Iterable[Path], target: Path) -> None:
-    """Let ``target/documents`` hold the shards of some folders, one behind the other."""
+    """Fill ``target/documents`` with links to the shards of several folders, in order."""
     (target / DOCUMENTS).mkdir()
     shards = (shard for folder in folders for shard in sorted((folder / DOCUMENTS).glob("*.parquet")))
     for number, shard in enumerate(shards):
@@ -98,7 +96,7 @@ def link_shards(folders: Iterable[Path], target: Path) -> None:
 
 
 def concatenate(tables: Iterable[pa.Table], target: Path, schema: pa.Schema) -> None:
-    """Write tables one behind the other into one Parquet file, holding one at a time."""
+    """Concatenate tables into one Parquet file, with one of them in memory at a time."""
     with pq.ParquetWriter(target, schema, compression="zstd", compression_level=3) as writer:
         for table in tables:
             if len(table):
@@ -106,6 +104,6 @@ def concatenate(tables: Iterable[pa.Table], target: Path, schema: pa.Schema) -> 
 
 
 def batches_of(shards: Iterable[Path], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Some columns of shards, a batch of rows at a time."""
+    """Yield columns of shards in batches of rows."""
     for shard in shards:
         yield from pq.ParquetFile(shard).iter_batches(BATCH_ROWS, columns=list(columns))

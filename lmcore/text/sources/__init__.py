@@ -1,1 +1,1 @@
-"""From where documents lie to documents: the readers of every kind of source."""
+"""Sources: their files are located, opened and read into documents and read errors."""

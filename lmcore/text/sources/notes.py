@@ -1,28 +1,28 @@
-"""Records what was detected while reading files, such as the encoding, for the log and the summary."""
+"""What was detected while reading files, such as an encoding, for the log and the summary."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 
 class Notes:
-    """How many files something was decided of, and how surely."""
+    """Counts the files that each note applies to, with the lowest confidence."""
 
     def __init__(self) -> None:
         self._confidences: dict[str, dict[str, float | None]] = {}
         self._warnings: set[str] = set()
 
     def add(self, path: str, what: str, confidence: float | None = None, *, is_warning: bool = False) -> None:
-        """Note something of a file, once however often it is opened; a warning if it is hardly what was meant."""
+        """Add a note about a file; adding it again changes nothing. A warning is a note on a probable mistake."""
         self._confidences.setdefault(what, {})[path] = confidence
         if is_warning:
             self._warnings.add(what)
 
     def summary(self) -> dict[str, dict[str, Any]]:
-        """By what was decided the number of ``files``, the least ``confidence`` if one is known, and ``is_warning``."""
+        """For each note, the number of ``files``, the lowest ``confidence`` (None if unknown), and ``is_warning``."""
         return {
             what: {
                 "files": len(by_path),
-                "confidence": _least(by_path.values()),
+                "confidence": _lowest(by_path.values()),
                 "is_warning": what in self._warnings,
             }
             for what, by_path in sorted(self._confidences.items())
@@ -30,13 +30,13 @@ class Notes:
 
 
 def merge_notes(summaries: Iterable[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """One summary of several."""
+    """Merge several summaries into one."""
     merged: dict[str, dict[str, Any]] = {}
     for summary in summaries:
         for what, note in summary.items():
             known = merged.setdefault(what, {"files": 0, "confidence": None, "is_warning": note["is_warning"]})
             known["files"] += note["files"]
-            known["confidence"] = _least((known["confidence"], note["confidence"]))
+            known["confidence"] = _lowest((known["confidence"], note["confidence"]))
     return dict(sorted(merged.items()))
 
 
@@ -47,5 +47,5 @@ def describe_note(what: str, note: Mapping[str, Any]) -> str:
     return f"{files} {what}{confidence}"
 
 
-def _least(confidences: Iterable[float | None]) -> float | None:
+def _lowest(confidences: Iterable[float | None]) -> float | None:
     return min((confidence for confidence in confidences if confidence is not None), default=None)

@@ -11,7 +11,7 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from lmcore.config.tokenize import BytePairConfig, CharactersConfig, ExistingConfig, TokenizerConfig, WordsConfig
-from lmcore.progress import Work, progress
+from lmcore.progress import ProgressBar, progress
 from lmcore.tokens.tokenizer.pre_tokenization import by_spacy, by_white_space, separate_words
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.tokens.tokenizer.vocabulary import END_OF_TEXT, MASK, PADDING
@@ -123,7 +123,7 @@ def _characters(batches: Iterator[Sequence[str]], config: CharactersConfig) -> t
     return backend
 
 
-def _batches(texts: SizedTexts, work: Work) -> Iterator[Sequence[str]]:
+def _batches(texts: SizedTexts, work: ProgressBar) -> Iterator[Sequence[str]]:
     remaining = iter(texts)
     while batch := list(islice(remaining, TEXTS_PER_BATCH)):
         yield batch

@@ -1,14 +1,14 @@
-"""Pieces of work and small records that were damaged on the disk: named, set aside, and made again."""
+"""Cache entries are computed once for their key; a damaged one is reported, set aside and computed again."""
 
 import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from lmcore.runtime.artifact_cache import complete_piece, keep_pieces, pieces_in
+from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.files import folder_digest
-from lmcore.runtime.records import read_record, set_aside
 
 
 def compute(folder: Path) -> None:
@@ -18,7 +18,7 @@ def compute(folder: Path) -> None:
 
 
 def refuse(_: Path) -> None:
-    raise AssertionError("it is there already")
+    raise AssertionError("the entry is in the cache already")
 
 
 def flip(file: Path) -> None:
@@ -32,47 +32,50 @@ def flip(file: Path) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda piece: flip(piece / "documents" / "0.parquet"),
-        lambda piece: flip(piece / "summary.json"),
-        lambda piece: flip(piece / "sha256"),
-        lambda piece: (piece / "summary.json").write_text(""),
-        lambda piece: os.truncate(piece / "documents" / "0.parquet", 10),
-        lambda piece: (piece / "summary.json").unlink(),
-        lambda piece: (piece / "sha256").unlink(),
-        lambda piece: (piece / "documents" / "1.parquet").write_bytes(b"more"),
+        lambda entry: flip(entry / "documents" / "0.parquet"),
+        lambda entry: flip(entry / "summary.json"),
+        lambda entry: flip(entry / "sha256"),
+        lambda entry: (entry / "summary.json").write_text(""),
+        lambda entry: os.truncate(entry / "documents" / "0.parquet", 10),
+        lambda entry: (entry / "summary.json").unlink(),
+        lambda entry: (entry / "sha256").unlink(),
+        lambda entry: (entry / "documents" / "1.parquet").write_bytes(b"more"),
     ],
 )
-def test_a_damaged_piece_is_named_and_made_again(
+def test_a_damaged_entry_is_reported_and_recomputed(
     damage: Callable[[Path], object], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    whole = folder_digest(complete_piece(tmp_path, "key", compute))
-    assert complete_piece(tmp_path, "key", refuse) == tmp_path / "key"
+    cache = ArtifactCache(tmp_path, code="")
+    whole = folder_digest(cache.get_or_compute("key", compute))
+    assert cache.get_or_compute("key", refuse) == tmp_path / "key"
     assert caplog.records == []
     damage(tmp_path / "key")
-    assert folder_digest(complete_piece(tmp_path, "key", compute)) == whole
+    assert folder_digest(cache.get_or_compute("key", compute)) == whole
     assert [str(tmp_path / "key") in record.message for record in caplog.records] == [True]
-    assert set(pieces_in(tmp_path)) == {"key", "key.damaged-1"}
-    keep_pieces(tmp_path, ["key"])
-    assert pieces_in(tmp_path) == ["key"]
+    assert set(cache.names()) == {"key", "key.damaged-1"}
+    cache.prune(["key"])
+    assert cache.names() == ["key"]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"null", b"[1]", b'{"a": "1"}', b'{"a": NaN}', b"\0" * 9])
-def test_a_damaged_record_is_named_and_set_aside(
-    content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    file = tmp_path / "rates.json"
-    assert read_record(file, dict[str, int]) is None
-    file.write_bytes(b'{"a": 1}')
-    assert read_record(file, dict[str, int]) == {"a": 1}
-    file.write_bytes(content)
-    assert read_record(file, dict[str, int]) is None
-    assert not file.exists()
-    assert [str(file) in record.message for record in caplog.records] == [True]
-    assert (tmp_path / "rates.json.damaged-1").read_bytes() == content
+def test_keys_differ_with_the_parts_and_the_code(tmp_path: Path) -> None:
+    cache = ArtifactCache(tmp_path, code="1")
+    keys = {
+        cache.key("read", 1),
+        cache.key("read", 2),
+        cache.key("read", "1"),
+        cache.key("read", None),
+        ArtifactCache(tmp_path, code="2").key("read", 1),
+    }
+    assert len(keys) == 5
+    assert pickle.loads(pickle.dumps(cache)).key("read", 1) == cache.key("read", 1)
 
 
-def test_what_was_set_aside_before_is_kept(tmp_path: Path) -> None:
-    for number in (1, 2, 3):
-        (tmp_path / "lock").write_text(str(number))
-        assert set_aside(tmp_path / "lock", tmp_path / "kept").name == f"lock.damaged-{number}"
-    assert (tmp_path / "kept" / "lock.damaged-1").read_text() == "1"
+def test_a_computation_that_fails_leaves_no_entry(tmp_path: Path) -> None:
+    def fail(folder: Path) -> None:
+        compute(folder)
+        raise OSError("the disk is full")
+
+    cache = ArtifactCache(tmp_path / "cache", code="")
+    with pytest.raises(OSError, match="full"):
+        cache.get_or_compute("key", fail)
+    assert cache.names() == []

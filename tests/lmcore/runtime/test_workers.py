@@ -55,6 +55,18 @@ def test_no_process_stays_behind() -> None:
     assert multiprocessing.active_children() == []
 
 
+def test_exit_handlers_of_workers_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that were registered before the worker began, as coverage does, included."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import atexit, os, pathlib\n"
+        f"atexit.register(lambda: pathlib.Path({str(tmp_path)!r}, f'{{os.getpid()}}.exit').touch())\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    with Workers(2) as workers:
+        pids = set(workers.map(process, range(8)))
+    assert {f"{pid}.exit" for pid in pids} <= {file.name for file in tmp_path.glob("*.exit")}
+
+
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(

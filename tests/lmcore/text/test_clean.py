@@ -15,17 +15,18 @@ from hypothesis import strategies as st
 
 from lmcore.config.clean import CleanConfig
 from lmcore.config.tokenize import SplitFractions
+from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.files import folder_digest, write_json
 from lmcore.runtime.workers import Workers
 from lmcore.text.clean import clean
 from lmcore.text.cleaning.decision import Judge
 from lmcore.text.documents.document import (
     CLEAN_SCHEMA,
-    FAULT_SCHEMA,
     LEDGER_SCHEMA,
     RAW_SCHEMA,
+    READ_ERROR_SCHEMA,
     Document,
-    Fault,
+    ReadError,
     to_table,
 )
 from lmcore.text.documents.shards import read_documents, shard_name, write_table
@@ -58,19 +59,26 @@ documents = st.builds(
 )
 
 
-def write_raw(raw: Path, some: list[Document], *, per_shard: int = 3, faults: tuple[Fault, ...] = ()) -> None:
+def write_raw(raw: Path, some: list[Document], *, per_shard: int = 3, errors: tuple[ReadError, ...] = ()) -> None:
     """Documents as the stage before leaves them, some of them in every shard."""
     (raw / "documents").mkdir(parents=True)
     for number, start in enumerate(range(0, len(some), per_shard)):
         write_table(raw / "documents" / shard_name(number), to_table(some[start : start + per_shard], RAW_SCHEMA))
-    write_table(raw / "faults.parquet", to_table(faults, FAULT_SCHEMA))
+    write_table(raw / "read_errors.parquet", to_table(errors, READ_ERROR_SCHEMA))
     source = {"documents": len(some), "bytes": 99, "labels": {}, "origin": ORIGIN}
     write_json(raw / "summary.json", {"sources": {"source": source}})
 
 
 def run(folder: Path, config: CleanConfig = UNLIMITED, *, n_workers: int = 1) -> dict[str, Any]:
     with Workers(n_workers) as workers:
-        return clean(folder / "raw", folder / "clean", config, FRACTIONS, work=folder / "pieces", workers=workers)
+        return clean(
+            folder / "raw",
+            folder / "clean",
+            config,
+            FRACTIONS,
+            cache=ArtifactCache(folder / "pieces", ""),
+            workers=workers,
+        )
 
 
 def ledger(folder: Path, action: str = "dropped") -> list[dict[str, Any]]:
@@ -90,7 +98,7 @@ def test_every_document_is_kept_or_in_the_ledger_with_its_reason(
     tmp_path_factory: pytest.TempPathFactory, some: list[Document]
 ) -> None:
     folder = tmp_path_factory.mktemp("cleaning")
-    write_raw(folder / "raw", [DOCUMENT, *some], faults=(Fault("source", "b.txt", 3, "not_unicode", "byte 0"),))
+    write_raw(folder / "raw", [DOCUMENT, *some], errors=(ReadError("source", "b.txt", 3, "not_unicode", "byte 0"),))
     summary = run(folder, CONFIG)
     kept, dropped = read_documents(folder / "clean"), ledger(folder)
     assert summary["input"] == len(some) + 1 == summary["kept"] + summary["dropped"]
@@ -122,7 +130,7 @@ def test_the_ledger_names_what_was_changed_in_a_document_that_stays(tmp_path: Pa
 
 
 def test_the_ledger_begins_with_what_could_not_be_read(tmp_path: Path) -> None:
-    write_raw(tmp_path / "raw", [DOCUMENT], faults=(Fault("source", "b.gz", 7, "damaged_file", "cut off"),))
+    write_raw(tmp_path / "raw", [DOCUMENT], errors=(ReadError("source", "b.gz", 7, "damaged_file", "cut off"),))
     summary = run(tmp_path)
     assert (summary["dropped_by_reason"], summary["unreadable_by_reason"]) == ({}, {"damaged_file": 1})
     (row,) = ledger(tmp_path, "unreadable")
@@ -344,8 +352,8 @@ def test_personal_data_is_nowhere_in_what_cleaning_writes(tmp_path: Path) -> Non
         replace(DOCUMENT, text=f"{KEPT} {sentence}", label=address, path="again.txt"),
         replace(DOCUMENT, text="x " + address, path=f"short-{address}.txt", target=key),
     ]
-    faults = (Fault("source", f"{address}.gz", 7, "damaged_file", f"cut off behind {address}"),)
-    write_raw(tmp_path / "raw", documents, faults=faults)
+    read_errors = (ReadError("source", f"{address}.gz", 7, "damaged_file", f"cut off behind {address}"),)
+    write_raw(tmp_path / "raw", documents, errors=read_errors)
     kinds = {"action": "mask", "kinds": ["secret", "email", "phone"], "phone_region": "US"}
     run(tmp_path, configure_cleaning(filters=LENIENT | {"min_characters": 30}, personal_data=kinds))
     written = [file for file in (tmp_path / "clean").rglob("*") if file.is_file()]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.files import folder_digest
 from lmcore.runtime.workers import Workers
 from lmcore.text.clean import clean
@@ -69,7 +70,14 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_bytes(cluster: Cluster, tm
 
     def clean_elsewhere() -> None:
         with Workers(1, dask_address=cluster.address) as workers:
-            clean(tmp_path / "raw", done, UNLIMITED, FRACTIONS, work=tmp_path / "pieces", workers=workers)
+            clean(
+                tmp_path / "raw",
+                done,
+                UNLIMITED,
+                FRACTIONS,
+                cache=ArtifactCache(tmp_path / "pieces", ""),
+                workers=workers,
+            )
 
     thread = threading.Thread(target=clean_elsewhere)
     thread.start()
@@ -80,7 +88,14 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_bytes(cluster: Cluster, tm
     assert not done.exists()
     thread.join()
     with Workers(1) as workers:
-        clean(tmp_path / "raw", tmp_path / "here", UNLIMITED, FRACTIONS, work=tmp_path / "own", workers=workers)
+        clean(
+            tmp_path / "raw",
+            tmp_path / "here",
+            UNLIMITED,
+            FRACTIONS,
+            cache=ArtifactCache(tmp_path / "own", ""),
+            workers=workers,
+        )
     assert folder_digest(done) == folder_digest(tmp_path / "here")
 
 

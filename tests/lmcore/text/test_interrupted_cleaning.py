@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.files import folder_digest
 from lmcore.runtime.workers import Workers
 from lmcore.text.clean import clean
@@ -25,7 +26,14 @@ N_KILLS = 4
 
 def run(folder: Path, *, n_workers: int) -> dict[str, int]:
     with Workers(n_workers) as workers:
-        return clean(folder / "raw", folder / "clean", UNLIMITED, FRACTIONS, work=folder / "pieces", workers=workers)
+        return clean(
+            folder / "raw",
+            folder / "clean",
+            UNLIMITED,
+            FRACTIONS,
+            cache=ArtifactCache(folder / "pieces", ""),
+            workers=workers,
+        )
 
 
 def write_documents(folder: Path) -> None:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lmcore.config.tokenize import BytePairConfig, SplitFractions, WordsConfig
+from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.workers import Workers
 from lmcore.tokens.corpus.report import token_rates
 from lmcore.tokens.corpus.shards import TokenShards, write_shards
@@ -55,7 +56,7 @@ def write(
             documents,
             FRACTIONS,
             weights=weights or {},
-            work=folder / "pieces",
+            cache=ArtifactCache(folder / "pieces", ""),
             workers=workers,
         )
 
@@ -215,7 +216,7 @@ def test_unknown_words_are_counted(tmp_path: Path) -> None:
             ),
             FRACTIONS,
             weights={},
-            work=tmp_path / "pieces",
+            cache=ArtifactCache(tmp_path / "pieces", ""),
             workers=workers,
         )
     assert summary["splits"]["train"]["unknown_share"] == 2 / 8
@@ -266,7 +267,7 @@ def test_a_target_stands_behind_its_text_where_that_is_asked_for(tmp_path: Path)
                 documents,
                 FRACTIONS,
                 weights={},
-                work=tmp_path / "pieces",
+                cache=ArtifactCache(tmp_path / "pieces", ""),
                 workers=workers,
                 target_separator=separator,
             )

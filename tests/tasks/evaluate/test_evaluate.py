@@ -22,6 +22,7 @@ from lmcore.finetuning.classifier import Classifier, load_classifier, save_class
 from lmcore.models.folder import load_language_model, save_language_model
 from lmcore.models.gpt.model import GPT
 from lmcore.models.prompt import PromptFormat
+from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.files import folder_digest, write_json
 from lmcore.runtime.workers import Workers
 from lmcore.text.documents.document import CLEAN_SCHEMA
@@ -118,7 +119,13 @@ def write_models(project: Path, texts: list[str]) -> None:
     documents = shards_of(project / "clean")
     with Workers(1) as workers:
         write_shards(
-            project / "tokens", tokenizer, documents, SPLIT, weights={}, work=project / "pieces", workers=workers
+            project / "tokens",
+            tokenizer,
+            documents,
+            SPLIT,
+            weights={},
+            cache=ArtifactCache(project / "pieces", ""),
+            workers=workers,
         )
     torch.manual_seed(0)
     model = GPT(SHAPE, tokenizer.vocabulary)

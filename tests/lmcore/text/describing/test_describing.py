@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lmcore.config.tokenize import SplitFractions
+from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.workers import Workers
 from lmcore.text.clean import clean
 from lmcore.text.describing.ledger import decisions_of, rules_of
@@ -22,7 +23,14 @@ def describe_all(folder: Path, texts: list[str]) -> Path:
     write_raw(folder / "raw", [replace(DOCUMENT, text=text, line=line) for line, text in enumerate(texts, start=1)])
     config = configure_cleaning(filters=LENIENT | {"min_characters": 5}, personal_data=MAIL)
     with Workers(1) as workers:
-        clean(folder / "raw", folder / "clean", config, FRACTIONS, work=folder / "pieces", workers=workers)
+        clean(
+            folder / "raw",
+            folder / "clean",
+            config,
+            FRACTIONS,
+            cache=ArtifactCache(folder / "pieces", ""),
+            workers=workers,
+        )
     return folder / "clean"
 
 

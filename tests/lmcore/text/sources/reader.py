@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import zstandard
 
 from lmcore.config.collect import LocalFiles, Reader, ReadingLimits, RecordFields, RowFormat, Source
-from lmcore.text.documents.document import Document, Fault
-from lmcore.text.sources.files import SourceFile
+from lmcore.text.documents.document import Document, ReadError
 from lmcore.text.sources.notes import Notes
-from lmcore.text.sources.reading import read_files
+from lmcore.text.sources.read_files import read_files
+from lmcore.text.sources.source_file import SourceFile
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
@@ -74,12 +74,12 @@ def read(
     max_document_bytes: int = 10**6,
     max_unpacked_bytes: int = 10**8,
     notes: Notes | None = None,
-) -> tuple[list[Document], list[Fault]]:
-    """Documents and faults of some files, each of which lies in the folder of the source."""
+) -> tuple[list[Document], list[ReadError]]:
+    """Documents and read errors of some files, each of which lies in the folder of the source."""
     limits = ReadingLimits(max_document_bytes=max_document_bytes, max_unpacked_bytes=max_unpacked_bytes)
     found = list(read_files(source(reader), [SourceFile(file.name, file, 0) for file in files], limits, notes))
     documents = [item for item in found if isinstance(item, Document)]
-    return documents, [item for item in found if isinstance(item, Fault)]
+    return documents, [item for item in found if isinstance(item, ReadError)]
 
 
 def write(path: Path, content: bytes) -> Path:
@@ -100,5 +100,5 @@ def texts(documents: list[Document]) -> list[str]:
     return [document.text for document in documents]
 
 
-def places(faults: list[Fault]) -> list[tuple[int | None, str]]:
-    return [(fault.line, fault.reason) for fault in faults]
+def places(read_errors: list[ReadError]) -> list[tuple[int | None, str]]:
+    return [(read_error.line, read_error.reason) for read_error in read_errors]

@@ -40,7 +40,7 @@ class Waits:
 
 @dataclass
 class File:
-    """What the server has at a path; ``faults`` are used up by the requests, one each.
+    """What the server has at a path; ``failures`` are used up by the requests, one each.
 
     Without a length it comes in chunks, the last of which says that it is the last.
     """
@@ -52,7 +52,7 @@ class File:
     has_length: bool = True
     heeds_if_range: bool = True
     longest_part: int | None = None
-    faults: list[Fails | Breaks | Waits] = field(default_factory=list)
+    failures: list[Fails | Breaks | Waits] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -184,12 +184,12 @@ class Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def send_file(self, file: File, headers: Headers) -> None:
-        fault = file.faults.pop(0) if file.faults else None
-        if isinstance(fault, Fails):
-            self.reply(fault.status, fault.headers)
+        failure = file.failures.pop(0) if file.failures else None
+        if isinstance(failure, Fails):
+            self.reply(failure.status, failure.headers)
             return
-        if isinstance(fault, Waits):
-            time.sleep(fault.seconds)
+        if isinstance(failure, Waits):
+            time.sleep(failure.seconds)
         for name, value in (("ETag", file.etag), ("Last-Modified", file.last_modified)):
             headers = {**headers, name: value} if value else headers
         asked = (self.headers.get("If-None-Match"), self.headers.get("If-Modified-Since"))
@@ -203,7 +203,7 @@ class Handler(BaseHTTPRequestHandler):
         if (start, end) != (0, len(file.content)):
             headers = {**headers, "Content-Range": f"bytes {start}-{end - 1}/{len(file.content)}"}
         status = 206 if "Content-Range" in headers else 200
-        after = fault.after if isinstance(fault, Breaks) else None
+        after = failure.after if isinstance(failure, Breaks) else None
         self.reply(status, headers, file.content[start:end], has_length=file.has_length, break_after=after)
 
     def _range(self, file: File) -> tuple[int, int]:

@@ -1,0 +1,1 @@
+"""The text of web pages, books, office documents, notebooks and PDF files."""

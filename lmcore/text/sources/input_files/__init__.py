@@ -1,0 +1,1 @@
+"""Files as bytes and as text: decompressed, taken out of archives, decoded."""

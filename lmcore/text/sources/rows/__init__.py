@@ -1,0 +1,1 @@
+"""Rows of JSON, tables, Parquet, Arrow and CoNLL, and the values of their fields."""
