@@ -157,11 +157,11 @@ def _with_utilization(
     """Add to every rate the share of this machine's matrix products that it takes."""
     device = model.device
     peak = peak_matrix_rate(device, compute_dtype(config, device), environment.work_folder / "matrix-rates.json")
-    operations = model.training_operations_per_token()
+    operations = model.flops_per_token()
 
     def log_with_utilization(step: int, figures: Mapping[str, float]) -> None:
         rate = figures.get("tokens_per_second")
-        log(step, figures if rate is None else {**figures, "utilization_of_peak": rate * operations / peak})
+        log(step, figures if rate is None else {**figures, "mfu": rate * operations / peak})
 
     return log_with_utilization
 

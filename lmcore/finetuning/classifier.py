@@ -43,9 +43,9 @@ class Classifier(TrainableModel):
         """The classes and how much of a text is read, for ``print(model)``."""
         return f"labels={self.labels}, max_tokens={self.max_tokens}"
 
-    def training_operations_per_token(self) -> float:
+    def flops_per_token(self) -> float:
         """Those of the blocks; the head, once a text, is nothing beside them."""
-        return self.backbone.feature_operations_per_token(self.max_tokens)
+        return self.backbone.feature_flops_per_token(self.max_tokens)
 
     def compute_in(self, dtype: torch.dtype) -> None:
         """Compute the backbone's activations in this dtype from now on."""
