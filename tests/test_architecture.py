@@ -26,7 +26,7 @@ BELOW = {
     "training": {"text", "tokens", "models"},
     "finetuning": {"text", "tokens", "models"},
     "generation": {"text", "tokens", "models"},
-    "evaluation": {"text", "tokens", "models"},
+    "evaluation": {"text", "tokens", "models", "training"},
     "command_line": {"text", "tokens", "models", "finetuning", "generation", "evaluation"},
 }
 

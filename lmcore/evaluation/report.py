@@ -12,6 +12,7 @@ from markupsafe import Markup
 from lmcore.config.evaluate import EvaluateConfig
 from lmcore.evaluation.plots import Curve, curve_plot, interval_plot
 from lmcore.evaluation.views import ClassifierView, CompletionView, LanguageModelView
+from lmcore.training.record import TrainingRecord
 
 TEMPLATE = "report.html.jinja"
 SURPRISE_BOUNDS_BITS = (0.5, 1.0, 2.0, 3.0, 4.5, 6.0, 8.0)
@@ -26,13 +27,13 @@ class Training:
 
     Attributes:
         title: what was trained.
-        record: the model folder's ``record.json``.
+        record: the training record in the model folder.
         curves: training and validation loss by step.
         loss_unit: what the loss is measured in.
     """
 
     title: str
-    record: Mapping[str, Any]
+    record: TrainingRecord
     curves: Sequence[Curve]
     loss_unit: str
 

@@ -1,6 +1,5 @@
 """The language model's likelihood of held-out documents, beside what suits its family as a baseline."""
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lmcore.config.evaluate import EvaluateConfig, LikelihoodConfig, ReportConfig
+from lmcore.errors import UserError
 from lmcore.evaluation.comparison import MODELS, Baselines, LanguageModelComparison, compare_language_models
 from lmcore.evaluation.likelihood import HeldOutDocuments
 from lmcore.evaluation.names import INTERPOLATION, MODEL, NGRAM, NGRAM_ON_SEEN, SHORTER_NGRAM, UNIGRAM, family_name
@@ -27,6 +27,7 @@ from lmcore.text.documents.shards import read_documents
 from lmcore.tokens.corpus.shards import TokenShards
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.training.pretraining import seen_pieces
+from lmcore.training.record import TrainingRecord
 from tasks.evaluate.contamination import is_clean
 from tasks.evaluate.models import language_model_on_device
 from tasks.evaluate.restoration import encoder_decoder_figures, masked_figures
@@ -59,7 +60,7 @@ def evaluate_language_model(
         figures = encoder_decoder_figures(model, shards, test, is_clean(output, test.ids), config)
         found = {"kind": ENCODER_DECODER, "names": names, "figures": figures}
     elif isinstance(model, CausalModel):
-        record = json.loads((language_model / "record.json").read_text(encoding="utf-8"))
+        record = TrainingRecord.read(language_model)
         found = _compare(model, tokenizer, shards, record, documents, config, output)
     else:
         raise TypeError(f"there is no way to evaluate a model of family {family_name(model.config)}")
@@ -70,7 +71,7 @@ def _compare(
     model: CausalModel,
     tokenizer: Tokenizer,
     shards: TokenShards,
-    record: Any,
+    record: TrainingRecord,
     documents: Path,
     config: EvaluateConfig,
     output: Path,
@@ -107,7 +108,7 @@ def _judge(model: CausalModel, config: LikelihoodConfig) -> Judge:
     return NgramLikelihood(model) if isinstance(model, NgramModel) else NeuralLikelihood(model, config=config)
 
 
-def _baselines(model: CausalModel, shards: TokenShards, record: Any, config: EvaluateConfig) -> Baselines:
+def _baselines(model: CausalModel, shards: TokenShards, record: TrainingRecord, config: EvaluateConfig) -> Baselines:
     """N-gram models of the training split and of what the model has seen of it; none is the model itself."""
     order = config.ngram.order
     if not isinstance(model, NgramModel):
@@ -161,9 +162,11 @@ def _train_ngram(shards: TokenShards, order: int) -> KneserNey:
     )
 
 
-def _train_ngram_on_seen(shards: TokenShards, order: int, record: Any) -> KneserNey:
+def _train_ngram_on_seen(shards: TokenShards, order: int, record: TrainingRecord) -> KneserNey:
     """A model of exactly the tokens that the trained one has drawn."""
-    pieces = seen_pieces(shards.tokens("train"), record["drawn"])
+    if record.drawn is None:
+        raise UserError("the language model's record.json does not say which tokens it was trained on")
+    pieces = seen_pieces(shards.tokens("train"), record.drawn)
     seen = SeenDocuments.of(*pieces, shards.end_of_text_id)
     return KneserNey.train(
         seen.tokens,

@@ -14,6 +14,7 @@ from lmcore.evaluation.plots import Curve
 from lmcore.evaluation.report import ModelTitle, ReportContent, Training, render_figures, render_report
 from lmcore.models.folder import read_description
 from lmcore.runtime.files import write_json, write_text
+from lmcore.training.record import TrainingRecord
 from tasks import tracking
 from tasks.context.environment import Environment
 from tasks.step import step
@@ -120,7 +121,7 @@ def _read_found(output: Path) -> dict[str, Any]:
 
 
 def _describe(inputs: ReportInputs, parameters: Mapping[str, Any]) -> ModelTitle:
-    config, record = read_description(inputs.language_model).model, _read(inputs.language_model / "record.json")
+    config, record = read_description(inputs.language_model).model, TrainingRecord.read(inputs.language_model)
     sources = [source["name"] for source in parameters.get("collect", {}).get("sources", [])]
     split = _read(inputs.tokens / "summary.json")["splits"]["train"]
     return ModelTitle(family_name(config), sized_name(config, record), training_data(sources, split, record))
@@ -135,7 +136,7 @@ def _read_trainings(inputs: ReportInputs) -> list[Training]:
     return [
         Training(
             title=title,
-            record=_read(folder / "record.json"),
+            record=TrainingRecord.read(folder),
             curves=[
                 Curve("training", _read_points(curves / "training.csv", "loss")),
                 Curve("validation", _read_points(curves / "validation.csv", "validation_loss")),

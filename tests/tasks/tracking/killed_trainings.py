@@ -21,33 +21,35 @@ from tasks.context.environment import Environment
 from tasks.context.library_settings import withdraw_defaults
 from tasks.tracking import outages, run
 from tasks.tracking.store import Calls
-from tasks.training import TrackedTraining
+from tasks.training import tracked_training
 
 withdraw_defaults()  # the store of each training is where its folder is
 torch.set_num_threads(1)
 outages.SILENT_SECONDS = 60.0  # a busy machine is no outage
 run.lineage = lambda *_: {"pipeline.id": "one"}  # git and DVC, which take most of the time
-TRAINING = TrackedTraining("pretrain", "language-model", {"seed": 0}, [Path("data")], [Path("data")])
 
 
 def train(work_folder):
     """A training that takes no time; its second half is only made where no result is found."""
 
-    def make(checkpoints, log):
-        save_checkpoint(checkpoints, Checkpoint(2, {"x": torch.zeros(1)}, {}))
+    with tracked_training(
+        Environment(work_folder=work_folder),
+        stage="pretrain",
+        model="language-model",
+        parameters={"seed": 0},
+        inputs=[Path("data")],
+        datasets=[Path("data")],
+        model_folder=Path("model"),
+        curves=Path("curves"),
+    ) as training:
+        if training is None:
+            return
+        save_checkpoint(training.checkpoints, Checkpoint(2, {"x": torch.zeros(1)}, {}))
         with Path("made").open("a") as file:
             file.write("once\n")
         for step in (2, 4):
-            log(step, {"loss": 1 / step})
-        return RECORD | {"n_epochs": 1.0, "best_step": 4}
-
-    TRAINING.run(
-        make,
-        Environment(work_folder=work_folder),
-        save=lambda folder, record: save_tiny_model(folder, "language-model"),
-        model_folder=Path("model"),
-        curves=Path("curves"),
-    )
+            training.log_metrics(step, {"loss": 1 / step})
+        training.save(RECORD, lambda folder: save_tiny_model(folder, "language-model"))
 
 
 def kill_after(n_calls):

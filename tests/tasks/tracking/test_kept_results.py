@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,6 @@ from trainings import only_run, runs
 
 import tasks.training
 from lmcore.runtime.files import folder_digest
-from tasks.training import TrackedTraining
 
 HERE = Path(__file__).parent
 CALLS_BETWEEN_KILLS = 16
@@ -54,7 +54,29 @@ def with_helpers():
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[2])])}
 
 
-def test_tracked_trainings_name_their_stage_code():
-    training = TrackedTraining("finetune", "classifier", {}, [], [])
-    assert {path.name for path in training._code()} == {"training.py", "curves.py", "finetune.py"}
-    assert all(path.exists() for path in training._code())
+def test_tracked_trainings_name_their_stage_code(environment, monkeypatch):
+    named = []
+
+    @contextmanager
+    def folder(*_, code, **__):
+        named.extend(code)
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(tasks.training, "checkpoint_folder", folder)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        tasks.training.tracked_training(
+            environment,
+            stage="finetune",
+            model="classifier",
+            parameters={},
+            inputs=[],
+            datasets=[],
+            model_folder=Path("model"),
+            curves=Path("curves"),
+        ),
+    ):
+        pass
+    assert {path.name for path in named} == {"training.py", "finetune.py"}
+    assert all(path.exists() for path in named)
