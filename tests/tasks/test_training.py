@@ -5,19 +5,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from trainings import only_run, runs
 
 import tasks.training
 from lmcore.runtime.files import folder_digest
+from tests.tasks.tracking.trainings import only_run, runs
 
-HERE = Path(__file__).parent
-CALLS_BETWEEN_KILLS = 16
+PROJECT = Path(__file__).parents[2]
+REQUESTS_BETWEEN_KILLS = 16
 
 
 @pytest.fixture
 def make_model(environment):
     """A training of the pretrain stage, which counts in the file ``made`` how often it is computed."""
-    from killed_trainings import train
+    from tests.tasks.tracking.killed_trainings import train
 
     return lambda: train(environment.work_folder)
 
@@ -38,20 +38,13 @@ def test_a_finished_model_is_not_trained_again_because_its_stage_was_killed(envi
     assert [run.info.status for run in runs(environment)] == ["FINISHED", "FINISHED"]
 
 
-def test_a_kill_at_any_request_leaves_one_run_one_model_and_each_figure_once(tmp_path, empty_store):
+def test_a_kill_at_any_request_leaves_one_run_one_model_and_each_metric_once(tmp_path, empty_store):
     (tmp_path / "empty.db").write_bytes(empty_store)
-    command = [sys.executable, HERE / "killed_trainings.py", tmp_path / "killed", tmp_path / "empty.db"]
-    done = subprocess.run(
-        [*map(str, command), str(CALLS_BETWEEN_KILLS)], capture_output=True, text=True, env=with_helpers()
-    )
+    program = [sys.executable, "-m", "tests.tasks.tracking.killed_trainings"]
+    arguments = [tmp_path / "killed", tmp_path / "empty.db", REQUESTS_BETWEEN_KILLS]
+    done = subprocess.run([*program, *map(str, arguments)], cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 2 * CALLS_BETWEEN_KILLS
-
-
-def with_helpers():
-    import os
-
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[2])])}
+    assert int(done.stdout) > 2 * REQUESTS_BETWEEN_KILLS
 
 
 def test_tracked_trainings_name_their_stage_code(environment, monkeypatch):
