@@ -1,9 +1,7 @@
-"""Trains the language model, of whatever family, from token shards."""
+"""Trains the language model, of whatever family, on token shards."""
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
 from lmcore.config.training import PretrainConfig
@@ -15,77 +13,45 @@ from lmcore.models.ngram.model import NgramModel
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.corpus.shards import TokenShards
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
-from lmcore.training.loop import OnMetrics
-from lmcore.training.pretraining import EVERYTHING, pretraining_batches
+from lmcore.training.counting import count_ngrams
+from lmcore.training.pretraining import pretraining_batches
+from lmcore.training.record import TrainingRecord
 from tasks.context.environment import Environment
 from tasks.step import step
-from tasks.training import MakeRecord, TrackedTraining, by_gradient
+from tasks.training import Training, tracked_training
 
 
 @step()
 def pretrain_language_model(
     config: PretrainConfig, environment: Environment, *, tokens: Path, model_folder: Path, curves: Path
 ) -> None:
-    """Train on the shards in ``tokens``; write the model folder, and the curves for ``dvc plots``."""
+    """Train on the shards in ``tokens``; write the model folder, and the tables for ``dvc plots`` to ``curves``."""
     shards = TokenShards.open(tokens)
     tokenizer = Tokenizer.load(tokens / "tokenizer.json")
     torch.manual_seed(config.seed)
     model = build_model(config.model, tokenizer.vocabulary)
-    training = TrackedTraining(
+    with tracked_training(
+        environment,
         stage="pretrain",
         model="language-model",
         parameters=config.model_dump(mode="json"),
         inputs=[tokens],
         datasets=[tokens],
-    )
-    training.run(
-        _making(model, config, shards, tokenizer, environment),
-        environment,
-        save=lambda folder, record: save_language_model(folder, model, tokenizer, record),
         model_folder=model_folder,
         curves=curves,
-    )
+    ) as training:
+        if training is not None:
+            record = _train(training, model, config, shards, tokenizer)
+            training.save(record, lambda folder: save_language_model(folder, model, tokenizer, record.to_json()))
 
 
-def _making(
-    model: Model, config: PretrainConfig, shards: TokenShards, tokenizer: Tokenizer, environment: Environment
-) -> MakeRecord:
-    """How a model of this family comes about, and what of the corpus it then has seen."""
+def _train(
+    training: Training, model: Model, config: PretrainConfig, shards: TokenShards, tokenizer: Tokenizer
+) -> TrainingRecord:
     if isinstance(model, NgramModel):
-        return lambda _checkpoints, log: _count(model, shards, config.seed, log)
+        return count_ngrams(model, shards, seed=config.seed, on_metrics=training.log_metrics)
     if not isinstance(model, TrainableModel):
         raise TypeError(f"there is no way to train a model of family {config.model.family}")
     batches = pretraining_batches(model.to(pick_device()), config, shards, tokenizer)
-    train = by_gradient(
-        model, batches, config.training, environment, seed=config.seed, description="Train language-model"
-    )
-
-    def make(checkpoints: Path, log: OnMetrics) -> dict[str, Any]:
-        record = train(checkpoints, log)
-        return record | {"drawn": batches.drawn(record["n_batches"])}
-
-    return make
-
-
-def _count(model: NgramModel, shards: TokenShards, seed: int, log: OnMetrics) -> dict[str, Any]:
-    """Count the training split, and say how likely the model finds the validation split."""
-    model.fit(shards.tokens("train"), shards.offsets("train"))
-    validation, offsets = shards.tokens("validation"), shards.offsets("validation")
-    documents = np.split(np.asarray(validation), offsets[1:-1])
-    loss = -float(model.score(documents).log_probabilities.mean())
-    log(1, {"validation_loss": loss})
-    return {
-        "n_parameters": sum(model.counted.n_ngrams),
-        "n_steps": 1,
-        "n_batches": 1,
-        "n_epochs": 1.0,
-        "n_targets": int(shards.offsets("train")[-1]),
-        "n_skipped_steps": 0,
-        "n_rollbacks": 0,
-        "best_step": 1,
-        "best_validation_loss": loss,
-        "precision": "float64",
-        "seed": seed,
-        "history": [{"step": 1, "validation_loss": loss}],
-        "drawn": {"kind": EVERYTHING},
-    }
+    record = training.train(model, batches, config.training, seed=config.seed)
+    return record.model_copy(update={"drawn": batches.drawn(record.n_batches)})

@@ -1,174 +1,189 @@
-"""Trains a model where it can be interrupted, seen and found again: checkpoints, tracking, folder, curves."""
+"""Runs a training so that it can be interrupted, tracked and reused: checkpoints, MLflow run, model folder, plots.
 
+::
+
+    with tracked_training(environment, stage="pretrain", ...) as training:
+        if training is not None:
+            record = training.train(model, batches, config, seed=seed)
+            training.save(record, lambda folder: save_language_model(folder, model, tokenizer, record.to_json()))
+"""
+
+import csv
 import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lmcore.config.training import TrainingConfig
 from lmcore.models.device import peak_matrix_rate
 from lmcore.models.trainable import TrainableModel
-from lmcore.runtime.files import atomic_folder
+from lmcore.runtime.files import atomic_file, atomic_folder
 from lmcore.tokens.batches.batches import Batches
 from lmcore.training.checkpoint import load_checkpoint
 from lmcore.training.loop import OnMetrics, train
 from lmcore.training.precision import compute_dtype
+from lmcore.training.record import TrainingRecord
 from tasks import tracking
 from tasks.context.checkpoints import WorkFolder, checkpoint_folder
 from tasks.context.environment import Environment
 from tasks.context.lineage import is_forced
 from tasks.context.stage_code import stage_code
-from tasks.curves import write_curves
 
 logger = logging.getLogger(__name__)
 
 MODEL, CURVES = "model", "curves"
 
-MakeRecord = Callable[[Path, OnMetrics], dict[str, Any]]
-"""Makes a model, given a folder for checkpoints and where to report figures; answers the training record."""
 
+class Training:
+    """A training in progress; :func:`tracked_training` makes one."""
 
-@dataclass(frozen=True)
-class TrackedTraining:
-    """What a training is called and what it depends on.
-
-    Attributes:
-        stage: the DVC stage.
-        model: what the model is for; also what its run is called.
-        parameters: everything from ``params.yaml`` that the result depends on.
-        inputs: folders that the result depends on.
-        datasets: those of them that are data.
-        base_model: the folder of the model that the training starts from, if it does from one.
-    """
-
-    stage: str
-    model: str
-    parameters: Mapping[str, Any]
-    inputs: Sequence[Path]
-    datasets: Sequence[Path]
-    base_model: Path | None = None
-
-    def run(
+    def __init__(
         self,
-        make: MakeRecord,
+        name: str,
         environment: Environment,
+        work: WorkFolder,
+        run: tracking.ModelRun,
         *,
-        save: Callable[[Path, dict[str, Any]], None],
         model_folder: Path,
         curves: Path,
     ) -> None:
-        """Let ``make`` train the model and ``save`` write its folder from the record; write the curves as well.
+        self._name, self._environment, self._work, self._run = name, environment, work, run
+        self._model_folder, self._curves = model_folder, curves
+        self.checkpoints = work.path
+        """The folder for checkpoints; it survives a kill."""
 
-        A training that has finished already with the same parameters, inputs and code, and whose stage was then
-        killed, is not repeated: its result is kept in the work folder and is the same, byte for byte. Whoever tells
-        DVC to force the stage has it computed.
+    def log_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Log the metrics of a step (counted from 1) to MLflow."""
+        self._run.log_metrics(step, metrics)
+
+    def train(self, model: TrainableModel, batches: Batches, config: TrainingConfig, *, seed: int) -> TrainingRecord:
+        """Train ``model`` in place by :func:`lmcore.training.loop.train`, or resume, and log its metrics."""
+        return train(
+            model,
+            batches,
+            config,
+            seed=seed,
+            checkpoints=self.checkpoints,
+            on_metrics=self._with_mfu(model, config),
+            description=f"Train {self._name}",
+        )
+
+    def save(self, record: TrainingRecord, save_model: Callable[[Path], None]) -> None:
+        """Write the model folder and the curves, and finish the MLflow run.
+
+        Args:
+            record: the result of the training.
+            save_model: writes the model to the folder that it is given.
         """
-        parent = environment.work_folder / "checkpoints"
-        with checkpoint_folder(
-            parent, self.model, config=self.parameters, inputs=self.inputs, code=stage_code(self.stage)
-        ) as work:
-            if is_forced():
-                work.remove_result()
-            result = work.result()
-            if result is None:
-                self._train(make, environment, save, work, model_folder, curves)
-                return
+
+        def write(folder: Path) -> None:
+            save_model(folder / MODEL)
+            write_curves(folder / CURVES, record)
+
+        result = self._work.save_result(write)
+        _copy_result(result, self._model_folder, self._curves)
+        self._run.finish(result / MODEL, self._model_folder)
+        logger.info(
+            "%s: %s parameters, %d steps of %s epochs, best validation loss %.3f nats at step %d",
+            self._name,
+            f"{record.n_parameters:,}",
+            record.n_steps,
+            record.n_epochs,
+            record.best_validation_loss,
+            record.best_step,
+        )
+
+    def _with_mfu(self, model: TrainableModel, config: TrainingConfig) -> OnMetrics:
+        """Add ``mfu`` to the metrics: the fraction of this machine's peak matrix throughput that the training uses."""
+        rates = self._environment.work_folder / "matrix-rates.json"
+        peak = peak_matrix_rate(model.device, compute_dtype(config, model.device), rates)
+        flops_per_token = model.flops_per_token()
+
+        def log(step: int, metrics: Mapping[str, float]) -> None:
+            if "tokens_per_second" in metrics:
+                metrics = {**metrics, "mfu": metrics["tokens_per_second"] * flops_per_token / peak}
+            self.log_metrics(step, metrics)
+
+        return log
+
+
+@contextmanager
+def tracked_training(
+    environment: Environment,
+    *,
+    stage: str,
+    model: str,
+    parameters: Mapping[str, Any],
+    inputs: Sequence[Path],
+    datasets: Sequence[Path],
+    model_folder: Path,
+    curves: Path,
+    base_model: Path | None = None,
+) -> Iterator[Training | None]:
+    """Open a training, which ends with :meth:`Training.save`, or yield None where its result is already known.
+
+    A training that finished earlier with the same parameters, inputs and code, and whose stage was killed before DVC
+    committed its outputs, is not repeated: its result was kept and is copied to ``model_folder`` and ``curves``, byte
+    for byte. ``dvc repro --force`` trains again.
+
+    Args:
+        environment: where the work folder and the tracking store are.
+        stage: the DVC stage.
+        model: the model's purpose, which is also the name of its run: "language-model", "classifier" or "completion".
+        parameters: all values in ``params.yaml`` that the result depends on.
+        inputs: the files and folders that the result depends on.
+        datasets: those inputs that are data.
+        model_folder: where the model is written.
+        curves: the folder for the tables that ``dvc plots`` draws.
+        base_model: the folder of the model that is fine-tuned, which is one of the inputs.
+    """
+    with checkpoint_folder(
+        environment.work_folder / "checkpoints",
+        model,
+        config=parameters,
+        inputs=inputs,
+        code=stage_code(stage),
+    ) as work:
+        if is_forced():
+            work.remove_result()
+        if (result := work.result()) is not None:
             logger.info(
                 "%s: trained before with the same parameters, inputs and code; reusing that result "
-                "(`dvc repro --force` retrains)",
-                self.model,
+                "(`dvc repro --force` trains again)",
+                model,
             )
             _copy_result(result, model_folder, curves)
             tracking.finish_run(environment, work.path, result / MODEL, model_folder)
-
-    def _train(
-        self,
-        make: MakeRecord,
-        environment: Environment,
-        save: Callable[[Path, dict[str, Any]], None],
-        work: WorkFolder,
-        model_folder: Path,
-        curves: Path,
-    ) -> None:
+            yield None
+            return
         with tracking.model_run(
             environment,
-            stage=self.stage,
-            model=self.model,
-            parameters=self.parameters,
-            datasets=self.datasets,
+            stage=stage,
+            model=model,
+            parameters=parameters,
+            datasets=datasets,
             work_folder=work.path,
-            resumed_from_step=_last_step(work.path),
-            base_model=self.base_model,
+            resumed_from_step=checkpoint.step if (checkpoint := load_checkpoint(work.path)) else 0,
+            base_model=base_model,
         ) as run:
-            record = make(work.path, run.log_metrics)
+            yield Training(model, environment, work, run, model_folder=model_folder, curves=curves)
 
-            def write(folder: Path) -> None:
-                save(folder / MODEL, record)
-                write_curves(folder / CURVES, record["history"])
 
-            result = work.save_result(write)
-            _copy_result(result, model_folder, curves)
-            run.finish(result / MODEL, model_folder)
-        logger.info("%s", _summary(self.model, record))
+def write_curves(folder: Path, record: TrainingRecord) -> None:
+    """Write the tables that ``dvc plots`` draws: ``training.csv`` (loss, gradient_norm, learning_rate) and
+    ``validation.csv`` (validation_loss), by step."""
+    tables = {"training": ("step", "loss", "gradient_norm", "learning_rate"), "validation": ("step", "validation_loss")}
+    for name, columns in tables.items():
+        path = folder / f"{name}.csv"
+        with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(metrics for metrics in record.history if columns[1] in metrics)
 
 
 def _copy_result(result: Path, model_folder: Path, curves: Path) -> None:
     for source, target in ((result / MODEL, model_folder), (result / CURVES, curves)):
         with atomic_folder(target) as temporary:
             shutil.copytree(source, temporary, dirs_exist_ok=True)
-
-
-def by_gradient(
-    model: TrainableModel,
-    batches: Batches,
-    config: TrainingConfig,
-    environment: Environment,
-    *,
-    seed: int,
-    description: str,
-    facts: Mapping[str, Any] | None = None,
-) -> MakeRecord:
-    """The making of a model that the training loop trains; its record also says ``facts``."""
-
-    def make(checkpoints: Path, log: OnMetrics) -> dict[str, Any]:
-        record = train(
-            model,
-            batches,
-            config,
-            seed=seed,
-            checkpoints=checkpoints,
-            on_metrics=_with_utilization(log, model, config, environment),
-            description=description,
-        )
-        return record | dict(facts or {})
-
-    return make
-
-
-def _with_utilization(
-    log: OnMetrics, model: TrainableModel, config: TrainingConfig, environment: Environment
-) -> OnMetrics:
-    """Add to every rate the share of this machine's matrix products that it takes."""
-    device = model.device
-    peak = peak_matrix_rate(device, compute_dtype(config, device), environment.work_folder / "matrix-rates.json")
-    operations = model.training_operations_per_token()
-
-    def log_with_utilization(step: int, figures: Mapping[str, float]) -> None:
-        rate = figures.get("tokens_per_second")
-        log(step, figures if rate is None else {**figures, "utilization_of_peak": rate * operations / peak})
-
-    return log_with_utilization
-
-
-def _last_step(work: Path) -> int:
-    checkpoint = load_checkpoint(work)
-    return checkpoint.step if checkpoint else 0
-
-
-def _summary(model: str, record: Mapping[str, Any]) -> str:
-    return (
-        f"{model}: {record['n_parameters']:,} parameters, {record['n_steps']} steps of {record['n_epochs']} epochs, "
-        f"best validation loss {record['best_validation_loss']:.3f} nats at step {record['best_step']}"
-    )

@@ -45,7 +45,7 @@ def test_the_model_of_the_guide_learns(model: TrainableModel, tmp_path: Path) ->
         on_metrics=lambda _step, values: figures.append(dict(values)),
         description="Train",
     )
-    assert record["best_validation_loss"] < figures[0]["loss"] / 2
+    assert record.best_validation_loss < figures[0]["loss"] / 2
 
 
 def test_the_model_of_the_guide_carries_its_state_and_reads_prompts_as_if_alone(model: Any) -> None:

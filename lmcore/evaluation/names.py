@@ -5,6 +5,7 @@ from typing import Any
 
 from lmcore.config.base import Config
 from lmcore.config.models import NgramConfig
+from lmcore.training.record import TrainingRecord
 
 MODEL = "model"
 """Key of the evaluated model, whatever its family, so that runs can be compared."""
@@ -31,13 +32,13 @@ def family_name(config: Config) -> str:
     return FAMILIES.get(family, family)
 
 
-def sized_name(config: Config, record: Mapping[str, Any]) -> str:
+def sized_name(config: Config, record: TrainingRecord) -> str:
     """The family with its size: ``GPT, 6.6 M parameters``."""
     unit = "n-grams" if isinstance(config, NgramConfig) else "parameters"
-    return f"{family_name(config)}, {short_number(record['n_parameters'])} {unit}"
+    return f"{family_name(config)}, {short_number(record.n_parameters)} {unit}"
 
 
-def training_data(sources: Sequence[str], split: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+def training_data(sources: Sequence[str], split: Mapping[str, Any], record: TrainingRecord) -> str:
     """What a model was trained on: ``documentation (8,457 documents, 1.1 M tokens), 900 steps``.
 
     Args:
@@ -45,7 +46,7 @@ def training_data(sources: Sequence[str], split: Mapping[str, Any], record: Mapp
         split: the size of the training split, as in the summary of the tokens.
         record: the training record.
     """
-    steps = f", {record['n_steps']:,} steps" if record["n_steps"] > 1 else ""
+    steps = f", {record.n_steps:,} steps" if record.n_steps > 1 else ""
     size = f"{split['n_documents']:,} documents, {short_number(split['n_tokens'])} tokens"
     return f"{', '.join(sources) or 'its corpus'} ({size}){steps}"
 

@@ -43,9 +43,9 @@ class Classifier(TrainableModel):
         """Classes and maximum length, for ``print(model)``."""
         return f"labels={self.labels}, max_tokens={self.max_tokens}"
 
-    def training_operations_per_token(self) -> float:
+    def flops_per_token(self) -> float:
         """FLOPs of the backbone; the head, which runs once per text, is negligible."""
-        return self.backbone.feature_operations_per_token(self.max_tokens)
+        return self.backbone.feature_flops_per_token(self.max_tokens)
 
     def compute_in(self, dtype: torch.dtype) -> None:
         """Set the dtype of the backbone's activations."""

@@ -125,7 +125,7 @@ class TextEncoder(TrainableModel):
         """
 
     @abstractmethod
-    def feature_operations_per_token(self, length: int) -> float:
+    def feature_flops_per_token(self, length: int) -> float:
         """Floating-point operations of training :meth:`features` on one token of a text of ``length`` tokens."""
 
 

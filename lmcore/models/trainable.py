@@ -29,7 +29,7 @@ class TrainableModel(Model):
         """
 
     @abstractmethod
-    def training_operations_per_token(self) -> float:
+    def flops_per_token(self) -> float:
         """Floating-point operations that a step of training needs for one token, forward and backward: six for each
         weight of a matrix product, and those of causal attention over the longest input (Chowdhery et al. 2022, PaLM,
         appendix B, but without the future that causal attention never sees)."""

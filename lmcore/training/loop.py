@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +23,7 @@ from lmcore.training.identity import training_identity
 from lmcore.training.optimizer import ModelOptimizer
 from lmcore.training.precision import compute_dtype, is_compiled, kept_torch_settings, use_deterministic_algorithms
 from lmcore.training.prefetch import Feed
+from lmcore.training.record import TrainingRecord
 from lmcore.training.schedule import count_steps, learning_rate_factor
 from lmcore.training.signals import HeldSignals
 from lmcore.training.stability import reason_to_skip
@@ -45,7 +45,7 @@ def train(
     checkpoints: Path | None = None,
     on_metrics: OnMetrics,
     description: str,
-) -> dict[str, Any]:
+) -> TrainingRecord:
     """Train ``model`` in place, ending with the weights of the best validation.
 
     A checkpoint found in ``checkpoints`` is gone on from, and the figures that it holds are reported once more, so
@@ -66,7 +66,7 @@ def train(
         description: for the line of progress.
 
     Returns:
-        the training record: steps, tokens, best validation and the history of figures; nothing of time or place.
+        the training record.
 
     Raises:
         ValueError: if the checkpoints are another training's, or there is nothing to learn from or validate with.
@@ -103,7 +103,7 @@ class _Training:
         self._rate = Rate()
         self._signals = HeldSignals()
 
-    def run(self, description: str) -> dict[str, Any]:
+    def run(self, description: str) -> TrainingRecord:
         keep_freed_memory()
         dtype = compute_dtype(self.config, self.device)
         with kept_torch_settings(self.device), self._signals:

@@ -15,6 +15,7 @@ from lmcore.tokens.batches.batches import Batches
 from lmcore.training.checkpoint import Checkpoint
 from lmcore.training.ema import AveragedWeights
 from lmcore.training.optimizer import ModelOptimizer
+from lmcore.training.record import TrainingRecord
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Progress:
     """Of the last accepted steps, by which a spike is told."""
     unreported: list[tuple[float, float, float]] = field(default_factory=list)
     """Loss, gradient norm and learning rate of each step since the last report."""
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: list[dict[str, int | float]] = field(default_factory=list)
 
     def report(self) -> dict[str, float]:
         """Means over the steps since the last report, and the last learning rate; those steps are reported then."""
@@ -113,24 +114,24 @@ def tensors_of(checkpoint: Checkpoint, group: str) -> dict[str, Tensor]:
 
 def training_record(
     state: TrainerState, config: TrainingConfig, batches: Batches, *, dtype: torch.dtype, seed: int
-) -> dict[str, Any]:
-    """What is said of a training afterwards; nothing of time or place."""
+) -> TrainingRecord:
+    """The record of a finished training."""
     done = state.done
     n_batches = (done.step + done.n_steps_left_out) * config.gradient_accumulation_steps
-    return {
-        "n_parameters": sum(parameter.numel() for parameter in state.model.parameters()),
-        "n_steps": done.step,
-        "n_batches": n_batches,
-        "n_epochs": round(n_batches / batches.batches_per_epoch, 4),
-        "n_targets": done.n_targets,
-        "n_skipped_steps": done.n_skipped_steps,
-        "n_rollbacks": done.n_rollbacks,
-        "best_step": done.best_step,
-        "best_validation_loss": done.best_validation_loss,
-        "precision": str(dtype).removeprefix("torch."),
-        "seed": seed,
-        "history": done.history,
-    }
+    return TrainingRecord(
+        n_parameters=sum(parameter.numel() for parameter in state.model.parameters()),
+        n_steps=done.step,
+        n_batches=n_batches,
+        n_epochs=round(n_batches / batches.batches_per_epoch, 4),
+        n_targets=done.n_targets,
+        n_skipped_steps=done.n_skipped_steps,
+        n_rollbacks=done.n_rollbacks,
+        best_step=done.best_step,
+        best_validation_loss=done.best_validation_loss,
+        precision=str(dtype).removeprefix("torch."),
+        seed=seed,
+        history=done.history,
+    )
 
 
 def copy_weights(model: nn.Module) -> dict[str, Tensor]:

@@ -79,7 +79,7 @@ def _follow_moved_store(work_folder: Path) -> None:
     import subprocess  # milliseconds that only a moved folder pays for
 
     variables = {**os.environ, RELOCATING: "1", "LMCORE_WORK_FOLDER": str(work_folder)}
-    command = [sys.executable, "-m", "tasks.tracking.location"]
+    command = [sys.executable, "-m", "tasks.tracking.client"]
     subprocess.run(command, cwd=_project(), env=variables, check=False)
 
 

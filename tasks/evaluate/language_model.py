@@ -1,8 +1,6 @@
 """Evaluates the language model on held-out documents, compared with the baselines that fit its family."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,6 +23,7 @@ from lmcore.runtime.files import write_csv, write_json
 from lmcore.text.documents.shards import read_documents
 from lmcore.tokens.corpus.shards import TokenShards
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
+from lmcore.training.record import TrainingRecord
 from tasks.evaluate.contamination import read_is_clean
 from tasks.evaluate.models import language_model_on_device
 from tasks.evaluate.results import write_result
@@ -54,7 +53,7 @@ def evaluate_language_model(
         metrics = evaluate_encoder_decoder(model, shards, test, read_is_clean(output, test.ids), config)
         result = EvaluationResult(names, metrics, {"kind": ENCODER_DECODER})
     elif isinstance(model, CausalModel):
-        record = json.loads((language_model / "record.json").read_text(encoding="utf-8"))
+        record = TrainingRecord.read(language_model)
         result = _evaluate_causal(model, tokenizer, shards, record, documents, config, output)
     else:
         raise TypeError(f"there is no way to evaluate a model of family {family_name(model.config)}")
@@ -80,7 +79,7 @@ def _evaluate_causal(
     model: CausalModel,
     tokenizer: Tokenizer,
     shards: TokenShards,
-    record: Any,
+    record: TrainingRecord,
     documents: Path,
     config: EvaluateConfig,
     output: Path,
@@ -119,12 +118,14 @@ def _scorer(model: CausalModel, config: LikelihoodConfig) -> Scorer:
     return NgramScorer(model) if isinstance(model, NgramModel) else NeuralScorer(model, config=config)
 
 
-def _baselines(model: CausalModel, shards: TokenShards, record: Any, config: EvaluateConfig) -> NgramBaselines:
+def _baselines(
+    model: CausalModel, shards: TokenShards, record: TrainingRecord, config: EvaluateConfig
+) -> NgramBaselines:
     """N-gram models of the training split and of what the model has seen of it; none is the model itself."""
     order = config.ngram.order
     if not isinstance(model, NgramModel):
         whole = train_ngram(shards, order)
-        return NgramBaselines({NGRAM: whole, NGRAM_ON_SEEN: train_ngram_on_seen(shards, order, record["drawn"])}, whole)
+        return NgramBaselines({NGRAM: whole, NGRAM_ON_SEEN: train_ngram_on_seen(shards, order, _drawn(record))}, whole)
     if model.config.order != order:
         whole = train_ngram(shards, order)
         return NgramBaselines({NGRAM: whole}, whole)

@@ -13,6 +13,7 @@ from lmcore.evaluation.report.render import ModelTitle, ReportContent, Training,
 from lmcore.evaluation.result import EvaluationResult
 from lmcore.models.folder import read_description
 from lmcore.runtime.files import read_csv, write_json, write_text
+from lmcore.training.record import TrainingRecord
 from tasks import tracking
 from tasks.context.environment import Environment
 from tasks.evaluate.results import read_results
@@ -102,7 +103,7 @@ def _headlines(results: Mapping[str, EvaluationResult]) -> Iterator[tuple[str, f
 
 
 def _describe(inputs: ReportInputs, parameters: Mapping[str, Any]) -> ModelTitle:
-    config, record = read_description(inputs.language_model).model, _read(inputs.language_model / "record.json")
+    config, record = read_description(inputs.language_model).model, TrainingRecord.read(inputs.language_model)
     sources = [source["name"] for source in parameters.get("collect", {}).get("sources", [])]
     split = _read(inputs.tokens / "summary.json")["splits"]["train"]
     return ModelTitle(family_name(config), sized_name(config, record), training_data(sources, split, record))
@@ -117,7 +118,7 @@ def _read_trainings(inputs: ReportInputs) -> list[Training]:
     return [
         Training(
             title=title,
-            record=_read(folder / "record.json"),
+            record=TrainingRecord.read(folder),
             curves=[
                 _read_curve("training", curves / "training.csv", "loss"),
                 _read_curve("validation", curves / "validation.csv", "validation_loss"),

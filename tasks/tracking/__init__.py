@@ -1,15 +1,15 @@
-"""What happened: one MLflow run per trained model, with everything needed to judge it and to get it back.
+"""MLflow tracking: one run per trained model, with what is needed to judge the model and to restore it.
 
-The only package that imports MLflow, and only once a stage really tracks something (the import takes seconds).
-Whatever is tracked is first written below ``tracking/`` of the work folder and from there brought to MLflow, so that
-neither a killed training nor a silent server loses or doubles anything.
+No other package imports MLflow, and this one only when a stage tracks something, because the import takes seconds.
+Everything is first written below ``tracking/`` in the work folder and from there brought to MLflow, so that neither a
+killed training nor an unreachable server loses or duplicates anything.
 
-* :func:`model_run` opens the run while a model trains, or continues that of an interrupted training;
-* :func:`finish_run` ends the run of a model that was finished when its process was killed;
-* :func:`log_evaluation` finds the run of a finished model by the model's content and adds how good it is;
-* :func:`catch_up` delivers what MLflow has missed while it did not answer;
-* :func:`relocate_store` sets the store right after its folder was moved or copied;
-* :func:`experiment_page` is where a person sees it all.
+* :func:`model_run` opens the run of a training, or continues that of an interrupted one;
+* :func:`finish_run` finishes the run of a model whose process was killed after it was saved;
+* :func:`log_evaluation` adds an evaluation to the run of a model, which is found by the model's digest;
+* :func:`catch_up` sends what MLflow missed while it did not answer;
+* :func:`relocate_store` updates the paths in the store after its folder was moved or copied;
+* :func:`experiment_page` is the address of the runs in the MLflow UI.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from tasks.context.environment import Environment
-from tasks.tracking.evaluations import keep_evaluation
-from tasks.tracking.location import relocate_store
-from tasks.tracking.page import experiment_page
-from tasks.tracking.run import ModelRun, finish_run, model_run
-from tasks.tracking.upkeep import catch_up, journals_folder
+from tasks.tracking.client import experiment_page, relocate_store
+from tasks.tracking.outbox import save_evaluation, tracking_folder
+from tasks.tracking.run import ModelRun, catch_up, finish_run, model_run
 
 __all__ = [
     "ModelRun",
@@ -37,18 +35,18 @@ __all__ = [
 def log_evaluation(
     environment: Environment, *, model: str, folder: Path, metrics: Mapping[str, Any], artifacts: Sequence[Path]
 ) -> None:
-    """Log how good a model is to its run, found by the content of the model folder.
+    """Log an evaluation to the run of its model; if MLflow does not answer, it waits on disk for :func:`catch_up`.
 
     Args:
         environment: where the tracking store is.
         model: "language-model", "classifier" or "completion".
-        folder: the model folder; a model that this store has never seen gets a run made from the folder.
-        metrics: numbers, nested as in ``reports/metrics.json``: the model's own become ``test/<name>``, those below
-            another name (baselines, differences) ``versus/<names joined by _>``. Of a mapping
-            ``{value, low, high}`` the ends are ``with_interval/...``; what is no number is left out.
+        folder: the model folder; a model that the store does not know gets a run made from the folder.
+        metrics: nested as in ``reports/metrics.json``: the model's own become ``test/<name>``, those below another
+            name (baselines, differences) ``versus/<names joined by _>``. Of a mapping ``{value, low, high}`` the ends
+            become ``with_interval/...``. Values that are not numbers are left out.
         artifacts: files and folders (report, plots, samples), logged below ``evaluation/``.
-
-    A tracking store that does not answer is a warning; the evaluation waits on disk (:func:`catch_up`).
     """
-    keep_evaluation(journals_folder(environment), model, folder, metrics, artifacts)
+    save_evaluation(
+        tracking_folder(environment), model=model, model_folder=folder, metrics=metrics, artifacts=artifacts
+    )
     catch_up(environment)

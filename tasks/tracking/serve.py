@@ -8,29 +8,58 @@ with the column ``text``), or a served one with a request as in its input exampl
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas
 import torch
 from mlflow.exceptions import MlflowException
-from mlflow.models import set_model
+from mlflow.models import ModelSignature, set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import Array, Map
 from pydantic import ValidationError
 
+from lmcore.config.models import max_position_embeddings_of
 from lmcore.errors import UserError
 from lmcore.finetuning.classifier import load_classifier, predict
 from lmcore.generation import GenerationConfig, Generator
 from lmcore.models.bert.model import BERT
-from lmcore.models.folder import load_language_model, load_writing_model, read_description
+from lmcore.models.folder import ModelDescription, load_language_model, load_writing_model, read_description
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 GAP = "[MASK]"
+DEFAULT_NEW_TOKENS = 64
+DEFAULT_CANDIDATES = 5
+SEED_NOTE = (
+    "`seed` (default 0) seeds the sampling: the same request gets the same answer; "
+    "`temperature` 0 always picks the most probable token."
+)
 MAX_TEXTS = 1_000
 MAX_CHARACTERS = 100_000
 
 Answer = Callable[[list[str], dict[str, Any]], pandas.DataFrame]
+
+
+@dataclass(frozen=True)
+class Interface:
+    """How a served model is used.
+
+    Attributes:
+        name: the name of the registered model.
+        description: what the model does.
+        column: the input column.
+        example: an example of the input.
+        signature: columns and parameters.
+    """
+
+    name: str
+    description: str
+    column: str
+    example: str
+    signature: ModelSignature
 
 
 class RefusedRequest(MlflowException):
@@ -158,6 +187,67 @@ def fill_gaps(model: Any, tokenizer: Tokenizer, text: str, n_candidates: int) ->
         for indices, values in zip(top.indices.tolist(), top.values.tolist(), strict=True)
     ]
     return {"filled": tokenizer.decode(tokens[1:].tolist()), "candidates": candidates}
+
+
+def interface_of(folder: Path) -> Interface:
+    """The interface of the model in a folder."""
+    description = read_description(folder)
+    column, outputs = "text", [ColSpec(DataType.string, "completion")]
+    if description.kind == "classifier":
+        name, example = "classifier", "Return the number of rows and columns of the array."
+        about = (
+            "Classifies a text: input column `text`; outputs `label`, its `probability` and the `probabilities` of "
+            "the `top_k` most probable labels (default 0: all)."
+        )
+        outputs = [ColSpec(DataType.string, "label"), ColSpec(DataType.double, "probability")]
+        outputs.append(ColSpec(Map(DataType.double), "probabilities"))
+        parameters = ParamSchema([ParamSpec("top_k", DataType.long, 0)])
+    elif description.model.family == "bert":
+        name, example = "masked-language-model", "Return the [MASK] of rows."
+        about = (
+            "Fills masks: input column `text`, with `[MASK]` for each missing token; outputs `filled`, the whole "
+            "text, and `candidates`, the `top_k` most probable tokens of each mask. It does not continue text."
+        )
+        outputs = [ColSpec(DataType.string, "filled"), ColSpec(Array(Map(DataType.double)), "candidates")]
+        parameters = ParamSchema([ParamSpec("top_k", DataType.long, DEFAULT_CANDIDATES)])
+    else:
+        name, about, example = _generative_interface(description)
+        column, about = "prompt", f"{about} {SEED_NOTE}"
+        parameters = ParamSchema(
+            [ParamSpec(name, getattr(DataType, kind), value) for name, kind, value in _generation_defaults(description)]
+            + [ParamSpec("stop_strings", DataType.string, [], shape=(-1,)), ParamSpec("seed", DataType.long, 0)]
+        )
+    signature = ModelSignature(Schema([ColSpec(DataType.string, column)]), Schema(list(outputs)), parameters)
+    return Interface(name, about, column, example, signature)
+
+
+def _generative_interface(description: ModelDescription) -> tuple[str, str, str]:
+    """Name, description and example of a model that generates text."""
+    if description.kind == "completion":
+        about = "Answers a prompt: input column `prompt`, output column `completion`."
+        return "completion", about, "The list is sorted in place, and equal elements keep their order."
+    if description.model.family == "encoder_decoder":
+        about = (
+            "Restores missing spans of a text: input column `prompt`, with `[MASK]` for each missing span; output "
+            "column `completion` with the whole text."
+        )
+        return "span-restoring-model", about, "Return the number of [MASK] in the list."
+    about = "Continues a text: input column `prompt`, output column `completion`."
+    return "language-model", about, "Return the number of"
+
+
+def _generation_defaults(description: ModelDescription) -> list[tuple[str, str, float]]:
+    """Name, type and default of the parameters: a completion model decodes greedily, a language model samples."""
+    prompt_format, context = description.prompt_format, max_position_embeddings_of(description.model)
+    n_tokens = prompt_format.max_completion_tokens if prompt_format else DEFAULT_NEW_TOKENS
+    return [
+        ("max_new_tokens", "long", n_tokens if context is None else min(n_tokens, context // 2)),
+        ("temperature", "double", 0.0 if prompt_format else 0.8),
+        ("top_k", "long", 0 if prompt_format else 50),  # 0: all tokens
+        ("top_p", "double", 1.0),
+        ("min_p", "double", 0.0),  # 0: all tokens
+        ("repetition_penalty", "double", 1.0),
+    ]
 
 
 def checked_texts(values: Sequence[Any], column: str) -> list[str]:

@@ -13,6 +13,7 @@ from lmcore.config.evaluate import EvaluateConfig
 from lmcore.evaluation.report.plots import Curve, curve_plot, interval_plot
 from lmcore.evaluation.report.views import ClassifierView, CompletionView, LanguageModelView
 from lmcore.evaluation.result import EvaluationResult, Metric
+from lmcore.training.record import TrainingRecord
 
 TEMPLATE = "report.html.jinja"
 SURPRISAL_BOUNDS_BITS = (0.5, 1.0, 2.0, 3.0, 4.5, 6.0, 8.0)
@@ -31,7 +32,7 @@ class Training:
     """
 
     title: str
-    record: Mapping[str, Any]
+    record: TrainingRecord
     curves: Sequence[Curve]
     loss_unit: str
 

@@ -83,13 +83,13 @@ class BERT(TextEncoder):
         logits = self.output_logits(hidden[is_hidden])
         return F.cross_entropy(logits, targets[is_hidden], reduction="sum", label_smoothing=label_smoothing)
 
-    def training_operations_per_token(self) -> float:
+    def flops_per_token(self) -> float:
         """Those of the blocks, for a whole context, and of the head for the share of tokens that are hidden."""
         head = self.head.transform.weight.numel() + self.embedding.weight.numel()
-        blocks = self.feature_operations_per_token(self.config.max_position_embeddings)
+        blocks = self.feature_flops_per_token(self.config.max_position_embeddings)
         return blocks + 6.0 * self.config.masking.mlm_probability * head
 
-    def feature_operations_per_token(self, length: int) -> float:
+    def feature_flops_per_token(self, length: int) -> float:
         """Those of the blocks, in which every token attends to all others, see :class:`TextEncoder`."""
         weights = sum(parameter.numel() for parameter in self.blocks.parameters() if parameter.ndim == 2)
         return 6.0 * (weights + 2 * self.config.num_hidden_layers * self.config.hidden_size * length)

@@ -177,15 +177,15 @@ class EncoderDecoder(TextEncoder):
         normalized: Tensor = self.decoder_norm(stream)
         return normalized
 
-    def training_operations_per_token(self) -> float:
+    def flops_per_token(self) -> float:
         """Those of one token of a source and one of its target, both as long as the context."""
         config, length = self.config, self.config.max_position_embeddings
         weights = _count_matrix_weights(self.decoder_blocks) + self.embedding.weight.numel()
         # A target's token attends to half of the target and to all of the source.
         attention = 3 * config.decoder_layers * config.hidden_size * length
-        return self.feature_operations_per_token(length) + 6.0 * (weights + attention)
+        return self.feature_flops_per_token(length) + 6.0 * (weights + attention)
 
-    def feature_operations_per_token(self, length: int) -> float:
+    def feature_flops_per_token(self, length: int) -> float:
         """Those of the encoder's blocks, in which every token attends to all others, see :class:`TextEncoder`."""
         attention = 2 * self.config.encoder_layers * self.config.hidden_size * length
         return 6.0 * (_count_matrix_weights(self.encoder_blocks) + attention)

@@ -113,11 +113,11 @@ class GPT(CausalModel, TextEncoder):
         """Hidden states of sequences filled up on the right, which a causal model does not notice."""
         return self.hidden(tokens)
 
-    def training_operations_per_token(self) -> float:
+    def flops_per_token(self) -> float:
         """Those of the blocks, for a whole context, and of the product that gives the logits."""
-        return self.feature_operations_per_token(self.config.max_position_embeddings) + 6.0 * self.output_weight.numel()
+        return self.feature_flops_per_token(self.config.max_position_embeddings) + 6.0 * self.output_weight.numel()
 
-    def feature_operations_per_token(self, length: int) -> float:
+    def feature_flops_per_token(self, length: int) -> float:
         """Those of the blocks, see :class:`TextEncoder`."""
         weights = sum(parameter.numel() for parameter in self.blocks.parameters() if parameter.ndim == 2)
         return 6.0 * (weights + self.config.num_hidden_layers * self.config.hidden_size * length)

@@ -64,7 +64,7 @@ class HMM(RecurrentModel):
             likelihood = likelihood.lerp(self._log_mixture(expected, state.derived).mean(dim=2), label_smoothing)
         return -likelihood.where(counts, 0.0).sum(), _carried(expected, state.length)
 
-    def training_operations_per_token(self) -> float:
+    def flops_per_token(self) -> float:
         """Those of the transitions. The table of emissions is made once for a batch, whatever its size."""
         return 6.0 * self.config.num_states**2
 

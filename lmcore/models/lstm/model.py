@@ -91,11 +91,11 @@ class LSTM(RecurrentModel, TextEncoder):
         """Outputs for sequences filled up on the right, which a causal model does not notice."""
         return self.hidden(tokens)
 
-    def training_operations_per_token(self) -> float:
+    def flops_per_token(self) -> float:
         """Those of the layers, and of the product that gives the logits."""
-        return self.feature_operations_per_token(1) + 6.0 * self._output_weight().numel()
+        return self.feature_flops_per_token(1) + 6.0 * self._output_weight().numel()
 
-    def feature_operations_per_token(self, length: int) -> float:
+    def feature_flops_per_token(self, length: int) -> float:
         """Those of the layers, the same however long a text is."""
         return 6.0 * sum(parameter.numel() for parameter in self.blocks.parameters() if parameter.ndim == 2)
 

@@ -38,8 +38,8 @@ def test_loss_and_gradients_are_those_of_the_processor(variant: str, is_compiled
 
 def test_it_learns_compiled_in_bfloat16(tmp_path: Path) -> None:
     record, figures = run(tmp_path, on_gpu(), torch_compile="always", full_determinism=False)
-    assert record["precision"] == "bfloat16"
-    assert record["best_validation_loss"] < figures[0][1]["loss"] / 2
+    assert record.precision == "bfloat16"
+    assert record.best_validation_loss < figures[0][1]["loss"] / 2
     assert figures[-1][1]["gpu_memory_gib"] > 0
 
 

@@ -13,6 +13,7 @@ from lmcore.finetuning.classifier import Classifier
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.batches.batches import Batches, ExampleBatches
 from lmcore.training.loop import train
+from lmcore.training.record import TrainingRecord
 from tests.lmcore.models.test_gpt import make_model
 from tests.lmcore.training.trainer import CONFIG, STREAM, make_batches
 
@@ -27,7 +28,7 @@ def run(
     batches: Batches | None = None,
     seed: int = 1,
     **changes: Any,
-) -> dict[str, Any]:
+) -> TrainingRecord:
     return train(
         model or make_model(),
         batches or make_batches(),
@@ -131,5 +132,5 @@ def test_batches_without_targets_among_others_are_left_out(tmp_path: Path) -> No
     training = [([3, 4], [4, 5] if number % 2 else [-100, -100]) for number in range(6)]
     batches = ExampleBatches(training, training, batch_size=1, seed=1, padding=1)
     record = run(tmp_path, batches=batches, max_steps=6, stability=CONFIG["stability"] | {"max_skipped_steps": 6})
-    assert record["n_skipped_steps"] == 3
-    assert np.isfinite(record["best_validation_loss"])
+    assert record.n_skipped_steps == 3
+    assert np.isfinite(record.best_validation_loss)

@@ -19,6 +19,7 @@ from lmcore.training import checkpointing, loop
 from lmcore.training.checkpoint import load_checkpoint
 from lmcore.training.loop import train
 from lmcore.training.optimizer import ModelOptimizer
+from lmcore.training.record import TrainingRecord
 from lmcore.training.signals import HeldSignals
 from tests.lmcore.training.trainer import CHANGES, CONFIG, MAKERS, batches_for
 
@@ -42,7 +43,7 @@ def terminated_as_commands_are() -> Iterator[None]:
     signal.signal(signal.SIGTERM, before)
 
 
-def run(folder: Path, family: str, **changes: Any) -> tuple[dict[str, Any], TrainableModel]:
+def run(folder: Path, family: str, **changes: Any) -> tuple[TrainingRecord, TrainableModel]:
     torch.manual_seed(1)
     model = MAKERS[family]()
     settings = CONFIG | {"max_steps": N_STEPS} | CHANGES.get(family, {}) | changes
@@ -123,7 +124,7 @@ def test_an_interrupted_training_ends_as_one_that_was_not(
             assert reached(folder) == last_step[0]
     assert n_interrupted > 0
     found, again = run(folder, family)
-    assert json.dumps(found) == json.dumps(record)
+    assert found.model_dump_json() == record.model_dump_json()
     for name, weight in model.state_dict().items():
         assert torch.equal(again.state_dict()[name], weight), name
 
@@ -161,7 +162,7 @@ def test_a_handler_that_goes_on_lets_the_training_go_on(tmp_path: Path) -> None:
 
 def test_outside_the_main_thread_nothing_is_held(tmp_path: Path) -> None:
     record, _ = run(tmp_path / "whole", "gpt")
-    found: list[dict[str, Any]] = []
+    found: list[TrainingRecord] = []
     thread = threading.Thread(target=lambda: found.append(run(tmp_path / "thread", "gpt")[0]))
     thread.start()
     thread.join()

@@ -17,6 +17,7 @@ from lmcore.tokens.batches.batches import Batch, WindowBatches
 from lmcore.training.ema import AveragedWeights
 from lmcore.training.identity import SAMPLED_BATCHES
 from lmcore.training.loop import train
+from lmcore.training.record import TrainingRecord
 from lmcore.training.schedule import count_steps
 from tests.lmcore.models.test_gpt import make_model
 from tests.lmcore.training.trainer import BATCHES, CONFIG, make_batches
@@ -24,7 +25,7 @@ from tests.lmcore.training.trainer import BATCHES, CONFIG, make_batches
 
 def run(
     folder: Path, model: GPT, batches: WindowBatches | None = None, **changes: Any
-) -> tuple[dict[str, Any], list[tuple[int, Mapping[str, float]]]]:
+) -> tuple[TrainingRecord, list[tuple[int, Mapping[str, float]]]]:
     figures: list[tuple[int, Mapping[str, float]]] = []
     config = TrainingConfig.model_validate_json(json.dumps(CONFIG | changes))
     record = train(
@@ -48,10 +49,10 @@ def test_it_learns_and_ends_with_the_best_weights(tmp_path: Path) -> None:
     model = make_model()
     before = mean_loss(model)
     record, figures = run(tmp_path, model, precision="float32")
-    assert record["best_validation_loss"] < before / 2
-    assert mean_loss(model) == pytest.approx(record["best_validation_loss"], rel=1e-5)
+    assert record.best_validation_loss < before / 2
+    assert mean_loss(model) == pytest.approx(record.best_validation_loss, rel=1e-5)
     validations = [values["validation_loss"] for _, values in figures if "validation_loss" in values]
-    assert min(validations) == record["best_validation_loss"]
+    assert min(validations) == record.best_validation_loss
 
 
 def test_overfitting_does_not_spoil_the_result(tmp_path: Path) -> None:
@@ -60,8 +61,8 @@ def test_overfitting_does_not_spoil_the_result(tmp_path: Path) -> None:
     optimizer = {"name": "adamw", "learning_rate": 3.0, "beta1": 0.9, "beta2": 0.95, "weight_decay": 0.0}
     record, figures = run(tmp_path, model, optimizer=optimizer, precision="float32")
     last = [values["validation_loss"] for _, values in figures if "validation_loss" in values][-1]
-    assert mean_loss(model) == pytest.approx(record["best_validation_loss"], rel=1e-5)
-    assert record["best_validation_loss"] <= last
+    assert mean_loss(model) == pytest.approx(record.best_validation_loss, rel=1e-5)
+    assert record.best_validation_loss <= last
 
 
 @pytest.mark.parametrize(
@@ -113,18 +114,18 @@ def make_poisoned(calls: set[int], factor: float = math.nan) -> Poisoned:
 def test_a_loss_that_is_no_number_is_skipped_and_counted(tmp_path: Path) -> None:
     model = make_poisoned({4, 9})
     record, _ = run(tmp_path, model)
-    assert record["n_skipped_steps"] == 2
+    assert record.n_skipped_steps == 2
     assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
 def test_too_many_in_a_row_go_back_to_the_checkpoint_and_past_their_data(tmp_path: Path) -> None:
     batches = Noting()
     record, _ = run(tmp_path, make_poisoned({11, 12, 13}), batches)
-    assert record["n_rollbacks"] == 1
-    assert record["n_skipped_steps"] == 3
+    assert record.n_rollbacks == 1
+    assert record.n_skipped_steps == 3
     # Steps 11 to 13 read the data of places 10 to 12 in vain; after the return to step 9 it is that of place 13 on.
     assert batches.places[:16] == [*range(13), 13, 14, 15]
-    assert record["n_steps"] == 40
+    assert record.n_steps == 40
     assert batches.places[-1] == 39 + 4
 
 
@@ -147,7 +148,7 @@ def test_a_checkpoint_that_is_ruined_is_not_gone_back_to_twice(
         "back to the checkpoint at step 9; the data of 3 steps is skipped",
         "back to the checkpoint at step 6; the data of 6 steps is skipped",
     ]
-    assert record["n_steps"] == 40
+    assert record.n_steps == 40
     assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
@@ -193,8 +194,8 @@ def test_a_validation_that_gives_no_number_is_named_and_left_out(
     assert caplog.text.count("the validation loss is nan; it is skipped") == len(spoiled)
     validations = [values["validation_loss"] for _, values in figures if "validation_loss" in values]
     assert len(validations) == 6 - len(spoiled)
-    assert record["best_validation_loss"] == min(validations)
-    json.dumps(record, allow_nan=False)
+    assert record.best_validation_loss == min(validations)
+    json.dumps(record.to_json(), allow_nan=False)
 
 
 def test_without_any_validation_that_gives_a_number_the_training_fails(tmp_path: Path) -> None:
@@ -209,7 +210,7 @@ def test_without_any_validation_that_gives_a_number_the_training_fails(tmp_path:
 def test_a_loss_that_leaps_is_skipped(tmp_path: Path) -> None:
     model = make_poisoned({20}, factor=300.0)
     record, figures = run(tmp_path, model, precision="float32")
-    assert record["n_skipped_steps"] == 1
+    assert record.n_skipped_steps == 1
     assert max(values["loss"] for _, values in figures if "loss" in values) < 2 * figures[0][1]["loss"]
 
 
@@ -231,7 +232,7 @@ def test_what_is_kept_are_the_averaged_weights(tmp_path: Path) -> None:
     run(tmp_path / "plain", plain, max_steps=7)
     record, _ = run(tmp_path / "averaged", averaged, max_steps=7, ema_decay=0.9)
     assert any((plain.state_dict()[name] != weight).any() for name, weight in averaged.state_dict().items())
-    assert mean_loss(averaged) == pytest.approx(record["best_validation_loss"], rel=1e-2)
+    assert mean_loss(averaged) == pytest.approx(record.best_validation_loss, rel=1e-2)
 
 
 def test_averaged_weights_follow_their_formula() -> None:
@@ -255,7 +256,7 @@ def test_adapters_learn_beside_weights_that_stay_as_they_are(tmp_path: Path) -> 
     add_lora(model, rank=4, alpha=8.0, dropout=0.0, generator=torch.Generator().manual_seed(1))
     start = mean_loss(model)
     record, _ = run(tmp_path, model, precision="float32")
-    assert record["best_validation_loss"] < start
+    assert record.best_validation_loss < start
     kept = {name.replace(".base", ""): weight for name, weight in model.state_dict().items() if "base" in name}
     assert kept
     assert all(torch.equal(weight, before[name]) for name, weight in kept.items())
@@ -266,7 +267,7 @@ def test_a_training_that_gains_nothing_ends_early(tmp_path: Path) -> None:
     changes = {"optimizer": optimizer, "early_stopping_patience": 2, "max_steps": 400, "eval_steps": 2}
     record, figures = run(tmp_path, make_model(), **changes)
     validations = [values["validation_loss"] for _, values in figures if "validation_loss" in values]
-    assert record["n_steps"] < 400
+    assert record.n_steps < 400
     assert min(validations) not in validations[-2:]
     again, _ = run(tmp_path, make_model(), **changes)
     assert again == record
@@ -282,13 +283,13 @@ def test_a_resumed_training_reports_its_whole_history_again(tmp_path: Path) -> N
 def test_bfloat16_is_computed_in_when_asked_for(tmp_path: Path) -> None:
     model = make_model()
     record, _ = run(tmp_path, model, precision="bfloat16", max_steps=2)
-    assert record["precision"] == "bfloat16"
+    assert record.precision == "bfloat16"
     assert model.embedding.weight.dtype == torch.float32
 
 
 def test_the_record_counts_the_batches_of_accumulated_and_left_out_steps(tmp_path: Path) -> None:
     record, _ = run(tmp_path / "accumulated", make_model(), max_steps=3, gradient_accumulation_steps=2)
-    assert record["n_batches"] == 6
+    assert record.n_batches == 6
     batches = Noting()
     record, _ = run(tmp_path / "rolled-back", make_poisoned({11, 12, 13}), batches)
-    assert record["n_batches"] == max(batches.places) + 1
+    assert record.n_batches == max(batches.places) + 1

@@ -113,4 +113,4 @@ def main(folder: Path, family: str, n_steps: int = 40) -> None:
         description="Train",
     )
     save_file(model.state_dict(), folder / "weights.safetensors")
-    (folder / "record.json").write_text(json.dumps(record))
+    (folder / "record.json").write_text(json.dumps(record.to_json()))

@@ -30,7 +30,7 @@ from lmcore.text.documents.shards import read_documents, shard_name, shards_of, 
 from lmcore.text.split import document_id, split_of, splits_of
 from lmcore.tokens.corpus.shards import TokenShards, write_shards
 from lmcore.tokens.tokenizer.training import learn_tokenizer
-from tasks.curves import write_curves
+from lmcore.training.record import TrainingRecord
 from tasks.evaluate import (
     ReportInputs,
     evaluate_classifier,
@@ -41,6 +41,7 @@ from tasks.evaluate import (
     write_metrics,
     write_report,
 )
+from tasks.training import write_curves
 from tests.lmcore.evaluation.evaluation_settings import CONFIG as SMALL_CONFIG
 
 CONFIG = SMALL_CONFIG.model_copy(
@@ -64,17 +65,22 @@ SHAPE = GPTConfig(
     final_logit_softcapping=None,
     rope_theta=10000.0,
 )
-RECORD = {
-    "n_parameters": 5000,
-    "n_steps": 2,
-    "n_epochs": 0.1,
-    "drawn": {"kind": "windows", "sequence_length": 64, "n_windows": 12, "seed": 3},
-    "n_targets": 600,
-    "best_step": 2,
-    "best_validation_loss": 5.0,
-    "precision": "float32",
-    "seed": 3,
-}
+TRAINING_RECORD = TrainingRecord(
+    n_parameters=5000,
+    n_steps=2,
+    n_batches=2,
+    n_epochs=0.1,
+    n_targets=600,
+    n_skipped_steps=0,
+    n_rollbacks=0,
+    best_step=2,
+    best_validation_loss=5.0,
+    precision="float32",
+    seed=3,
+    history=[{"step": 1, "loss": 6.0, "gradient_norm": 1.0, "learning_rate": 0.1, "validation_loss": 5.5}],
+    drawn={"kind": "windows", "sequence_length": 64, "n_windows": 12, "seed": 3},
+)
+RECORD = TRAINING_RECORD.to_json()
 FINETUNE = FinetuneConfig(
     seed=1,
     classification=ClassificationTrainingConfig.model_construct(max_train_samples=40),
@@ -135,9 +141,8 @@ def write_models(project: Path, texts: list[str]) -> None:
     classifier = Classifier(model, ("numpy", "prefect"), max_tokens=16)
     save_classifier(project / "finetuned/classifier", classifier, tokenizer, RECORD)
     write_json(project / "finetuned/summary.json", {"skipped": {}})
-    history = [{"step": 1, "loss": 6.0, "gradient_norm": 1.0, "learning_rate": 0.1, "validation_loss": 5.5}]
     for curves in ("pretrain", "finetune/classifier", "finetune/completion"):
-        write_curves(project / "curves" / curves, history)
+        write_curves(project / "curves" / curves, TRAINING_RECORD)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
-"""A training that is killed at the end of one request to MLflow, and once more started: ``FOLDER EVERY``.
+"""Trainings that are killed after their n-th request to MLflow and started again: ``FOLDER STORE EVERY``.
 
-All trainings are forked from this process, which has imported everything: each takes a fraction of a second.
+All trainings are forked from this process, which has imported everything, so each takes a fraction of a second.
 """
 
 import os
@@ -13,60 +13,62 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import torch
-from tiny_models import RECORD, save_tiny_model
 
 from lmcore.runtime.files import write_json
 from lmcore.training.checkpoint import Checkpoint, save_checkpoint
 from tasks.context.environment import Environment
 from tasks.context.library_settings import withdraw_defaults
-from tasks.tracking import outages, run
-from tasks.tracking.store import Calls
-from tasks.training import TrackedTraining
+from tasks.tracking import run
+from tasks.tracking.client import Requests
+from tasks.training import tracked_training
+from tests.tasks.tracking.tiny_models import RECORD, save_tiny_model
 
 withdraw_defaults()  # the store of each training is where its folder is
 torch.set_num_threads(1)
-outages.SILENT_SECONDS = 60.0  # a busy machine is no outage
+run.MAX_DELAY_SECONDS = 60.0  # a busy machine is no outage
 run.lineage = lambda *_: {"pipeline.id": "one"}  # git and DVC, which take most of the time
-TRAINING = TrackedTraining("pretrain", "language-model", {"seed": 0}, [Path("data")], [Path("data")])
 
 
 def train(work_folder):
-    """A training that takes no time; its second half is only made where no result is found."""
+    """A training that takes no time; it appends a line to the file ``made`` unless its result is reused."""
 
-    def make(checkpoints, log):
-        save_checkpoint(checkpoints, Checkpoint(2, {"x": torch.zeros(1)}, {}))
+    with tracked_training(
+        Environment(work_folder=work_folder),
+        stage="pretrain",
+        model="language-model",
+        parameters={"seed": 0},
+        inputs=[Path("data")],
+        datasets=[Path("data")],
+        model_folder=Path("model"),
+        curves=Path("curves"),
+    ) as training:
+        if training is None:
+            return
+        save_checkpoint(training.checkpoints, Checkpoint(2, {"x": torch.zeros(1)}, {}))
         with Path("made").open("a") as file:
             file.write("once\n")
         for step in (2, 4):
-            log(step, {"loss": 1 / step})
-        return RECORD | {"n_epochs": 1.0, "best_step": 4}
-
-    TRAINING.run(
-        make,
-        Environment(work_folder=work_folder),
-        save=lambda folder, record: save_tiny_model(folder, "language-model"),
-        model_folder=Path("model"),
-        curves=Path("curves"),
-    )
+            training.log_metrics(step, {"loss": 1 / step})
+        training.save(RECORD, lambda folder: save_tiny_model(folder, "language-model"))
 
 
-def kill_after(n_calls):
-    """Let this process die at the end of so many requests."""
-    ask, done = Calls.call, [0]
+def kill_after(n_requests):
+    """Kill this process at the end of its n-th request."""
+    request, done = Requests.request, [0]
 
     @contextmanager
-    def counted(self, patience_seconds=0.0):
-        with ask(self, patience_seconds):
+    def counted(self, extra_seconds=0.0):
+        with request(self, extra_seconds):
             yield
         done[0] += 1
-        if done[0] == n_calls:
+        if done[0] == n_requests:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Calls.call = counted
+    Requests.request = counted
 
 
 def forked(function, *arguments):
-    """The exit status of a process that does this and nothing else."""
+    """Call a function in a forked process; return its exit status."""
     if (pid := os.fork()) == 0:
         code = 1
         try:
@@ -79,8 +81,8 @@ def forked(function, *arguments):
     return os.waitpid(pid, 0)[1]
 
 
-def killed_training(folder, store, n_calls):
-    """Whether the training was killed, and what the store then has, or is found wrong."""
+def killed_training(folder, store, n_requests):
+    """Kill a training after its n-th request, start it again and check the store; return whether it was killed."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "work" / "mlflow").mkdir(parents=True)
     (folder / "data").mkdir()
@@ -89,7 +91,7 @@ def killed_training(folder, store, n_calls):
     os.chdir(folder)
 
     def first():
-        kill_after(n_calls)
+        kill_after(n_requests)
         train(folder / "work")
 
     was_killed = forked(first) != 0
@@ -100,26 +102,26 @@ def killed_training(folder, store, n_calls):
         def ask(query):
             return database.execute(query).fetchall()
 
-        assert ask("SELECT status FROM runs") == [("FINISHED",)], (n_calls, ask("SELECT name, status FROM runs"))
-        assert ask("SELECT status FROM logged_models") == [(2,)], n_calls  # READY
-        assert len(ask("SELECT * FROM model_versions")) == 1, n_calls
+        assert ask("SELECT status FROM runs") == [("FINISHED",)], (n_requests, ask("SELECT name, status FROM runs"))
+        assert ask("SELECT status FROM logged_models") == [(2,)], n_requests  # READY
+        assert len(ask("SELECT * FROM model_versions")) == 1, n_requests
         twice = ask(
             "SELECT key, step, count(*) FROM metrics WHERE key NOT LIKE 'system/%' GROUP BY 1, 2 HAVING count(*) > 1"
         )
-        assert twice == [], (n_calls, twice)
-        assert len(ask("SELECT * FROM inputs WHERE source_type = 'DATASET'")) == 1, n_calls
-        assert len(ask("SELECT DISTINCT key FROM metrics WHERE key = 'train/n_parameters'")) == 1, n_calls
-    assert Path("made").read_text() == "once\n" or not was_finished, n_calls
-    assert not list((folder / "work" / "tracking").iterdir()), n_calls
+        assert twice == [], (n_requests, twice)
+        assert len(ask("SELECT * FROM inputs WHERE source_type = 'DATASET'")) == 1, n_requests
+        assert len(ask("SELECT DISTINCT key FROM metrics WHERE key = 'train/n_parameters'")) == 1, n_requests
+    assert Path("made").read_text() == "once\n" or not was_finished, n_requests
+    assert not list((folder / "work" / "tracking").iterdir()), n_requests
     return was_killed
 
 
 def main():
     folder, store, every = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-    n_calls = 1
-    while killed_training(folder / str(n_calls), store, n_calls):
-        n_calls += every
-    sys.stdout.write(f"{n_calls}\n")
+    n_requests = 1
+    while killed_training(folder / str(n_requests), store, n_requests):
+        n_requests += every
+    sys.stdout.write(f"{n_requests}\n")
 
 
 if __name__ == "__main__":

@@ -9,15 +9,26 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from tiny_models import save_tiny_model
-from trainings import curve, found_server, free_port, log_steps, only_run, runs, start, store_of, train, wait_for
 
 from tasks import tracking
 from tasks.context.environment import Environment
-from tasks.tracking import courier, outages
+from tasks.tracking import run as run_module
+from tests.tasks.tracking.tiny_models import save_tiny_model
+from tests.tasks.tracking.trainings import (
+    curve,
+    found_server,
+    free_port,
+    log_steps,
+    only_run,
+    runs,
+    start,
+    store_of,
+    train,
+    wait_for,
+)
 
 
-def test_a_store_that_is_silent_from_the_start_gets_everything_later(environment, monkeypatch, caplog):
+def test_a_store_that_does_not_answer_gets_everything_later(environment, monkeypatch, caplog):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     silent = Environment(work_folder=environment.work_folder)
@@ -59,7 +70,7 @@ def test_a_server_shows_what_was_tracked_without_it_and_its_death_costs_nothing(
     assert store_of(environment).get_model_version("language-model", "1").run_id == run.info.run_id
 
 
-def test_a_model_that_was_replaced_before_it_could_be_delivered_is_said_to_be_missing(environment, monkeypatch):
+def test_a_model_that_was_replaced_before_mlflow_had_it_is_tagged_as_missing(environment, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     folder = train(Environment(work_folder=environment.work_folder))
@@ -118,9 +129,9 @@ def missing_folder(environment):
 def test_an_outage_costs_a_training_seconds_and_one_warning_and_nothing_is_lost(
     outage, environment, monkeypatch, caplog
 ):
-    monkeypatch.setattr(outages, "SILENT_SECONDS", 0.5)
-    monkeypatch.setattr(courier, "STARTING_SECONDS", 0.5)
-    monkeypatch.setattr(courier, "SECONDS_BETWEEN_ATTEMPTS", 0.5)
+    monkeypatch.setattr(run_module, "MAX_DELAY_SECONDS", 0.5)
+    monkeypatch.setattr(run_module, "START_SECONDS", 0.5)
+    monkeypatch.setattr(run_module, "RETRY_SECONDS", 0.5)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with outage(environment) as uri:
@@ -142,11 +153,11 @@ def test_an_outage_costs_a_training_seconds_and_one_warning_and_nothing_is_lost(
     assert len(warnings) == 1, warnings
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
-    def is_delivered():
+    def is_synced():
         tracking.catch_up(environment)
         return not list(environment.work_folder.glob("tracking/*"))
 
-    wait_for(is_delivered)
+    wait_for(is_synced)
     run = only_run(environment)
     assert run.info.status == "FINISHED"
     assert [step for step, _ in curve(environment, run, "train/loss")] == list(range(1, 11))

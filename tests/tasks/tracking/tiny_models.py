@@ -11,16 +11,23 @@ from lmcore.models.folder import save_language_model
 from lmcore.models.gpt.model import GPT
 from lmcore.models.prompt import PromptFormat
 from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.training.record import TrainingRecord
 
 LABELS = ("numpy", "pandas")
-RECORD = {
-    "n_parameters": 12345,
-    "n_steps": 4,
-    "best_validation_loss": 2.5,
-    "precision": "float32",
-    "seed": 0,
-    "history": [{"step": 2, "loss": 3.0, "learning_rate": 0.01}, {"step": 4, "loss": 2.0, "validation_loss": 2.5}],
-}
+RECORD = TrainingRecord(
+    n_parameters=12345,
+    n_steps=4,
+    n_batches=4,
+    n_epochs=1.0,
+    n_targets=64,
+    n_skipped_steps=0,
+    n_rollbacks=0,
+    best_step=4,
+    best_validation_loss=2.5,
+    precision="float32",
+    seed=0,
+    history=[{"step": 2, "loss": 3.0, "learning_rate": 0.01}, {"step": 4, "loss": 2.0, "validation_loss": 2.5}],
+)
 CONFIG = GPTConfig(
     family="gpt",
     hidden_size=16,
@@ -46,11 +53,11 @@ def save_tiny_model(folder: Path, model: str, *, seed: int = 0) -> None:
         ["the list is sorted in place"] * 3, BytePairConfig(kind="byte_pair", vocabulary_size=300)
     )
     torch.manual_seed(seed)
-    gpt = GPT(CONFIG, tokenizer.vocabulary)
+    gpt, record = GPT(CONFIG, tokenizer.vocabulary), RECORD.to_json()
     if model == "classifier":
         classifier = Classifier(gpt, LABELS, max_tokens=16)
-        save_classifier(folder, classifier, tokenizer, RECORD)
+        save_classifier(folder, classifier, tokenizer, record)
     else:
         prompt_format = PromptFormat(separator="\n", max_prompt_tokens=16, max_completion_tokens=8)
         is_completion = model == "completion"
-        save_language_model(folder, gpt, tokenizer, RECORD, prompt_format=prompt_format if is_completion else None)
+        save_language_model(folder, gpt, tokenizer, record, prompt_format=prompt_format if is_completion else None)

@@ -6,10 +6,10 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from tiny_models import save_tiny_model
 
 from tasks import tracking
 from tasks.context.environment import Environment
+from tests.tasks.tracking.tiny_models import save_tiny_model
 
 
 def work_folder_of(environment, model):

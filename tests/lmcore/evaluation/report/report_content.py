@@ -3,6 +3,7 @@
 from lmcore.evaluation.report.plots import Curve
 from lmcore.evaluation.report.render import ModelTitle, ReportContent, Training
 from lmcore.evaluation.result import EvaluationResult
+from lmcore.training.record import TrainingRecord
 
 
 def estimate(value: float) -> dict[str, float]:
@@ -83,15 +84,20 @@ ENCODER_DECODER = {
 def content(text: str) -> ReportContent:
     overlap = metrics(bleu=20.0, chrf=20.0, rouge_l=20.0)
     class_metrics = metrics(accuracy=0.5, macro_f1=0.4)
-    record = {
-        "n_parameters": 1000,
-        "n_steps": 10,
-        "n_epochs": 0.5,
-        "n_targets": 5000,
-        "best_validation_loss": 2.5,
-        "best_step": 8,
-        "precision": "bfloat16",
-    }
+    record = TrainingRecord(
+        n_parameters=1000,
+        n_steps=10,
+        n_batches=10,
+        n_epochs=0.5,
+        n_targets=5000,
+        n_skipped_steps=0,
+        n_rollbacks=0,
+        best_step=8,
+        best_validation_loss=2.5,
+        precision="bfloat16",
+        seed=0,
+        history=[],
+    )
     curves = [Curve("training", [(1, 5.0), (2, 4.0)]), Curve("validation", [])]
     spans = [{"text": text, "bits": {"model": 3, "ngram": 5}}]
     return ReportContent(

@@ -7,7 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
-from trainings import curve, fail, finish, interrupt, only_run, runs, store_of, train
+
+from tests.tasks.tracking.trainings import curve, fail, finish, interrupt, only_run, runs, store_of, train
+
+PROJECT = Path(__file__).parents[3]
 
 
 def child(environment, code):
@@ -17,16 +20,15 @@ import os, signal, sys, time
 from pathlib import Path
 from flows.runtime.commands import exit_when_terminated
 from tasks.context.environment import Environment
-from tasks.tracking import outages
-from trainings import start, log_steps, runs
-outages.SILENT_SECONDS = 60.0
+from tasks.tracking import run
+from tests.tasks.tracking.trainings import start, log_steps, runs
+run.MAX_DELAY_SECONDS = 60.0
 environment = Environment(work_folder=Path({str(environment.work_folder)!r}))
 {code}
 """
-    here = Path(__file__).parent
     return subprocess.Popen(
         [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(here), str(here.parents[2])])},
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -52,7 +54,7 @@ with start(environment) as run:
 """
 
 
-def test_a_training_that_is_terminated_again_and_again_says_so_before_it_goes(environment):
+def test_a_training_that_is_terminated_again_and_again_reports_it_before_it_ends(environment):
     with child(environment, WAIT_TO_BE_TERMINATED) as process:
         assert process.stdout.readline() == "training\n"
         while process.poll() is None:
@@ -67,7 +69,7 @@ def test_a_training_that_is_terminated_again_and_again_says_so_before_it_goes(en
     assert len(curve(environment, run, "train/loss")) == 3, messages
 
 
-def test_a_killed_training_is_closed_by_the_next_one_and_continues_its_row_when_it_is_resumed(environment):
+def test_a_killed_training_is_closed_by_the_next_one_and_continues_its_run_when_it_is_resumed(environment):
     process = child(environment, DIE_WHEN_STORED)
     _, messages = process.communicate(timeout=120)
     assert process.returncode == -signal.SIGKILL, messages
@@ -76,9 +78,9 @@ def test_a_killed_training_is_closed_by_the_next_one_and_continues_its_row_when_
     train(environment, model="classifier")
     killed, other = runs(environment)
     assert (killed.info.status, other.info.status) == ("KILLED", "FINISHED")
-    assert killed.data.tags["error"] == "killed: its process ended without a word"
+    assert killed.data.tags["error"] == "killed: its process ended without reporting"
     assert killed.info.end_time <= other.info.start_time
-    assert len(curve(environment, killed, "train/loss")) == 70  # also what it had no time to deliver
+    assert len(curve(environment, killed, "train/loss")) == 70  # also those that it had no time to send
 
     # A checkpoint's history is reported once more, and so are the steps since the checkpoint.
     finish(environment, resumed_from_step=50, steps=[*range(1, 51), *range(51, 101)])
@@ -99,7 +101,7 @@ def test_a_training_that_was_killed_before_its_first_checkpoint_continues_its_ru
     assert [step for step, _ in curve(environment, run, "train/loss")] == [1, 2, 3, 4, 5]
 
 
-def test_a_resumed_training_whose_row_was_deleted_gets_a_whole_new_one(environment):
+def test_a_resumed_training_whose_run_was_deleted_gets_a_complete_new_one(environment):
     with pytest.raises(ValueError, match="x"):
         fail(environment, ValueError("x"), steps=range(1, 6))
     store_of(environment).delete_run(only_run(environment).info.run_id)
@@ -109,16 +111,16 @@ def test_a_resumed_training_whose_row_was_deleted_gets_a_whole_new_one(environme
     assert "error" not in run.data.tags
 
 
-def test_a_line_that_a_kill_cut_off_is_written_again(environment):
+def test_a_line_cut_off_by_a_kill_is_written_again(environment):
     interrupt(environment, steps=range(1, 4))
-    (points,) = environment.work_folder.glob("tracking/*/points.jsonl")
-    with points.open("a") as file:
+    (metrics,) = environment.work_folder.glob("tracking/*/metrics.jsonl")
+    with metrics.open("a") as file:
         file.write('{"time": 1, "st')
     interrupt(environment, resumed_from_step=2, steps=range(1, 6))
     assert [step for step, _ in curve(environment, only_run(environment), "train/loss")] == [1, 2, 3, 4, 5]
 
 
-def test_journals_do_not_pile_up(environment):
+def test_local_runs_do_not_accumulate(environment):
     for model in ("language-model", "classifier", "completion"):
         interrupt(environment, model=model)
         # As a training that has ended well does with its checkpoints.

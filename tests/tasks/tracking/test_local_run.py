@@ -1,10 +1,10 @@
 from pathlib import Path
 
 import pytest
-from tiny_models import save_tiny_model
-from trainings import curve, finish, interrupt, log_steps, only_run, runs, start, train
 
 from tasks import tracking
+from tests.tasks.tracking.tiny_models import save_tiny_model
+from tests.tasks.tracking.trainings import curve, finish, interrupt, log_steps, only_run, runs, start, train
 
 
 def cut_off(path):
@@ -17,8 +17,8 @@ def empty(path):
 
 def change_a_digit(path):
     text = path.read_text()
-    place = text.index('"time": 1') if '"time": 1' in text else text.index('"start_time": 1')
-    path.write_text(text[: place + 10] + text[place + 10 :].replace("7", "8", 1))
+    index = text.index('"time": 1') if '"time": 1' in text else text.index('"start_time": 1')
+    path.write_text(text[: index + 10] + text[index + 10 :].replace("7", "8", 1))
 
 
 def remove(path):
@@ -33,10 +33,10 @@ def not_text(path):
     ("name", "damage"),
     [
         *(("run.json", damage) for damage in (cut_off, empty, change_a_digit, remove, not_text)),
-        *(("points.jsonl", damage) for damage in (cut_off, change_a_digit, not_text)),
+        *(("metrics.jsonl", damage) for damage in (cut_off, change_a_digit, not_text)),
     ],
 )
-def test_a_damaged_journal_is_named_and_its_run_is_continued_and_complete(name, damage, environment, caplog):
+def test_a_damaged_file_is_reported_and_its_run_is_resumed_and_complete(name, damage, environment, caplog):
     interrupt(environment, steps=range(1, 8))
     (path,) = environment.work_folder.glob(f"tracking/*/{name}")
     damage(path)
@@ -48,7 +48,7 @@ def test_a_damaged_journal_is_named_and_its_run_is_continued_and_complete(name, 
     assert str(path.parent) in caplog.text
 
 
-def test_what_a_damaged_journal_of_a_killed_training_tells_is_delivered_without_it(environment):
+def test_the_metrics_of_a_killed_training_reach_mlflow_even_if_its_run_file_is_damaged(environment):
     interrupt(environment, steps=range(1, 4))
     (path,) = environment.work_folder.glob("tracking/*/run.json")
     cut_off(path)
@@ -58,7 +58,7 @@ def test_what_a_damaged_journal_of_a_killed_training_tells_is_delivered_without_
     assert [step for step, _ in curve(environment, run, "train/loss")] == [1, 2, 3]
 
 
-def test_a_journal_that_was_half_removed_does_not_undo_what_mlflow_knows(environment):
+def test_a_half_removed_local_run_does_not_undo_what_mlflow_has(environment):
     train(environment)
     finished = only_run(environment)
     folder = environment.work_folder / "tracking" / finished.data.tags["training.id"]
@@ -70,7 +70,7 @@ def test_a_journal_that_was_half_removed_does_not_undo_what_mlflow_knows(environ
     assert not folder.exists() or not list(folder.glob("*.damaged*"))
 
 
-def test_figures_that_the_journal_has_lost_come_from_the_training_record(environment):
+def test_metrics_missing_from_the_local_run_come_from_the_training_record(environment):
     with start(environment) as run:
         log_steps(run, range(1, 4))
         save_tiny_model(Path("model"), "language-model")
@@ -80,7 +80,7 @@ def test_figures_that_the_journal_has_lost_come_from_the_training_record(environ
     assert curve(environment, run, "train/n_parameters") == [(0, 12345)]
 
 
-def test_a_damaged_evaluation_is_set_aside_and_does_not_keep_the_others_back(environment, monkeypatch, caplog):
+def test_a_damaged_evaluation_is_set_aside_and_does_not_hold_up_the_others(environment, monkeypatch, caplog):
     folder = train(environment)
     keep = {"model": "language-model", "folder": folder, "artifacts": []}
     with monkeypatch.context() as patch:

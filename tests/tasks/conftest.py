@@ -1,4 +1,4 @@
-"""What the tests of tracking share: a project folder, a tracking store and a server over it."""
+"""Fixtures for the tests of tracking: a project folder, a tracking store and a server over it."""
 
 import os
 import signal
@@ -8,17 +8,18 @@ from pathlib import Path
 
 import psutil
 import pytest
-from trainings import found_server, free_port, wait_for
 
 from lmcore.runtime.files import write_json
 from tasks.context.environment import Environment
 from tasks.context.process import ProcessIdentity
-from tasks.tracking import outages
-from tasks.tracking.store import QUIET_AND_IMPATIENT
+from tasks.tracking import run
+from tasks.tracking.client import MLFLOW_SETTINGS
+from tests.tasks.tracking.trainings import found_server, free_port, wait_for
 
 HERE = Path(__file__).parent
+USES_MLFLOW = (HERE / "tracking", HERE / "test_training.py", HERE.parent / "whole")
 
-# MLflow's own, with the libraries that are installed beside it.
+# Warnings of MLflow and the libraries it uses.
 EXPECTED_WARNINGS = (
     "ignore:.*Any type hint is inferred as AnyType",
     "ignore:The ``noload`` loader strategy is deprecated",
@@ -27,17 +28,17 @@ EXPECTED_WARNINGS = (
 
 
 def pytest_collection_modifyitems(items):
-    """MLflow's warnings are no errors in this folder."""
+    """Ignore MLflow's warnings in the tests that use it."""
     for item in items:
-        if item.path.parent == HERE:
+        if any(item.path.is_relative_to(path) for path in USES_MLFLOW):
             for warning in EXPECTED_WARNINGS:
                 item.add_marker(pytest.mark.filterwarnings(warning))
 
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory):
-    """A tracking store of this MLflow with nothing in it; making one takes seconds, copying it none."""
-    os.environ.update(QUIET_AND_IMPATIENT)
+    """The bytes of an empty tracking store; creating one takes seconds, copying it does not."""
+    os.environ.update(MLFLOW_SETTINGS)
     from mlflow import MlflowClient
 
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
@@ -47,10 +48,10 @@ def empty_store(tmp_path_factory):
 
 @pytest.fixture
 def environment(tmp_path, monkeypatch, empty_store):
-    """A project folder with data, and a tracking store of its own."""
+    """A project folder with data and its own tracking store."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("LMCORE_PIPELINE_ID", raising=False)
-    monkeypatch.setattr(outages, "SILENT_SECONDS", 60.0)  # a busy machine is no outage
+    monkeypatch.setattr(run, "MAX_DELAY_SECONDS", 60.0)  # a busy machine is no outage
     project = tmp_path / "project"
     (project / "data" / "tokens").mkdir(parents=True)
     (project / "data" / "tokens" / "summary.json").write_text('{"dtype": "uint16"}')

@@ -4,15 +4,16 @@ import os
 import time
 
 import pytest
-from trainings import content, curve, fail, interrupt, only_run, runs, start, store_of, train
 
 from tasks.context.environment import Environment
-from tasks.tracking.record import flatten_metrics, flatten_parameters, metric_name
+from tasks.tracking.outbox import flatten_metrics
+from tasks.tracking.projection import flatten_parameters, metric_name
+from tests.tasks.tracking.trainings import content, curve, fail, interrupt, only_run, runs, start, store_of, train
 
 DATA_DIGEST_LENGTH = 36
 
 
-def test_a_finished_row_has_curves_parameters_data_model_and_lineage(environment):
+def test_a_finished_run_has_curves_parameters_data_model_and_lineage(environment):
     folder = train(environment, steps=range(1, 11))
     run = only_run(environment)
     assert run.info.status == "FINISHED"
@@ -32,7 +33,7 @@ def test_a_finished_row_has_curves_parameters_data_model_and_lineage(environment
     assert not list(environment.work_folder.glob("tracking/*"))
 
 
-def test_a_finetuned_model_leads_to_the_model_it_started_from(environment):
+def test_a_finetuned_model_links_to_its_base_model(environment):
     base = train(environment)
     interrupt(environment, model="classifier", base_model=base)
     parent, child = runs(environment)
@@ -64,7 +65,7 @@ def test_a_training_that_forgets_its_model_is_an_error(environment):
     assert only_run(environment).info.status == "FAILED"
 
 
-def test_what_is_more_than_mlflow_takes_at_once_is_sent_in_pieces(environment):
+def test_more_than_mlflow_takes_at_once_is_sent_in_parts(environment):
     parameters = {"many": {f"name_{index}": index for index in range(250)}, "long": "x" * 7000, "list": ["a", "b"]}
     interrupt(environment, parameters=parameters, steps=range(1, 1201))
     run = only_run(environment)
@@ -84,7 +85,7 @@ def test_logging_takes_next_to_no_time_of_the_training(environment):
     assert seconds < 0.001  # while a step takes a tenth of a second or more
 
 
-def test_rows_of_one_execution_have_one_pipeline_id(environment, monkeypatch):
+def test_runs_of_one_execution_have_one_pipeline_id(environment, monkeypatch):
     monkeypatch.setenv("LMCORE_PIPELINE_ID", "nightly 7")
     for model in ("language-model", "classifier"):
         interrupt(Environment(work_folder=environment.work_folder), model=model)
@@ -95,11 +96,11 @@ def test_rows_of_one_execution_have_one_pipeline_id(environment, monkeypatch):
     ("name", "shown"),
     [("loss", "train/loss"), ("validation_loss", "validation/loss"), ("test/accuracy", "test/accuracy")],
 )
-def test_figures_are_grouped_by_the_data_they_are_of(name, shown):
+def test_training_metrics_are_grouped_by_split(name, shown):
     assert metric_name(name) == shown
 
 
-def test_names_that_mlflow_refuses_are_mended():
+def test_characters_that_mlflow_refuses_in_names_are_replaced():
     assert flatten_parameters({"a(b)": {"c": True}, "none": None, "empty": {}}) == {
         "a_b_.c": "true",
         "none": "null",

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from trainings import runs, train
 
 from lmcore.runtime.files import folder_digest
 from tasks import tracking
 from tasks.context.environment import Environment
-from tasks.tracking.location import without_password
-from tasks.tracking.store import _set_address
+from tasks.tracking.client import set_default_uri, without_password
+from tests.tasks.tracking.trainings import runs, train
 
 PROJECT = Path(__file__).parents[3]
 
@@ -46,7 +45,7 @@ def assert_everything_is_in(environment, elsewhere):
         assert uri not in dump
     note = runs(environment)[0].data.tags["mlflow.note.content"]
     assert repr(environment.mlflow_store_uri) in note
-    _set_address(environment.mlflow_store_uri)
+    set_default_uri(environment.mlflow_store_uri)
     model = mlflow.pyfunc.load_model("models:/language-model/1")
     assert isinstance(model.predict(model.input_example)["completion"][0], str)
 

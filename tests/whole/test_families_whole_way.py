@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trainings import runs, store_of
 
 from lmcore.config.finetune import ClassificationTrainingConfig, CompletionTrainingConfig, SummaryExamples
 from lmcore.config.training import PretrainConfig, TrainingConfig
@@ -20,6 +19,7 @@ from tests.lmcore.models.test_hmm import CONFIG as HMM
 from tests.lmcore.models.test_lstm import CONFIG as LSTM
 from tests.lmcore.training.trainer import CONFIG as TRAINING
 from tests.tasks.evaluate.test_evaluate import CONFIG, SPLIT, write_documents, write_models
+from tests.tasks.tracking.trainings import runs, store_of
 
 SHORT = TRAINING | {
     "max_steps": 2,

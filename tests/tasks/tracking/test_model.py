@@ -1,10 +1,8 @@
-import json
 from types import SimpleNamespace
 
 import pytest
 
-from tasks.tracking.description import describe, number
-from tasks.tracking.evaluations import _copy
+from tasks.tracking.model import describe, format_number
 
 METRICS = {
     "test/n_tokens": 92811.0,
@@ -22,31 +20,18 @@ TAGS = {"model.name": "language-model", "model.family": "gpt", "git.commit": "c0
     ("value", "text"),
     [(92811.0, "92,811"), (12051.77, "12,052"), (1.65612, "1.656"), (0.00012, "0.00012"), (-3.0, "-3"), (0.5, "0.5")],
 )
-def test_figures_are_written_as_people_write_them(value, text):
-    assert number(value) == text
+def test_numbers_are_formatted_for_people(value, text):
+    assert format_number(value) == text
 
 
-def test_a_page_says_which_family_how_good_and_what_really_brings_the_model_back():
+def test_a_description_has_the_family_the_metrics_and_the_commands_that_restore_the_model():
     run = SimpleNamespace(data=SimpleNamespace(metrics=METRICS, tags=TAGS), inputs=None)
     version = SimpleNamespace(name="language-model", version=3)
     text = describe(run, version, "sqlite:////a folder/o'clock.db")
     assert text.startswith("**language-model** (gpt): bits per byte clean **1.733 (1.7 to 1.8)**")
     assert "| test/n_tokens | 92,811 |" in text
     python = text.split("```python\n")[1].split("```")[0]
-    compile(python, "the page", "exec")
+    compile(python, "description", "exec")
     assert """mlflow.set_tracking_uri("sqlite:////a folder/o'clock.db")""" in python
     assert "MLFLOW_TRACKING_URI='sqlite:////a folder/o'\"'\"'clock.db'" in text
     assert "in a clone without that cache it trains again" in text
-
-
-def test_files_are_logged_in_a_form_that_mlflow_shows(tmp_path):
-    (tmp_path / "card.md").write_text("---\nlanguage: en\n---\n# Card\n")
-    (tmp_path / "samples.json").write_text(json.dumps([{"prompt": "a\nb", "continuation": "c ``` d"}]))
-    (tmp_path / "out").mkdir()
-    for name in ("card.md", "samples.json"):
-        _copy(tmp_path / name, tmp_path / "out")
-    assert (tmp_path / "out" / "card.md").read_text() == "```yaml\nlanguage: en\n```\n# Card\n"
-    assert (tmp_path / "out" / "samples.md").read_text() == (
-        "#### 1\n\n**prompt**\n\n```text\na\nb\n```\n\n**continuation**\n\n````text\nc ``` d\n````\n"
-    )
-    assert (tmp_path / "out" / "samples.json").exists()

@@ -1,14 +1,15 @@
+import json
 from pathlib import Path
 
-from tiny_models import save_tiny_model
-from trainings import artifacts, curve, only_run, runs, store_of, train
-
 from tasks import tracking
+from tasks.tracking.outbox import copy_artifact
+from tests.tasks.tracking.tiny_models import save_tiny_model
+from tests.tasks.tracking.trainings import artifacts, curve, only_run, runs, store_of, train
 
 GROUPS = ("test/", "versus/", "with_interval/")
 
 
-def test_an_evaluation_goes_to_the_row_of_the_model_once(environment):
+def test_an_evaluation_is_added_to_the_run_of_its_model_once(environment):
     train(environment, seed=1)
     folder = train(environment, seed=2)
     report = Path("report.html")
@@ -34,7 +35,7 @@ def test_an_evaluation_goes_to_the_row_of_the_model_once(environment):
     assert artifacts(environment, run, "evaluation") == {"evaluation/report.html"}
 
 
-def test_a_model_that_the_store_has_never_seen_gets_a_run_with_its_curves(environment):
+def test_a_model_that_the_store_does_not_know_gets_a_run_with_its_metrics(environment):
     save_tiny_model(Path("model"), "classifier")
     tracking.log_evaluation(
         environment, model="classifier", folder=Path("model"), metrics={"accuracy": 0.5}, artifacts=[]
@@ -45,3 +46,16 @@ def test_a_model_that_the_store_has_never_seen_gets_a_run_with_its_curves(enviro
     assert run.data.params["model.hidden_size"] == "16"
     assert run.data.metrics["test/accuracy"] == 0.5
     assert store_of(environment).get_model_version("classifier", "1").run_id == run.info.run_id
+
+
+def test_artifacts_are_logged_in_a_form_that_the_ui_shows(tmp_path):
+    (tmp_path / "card.md").write_text("---\nlanguage: en\n---\n# Card\n")
+    (tmp_path / "samples.json").write_text(json.dumps([{"prompt": "a\nb", "continuation": "c ``` d"}]))
+    (tmp_path / "out").mkdir()
+    for name in ("card.md", "samples.json"):
+        copy_artifact(tmp_path / name, tmp_path / "out")
+    assert (tmp_path / "out" / "card.md").read_text() == "```yaml\nlanguage: en\n```\n# Card\n"
+    assert (tmp_path / "out" / "samples.md").read_text() == (
+        "#### 1\n\n**prompt**\n\n```text\na\nb\n```\n\n**continuation**\n\n````text\nc ``` d\n````\n"
+    )
+    assert (tmp_path / "out" / "samples.json").exists()

@@ -5,11 +5,10 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from tiny_models import LABELS, save_tiny_model
-from trainings import runs, store_of, train
 
-from tasks.tracking.interfaces import interface_of
-from tasks.tracking.models import _write_model, requirements
+from tasks.tracking.model import requirements, write_mlflow_model
+from tests.tasks.tracking.tiny_models import LABELS, save_tiny_model
+from tests.tasks.tracking.trainings import runs, store_of, train
 
 LOGGED = SimpleNamespace(artifact_location="", model_id=None)
 
@@ -17,13 +16,13 @@ LOGGED = SimpleNamespace(artifact_location="", model_id=None)
 def test_every_kind_of_model_answers_in_another_process_and_folder(environment, tmp_path):
     for model in ("language-model", "classifier", "completion"):
         train(environment, model=model)
-    by_row = f"runs:/{runs(environment)[0].info.run_id}/language-model"
+    by_run = f"runs:/{runs(environment)[0].info.run_id}/language-model"
     script = f"""
 import mlflow, pandas
 mlflow.set_tracking_uri({environment.mlflow_store_uri!r})
 load = mlflow.pyfunc.load_model
 question = pandas.DataFrame({{"prompt": ["the list is", ""]}})
-models = [load({by_row!r}), load("models:/completion/1")]
+models = [load({by_run!r}), load("models:/completion/1")]
 short = [list(model.predict(question, params={{"max_new_tokens": 3}})["completion"]) for model in models]
 again = [list(model.predict(question, params={{"max_new_tokens": 3}})["completion"]) for model in models]
 assert short == again and all(isinstance(text, str) for texts in short for text in texts), short
@@ -61,7 +60,7 @@ def test_a_model_answers_requests_as_its_server_gets_them(environment, model, re
     assert client.post("/invocations", json={"dataframe_records": [{"wrong": "x"}]}).status_code == 400
 
 
-def test_a_request_may_say_how_tokens_are_chosen_and_where_the_text_ends(environment):
+def test_a_request_may_set_sampling_parameters_and_stop_strings(environment):
     import mlflow
     from fastapi.testclient import TestClient
     from mlflow.pyfunc.scoring_server import init
@@ -127,9 +126,9 @@ def client(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("served")
     save_tiny_model(folder / "model", "language-model")
-    _write_model(folder / "logged", folder / "model", "0" * 64, interface_of(folder / "model"), "run", LOGGED)
+    write_mlflow_model(folder / "logged", folder / "model", "0" * 64, "run", LOGGED)
     return TestClient(init(mlflow.pyfunc.load_model(str(folder / "logged"))))
 
 
-def test_logged_models_ask_an_index_for_what_it_has():
+def test_requirements_are_versions_that_an_index_has():
     assert all(re.fullmatch(r"[a-z]+==[0-9.]+", requirement) for requirement in requirements())

@@ -1,0 +1,75 @@
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import tasks.training
+from lmcore.runtime.files import folder_digest
+from tests.tasks.tracking.trainings import only_run, runs
+
+PROJECT = Path(__file__).parents[2]
+REQUESTS_BETWEEN_KILLS = 16
+
+
+@pytest.fixture
+def make_model(environment):
+    """A training of the pretrain stage, which counts in the file ``made`` how often it is computed."""
+    from tests.tasks.tracking.killed_trainings import train
+
+    return lambda: train(environment.work_folder)
+
+
+def test_a_finished_model_is_not_trained_again_because_its_stage_was_killed(environment, make_model, monkeypatch):
+    (Path("data")).mkdir(exist_ok=True)
+    make_model()
+    first = folder_digest(Path("model")), folder_digest(Path("curves"))
+    for folder in ("model", "curves"):
+        shutil.rmtree(folder)  # as DVC does before it runs the stage again
+    make_model()
+    assert (folder_digest(Path("model")), folder_digest(Path("curves"))) == first
+    assert Path("made").read_text() == "once\n"
+    assert only_run(environment).info.status == "FINISHED"
+    monkeypatch.setattr(tasks.training, "is_forced", lambda: True)
+    make_model()
+    assert Path("made").read_text() == "once\nonce\n"
+    assert [run.info.status for run in runs(environment)] == ["FINISHED", "FINISHED"]
+
+
+def test_a_kill_at_any_request_leaves_one_run_one_model_and_each_metric_once(tmp_path, empty_store):
+    (tmp_path / "empty.db").write_bytes(empty_store)
+    program = [sys.executable, "-m", "tests.tasks.tracking.killed_trainings"]
+    arguments = [tmp_path / "killed", tmp_path / "empty.db", REQUESTS_BETWEEN_KILLS]
+    done = subprocess.run([*program, *map(str, arguments)], cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 2 * REQUESTS_BETWEEN_KILLS
+
+
+def test_tracked_trainings_name_their_stage_code(environment, monkeypatch):
+    named = []
+
+    @contextmanager
+    def folder(*_, code, **__):
+        named.extend(code)
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(tasks.training, "checkpoint_folder", folder)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        tasks.training.tracked_training(
+            environment,
+            stage="finetune",
+            model="classifier",
+            parameters={},
+            inputs=[],
+            datasets=[],
+            model_folder=Path("model"),
+            curves=Path("curves"),
+        ),
+    ):
+        pass
+    assert {path.name for path in named} == {"training.py", "finetune.py"}
+    assert all(path.exists() for path in named)

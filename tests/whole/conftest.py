@@ -1,0 +1,5 @@
+"""Fixtures for tests from one end to the other."""
+
+from tests.tasks.conftest import empty_store, environment
+
+__all__ = ["empty_store", "environment"]
