@@ -96,8 +96,8 @@ def _evaluate_causal(
         is_clean=read_is_clean(output, test.ids),
         config=config,
     )
-    spans = comparison.sample_surprisal(test, tokenizer.decode, config.report, config.seed)
-    titles = _titles(documents, list(spans))
+    shown = comparison.sample_surprisal(test, tokenizer.decode, config.report, config.seed)
+    titles = _titles(documents, [key for key, _ in shown])
     table = comparison.interpolation
     result = EvaluationResult(
         _names(model, baselines, config),
@@ -105,7 +105,7 @@ def _evaluate_causal(
         {
             "kind": CAUSAL,
             "interpolation": None if table is None else table.as_json(),
-            "documents": [{"id": key, "title": titles[key], "spans": found} for key, found in spans.items()],
+            "documents": [{"id": key, "title": titles[key], "spans": spans} for key, spans in shown],
         },
     )
     headline = result.headline
