@@ -70,27 +70,28 @@ class LanguageModelComparison:
 
     def sample_surprisal(
         self, test: HeldOutDocuments, decode: Callable[[Sequence[int]], str], config: ReportConfig, seed: int
-    ) -> dict[str, list[dict[str, Any]]]:
+    ) -> list[tuple[str, list[dict[str, Any]]]]:
         """The surprisal of random documents of a length that can be shown, in bits, span by span.
 
         Args:
             test: the test documents that were compared.
             decode: converts tokens to text.
             config: how many documents, and how long they may be.
-            seed: of the sample.
+            seed: the seed of the sample.
 
         Returns:
-            by document id, its spans: ``{"text": ..., "bits": {model: ...}}``.
+            the id and the spans of each document; a span is ``{"text": ..., "bits": {model: ...}}``.
         """
         longest = config.max_document_tokens
         fitting = [index for index, n_tokens in enumerate(test.n_tokens) if longest // 3 <= n_tokens - 1 <= longest]
         offsets = np.concatenate(([0], np.cumsum(test.n_tokens)))
         models = [name for name in (MODEL, NGRAM, SHORTER_NGRAM) if name in self.log_probabilities]
-        found = {}
+        found = []
         for index in choose_examples(fitting, config.num_documents, seed):
             tokens = slice(offsets[index], offsets[index + 1])
             bits = {name: -self.log_probabilities[name][tokens] / np.log(2) for name in models}
-            found[test.ids[index]] = surprise_by_piece(test.tokens[index][:-1].tolist(), bits, decode)
+            spans = surprise_by_piece(test.tokens[index][:-1].tolist(), bits, decode)
+            found.append((test.ids[index], spans))
         return found
 
 

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lmcore.config.evaluate import EvaluateConfig, LikelihoodConfig, SamplesConfig
+from lmcore.errors import UserError
 from lmcore.evaluation.baselines import NgramBaselines, train_ngram, train_ngram_on_seen
 from lmcore.evaluation.comparison import compare_language_models
 from lmcore.evaluation.likelihood import HeldOutDocuments, read_held_out
@@ -95,8 +96,8 @@ def _evaluate_causal(
         is_clean=read_is_clean(output, test.ids),
         config=config,
     )
-    spans = comparison.sample_surprisal(test, tokenizer.decode, config.report, config.seed)
-    titles = _titles(documents, list(spans))
+    shown = comparison.sample_surprisal(test, tokenizer.decode, config.report, config.seed)
+    titles = _titles(documents, [key for key, _ in shown])
     table = comparison.interpolation
     result = EvaluationResult(
         _names(model, baselines, config),
@@ -104,7 +105,7 @@ def _evaluate_causal(
         {
             "kind": CAUSAL,
             "interpolation": None if table is None else table.as_json(),
-            "documents": [{"id": key, "title": titles[key], "spans": found} for key, found in spans.items()],
+            "documents": [{"id": key, "title": titles[key], "spans": spans} for key, spans in shown],
         },
     )
     headline = result.headline
@@ -116,6 +117,13 @@ def _evaluate_causal(
 
 def _scorer(model: CausalModel, config: LikelihoodConfig) -> Scorer:
     return NgramScorer(model) if isinstance(model, NgramModel) else NeuralScorer(model, config=config)
+
+
+def _drawn(record: TrainingRecord) -> dict[str, Any]:
+    """Which tokens the language model was trained on."""
+    if record.drawn is None:
+        raise UserError("the language model's record.json does not say which tokens it was trained on: train it again")
+    return record.drawn
 
 
 def _baselines(

@@ -6,8 +6,9 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from lmcore.config.evaluate import BootstrapConfig
 from lmcore.evaluation import classification
-from lmcore.evaluation.classification import classification_metrics, majority_class
+from lmcore.evaluation.classification import ClassifiedDocuments, classification_metrics, majority_class
 from lmcore.evaluation.intervals import Bootstrap
+from tests.lmcore.evaluation.evaluation_settings import CONFIG
 
 BOOTSTRAP = BootstrapConfig(num_resamples=400, confidence=0.95)
 
@@ -51,3 +52,29 @@ def test_classes_that_are_never_predicted_count_as_wrong():
 def test_the_majority_class_is_the_most_frequent_and_on_ties_the_first_in_alphabetical_order():
     assert majority_class(["b", "a", "b", "c"], 2) == ["b", "b"]
     assert majority_class(["c", "b", "b", "c"], 1) == ["b"]
+
+
+def test_documents_of_untrained_classes_count_as_wrong_for_every_model():
+    classified = ClassifiedDocuments(
+        trained=("a", "b"),
+        labels=["a", "b", "c", "d", "c"],
+        predicted={"model": ["a", "a", "a", "b", "b"], "majority_class": ["a"] * 5},
+    )
+    assert classified.untrained == ("c", "d")
+    metrics = classified.evaluate(np.array([True, True, True, False, False]), CONFIG)
+    assert metrics.models["model"]["accuracy"].value == pytest.approx(1 / 5)
+    assert metrics.models["model"]["accuracy_clean"].value == pytest.approx(1 / 3)
+    assert metrics.differences["model_minus_majority_class"]["accuracy"].value == 0
+    assert metrics.counts["n_documents_of_untrained_classes"] == 3
+    confusion = classified.confusion()
+    assert confusion["labels"] == ["a", "b", "c", "d"]
+    assert confusion["confusion"] == [[1, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0]]
+
+
+def test_the_rarest_of_many_untrained_classes_share_the_last_row():
+    labels = ["a", *(f"class {number:02}" for number in range(20) for _ in range(30 - number))]
+    classified = ClassifiedDocuments(("a",), labels, {"model": ["a"] * len(labels)})
+    confusion = np.array(classified.confusion()["confusion"])
+    assert classified.confusion()["labels"][1:3] == ["class 00", "class 01"]
+    assert confusion.shape == (12, 12)
+    assert confusion[:, 0].tolist() == [1, *range(30, 20, -1), sum(range(11, 21))]

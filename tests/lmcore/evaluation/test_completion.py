@@ -1,6 +1,10 @@
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
-from lmcore.evaluation.completion import first_sentence
+from lmcore.evaluation.completion import complete_prompts, evaluate_completions, first_sentence
+from tests.lmcore.evaluation.evaluation_settings import CONFIG
 
 
 @pytest.mark.parametrize(
@@ -17,3 +21,35 @@ from lmcore.evaluation.completion import first_sentence
 )
 def test_the_first_sentence_ends_at_a_full_stop_or_a_blank_line(text, sentence):
     assert first_sentence(text) == sentence
+
+
+def test_a_model_that_repeats_the_reference_is_better_than_first_sentences():
+    references = [f"Return the number {number} of the axis." for number in range(8)]
+    completions = {"model": references, "first_sentence": ["Something else."] * 8}
+    metrics, signatures = evaluate_completions(completions, references, np.arange(8) < 5, CONFIG)
+    assert metrics.counts == {"n_documents": 8, "n_documents_clean": 5}
+    assert set(signatures) == {"bleu", "chrf", "rouge_l"}
+    for name in signatures:
+        assert metrics.models["model"][name].value == pytest.approx(100)
+        assert metrics.differences["model_minus_first_sentence"][f"{name}_clean"].low > 0
+
+
+class BackwardsGenerator:
+    """Completes a prompt by its letters backwards, surrounded by white space, and remembers its batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+
+    def encode(self, prompt: str) -> list[int]:
+        return list(prompt.encode())
+
+    def complete(self, prompts, config):
+        self.batches.append(list(prompts))
+        return [SimpleNamespace(text=f" {prompt[::-1]}\n") for prompt in prompts]
+
+
+def test_prompts_of_similar_length_share_a_batch_and_completions_keep_the_order_of_the_prompts():
+    generator = BackwardsGenerator()
+    prompts = ["abcdef", "ab", "abcde", "a"]
+    assert complete_prompts(generator, prompts, CONFIG.completion) == [prompt[::-1] for prompt in prompts]
+    assert generator.batches == [["a", "ab"], ["abcde", "abcdef"]]
