@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 Value = TypeVar("Value")
 
 DAMAGED = ".damaged-"
-"""What follows the name of a file or folder that was set aside, before a number."""
+"""The suffix of a file or folder that was set aside, followed by a number."""
 LONGEST_REASON = 200
 
 

@@ -76,7 +76,7 @@ def collect(source: dict[str, Any], folder: Path, *, strict: bool = False) -> En
     return environment
 
 
-def test_every_read_error_is_counted_and_located_and_costs_nothing_else(tmp_path: Path) -> None:
+def test_every_read_error_is_counted_and_located_and_nothing_else_is_lost(tmp_path: Path) -> None:
     environment = collect(write_source(tmp_path / "own"), tmp_path)
     paths = read_documents(tmp_path / "raw", ["path"])["path"].to_pylist()
     clean_documents(

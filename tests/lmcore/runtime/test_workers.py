@@ -49,7 +49,7 @@ def test_items_are_taken_only_a_little_ahead() -> None:
         assert next(items) < 20
 
 
-def test_no_process_stays_behind() -> None:
+def test_no_process_remains() -> None:
     with Workers(2) as workers:
         assert os.getpid() not in set(workers.map(process, range(8)))
     assert multiprocessing.active_children() == []

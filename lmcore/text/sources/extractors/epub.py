@@ -10,7 +10,7 @@ from lxml import etree
 
 from lmcore.text.documents.document import InputError
 from lmcore.text.sources.extractors.html import main_text
-from lmcore.text.sources.extractors.packed import Parts, packed_document
+from lmcore.text.sources.extractors.zipped_xml import Parts, open_parts
 from lmcore.text.sources.input_files.input_file import InputFile
 
 CONTAINER, ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
@@ -26,7 +26,7 @@ def epub_text(file: InputFile) -> str:
     """
     texts: list[str] = []
     n_left = file.max_bytes
-    with packed_document(file) as parts:
+    with open_parts(file) as parts:
         protected = _protected(parts)
         for name in _pages(parts):
             if name in protected:

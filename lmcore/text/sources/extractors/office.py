@@ -8,8 +8,8 @@ OASIS OpenDocument 1.3, https://docs.oasis-open.org/office/OpenDocument/v1.3 (pa
 
 from collections.abc import Mapping
 
-from lmcore.text.sources.extractors.packed import Target, packed_document
 from lmcore.text.sources.extractors.page_lines import PageLines
+from lmcore.text.sources.extractors.zipped_xml import Target, open_parts
 from lmcore.text.sources.input_files.input_file import InputFile
 
 WORD_PARTS = ("word/document.xml", "word/footnotes.xml", "word/endnotes.xml")
@@ -161,7 +161,7 @@ def docx_text(file: InputFile) -> str:
         InputError: if it cannot be read or has more than ``max_bytes``.
     """
     text = _Text(file)
-    with packed_document(file) as parts:
+    with open_parts(file) as parts:
         for name in WORD_PARTS:
             if name in parts or name == WORD_PARTS[0]:
                 parts.walk(name, _Word(text))
@@ -175,7 +175,7 @@ def odt_text(file: InputFile) -> str:
         InputError: as :func:`docx_text`.
     """
     text = _Text(file)
-    with packed_document(file) as parts:
+    with open_parts(file) as parts:
         parts.walk("content.xml", _OpenDocument(text))
     return text.lines.text()
 

@@ -8,10 +8,10 @@ from lmcore.config.collect import WholeFiles
 from lmcore.text.documents.document import Document, InputError, ReadError
 from lmcore.text.sources.extractors.epub import epub_text
 from lmcore.text.sources.extractors.html import main_text
-from lmcore.text.sources.extractors.known import refuse_other_formats
 from lmcore.text.sources.extractors.notebook import notebook_text
 from lmcore.text.sources.extractors.office import docx_text, odt_text
 from lmcore.text.sources.extractors.pdf import pdf_text
+from lmcore.text.sources.extractors.unsupported import refuse_unsupported_formats
 from lmcore.text.sources.input_files.compression import COMPRESSIONS
 from lmcore.text.sources.input_files.encodings import not_unicode
 from lmcore.text.sources.input_files.input_file import InputFile
@@ -42,7 +42,7 @@ def read_whole_file(file: InputFile, reader: WholeFiles) -> Iterator[Document | 
     """
     with file.open() as stream:
         head = stream.peek()
-    refuse_other_formats(file.format, head)
+    refuse_unsupported_formats(file.format, head)
     is_page = file.format in PAGE_EXTENSIONS or (
         file.format in PLAIN_EXTENSIONS and BEGINS_PAGE.match(head) is not None
     )

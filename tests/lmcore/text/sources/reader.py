@@ -75,7 +75,7 @@ def read(
     max_unpacked_bytes: int = 10**8,
     notes: Notes | None = None,
 ) -> tuple[list[Document], list[ReadError]]:
-    """Documents and read errors of some files, each of which lies in the folder of the source."""
+    """Documents and read errors of files in the folder of the source."""
     limits = ReadingLimits(max_document_bytes=max_document_bytes, max_unpacked_bytes=max_unpacked_bytes)
     found = list(read_files(source(reader), [SourceFile(file.name, file, 0) for file in files], limits, notes))
     documents = [item for item in found if isinstance(item, Document)]
@@ -100,5 +100,5 @@ def texts(documents: list[Document]) -> list[str]:
     return [document.text for document in documents]
 
 
-def places(read_errors: list[ReadError]) -> list[tuple[int | None, str]]:
+def lines_and_reasons(read_errors: list[ReadError]) -> list[tuple[int | None, str]]:
     return [(read_error.line, read_error.reason) for read_error in read_errors]

@@ -110,13 +110,13 @@ def test_any_texts_come_back_from_any_format(
 @pytest.mark.parametrize("format", WRITERS)
 @pytest.mark.parametrize("ending", [*PACK, ".zip"])
 @settings(max_examples=15, deadline=None)
-@given(place=st.floats(0, 1), junk=st.binary(max_size=8), is_cut=st.booleans())
+@given(position=st.floats(0, 1), junk=st.binary(max_size=8), is_cut=st.booleans())
 def test_no_damage_ends_the_reading_of_what_follows(
-    tmp_path_factory: pytest.TempPathFactory, format: str, ending: str, place: float, junk: bytes, is_cut: bool
+    tmp_path_factory: pytest.TempPathFactory, format: str, ending: str, position: float, junk: bytes, is_cut: bool
 ) -> None:
     content = WRITERS[format]([f"{number} is the number of this row" for number in range(50)])
     content = zipped(content, f"rows{format}") if ending == ".zip" else PACK[ending](content)
-    start = int(place * len(content))
+    start = int(position * len(content))
     folder = tmp_path_factory.mktemp("damaged")
     path, next_path = folder / f"rows{format}{ending}", folder / "next.jsonl"
     path.write_bytes(content[:start] + junk + (b"" if is_cut else content[start + len(junk) :]))
@@ -147,7 +147,7 @@ def measure(path: Path, kind: str) -> tuple[object, int]:
         ("rows.tsv", "records", b"text\n", 3 * 10**8),
     ],
 )
-def test_a_line_of_gigabytes_is_passed_over_and_never_held(
+def test_a_line_of_gigabytes_is_skipped_and_never_in_memory(
     tmp_path: Path, name: str, kind: str, head: bytes, n_bytes_long: int
 ) -> None:
     one, two = (b'{"text": "%s"}' % word if name == "rows.jsonl" else word for word in (b"one", b"two"))
@@ -161,7 +161,7 @@ def test_a_line_of_gigabytes_is_passed_over_and_never_held(
 
 
 @on_linux
-def test_an_object_of_hundreds_of_megabytes_in_a_list_is_passed_over_and_never_held(tmp_path: Path) -> None:
+def test_an_object_of_hundreds_of_megabytes_in_a_list_is_skipped_and_never_in_memory(tmp_path: Path) -> None:
     with (tmp_path / "rows.json").open("wb") as file:
         file.write(b'[{"text": "one"}, {"text": "')
         for _ in range(300):

@@ -48,7 +48,7 @@ def test_documents_are_sorted_by_path_and_line(tmp_path: Path) -> None:
     assert set(table["package"].to_pylist()) == {"ftfy", "rich"}
 
 
-def test_nothing_collected_names_a_place_on_this_machine(tmp_path: Path) -> None:
+def test_nothing_collected_contains_a_path_of_this_machine(tmp_path: Path) -> None:
     run(tmp_path, configure(DOCUMENTATION))
     kept = read_documents(tmp_path / "raw").drop_columns("text").to_pylist()
     found = json.dumps(kept) + (tmp_path / "raw/summary.json").read_text()

@@ -9,7 +9,7 @@ import docx
 import pytest
 
 from lmcore.config.collect import WholeFiles
-from tests.lmcore.text.sources.reader import places, read, texts, write
+from tests.lmcore.text.sources.reader import lines_and_reasons, read, texts, write
 
 WHOLE = WholeFiles(kind="whole_files", encoding=None, divide=None)
 WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
@@ -43,11 +43,11 @@ def pdf(*pages: str) -> bytes:
             f"/Contents {first + 2 * number + 1} 0 R >>"
         )
         objects.append(f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream")
-    content, places = "%PDF-1.4\n", []
+    content, offsets = "%PDF-1.4\n", []
     for number, body in enumerate(objects, start=1):
-        places.append(len(content))
+        offsets.append(len(content))
         content += f"{number} 0 obj\n{body}\nendobj\n"
-    table = "".join(f"{place:010d} 00000 n \n" for place in places)
+    table = "".join(f"{offset:010d} 00000 n \n" for offset in offsets)
     size = len(objects) + 1
     end = f"xref\n0 {size}\n0000000000 65535 f \n{table}trailer << /Size {size} /Root 1 0 R >>\n"
     return f"{content}{end}startxref\n{len(content)}\n%%EOF".encode("latin-1")
@@ -213,7 +213,7 @@ def test_what_holds_no_text_is_named_and_costs_no_other(tmp_path: Path, name: st
     files = write(tmp_path / name, content), write(tmp_path / "good.txt", b"good")
     documents, read_errors = read(WHOLE, *files, max_unpacked_bytes=30_000_000)
     assert texts(documents) == ["good"]
-    assert places(read_errors) == [(None, reason)]
+    assert lines_and_reasons(read_errors) == [(None, reason)]
 
 
 @pytest.mark.parametrize("name", ["page", "page.txt", "page.php"])

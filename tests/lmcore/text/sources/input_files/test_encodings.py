@@ -13,7 +13,7 @@ from lmcore.text.sources.input_files.encodings import detect, utf8_chunks
 from lmcore.text.sources.notes import Notes, describe_note, merge_notes
 from lmcore.text.sources.read_files import read_files
 from lmcore.text.sources.source_file import SourceFile
-from tests.lmcore.text.sources.reader import PACK, places, read, records, source, texts, write
+from tests.lmcore.text.sources.reader import PACK, lines_and_reasons, read, records, source, texts, write
 
 LINES = TextLines(kind="lines", label=None, encoding=None)
 TEXTS = {
@@ -78,7 +78,7 @@ def test_a_broken_byte_in_utf_8_costs_its_line_and_no_other(tmp_path: Path) -> N
     content = "é\n".encode() * 3 + b"caf\xe9\n" + "ü 🙂\n".encode()
     documents, read_errors = read(LINES, write(tmp_path / "text.txt", content))
     assert texts(documents) == ["é", "é", "é", "ü 🙂"]
-    assert places(read_errors) == [(4, "not_unicode")]
+    assert lines_and_reasons(read_errors) == [(4, "not_unicode")]
     assert "name it in the reader's `encoding`" in read_errors[0].detail
 
 
@@ -92,7 +92,7 @@ def test_lines_of_utf_8_before_many_of_single_bytes_are_kept(
     file = write(tmp_path / "text.txt", (good * 200).encode() + (bad * n_lines).encode(encoding))
     documents, read_errors = read(LINES, file)
     assert texts(documents) == [text] * 200
-    assert places(read_errors) == [(line, "not_unicode") for line in range(201, 201 + n_lines)]
+    assert lines_and_reasons(read_errors) == [(line, "not_unicode") for line in range(201, 201 + n_lines)]
 
 
 def test_single_words_that_happen_to_be_utf_8_do_not_make_a_mixture() -> None:
@@ -136,7 +136,7 @@ def test_what_a_given_encoding_does_not_know_costs_its_line(tmp_path: Path) -> N
         TextLines(kind="lines", label=None, encoding="gb18030"), write(tmp_path / "text", content)
     )
     assert texts(documents) == ["第一章", "船上没有人"]
-    assert places(read_errors) == [(2, "not_unicode")]
+    assert lines_and_reasons(read_errors) == [(2, "not_unicode")]
 
 
 @pytest.mark.parametrize("name", ["no-such", "base64", "rot13", "punycode", ""])

@@ -14,7 +14,7 @@ import zstandard
 
 from lmcore.config.collect import TextLines, WholeFiles
 from lmcore.text.documents.document import Document, ReadError
-from tests.lmcore.text.sources.reader import PACK, places, read, records, texts, write
+from tests.lmcore.text.sources.reader import PACK, lines_and_reasons, read, records, texts, write
 
 LINES = TextLines(kind="lines", label=None, encoding=None)
 WHOLE = WholeFiles(kind="whole_files", encoding=None, divide=None)
@@ -57,16 +57,16 @@ def test_of_a_file_that_is_cut_off_every_line_before_the_cut_is_kept(tmp_path: P
     documents, read_errors = read(LINES, write(tmp_path / f"text{ending}", cut))
     assert len(whole_lines) > 5_000
     assert texts(documents) == whole_lines
-    assert places(read_errors) == [(len(whole_lines) + 1, "damaged_file")]
+    assert lines_and_reasons(read_errors) == [(len(whole_lines) + 1, "damaged_file")]
     assert "cut off" in read_errors[0].detail
 
 
 @pytest.mark.parametrize("ending", PACKED)
-def test_of_a_damaged_file_every_line_before_the_damage_is_kept(tmp_path: Path, ending: str) -> None:
+def test_of_a_damaged_file_every_line_before_the_damage_is_read(tmp_path: Path, ending: str) -> None:
     packed = PACK[ending]("\n".join(many_lines()).encode())
-    place = len(packed) * 2 // 3
-    damaged = packed[:place] + b"\xff" * 2_000 + packed[place + 2_000 :]
-    whole_lines = decompressed(ending, packed[:place]).decode().split("\n")[:-1]
+    position = len(packed) * 2 // 3
+    damaged = packed[:position] + b"\xff" * 2_000 + packed[position + 2_000 :]
+    whole_lines = decompressed(ending, packed[:position]).decode().split("\n")[:-1]
     documents, read_errors = read(LINES, write(tmp_path / f"text{ending}", damaged))
     assert texts(documents)[: len(whole_lines)] == whole_lines
     assert read_errors[-1].reason == "damaged_file"
@@ -79,26 +79,26 @@ def test_the_last_line_before_a_damage_is_kept_to_the_byte(tmp_path: Path) -> No
     packed = stored.compress(b"one\ntwo\nthree\n") + stored.flush(zlib.Z_FULL_FLUSH)
     documents, read_errors = read(LINES, write(tmp_path / "text.gz", packed + b"\xff" * 300))
     assert texts(documents) == ["one", "two", "three"]
-    assert places(read_errors) == [(4, "damaged_file")]
+    assert lines_and_reasons(read_errors) == [(4, "damaged_file")]
 
 
-def test_a_checksum_that_differs_is_a_read_error_behind_all_lines(tmp_path: Path) -> None:
+def test_a_wrong_checksum_is_a_read_error_after_all_lines(tmp_path: Path) -> None:
     packed = bytearray(gzip.compress(b"one\ntwo\n"))
     packed[-8] ^= 1
     documents, read_errors = read(LINES, write(tmp_path / "text.gz", bytes(packed)))
     assert texts(documents) == ["one", "two"]
-    assert places(read_errors) == [(3, "damaged_file")]
+    assert lines_and_reasons(read_errors) == [(3, "damaged_file")]
 
 
 @pytest.mark.parametrize("ending", PACKED)
 def test_what_is_not_packed_as_its_name_says_is_damaged(tmp_path: Path, ending: str) -> None:
     documents, read_errors = read(LINES, write(tmp_path / f"text{ending}", b"plain text\n"))
     assert not documents
-    assert places(read_errors) == [(None, "damaged_file")]
+    assert lines_and_reasons(read_errors) == [(None, "damaged_file")]
 
 
 @pytest.mark.parametrize("ending", PACKED)
-def test_streams_stand_one_behind_the_other(tmp_path: Path, ending: str) -> None:
+def test_consecutive_streams_are_all_read(tmp_path: Path, ending: str) -> None:
     content = b"".join(PACK[ending](f"line {number}\n".encode()) for number in range(300)) + bytes(512)
     documents, read_errors = read(LINES, write(tmp_path / f"text{ending}", content))
     assert texts(documents) == [f"line {number}" for number in range(300)]
@@ -110,7 +110,7 @@ def test_a_packed_file_of_nothing_is_empty(tmp_path: Path, ending: str) -> None:
     files = write(tmp_path / f"a{ending}", PACK[ending](b"")), write(tmp_path / f"b{ending}", b"")
     documents, read_errors = read(LINES, *files)
     assert not documents
-    assert places(read_errors) == [(None, "empty_file"), (None, "empty_file")]
+    assert lines_and_reasons(read_errors) == [(None, "empty_file"), (None, "empty_file")]
 
 
 @pytest.mark.parametrize("ending", PACKED)
@@ -119,7 +119,7 @@ def test_a_bomb_is_given_up_and_what_came_before_is_kept(tmp_path: Path, ending:
     file, good = write(tmp_path / f"bomb{ending}", PACK[ending](content)), write(tmp_path / "good", b"good")
     documents, read_errors = read(LINES, file, good, max_document_bytes=1_000, max_unpacked_bytes=10_000_000)
     assert texts(documents) == ["one", "two", "good"]
-    assert places(read_errors) == [(3, "unpacks_too_large")]
+    assert lines_and_reasons(read_errors) == [(3, "unpacks_too_large")]
 
 
 @pytest.mark.parametrize("ending", PACKED)
@@ -128,7 +128,7 @@ def test_a_file_may_unpack_to_exactly_its_limit(tmp_path: Path, ending: str) -> 
     assert texts(read(LINES, file, max_unpacked_bytes=8)[0]) == ["one", "two"]
     documents, read_errors = read(LINES, file, max_unpacked_bytes=7)
     assert texts(documents) == ["one"]
-    assert places(read_errors) == [(2, "unpacks_too_large")]
+    assert lines_and_reasons(read_errors) == [(2, "unpacks_too_large")]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
@@ -144,7 +144,7 @@ def test_what_is_no_utf_16_costs_its_line_alone(tmp_path: Path) -> None:
     content = "\ufeffone\nhalf \ud83d\nthree\nfour".encode("utf-16-le", "surrogatepass") + b"x"
     documents, read_errors = read(LINES, write(tmp_path / "text", content))
     assert texts(documents) == ["one", "three"]
-    assert places(read_errors) == [(2, "not_unicode"), (4, "not_unicode")]
+    assert lines_and_reasons(read_errors) == [(2, "not_unicode"), (4, "not_unicode")]
 
 
 def test_of_utf_16_that_is_cut_off_every_line_before_the_cut_is_kept(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_of_utf_16_that_is_cut_off_every_line_before_the_cut_is_kept(tmp_path: P
     whole_lines = kept[: len(kept) // 2 * 2].decode("utf-16").split("\n")[:-1]
     documents, read_errors = read(LINES, write(tmp_path / "text.gz", cut))
     assert texts(documents) == whole_lines
-    assert places(read_errors) == [(len(whole_lines) + 1, "damaged_file")]
+    assert lines_and_reasons(read_errors) == [(len(whole_lines) + 1, "damaged_file")]
 
 
 def test_files_that_cannot_be_opened_cost_no_other(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_file_without_permission_costs_no_other(tmp_path: Path) -> None:
         os.seteuid(user)
         tmp_path.chmod(0o700)
     assert not documents
-    assert places(read_errors) == [(None, "unreadable_file"), (None, "unreadable_file")]
+    assert lines_and_reasons(read_errors) == [(None, "unreadable_file"), (None, "unreadable_file")]
 
 
 @pytest.mark.parametrize("name", ["text.rar", "text.txt.lz4", "text.7z", "text.zip.gz"])
@@ -272,7 +272,7 @@ def test_a_damaged_member_costs_no_other(tmp_path: Path) -> None:
 
 
 class Unseekable:
-    """A file as a network connection is one: archives written to it have the sizes behind the members."""
+    """A file that cannot seek, like a network connection: archives written to it have the sizes after the members."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb")
@@ -297,7 +297,7 @@ def streamed_archive(path: Path, members: dict[str, bytes]) -> Path:
 
 
 @pytest.mark.parametrize("written", [write_archive, streamed_archive])
-def test_of_an_archive_that_is_cut_off_what_stands_before_the_cut_is_kept(
+def test_of_a_truncated_archive_everything_before_the_end_is_read(
     tmp_path: Path, written: Callable[[Path, dict[str, bytes]], Path]
 ) -> None:
     members = {name: "\n".join(many_lines(2_000)).encode() for name in ("c", "ä", "b", "d")}

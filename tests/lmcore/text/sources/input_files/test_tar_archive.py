@@ -97,7 +97,7 @@ def test_of_members_with_one_name_the_last_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("packed", PACK)
-def test_of_an_archive_that_is_cut_off_what_stands_before_the_cut_is_kept(tmp_path: Path, packed: str) -> None:
+def test_of_a_truncated_archive_everything_before_the_end_is_read(tmp_path: Path, packed: str) -> None:
     lines = "".join(f"line {number}\n" for number in range(5_000)).encode()
     content = tar({"a": lines, "b": lines})[: len(lines) + 20_000]
     documents, read_errors = read(LINES, write(tmp_path / f"all.tar{packed}", PACK[packed](content)))
@@ -110,7 +110,7 @@ def test_of_an_archive_that_is_cut_off_what_stands_before_the_cut_is_kept(tmp_pa
     assert read_errors[-1].reason == "damaged_file"
 
 
-def test_of_an_archive_in_a_damaged_stream_what_stands_before_the_damage_is_kept(tmp_path: Path) -> None:
+def test_of_an_archive_in_a_damaged_stream_everything_before_the_damage_is_read(tmp_path: Path) -> None:
     packed = PACK[".gz"](tar({"a": b"one\n", "b": bytes(10**6)}))
     documents, read_errors = read(LINES, write(tmp_path / "all.tgz", packed[:-100]))
     assert texts(documents)[0] == "one"

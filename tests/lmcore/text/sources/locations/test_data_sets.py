@@ -11,7 +11,7 @@ from lmcore.config.collect import LocalDataSet, ReadingLimits, RecordFields, Sou
 from lmcore.text.documents.document import Document, ReadError
 from lmcore.text.sources.locations.locate import locate
 from lmcore.text.sources.read_files import read_files
-from tests.lmcore.text.sources.reader import places, read, records, texts, write
+from tests.lmcore.text.sources.reader import lines_and_reasons, read, records, texts, write
 
 ROWS = {"text": ["one", "two", "three"], "label": [1, 0, -1], "tags": [[0, 1], [], [1]]}
 CLASSES = datasets.ClassLabel(names=["negative", "positive"])
@@ -118,7 +118,7 @@ def test_a_data_set_has_rows() -> None:
         )
 
 
-def test_arrow_files_of_both_kinds_are_read_and_damage_costs_what_is_behind_it(saved: Path, tmp_path: Path) -> None:
+def test_arrow_files_of_both_kinds_are_read_up_to_a_damage(saved: Path, tmp_path: Path) -> None:
     pyarrow.feather.write_feather(pa.table({"text": ["feather"]}), tmp_path / "a.feather")
     with pa.OSFile(str(tmp_path / "b.arrow"), "wb") as file:
         batch = pa.record_batch({"text": ["x" * 1000] * 50})
@@ -129,9 +129,9 @@ def test_arrow_files_of_both_kinds_are_read_and_damage_costs_what_is_behind_it(s
     write(tmp_path / "cut.arrow", whole[:-20_000])
     documents, read_errors = read(records(), *(tmp_path / name for name in ("a.feather", "b.arrow", "cut.arrow")))
     assert len(documents) == 1 + 100 + 50
-    assert places(read_errors) == [(51, "damaged_file")]
+    assert lines_and_reasons(read_errors) == [(51, "damaged_file")]
     documents, read_errors = read(records(), write(tmp_path / "none.arrow", b"text"))
-    assert places(read_errors) == [(None, "damaged_file")]
+    assert lines_and_reasons(read_errors) == [(None, "damaged_file")]
     with pytest.raises(ValueError, match="nothing"):
         read(records("nothing"), tmp_path / "a.feather")
 
@@ -147,7 +147,7 @@ def test_numbers_that_lead_out_of_an_arrow_file_do_no_harm(tmp_path: Path) -> No
     assert damaged != content
     documents, read_errors = read(records(), write(tmp_path / "a.arrow", damaged))
     assert not documents
-    assert places(read_errors) == [(1, "damaged_file")]
+    assert lines_and_reasons(read_errors) == [(1, "damaged_file")]
 
 
 def test_reader_knows_the_format_by_name() -> None:

@@ -48,9 +48,7 @@ def test_a_file_that_has_not_changed_is_not_sent_again(
 
 
 @pytest.mark.parametrize("marks", [*MARKS, {}])
-def test_another_version_takes_the_place_of_the_one_before(
-    server: FileServer, tmp_path: Path, marks: dict[str, str]
-) -> None:
+def test_a_newer_version_replaces_the_earlier_one(server: FileServer, tmp_path: Path, marks: dict[str, str]) -> None:
     server.files["/file.bin"] = File(CONTENT, **marks)  # type: ignore[arg-type]
     fetch(server, tmp_path)
     newer = {name: mark.replace("1", "2").replace("24", "25") for name, mark in marks.items()}

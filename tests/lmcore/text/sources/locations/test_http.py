@@ -34,7 +34,7 @@ def test_waits_double_up_to_a_bound() -> None:
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
-def test_an_overloaded_server_is_asked_again(status: int) -> None:
+def test_an_overloaded_server_is_retried(status: int) -> None:
     with pytest.raises(TemporaryError) as caught:
         check_status(response(status, Retry_After="7"), URL)
     assert caught.value.retry_after == 7

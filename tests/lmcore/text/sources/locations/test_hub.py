@@ -164,7 +164,7 @@ def test_a_data_set_without_a_card_is_split_by_the_names_of_its_files(setting: S
 
 
 @pytest.mark.parametrize("max_rows", [None, 5])
-def test_what_was_fetched_is_not_asked_for_again(setting: Setting, tmp_path: Path, max_rows: int | None) -> None:
+def test_what_was_downloaded_is_not_requested_again(setting: Setting, tmp_path: Path, max_rows: int | None) -> None:
     first = setting.locate(tmp_path, max_rows=max_rows)
     setting.hub.clear()
     assert setting.locate(tmp_path, max_rows=max_rows) == first
@@ -244,7 +244,7 @@ def test_files_without_records_are_an_error_until_their_rows_are_streamed(settin
     assert unpack(file.path) == [{"text": "a line"}, {"text": "another"}]
 
 
-def test_damaged_rows_leave_nothing_behind(setting: Setting, tmp_path: Path) -> None:
+def test_damaged_rows_leave_no_files(setting: Setting, tmp_path: Path) -> None:
     content = lines("fine", 3) + b'{"text": "cut of'
     setting.hub.data_sets["owner/damaged"] = DataSet(REVISION, {"train.jsonl": File(content)})
     with pytest.raises(ValueError, match=r"source 'rows': owner/damaged at revision"):

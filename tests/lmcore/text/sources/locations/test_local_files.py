@@ -41,7 +41,7 @@ def tree(tmp_path: Path) -> Path:
     return write(tmp_path / "tree", "b.md", "a.txt", "one/c.md", "one/deep/d.md", "two/e.txt", ".git/f.md", "one/.g.md")
 
 
-def test_a_folder_stands_for_all_files_in_it_but_the_hidden_ones(tree: Path) -> None:
+def test_a_folder_means_all_files_in_it_except_hidden_ones(tree: Path) -> None:
     located = find(tree)
     assert names(located) == ["a.txt", "b.md", "one/c.md", "one/deep/d.md", "two/e.txt"]
     assert located.read_errors == ()
@@ -73,9 +73,7 @@ def test_a_file_is_called_by_its_name(tree: Path) -> None:
         (".git/*", ["f.md"]),
     ],
 )
-def test_a_pattern_stands_for_what_it_matches_named_from_its_fixed_part(
-    tree: Path, pattern: str, found: list[str]
-) -> None:
+def test_a_pattern_means_what_it_matches_named_from_its_fixed_part(tree: Path, pattern: str, found: list[str]) -> None:
     assert names(find(tree / pattern)) == found
 
 
@@ -151,7 +149,7 @@ def test_folders_full_of_links_to_each_other_end_soon(tmp_path: Path) -> None:
     assert names(find(tmp_path)) == [f"{i:02d}/file.txt" for i in range(30)]
 
 
-def test_what_is_no_file_is_passed_over(tree: Path) -> None:
+def test_what_is_not_a_file_is_skipped(tree: Path) -> None:
     os.mkfifo(tree / "pipe.md")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(os.path.relpath(tree / "socket"))

@@ -64,7 +64,7 @@ def test_a_file_is_fetched_once(server: FileServer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
-def test_a_failing_server_is_asked_again(server: FileServer, tmp_path: Path, status: int) -> None:
+def test_a_failing_server_is_retried(server: FileServer, tmp_path: Path, status: int) -> None:
     server.files["/file.bin"] = File(CONTENT, failures=[Fails(status), Fails(status)])
     assert fetch(server, tmp_path, sha256=DIGEST) == CONTENT
     assert statuses(server) == [status, status, 200]
@@ -115,7 +115,7 @@ def test_parts_of_two_versions_are_never_joined(
     assert ranges(server) == [None, "bytes=300000-"] + [None] * (not heeds_if_range)
 
 
-def test_a_server_may_send_less_than_it_was_asked_for(server: FileServer, tmp_path: Path) -> None:
+def test_a_server_may_send_less_than_requested(server: FileServer, tmp_path: Path) -> None:
     server.files["/file.bin"] = File(CONTENT, '"v1"', longest_part=400_000, failures=[Breaks(300_000)])
     assert fetch(server, tmp_path, sha256=DIGEST) == CONTENT
     assert ranges(server) == [None, "bytes=300000-", "bytes=700000-"]
@@ -143,7 +143,7 @@ def test_a_server_that_always_breaks_off_is_given_up(server: FileServer, tmp_pat
     assert len(server.requests) == 4
 
 
-def test_a_slow_server_is_asked_again(server: FileServer, tmp_path: Path) -> None:
+def test_a_slow_server_is_retried(server: FileServer, tmp_path: Path) -> None:
     server.files["/file.bin"] = File(CONTENT, failures=[Waits(0.6)])
     assert fetch(server, tmp_path, patience=replace(QUICK, read=0.2)) == CONTENT
     time.sleep(0.5)  # The late answer is noted when it is given.

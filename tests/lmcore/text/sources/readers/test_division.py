@@ -67,7 +67,7 @@ def test_headings_are_what_a_pattern_finds() -> None:
     ]
 
 
-def test_a_part_ends_at_the_best_place_there_is() -> None:
+def test_a_part_ends_at_the_best_border() -> None:
     words = "word " * 14
     assert [part.text[-9:] for part in parts_of(f"{words}end.\n\n{words}\n{words}", SIZE)] == [
         "word end.",

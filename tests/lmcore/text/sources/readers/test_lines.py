@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from lmcore.config.collect import ParallelLines, TextLines
-from tests.lmcore.text.sources.reader import places, read, texts, write
+from tests.lmcore.text.sources.reader import lines_and_reasons, read, texts, write
 
 LINES = TextLines(kind="lines", label=None, encoding=None)
 PAIRS = ParallelLines(kind="parallel_lines", encoding=None)
@@ -30,7 +30,7 @@ def test_a_line_that_is_not_unicode_costs_no_other(tmp_path: Path) -> None:
     lines = TextLines(kind="lines", label=None, encoding="utf-8")
     documents, read_errors = read(lines, write(tmp_path / "text.txt", b"one\ncaf\xe9\nthree\n\xed\xa0\x80\nfive"))
     assert texts(documents) == ["one", "three", "five"]
-    assert places(read_errors) == [(2, "not_unicode"), (4, "not_unicode")]
+    assert lines_and_reasons(read_errors) == [(2, "not_unicode"), (4, "not_unicode")]
     assert "byte 4" in read_errors[0].detail
 
 
@@ -39,7 +39,7 @@ def test_a_line_is_as_long_as_its_limit_or_too_long_by_one_byte(tmp_path: Path, 
     content = end.join([b"a" * 10, b"b" * 11, b"c" * 300_000, b"d", b"e" * 11, b"f" * 10])
     documents, read_errors = read(LINES, write(tmp_path / "text.txt", content), max_document_bytes=10)
     assert texts(documents) == ["a" * 10, "d", "f" * 10]
-    assert places(read_errors) == [(2, "too_long"), (3, "too_long"), (5, "too_long")]
+    assert lines_and_reasons(read_errors) == [(2, "too_long"), (3, "too_long"), (5, "too_long")]
 
 
 def test_an_empty_file_is_a_read_error_and_one_of_empty_lines_is_none(tmp_path: Path) -> None:

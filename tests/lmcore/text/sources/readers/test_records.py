@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmcore.text.sources.notes import Notes
-from tests.lmcore.text.sources.reader import places, read, records, texts, write
+from tests.lmcore.text.sources.reader import lines_and_reasons, read, records, texts, write
 
 JSON_LINES = b"""{"body": "plain", "topic": "a", "title": "first"}
 {"body": "a number for a label", "topic": 3, "title": null}
@@ -45,7 +45,7 @@ def test_json_lines_with_named_fields(tmp_path: Path) -> None:
 
 def test_each_unusable_line_is_located(tmp_path: Path) -> None:
     _, read_errors = read(BODY, write(tmp_path / "rows.ndjson", JSON_LINES))
-    assert places(read_errors) == [
+    assert lines_and_reasons(read_errors) == [
         (4, "malformed_json"),
         (5, "not_an_object"),
         (6, "missing_field"),
@@ -64,7 +64,7 @@ def test_each_unusable_line_is_located(tmp_path: Path) -> None:
 def test_json_that_python_cannot_read_is_one_bad_line(tmp_path: Path, line: bytes) -> None:
     content = line + b'\n{"body": "x", "topic": null, "title": null}\n'
     documents, read_errors = read(BODY, write(tmp_path / "rows.jsonl", content))
-    assert places(read_errors) == [(1, "malformed_json")]
+    assert lines_and_reasons(read_errors) == [(1, "malformed_json")]
     assert texts(documents) == ["x"]
 
 
@@ -90,7 +90,7 @@ def test_fields_lie_in_objects_of_objects_unless_one_is_named_so(tmp_path: Path)
     file = write(tmp_path / "rows.jsonl", "\n".join(map(json.dumps, rows)).encode())
     documents, read_errors = read(records("meta.title.en"), file)
     assert texts(documents) == ["deep", "named so"]
-    assert places(read_errors) == [(3, "missing_field"), (4, "missing_field")]
+    assert lines_and_reasons(read_errors) == [(3, "missing_field"), (4, "missing_field")]
 
 
 QUESTIONS = [
@@ -101,7 +101,7 @@ QUESTIONS = [
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "json", "parquet"])
-def test_fields_lie_in_lists_by_their_place(tmp_path: Path, kind: str) -> None:
+def test_fields_in_lists_are_named_by_their_index(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"rows.{kind}"
     if kind == "parquet":
         table = pa.Table.from_pylist(QUESTIONS)
@@ -129,7 +129,7 @@ def test_a_template_joins_fields_and_keeps_doubled_braces(tmp_path: Path) -> Non
         ("T\n\nB {n=3}", "n-3", "T!", "T"),
         ("{n=3}", "n-3", None, None),
     ]
-    assert places(read_errors) == [(2, "wrong_type"), (4, "missing_field")]
+    assert lines_and_reasons(read_errors) == [(2, "wrong_type"), (4, "missing_field")]
 
 
 @pytest.mark.parametrize("template", ["{title", "title}", "{}", "{title!r}", "{title:>9}", "{{title}}"])
@@ -193,7 +193,7 @@ def test_of_a_list_in_a_damaged_file_every_object_before_the_damage_is_kept(tmp_
     content = packed.compress(json.dumps(rows)[:-1].encode()) + packed.flush(zlib.Z_FULL_FLUSH) + b"\xff" * 300
     documents, read_errors = read(records(), write(tmp_path / "rows.json.gz", content))
     assert texts(documents) == [row["text"] for row in rows]
-    assert places(read_errors) == [(1, "damaged_file")]
+    assert lines_and_reasons(read_errors) == [(1, "damaged_file")]
 
 
 @pytest.mark.parametrize("indent", [None, 2])
@@ -240,7 +240,7 @@ def test_what_is_wrong_within_a_list_is_located_and_costs_no_other(tmp_path: Pat
     content = b'[{"text": "one"},\n' + middle + b',\n{"text": "three"},\n{"text": "four"}]'
     documents, read_errors = read(records(), write(tmp_path / "rows.json", content))
     assert texts(documents) == ["one", "three", "four"]
-    assert places(read_errors) == [(2, reason)]
+    assert lines_and_reasons(read_errors) == [(2, reason)]
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_of_a_list_that_does_not_end_well_the_objects_before_are_kept(
 ) -> None:
     documents, read_errors = read(records(), write(tmp_path / "rows.json", content))
     assert texts(documents) == ["one", "two"]
-    assert places(read_errors) == [(line, "malformed_json")]
+    assert lines_and_reasons(read_errors) == [(line, "malformed_json")]
 
 
 @settings(max_examples=60, deadline=None)

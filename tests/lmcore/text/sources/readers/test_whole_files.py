@@ -7,7 +7,7 @@ import pytest
 from lmcore.config.collect import ReadingLimits, WholeFiles
 from lmcore.text.sources.read_files import read_files
 from lmcore.text.sources.source_file import SourceFile
-from tests.lmcore.text.sources.reader import places, read, source, texts, write
+from tests.lmcore.text.sources.reader import lines_and_reasons, read, source, texts, write
 
 WHOLE = WholeFiles(kind="whole_files", encoding=None, divide=None)
 STORY = "The lighthouse keeper counted the waves every evening, and wrote their number into a book. "
@@ -117,4 +117,4 @@ def test_a_page_without_text_costs_no_other(tmp_path: Path, content: bytes, reas
     good = write(tmp_path / "good.txt", b"good")
     documents, read_errors = read(WHOLE, write(tmp_path / "page.html", content), good)
     assert texts(documents) == ["good"]
-    assert places(read_errors) == [(None, reason)]
+    assert lines_and_reasons(read_errors) == [(None, reason)]

@@ -14,7 +14,7 @@ from lmcore.config.collect import ReadingLimits
 from lmcore.text.sources.notes import Notes, describe_note
 from lmcore.text.sources.read_files import read_files
 from lmcore.text.sources.source_file import SourceFile
-from tests.lmcore.text.sources.reader import places, read, records, source, texts, write
+from tests.lmcore.text.sources.reader import lines_and_reasons, read, records, source, texts, write
 
 PROSE = [
     'The first, "quoted" sentence; of some | length.',
@@ -147,7 +147,7 @@ def test_of_rows_that_fit_no_other_delimiter_those_of_wrong_length_are_read_erro
     path = write(tmp_path / "rows.csv", b"a,one\nb;two, three, four\nc,five; six\n")
     documents, read_errors = read(records(label="label", columns=("label", "text")), path)
     assert texts(documents) == ["one", "five; six"]
-    assert places(read_errors) == [(2, "wrong_number_of_columns")]
+    assert lines_and_reasons(read_errors) == [(2, "wrong_number_of_columns")]
     assert not decisions(records(columns=("label", "text")), path)
 
 
@@ -203,7 +203,7 @@ def test_a_format_that_is_given_is_that_of_any_ending(tmp_path: Path, name: str)
     path = write(tmp_path / name, b'{"text": "one"}\nbroken\n{"text": "two"}\n')
     documents, read_errors = read(records(format="jsonl"), path)
     assert texts(documents) == ["one", "two"]
-    assert places(read_errors) == [(2, "malformed_json")]
+    assert lines_and_reasons(read_errors) == [(2, "malformed_json")]
 
 
 def test_json_lines_that_are_written_for_people_are_read_all_the_same(tmp_path: Path) -> None:
@@ -235,11 +235,11 @@ def test_a_carriage_return_within_a_line_is_a_character(tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.tsv"])
-def test_delimiters_behind_the_last_column_hold_nothing(tmp_path: Path, name: str) -> None:
+def test_delimiters_after_the_last_column_are_ignored(tmp_path: Path, name: str) -> None:
     content = b"label,text\na,one,,\nb,two\nc,three,,more\nd\n".replace(b",", b"," if name == "rows.csv" else b"\t")
     documents, read_errors = read(records(label="label"), write(tmp_path / name, content))
     assert texts(documents) == ["one", "two"]
-    assert places(read_errors) == [(4, "wrong_number_of_columns"), (5, "wrong_number_of_columns")]
+    assert lines_and_reasons(read_errors) == [(4, "wrong_number_of_columns"), (5, "wrong_number_of_columns")]
 
 
 def test_the_first_value_may_be_longer_than_what_is_looked_at(tmp_path: Path) -> None:

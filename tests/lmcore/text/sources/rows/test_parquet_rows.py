@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.lmcore.text.sources.reader import places, read, records, texts, write
+from tests.lmcore.text.sources.reader import lines_and_reasons, read, records, texts, write
 
 
 def write_rows(path: Path, rows: list[dict[str, object]], **options: object) -> Path:
@@ -33,7 +33,7 @@ def test_fields_lie_in_columns_of_objects(tmp_path: Path) -> None:
     ]
     documents, read_errors = read(records("meta.title.en"), write_rows(tmp_path / "rows.parquet", rows))
     assert texts(documents) == ["deep"]
-    assert places(read_errors) == [(2, "missing_field"), (3, "wrong_type"), (4, "empty_text")]
+    assert lines_and_reasons(read_errors) == [(2, "missing_field"), (3, "wrong_type"), (4, "empty_text")]
 
 
 @pytest.mark.parametrize("name", ["other", "meta.other", "text.title", "meta.title.en", "text.0", "meta.0", "list.one"])
@@ -48,7 +48,7 @@ def test_only_the_value_that_is_not_unicode_is_lost(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": column}), tmp_path / "rows.parquet")
     documents, read_errors = read(records(), tmp_path / "rows.parquet")
     assert texts(documents) == ["one", "three"]
-    assert places(read_errors) == [(2, "not_unicode")]
+    assert lines_and_reasons(read_errors) == [(2, "not_unicode")]
 
 
 def test_values_that_are_too_long_or_no_strings_are_located(tmp_path: Path) -> None:
@@ -56,10 +56,10 @@ def test_values_that_are_too_long_or_no_strings_are_located(tmp_path: Path) -> N
     pq.write_table(pa.table({"text": [1, 2]}), tmp_path / "b.parquet")
     documents, read_errors = read(records(), tmp_path / "a.parquet", tmp_path / "b.parquet", max_document_bytes=100)
     assert texts(documents) == ["one", "é" * 50]
-    assert places(read_errors) == [(2, "too_long"), (1, "wrong_type"), (2, "wrong_type")]
+    assert lines_and_reasons(read_errors) == [(2, "too_long"), (1, "wrong_type"), (2, "wrong_type")]
 
 
-def test_behind_a_damaged_group_the_next_is_read(tmp_path: Path) -> None:
+def test_after_a_damaged_row_group_the_next_is_read(tmp_path: Path) -> None:
     rows: list[dict[str, object]] = [{"text": f"row {number} of many"} for number in range(3_000)]
     path = write_rows(
         tmp_path / "rows.parquet",
@@ -105,7 +105,7 @@ def test_a_byte_that_only_the_checksum_knows_to_be_wrong_is_a_damage(tmp_path: P
     )
     documents, read_errors = read(records(), write(path, damaged(path, 0)))
     assert not documents
-    assert places(read_errors) == [(1, "damaged_file")]
+    assert lines_and_reasons(read_errors) == [(1, "damaged_file")]
 
 
 @pytest.mark.parametrize("n_bytes_cut", [1, 100, 10_000])
@@ -126,4 +126,4 @@ def test_a_bomb_of_one_text_for_all_rows_is_given_up(tmp_path: Path) -> None:
     assert path.stat().st_size < 100_000
     documents, read_errors = read(records(), path, max_unpacked_bytes=50_000_000)
     assert 4_000 < len(documents) < 5_000
-    assert places(read_errors) == [(len(documents) + 1, "unpacks_too_large")]
+    assert lines_and_reasons(read_errors) == [(len(documents) + 1, "unpacks_too_large")]

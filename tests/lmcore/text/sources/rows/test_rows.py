@@ -14,7 +14,7 @@ from lmcore.command_line.chat import PLAIN_TEMPLATE, Message, render
 from lmcore.config.collect import TextLines
 from lmcore.text.sources.rows.token_lists import joined_tokens
 from lmcore.text.sources.rows.values import as_label
-from tests.lmcore.text.sources.reader import places, read, records, rows_in, texts, write
+from tests.lmcore.text.sources.reader import lines_and_reasons, read, records, rows_in, texts, write
 
 
 @pytest.mark.parametrize("value", [1, 1.0, "1", "1.0", " 1", "1.", "+1", Decimal("1.00"), "1\n"])
@@ -60,13 +60,13 @@ def test_what_is_no_number_is_no_class_but_a_read_error(tmp_path: Path, value: s
     file = write(tmp_path / "rows.jsonl", b'{"text": "x", "label": %s}\n{"text": "y"}' % value.encode())
     documents, read_errors = read(records(label="label"), file)
     assert texts(documents) == ["y"]
-    assert places(read_errors) == [(1, "not_a_number")]
+    assert lines_and_reasons(read_errors) == [(1, "not_a_number")]
 
 
 def test_a_text_is_no_label(tmp_path: Path) -> None:
     documents, read_errors = read(records(label="text"), rows_in(tmp_path / "rows.jsonl", {"text": "word " * 101}))
     assert not documents
-    assert places(read_errors) == [(1, "too_long")]
+    assert lines_and_reasons(read_errors) == [(1, "too_long")]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_conversation_is_written_as_the_chat_writes_it() -> None:
     assert said == LINES[0]
 
 
-def test_turns_without_anything_said_and_behind_the_last_answer_are_left_out(tmp_path: Path) -> None:
+def test_empty_turns_and_turns_after_the_last_answer_are_left_out(tmp_path: Path) -> None:
     messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": None}, *FORMS["messages"][3:]]
     path = rows_in(tmp_path / "a.jsonl", {"messages": [*messages, {"role": "user", "content": "Thanks"}]})
     ((document,), _) = read(records("messages", target="messages"), path)
@@ -208,7 +208,7 @@ def test_sentences_of_conll_are_documents_of_their_tokens(tmp_path: Path) -> Non
         (8, "# one"),
         (14, "last"),
     ]
-    assert places(read_errors) == [(11, "wrong_number_of_columns")]
+    assert lines_and_reasons(read_errors) == [(11, "wrong_number_of_columns")]
 
 
 def test_of_universal_dependencies_words_are_whole_and_comments_are_fields(tmp_path: Path) -> None:

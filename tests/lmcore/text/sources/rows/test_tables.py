@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.lmcore.text.sources.reader import places, read, records, texts, write
+from tests.lmcore.text.sources.reader import lines_and_reasons, read, records, texts, write
 
 COMMA_SEPARATED = (
     b'\xef\xbb\xbfbody,topic,title\r\n"two\r\nlines, one comma",a,x\r\n\r\n'
@@ -28,7 +28,7 @@ def test_comma_separated_values_with_a_header(tmp_path: Path) -> None:
 
 def test_each_unusable_row_is_located_by_its_first_line(tmp_path: Path) -> None:
     _, read_errors = read(BODY, write(tmp_path / "rows.csv", COMMA_SEPARATED))
-    assert places(read_errors) == [
+    assert lines_and_reasons(read_errors) == [
         (5, "wrong_number_of_columns"),
         (6, "wrong_number_of_columns"),
         (7, "empty_text"),
@@ -54,7 +54,7 @@ def test_a_table_may_have_no_header(tmp_path: Path, name: str) -> None:
         records("text", label="class", columns=("text", "class")), write(tmp_path / name, content)
     )
     assert [(document.text, document.label) for document in documents] == [("one", "a"), ("two", "b")]
-    assert places(read_errors) == [(3, "wrong_number_of_columns")]
+    assert lines_and_reasons(read_errors) == [(3, "wrong_number_of_columns")]
 
 
 @pytest.mark.parametrize("content", [b"body,title\n", b"other\nx\n", b"\n\nbody,other\nx,y\n"])
@@ -77,7 +77,7 @@ def test_a_field_that_is_no_given_column_is_an_error(tmp_path: Path) -> None:
 def test_of_a_table_whose_header_cannot_be_read_nothing_is_taken_for_one(tmp_path: Path, name: str) -> None:
     documents, read_errors = read(records(), write(tmp_path / name, b"caf\xe9\nx\ntext\n"))
     assert not documents
-    assert places(read_errors) == [(1, "not_unicode")]
+    assert lines_and_reasons(read_errors) == [(1, "not_unicode")]
 
 
 def test_tab_separated_values_take_quotation_marks_as_they_are(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_tab_separated_values_take_quotation_marks_as_they_are(tmp_path: Path) -
         ('"', "0", "y"),
         ("last", "2", None),
     ]
-    assert places(read_errors) == [(5, "wrong_number_of_columns"), (6, "not_unicode")]
+    assert lines_and_reasons(read_errors) == [(5, "wrong_number_of_columns"), (6, "not_unicode")]
 
 
 def test_an_unclosed_quotation_mark_costs_its_line_and_no_other(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_an_unclosed_quotation_mark_costs_its_line_and_no_other(tmp_path: Path) 
         records("text", label="class"), write(tmp_path / "rows.csv", "\n".join(["text,class", *rows]).encode())
     )
     assert texts(documents) == [f"row {number}" for number in range(1_000) if number not in (10, 990)]
-    assert places(read_errors) == [(12, "malformed_csv"), (992, "malformed_csv")]
+    assert lines_and_reasons(read_errors) == [(12, "malformed_csv"), (992, "malformed_csv")]
 
 
 def test_an_unclosed_quotation_mark_costs_its_line_even_where_more_follows_than_a_row_may_have(tmp_path: Path) -> None:
@@ -108,10 +108,10 @@ def test_an_unclosed_quotation_mark_costs_its_line_even_where_more_follows_than_
     file = write(tmp_path / "rows.csv", "\n".join(rows).encode())
     documents, read_errors = read(records(), file, max_document_bytes=100)
     assert texts(documents) == ["one", *rows[3:]]
-    assert places(read_errors) == [(3, "too_long")]
+    assert lines_and_reasons(read_errors) == [(3, "too_long")]
 
 
-def test_a_row_that_is_too_long_is_passed_over_to_its_end(tmp_path: Path) -> None:
+def test_a_row_that_is_too_long_is_skipped_to_its_end(tmp_path: Path) -> None:
     content = io.StringIO()
     rows = [["a", "one"], ["b", 'a line, "two"\n' * 50_000], ["c", "three"], ["d", "x" * 400_000], ["e", "five"]]
     csv.writer(content, lineterminator="\n").writerows([["name", "text"], *rows])
@@ -119,7 +119,7 @@ def test_a_row_that_is_too_long_is_passed_over_to_its_end(tmp_path: Path) -> Non
         records(), write(tmp_path / "rows.csv", content.getvalue().encode()), max_document_bytes=1_000
     )
     assert texts(documents) == ["one", "three", "five"]
-    assert places(read_errors) == [(3, "too_long"), (50_005, "too_long")]
+    assert lines_and_reasons(read_errors) == [(3, "too_long"), (50_005, "too_long")]
 
 
 @pytest.mark.parametrize("row", [b'"a" b,c', b'"a"b"",c', b'"a"\rb,c'])
@@ -128,7 +128,7 @@ def test_a_row_against_the_grammar_is_located_and_costs_no_other(tmp_path: Path,
         records("text"), write(tmp_path / "rows.csv", b"text,more\none,1\n" + row + b"\nthree,3\n")
     )
     assert texts(documents) == ["one", "three"]
-    assert places(read_errors) == [(3, "malformed_csv")]
+    assert lines_and_reasons(read_errors) == [(3, "malformed_csv")]
 
 
 @settings(max_examples=50, deadline=None)

@@ -51,7 +51,7 @@ BEGINNINGS: dict[bytes, tuple[str, frozenset[str]]] = {
 """The first bytes of formats, what they are, and the extensions under which they are supported."""
 
 
-def refuse_other_formats(ending: str, head: bytes) -> None:
+def refuse_unsupported_formats(ending: str, head: bytes) -> None:
     """Refuse a file that its extension or its first bytes show to be of an unsupported format.
 
     Raises:

@@ -84,7 +84,7 @@ class Parts:
 
 
 @contextmanager
-def packed_document(file: InputFile) -> Iterator[Parts]:
+def open_parts(file: InputFile) -> Iterator[Parts]:
     """Open a document.
 
     Raises:
