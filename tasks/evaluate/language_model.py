@@ -1,6 +1,7 @@
 """Evaluates the language model on held-out documents, compared with the baselines that fit its family."""
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
