@@ -84,9 +84,9 @@ VALUES = {
     ("finetune", "classification", "init_from"): {"nothing": "scratch"},
 }
 COMMENTS = {
-    "at most its context_length": "at most its max_position_embeddings",
+    "; a Transformer takes at most its context_length": " in tokens, at most max_position_embeddings",
     "# relu_squared or swiglu": "# relu2 or swiglu",
-    "with the keys of `others`": "with the keys of `adamw`",
+    "adamw with the keys of `others`": "adamw with learning_rate, beta1, beta2 and weight_decay",
     "finetune.classification.starts_from": "finetune.classification.init_from",
     "# language_model or nothing (random weights)": "# language_model, or scratch (random weights)",
 }
@@ -110,9 +110,10 @@ SHARED: tuple[KeyPath, ...] = (
     ("stability",),
 )
 """Settings of trainings that go to ``trainer`` where all trainings have the same value."""
+VERSION_COMMENT = "# format of this file; `python -m flows.upgrade params.yaml` converts an older one\n"
 TRAINER_COMMENT = """\
-# shared by the three trainings (pretrain, finetune.classification, finetune.completion): the `training` section of
-# each has the other keys, and may override any of these
+# what all trainings share: each `training` section below has the other settings, and may override these. For all
+# trainings: dvc exp run -S trainer.precision=float32; for one: dvc exp run -S +pretrain.training.precision=float32
 """
 
 
@@ -174,7 +175,7 @@ def upgrade_text(text: str, *, is_recipe: bool) -> tuple[str, list[str]]:
     if is_recipe:
         return text, changes
     text, more = _share(text)
-    text = f"# format of this file\nversion: {VERSION}\n\n{text}"
+    text = f"{VERSION_COMMENT}version: {VERSION}\n\n{text}"
     return text, [f"version: {VERSION} is new", *changes, *more]
 
 
