@@ -22,7 +22,8 @@ from lmcore.config.evaluate import EvaluateConfig
 from lmcore.config.version_1 import ACTIVATIONS, CORRUPTION_KEYS, MASKING_KEYS, model_keys
 from lmcore.errors import UserError
 from lmcore.runtime.files import atomic_file
-from tasks.context.parameters import TRAINER, TRAININGS, VERSION, load_parameters
+from tasks.context.parameters import VERSION, load_parameters
+from tasks.context.trainer_section import TRAINER, TRAININGS
 from tasks.context.yaml_values import read_yaml
 
 logger = logging.getLogger("flows.upgrade")  # also where this file is run as a command
@@ -152,11 +153,8 @@ def upgrade(path: Path) -> list[str]:
         return []
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        try:
-            if not is_recipe:
-                load_parameters(temporary, consequence="it was not converted, and nothing was written")
-        except UserError as error:
-            raise UserError(str(error).replace(str(temporary), str(path))) from None
+        if not is_recipe:
+            load_parameters(temporary, consequence="it was not converted", shown_as=path)
     return changes
 
 
