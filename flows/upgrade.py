@@ -23,7 +23,7 @@ from lmcore.config.version_1 import ACTIVATIONS, CORRUPTION_KEYS, MASKING_KEYS, 
 from lmcore.errors import UserError
 from lmcore.runtime.files import atomic_file
 from tasks.context.parameters import VERSION, load_parameters
-from tasks.context.trainer_section import TRAINER, TRAININGS
+from tasks.context.trainer_section import TRAINER, TRAININGS, value_at
 from tasks.context.yaml_values import read_yaml
 
 logger = logging.getLogger("flows.upgrade")  # also where this file is run as a command
@@ -216,7 +216,7 @@ def _flatten_decoding(text: str, generation: KeyPath, *, is_recipe: bool) -> tup
     if found is None or parent is None or not isinstance(found[1], MappingNode):
         return text, []
     key, node = found
-    new = _flat(_value(YAML(typ="safe").load(text), path))
+    new = _flat(value_at(YAML(typ="safe").load(text), path))
     null = " null" if is_recipe or parent[1].flow_style else ""  # as DVC writes params.yaml
     settings = [f"{name}:{null if value is None else f' {json.dumps(value)}'}" for name, value in new.items()]
     separator = ", " if parent[1].flow_style else "\n" + " " * key.start_mark.column
@@ -240,13 +240,13 @@ def _flat(old: dict[str, Any]) -> dict[str, Any]:
 def _share(text: str) -> tuple[str, list[str]]:
     """What all trainings have in common moves to the section ``trainer``."""
     values = YAML(typ="safe").load(text)
-    trainings = [path for path in TRAININGS if isinstance(_value(values, path), dict)]
-    kinds = {_value(values, (*path, "optimizer", "name")) for path in trainings}
+    trainings = [path for path in TRAININGS if isinstance(value_at(values, path), dict)]
+    kinds = {value_at(values, (*path, "optimizer", "name")) for path in trainings}
     lines, shared = [f"{TRAINER}:"], list[str]()
     opened: KeyPath = ()
     for setting in SHARED:
         places = [(*path, *setting) for path in trainings]
-        found = {json.dumps(_value(values, place, "missing")) for place in places}
+        found = {json.dumps(value_at(values, place, "missing")) for place in places}
         if len(found) > 1 or '"missing"' in found or not yaml_text.has_own_lines(text, places):
             continue
         if setting[0] == "optimizer" and len(kinds) > 1:
@@ -265,14 +265,6 @@ def _share(text: str) -> tuple[str, list[str]]:
     start = yaml_text.lines_of(text, ("pretrain",))[0]
     change = f"{TRAINER} is new, with what all trainings have in common: {', '.join(shared)}"
     return text[:start] + section + text[start:], [change]
-
-
-def _value(values: Any, path: Sequence[str], default: Any = None) -> Any:
-    for part in path:
-        if not isinstance(values, dict) or part not in values:
-            return default
-        values = values[part]
-    return values
 
 
 def _dotted(path: Sequence[str]) -> str:
