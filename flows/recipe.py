@@ -18,7 +18,8 @@ from flows.runtime.commands import run_command
 from flows.upgrade import upgrade_text
 from lmcore.errors import UserError
 from lmcore.runtime.files import atomic_file
-from tasks.context.parameters import KIND_KEYS, load_parameters
+from tasks.context.parameters import load_parameters
+from tasks.context.trainer_section import KIND_KEYS
 from tasks.context.yaml_values import read_yaml
 
 logger = logging.getLogger("flows.recipe")  # also where this file is run as a command
@@ -49,7 +50,7 @@ def take_recipe(name: str) -> None:
         )
     with atomic_file(PARAMETERS) as temporary:
         temporary.write_text(merged[name], encoding="utf-8")
-        load_parameters(temporary)
+        load_parameters(temporary, shown_as=PARAMETERS)
 
 
 def _check(recipe: Path) -> None:

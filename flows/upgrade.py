@@ -22,7 +22,8 @@ from lmcore.config.evaluate import EvaluateConfig
 from lmcore.config.version_1 import ACTIVATIONS, CORRUPTION_KEYS, MASKING_KEYS, model_keys
 from lmcore.errors import UserError
 from lmcore.runtime.files import atomic_file
-from tasks.context.parameters import TRAINER, TRAININGS, VERSION, load_parameters
+from tasks.context.parameters import VERSION, load_parameters
+from tasks.context.trainer_section import TRAINER, TRAININGS, value_at
 from tasks.context.yaml_values import read_yaml
 
 logger = logging.getLogger("flows.upgrade")  # also where this file is run as a command
@@ -84,9 +85,9 @@ VALUES = {
     ("finetune", "classification", "init_from"): {"nothing": "scratch"},
 }
 COMMENTS = {
-    "at most its context_length": "at most its max_position_embeddings",
+    "; a Transformer takes at most its context_length": " in tokens, at most max_position_embeddings",
     "# relu_squared or swiglu": "# relu2 or swiglu",
-    "with the keys of `others`": "with the keys of `adamw`",
+    "adamw with the keys of `others`": "adamw with learning_rate, beta1, beta2 and weight_decay",
     "finetune.classification.starts_from": "finetune.classification.init_from",
     "# language_model or nothing (random weights)": "# language_model, or scratch (random weights)",
 }
@@ -110,9 +111,10 @@ SHARED: tuple[KeyPath, ...] = (
     ("stability",),
 )
 """Settings of trainings that go to ``trainer`` where all trainings have the same value."""
+VERSION_COMMENT = "# format of this file; `python -m flows.upgrade params.yaml` converts an older one\n"
 TRAINER_COMMENT = """\
-# shared by the three trainings (pretrain, finetune.classification, finetune.completion): the `training` section of
-# each has the other keys, and may override any of these
+# what all trainings share: each `training` section below has the other settings, and may override these. For all
+# trainings: dvc exp run -S trainer.precision=float32; for one: dvc exp run -S +pretrain.training.precision=float32
 """
 
 
@@ -151,11 +153,8 @@ def upgrade(path: Path) -> list[str]:
         return []
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        try:
-            if not is_recipe:
-                load_parameters(temporary, consequence="it was not converted, and nothing was written")
-        except UserError as error:
-            raise UserError(str(error).replace(str(temporary), str(path))) from None
+        if not is_recipe:
+            load_parameters(temporary, consequence="it was not converted", shown_as=path)
     return changes
 
 
@@ -174,7 +173,7 @@ def upgrade_text(text: str, *, is_recipe: bool) -> tuple[str, list[str]]:
     if is_recipe:
         return text, changes
     text, more = _share(text)
-    text = f"# format of this file\nversion: {VERSION}\n\n{text}"
+    text = f"{VERSION_COMMENT}version: {VERSION}\n\n{text}"
     return text, [f"version: {VERSION} is new", *changes, *more]
 
 
@@ -217,7 +216,7 @@ def _flatten_decoding(text: str, generation: KeyPath, *, is_recipe: bool) -> tup
     if found is None or parent is None or not isinstance(found[1], MappingNode):
         return text, []
     key, node = found
-    new = _flat(_value(YAML(typ="safe").load(text), path))
+    new = _flat(value_at(YAML(typ="safe").load(text), path))
     null = " null" if is_recipe or parent[1].flow_style else ""  # as DVC writes params.yaml
     settings = [f"{name}:{null if value is None else f' {json.dumps(value)}'}" for name, value in new.items()]
     separator = ", " if parent[1].flow_style else "\n" + " " * key.start_mark.column
@@ -241,13 +240,13 @@ def _flat(old: dict[str, Any]) -> dict[str, Any]:
 def _share(text: str) -> tuple[str, list[str]]:
     """What all trainings have in common moves to the section ``trainer``."""
     values = YAML(typ="safe").load(text)
-    trainings = [path for path in TRAININGS if isinstance(_value(values, path), dict)]
-    kinds = {_value(values, (*path, "optimizer", "name")) for path in trainings}
+    trainings = [path for path in TRAININGS if isinstance(value_at(values, path), dict)]
+    kinds = {value_at(values, (*path, "optimizer", "name")) for path in trainings}
     lines, shared = [f"{TRAINER}:"], list[str]()
     opened: KeyPath = ()
     for setting in SHARED:
         places = [(*path, *setting) for path in trainings]
-        found = {json.dumps(_value(values, place, "missing")) for place in places}
+        found = {json.dumps(value_at(values, place, "missing")) for place in places}
         if len(found) > 1 or '"missing"' in found or not yaml_text.has_own_lines(text, places):
             continue
         if setting[0] == "optimizer" and len(kinds) > 1:
@@ -266,14 +265,6 @@ def _share(text: str) -> tuple[str, list[str]]:
     start = yaml_text.lines_of(text, ("pretrain",))[0]
     change = f"{TRAINER} is new, with what all trainings have in common: {', '.join(shared)}"
     return text[:start] + section + text[start:], [change]
-
-
-def _value(values: Any, path: Sequence[str], default: Any = None) -> Any:
-    for part in path:
-        if not isinstance(values, dict) or part not in values:
-            return default
-        values = values[part]
-    return values
 
 
 def _dotted(path: Sequence[str]) -> str:

@@ -1,1 +1,1 @@
-"""Settings, one file per section of ``params.yaml``; no defaults: every value is written there."""
+"""Settings of the library, one module per section. No class has default values, and importing them is cheap."""

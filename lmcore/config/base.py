@@ -1,4 +1,4 @@
-"""What the sections of ``params.yaml`` share."""
+"""The base class of all settings, and the types that several sections use."""
 
 from typing import Annotated, Literal
 
@@ -6,11 +6,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Config(BaseModel):
-    """A section of ``params.yaml`` as an immutable value.
+    """Immutable, strictly typed settings without default values.
 
-    Subclasses give no defaults: a value stands in ``params.yaml`` or it is an error that names its path.
-    Unknown keys and values of another type are errors. Subclasses live in the ``config.py`` of the folder
-    they configure, which imports nothing heavy, so that the whole file is checked in a fraction of a second.
+    A missing value, an unknown name or a value of another type is an error. The modules of this package import nothing
+    heavy, so that settings are checked in a fraction of a second, before any work begins.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -19,8 +18,6 @@ class Config(BaseModel):
 Name = Annotated[str, Field(min_length=1)]
 Split = Literal["train", "validation", "test"]
 GivenSplit = Split | None
-"""Where all documents of a source belong; null lets the hash of each decide, by ``tokenize.split``."""
-
-
+"""The split of all documents of a source; None assigns each document to a split by its hash."""
 Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveRatio = Annotated[float, Field(gt=0.0, le=1.0)]

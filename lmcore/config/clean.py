@@ -1,4 +1,4 @@
-"""Settings of the section ``clean``: rules, personal data, duplicates, annotations."""
+"""Settings of cleaning: filters, personal data, duplicates, contamination, annotations."""
 
 from typing import Annotated, Literal, Self
 
@@ -10,144 +10,144 @@ from lmcore.config.languages import check_language
 PersonalDataKind = Literal["secret", "email", "iban", "credit_card", "national_id", "ip_address", "phone", "person"]
 Annotation = Literal["tags", "lemmas", "entities"]
 Language = Annotated[Name, AfterValidator(check_language)]
-"""A language's code, as spaCy has it."""
-HOW_TO_INSTALL = "install one (such as `pip install -c constraints.txt '.[english]'`) and name it in clean.pipeline"
+"""A language code of spaCy, such as ``en``."""
+HOW_TO_INSTALL = "install one (such as `pip install -c constraints.txt '.[english]'`) and set `pipeline` to its name"
 
 
 class FilterConfig(Config):
-    """Thresholds: a document beyond one of them is dropped under the name of the rule.
+    """Thresholds of the rules by which documents are dropped.
 
-    A document with a target is judged by both together.
+    A document is dropped by the first rule that it breaks. If it has a target, the rules see text and target as one.
     """
 
     min_lines_for_ratios: NonNegativeInt
-    """Documents with fewer lines are not asked for shares of their lines and paragraphs: of one or two, all may begin
-    with a dash."""
+    """Documents with fewer lines are exempt from the ratios of lines and paragraphs, which a few lines (all of them
+    bullet points, say) do not support."""
     min_words_for_ratios: NonNegativeInt
-    """Documents with fewer words are not asked for the mean length of their words."""
+    """Documents with fewer words are exempt from the limits on the mean word length."""
     min_words_for_repetition: NonNegativeInt
-    """Documents with fewer words are not asked how often symbols, words, pairs and runs of words occur: few words
-    repeat themselves by chance, and verse on purpose."""
+    """Documents with fewer words are exempt from the limits on symbols and repetition: short texts repeat words by
+    chance, and verse does on purpose."""
     min_characters: NonNegativeInt
     """A Chinese character or a Korean syllable counts as three."""
     min_words: NonNegativeInt
     min_letter_ratio: Ratio
-    """Letters, with the marks that belong to them, among the characters that are not white space."""
+    """Letters and their combining marks, as a ratio of all characters other than white space."""
     min_mean_word_length: NonNegativeFloat
     max_mean_word_length: NonNegativeFloat
     min_alphabetic_word_ratio: Ratio
+    """Words that contain a letter, as a ratio of all words."""
     max_symbols_per_word: NonNegativeFloat
-    """Hash signs and ellipses; headings, hashtags and prompts are none."""
+    """Hash signs and ellipses per word; headings, hashtags and prompts do not count."""
     min_distinct_stop_words: NonNegativeInt
-    """Of the commonest words of English; documents in other languages are not asked."""
+    """Different English stop words; documents in other languages are exempt."""
     max_bullet_line_ratio: Ratio
-    """Lines of a bullet and few words that are no sentence."""
+    """Lines with a bullet and a few words that are not a sentence."""
     max_ellipsis_line_ratio: Ratio
     min_sentence_line_ratio: Ratio
-    """Lines that end as a sentence does, among those that are not blank."""
+    """Lines that end like a sentence, as a ratio of the lines that are not blank."""
     max_repeated_line_ratio: Ratio
-    """Characters in lines that already stood in the document, among those of all lines."""
+    """Characters in lines that repeat an earlier line, as a ratio of the characters of all lines."""
     max_repeated_paragraph_ratio: Ratio
-    """Characters in paragraphs that already stood in the document, among those of all paragraphs."""
+    """Characters in paragraphs that repeat an earlier one, as a ratio of the characters of all paragraphs."""
     min_distinct_word_ratio: Ratio
-    """Different words among the words of any 100 that follow each other."""
+    """Different words in any 100 consecutive words, as a ratio of these."""
     max_top_pair_ratio: Ratio
-    """Words that belong to the commonest pair of words, among all words."""
+    """Words in occurrences of the most frequent pair of words, as a ratio of all words."""
     max_repeated_run_ratio: Ratio
-    """Words that belong to runs of ten words which stood there before, among all words."""
+    """Words in runs of ten words that repeat an earlier run, as a ratio of all words."""
     placeholders: tuple[Name, ...]
-    """Phrases that stand where a text is still to be written: a short document with one of them, or a longer one full
-    of them, is dropped."""
+    """Phrases of texts that are still to be written: a short document with one of them, or a longer document full of
+    them, is dropped."""
 
 
 class LanguageConfig(Config):
-    """Identification of each document's language, by its first 300 characters."""
+    """Identification of each document's language by its first 300 characters."""
 
     kept: tuple[Language, ...] = Field(min_length=1)
-    """Codes of the languages that stay."""
+    """Languages whose documents are kept."""
     min_probability: Ratio
-    """How likely another language has to be for a document to be dropped."""
+    """A document is dropped if another language is at least this probable."""
     min_characters: NonNegativeInt
-    """Shorter texts are not judged."""
+    """Shorter texts are not identified."""
 
 
 class BlocklistConfig(Config):
-    """Phrases that tell unsuitable content."""
+    """Phrases that indicate unsuitable content."""
 
     phrases: tuple[Name, ...]
     max_occurrences: NonNegativeInt
-    """A document that holds more of them is dropped,"""
+    """A document with more occurrences of the phrases is dropped."""
     words_per_occurrence: PositiveInt
-    """unless it is long: one more may stand among every so many words."""
+    """A long document may have one more occurrence per this many words."""
 
 
 class PersonalDataConfig(Config):
-    """Personal data and secrets, found by patterns and check digits; ``person`` by a trained pipeline."""
+    """Personal data and secrets, found by patterns and check digits; kind ``person`` by a trained spaCy pipeline."""
 
     action: Literal["mask", "drop"]
-    """Put the name of its kind in its place, or drop the document."""
+    """``mask`` replaces the data by the name of its kind, ``drop`` drops the document."""
     kinds: tuple[PersonalDataKind, ...]
     phone_region: str | None = Field(pattern="^[A-Z]{2}$")
-    """The country (ISO 3166) whose telephone numbers need no country code, and whose identity numbers are found."""
+    """Country (ISO 3166) whose phone numbers are found without a country code, and whose identity numbers are found."""
 
 
 class NearDuplicateConfig(Config):
-    """Documents that are almost another one."""
+    """Removal of documents that are almost equal to another document."""
 
     similarity: Ratio
-    """Jaccard similarity of the two documents' sets of shingles from which one of them is dropped."""
+    """One of two documents is dropped if the Jaccard similarity of their sets of shingles is at least this."""
     shingle_words: PositiveInt
-    """Words that follow each other in a shingle."""
+    """Consecutive words per shingle."""
 
 
 class ContaminationConfig(Config):
-    """Training documents that hold evaluation documents."""
+    """Removal of training documents that contain validation or test documents."""
 
     ngram_words: PositiveInt
     max_overlap: Ratio
-    """Among the n-grams of a training document (its text and target), those that stand in some evaluation document."""
+    """A training document is dropped if more of its n-grams (text and target) than this occur in held-out documents."""
     common_documents: PositiveInt | None
-    """N-grams in more training documents or more evaluation documents than this, or in more than a twentieth of a few,
-    are instructions, licenses and the like: they do not count. Null counts all of them."""
+    """N-grams in more training documents or held-out documents than this (of a small corpus, in more than a twentieth
+    of them) come from instructions, licenses and the like and do not count. None: all n-grams count."""
 
 
 class CleanConfig(Config):
-    """Steps from a raw document to a clean one."""
+    """The steps from a raw document to a clean document; a step set to None is left out."""
 
     language: Language
-    """A language that spaCy knows, as its code (``en``, ``de``, ``zh``): that of every text whose language is not
-    identified."""
+    """Language of all texts whose language is not identified, as a code of spaCy (``en``, ``de``, ``zh``)."""
     normalize: bool
-    """Repair and unify texts; false leaves them as they are."""
+    """Repair encoding errors and unify characters and white space."""
     identify_language: LanguageConfig | None
-    """Null takes every text to be in ``language``."""
+    """None: all texts are in ``language``."""
     filters: FilterConfig | None
-    """Null lets every text pass that is not empty."""
+    """None: only empty texts are dropped."""
     blocklist: BlocklistConfig | None
     personal_data: PersonalDataConfig | None
     remove_duplicates: bool
     near_duplicates: NearDuplicateConfig | None
     contamination: ContaminationConfig | None
     max_bytes_per_label: PositiveInt | dict[Name, PositiveInt] | None
-    """Beyond this a label's training documents are dropped, chosen by hash, so that no label drowns the others: one
-    number for the labels of all sources, or one for each source that is named. Documents without a label, and those
-    that a source gives to validation or test, stay."""
+    """Training text per label; a label's further training documents, chosen by hash, are dropped so that no label
+    dominates. One number for the labels of all sources, or one for each source that is named. Documents without a
+    label, and those of sources with split ``validation`` or ``test``, are kept."""
     pipeline: Name | None
-    """A trained spaCy pipeline for ``language``, as the name of its package or the path of its folder."""
+    """A trained spaCy pipeline for ``language``: name of its package or path of its folder."""
     annotations: tuple[Annotation, ...]
-    """What the pipeline tells of each token, besides tokens and sentences."""
+    """Annotations of each token by the pipeline, besides the boundaries of tokens and sentences."""
 
     @model_validator(mode="after")
-    def _has_the_pipeline_it_needs(self) -> Self:
+    def _has_the_required_pipeline(self) -> Self:
         if self.pipeline is None:
             if self.annotations:
                 raise ValueError(
-                    f"annotations {list(self.annotations)} need a trained spaCy pipeline, and clean.pipeline is null: "
-                    f"{HOW_TO_INSTALL}, or empty clean.annotations"
+                    f"annotations {list(self.annotations)} need a trained spaCy pipeline, but `pipeline` is null: "
+                    f"{HOW_TO_INSTALL}, or set `annotations` to []"
                 )
             if self.personal_data and "person" in self.personal_data.kinds:
                 raise ValueError(
-                    "personal_data.kinds names 'person', whose names a trained spaCy pipeline finds, and "
-                    f"clean.pipeline is null: {HOW_TO_INSTALL}, or take 'person' out"
+                    "personal_data.kinds contains 'person', which needs a trained spaCy pipeline, but `pipeline` is "
+                    f"null: {HOW_TO_INSTALL}, or remove 'person'"
                 )
         return self

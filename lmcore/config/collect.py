@@ -1,4 +1,4 @@
-"""Settings of the section ``collect``: sources, readers and limits."""
+"""Settings of collecting: sources with their locations and readers, and limits of reading."""
 
 import codecs
 import re
@@ -22,18 +22,18 @@ Revision = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
 RowFormat = Literal["jsonl", "json", "csv", "tsv", "psv", "parquet", "arrow", "conll"]
 PATH_PARTS = ("file", "stem", "ending", "folder")
 Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
-OF_OTHER_USE = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
-"""Encodings that Python knows and no text file is in."""
+NOT_FOR_FILES = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
+"""Encodings that Python knows but text files do not have."""
 
 
 def _known_encoding(name: str) -> str:
-    """The name of an encoding of text, as it is.
+    """Return the name of a text encoding unchanged.
 
     Raises:
-        ValueError: if Python knows none of that name.
+        ValueError: if Python does not know it.
     """
     try:
-        if codecs.lookup(name).name in OF_OTHER_USE:
+        if codecs.lookup(name).name in NOT_FOR_FILES:
             raise LookupError
         "a".encode(name)
     except (LookupError, ValueError):
@@ -43,7 +43,7 @@ def _known_encoding(name: str) -> str:
 
 
 EncodingName = Annotated[str, AfterValidator(_known_encoding)]
-"""Of the encodings of text that Python knows, under any of their names."""
+"""A text encoding that Python knows, under any of its names."""
 
 
 def _is_pattern(pattern: str) -> str:
@@ -55,64 +55,64 @@ def _is_pattern(pattern: str) -> str:
 
 
 class LocalFiles(Config):
-    """Files of this machine."""
+    """Local files."""
 
     kind: Literal["local"]
     paths: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Files, folders (all files in them) and patterns such as ``notes/**/*.md``."""
+    """Files, folders (all files in them) and glob patterns such as ``notes/**/*.md``."""
 
 
 class InstalledPackages(Config):
-    """Modules of installed Python packages, found without importing them; each file is labeled with its package."""
+    """Modules of installed Python packages, found without importing them. A file's label is its package."""
 
     kind: Literal["installed_packages"]
     packages: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Names as on the package index; ``python`` is the standard library."""
+    """Names as on PyPI; ``python`` is the standard library."""
     skipped: tuple[Name, ...]
-    """Patterns of folder and file names that hold something else: tests, copies of other packages."""
+    """Patterns of folder and file names to skip, such as tests and vendored packages."""
 
 
 class Hub(Config):
-    """A data set of the Hugging Face hub, at one revision."""
+    """A data set of the Hugging Face Hub, at one revision."""
 
     kind: Literal["hub"]
     dataset: Name
     """``owner/name``."""
     configuration: Name | None
     hub_split: Name
-    """Which of the data set's own splits; where its documents belong here is the source's ``split``."""
+    """A split of the data set itself; the source's ``split`` says how its documents are used."""
     revision: Revision
-    """A commit; ``main`` would be another data set tomorrow."""
+    """A commit hash; a branch such as ``main`` may change."""
     max_rows: PositiveInt | None
-    """Only the first rows, read as they stream in; null downloads the files whole."""
+    """Read only the first rows, by streaming; None downloads whole files."""
 
 
 class LocalDataSet(Config):
-    """A data set of ``datasets`` on this machine: what ``save_to_disk`` wrote, or a folder that it opens itself."""
+    """A local data set of the library ``datasets``: a folder that ``save_to_disk`` wrote or ``load_dataset`` reads."""
 
     kind: Literal["dataset"]
     path: Name
     dataset_split: Name | None
-    """Which of the data set's own splits; null where it has only one."""
+    """A split of the data set itself; None if it has only one."""
     configuration: Name | None
-    """Which of its configurations, where a folder has several; null where it has one, or was saved."""
+    """A configuration, if the folder has several; None if it has one or ``save_to_disk`` wrote it."""
 
 
 class RemoteFile(Config):
-    """A file at an address, and what it must be."""
+    """A file to download."""
 
     url: Annotated[str, StringConstraints(pattern="^https?://")]
     sha256: Digest | None
-    """Null takes what is there, and pins it in ``sources.lock``."""
+    """SHA-256 of the file; None accepts its current content, which is pinned."""
 
 
 class Urls(Config):
-    """Files from addresses."""
+    """Files to download."""
 
     kind: Literal["urls"]
     files: Annotated[tuple[RemoteFile, ...], Field(min_length=1)]
     max_bytes: PositiveInt
-    """Of one file; a download beyond it is given up."""
+    """Limit for one file; a larger download is aborted."""
 
 
 Location = Annotated[LocalFiles | InstalledPackages | Hub | LocalDataSet | Urls, Field(discriminator="kind")]
@@ -125,22 +125,22 @@ class Docstrings(Config):
 
 
 class DivisionBySize(Config):
-    """Parts of at most so many characters: cut behind a paragraph, else a line, a sentence or a word."""
+    """Parts of at most ``max_characters``, split after a paragraph, or else after a line, a sentence or a word."""
 
     kind: Literal["size"]
     max_characters: Annotated[int, Field(ge=100)]
 
 
 class DivisionAtHeadings(Config):
-    """A part begins with each heading."""
+    """A new part begins at each heading."""
 
     kind: Literal["headings"]
     pattern: Annotated[str, AfterValidator(_is_pattern)] | None
-    """A regular expression that is found in headings and in no other line: ``^CHAPTER ``. Null: those of Markdown."""
+    """A regular expression that matches headings and no other line, such as ``^CHAPTER ``. None: Markdown headings."""
 
 
 class DivisionAtBlankLines(Config):
-    """A part begins behind so many blank lines, or more."""
+    """A new part begins after ``min_lines`` or more blank lines."""
 
     kind: Literal["blank_lines"]
     min_lines: PositiveInt
@@ -152,14 +152,14 @@ Division = Annotated[DivisionBySize | DivisionAtHeadings | DivisionAtBlankLines,
 class WholeFiles(Config):
     """Every file is a document: plain text, Markdown, web pages, notebooks, books and office documents.
 
-    It is labeled with the first folder it lies in below the source's path, if any.
+    Its label is the first folder below the source's path, if there is one.
     """
 
     kind: Literal["whole_files"]
     encoding: EncodingName | None
-    """Null where it is detected; web pages declare their own."""
+    """None: detected; web pages declare their own."""
     divide: Division | None
-    """How to make several documents of each file; null leaves it whole."""
+    """How a file is divided into several documents; None: it is one document."""
 
 
 class TextLines(Config):
@@ -167,80 +167,78 @@ class TextLines(Config):
 
     kind: Literal["lines"]
     label: Name | None
-    """Of all lines of a file: a word, or a template of ``{file}`` (its name), ``{stem}``, ``{ending}`` or ``{folder}``,
-    the first one below the source's path.
-    """
+    """Label of all lines of a file: a constant, or a template of ``{file}`` (the file name), ``{stem}``, ``{ending}``
+    and ``{folder}`` (the first folder below the source's path)."""
     encoding: EncodingName | None
-    """Null where it is detected."""
+    """None: detected."""
 
     @field_validator("label")
     @classmethod
     def _names_parts_of_a_path(cls, label: str | None) -> str | None:
         fields = [name for _, name, *_ in Formatter().parse(label or "") if name is not None]
         if unknown := sorted(set(fields) - set(PATH_PARTS)):
-            raise ValueError(f"{{{unknown[0]}}} is not a part of a path; expected one of {', '.join(PATH_PARTS)}")
+            raise ValueError(f"{{{unknown[0]}}} is unknown in a label; expected one of {', '.join(PATH_PARTS)}")
         return label
 
 
 class ParallelLines(Config):
-    """Line by line of two files a text and what it is to become: its translation, say. The location has two paths."""
+    """Two files with a text and its target (a translation, for example) on the same line of each."""
 
     kind: Literal["parallel_lines"]
     encoding: EncodingName | None
-    """Null where it is detected, of each file for itself."""
+    """None: detected for each file."""
 
 
 class RecordFields(Config):
-    """Every row is a document: of JSON, CSV and other tables, Parquet, CoNLL.
+    """Every record of a JSON, CSV, Parquet, Arrow or CoNLL file is a document.
 
-    A field is named as it is (``text``, or ``meta.title`` for an object in an object), or, where the name holds
-    braces, a template of several (``{title}\\n\\n{body}``). Null where there is no such field. Lists of tokens are
-    joined, conversations rendered; where text and target are the same conversation, its last answer is the target.
+    ``text``, ``label``, ``target`` and ``name`` are names of fields (``text``; ``meta.title`` for nested objects) or
+    templates of several fields (``{title}\\n\\n{body}``); None if there is no such field. Lists of tokens are joined
+    and conversations are rendered; if text and target are the same conversation, its last answer is the target.
     """
 
     kind: Literal["records"]
     text: Name
     label: Name | None
     target: Name | None
-    """What the text is to become, for completion: a summary, an answer, a translation."""
+    """What a completion model is trained to write: a summary, an answer, a translation."""
     name: Name | None
     columns: tuple[Name, ...] | None
-    """Names of the columns of a table that has no header; null where it has one."""
+    """Column names of a table without a header; None if it has a header."""
     rows: Name | None
-    """Path of the list that holds the rows within an object, or within each: ``data.paragraphs.qas``. Null where the
-    file itself is a list of rows."""
+    """Path of the list of records inside an object, or inside each one: ``data.paragraphs.qas``. None: the file itself
+    is a list of records."""
     format: RowFormat | None
-    """Null where the file's name or beginning tells."""
+    """None: detected by the file's name or content."""
     delimiter: Annotated[str, StringConstraints(pattern=r'^[^"\r\n]+$')] | None
-    """Between the values of a table. Null is that of the format, or the one by which all rows fit."""
+    """Delimiter of a table. None: the format's, or detected as the one with which all rows are equally long."""
     quoting: Literal["auto", "quoted", "none"]
-    """Whether values of a table stand in quotation marks where they have to; ``none`` takes marks as they are.
-    ``auto`` looks at tables separated by tabs, which are written in either way."""
+    """Whether values of a table may be quoted; with ``none``, quotation marks are text. ``auto`` detects this for
+    tables separated by tabs, which are written in either way."""
     encoding: EncodingName | None
-    """Null where it is detected; Parquet has none."""
+    """None: detected; ignored for Parquet and Arrow."""
 
 
 Reader = Annotated[Docstrings | WholeFiles | TextLines | ParallelLines | RecordFields, Field(discriminator="kind")]
 
 
 class Source(Config):
-    """Documents of one origin."""
+    """A source of documents."""
 
     name: Name
     location: Location
     reader: Reader
     split: GivenSplit
     weight: PositiveFloat
-    """How often its training documents stand in the training shard: 2.0 shows each twice, 0.5 half of them."""
+    """How often each training document is repeated: 2.0 is twice, 0.5 keeps half of them."""
     license: Name | None
-    """An SPDX expression or a name; null where files know their own (packages), or nobody does."""
+    """An SPDX expression or a name; None: from the files (installed packages), or unknown."""
     attribution: str | None
-    """Whom to name, and where it is from: for the data card."""
+    """Author and origin, for the data card."""
 
     @field_validator("name")
     @classmethod
-    def _is_a_name(cls, name: str) -> str:
-        """It stands in file names, tables and logs."""
+    def _fits_in_file_names(cls, name: str) -> str:
         if len(name) > MAX_NAME_CHARACTERS or not name.isprintable() or name.startswith(".") or {*"/\\"} & {*name}:
             raise ValueError(
                 f"a name has at most {MAX_NAME_CHARACTERS} characters, no slash or control character, "
@@ -249,36 +247,36 @@ class Source(Config):
         return name
 
     @model_validator(mode="after")
-    def _reads_what_lies_there(self) -> Self:
+    def _has_a_reader_for_its_location(self) -> Self:
         location, reader = self.location, self.reader
         if isinstance(reader, ParallelLines) and len(getattr(location, "paths", getattr(location, "files", ()))) != 2:
-            raise ValueError("parallel_lines reads two files: name the texts first, what they become second")
+            raise ValueError("parallel_lines reads two files: give the texts first, their targets second")
         if isinstance(location, Hub | LocalDataSet) and not isinstance(reader, RecordFields):
-            raise ValueError("a data set has rows: its reader must be records")
+            raise ValueError("a data set has records; set reader.kind to records")
         return self
 
 
 class ReadingLimits(Config):
-    """What no honest document exceeds: what does is left out, named, and the rest goes on."""
+    """Limits of reading. Input beyond them is skipped and reported."""
 
     max_document_bytes: PositiveInt
-    """Of a document, and of a line or a row that one is read from."""
+    """Limit for a document, and for the line or record that it is read from."""
     max_unpacked_bytes: PositiveInt
-    """Of what a compressed file unpacks to."""
+    """Limit for the unpacked size of a compressed file."""
 
 
 class CollectConfig(Config):
-    """Where documents come from, in the order in which they are read."""
+    """The sources of documents, in the order in which they are read."""
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     limits: ReadingLimits
     strict: bool
-    """True: the first piece of input that cannot be used is an error. False: it is noted, and the rest goes on."""
+    """True: the first unreadable input is an error. False: it is recorded as a read error and skipped."""
 
     @model_validator(mode="after")
     def _has_distinct_names(self) -> Self:
         names = [source.name for source in self.sources]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
-            raise ValueError(f"two sources are named {', '.join(repeated)}: a source is known by its name")
+            raise ValueError(f"several sources are named {', '.join(repeated)}; names must be unique")
         return self

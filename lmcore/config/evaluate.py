@@ -1,4 +1,4 @@
-"""Settings of the section ``evaluate``."""
+"""Settings of evaluation."""
 
 from typing import Annotated, Literal
 
@@ -9,39 +9,41 @@ from lmcore.config.generation import GenerationConfig
 
 
 class LikelihoodConfig(Config):
-    """How held-out documents are scored: at most ``max_documents`` of the test split, null for all of them.
-
-    What stands before a token is its document (``context: document``), or everything that was scored before it
-    (``stream``, as is usual where documents are sentences of one text). A text longer than the model's context is
-    read through a window that moves by ``window_stride_tokens``; ``batch_tokens`` are scored at once. A masked model
-    has to read a document once for each token that it predicts, so it is judged on ``max_masked_documents``, and on
-    ``max_masked_tokens`` of each, drawn at random.
-    """
+    """How the likelihood of held-out documents is computed."""
 
     max_documents: PositiveInt | None
+    """Limit for the documents of the test split; None scores all of them."""
     context: Literal["document", "stream"]
+    """The context of a token: the preceding text of its document, or everything that was scored before it, as is usual
+    if documents are sentences of one text."""
     max_masked_documents: PositiveInt
+    """The limit for a masked model, which reads a document once per predicted token."""
     max_masked_tokens: PositiveInt
+    """Tokens of each document that a masked model predicts, drawn at random."""
     window_stride_tokens: PositiveInt
+    """Stride of the sliding window over texts that are longer than the model's context."""
     batch_tokens: PositiveInt
+    """Tokens that are scored at once."""
 
 
 class HeldOutContaminationConfig(Config):
-    """Which held-out documents have text in common with the training split: those that share ``ngram_words`` words in
-    a row with it. They are left out of the figures whose names end in ``clean``."""
+    """Held-out documents that share ``ngram_words`` consecutive words with the training split are left out of the
+    metrics whose names end in ``clean``."""
 
     ngram_words: Annotated[int, Field(ge=2)]
 
 
 class NgramBaselineConfig(Config):
-    """The Kneser-Ney model that stands beside the trained one: the length of its longest n-gram."""
+    """The Kneser-Ney n-gram model that serves as baseline; ``order`` is n."""
 
     order: PositiveInt
 
 
 class CacheConfig(Config):
-    """The cache in the mixture: n-grams up to ``order`` among the last ``num_tokens`` of a document, each token back
-    counting ``decay`` times the one behind it, and ``prior`` tokens for what it does not know."""
+    """The cache model of the mixture: n-grams up to ``order`` among the last ``num_tokens`` tokens of a document.
+
+    A token counts ``decay`` times as much as the next one; ``prior`` tokens are set aside for unseen continuations.
+    """
 
     order: PositiveInt
     num_tokens: PositiveInt
@@ -50,36 +52,36 @@ class CacheConfig(Config):
 
 
 class InterpolationConfig(Config):
-    """How the weights of the mixture are fitted on ``max_documents`` documents of the validation split, null for all.
+    """How the weights of the mixture of models are fitted on the validation split.
 
-    Contexts are sorted into ``num_confidence_levels`` equally large classes by how sure each model is of its
-    prediction, and every class has its own weights, drawn towards the overall ones as if ``prior_tokens``
-    more tokens had been seen.
+    Contexts are divided into ``num_confidence_levels`` classes of equal size by the confidence of each model. Every
+    class has its own weights, regularized towards the overall weights by ``prior_tokens`` pseudo-counts.
     """
 
     max_documents: PositiveInt | None
+    """None: all documents of the validation split."""
     num_confidence_levels: PositiveInt
     prior_tokens: NonNegativeFloat
     cache: CacheConfig | None
-    """Also mixed in; null for none."""
+    """None: no cache in the mixture."""
 
 
 class BootstrapConfig(Config):
-    """How intervals are found: from how many resamples of the test items, covering which share."""
+    """Bootstrap confidence intervals: number of resamples of the test items, and confidence level."""
 
     num_resamples: Annotated[int, Field(ge=100, le=1_000_000)]
     confidence: Annotated[float, Field(gt=0.0, le=0.999)]
 
 
 class WordNgramsConfig(Config):
-    """Words and phrases as features: phrases of up to ``longest`` words, the ``max_features`` commonest."""
+    """Features from words: the ``max_features`` most frequent n-grams of 1 to ``longest`` words."""
 
     longest: PositiveInt
     max_features: PositiveInt
 
 
 class CharacterNgramsConfig(Config):
-    """Runs of ``shortest`` to ``longest`` characters as features, from the first ``max_characters`` of a text."""
+    """Features from characters: n-grams of ``shortest`` to ``longest`` of a text's first ``max_characters``."""
 
     shortest: PositiveInt
     longest: PositiveInt
@@ -87,9 +89,9 @@ class CharacterNgramsConfig(Config):
 
 
 class LinearConfig(Config):
-    """The linear support vector machines that stand beside the classifier.
+    """The linear support vector machines that serve as baselines of the classifier.
 
-    Of ``inverse_regularization``, scikit-learn's ``C``, that is used which is the best on the validation split.
+    ``inverse_regularization`` lists candidates for scikit-learn's ``C``; the best on the validation split is used.
     """
 
     words: WordNgramsConfig
@@ -99,14 +101,14 @@ class LinearConfig(Config):
 
 
 class ClassificationEvaluationConfig(Config):
-    """On how many test documents the classifier is judged, and the baselines beside it."""
+    """Evaluation of the classifier and its baselines on at most ``max_documents`` test documents."""
 
     max_documents: PositiveInt
     linear: LinearConfig
 
 
 class CompletionEvaluationConfig(Config):
-    """On how many test prompts the completion model is judged, and how it generates, so many at once."""
+    """Evaluation of the completion model on at most ``max_documents`` test prompts, ``batch_size`` at once."""
 
     max_documents: PositiveInt
     batch_size: PositiveInt
@@ -114,22 +116,25 @@ class CompletionEvaluationConfig(Config):
 
 
 class SamplesConfig(Config):
-    """What the language model is asked to continue."""
+    """Prompts that the language model continues, for the report."""
 
     prompts: Annotated[tuple[str, ...], Field(min_length=1)]
     generation: GenerationConfig
 
 
 class ReportConfig(Config):
-    """How much the report shows: documents colored by their loss, and completions beside their references."""
+    """Size of the report."""
 
     num_documents: NonNegativeInt
+    """Documents shown with their tokens colored by loss."""
     max_document_tokens: PositiveInt
+    """Tokens shown of each of them."""
     num_completions: NonNegativeInt
+    """Completions shown next to their references."""
 
 
 class EvaluateConfig(Config):
-    """The section ``evaluate`` of ``params.yaml``; ``seed`` draws test documents and resamples."""
+    """Evaluation of all models; ``seed`` is for drawing test documents and resamples."""
 
     seed: NonNegativeInt
     contamination: HeldOutContaminationConfig

@@ -1,4 +1,4 @@
-"""Settings of the section ``finetune``: the classifier and the completion model."""
+"""Settings of fine-tuning: the classifier and the completion model."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -11,7 +11,7 @@ from lmcore.config.training import LoRAConfig, TrainingConfig
 
 
 class SummaryExamples(Config):
-    """Documents that hold both: their first paragraph is the completion, all that follows the prompt."""
+    """A document's first paragraph is the completion, and the rest is the prompt."""
 
     kind: Literal["summary"]
     min_summary_characters: PositiveInt
@@ -21,12 +21,12 @@ class SummaryExamples(Config):
     @model_validator(mode="after")
     def _has_ordered_lengths(self) -> Self:
         if self.max_summary_characters < self.min_summary_characters:
-            raise ValueError("max_summary_characters must not be below min_summary_characters")
+            raise ValueError("max_summary_characters must be at least min_summary_characters")
         return self
 
 
 class TargetExamples(Config):
-    """Documents whose source names a target: the text is the prompt, the target the completion."""
+    """A document's text is the prompt, and its target is the completion."""
 
     kind: Literal["target"]
 
@@ -35,39 +35,40 @@ CompletionExamples = Annotated[SummaryExamples | TargetExamples, Field(discrimin
 
 
 class ClassificationTrainingConfig(Config):
-    """Fine-tuning a classifier of documents by their label."""
+    """Training of a classifier that predicts the label of a document."""
 
     max_tokens: Annotated[int, Field(ge=2)]
-    """A document's first tokens, which the classifier reads."""
+    """The classifier reads the first tokens of a document, at most this many."""
     max_train_samples: PositiveInt
     min_examples_per_label: PositiveInt
-    """Labels with fewer training documents are left out."""
+    """Labels with fewer training documents are not learned."""
     dropout: Probability
     init_from: Literal["language_model", "scratch"]
-    """Nothing: weights drawn anew, which shows what the pretraining is worth."""
+    """``scratch`` starts from random weights, which shows what pretraining is worth."""
     vectors: Path | None
-    """A file in GloVe's format, whose words start from its vectors, of the model's width; null for none."""
+    """File of word vectors in GloVe's format, of the model's embedding size, from which the embeddings of its words
+    start; None: no vectors."""
     lora: LoRAConfig | None
-    """Trains adapters beside the language model's weights instead of the weights; null trains these."""
+    """Train adapters instead of the weights; None trains the weights."""
     training: TrainingConfig
 
 
 class CompletionTrainingConfig(Config):
-    """Fine-tuning a model that answers a prompt (a document's body) with a completion (its summary)."""
+    """Training of a model that answers a prompt with a completion."""
 
     examples: CompletionExamples
     separator: str
-    """Text between prompt and completion."""
+    """Text between the prompt and the completion."""
     max_prompt_tokens: Annotated[int, Field(ge=2)]
     max_completion_tokens: Annotated[int, Field(ge=2)]
     max_train_samples: PositiveInt
     lora: LoRAConfig | None
-    """As for the classifier."""
+    """Train adapters instead of the weights; None trains the weights."""
     training: TrainingConfig
 
 
 class FinetuneConfig(Config):
-    """Stage finetune: models that start from the language model; a task set to null is not trained."""
+    """Models that start from the language model; a task that is None is not trained."""
 
     seed: NonNegativeInt
     classification: ClassificationTrainingConfig | None

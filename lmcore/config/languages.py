@@ -1,4 +1,4 @@
-"""Packages that spaCy needs for some languages but does not install."""
+"""Packages that spaCy needs for some languages but does not install itself."""
 
 import importlib.util
 
@@ -11,23 +11,20 @@ PACKAGES = {
     "vi": ("pyvi",),
 }
 MODULES = {"natto-py": "natto"}
-"""Modules that are not called as their package."""
+"""Packages whose module has another name."""
 
 
 def missing_packages(language: str) -> list[str]:
-    """The packages that have to be installed before spaCy can read ``language``, as the package index names them.
-
-    Nothing is imported, so that parameters can be checked with it.
-    """
+    """Names on PyPI of the packages that spaCy needs for ``language`` and that are not installed. Imports nothing."""
     packages = PACKAGES.get(language, ())
     return [name for name in packages if importlib.util.find_spec(MODULES.get(name, name)) is None]
 
 
 def check_language(language: str) -> str:
-    """Answer ``language``, a code such as ``en``.
+    """Return a language code such as ``en`` unchanged.
 
     Raises:
-        ValueError: if packages for it are missing; it names them.
+        ValueError: with the packages that are missing for the language.
     """
     if missing := missing_packages(language):
         raise UserError(

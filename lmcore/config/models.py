@@ -1,4 +1,4 @@
-"""Settings of every model family."""
+"""Settings of the model families, and of the objectives that belong to some of them."""
 
 from typing import Annotated, Literal
 
@@ -16,8 +16,8 @@ class MaskingConfig(Config):
 
 
 class CorruptionConfig(Config):
-    """What an encoder-decoder has to restore: spans of a mean length that cover a share of the text, each of them
-    hidden behind one token (Raffel et al. 2020; Lewis et al. 2020)."""
+    """What an encoder-decoder restores in pretraining: spans of ``mean_noise_span_length`` tokens on average that cover
+    ``noise_density`` of the text, each replaced by one mask token (Raffel et al. 2020; Lewis et al. 2020)."""
 
     noise_density: Annotated[float, Field(gt=0.0, lt=1.0)]
     mean_noise_span_length: Annotated[float, Field(ge=1.0)]
@@ -25,14 +25,14 @@ class CorruptionConfig(Config):
 
 PositiveInteger = Annotated[int, Field(ge=1)]
 Size = Annotated[int, Field(ge=1, le=2**20)]
-"""Of vectors; far more than any machine can hold a matrix of."""
+"""Size of vectors; the limit is far above what fits into memory as a matrix."""
 Count = Annotated[int, Field(ge=1, le=10_000)]
 Length = Annotated[int, Field(ge=2, le=2**20)]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class NgramConfig(Config):
-    """Interpolated modified Kneser-Ney (Chen & Goodman 1998): counted, not trained."""
+    """An n-gram model with interpolated modified Kneser-Ney smoothing (Chen & Goodman 1998); ``order`` is n."""
 
     family: Literal["ngram"]
     order: PositiveInteger
@@ -44,13 +44,13 @@ class HMMConfig(Config):
     family: Literal["hmm"]
     num_states: Size
     emission_rank: Size | None
-    """States and tokens meet in vectors of this size; null gives every state a table of its own."""
+    """Rank of the factorized emission probabilities; None: every state has its own table of all tokens."""
 
 
 class LSTMConfig(Config):
     """A long short-term memory (Hochreiter & Schmidhuber 1997) with the dropouts of AWD-LSTM (Merity et al. 2017).
 
-    ``embedding_size`` is also the size of the last layer's output, ``hidden_size`` that of the layers before it.
+    ``embedding_size`` is also the output size of the last layer, ``hidden_size`` that of the layers before it.
     """
 
     family: Literal["lstm"]
@@ -59,22 +59,22 @@ class LSTMConfig(Config):
     num_hidden_layers: Count
     tie_word_embeddings: bool
     embedding_dropout: Probability
-    """Of whole words, for the length of a batch."""
+    """Drops whole tokens, for the length of a batch."""
     input_dropout: Probability
-    """Of an embedding's features, the same ones at every position (Gal & Ghahramani 2016), as the next two."""
+    """Drops features of the embeddings, the same at every position (Gal & Ghahramani 2016), as do the next two."""
     hidden_dropout: Probability
     output_dropout: Probability
     weight_dropout: Probability
-    """Of the weights from one position to the next (Wan et al. 2013)."""
+    """Drops weights of the recurrent connections (Wan et al. 2013)."""
     activation_regularization: Annotated[float, Field(ge=0.0)]
     temporal_regularization: Annotated[float, Field(ge=0.0)]
 
 
 class GPTConfig(Config):
-    """A decoder-only Transformer (Radford et al. 2018; the bricks' sources stand in ``layers.py``).
+    """A decoder-only Transformer (Radford et al. 2018) with modern building blocks, each cited where it is defined.
 
-    ``hidden_size`` is the size of the residual stream, ``intermediate_size`` that of the hidden layer between two
-    attentions, ``max_position_embeddings`` the longest sequence in tokens.
+    ``hidden_size`` is the size of the residual stream, ``intermediate_size`` that of the feed-forward layers,
+    ``max_position_embeddings`` the longest sequence in tokens.
     """
 
     family: Literal["gpt"]
@@ -87,7 +87,7 @@ class GPTConfig(Config):
     hidden_act: Literal["relu2", "swiglu"]
     max_position_embeddings: Length
     dropout: Probability
-    """Of embeddings, of what each block adds, and of the output; not of attention, whose kernels know none."""
+    """Dropout of embeddings, of the output of each block and of the final output; attention has no dropout."""
     tie_word_embeddings: bool
     use_residual_mixing: bool
     use_value_embeddings: bool
@@ -109,13 +109,13 @@ class GPTConfig(Config):
                 str(count) for count in range(1, num_attention_heads + 1) if num_attention_heads % count == 0
             )
             raise ValueError(
-                f"must divide the {num_attention_heads} num_attention_heads into groups; expected one of {fitting}"
+                f"must divide num_attention_heads ({num_attention_heads}) into groups; expected one of {fitting}"
             )
         return num_key_value_heads
 
 
 class GPT2Config(Config):
-    """GPT-2 to the letter (Radford et al. 2019), so that its published weights fit."""
+    """The exact architecture of GPT-2 (Radford et al. 2019), so that the published weights fit."""
 
     family: Literal["gpt2"]
     hidden_size: Size
@@ -131,7 +131,7 @@ class GPT2Config(Config):
 
 
 class BERTConfig(Config):
-    """A bidirectional Transformer that guesses hidden tokens (Devlin et al. 2019), to the letter."""
+    """The exact architecture of BERT (Devlin et al. 2019), which predicts masked tokens."""
 
     family: Literal["bert"]
     hidden_size: Size
@@ -149,8 +149,8 @@ class BERTConfig(Config):
 
 
 class EncoderDecoderConfig(Config):
-    """A Transformer that reads one sequence and writes another (Vaswani et al. 2017), normalizing first
-    (Xiong et al. 2020), with one table for all embeddings (Press & Wolf 2017)."""
+    """An encoder-decoder Transformer (Vaswani et al. 2017) with pre-normalization (Xiong et al. 2020) and one table for
+    all embeddings (Press & Wolf 2017)."""
 
     family: Literal["encoder_decoder"]
     hidden_size: Size
@@ -159,7 +159,7 @@ class EncoderDecoderConfig(Config):
     num_attention_heads: Count
     intermediate_size: Size
     max_position_embeddings: Length
-    """The longest source, and the longest target."""
+    """The longest source and the longest target, in tokens."""
     dropout: Probability
     corruption: CorruptionConfig
 
@@ -176,20 +176,20 @@ ModelConfig = Annotated[
 
 
 def takes_adapters(family: str) -> bool:
-    """Whether models of a family have linear maps that low-rank adapters can stand beside."""
+    """Whether LoRA adapters can be added to models of a family."""
     return family in ("gpt", "gpt2", "bert", "encoder_decoder")
 
 
 def max_position_embeddings_of(config: Config) -> int | None:
-    """The longest sequence that models of this configuration take; None where there is no limit."""
+    """The longest sequence that models of this configuration read, in tokens; None if there is no limit."""
     return getattr(config, "max_position_embeddings", None)
 
 
 def _dividing_heads(num_attention_heads: int, info: ValidationInfo, multiple: int = 1) -> int:
-    """Refuse heads that do not divide the hidden_size into heads whose size is a multiple of ``multiple``."""
+    """Refuse a number of heads that does not divide ``hidden_size`` into multiples of ``multiple``."""
     hidden_size = info.data.get("hidden_size")
     if hidden_size is None:
-        return num_attention_heads  # the hidden_size has an error of its own
+        return num_attention_heads  # hidden_size has an error of its own
     if hidden_size % (multiple * num_attention_heads):
         fitting = [heads for heads in range(1, hidden_size // multiple + 1) if hidden_size % (multiple * heads) == 0]
         right = ", ".join(map(str, fitting)) or "none: choose an even hidden_size"

@@ -1,4 +1,4 @@
-"""Settings of the section ``tokenize``: the tokenizer and the splits."""
+"""Settings of tokenizing: the tokenizer and the splits."""
 
 from typing import Annotated, Literal, Self
 
@@ -9,7 +9,7 @@ from lmcore.config.languages import check_language
 
 
 class SplitFractions(Config):
-    """Shares of the documents held out; the rest is for training."""
+    """Ratios of the documents that are held out; the others are training documents."""
 
     validation: Ratio
     test: Ratio
@@ -17,44 +17,44 @@ class SplitFractions(Config):
     @model_validator(mode="after")
     def _leaves_training_documents(self) -> Self:
         if self.validation + self.test >= 1:
-            raise ValueError("validation + test must be below 1, or no document is left for training")
+            raise ValueError("validation + test must be below 1; no document would be left for training")
         return self
 
 
 class BytePairConfig(Config):
-    """Byte-level byte-pair encoding (Sennrich et al. 2016, https://arxiv.org/abs/1508.07909), trained."""
+    """Byte-level byte-pair encoding (Sennrich et al. 2016, https://arxiv.org/abs/1508.07909)."""
 
     kind: Literal["byte_pair"]
     vocabulary_size: Annotated[int, Field(ge=259, le=2**31)]
-    """At least the 256 bytes and 3 special tokens; fewer are used where the text has too few pairs."""
+    """At least 256 bytes and 3 special tokens. A small text may have too few pairs to fill the vocabulary."""
 
 
 class WordsConfig(Config):
-    """Words as they stand; all that are not in the vocabulary are one unknown word, ``<unk>``."""
+    """Whole words; all words outside the vocabulary are the token ``<unk>``."""
 
     kind: Literal["words"]
     language: Annotated[str, AfterValidator(check_language)] | None
-    """By whose rules spaCy divides texts into words (``en``, ``zh``); null takes what white space separates."""
+    """Language whose rules spaCy divides texts into words by (``en``, ``zh``); None: divided at white space."""
     max_words: PositiveInt | None
-    """The most frequent ones; null for all."""
+    """Keep the most frequent words; None keeps all."""
     min_count: PositiveInt
-    """In how many places of the training documents a word stands at least."""
+    """Keep words with at least this many occurrences in the training documents."""
     lowercase: bool
 
 
 class CharactersConfig(Config):
-    """The characters of the training documents; any other one is spelled out by its bytes of UTF-8."""
+    """Characters of the training documents; any other character is encoded as its UTF-8 bytes."""
 
     kind: Literal["characters"]
     min_count: PositiveInt
 
 
 class ExistingConfig(Config):
-    """A ``tokenizer.json`` in the format of Hugging Face ``tokenizers``, made elsewhere."""
+    """A ``tokenizer.json`` of Hugging Face ``tokenizers`` from elsewhere."""
 
     kind: Literal["existing"]
     path: Annotated[str, Field(min_length=1)]
-    """Of the file, whose content ``sources.lock`` pins."""
+    """Path of the file."""
 
 
 TokenizerConfig = Annotated[
@@ -63,10 +63,10 @@ TokenizerConfig = Annotated[
 
 
 class TokenizeConfig(Config):
-    """The tokenizer, and how documents are divided into training, validation and test documents."""
+    """The tokenizer, and the division of documents into splits."""
 
     tokenizer: TokenizerConfig
     target_separator: str | None
-    """What stands between a document's text and its target, where it has one, in the language model's text; null leaves
-    targets out of that."""
+    """Text between a document and its target, if it has one, in the training text of the language model; None leaves
+    targets out."""
     split: SplitFractions

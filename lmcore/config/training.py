@@ -1,4 +1,4 @@
-"""Settings of a training: limits, optimizer, schedule, stability; and the section ``pretrain``."""
+"""Settings of trainings: limits, optimizer, schedule, stability; and of pretraining."""
 
 from typing import Annotated, Literal, Self
 
@@ -11,7 +11,7 @@ from lmcore.config.models import ModelConfig, Probability
 class AdamWGroupConfig(Config):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019).
 
-    Whatever is a matrix decays, embeddings and positions included, as in nanoGPT; vectors and scalars do not.
+    Weight decay applies to matrices, embeddings included, as in nanoGPT; not to vectors and scalars.
     """
 
     learning_rate: PositiveFloat
@@ -27,7 +27,7 @@ class AdamWConfig(AdamWGroupConfig):
 
 
 class MuonConfig(Config):
-    """Muon for the matrices between layers (Jordan et al. 2024), AdamW for everything else."""
+    """Muon for the weight matrices of hidden layers (Jordan et al. 2024), AdamW for all other parameters."""
 
     name: Literal["muon"]
     learning_rate: PositiveFloat
@@ -37,10 +37,10 @@ class MuonConfig(Config):
 
 
 class ScheduleConfig(Config):
-    """The learning rate's course: a linear rise, a plateau, a fall.
+    """Learning rate schedule: linear warm-up, constant rate, decay (WSD).
 
-    ``warmup_steps`` of rising; ``decay_ratio`` is the last share of all steps, during which the rate falls (1 is a
-    decay from the warm-up on, a smaller share is warm-up-stable-decay) to ``min_lr_ratio`` of its peak.
+    The rate rises during ``warmup_steps``. During the last ``decay_ratio`` of all steps (1: all after the warm-up) it
+    decays to ``min_lr_ratio`` of its peak.
     """
 
     warmup_steps: NonNegativeInt
@@ -50,12 +50,11 @@ class ScheduleConfig(Config):
 
 
 class StabilityConfig(Config):
-    """Which steps never reach the weights, and what follows when they come one after the other.
+    """Skipping of bad steps, and rollback when they do not stop.
 
-    A step is skipped if its loss or gradient is not finite, or if its loss lies ``spike_sigmas`` standard deviations
-    above the mean of the last ``spike_window_steps`` accepted ones. After ``max_skipped_steps`` in a row the training
-    goes back to its last checkpoint and leaves the data out that led there; after ``max_rollbacks`` of that it ends
-    with an error.
+    A step is skipped if its loss or gradient is not finite, or if its loss is ``spike_sigmas`` standard deviations
+    above the mean of the last ``spike_window_steps`` accepted steps. After ``max_skipped_steps`` in a row, training
+    rolls back to its last checkpoint and skips the batches that led there; after ``max_rollbacks`` it fails.
     """
 
     spike_window_steps: Annotated[int, Field(ge=10)]
@@ -65,16 +64,16 @@ class StabilityConfig(Config):
 
 
 class TrainingConfig(Config):
-    """One training: how long, in what portions, by what optimizer, and how often it is looked at.
+    """Settings of one training.
 
-    It ends after ``max_steps`` or ``num_train_epochs``, whichever comes first. A step takes
+    It ends after ``max_steps`` or ``num_train_epochs``, whichever comes first. An optimizer step uses
     ``gradient_accumulation_steps`` batches of ``batch_size`` sequences.
     """
 
     max_steps: PositiveInt
     num_train_epochs: PositiveFloat
     early_stopping_patience: PositiveInt | None
-    """Ends the training early; null lets it run."""
+    """Validations without improvement after which training stops early; None: no early stopping."""
     batch_size: PositiveInt
     gradient_accumulation_steps: PositiveInt
     optimizer: Annotated[AdamWConfig | MuonConfig, Field(discriminator="name")]
@@ -82,48 +81,52 @@ class TrainingConfig(Config):
     max_grad_norm: PositiveFloat
     label_smoothing: Probability
     ema_decay: Probability | None
-    """Of an exponential moving average of the weights, which then is what is validated and kept; null for none."""
+    """Decay of an exponential moving average of the weights, which then is validated and saved; None: no average."""
     stability: StabilityConfig
     precision: Literal["native", "float32", "bfloat16"]
-    """``native`` is bfloat16 where the processor or GPU has instructions for it, float32 elsewhere."""
+    """``native`` is bfloat16 if the CPU or GPU has instructions for it, and float32 otherwise."""
     torch_compile: Literal["never", "auto", "always"]
-    """``auto`` compiles on a GPU where the training is long enough to pay for it. A model that carries a state has
-    kernels of its own and is never compiled."""
+    """``auto`` compiles on a GPU if training is long enough to repay the time. A recurrent model has its own kernels
+    and is never compiled."""
     gradient_checkpointing: bool
-    """Trades time for memory: a Transformer's blocks are computed a second time on the way back."""
+    """Saves memory at the cost of time: the blocks of a Transformer are computed again in the backward pass."""
     full_determinism: bool
-    """On a GPU: only algorithms that give the same bits each time; a processor's always do."""
+    """On a GPU, use deterministic algorithms only; results on a CPU are always deterministic."""
     logging_steps: PositiveInt
+    """Steps between logged metrics."""
     eval_steps: PositiveInt
+    """Steps between validations."""
     max_eval_samples: PositiveInt
+    """Limit for the sequences or documents of a validation."""
     save_steps: PositiveInt
+    """Steps between checkpoints."""
 
 
 class LoRAConfig(Config):
-    """Fine-tuning by low-rank adapters (Hu et al. 2021): the model itself stays as it is."""
+    """Fine-tuning of low-rank adapters (Hu et al. 2021) instead of all weights."""
 
     rank: PositiveInt
-    """The adapters' inner size."""
+    """Inner size of the adapters."""
     alpha: PositiveFloat
-    """The weight of what the adapters say, which is divided by the rank."""
+    """Scale of the adapters' output, which is multiplied by ``alpha / rank``."""
     dropout: Probability
-    """Of the adapters' inputs."""
+    """Dropout of the adapters' input."""
 
 
 class PretrainConfig(Config):
-    """Stage pretrain: a language model from token shards."""
+    """Pretraining of a language model."""
 
     seed: NonNegativeInt
     sequence_length: Annotated[int, Field(ge=2)]
-    """Length of a training sequence."""
+    """Length of a training sequence in tokens."""
     model: ModelConfig
     training: TrainingConfig
 
     @model_validator(mode="after")
-    def _has_what_is_asked_for(self) -> Self:
+    def _family_has_gradient_checkpointing(self) -> Self:
         family = self.model.family
         if self.training.gradient_checkpointing and family in ("ngram", "hmm", "lstm"):
             raise ValueError(
-                f"training.gradient_checkpointing is for Transformers; for family {family} set it to false"
+                f"training.gradient_checkpointing is only for Transformers; set it to false for family {family}"
             )
         return self

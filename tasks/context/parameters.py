@@ -1,6 +1,5 @@
 """``params.yaml`` as one checked value; all its errors are reported at once, each with path, value and remedy."""
 
-import copy
 import difflib
 import json
 from collections.abc import Iterator, Sequence
@@ -19,21 +18,11 @@ from lmcore.config.models import EncoderDecoderConfig, max_position_embeddings_o
 from lmcore.config.tokenize import TokenizeConfig
 from lmcore.config.training import PretrainConfig
 from lmcore.errors import UserError
+from tasks.context.trainer_section import KIND_KEYS, TRAINER, TRAININGS, Location, has_part, with_trainer, written_at
 from tasks.context.yaml_values import SHOWN_CHARACTERS, read_yaml, shown
 
 VERSION = 2
 """The format of ``params.yaml``; ``flows/upgrade.py`` converts older files."""
-TRAINER = "trainer"
-"""The section that all trainings share."""
-TRAININGS = (
-    ("pretrain", "training"),
-    ("finetune", "classification", "training"),
-    ("finetune", "completion", "training"),
-)
-KIND_KEYS = frozenset({"family", "kind", "name"})
-"""Keys that set the kind of a section, on which its other keys depend."""
-
-Location = tuple[int | str, ...]
 
 
 class Parameters(Config):
@@ -83,20 +72,24 @@ class Parameters(Config):
         return self
 
 
-def load_parameters(path: Path, *, consequence: str = "nothing was started") -> Parameters:
+def load_parameters(
+    path: Path, *, consequence: str = "nothing was started", shown_as: Path | None = None
+) -> Parameters:
     """Read and check a whole parameter file.
 
     Args:
         path: the file.
         consequence: what the message says did not happen because of an error.
+        shown_as: the path that messages name, if ``path`` is to be renamed to it.
 
     Raises:
         UserError: with one line per error (path in the file, value, remedy), all of them at once; or if the file has
             another version.
         FileNotFoundError: if there is no such file.
     """
-    values = _read(path, consequence)
-    check_version(values, path, consequence)
+    name = shown_as or path
+    values = _read(path, name, consequence)
+    _check_version(values, name, consequence)
     sections = {name: section for name, section in values.items() if name != "version"}
     merged = with_trainer(sections)
     try:
@@ -108,10 +101,10 @@ def load_parameters(path: Path, *, consequence: str = "nothing was started") -> 
         # An error in `trainer` is an error of every training.
         lines = list(dict.fromkeys(_describe(details, merged, sections) for details in own))
         count = f"{len(lines)} error{'s' if len(lines) > 1 else ''}"
-        raise UserError("\n  ".join([f"{path} has {count}; {consequence}:", *lines])) from None
+        raise UserError("\n  ".join([f"{name} has {count}; {consequence}:", *lines])) from None
 
 
-def check_version(values: dict[str, Any], path: Path, consequence: str) -> None:
+def _check_version(values: dict[str, Any], path: Path, consequence: str) -> None:
     """Refuse the values of a file in another format than this release reads.
 
     Raises:
@@ -132,48 +125,21 @@ def check_version(values: dict[str, Any], path: Path, consequence: str) -> None:
         )
 
 
-def with_trainer(sections: dict[str, Any]) -> dict[str, Any]:
-    """The sections without ``trainer``, whose keys every training has that does not set them itself."""
-    merged = {name: copy.deepcopy(section) for name, section in sections.items() if name != TRAINER}
-    for *parents, name in TRAININGS:
-        parent = _value_at(merged, parents)
-        if isinstance(parent, dict) and isinstance(parent.get(name), dict):
-            parent[name] = _override(sections.get(TRAINER), parent[name])
-    if not isinstance(sections.get(TRAINER), dict):
-        merged[TRAINER] = sections.get(TRAINER)  # refused by the check
-    return merged
-
-
-def _override(base: Any, changes: Any) -> Any:
-    """``base`` with the keys of ``changes``, section by section; a section of another kind replaces all of ``base``."""
-    if not isinstance(base, dict) or not isinstance(changes, dict):
-        return copy.deepcopy(changes)
-    if any(changes[key] != base.get(key) for key in KIND_KEYS & changes.keys()):
-        return copy.deepcopy(changes)
-    values = copy.deepcopy(base)
-    for key, change in changes.items():
-        values[key] = _override(base.get(key), change)
-    return values
-
-
-def _read(path: Path, consequence: str) -> dict[str, Any]:
+def _read(path: Path, name: Path, consequence: str) -> dict[str, Any]:
     try:
         values = read_yaml(path)
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path} is missing: run from the project's root, or restore it with git") from None
+        raise FileNotFoundError(f"{name} is missing: run from the project's root, or restore it with git") from None
     except UserError as error:
         problem, *lines = str(error).split("\n")
         end = ":" if lines else ""
-        raise UserError("\n".join([f"{path} {problem.removesuffix(':')}; {consequence}{end}", *lines])) from None
+        raise UserError("\n".join([f"{name} {problem.removesuffix(':')}; {consequence}{end}", *lines])) from None
     if values is None:
-        raise UserError(f"{path} is empty; {consequence}: restore it with `git checkout {path}`")
+        raise UserError(f"{name} is empty; {consequence}: restore it with `git checkout {name}`")
     if not isinstance(values, dict):
-        raise UserError(f"{path} contains {shown(values)}; {consequence}: it needs the sections {_section_names()}")
+        sections = ", ".join([*Parameters.model_fields, TRAINER])
+        raise UserError(f"{name} contains {shown(values)}; {consequence}: it needs the sections {sections}")
     return values
-
-
-def _section_names() -> str:
-    return ", ".join([*Parameters.model_fields, TRAINER])
 
 
 def _only_follows(details: ErrorDetails, errors: Sequence[ErrorDetails], written: dict[str, Any]) -> bool:
@@ -194,7 +160,7 @@ def _describe(details: ErrorDetails, merged: dict[str, Any], written: dict[str, 
         return message
     if location == (TRAINER,):
         return f"{TRAINER}: expected a section with the settings that all trainings share"
-    path = _path(_written_at(location, written))
+    path = _path(written_at(location, written))
     match details["type"]:
         case "extra_forbidden":
             return f"{path}: unknown key{_suggest(location, merged)}"
@@ -210,7 +176,7 @@ def _describe_kind(location: Location, details: ErrorDetails, written: dict[str,
     """A section of an unknown kind (``family``, ``kind``, ``name``): the known kinds instead of the whole section."""
     context = details.get("ctx", {})
     key = str(context["discriminator"]).strip("'")
-    path = _path(_written_at((*location, key), written))
+    path = _path(written_at((*location, key), written))
     if details["type"] == "union_tag_not_found":
         return f"{path}: missing; it sets the kind of this section"
     known = str(context["expected_tags"]).replace("'", "")
@@ -232,41 +198,12 @@ def _without_branches(location: Location, values: Any) -> Location:
     """The path of an error in ``values``: pydantic also names the branch of a union, which is no key."""
     path: list[int | str] = []
     for index, part in enumerate(location):
-        if _has(values, part):
+        if has_part(values, part):
             values = values[part]
             path.append(part)
         elif index == len(location) - 1:
             path.append(part)
     return tuple(path)
-
-
-def _written_at(location: Location, written: dict[str, Any]) -> Location:
-    """Where the value at ``location`` of the merged values is written, or a missing one belongs."""
-    missing = object()
-    for training in TRAININGS:
-        key = location[len(training) :]
-        is_written = _value_at(written, location, missing) is not missing
-        if location[: len(training)] != training or not key or is_written:
-            continue
-        sections = [section for other in TRAININGS if isinstance(section := _value_at(written, other), dict)]
-        is_in_none = all(_value_at(section, key, missing) is missing for section in sections)
-        if is_in_none or _value_at(written, (TRAINER, *key), missing) is not missing:
-            return (TRAINER, *key)
-    return location
-
-
-def _value_at(values: Any, location: Sequence[int | str], default: Any = None) -> Any:
-    for part in location:
-        if not _has(values, part):
-            return default
-        values = values[part]
-    return values
-
-
-def _has(values: Any, part: int | str) -> bool:
-    if isinstance(values, dict):
-        return part in values
-    return isinstance(values, list) and isinstance(part, int) and part < len(values)
 
 
 def _suggest(location: Location, values: Any) -> str:

@@ -1,7 +1,7 @@
-"""Reads a YAML file as plain values, within limits: files written by hand are small and hold text and numbers.
+"""Reads a YAML file as plain values, within limits, as files written by hand are small and contain text and numbers.
 
-YAML itself allows more: a few lines whose references unfold to billions of values, values that hold themselves, dates,
-binary data, keys that are lists.
+YAML itself allows more: a few lines whose references expand to billions of values, values that contain themselves,
+dates, binary data, keys that are lists.
 """
 
 import datetime
@@ -24,16 +24,16 @@ from lmcore.errors import UserError
 MAX_BYTES = 1_000_000
 MAX_VALUES = 100_000
 MAX_DEPTH = 50
-MAX_INTEGER = 2**63 - 1  # what NumPy, PyTorch and Arrow count with
+MAX_INTEGER = 2**63 - 1  # the largest integer of NumPy, PyTorch and Arrow
 CONFLICT_MARKERS = ("<<<<<<< ", ">>>>>>> ")
 SHOWN_CHARACTERS = 80
 
 
 def read_yaml(path: Path) -> Any:
-    """The values of a file: objects, lists, strings, whole numbers of 64 bits, numbers, booleans and null.
+    """The values of a file: objects, lists, strings, integers of 64 bits, other numbers, booleans and null.
 
     Raises:
-        UserError: if it holds anything else, or is no YAML; the message starts with what is wrong with the file.
+        UserError: if the file contains anything else or is not valid YAML. The message continues the file's name.
         FileNotFoundError: if there is no such file.
     """
     text = _text(path)
@@ -45,7 +45,7 @@ def read_yaml(path: Path) -> Any:
         raise
     except YAMLError as error:
         raise UserError(f"is not valid YAML: {_reason(error)}") from None
-    except ValueError as error:  # a date that the calendar does not have, a number of thousands of digits
+    except ValueError as error:  # such as 2020-13-45, or a number of thousands of digits
         raise UserError(f"contains an invalid number or date: {error}") from None
     if problems := list(_problems(values, ())):
         raise UserError("\n  ".join(["has invalid values:", *problems]))
@@ -53,7 +53,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def shown(value: object) -> str:
-    """A value for a message, truncated if long."""
+    """A value as text for a message, truncated if it is long."""
     text = str(value) if isinstance(value, datetime.date) else repr(value)
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
@@ -61,7 +61,7 @@ def shown(value: object) -> str:
 def _text(path: Path) -> str:
     content = path.read_bytes()
     if len(content) > MAX_BYTES:
-        raise UserError(f"has {len(content):,} bytes; at most {MAX_BYTES:,} are read")
+        raise UserError(f"has {len(content):,} bytes; the limit is {MAX_BYTES:,}")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -69,12 +69,12 @@ def _text(path: Path) -> str:
             f"is not UTF-8 text: byte 0x{content[error.start]:02x} at position {error.start:,}; save it as UTF-8"
         ) from None
     if any(line.startswith(CONFLICT_MARKERS) for line in text.splitlines()):
-        raise UserError("holds the conflict markers of a merge: keep one side of each, and remove the markers")
+        raise UserError("contains merge conflict markers: keep one side of each conflict, and remove the markers")
     return text
 
 
 def _check_size(text: str) -> None:
-    """Count the values that a text expands to, without expanding it."""
+    """Refuse a text that expands to too many values, without expanding it."""
     total = 0
     starts: list[tuple[str | None, int]] = []
     sizes: dict[str, int] = {}
@@ -89,14 +89,14 @@ def _check_size(text: str) -> None:
                     sizes[anchor] = total - before
             case AliasEvent():
                 if any(anchor == event.anchor for anchor, _ in starts):
-                    raise UserError(f"holds a value that contains itself: *{event.anchor}{_line(event)}")
+                    raise UserError(f"contains a value that contains itself: *{event.anchor}{_line(event)}")
                 total += sizes.get(event.anchor, 1)
             case ScalarEvent():
                 total += 1
         if len(starts) > MAX_DEPTH:
-            raise UserError(f"is nested more than {MAX_DEPTH} deep{_line(event)}")
+            raise UserError(f"has more than {MAX_DEPTH} levels{_line(event)}")
         if total > MAX_VALUES:
-            raise UserError(f"holds more than {MAX_VALUES:,} values, with references expanded{_line(event)}")
+            raise UserError(f"has more than {MAX_VALUES:,} values, with references expanded{_line(event)}")
 
 
 def _line(event: NodeEvent) -> str:
@@ -108,7 +108,7 @@ def _reason(error: YAMLError) -> str:
         return " ".join(str(error).split())
     problem = " ".join(error.problem.split())
     if "\\t" in problem or "cannot start any token" in problem:
-        problem += "; indent with spaces, not tabs, and put text that starts with a special character in quotes"
+        problem += "; indent with spaces instead of tabs, and quote text that starts with a special character"
     mark = error.problem_mark or error.context_mark
     return problem if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
 
@@ -132,10 +132,10 @@ def _problem(value: object) -> str | None:
         case bool() | float() | None:
             return None
         case int():
-            return None if abs(value) <= MAX_INTEGER else f"a whole number of at most {MAX_INTEGER} is expected"
+            return None if abs(value) <= MAX_INTEGER else f"expected an integer of at most {MAX_INTEGER}"
         case str():
-            return "contains the character NUL" if "\0" in value else None
+            return "contains a NUL character" if "\0" in value else None
         case datetime.date():
             return "YAML reads this as a date; write it in quotes"
         case _:
-            return f"is of type {type(value).__name__}; use text, numbers, lists or sections"
+            return f"has type {type(value).__name__}; use text, numbers, lists or sections"

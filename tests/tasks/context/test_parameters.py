@@ -1,4 +1,4 @@
-"""A wrong parameter file is one message with every error: path, value, and what would be right."""
+"""Errors of a parameter file are one message with the path, the value and the remedy of each."""
 
 import json
 import time
@@ -25,11 +25,11 @@ def changed(tmp_path: Path, *changes: tuple[str, str]) -> Path:
     return path
 
 
-def test_the_projects_own_file_is_right() -> None:
+def test_the_projects_own_file_is_valid() -> None:
     load_parameters(PROJECT / "params.yaml")
 
 
-def test_all_errors_come_at_once_with_path_value_and_what_is_right(tmp_path: Path) -> None:
+def test_all_errors_are_reported_at_once_with_path_value_and_remedy(tmp_path: Path) -> None:
     path = changed(
         tmp_path,
         ("num_attention_heads: 4", "num_attention_heads: 5"),
@@ -47,7 +47,7 @@ def test_all_errors_come_at_once_with_path_value_and_what_is_right(tmp_path: Pat
     assert "trainer.schedule.decay_type = \"off\": input should be 'linear' or 'cosine'" in message
 
 
-def test_a_file_that_is_no_yaml_says_where(tmp_path: Path) -> None:
+def test_invalid_yaml_is_located(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("collect: [1\nclean: 2")
     with pytest.raises(UserError, match=r"is not valid YAML: line 2, column 6: .*; nothing was started"):
         load_parameters(tmp_path / "params.yaml")
@@ -72,29 +72,29 @@ MERGE_BOMB = "a0: &a0 {x: 1}\n" + "".join(
         (b"# nothing but a comment\n", "is empty"),
         (b"[1, 2]", "contains [1, 2]; nothing was started: it needs the sections collect, clean,"),
         (b"x" * 2_000_000, "has 2,000,000 bytes"),
-        (b"[" * 20_000, "nested more than 50 deep (line 1)"),
-        ("\n".join(" " * depth + "a:" for depth in range(500)).encode(), "nested more than 50 deep (line 51)"),
-        (BOMB.encode(), "holds more than 100,000 values, with references expanded"),
-        (MERGE_BOMB.encode(), "holds more than 100,000 values, with references expanded"),
-        (b"[" + b"1," * 200_000 + b"1]", "holds more than 100,000 values"),
-        (b"a: &a [*a]", "holds a value that contains itself: *a (line 1)"),
-        (b"a: &a\n  b: {c: *a}", "holds a value that contains itself: *a (line 2)"),
+        (b"[" * 20_000, "has more than 50 levels (line 1)"),
+        ("\n".join(" " * depth + "a:" for depth in range(500)).encode(), "has more than 50 levels (line 51)"),
+        (BOMB.encode(), "has more than 100,000 values, with references expanded"),
+        (MERGE_BOMB.encode(), "has more than 100,000 values, with references expanded"),
+        (b"[" + b"1," * 200_000 + b"1]", "has more than 100,000 values"),
+        (b"a: &a [*a]", "contains a value that contains itself: *a (line 1)"),
+        (b"a: &a\n  b: {c: *a}", "contains a value that contains itself: *a (line 2)"),
         (b"a: *b", "line 1, column 4: found undefined alias"),
         (b"a: 2020-01-01", "a = 2020-01-01: YAML reads this as a date; write it in quotes"),
         (b"a: 2020-13-45", "contains an invalid number or date"),
         (b"? [a, b]\n: 1", "the file: the key ('a', 'b') is not a string"),
         (b"a: {5: 1, true: 2}", "a: the key 5 is not a string"),
-        (b"a: " + b"9" * 30, "a = 999999999999999999999999999999: a whole number of at most 9223372036854775807"),
+        (b"a: " + b"9" * 30, "a = 999999999999999999999999999999: expected an integer of at most 9223372036854775807"),
         (b"a: " + b"9" * 5000, "contains an invalid number or date"),
-        (b"a: [x, -" + b"9" * 19 + b"]", "a.1 = -9999999999999999999: a whole number"),
-        (b"a: !!binary aGVsbG8=", "a = b'hello': is of type bytes"),
-        (b"a: !!set {x}", "is of type set"),
+        (b"a: [x, -" + b"9" * 19 + b"]", "a.1 = -9999999999999999999: expected an integer"),
+        (b"a: !!binary aGVsbG8=", "a = b'hello': has type bytes"),
+        (b"a: !!set {x}", "has type set"),
         (b"a: !!python/object:os.system x", "could not determine a constructor"),
         (b"a: 1\na: 2", 'line 2, column 1: found duplicate key "a"'),
-        (b"a:\n\tb: 1", "indent with spaces, not tabs"),
+        (b"a:\n\tb: 1", "indent with spaces instead of tabs"),
         (b"a: 1\n---\na: 2", "found another document"),
-        (b'a: "x\\0y"', "contains the character NUL"),
-        (b"<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> b\n", "holds the conflict markers of a merge"),
+        (b'a: "x\\0y"', "contains a NUL character"),
+        (b"<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> b\n", "contains merge conflict markers"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_one_message_at_once(content: bytes, problem: str, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_file_that_cannot_be_read_is_one_message_at_once(content: bytes, probl
         ("family: gpt", "family: gtp", "did you mean 'gpt'?"),
         ("    family: gpt\n", "", "pretrain.model.family: missing; it sets the kind of this section"),
         ("kind: docstrings", "kind: magic", 'reader.kind = "magic": expected one of docstrings,'),
-        ("seed: 1", f"seed: {2**63}", f"seed = {2**63}: a whole number of at most {2**63 - 1}"),
+        ("seed: 1", f"seed: {2**63}", f"seed = {2**63}: expected an integer of at most {2**63 - 1}"),
         ("seed: 1", "seed: -1", "seed = -1: input should be greater than or equal to 0"),
         (
             "hidden_size: 256",
@@ -141,7 +141,7 @@ def test_a_file_that_cannot_be_read_is_one_message_at_once(content: bytes, probl
         ),
     ],
 )
-def test_a_value_that_cannot_be_meant_is_one_line(old: str, new: str, line: str, tmp_path: Path) -> None:
+def test_an_impossible_value_is_one_line(old: str, new: str, line: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nothing was started") as caught:
         load_parameters(changed(tmp_path, (old, new)))
     assert line in str(caught.value)
@@ -239,7 +239,7 @@ def test_a_file_of_another_version_is_refused_in_one_message(version: str, messa
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_every_recipe_makes_a_file_that_is_right(tmp_path: Path) -> None:
+def test_every_recipe_makes_a_valid_file(tmp_path: Path) -> None:
     recipes = sorted((PROJECT / "recipes").glob("*.yaml"))
     assert recipes
     for recipe in recipes:
@@ -247,7 +247,7 @@ def test_every_recipe_makes_a_file_that_is_right(tmp_path: Path) -> None:
         load_parameters(tmp_path / "params.yaml")
 
 
-def test_a_stage_says_what_its_errors_have_kept_from_starting(tmp_path: Path) -> None:
+def test_the_message_says_what_was_not_run_because_of_the_errors(tmp_path: Path) -> None:
     path = changed(tmp_path, ("max_steps:", "max_stepz:"))
     with pytest.raises(UserError, match="2 errors; clean was not run:"):
         load_parameters(path, consequence="clean was not run")
@@ -263,7 +263,7 @@ def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
         load_parameters(tmp_path / "params.yaml")
 
 
-def test_sections_that_do_not_fit_each_other_are_an_error(tmp_path: Path) -> None:
+def test_sequences_that_exceed_the_context_are_an_error(tmp_path: Path) -> None:
     path = changed(tmp_path, ("max_position_embeddings: 256", "max_position_embeddings: 128"))
     with pytest.raises(
         ValueError, match=r"max_position_embeddings is 128, but .*max_prompt_tokens with the completion takes 240"
@@ -283,7 +283,7 @@ def test_an_encoder_decoder_has_room_for_the_prompt_and_for_the_completion(tmp_p
 
 
 @pytest.mark.parametrize("task", ["classification", "completion"])
-def test_adapters_are_refused_where_the_family_has_no_map_for_them(tmp_path: Path, task: str) -> None:
+def test_adapters_are_refused_for_a_family_without_linear_maps(tmp_path: Path, task: str) -> None:
     values = YAML(typ="safe").load((PROJECT / "params.yaml").read_text())
     values["pretrain"]["model"] = {"family": "hmm", "num_states": 8, "emission_rank": None}
     values["finetune"][task]["lora"] = {"rank": 8, "alpha": 16.0, "dropout": 0.0}
