@@ -8,6 +8,7 @@ import torch
 from lmcore.config.finetune import ClassificationTrainingConfig, CompletionTrainingConfig, TargetExamples
 from lmcore.config.tokenize import BytePairConfig, SplitFractions
 from lmcore.config.training import LoRAConfig
+from lmcore.finetuning.examples import completion_sequences
 from lmcore.finetuning.preparation import (
     add_adapters,
     choose_classification_data,
@@ -15,11 +16,14 @@ from lmcore.finetuning.preparation import (
     classification_batches,
     classifier_on,
     completion_batches,
+    log_truncation,
     prompt_format_of,
 )
 from lmcore.models.gpt.model import GPT
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.tokens.tokenizer.training import learn_tokenizer
+from tests.lmcore.finetuning.test_examples import EXAMPLES, FORMAT
+from tests.lmcore.finetuning.test_examples import TOKENIZER as BYTES
 from tests.tasks.tracking.tiny_models import CONFIG
 
 HELD_OUT = SplitFractions(validation=0.2, test=0.2)
@@ -97,3 +101,13 @@ def test_only_adapters_are_trained_and_they_depend_on_the_seed(tokenizer: Tokeni
     assert all(min(weight.shape) == 2 for weight in first)
     assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
     assert not all(torch.equal(one, two) for one, two in zip(first, other, strict=True))
+
+
+def test_the_log_has_how_many_are_truncated_and_which_limit_would_be_enough(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    log_truncation(completion_sequences(BYTES, EXAMPLES[:2], FORMAT, reads_prompts=True), FORMAT)
+    assert caplog.messages == ["1 of 2 prompts are longer than max_prompt_tokens (4): only their first tokens are used"]
+    caplog.clear()
+    log_truncation(completion_sequences(BYTES, EXAMPLES, FORMAT, reads_prompts=True), FORMAT)
+    assert "2 of 4 completions are longer than max_completion_tokens (6): they are truncated" in caplog.messages[0]
+    assert caplog.messages[0].endswith("16 tokens would be enough for 95 % of them, 16 for all")
