@@ -139,11 +139,11 @@ def completion_batches(
         seed=seed,
         padding=tokenizer.vocabulary.padding_id,
     )
-    _log_truncation(encoded, prompt_format)
+    log_truncation(encoded, prompt_format)
     return batches, encoded
 
 
-def _log_truncation(encoded: CompletionSequences, prompt_format: PromptFormat) -> None:
+def log_truncation(encoded: CompletionSequences, prompt_format: PromptFormat) -> None:
     """Log how many training examples are truncated, and which limit would keep them whole."""
     n_examples = len(encoded.sequences)
     if encoded.n_cut_answers:

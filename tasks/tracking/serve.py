@@ -1,9 +1,9 @@
-"""A logged model as MLflow loads and serves it: texts in; completions, labels or filled gaps out.
+"""A logged model as MLflow loads and serves it: texts in; completions, labels or filled masks out.
 
-MLflow copies this file into the model and runs it there, beside a copy of ``lmcore``: it may import nothing else of
-this project. Ask a loaded model with
+MLflow copies this file into the model and runs it there, next to a copy of ``lmcore``, so it imports nothing else from
+this project. Call a loaded model as
 ``model.predict(pandas.DataFrame({"prompt": [...]}), params={"max_new_tokens": 50})`` (a classifier or a masked model
-with the column ``text``), or a served one with a request as in its input example.
+with the column ``text``); the input example of a served model is a request.
 """
 
 import importlib
@@ -30,7 +30,7 @@ from lmcore.models.bert.model import BERT
 from lmcore.models.folder import ModelDescription, load_language_model, load_writing_model, read_description
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
-GAP = "[MASK]"
+MASK = "[MASK]"
 DEFAULT_NEW_TOKENS = 64
 DEFAULT_CANDIDATES = 5
 SEED_NOTE = (
@@ -63,22 +63,22 @@ class Interface:
 
 
 class RefusedRequest(MlflowException):
-    """A request that cannot be answered: HTTP 400 with one sentence that says what would be right."""
+    """An invalid request: HTTP 400 with one sentence that says what was expected."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence, error_code=INVALID_PARAMETER_VALUE)
 
     def __setattr__(self, name: str, value: object) -> None:
-        # MLflow's server would put the request's data before the message.
+        # MLflow's server would prepend the request's data to the message.
         if name != "message" or "message" not in self.__dict__:
             super().__setattr__(name, value)
 
 
 class ServedModel(PythonModel):
-    """A model folder of any kind."""
+    """The served model, of any kind."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Read the model folder that was logged."""
+        """Load the model folder."""
         folder = Path(context.artifacts["model"])
         description = read_description(folder)
         self.column = "prompt"
@@ -90,26 +90,26 @@ class ServedModel(PythonModel):
             self.masked, self.tokenizer = load_language_model(folder)
             self.column, self.answer = "text", self._fill
         elif description.model.family == "encoder_decoder" and description.prompt_format is None:
-            self.generator: Generator = RestoringGenerator(*load_writing_model(folder))
+            self.generator: Generator = SpanRestoringGenerator(*load_writing_model(folder))
         else:
             self.generator = Generator(*load_writing_model(folder), description.prompt_format)
-        refuse_unknown_settings()
+        refuse_unknown_parameters()
 
     def predict(
         self, context: PythonModelContext, model_input: pandas.DataFrame, params: Mapping[str, Any] | None = None
     ) -> pandas.DataFrame:
-        """A row per text: ``label``, its ``probability`` and all ``probabilities``; a ``completion``; or the
-        ``filled`` text and the ``candidates`` of each gap."""
+        """One row per text: ``label``, its ``probability`` and all ``probabilities``; a ``completion``; or the
+        ``filled`` text and the ``candidates`` of each mask."""
         try:
-            return self.answer(checked_texts(list(model_input[self.column]), self.column), dict(params or {}))
+            return self.answer(check_texts(list(model_input[self.column]), self.column), dict(params or {}))
         except ValidationError as error:
-            raise RefusedRequest(said_of(error)) from None
+            raise RefusedRequest(describe_errors(error)) from None
         except ValueError as error:
             raise RefusedRequest(str(error)) from None
 
     def _classify(self, texts: list[str], params: dict[str, Any]) -> pandas.DataFrame:
         labels = self.classifier.labels
-        n_labels = checked_count(params["top_k"], least=0) or len(labels)
+        n_labels = check_top_k(params["top_k"], least=0) or len(labels)
         probabilities = predict(self.classifier, self.tokenizer, texts)
         return pandas.DataFrame(
             {
@@ -143,21 +143,21 @@ class ServedModel(PythonModel):
         return pandas.DataFrame({"completion": [completion.text for completion in completions]})
 
     def _fill(self, texts: list[str], params: dict[str, Any]) -> pandas.DataFrame:
-        n_candidates = checked_count(params["top_k"], least=1)
-        return pandas.DataFrame([fill_gaps(self.masked, self.tokenizer, text, n_candidates) for text in texts])
+        n_candidates = check_top_k(params["top_k"], least=1)
+        return pandas.DataFrame([fill_masks(self.masked, self.tokenizer, text, n_candidates) for text in texts])
 
 
-class RestoringGenerator(Generator):
-    """A pretrained encoder-decoder, which writes out a text in which gaps are marked."""
+class SpanRestoringGenerator(Generator):
+    """A pretrained encoder-decoder, which restores the masked spans of a text."""
 
     def encode(self, prompt: str) -> list[int]:
-        """The tokens of the text, and the mask token for each gap."""
-        return encode_with_gaps(self.tokenizer, prompt)
+        """The tokens of the text, with the mask token for each mask."""
+        return encode_with_masks(self.tokenizer, prompt)
 
 
-def encode_with_gaps(tokenizer: Tokenizer, text: str) -> list[int]:
-    """The tokens of a text; each ``[MASK]`` in it, with the space before it, is the mask token."""
-    first, *others = text.split(GAP)
+def encode_with_masks(tokenizer: Tokenizer, text: str) -> list[int]:
+    """The tokens of a text, in which each ``[MASK]``, with the space before it, becomes the mask token."""
+    first, *others = text.split(MASK)
     tokens = tokenizer.encode(first.removesuffix(" ") if others else first)
     for number, part in enumerate(others, start=1):
         tokens.append(tokenizer.vocabulary.mask_id)
@@ -166,22 +166,22 @@ def encode_with_gaps(tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 @torch.inference_mode()
-def fill_gaps(model: Any, tokenizer: Tokenizer, text: str, n_candidates: int) -> dict[str, Any]:
-    """The text with the likeliest token in each gap, and the candidates of each with their probabilities.
+def fill_masks(model: Any, tokenizer: Tokenizer, text: str, n_candidates: int) -> dict[str, Any]:
+    """The text with the most probable token for each mask, and each mask's candidates with their probabilities.
 
     Raises:
-        ValueError: if there is no gap, or the text is longer than the model can read.
+        ValueError: if the text has no mask, or is longer than the model can read.
     """
     assert isinstance(model, BERT)
     vocabulary = tokenizer.vocabulary
-    tokens = torch.tensor([vocabulary.end_of_text_id, *encode_with_gaps(tokenizer, text)])
-    gaps = (tokens == vocabulary.mask_id).nonzero().flatten()
-    if not len(gaps):
-        raise UserError(f"there is no mask in {text[:80]!r}: write {GAP} where a token is missing")
-    logits = model(tokens.unsqueeze(0))[0, gaps]
+    tokens = torch.tensor([vocabulary.end_of_text_id, *encode_with_masks(tokenizer, text)])
+    masks = (tokens == vocabulary.mask_id).nonzero().flatten()
+    if not len(masks):
+        raise UserError(f"there is no mask in {text[:80]!r}: write {MASK} for each missing token")
+    logits = model(tokens.unsqueeze(0))[0, masks]
     logits[:, [vocabulary.end_of_text_id, vocabulary.padding_id, vocabulary.mask_id]] = -torch.inf
     top = logits.softmax(dim=-1).topk(min(n_candidates, logits.size(-1)), dim=-1)
-    tokens[gaps] = top.indices[:, 0]
+    tokens[masks] = top.indices[:, 0]
     candidates = [
         {tokenizer.decode([token]): probability for token, probability in zip(indices, values, strict=True)}
         for indices, values in zip(top.indices.tolist(), top.values.tolist(), strict=True)
@@ -190,7 +190,7 @@ def fill_gaps(model: Any, tokenizer: Tokenizer, text: str, n_candidates: int) ->
 
 
 def interface_of(folder: Path) -> Interface:
-    """The interface of the model in a folder."""
+    """The interface of the model in a folder, by its kind and family."""
     description = read_description(folder)
     column, outputs = "text", [ColSpec(DataType.string, "completion")]
     if description.kind == "classifier":
@@ -250,11 +250,11 @@ def _generation_defaults(description: ModelDescription) -> list[tuple[str, str, 
     ]
 
 
-def checked_texts(values: Sequence[Any], column: str) -> list[str]:
+def check_texts(values: Sequence[Any], column: str) -> list[str]:
     """The texts of a request.
 
     Raises:
-        ValueError: if one of them is none, or they are too many or too long.
+        ValueError: if a value is not a string, or there are too many texts or too long ones.
     """
     if len(values) > MAX_TEXTS:
         raise UserError(f"{len(values):,} rows are too many for one request: expected at most {MAX_TEXTS:,}")
@@ -271,37 +271,37 @@ def checked_texts(values: Sequence[Any], column: str) -> list[str]:
     return list(values)
 
 
-def checked_count(top_k: int, *, least: int) -> int:
-    """The setting ``top_k`` of a model that has no other.
+def check_top_k(top_k: int, *, least: int) -> int:
+    """The parameter ``top_k`` of a classifier or masked model.
 
     Raises:
-        ValueError: if it is less than the least that makes sense.
+        ValueError: if it is less than ``least``.
     """
     if top_k < least:
         raise UserError(f"top_k is {top_k}: expected at least {least}")
     return top_k
 
 
-def said_of(error: ValidationError) -> str:
-    """What is wrong with the settings of a request, in one line."""
+def describe_errors(error: ValidationError) -> str:
+    """The invalid parameters of a request, in one line."""
     return "; ".join(f"{item['loc'][-1]} is {item['input']!r}: {item['msg']}" for item in error.errors())
 
 
-def refuse_unknown_settings() -> None:
-    """Let a request with a misspelt setting fail: MLflow by itself drops it, with a warning only the server sees."""
+def refuse_unknown_parameters() -> None:
+    """Make requests with unknown parameters fail; MLflow ignores them with a warning that only the server sees."""
     pyfunc: Any = importlib.import_module("mlflow.pyfunc")
     enforce = pyfunc._enforce_params_schema
-    if hasattr(enforce, "lmcore_settings"):
+    if hasattr(enforce, "refuses_unknown_parameters"):
         return
 
     def strict(params: dict[str, Any] | None, schema: Any) -> Any:
         known = {spec.name for spec in schema.params} if schema else set()
         is_ours = known == {"top_k"} or {"max_new_tokens", "repetition_penalty", "seed"} <= known
         if is_ours and isinstance(params, dict) and (unknown := sorted(map(str, set(params) - known))):
-            raise RefusedRequest(f"unknown setting {', '.join(unknown)}: expected {', '.join(sorted(known))}")
+            raise RefusedRequest(f"unknown parameter {', '.join(unknown)}: expected {', '.join(sorted(known))}")
         return enforce(params, schema)
 
-    strict.lmcore_settings = True  # type: ignore[attr-defined]
+    strict.refuses_unknown_parameters = True  # type: ignore[attr-defined]
     pyfunc._enforce_params_schema = strict
 
 

@@ -1,4 +1,4 @@
-"""A model of every family goes the whole way: pretrained, fine-tuned, evaluated, asked; or it says why not."""
+"""A model of every family is pretrained, fine-tuned, evaluated and served, or the reason is given."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ FAMILIES: dict[str, Any] = {
     **{name: config.model_dump() | {"max_position_embeddings": 64} for name, config in TRANSFORMERS.items()},
 }
 WITHOUT_FEATURES = {"ngram", "hmm"}
-NOT_WRITING = {"ngram", "bert"}
+NOT_GENERATIVE = {"ngram", "bert"}
 KINDS = {"bert": "masked-language-model", "encoder_decoder": "span-restoring-model"}
 
 
@@ -46,8 +46,8 @@ def test_a_model_of_every_family_goes_the_whole_way(family: str, environment: An
     config = PretrainConfig.model_validate_json(
         json.dumps({"seed": 1, "sequence_length": 24, "model": FAMILIES[family], "training": SHORT})
     )
-    places = {"tokens": tmp_path / "tokens", "model_folder": tmp_path / "model", "curves": tmp_path / "curves"}
-    pretrain_language_model(config, environment, **places)
+    folders = {"tokens": tmp_path / "tokens", "model_folder": tmp_path / "model", "curves": tmp_path / "curves"}
+    pretrain_language_model(config, environment, **folders)
     (run,) = runs(environment)
     assert run.info.status == "FINISHED"
     assert run.data.params["model.family"] == family
@@ -57,7 +57,7 @@ def test_a_model_of_every_family_goes_the_whole_way(family: str, environment: An
         names = [entry.dataset.name.rsplit("/")[-1] for entry in classifier.inputs.dataset_inputs]
         assert names == ["clean", "vectors.txt"]
     assert (reasons["classifier"] is not None) == (family in WITHOUT_FEATURES)
-    assert (reasons["completion"] is not None) == (family in NOT_WRITING)
+    assert (reasons["completion"] is not None) == (family in NOT_GENERATIVE)
     assert_versions_answer(environment, family, reasons)
     found = evaluate(tmp_path)
     kind = {"bert": "masked", "encoder_decoder": "encoder_decoder"}.get(family, "causal")

@@ -1,7 +1,5 @@
 """Prompts and completions that are longer than the settings allow."""
 
-import logging
-
 import pytest
 
 from lmcore.config.tokenize import BytePairConfig
@@ -10,7 +8,6 @@ from lmcore.finetuning.supervised import CompletionExample
 from lmcore.models.prompt import PromptFormat, encode_prompt
 from lmcore.tokens.batches.batches import IGNORED
 from lmcore.tokens.tokenizer.training import learn_tokenizer
-from tasks.finetune import _say_what_is_cut
 
 TOKENIZER = learn_tokenizer(["a"], BytePairConfig(kind="byte_pair", vocabulary_size=259))
 """Every byte is a token."""
@@ -42,13 +39,3 @@ def test_a_completion_has_an_end_token_if_and_only_if_it_is_not_truncated(reads_
             assert targets == [IGNORED] * (len(prompt) - 1) + answer
     assert (found.n_cut_answers, found.n_cut_prompts) == (2, 1)
     assert found.answer_lengths == [5, 6, 7, 16]
-
-
-def test_the_log_tells_how_many_are_truncated_and_which_limit_would_be_enough(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    _say_what_is_cut(completion_sequences(TOKENIZER, EXAMPLES[:2], FORMAT, reads_prompts=True), FORMAT)
-    assert caplog.messages == ["of 1 of 2 prompts the first 4 tokens are read (finetune.completion.max_prompt_tokens)"]
-    caplog.clear()
-    _say_what_is_cut(completion_sequences(TOKENIZER, EXAMPLES, FORMAT, reads_prompts=True), FORMAT)
-    assert "2 of 4 answers are longer than 6 tokens: they are truncated" in caplog.messages[0]
-    assert caplog.messages[0].endswith("would have to be 16 for 95 % of them, 16 for all")

@@ -103,13 +103,13 @@ def test_equal_models_are_registered_once_and_different_ones_twice(environment):
         ("the list", {"top_p": 2.0}, "top_p is 2.0"),
         ("the list", {"top_k": -5}, "top_k is -5"),
         ("the list", {"seed": -1}, "seed is -1"),
-        ("the list", {"max_token": 5}, "unknown setting max_token: expected max_new_tokens, min_p"),
+        ("the list", {"max_token": 5}, "unknown parameter max_token: expected max_new_tokens, min_p"),
         (5, {}, "prompt of row 0 is 5: expected a string"),
         (None, {}, "prompt of row 0 is null: expected a string"),
         ("x" * 100_001, {}, "prompt of row 0 has 100,001 characters: expected at most 100,000"),
     ],
 )
-def test_a_request_that_cannot_be_answered_is_refused_in_one_sentence(client, data, params, said):
+def test_an_invalid_request_is_refused_in_one_sentence(client, data, params, said):
     answer = client.post("/invocations", json={"dataframe_records": [{"prompt": data}], "params": params})
     assert answer.status_code == 400
     assert said in answer.json()["message"]

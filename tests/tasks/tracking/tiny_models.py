@@ -1,4 +1,4 @@
-"""Model folders of every kind, small enough to make in a moment."""
+"""Model folders of every kind that take no time to create."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Trainings in which nothing is learnt, and what their runs then hold."""
+"""Trainings without a model to train, and what MLflow then has."""
 
 import socket
 import time
@@ -32,7 +32,7 @@ def start(environment, *, model="language-model", resumed_from_step=0, parameter
 
 
 def train(environment, *, model="language-model", seed=0, steps=range(1, 6), base_model=None):
-    """A whole training in which nothing happens; answers its model folder."""
+    """A complete training that does nothing; return its model folder."""
     folder = Path("models") / f"{model}-{seed}"
     with start(environment, model=model, base_model=base_model) as run:
         log_steps(run, steps)
@@ -49,13 +49,13 @@ def fail(environment, error, *, steps=range(0), **details):
 
 
 def interrupt(environment, *, steps=range(0), **details):
-    """A training that a person stops; what there is to see of its run comes without the cost of a model."""
+    """A training stopped by Ctrl-C, whose run takes less time because it has no model."""
     with pytest.raises(KeyboardInterrupt):
         fail(environment, KeyboardInterrupt(), steps=steps, **details)
 
 
 def finish(environment, *, resumed_from_step, steps=range(0)):
-    """An interrupted training that goes on to its end."""
+    """An interrupted training that is resumed and finishes."""
     with start(environment, resumed_from_step=resumed_from_step) as run:
         log_steps(run, steps)
         save_tiny_model(Path("model"), "language-model")
@@ -109,7 +109,7 @@ def free_port():
 def wait_for(condition, seconds=180):
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "timed out"
         time.sleep(0.1)
 
 
