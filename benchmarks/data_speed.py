@@ -27,7 +27,7 @@ from lmcore.text.sources.pinning import pin_sources
 from lmcore.text.split import document_id
 from lmcore.text.words.hashes import word_hashes
 from lmcore.tokens.corpus.shards import encode_documents
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 from tasks.context.parameters import Parameters, load_parameters
 
 N_WORKERS = 2
@@ -127,7 +127,7 @@ def encoding() -> list[Line]:
         texts = read_documents(folder / "raw", ["text"])["text"].to_pylist()
         documents = folder / "documents.parquet"
         write_table(documents, _as_clean(texts))
-        content = learn_tokenizer(texts[::TRAINING_STEP], parameters.tokenize.tokenizer).to_json()
+        content = train_tokenizer(texts[::TRAINING_STEP], parameters.tokenize.tokenizer).to_json()
         ours, theirs = [], []
         for number in range(ENCODING_ROUNDS):
             with _stopwatch() as mine:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.line import Line, median_ratio, seconds_in_turn
 from benchmarks.worker import Action
-from lmcore.text.cleaning.decision import Judge
+from lmcore.text.cleaning.decision import DocumentFilter
 from lmcore.text.documents.shards import read_documents, write_table
 from tasks.context.parameters import load_parameters
 
@@ -59,8 +59,8 @@ def _texts(file: Path) -> list[str]:
 
 def _judging(files: Sequence[Path]) -> Action:
     parts = map(_texts, files)
-    judge = Judge(load_parameters(PARAMETERS).clean, None)
-    return lambda: [judge.judge(text).drop for text in next(parts)]
+    document_filter = DocumentFilter(load_parameters(PARAMETERS).clean, None)
+    return lambda: [document_filter.decide(text).drop for text in next(parts)]
 
 
 def _with_datatrove(files: Sequence[Path]) -> Action:

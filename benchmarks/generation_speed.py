@@ -25,7 +25,7 @@ from lmcore.models.device import keep_freed_memory
 from lmcore.models.huggingface import export_gpt2
 from lmcore.runtime.files import write_json
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 
 N_ROUNDS = 5
 ONE_PROMPT = {"n_prompts": 1, "prompt_tokens": 32, "n_new": 128, "num_beams": 1}
@@ -147,7 +147,7 @@ def _their_generation(model: Any, work: dict[str, int]) -> Action:
 def _tokenizer() -> Tokenizer:
     """One for CTranslate2, which wants tokens by name."""
     texts = [file.read_text(encoding="utf-8") for file in sorted(Path(__file__).parents[1].glob("lmcore/**/*.py"))]
-    return learn_tokenizer(texts, BytePairConfig(kind="byte_pair", vocabulary_size=SHAPE["vocabulary_size"]))
+    return train_tokenizer(texts, BytePairConfig(kind="byte_pair", vocabulary_size=SHAPE["vocabulary_size"]))
 
 
 def _shape_of(tokenizer: Tokenizer) -> dict[str, int]:

@@ -26,7 +26,7 @@ from lmcore.text.sources.collect import collect
 from lmcore.text.sources.pinning import pin_sources
 from lmcore.tokens.corpus.shards import write_shards
 from lmcore.tokens.corpus.training_texts import TrainingTexts
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 from tasks.context.environment import TRAINING_PROCESS
 from tasks.context.parameters import load_parameters
 
@@ -142,7 +142,7 @@ def _all_stages(folder: Path) -> Action:
                 summary = _clean(folder, workers)
             with _timed("learn", seconds):
                 documents = shards_of(folder / "clean")
-                tokenizer = learn_tokenizer(TrainingTexts(documents, split), parameters.tokenize.tokenizer)
+                tokenizer = train_tokenizer(TrainingTexts(documents, split), parameters.tokenize.tokenizer)
             with _timed("encode", seconds), Workers(N_WORKERS) as workers:
                 work = folder / "pieces" / "encode"
                 write_shards(folder / "tokens", tokenizer, documents, split, weights={}, work=work, workers=workers)

@@ -8,7 +8,7 @@ from lmcore.config.tokenize import TokenizeConfig
 from lmcore.text.documents.shards import shards_of
 from lmcore.tokens.corpus.shards import write_shards
 from lmcore.tokens.corpus.training_texts import TrainingTexts
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 from tasks.context.environment import Environment
 from tasks.step import step
 
@@ -24,7 +24,7 @@ def tokenize_documents(
     ``weights`` says how often the documents of each source stand in the training shard.
     """
     documents = shards_of(clean_folder)
-    tokenizer = learn_tokenizer(TrainingTexts(documents, config.split), config.tokenizer)
+    tokenizer = train_tokenizer(TrainingTexts(documents, config.split), config.tokenizer)
     work = environment.pieces_folder("tokenize")
     with environment.start_workers() as workers:
         summary = write_shards(

@@ -18,7 +18,7 @@ from lmcore.evaluation.likelihood import Tokens
 from lmcore.models.encoder_decoder.model import EncoderDecoder
 from lmcore.progress import progress
 from lmcore.tokens.batches.batches import IGNORED
-from lmcore.tokens.batches.corruption import corrupt, hidden_spans
+from lmcore.tokens.batches.corruption import corrupt, masked_spans
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Restoration:
         start = 0
         for target in np.array_split(tokens.astype(np.int64), n_pieces):
             # A text of which no token is left but the end has nothing to mask.
-            spans = len(target) > 1 and hidden_spans(len(target), self._model.config.corruption, generator)
+            spans = len(target) > 1 and masked_spans(len(target), self._model.config.corruption, generator)
             is_masked = np.broadcast_to(spans, len(target))
             source = corrupt(target, is_masked, self._model.vocabulary)
             is_end = target == self._model.vocabulary.end_of_text_id

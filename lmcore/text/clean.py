@@ -26,7 +26,7 @@ from lmcore.runtime.artifact_cache import keep_pieces, pieces_in
 from lmcore.runtime.files import atomic_folder, write_json, write_text
 from lmcore.runtime.workers import Workers
 from lmcore.text.cleaning.clean_shards import STATISTICS, Finishing, finish_shard, prepare_finishing
-from lmcore.text.cleaning.filtered_shards import judge_shard
+from lmcore.text.cleaning.filtered_shards import filter_shard
 from lmcore.text.cleaning.masked_columns import configured_mask, mask_columns
 from lmcore.text.cleaning.reasons import SETTINGS
 from lmcore.text.cleaning.selection import select
@@ -68,7 +68,7 @@ def clean(
     """
     shards = shards_of(raw)
     pipeline = _check_languages(config)
-    judge = partial(judge_shard, config=config, fractions=fractions, pipeline=pipeline, work=work)
+    judge = partial(filter_shard, config=config, fractions=fractions, pipeline=pipeline, work=work)
     already_judged = set(pieces_in(work))
     judged = list(_each("Judge", judge, shards, workers))
     if any(shard.folder.name not in already_judged for shard in judged):

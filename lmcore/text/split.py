@@ -37,7 +37,7 @@ def splits_of(documents: pa.Table, fractions: SplitFractions) -> Iterator[Split]
     return (given or split_of(identity, fractions) for identity, given in rows)
 
 
-def divide_by_split(documents: pa.Table, fractions: SplitFractions) -> Mapping[str, pa.Table]:
+def group_by_split(documents: pa.Table, fractions: SplitFractions) -> Mapping[str, pa.Table]:
     """The documents of each split, in the order in which they stand."""
     rows: dict[Split, list[int]] = {split: [] for split in SPLITS}
     for row, split in enumerate(splits_of(documents, fractions)):

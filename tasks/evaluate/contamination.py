@@ -17,7 +17,7 @@ from lmcore.config.tokenize import SplitFractions
 from lmcore.evaluation.contamination import Contamination, find_contamination
 from lmcore.runtime.files import write_json
 from lmcore.text.documents.shards import batches_of, shards_of
-from lmcore.text.split import divide_by_split
+from lmcore.text.split import group_by_split
 from tasks.evaluate.tables import write_csv
 from tasks.step import step
 
@@ -81,7 +81,7 @@ def _ids(documents: Path, fractions: SplitFractions, split: Split) -> Iterator[s
 
 def _batches(documents: Path, fractions: SplitFractions, split: Split) -> Iterator[pa.Table]:
     for batch in batches_of(shards_of(documents), COLUMNS):
-        yield divide_by_split(pa.Table.from_batches([batch]), fractions)[split]
+        yield group_by_split(pa.Table.from_batches([batch]), fractions)[split]
 
 
 def _texts(documents: Path, fractions: SplitFractions, split: Split) -> Iterator[list[str]]:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from lmcore.config.clean import CleanConfig
 from lmcore.runtime.artifact_cache import complete_piece, piece_key
 from lmcore.runtime.files import write_json
-from lmcore.text.cleaning.filtered_shards import JudgedShard
+from lmcore.text.cleaning.filtered_shards import FilteredShard
 from lmcore.text.cleaning.masked_columns import configured_mask, mask_rows
 from lmcore.text.cleaning.statistics import shard_statistics
 from lmcore.text.documents.document import CLEAN_SCHEMA, LEDGER_SCHEMA
@@ -31,7 +31,7 @@ class Finishing:
     """A shard and what the first two passes decided about its documents."""
 
     shard: Path
-    judged: JudgedShard
+    judged: FilteredShard
     drops: pa.Table
     config: CleanConfig
 
@@ -49,9 +49,9 @@ def finish_shard(finishing: Finishing, *, work: Path) -> Path:
 
 def prepare_finishing(language: str) -> None:
     """Load what :func:`finish_shard` needs for a language, which takes seconds."""
-    from lmcore.text.words.analysis import reader_of
+    from lmcore.text.words.analysis import spacy_tokenizer
 
-    reader_of(language)
+    spacy_tokenizer(language)
 
 
 def _finish(finishing: Finishing, folder: Path) -> None:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from lmcore.text.cleaning.contamination import Runs
 from lmcore.text.cleaning.decision import whole_text
-from lmcore.text.cleaning.filtered_shards import JudgedShard
+from lmcore.text.cleaning.filtered_shards import FilteredShard
 from lmcore.text.cleaning.reasons import REASON_SCHEMA
 from lmcore.text.cleaning.signatures import N_PERMUTATIONS, Signatures
 
@@ -56,7 +56,7 @@ class Corpus:
         sources: names of their sources.
     """
 
-    def __init__(self, shards: Sequence[JudgedShard]) -> None:
+    def __init__(self, shards: Sequence[FilteredShard]) -> None:
         self._shards = shards
         labels: dict[str | None, int] = {None: NO_LABEL}
         sources: dict[str | None, int] = {}
@@ -118,7 +118,7 @@ class Corpus:
         reasons = reasons.set_column(0, REASON_SCHEMA.field("row"), own_rows)
         return [reasons.slice(start, end - start) for start, end in pairwise(np.searchsorted(rows, self._starts))]
 
-    def _by_shard(self, rows: Rows) -> Iterator[tuple[JudgedShard, Rows, Rows]]:
+    def _by_shard(self, rows: Rows) -> Iterator[tuple[FilteredShard, Rows, Rows]]:
         """Yield the shards that hold some rows: where in ``rows`` these stand, and which rows of the shard they are."""
         order = np.argsort(rows, kind="stable")
         borders = np.searchsorted(rows[order], self._starts)

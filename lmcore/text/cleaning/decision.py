@@ -13,7 +13,7 @@ from lmcore.text.cleaning.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class FilterDecision:
     """What became of a document.
 
     Attributes:
@@ -36,7 +36,7 @@ def whole_text(text: str, target: str | None) -> str:
     return text if target is None else f"{text}\n\n{target}"
 
 
-class Judge:
+class DocumentFilter:
     """Judges documents one by one.
 
     Args:
@@ -48,7 +48,7 @@ class Judge:
         self._config = config
         self._personal_data = None if config.personal_data is None else PersonalData(config.personal_data, find_persons)
 
-    def judge(self, raw: str, raw_target: str | None = None) -> Judgement:
+    def decide(self, raw: str, raw_target: str | None = None) -> FilterDecision:
         """Normalize a document, look for reasons to drop it, and mask the personal data in it.
 
         Its language is that of the text; all other rules look at text and target together.
@@ -56,7 +56,7 @@ class Judge:
         config = self._config
         text, target, changes = self._normalize(raw, raw_target)
         if not text or text.isspace():
-            return Judgement("", target, Reason("empty_text"), changes, config.language)
+            return FilterDecision("", target, Reason("empty_text"), changes, config.language)
         language, drop = language_of(text, config.language, config.identify_language)
         whole = whole_text(text, target)
         if drop is None and config.filters is not None:
@@ -71,7 +71,7 @@ class Judge:
             else:
                 text, target = mask(text, findings), target and mask(target, findings_in_target)
                 changes += masked_kinds(findings + findings_in_target)
-        return Judgement(text, target, drop, changes, language)
+        return FilterDecision(text, target, drop, changes, language)
 
     def _normalize(self, text: str, target: str | None) -> tuple[str, str | None, tuple[Reason, ...]]:
         if not self._config.normalize:

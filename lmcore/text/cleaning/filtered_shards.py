@@ -16,7 +16,7 @@ from lmcore.config.tokenize import SplitFractions
 from lmcore.runtime.artifact_cache import complete_piece, piece_key
 from lmcore.runtime.files import file_digest
 from lmcore.text.cleaning.contamination import Runs, sampled_runs
-from lmcore.text.cleaning.decision import Judge, whole_text
+from lmcore.text.cleaning.decision import DocumentFilter, whole_text
 from lmcore.text.cleaning.reasons import reason_table
 from lmcore.text.cleaning.signatures import Signatures, signatures
 from lmcore.text.documents.shards import write_table
@@ -49,7 +49,7 @@ CANDIDATE_SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedShard:
+class FilteredShard:
     """The folder that the first pass leaves for a shard."""
 
     folder: Path
@@ -76,10 +76,10 @@ class JudgedShard:
         return pq.read_table(self.folder / CHANGES)
 
 
-def judge_shard(
+def filter_shard(
     shard: Path, *, config: CleanConfig, fractions: SplitFractions, pipeline: str | None, work: Path
-) -> JudgedShard:
-    """Judge the documents of a raw shard, unless that is done.
+) -> FilteredShard:
+    """DocumentFilter the documents of a raw shard, unless that is done.
 
     Args:
         shard: a file of raw documents.
@@ -94,13 +94,13 @@ def judge_shard(
     ngram_words = config.contamination and config.contamination.ngram_words
     parts = (*rules, config.personal_data, shingle_words, ngram_words, fractions, pipeline)
     key = piece_key("judge", *parts, file_digest(shard))
-    return JudgedShard(complete_piece(work, key, partial(_judge, shard, config, fractions)))
+    return FilteredShard(complete_piece(work, key, partial(_judge, shard, config, fractions)))
 
 
 def _judge(shard: Path, config: CleanConfig, fractions: SplitFractions, folder: Path) -> None:
     raw = pq.read_table(shard, columns=["text", "target", "label", "source", "split"]).to_pydict()
-    judge = Judge(config, configured_person_finder(config))
-    judgements = list(map(judge.judge, raw["text"], raw["target"]))
+    document_filter = DocumentFilter(config, configured_person_finder(config))
+    judgements = list(map(document_filter.decide, raw["text"], raw["target"]))
     kept = [row for row, judgement in enumerate(judgements) if judgement.drop is None]
     texts, targets = ([getattr(judgements[row], name) for row in kept] for name in ("text", "target"))
     labels = [raw["label"][row] for row in kept]

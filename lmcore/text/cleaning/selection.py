@@ -9,13 +9,13 @@ import pyarrow as pa
 from lmcore.config.clean import CleanConfig, ContaminationConfig
 from lmcore.text.cleaning.contamination import overlaps
 from lmcore.text.cleaning.corpus import NO_LABEL, Corpus, Documents, Rows
-from lmcore.text.cleaning.filtered_shards import JudgedShard
+from lmcore.text.cleaning.filtered_shards import FilteredShard
 from lmcore.text.cleaning.near_duplicates import near_duplicates
 from lmcore.text.cleaning.reasons import REASON_SCHEMA
 from lmcore.text.split import uniform
 
 
-def select(shards: Sequence[JudgedShard], config: CleanConfig) -> list[pa.Table]:
+def select(shards: Sequence[FilteredShard], config: CleanConfig) -> list[pa.Table]:
     """What to drop of every shard's candidates, as tables of :data:`lmcore.text.cleaning.reasons.REASON_SCHEMA`.
 
     Takes less than two hundred bytes of memory a document, whatever their length.

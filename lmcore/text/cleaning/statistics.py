@@ -11,8 +11,7 @@ import pyarrow.compute as pc
 
 from lmcore.text.split import uniform
 from lmcore.text.words.hashes import word_hashes
-from lmcore.text.words.segmentation import shortened
-from lmcore.text.words.token_spans import token_spans
+from lmcore.text.words.segmentation import shortened, token_spans
 
 COUNTED = ("frequent_words", "tags", "lemmas", "entities", "entity_names")
 CONTENT_TAGS = frozenset(("NOUN", "PROPN", "VERB", "ADJ", "ADV"))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lmcore.text.documents.document import ANALYSIS_SCHEMA
-from lmcore.text.words.spacy_tokens import IS_MARK, IS_PUNCTUATION, IS_SPACE, TokenReader, Tokens
+from lmcore.text.words.spacy_tokens import IS_MARK, IS_PUNCTUATION, IS_SPACE, SpacyTokenizer, Tokens
 
 CHARACTERS_PER_BATCH = 500_000
 BEFORE_TEXT = "\n\n"
@@ -31,15 +31,15 @@ def analyze(texts: Sequence[str], language: str) -> pa.Table:
     Raises:
         ValueError: if spaCy does not know the language, or a package that it needs for it is not installed.
     """
-    reader = reader_of(language)
+    reader = spacy_tokenizer(language)
     analyses = (_analyze(batch, reader) for batch in _batches([text.rstrip() for text in texts]))
     return pa.concat_tables([ANALYSIS_SCHEMA.empty_table(), *analyses])
 
 
 @lru_cache(maxsize=2)
-def reader_of(language: str) -> TokenReader:
+def spacy_tokenizer(language: str) -> SpacyTokenizer:
     """Stays for the next texts: it costs seconds to load, and remembers what it has read."""
-    return TokenReader(language)
+    return SpacyTokenizer(language)
 
 
 def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
@@ -55,7 +55,7 @@ def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _analyze(texts: list[str], reader: TokenReader) -> pa.Table:
+def _analyze(texts: list[str], reader: SpacyTokenizer) -> pa.Table:
     """Analyze the texts as one, with a blank line before each that no token of theirs reaches across."""
     joined = "".join(BEFORE_TEXT + text for text in texts)
     text_ends = np.cumsum([len(BEFORE_TEXT) + len(text) for text in texts])

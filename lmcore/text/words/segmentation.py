@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 UNSPACED_SCRIPTS = (
@@ -75,3 +76,16 @@ def length_in_letters(text: str) -> int:
     if text.isascii():
         return len(text)
     return len(text) + (LETTERS_PER_CHARACTER - 1) * (len(text) - len(DENSE_RUN.sub("", text)))
+
+
+def token_spans(text: str, token_ends: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield the start and end of every token of a text from the stored token ends.
+
+    A token starts at the end of the previous one, or after the single space that follows it. A run of several spaces
+    contains tokens of its own, as in spaCy; in Thai a single space is a token, too.
+    """
+    last = 0
+    for end in token_ends:
+        follows_space = last > 0 and text[last] == " " and end > last + 1
+        yield last + follows_space, end
+        last = end

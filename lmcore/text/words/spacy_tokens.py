@@ -41,7 +41,7 @@ class Tokens(NamedTuple):
     kinds: npt.NDArray[np.int32]
 
 
-class TokenReader:
+class SpacyTokenizer:
     """Reads the tokens of texts by spaCy's rules for a language.
 
     In most languages those rules look at one chunk of text between white space at a time, and the same chunks

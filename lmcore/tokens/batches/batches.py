@@ -145,7 +145,7 @@ class WindowBatches:
         return Batch(cut[:, :-1].contiguous(), cut[:, 1:].contiguous())
 
 
-def windowed_pieces(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, npt.NDArray[np.int64]]:
+def tokens_of_windows(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, npt.NDArray[np.int64]]:
     """The tokens that a training on :class:`WindowBatches` has seen.
 
     Windows that follow each other in the stream are joined again.

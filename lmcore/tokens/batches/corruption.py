@@ -19,7 +19,7 @@ Tokens = npt.NDArray[np.integer]
 Flags = npt.NDArray[np.bool_]
 
 
-def hidden_spans(length: int, config: CorruptionConfig, generator: np.random.Generator) -> Flags:
+def masked_spans(length: int, config: CorruptionConfig, generator: np.random.Generator) -> Flags:
     """Which of ``length`` tokens are hidden, boolean (length,).
 
     Exactly ``share`` of them are, rounded, but at least one, and one stays. The spans' number is the nearest to what
@@ -87,7 +87,7 @@ class CorruptedBatches:
     def _corrupted(self, batch: Batch, seeds: list[int]) -> Batch:
         generator = np.random.default_rng(seeds)
         texts = batch.tokens.numpy()
-        sources = [corrupt(text, hidden_spans(len(text), self._config, generator), self._vocabulary) for text in texts]
+        sources = [corrupt(text, masked_spans(len(text), self._config, generator), self._vocabulary) for text in texts]
         return Batch(self._filled_up(sources, most=batch.tokens.size(1)), batch.tokens)
 
     def _filled_up(self, sources: Sequence[Tokens], *, most: int) -> torch.Tensor:

@@ -77,7 +77,7 @@ class StreamBatches:
         return Batch(cut[:, :-1].contiguous(), cut[:, 1:].contiguous(), continues=place > 0)
 
 
-def streamed_pieces(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, npt.NDArray[np.int64]]:
+def tokens_of_streams(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, npt.NDArray[np.int64]]:
     """The tokens that a training on :class:`StreamBatches` has seen in its first epoch.
 
     Returns:

@@ -29,7 +29,7 @@ class CorpusEncoder:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._dtype = dtype_of(tokenizer.vocabulary)
-        self._token_bytes = tokenizer.bytes_of_tokens() if tokenizer.ends_tokens_with_words else None
+        self._token_bytes = tokenizer.bytes_of_tokens() if tokenizer.keeps_tokens_within_words else None
         self._known: dict[str, bytes] = {}
 
     def encode(self, texts: Sequence[str]) -> list[bytes]:

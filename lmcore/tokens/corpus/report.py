@@ -35,8 +35,8 @@ def token_rates(shard: Path, size: Mapping[str, int], tokenizer: Tokenizer) -> d
         "characters_per_token": size["n_characters"] / n_tokens,
         "bytes_per_token": size["n_bytes"] / n_tokens,
         "tokens_per_word": n_tokens / max(size["n_words"], 1),
-        "unknown_share": 0.0 if unknown is None else float(counts[unknown]) / n_tokens,
-        "used_share_of_vocabulary": float((counts > 0).mean()),
+        "unknown_ratio": 0.0 if unknown is None else float(counts[unknown]) / n_tokens,
+        "used_vocabulary_ratio": float((counts > 0).mean()),
     }
     return {name: round(rate, 4) for name, rate in rates.items()}
 
@@ -57,7 +57,7 @@ def _lines(tokenizer: Tokenizer, summary: Mapping[str, Any], counts: npt.NDArray
     if lost := tokenizer.lost_features:
         yield f"It does not keep {', '.join(lost)}: bits per byte of its models are not comparable with others'."
         yield ""
-    rates = ("characters_per_token", "bytes_per_token", "tokens_per_word", "unknown_share", "used_share_of_vocabulary")
+    rates = ("characters_per_token", "bytes_per_token", "tokens_per_word", "unknown_ratio", "used_vocabulary_ratio")
     yield "| split | documents | tokens | " + " | ".join(rate.replace("_", " ") for rate in rates) + " |"
     yield "|---" * (3 + len(rates)) + "|"
     for split, size in summary["splits"].items():

@@ -19,7 +19,7 @@ from lmcore.progress import progress
 from lmcore.runtime.artifact_cache import complete_piece, keep_pieces, piece_key
 from lmcore.runtime.files import atomic_folder, file_digest, write_json, write_text
 from lmcore.runtime.workers import Workers
-from lmcore.text.split import SPLITS, divide_by_split, uniform
+from lmcore.text.split import SPLITS, group_by_split, uniform
 from lmcore.tokens.corpus.encoding import CorpusEncoder
 from lmcore.tokens.corpus.report import REPORT, dtype_of, render_report, token_rates
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
@@ -194,7 +194,7 @@ def _encode(
     if target_separator is not None:
         table = _with_targets(table, pq.read_table(documents, columns=["target"])["target"], target_separator)
     index = []
-    for split, some in divide_by_split(table, fractions).items():
+    for split, some in group_by_split(table, fractions).items():
         texts: list[str] = some["text"].to_pylist()
         with (folder / f"{split}.bin").open("wb") as shard:
             n_tokens = _write_tokens(shard, encoder, end, texts)

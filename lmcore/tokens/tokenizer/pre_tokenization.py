@@ -12,7 +12,7 @@ import tokenizers
 from tokenizers import pre_tokenizers
 from tokenizers.pre_tokenizers import PreTokenizer
 
-from lmcore.text.words.token_spans import token_spans
+from lmcore.text.words.segmentation import token_spans
 
 MARK = "\x00spacy:"
 

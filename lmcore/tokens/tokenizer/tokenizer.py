@@ -151,7 +151,7 @@ class Tokenizer:
         return isinstance(self._backend.model, models.WordLevel)
 
     @property
-    def ends_tokens_with_words(self) -> bool:
+    def keeps_tokens_within_words(self) -> bool:
         """Whether it is byte pairs of words as GPT-2 separates them: then no token holds two words, or parts of two."""
         backend, splitter = self._backend, self._backend.pre_tokenizer
         is_free = isinstance(backend.model, models.BPE) and backend.model.dropout is None
@@ -172,7 +172,7 @@ class Tokenizer:
         return np.array([len(name or "") for name in names])
 
     @property
-    def joint(self) -> str:
+    def token_separator(self) -> str:
         """What stands between the texts of tokens and of those behind them, when each is decoded alone."""
         return " " if self.has_word_tokens else ""
 

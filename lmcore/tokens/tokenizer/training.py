@@ -36,7 +36,7 @@ class SizedTexts(Protocol):
     def __iter__(self) -> Iterator[str]: ...
 
 
-def learn_tokenizer(texts: SizedTexts, config: TokenizerConfig) -> Tokenizer:
+def train_tokenizer(texts: SizedTexts, config: TokenizerConfig) -> Tokenizer:
     """Learn the vocabulary that is asked for; the same texts give the same one. An existing one has nothing to learn.
 
     Raises:

@@ -18,7 +18,7 @@ from lmcore.config.tokenize import SplitFractions
 from lmcore.runtime.files import folder_digest, write_json
 from lmcore.runtime.workers import Workers
 from lmcore.text.clean import clean
-from lmcore.text.cleaning.decision import Judge
+from lmcore.text.cleaning.decision import DocumentFilter
 from lmcore.text.documents.document import (
     CLEAN_SCHEMA,
     FAULT_SCHEMA,
@@ -318,7 +318,7 @@ def test_what_was_done_by_other_rules_changes_nothing(name: str, value: object, 
 def test_rules_that_compare_need_no_other_judgement(
     name: str, value: object, done_before: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Judge, "judge", lambda *_: pytest.fail("was judged again"))
+    monkeypatch.setattr(DocumentFilter, "decide", lambda *_: pytest.fail("was judged again"))
     run(done_before, change(name, value))
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcore.tokens.batches.batches import IGNORED, ExampleBatches, WindowBatches, drawn_examples, windowed_pieces
+from lmcore.tokens.batches.batches import IGNORED, ExampleBatches, WindowBatches, drawn_examples, tokens_of_windows
 
 STREAM = np.arange(1, 102, dtype=np.uint16)
 
@@ -54,7 +54,7 @@ def test_drawing_in_parts_equals_drawing_at_once(n_examples: int, first: int, co
 def test_seen_pieces_are_what_the_batches_gave(n_drawn: int) -> None:
     batches = WindowBatches(STREAM, STREAM, sequence_length=10, batch_size=1, seed=1, max_validation_windows=1)
     given_tokens = {int(token) for step in range(n_drawn) for token in batches.training_batch(step).tokens.ravel()}
-    tokens, offsets = windowed_pieces(STREAM, batches.drawn(n_drawn))
+    tokens, offsets = tokens_of_windows(STREAM, batches.drawn(n_drawn))
     assert sorted(given_tokens) == tokens.tolist()
     for start, end in pairwise(offsets):
         assert (np.diff(tokens[start:end].astype(int)) == 1).all()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lmcore.config.models import CorruptionConfig
 from lmcore.tokens.batches.batches import WindowBatches
-from lmcore.tokens.batches.corruption import CorruptedBatches, corrupt, hidden_spans
+from lmcore.tokens.batches.corruption import CorruptedBatches, corrupt, masked_spans
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(size=50, end_of_text_id=0, padding_id=1, mask_id=2)
@@ -25,7 +25,7 @@ def count_spans(hidden: np.ndarray) -> int:
 @given(length=st.integers(2, 100), share=st.floats(0.01, 0.99), mean=st.floats(1.0, 20.0), seed=st.integers(0, 99))
 def test_the_share_and_the_number_of_spans_are_met(length: int, share: float, mean: float, seed: int) -> None:
     config = CorruptionConfig(share=share, mean_span_tokens=mean)
-    hidden = hidden_spans(length, config, np.random.default_rng(seed))
+    hidden = masked_spans(length, config, np.random.default_rng(seed))
     n_hidden = min(max(1, round(share * length)), length - 1)
     assert (len(hidden), hidden.sum()) == (length, n_hidden)
     assert count_spans(hidden) == min(max(1, round(n_hidden / mean)), n_hidden, length - n_hidden + 1)
@@ -34,7 +34,7 @@ def test_the_share_and_the_number_of_spans_are_met(length: int, share: float, me
 def test_every_way_to_hide_two_spans_is_equally_likely() -> None:
     config = CorruptionConfig(share=0.5, mean_span_tokens=1.5)
     generator = np.random.default_rng(0)
-    drawn = Counter(tuple(hidden_spans(6, config, generator).tolist()) for _ in range(12_000))
+    drawn = Counter(tuple(masked_spans(6, config, generator).tolist()) for _ in range(12_000))
     # Three hidden tokens in two spans (1 + 2 or 2 + 1), three visible ones of which one at least lies between: 2 · 6.
     assert len(drawn) == 12
     assert all(abs(count - 1000) < 150 for count in drawn.values())
@@ -42,7 +42,7 @@ def test_every_way_to_hide_two_spans_is_equally_likely() -> None:
 
 def test_one_token_cannot_be_hidden_in_part() -> None:
     with pytest.raises(ValueError, match="1 tokens are too few"):
-        hidden_spans(1, CONFIG, np.random.default_rng(0))
+        masked_spans(1, CONFIG, np.random.default_rng(0))
 
 
 def test_each_span_becomes_one_mask_token_and_end_tokens_stay() -> None:

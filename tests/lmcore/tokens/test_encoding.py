@@ -13,13 +13,13 @@ from lmcore.tokens.corpus import encoding
 from lmcore.tokens.corpus.encoding import CorpusEncoder
 from lmcore.tokens.corpus.report import dtype_of
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 from lmcore.tokens.tokenizer.vocabulary import END_OF_TEXT
 
 CORPUS = ["The quick brown fox's  jumps, over the 12 lazy dogs.\n\n    return self.value", "Ein schöner Tag."] * 20
-BYTE_PAIRS = learn_tokenizer(CORPUS, BytePairConfig(kind="byte_pair", vocabulary_size=330))
-CHARACTERS = learn_tokenizer(CORPUS, CharactersConfig(kind="characters", min_count=1))
-WORDS = learn_tokenizer(CORPUS, WordsConfig(kind="words", language=None, max_words=None, min_count=1, lowercase=True))
+BYTE_PAIRS = train_tokenizer(CORPUS, BytePairConfig(kind="byte_pair", vocabulary_size=330))
+CHARACTERS = train_tokenizer(CORPUS, CharactersConfig(kind="characters", min_count=1))
+WORDS = train_tokenizer(CORPUS, WordsConfig(kind="words", language=None, max_words=None, min_count=1, lowercase=True))
 PARTS = [
     "The",
     "quick",
@@ -84,7 +84,7 @@ def adopt(folder: Path, **changes: object) -> Tokenizer:
 )
 def test_tokenizers_of_another_kind_are_not_taken_apart(tmp_path: Path, changes: dict[str, object]) -> None:
     tokenizer = adopt(tmp_path, **changes)
-    assert not tokenizer.ends_tokens_with_words
+    assert not tokenizer.keeps_tokens_within_words
     some = ["x y the quick brown", " the\n\nlazy dogs ", "x"]
     encoder = CorpusEncoder(tokenizer)
     assert [decode(tokenizer, encoded) for encoded in encoder.encode(some)] == tokenizer.encode_batch(some)
@@ -102,4 +102,4 @@ def test_tokens_with_white_space_of_their_own_are_kept_whole(tmp_path: Path) -> 
 def test_a_tokenizer_with_dropout_is_not_remembered() -> None:
     state = json.loads(BYTE_PAIRS.to_json())
     state["model"]["dropout"] = 0.5
-    assert not Tokenizer.from_json(json.dumps(state)).ends_tokens_with_words
+    assert not Tokenizer.from_json(json.dumps(state)).keeps_tokens_within_words

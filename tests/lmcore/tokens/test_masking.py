@@ -12,7 +12,7 @@ from lmcore.config.models import MaskingConfig
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.tokens.batches.batches import IGNORED, WindowBatches
 from lmcore.tokens.batches.masking import MaskedBatches, WordStarts, mask_tokens, word_starts
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(size=50, end_of_text_id=0, padding_id=1, mask_id=2)
@@ -97,7 +97,7 @@ def test_whole_words_need_to_know_where_words_begin() -> None:
 
 
 def test_words_of_a_tokenizer_are_those_of_the_text() -> None:
-    tokenizer = learn_tokenizer([" fox ( stop\n" * 9], BytePairConfig(kind="byte_pair", vocabulary_size=270))
+    tokenizer = train_tokenizer([" fox ( stop\n" * 9], BytePairConfig(kind="byte_pair", vocabulary_size=270))
     text = "The naïve fox_1 says: don't\nstop unseen  (now) 今日は"
     ids = np.array([tokenizer.encode(text)])
     starts = word_starts(tokenizer).of(ids)[0]

@@ -8,14 +8,14 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from lmcore.config.tokenize import ExistingConfig, WordsConfig
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 
 SPACY_WORDS = WordsConfig(kind="words", language="en", max_words=None, min_count=1, lowercase=True)
 TEXTS = ["Don't stop, they said.", "They said (twice): stop!"]
 
 
 def test_words_are_spacys_tokens_in_lower_case() -> None:
-    tokenizer = learn_tokenizer(TEXTS, SPACY_WORDS)
+    tokenizer = train_tokenizer(TEXTS, SPACY_WORDS)
     ids = tokenizer.encode("They don't\n  stop!")
     assert tokenizer.decode(ids) == "they do n't stop !"
     assert tokenizer.decode(tokenizer.encode("They never stop.")) == "they <unk> stop ."
@@ -23,18 +23,18 @@ def test_words_are_spacys_tokens_in_lower_case() -> None:
 
 def test_a_vocabulary_keeps_the_most_frequent_words() -> None:
     config = SPACY_WORDS.model_copy(update={"min_count": 2})
-    tokenizer = learn_tokenizer(TEXTS, config)
+    tokenizer = train_tokenizer(TEXTS, config)
     assert tokenizer.decode(tokenizer.encode("They said: do not stop")) == "they said <unk> <unk> <unk> stop"
 
 
 def test_chinese_is_divided_by_its_own_rules() -> None:
     config = SPACY_WORDS.model_copy(update={"language": "zh"})
-    tokenizer = learn_tokenizer(["我们去公园。", "公园很大。"], config)
+    tokenizer = train_tokenizer(["我们去公园。", "公园很大。"], config)
     assert tokenizer.decode(tokenizer.encode("公园大。")) == "公 园 大 。"
 
 
 def test_the_language_of_words_is_kept_in_the_file(tmp_path: Path) -> None:
-    tokenizer = learn_tokenizer(TEXTS, SPACY_WORDS)
+    tokenizer = train_tokenizer(TEXTS, SPACY_WORDS)
     tokenizer.save(tmp_path / "tokenizer.json")
     loaded = Tokenizer.load(tmp_path / "tokenizer.json")
     for text in (*TEXTS, "don't (stop)"):
@@ -43,7 +43,7 @@ def test_the_language_of_words_is_kept_in_the_file(tmp_path: Path) -> None:
 
 def test_an_unknown_language_is_an_error() -> None:
     with pytest.raises(ValueError, match="language 'qq'"):
-        learn_tokenizer(TEXTS, SPACY_WORDS.model_copy(update={"language": "qq"}))
+        train_tokenizer(TEXTS, SPACY_WORDS.model_copy(update={"language": "qq"}))
 
 
 def made_elsewhere(path: Path, special_tokens: list[str]) -> ExistingConfig:
@@ -62,7 +62,7 @@ def made_elsewhere(path: Path, special_tokens: list[str]) -> ExistingConfig:
 
 def test_an_existing_tokenizer_is_taken_as_it_is_without_its_limits(tmp_path: Path) -> None:
     config = made_elsewhere(tmp_path / "theirs.json", ["<s>", "<pad>", "</s>", "<mask>"])
-    tokenizer = learn_tokenizer([], config)
+    tokenizer = train_tokenizer([], config)
     vocabulary = tokenizer.vocabulary
     assert (vocabulary.padding_id, vocabulary.end_of_text_id, vocabulary.mask_id) == (1, 2, 3)
     text = "Don't stop: ünïcödé 中文, and much more than four tokens."
@@ -74,7 +74,7 @@ def test_an_existing_tokenizer_is_taken_as_it_is_without_its_limits(tmp_path: Pa
 
 def test_special_tokens_that_it_lacks_are_added_behind_its_own(tmp_path: Path) -> None:
     config = made_elsewhere(tmp_path / "theirs.json", ["</s>"])
-    tokenizer = learn_tokenizer([], config)
+    tokenizer = train_tokenizer([], config)
     size = tokenizers.Tokenizer.from_file(config.path).get_vocab_size()
     assert tokenizer.vocabulary.end_of_text_id == 0
     assert {tokenizer.vocabulary.padding_id, tokenizer.vocabulary.mask_id} == {size, size + 1}
@@ -85,7 +85,7 @@ def test_special_tokens_that_it_lacks_are_added_behind_its_own(tmp_path: Path) -
 def test_what_is_no_tokenizer_is_an_error_that_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "theirs.json"
     with pytest.raises(FileNotFoundError, match=r"theirs\.json"):
-        learn_tokenizer([], ExistingConfig(kind="existing", path=str(path)))
+        train_tokenizer([], ExistingConfig(kind="existing", path=str(path)))
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(ValueError, match=r"theirs.json is not a tokenizer file \(tokenize.tokenizer.path\)"):
-        learn_tokenizer([], ExistingConfig(kind="existing", path=str(path)))
+        train_tokenizer([], ExistingConfig(kind="existing", path=str(path)))

@@ -14,7 +14,7 @@ from lmcore.runtime.workers import Workers
 from lmcore.tokens.corpus.report import token_rates
 from lmcore.tokens.corpus.shards import TokenShards, write_shards
 from lmcore.tokens.corpus.training_texts import TrainingTexts
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 
 TEXTS = {
     "train": ["The first document.", "", "Ein zweites, schönes.", "x" * 500],
@@ -22,7 +22,7 @@ TEXTS = {
     "test": ["Held out as well.", "<|endoftext|>"],
 }
 IDS = {split: [f"{split} {number}" for number in range(len(texts))] for split, texts in TEXTS.items()}
-TOKENIZER = learn_tokenizer(TEXTS["train"], BytePairConfig(kind="byte_pair", vocabulary_size=270))
+TOKENIZER = train_tokenizer(TEXTS["train"], BytePairConfig(kind="byte_pair", vocabulary_size=270))
 
 
 FRACTIONS = SplitFractions(validation=0.1, test=0.1)
@@ -194,9 +194,9 @@ def test_the_summary_and_the_page_say_what_tokens_are_worth(tmp_path: Path) -> N
     held = splits["validation"]
     assert held["tokens_per_word"] == pytest.approx(held["n_tokens"] / 2)
     assert held["bytes_per_token"] == pytest.approx(len("Held out.") / held["n_tokens"], abs=1e-4)
-    assert held["unknown_share"] == 0.0
+    assert held["unknown_ratio"] == 0.0
     used = set(TOKENIZER.encode("Held out.")) | {TOKENIZER.vocabulary.end_of_text_id}
-    assert held["used_share_of_vocabulary"] == pytest.approx(len(used) / TOKENIZER.vocabulary.size, abs=1e-4)
+    assert held["used_vocabulary_ratio"] == pytest.approx(len(used) / TOKENIZER.vocabulary.size, abs=1e-4)
     page = (tmp_path / "tokens/tokenizer.md").read_text(encoding="utf-8")
     assert "| train | 4 |" in page
     assert "`e`" in page
@@ -205,7 +205,7 @@ def test_the_summary_and_the_page_say_what_tokens_are_worth(tmp_path: Path) -> N
 
 def test_unknown_words_are_counted(tmp_path: Path) -> None:
     config = WordsConfig(kind="words", language=None, max_words=None, min_count=1, lowercase=False)
-    tokenizer = learn_tokenizer(["The first document."], config)
+    tokenizer = train_tokenizer(["The first document."], config)
     with Workers(1) as workers:
         summary = write_shards(
             tmp_path / "tokens",
@@ -218,23 +218,23 @@ def test_unknown_words_are_counted(tmp_path: Path) -> None:
             work=tmp_path / "pieces",
             workers=workers,
         )
-    assert summary["splits"]["train"]["unknown_share"] == 2 / 8
-    assert summary["splits"]["validation"]["unknown_share"] == 0.0
-    assert summary["splits"]["test"]["unknown_share"] == 1 / 2
+    assert summary["splits"]["train"]["unknown_ratio"] == 2 / 8
+    assert summary["splits"]["validation"]["unknown_ratio"] == 0.0
+    assert summary["splits"]["test"]["unknown_ratio"] == 1 / 2
     page = (tmp_path / "tokens/tokenizer.md").read_text(encoding="utf-8")
     assert "It does not keep newlines, tabs, runs of spaces: bits per byte" in page
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is Linux's own count")
 def test_a_large_shard_is_counted_without_being_resident(tmp_path: Path) -> None:
-    tokenizer = learn_tokenizer(["a b c"], BytePairConfig(kind="byte_pair", vocabulary_size=300))
+    tokenizer = train_tokenizer(["a b c"], BytePairConfig(kind="byte_pair", vocabulary_size=300))
     with (tmp_path / "train.bin").open("wb") as file:
         file.truncate(600_000_000)  # A hole: zeros that take no room on the disk.
     size = {"n_tokens": 300_000_000, "n_characters": 1, "n_bytes": 1, "n_words": 1}
     Path("/proc/self/clear_refs").write_text("5")  # Forget the peak so far.
     before = peak_bytes()
     rates = token_rates(tmp_path / "train.bin", size, tokenizer)
-    assert rates["used_share_of_vocabulary"] == round(1 / tokenizer.vocabulary.size, 4)
+    assert rates["used_vocabulary_ratio"] == round(1 / tokenizer.vocabulary.size, 4)
     assert peak_bytes() - before < 200_000_000
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from lmcore.config.clean import BlocklistConfig, LanguageConfig
 from lmcore.text.cleaning.blocklist import blocked_content
-from lmcore.text.cleaning.decision import Judge
+from lmcore.text.cleaning.decision import DocumentFilter
 from lmcore.text.cleaning.language import language_of
 from tests.lmcore.text.cleaning_for_tests import LENIENT, configure_cleaning
 
@@ -57,27 +57,31 @@ def test_blocked_phrases_of_scripts_without_spaces_stand_anywhere() -> None:
 
 
 def test_a_text_is_normalized_before_it_is_judged_and_masked_after_that() -> None:
-    judge = Judge(configure_cleaning(filters=LENIENT | {"min_characters": 12}, personal_data=MASK), None)
-    kept = judge.judge("  Mail\u00a0to a@b.de  \n\n\n\n now")
+    document_filter = DocumentFilter(
+        configure_cleaning(filters=LENIENT | {"min_characters": 12}, personal_data=MASK), None
+    )
+    kept = document_filter.decide("  Mail\u00a0to a@b.de  \n\n\n\n now")
     assert kept.text == "  Mail to <email>\n\n now"
     assert [change.rule for change in kept.changes] == ["normalized", "masked_email"]
-    dropped = judge.judge("a@b.de" + "\u200b" * 20)
+    dropped = document_filter.decide("a@b.de" + "\u200b" * 20)
     assert dropped.drop is not None
     assert dropped.drop.rule == "too_short"
-    with_target = judge.judge("Write it to a friend.", "To\u00a0c@d.de ")
+    with_target = document_filter.decide("Write it to a friend.", "To\u00a0c@d.de ")
     assert with_target.target == "To <email>"
     assert [change.rule for change in with_target.changes] == ["normalized", "masked_email"]
 
 
 def test_a_prompt_and_its_target_are_judged_together() -> None:
     rules = LENIENT | {"min_characters": 20, "min_words": 4}
-    judge = Judge(configure_cleaning(filters=rules, blocklist=BLOCKED, personal_data=MASK | {"action": "drop"}), None)
-    assert judge.judge("Summarize:", "The town has rebuilt its bridge.").drop is None
+    document_filter = DocumentFilter(
+        configure_cleaning(filters=rules, blocklist=BLOCKED, personal_data=MASK | {"action": "drop"}), None
+    )
+    assert document_filter.decide("Summarize:", "The town has rebuilt its bridge.").drop is None
     reasons = [
-        judge.judge("Summarize:"),
-        judge.judge("A prompt that is long enough.", "bad word, bad word, bad word"),
-        judge.judge("A prompt that is long enough.", "Write to a@b.de"),
-        judge.judge("Summarize:", "\x00"),
+        document_filter.decide("Summarize:"),
+        document_filter.decide("A prompt that is long enough.", "bad word, bad word, bad word"),
+        document_filter.decide("A prompt that is long enough.", "Write to a@b.de"),
+        document_filter.decide("Summarize:", "\x00"),
     ]
     assert [judged.drop and judged.drop.rule for judged in reasons] == [
         "too_short",
@@ -105,8 +109,8 @@ def test_a_word_goes_on_with_its_vowel_signs() -> None:
 
 
 def test_a_document_with_personal_data_is_dropped_where_that_is_wanted() -> None:
-    judge = Judge(configure_cleaning(personal_data=MASK | {"action": "drop"}), None)
-    found = judge.judge("Mail to a@b.de now")
+    document_filter = DocumentFilter(configure_cleaning(personal_data=MASK | {"action": "drop"}), None)
+    found = document_filter.decide("Mail to a@b.de now")
     assert found.drop is not None
     assert found.drop.rule == "personal_data"
     assert found.text == "Mail to a@b.de now"

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmcore.text.words import spacy_tokens
-from lmcore.text.words.analysis import analyze, reader_of
-from lmcore.text.words.token_spans import token_spans
+from lmcore.text.words.analysis import analyze, spacy_tokenizer
+from lmcore.text.words.segmentation import token_spans
 
 WORDS = """. ! ? ... e.g. don't a.m. U.S. x Hello (it's) np.array([1, http://a.b/c?d=e 100% :) ) : ``code`` -- #1
 Café e.g ...x § 。 你好 😀"""
@@ -111,7 +111,7 @@ def test_chinese_tokens_are_those_of_spacy_however_a_text_is_cut(text: str) -> N
 
 def test_a_text_without_an_end_is_cut_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    reader = reader_of("zh")
+    reader = spacy_tokenizer("zh")
     tokenizer = reader._pipeline.tokenizer
     monkeypatch.setattr(reader._pipeline, "tokenizer", lambda piece: read.append(piece) or tokenizer(piece))
     (analysis,) = analyze(["你" * 25_000], "zh").to_pylist()
