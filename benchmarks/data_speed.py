@@ -137,7 +137,7 @@ def encoding() -> list[Line]:
                     tokenizer=content + number * " ",
                     fractions=parameters.tokenize.split,
                     weights={},
-                    work=folder / "pieces",
+                    cache=folder / "pieces",
                 )
             with _stopwatch() as other:
                 bare = tokenizers.Tokenizer.from_str(content)
@@ -187,7 +187,7 @@ def _clean(parameters: Parameters, folder: Path, workers: Workers) -> None:
         folder / "clean",
         parameters.clean,
         parameters.tokenize.split,
-        work=folder / "cleaned",
+        cache=folder / "cleaned",
         workers=workers,
     )
 

@@ -144,8 +144,8 @@ def _all_stages(folder: Path) -> Action:
                 documents = shards_of(folder / "clean")
                 tokenizer = train_tokenizer(TrainingTexts(documents, split), parameters.tokenize.tokenizer)
             with _timed("encode", seconds), Workers(N_WORKERS) as workers:
-                work = folder / "pieces" / "encode"
-                write_shards(folder / "tokens", tokenizer, documents, split, weights={}, work=work, workers=workers)
+                cache = folder / "pieces" / "encode"
+                write_shards(folder / "tokens", tokenizer, documents, split, weights={}, cache=cache, workers=workers)
         sizes = {"peak_bytes": watch.peak_bytes, "total_bytes": watch.total_bytes}
         return sizes | {"documents": summary["kept"], "seconds": seconds}
 
@@ -187,8 +187,8 @@ def _clean(folder: Path, workers: Workers) -> dict[str, Any]:
     # All documents are of one kind: a limit for each kind would leave next to nothing.
     settings = parameters.clean.model_dump(mode="json") | {"max_bytes_per_label": None}
     cleaning = CleanConfig.model_validate_json(json.dumps(settings))
-    work = folder / "pieces" / "clean"
-    return clean(folder / "raw", folder / "clean", cleaning, parameters.tokenize.split, work=work, workers=workers)
+    cache = folder / "pieces" / "clean"
+    return clean(folder / "raw", folder / "clean", cleaning, parameters.tokenize.split, cache=cache, workers=workers)
 
 
 def _documentation_words(folder: Path) -> Counter[str]:

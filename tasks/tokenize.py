@@ -1,4 +1,4 @@
-"""Learns a tokenizer from the training documents and turns all documents into token ids."""
+"""Trains a tokenizer on the training documents and encodes all documents as token ids."""
 
 import logging
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ logger = logging.getLogger(__name__)
 def tokenize_documents(
     config: TokenizeConfig, environment: Environment, *, weights: Mapping[str, float], clean_folder: Path, tokens: Path
 ) -> None:
-    """Write the tokenizer, a shard per split, and their index into the folder ``tokens``.
+    """Write the tokenizer, a shard for each split, and their index into the folder ``tokens``.
 
-    ``weights`` says how often the documents of each source stand in the training shard.
+    ``weights`` maps each source to how often its documents are repeated in the training shard.
     """
     documents = shards_of(clean_folder)
     tokenizer = train_tokenizer(TrainingTexts(documents, config.split), config.tokenizer)
-    work = environment.pieces_folder("tokenize")
+    cache = environment.pieces_folder("tokenize")
     with environment.start_workers() as workers:
         summary = write_shards(
             tokens,
@@ -33,7 +33,7 @@ def tokenize_documents(
             documents,
             config.split,
             weights=weights,
-            work=work,
+            cache=cache,
             workers=workers,
             target_separator=config.target_separator,
         )

@@ -104,7 +104,7 @@ def write_shards(
     fractions: SplitFractions,
     *,
     weights: Mapping[str, float],
-    work: Path,
+    cache: Path,
     workers: Workers,
     target_separator: str | None = None,
 ) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def write_shards(
             ``target`` where there is a separator.
         fractions: which document belongs to which split.
         weights: of the sources of training documents; 1 where none is given.
-        work: where pieces that are done are kept for the next time.
+        cache: holds the tokens of each file of documents for the next time.
         workers: that encode; the result does not depend on them.
         target_separator: stands between a document's text and its target; None leaves targets out.
 
@@ -136,7 +136,7 @@ def write_shards(
         tokenizer=tokenizer.to_json(),
         fractions=fractions,
         weights=weights,
-        work=work,
+        cache=cache,
         target_separator=target_separator,
     )
     with progress("Encode", len(documents), "shards") as progressed:
@@ -162,7 +162,7 @@ def write_shards(
         }
         write_json(folder / "summary.json", summary)
         write_text(folder / REPORT, render_report(tokenizer, summary, folder / "train.bin"))
-    keep_pieces(work, {piece.name for piece in done})
+    keep_pieces(cache, {piece.name for piece in done})
     return summary
 
 
@@ -172,13 +172,13 @@ def encode_documents(
     tokenizer: str,
     fractions: SplitFractions,
     weights: Mapping[str, float],
-    work: Path,
+    cache: Path,
     target_separator: str | None = None,
 ) -> Path:
     """The folder of the tokens of a Parquet file of documents, split by split, unless that is done."""
     settings = json.dumps([weights, target_separator], sort_keys=True)
     key = piece_key("encode", tokenizer, fractions, settings, file_digest(documents))
-    return complete_piece(work, key, partial(_encode, documents, tokenizer, fractions, weights, target_separator))
+    return complete_piece(cache, key, partial(_encode, documents, tokenizer, fractions, weights, target_separator))
 
 
 def _encode(

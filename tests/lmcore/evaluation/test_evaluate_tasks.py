@@ -118,7 +118,7 @@ def write_models(project: Path, texts: list[str]) -> None:
     documents = shards_of(project / "clean")
     with Workers(1) as workers:
         write_shards(
-            project / "tokens", tokenizer, documents, SPLIT, weights={}, work=project / "pieces", workers=workers
+            project / "tokens", tokenizer, documents, SPLIT, weights={}, cache=project / "pieces", workers=workers
         )
     torch.manual_seed(0)
     model = GPT(SHAPE, tokenizer.vocabulary)

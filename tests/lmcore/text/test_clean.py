@@ -70,7 +70,7 @@ def write_raw(raw: Path, some: list[Document], *, per_shard: int = 3, faults: tu
 
 def run(folder: Path, config: CleanConfig = UNLIMITED, *, n_workers: int = 1) -> dict[str, Any]:
     with Workers(n_workers) as workers:
-        return clean(folder / "raw", folder / "clean", config, FRACTIONS, work=folder / "pieces", workers=workers)
+        return clean(folder / "raw", folder / "clean", config, FRACTIONS, cache=folder / "pieces", workers=workers)
 
 
 def ledger(folder: Path, action: str = "dropped") -> list[dict[str, Any]]:
@@ -209,7 +209,7 @@ def test_a_source_that_loses_much_is_named_with_rule_setting_and_masked_examples
     )
     rules = LENIENT | {"max_mean_word_length": 20.0}
     summary = run(tmp_path, configure_cleaning(filters=rules, remove_duplicates=False))
-    (loss,) = summary["losses"]
+    (loss,) = summary["drop_statistics"]
     assert (loss["source"], loss["documents"], loss["dropped"]) == ("mine", 30, 20)
     (rule,) = loss["rules"]
     assert (rule["rule"], rule["count"], rule["setting"]) == ("words_too_long", 20, "filters.max_mean_word_length")
@@ -330,7 +330,8 @@ def test_a_shard_of_which_nothing_is_left_takes_part_in_no_comparison(tmp_path: 
 
 
 def test_nothing_left_is_an_error_that_counts_the_reasons(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no document of 2 is left: .*'too_short': 2.*clean.filters.min_characters"):
+    message = r"all 2 documents were dropped \(too_short 2\): relax the setting filters.min_characters"
+    with pytest.raises(ValueError, match=message):
         clean_texts(tmp_path, "x", "y")
     assert not (tmp_path / "clean").exists()
 

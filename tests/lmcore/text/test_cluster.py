@@ -69,7 +69,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_bytes(cluster: Cluster, tm
 
     def clean_elsewhere() -> None:
         with Workers(1, dask_address=cluster.address) as workers:
-            clean(tmp_path / "raw", done, UNLIMITED, FRACTIONS, work=tmp_path / "pieces", workers=workers)
+            clean(tmp_path / "raw", done, UNLIMITED, FRACTIONS, cache=tmp_path / "pieces", workers=workers)
 
     thread = threading.Thread(target=clean_elsewhere)
     thread.start()
@@ -80,7 +80,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_bytes(cluster: Cluster, tm
     assert not done.exists()
     thread.join()
     with Workers(1) as workers:
-        clean(tmp_path / "raw", tmp_path / "here", UNLIMITED, FRACTIONS, work=tmp_path / "own", workers=workers)
+        clean(tmp_path / "raw", tmp_path / "here", UNLIMITED, FRACTIONS, cache=tmp_path / "own", workers=workers)
     assert folder_digest(done) == folder_digest(tmp_path / "here")
 
 

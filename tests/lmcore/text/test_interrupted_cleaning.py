@@ -25,7 +25,7 @@ N_KILLS = 4
 
 def run(folder: Path, *, n_workers: int) -> dict[str, int]:
     with Workers(n_workers) as workers:
-        return clean(folder / "raw", folder / "clean", UNLIMITED, FRACTIONS, work=folder / "pieces", workers=workers)
+        return clean(folder / "raw", folder / "clean", UNLIMITED, FRACTIONS, cache=folder / "pieces", workers=workers)
 
 
 def write_documents(folder: Path) -> None:

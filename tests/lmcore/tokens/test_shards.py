@@ -55,7 +55,7 @@ def write(
             documents,
             FRACTIONS,
             weights=weights or {},
-            work=folder / "pieces",
+            cache=folder / "pieces",
             workers=workers,
         )
 
@@ -215,7 +215,7 @@ def test_unknown_words_are_counted(tmp_path: Path) -> None:
             ),
             FRACTIONS,
             weights={},
-            work=tmp_path / "pieces",
+            cache=tmp_path / "pieces",
             workers=workers,
         )
     assert summary["splits"]["train"]["unknown_ratio"] == 2 / 8
@@ -266,7 +266,7 @@ def test_a_target_stands_behind_its_text_where_that_is_asked_for(tmp_path: Path)
                 documents,
                 FRACTIONS,
                 weights={},
-                work=tmp_path / "pieces",
+                cache=tmp_path / "pieces",
                 workers=workers,
                 target_separator=separator,
             )

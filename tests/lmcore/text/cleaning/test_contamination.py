@@ -110,8 +110,8 @@ def test_long_documents_are_judged_by_a_sample_that_all_have_in_common(monkeypat
     is_training = np.asarray([False, True, True])
     runs = sampled_runs(list(word_hashes(texts)), is_training, 13)
     assert 300 < np.count_nonzero(runs.owners == 2) < 700
-    for most in (contamination.MOST_EVALUATION_RUNS, 500):
-        monkeypatch.setattr(contamination, "MOST_EVALUATION_RUNS", most)
+    for most in (contamination.MAX_EVALUATION_RUNS, 500):
+        monkeypatch.setattr(contamination, "MAX_EVALUATION_RUNS", most)
         shares = overlaps(lambda: iter([runs]), [~is_training], [is_training], 10)
         assert shares.tolist() == pytest.approx([0.0, 0.5, 0.0], abs=0.1)
 

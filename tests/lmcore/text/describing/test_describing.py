@@ -22,7 +22,7 @@ def describe_all(folder: Path, texts: list[str]) -> Path:
     write_raw(folder / "raw", [replace(DOCUMENT, text=text, line=line) for line, text in enumerate(texts, start=1)])
     config = configure_cleaning(filters=LENIENT | {"min_characters": 5}, personal_data=MAIL)
     with Workers(1) as workers:
-        clean(folder / "raw", folder / "clean", config, FRACTIONS, work=folder / "pieces", workers=workers)
+        clean(folder / "raw", folder / "clean", config, FRACTIONS, cache=folder / "pieces", workers=workers)
     return folder / "clean"
 
 
@@ -70,9 +70,9 @@ def test_the_vocabulary_grows_as_it_does(tmp_path: Path) -> None:
     different = [f"word{number}" for number in range(30_000)]
     folder = describe_all(tmp_path, [" ".join(different[start : start + 100]) for start in range(0, 30_000, 100)])
     growth = json.loads((folder / "statistics.json").read_bytes())["vocabulary_growth"]
-    assert growth[0] == {"words": 0, "different": 0}
+    assert growth[0] == {"words": 0, "distinct_words": 0}
     assert growth[-1]["words"] == 30_000
-    assert growth[-1]["different"] == pytest.approx(30_000, rel=0.05)
+    assert growth[-1]["distinct_words"] == pytest.approx(30_000, rel=0.05)
 
 
 def test_a_word_as_long_as_a_book_is_shortened(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_the_card_says_what_the_corpus_is_made_of_and_what_was_done(corpus: Path
     assert card["personal_data"] == {"masked": {"email": 1}, "documents_dropped": 0}
     assert card["languages"] == ["en"]
     text = (corpus / "card.md").read_text(encoding="utf-8")
-    personal_data = "Masked, in so many documents: email 1. Dropped for it: 0."
+    personal_data = "Documents in which it was masked: email 1. Documents dropped because of it: 0."
     for line in ("- CC0-1.0", "- attribution: Made up here.", "- revision: v1", personal_data):
         assert line in text.splitlines()
     assert any(
