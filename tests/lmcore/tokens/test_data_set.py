@@ -28,7 +28,7 @@ def test_shards_that_are_not_whole_are_refused_before_any_row(tmp_path: Path) ->
         file.write(b"x")
     with pytest.raises(ValueError, match="tokenize again"):
         token_data_set(tmp_path / "tokens", "train")
-    with pytest.raises(ValueError, match="no split 'dev': its splits are train, validation, test"):
+    with pytest.raises(ValueError, match="no split 'dev': choose train, validation or test"):
         token_data_set(tmp_path / "tokens", "dev")
 
 

@@ -10,8 +10,7 @@ from tokenizers import normalizers, pre_tokenizers
 
 from lmcore.config.tokenize import BytePairConfig, CharactersConfig, WordsConfig
 from lmcore.tokens.corpus import encoding
-from lmcore.tokens.corpus.encoding import CorpusEncoder
-from lmcore.tokens.corpus.report import dtype_of
+from lmcore.tokens.corpus.encoding import CorpusEncoder, token_dtype
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.tokens.tokenizer.training import train_tokenizer
 from lmcore.tokens.tokenizer.vocabulary import END_OF_TEXT
@@ -42,7 +41,7 @@ texts = st.lists(st.lists(st.text() | st.sampled_from(PARTS)).map("".join))
 
 
 def decode(tokenizer: Tokenizer, encoded: bytes) -> list[int]:
-    return np.frombuffer(encoded, dtype_of(tokenizer.vocabulary)).tolist()
+    return np.frombuffer(encoded, token_dtype(tokenizer.vocabulary)).tolist()
 
 
 @pytest.mark.parametrize("tokenizer", [BYTE_PAIRS, CHARACTERS, WORDS], ids=["byte_pair", "characters", "words"])
@@ -56,7 +55,7 @@ def test_what_is_remembered_is_what_the_tokenizer_gives(
 
 
 def test_it_forgets_before_it_remembers_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoding, "REMEMBERED_UNITS", 10)
+    monkeypatch.setattr(encoding, "CACHED_UNITS", 10)
     encoder = CorpusEncoder(BYTE_PAIRS)
     for start in range(0, 100, 20):
         some = [f"the {number} dogs" for number in range(start, start + 20)]

@@ -87,5 +87,5 @@ def test_what_is_no_tokenizer_is_an_error_that_names_the_file(tmp_path: Path) ->
     with pytest.raises(FileNotFoundError, match=r"theirs\.json"):
         train_tokenizer([], ExistingConfig(kind="existing", path=str(path)))
     path.write_text("{}", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"theirs.json is not a tokenizer file \(tokenize.tokenizer.path\)"):
+    with pytest.raises(ValueError, match=r"theirs.json is not a tokenizer file: "):
         train_tokenizer([], ExistingConfig(kind="existing", path=str(path)))

@@ -11,7 +11,7 @@ import pytest
 
 from lmcore.config.tokenize import BytePairConfig, SplitFractions, WordsConfig
 from lmcore.runtime.workers import Workers
-from lmcore.tokens.corpus.report import token_rates
+from lmcore.tokens.corpus.report import token_statistics
 from lmcore.tokens.corpus.shards import TokenShards, write_shards
 from lmcore.tokens.corpus.training_texts import TrainingTexts
 from lmcore.tokens.tokenizer.training import train_tokenizer
@@ -104,7 +104,7 @@ def test_the_summary_counts_what_is_there(tmp_path: Path) -> None:
 
 
 def test_a_split_without_documents_is_an_error_that_gives_the_counts(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no document is in the split test \(train 4, validation 1, test 0\)"):
+    with pytest.raises(ValueError, match=r"the split test has no documents \(train 4, validation 1, test 0\)"):
         write(tmp_path, write_documents(tmp_path, {**TEXTS, "test": []}))
     assert not (tmp_path / "tokens").exists()
 
@@ -200,7 +200,7 @@ def test_the_summary_and_the_page_say_what_tokens_are_worth(tmp_path: Path) -> N
     page = (tmp_path / "tokens/tokenizer.md").read_text(encoding="utf-8")
     assert "| train | 4 |" in page
     assert "`e`" in page
-    assert "does not keep" not in page
+    assert "does not preserve" not in page
 
 
 def test_unknown_words_are_counted(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_unknown_words_are_counted(tmp_path: Path) -> None:
     assert summary["splits"]["validation"]["unknown_ratio"] == 0.0
     assert summary["splits"]["test"]["unknown_ratio"] == 1 / 2
     page = (tmp_path / "tokens/tokenizer.md").read_text(encoding="utf-8")
-    assert "It does not keep newlines, tabs, runs of spaces: bits per byte" in page
+    assert "The tokenizer does not preserve newlines, tabs, runs of spaces: do not compare bits per byte" in page
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is Linux's own count")
@@ -233,7 +233,7 @@ def test_a_large_shard_is_counted_without_being_resident(tmp_path: Path) -> None
     size = {"n_tokens": 300_000_000, "n_characters": 1, "n_bytes": 1, "n_words": 1}
     Path("/proc/self/clear_refs").write_text("5")  # Forget the peak so far.
     before = peak_bytes()
-    rates = token_rates(tmp_path / "train.bin", size, tokenizer)
+    rates = token_statistics(tmp_path / "train.bin", size, tokenizer)
     assert rates["used_vocabulary_ratio"] == round(1 / tokenizer.vocabulary.size, 4)
     assert peak_bytes() - before < 200_000_000
 

@@ -154,7 +154,7 @@ def test_usual_text_is_learned_from_as_if_there_were_no_limit(monkeypatch: pytes
     texts = [inspect.getsource(module) for module in (inspect, typing)] + ["\u4e2d\u6587\u3002" * 2000, "=" * 900]
     config = BytePairConfig(kind="byte_pair", vocabulary_size=600)
     learned = train_tokenizer(texts, config).to_json()
-    monkeypatch.setattr(training, "_cut", lambda text: [text])
+    monkeypatch.setattr(training, "_cut_runs", lambda text: [text])
     assert train_tokenizer(texts, config).to_json() == learned
 
 

@@ -102,7 +102,7 @@ chinese_texts = st.lists(
 def test_chinese_tokens_are_those_of_spacy_however_a_text_is_cut(text: str) -> None:
     text = text.rstrip()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spacy_tokens, "CHARACTERS_PER_PIECE", 2)
+        patch.setattr(spacy_tokens, "MIN_PART_CHARACTERS", 2)
         (analysis,) = analyze([text], "zh").to_pylist()
     tokens = [text[start:end] for start, end in token_spans(text, analysis["token_ends"])]
     assert tokens == [token.text for token in chinese(text)]
@@ -146,7 +146,7 @@ def test_languages_without_spaces_and_with_rules_across_spaces_are_read_whole() 
 
 @pytest.mark.parametrize("language", ["xx-nonsense", "ja"])
 def test_a_language_that_cannot_be_read_is_an_error(language: str) -> None:
-    with pytest.raises(ValueError, match=f"cannot read the language '{language}'"):
+    with pytest.raises(ValueError, match=f"cannot process the language '{language}'"):
         analyze(["text"], language)
 
 

@@ -28,7 +28,7 @@ def test_names_are_masked_and_annotations_reach_the_page(tmp_path: Path) -> None
     assert {"VERB", "NOUN", "ADP"} <= set(document["tags"])
     assert {"GPE", "DATE"} <= {entity["label"] for entity in document["entities"]}
     page = (tmp_path / "clean" / "statistics.html").read_text(encoding="utf-8")
-    assert all(title in page for title in ("Parts of speech", "lemmas", "Kinds of entities", "London"))
+    assert all(title in page for title in ("Parts of speech", "lemmas", "Types of entities", "London"))
     assert "Lovelace" not in page
 
 
