@@ -9,8 +9,7 @@ from lmcore.config.tokenize import SplitFractions
 from lmcore.runtime.files import write_json
 from tasks.clean import clean_documents
 from tasks.context.environment import Environment
-from tests.lmcore.text.cleaning_for_tests import LENIENT, configure_cleaning
-from tests.lmcore.text.test_clean import DOCUMENT, ORIGIN, write_raw
+from tests.lmcore.text.cleaning_for_tests import DOCUMENT, LENIENT, ORIGIN, configure_cleaning, write_raw
 
 FRACTIONS = SplitFractions(validation=0.0, test=0.0)
 

@@ -47,8 +47,8 @@ def test_dividing_keeps_every_document_once_and_in_order() -> None:
     documents = pa.table({"id": IDS[:500], "split": pa.nulls(500, pa.string()), "row": range(500)})
     splits = group_by_split(documents, FRACTIONS)
     rows = {split: table["row"].to_pylist() for split, table in splits.items()}
-    assert sorted(row for some in rows.values() for row in some) == list(range(500))
-    assert all(some == sorted(some) for some in rows.values())
+    assert sorted(row for chosen in rows.values() for row in chosen) == list(range(500))
+    assert all(chosen == sorted(chosen) for chosen in rows.values())
     assert all(split_of(identity, FRACTIONS) == "test" for identity in splits["test"]["id"].to_pylist())
 
 

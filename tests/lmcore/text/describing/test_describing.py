@@ -10,19 +10,18 @@ from lmcore.config.tokenize import SplitFractions
 from lmcore.runtime.workers import Workers
 from lmcore.text.clean import clean
 from lmcore.text.describing.ledger import decisions_of, rules_of
-from tests.lmcore.text.cleaning_for_tests import LENIENT, configure_cleaning
-from tests.lmcore.text.test_clean import DOCUMENT, write_raw
+from tests.lmcore.text.cleaning_for_tests import DOCUMENT, LENIENT, configure_cleaning, write_raw
 
 FRACTIONS = SplitFractions(validation=0.1, test=0.1)
 MAIL = {"action": "mask", "kinds": ["email"], "phone_region": None}
 
 
 def describe_all(folder: Path, texts: list[str]) -> Path:
-    """Clean some documents; the folder of the clean ones."""
+    """Clean documents with these texts; returns the folder of the clean documents."""
     write_raw(folder / "raw", [replace(DOCUMENT, text=text, line=line) for line, text in enumerate(texts, start=1)])
     config = configure_cleaning(filters=LENIENT | {"min_characters": 5}, personal_data=MAIL)
     with Workers(1) as workers:
-        clean(folder / "raw", folder / "clean", config, FRACTIONS, cache=folder / "pieces", workers=workers)
+        clean(folder / "raw", folder / "clean", config, FRACTIONS, cache=folder / "cache", workers=workers)
     return folder / "clean"
 
 

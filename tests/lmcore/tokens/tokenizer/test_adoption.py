@@ -37,7 +37,7 @@ def sentencepiece(kind: str) -> tokenizers.Tokenizer:
     return tokenizers.Tokenizer.from_str(made.to_str())
 
 
-def with_tokens_beside() -> tokenizers.Tokenizer:
+def with_added_tokens() -> tokenizers.Tokenizer:
     backend = byte_pairs(pre_tokenizers.ByteLevel(add_prefix_space=False))
     backend.add_special_tokens(["<pad>"])
     backend.add_tokens(["twice"])
@@ -58,8 +58,8 @@ def llama() -> tokenizers.Tokenizer:
 REPAIRED: dict[str, Callable[[], tokenizers.Tokenizer]] = {
     "byte-level pairs": lambda: byte_pairs(pre_tokenizers.ByteLevel(add_prefix_space=False)),
     "with special tokens": lambda: byte_pairs(pre_tokenizers.ByteLevel(add_prefix_space=False), ["</s>", "<pad>"]),
-    "with tokens beside its own": with_tokens_beside,
-    "behind another splitter": lambda: byte_pairs(
+    "with added tokens": with_added_tokens,
+    "after another pre-tokenizer": lambda: byte_pairs(
         pre_tokenizers.Sequence([pre_tokenizers.Digits(), pre_tokenizers.ByteLevel(add_prefix_space=False)])
     ),
     "pairs as sentencepiece has them": lambda: sentencepiece("pairs"),
@@ -75,7 +75,7 @@ def adopt(folder: Path, backend: tokenizers.Tokenizer) -> Tokenizer:
 
 
 @pytest.mark.parametrize("kind", REPAIRED)
-def test_what_a_tokenizer_cannot_spell_is_added_behind_its_own_tokens(
+def test_what_a_tokenizer_cannot_spell_is_added_after_its_own_tokens(
     tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     theirs = REPAIRED[kind]()
@@ -237,4 +237,4 @@ def test_gaps_in_the_numbering_are_part_of_the_vocabulary(tmp_path: Path) -> Non
 
 
 def np_ids(encoded: bytes) -> list[int]:
-    return [int.from_bytes(encoded[place : place + 2], "little") for place in range(0, len(encoded), 2)]
+    return [int.from_bytes(encoded[index : index + 2], "little") for index in range(0, len(encoded), 2)]

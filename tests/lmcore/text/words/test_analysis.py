@@ -113,7 +113,7 @@ def test_a_text_without_an_end_is_cut_all_the_same(monkeypatch: pytest.MonkeyPat
     read: list[str] = []
     reader = spacy_tokenizer("zh")
     tokenizer = reader._pipeline.tokenizer
-    monkeypatch.setattr(reader._pipeline, "tokenizer", lambda piece: read.append(piece) or tokenizer(piece))
+    monkeypatch.setattr(reader._pipeline, "tokenizer", lambda part: read.append(part) or tokenizer(part))
     (analysis,) = analyze(["你" * 25_000], "zh").to_pylist()
     assert analysis["token_ends"] == list(range(1, 25_001))
     assert len(read) == 3

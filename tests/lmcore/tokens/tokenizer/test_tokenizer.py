@@ -42,9 +42,9 @@ def test_a_text_cannot_name_the_special_tokens(tokenizer: Tokenizer, text: str) 
 
 
 @given(st.lists(st.text("aeé✓", min_size=1), min_size=1), st.integers(1, 3))
-def test_frequent_characters_are_one_token_each(some: list[str], min_count: int) -> None:
-    tokenizer = train_tokenizer(some, CharactersConfig(kind="characters", min_count=min_count))
-    counts = Counter("".join(some))
+def test_frequent_characters_are_one_token_each(texts: list[str], min_count: int) -> None:
+    tokenizer = train_tokenizer(texts, CharactersConfig(kind="characters", min_count=min_count))
+    counts = Counter("".join(texts))
     assert tokenizer.vocabulary.size == 3 + 256 + sum(count >= min_count for count in counts.values())
     for character, count in counts.items():
         assert len(tokenizer.encode(character)) == (1 if count >= min_count else len(character.encode()))
@@ -150,12 +150,12 @@ def test_words_have_a_longest_one_as_well() -> None:
     assert tokenizer.decode(tokenizer.encode("a " + "b" * 100_000)) == "a <unk>"
 
 
-def test_usual_text_is_learned_from_as_if_there_were_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_on_usual_text_is_as_if_there_were_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [inspect.getsource(module) for module in (inspect, typing)] + ["\u4e2d\u6587\u3002" * 2000, "=" * 900]
     config = BytePairConfig(kind="byte_pair", vocabulary_size=600)
-    learned = train_tokenizer(texts, config).to_json()
+    trained = train_tokenizer(texts, config).to_json()
     monkeypatch.setattr(training, "_cut_runs", lambda text: [text])
-    assert train_tokenizer(texts, config).to_json() == learned
+    assert train_tokenizer(texts, config).to_json() == trained
 
 
 def test_threads_and_hash_seeds_do_not_change_the_vocabulary(tmp_path: Path) -> None:

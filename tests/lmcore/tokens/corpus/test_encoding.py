@@ -50,16 +50,16 @@ def test_what_is_remembered_is_what_the_tokenizer_gives(
     tokenizer: Tokenizer, first: list[str], second: list[str]
 ) -> None:
     encoder = CorpusEncoder(tokenizer)
-    for some in (first, second):
-        assert [decode(tokenizer, encoded) for encoded in encoder.encode(some)] == tokenizer.encode_batch(some)
+    for texts in (first, second):
+        assert [decode(tokenizer, encoded) for encoded in encoder.encode(texts)] == tokenizer.encode_batch(texts)
 
 
 def test_it_forgets_before_it_remembers_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoding, "CACHED_UNITS", 10)
     encoder = CorpusEncoder(BYTE_PAIRS)
     for start in range(0, 100, 20):
-        some = [f"the {number} dogs" for number in range(start, start + 20)]
-        assert [decode(BYTE_PAIRS, encoded) for encoded in encoder.encode(some)] == BYTE_PAIRS.encode_batch(some)
+        texts = [f"the {number} dogs" for number in range(start, start + 20)]
+        assert [decode(BYTE_PAIRS, encoded) for encoded in encoder.encode(texts)] == BYTE_PAIRS.encode_batch(texts)
 
 
 def adopt(folder: Path, **changes: object) -> Tokenizer:
@@ -84,9 +84,9 @@ def adopt(folder: Path, **changes: object) -> Tokenizer:
 def test_tokenizers_of_another_kind_are_not_taken_apart(tmp_path: Path, changes: dict[str, object]) -> None:
     tokenizer = adopt(tmp_path, **changes)
     assert not tokenizer.keeps_tokens_within_words
-    some = ["x y the quick brown", " the\n\nlazy dogs ", "x"]
+    texts = ["x y the quick brown", " the\n\nlazy dogs ", "x"]
     encoder = CorpusEncoder(tokenizer)
-    assert [decode(tokenizer, encoded) for encoded in encoder.encode(some)] == tokenizer.encode_batch(some)
+    assert [decode(tokenizer, encoded) for encoded in encoder.encode(texts)] == tokenizer.encode_batch(texts)
 
 
 def test_tokens_with_white_space_of_their_own_are_kept_whole(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_too_few_tokens_are_refused() -> None:
 
 
 @pytest.mark.parametrize("n_steps", [1, 4, 100])
-def test_seen_pieces_are_what_the_batches_gave(n_steps: int) -> None:
+def test_seen_tokens_are_those_of_the_batches(n_steps: int) -> None:
     batches = make_streams()
     n_first_epoch = min(n_steps, batches.n_examples // 4)
     given = {int(token) for step in range(n_first_epoch) for token in batches.training_batch(step).tokens.ravel()}

@@ -7,7 +7,7 @@ import pytest
 from lmcore.text.documents.document import CLEAN_SCHEMA
 from lmcore.tokens.batches.data_set import token_data_set
 from lmcore.tokens.corpus.shards import TokenShards
-from tests.lmcore.tokens.test_shards import IDS, TEXTS, TOKENIZER, write, write_documents
+from tests.lmcore.tokens.corpus.test_shards import IDS, TEXTS, TOKENIZER, write, write_documents
 
 
 @pytest.mark.parametrize("split", TEXTS)

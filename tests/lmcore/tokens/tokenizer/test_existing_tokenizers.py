@@ -1,4 +1,4 @@
-"""Words by spaCy's rules, and tokenizers that were made elsewhere."""
+"""Existing tokenizers as users configure them: taken over with their special tokens, or refused."""
 
 from pathlib import Path
 
@@ -6,44 +6,11 @@ import pytest
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from lmcore.config.tokenize import ExistingConfig, WordsConfig
+from lmcore.config.tokenize import ExistingConfig
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.tokens.tokenizer.training import train_tokenizer
 
-SPACY_WORDS = WordsConfig(kind="words", language="en", max_words=None, min_count=1, lowercase=True)
 TEXTS = ["Don't stop, they said.", "They said (twice): stop!"]
-
-
-def test_words_are_spacys_tokens_in_lower_case() -> None:
-    tokenizer = train_tokenizer(TEXTS, SPACY_WORDS)
-    ids = tokenizer.encode("They don't\n  stop!")
-    assert tokenizer.decode(ids) == "they do n't stop !"
-    assert tokenizer.decode(tokenizer.encode("They never stop.")) == "they <unk> stop ."
-
-
-def test_a_vocabulary_keeps_the_most_frequent_words() -> None:
-    config = SPACY_WORDS.model_copy(update={"min_count": 2})
-    tokenizer = train_tokenizer(TEXTS, config)
-    assert tokenizer.decode(tokenizer.encode("They said: do not stop")) == "they said <unk> <unk> <unk> stop"
-
-
-def test_chinese_is_divided_by_its_own_rules() -> None:
-    config = SPACY_WORDS.model_copy(update={"language": "zh"})
-    tokenizer = train_tokenizer(["我们去公园。", "公园很大。"], config)
-    assert tokenizer.decode(tokenizer.encode("公园大。")) == "公 园 大 。"
-
-
-def test_the_language_of_words_is_kept_in_the_file(tmp_path: Path) -> None:
-    tokenizer = train_tokenizer(TEXTS, SPACY_WORDS)
-    tokenizer.save(tmp_path / "tokenizer.json")
-    loaded = Tokenizer.load(tmp_path / "tokenizer.json")
-    for text in (*TEXTS, "don't (stop)"):
-        assert loaded.encode(text) == tokenizer.encode(text)
-
-
-def test_an_unknown_language_is_an_error() -> None:
-    with pytest.raises(ValueError, match="language 'qq'"):
-        train_tokenizer(TEXTS, SPACY_WORDS.model_copy(update={"language": "qq"}))
 
 
 def made_elsewhere(path: Path, special_tokens: list[str]) -> ExistingConfig:
@@ -72,7 +39,7 @@ def test_an_existing_tokenizer_is_taken_as_it_is_without_its_limits(tmp_path: Pa
     assert tokenizer.encode(text) == theirs.encode(text, add_special_tokens=False).ids
 
 
-def test_special_tokens_that_it_lacks_are_added_behind_its_own(tmp_path: Path) -> None:
+def test_special_tokens_that_it_lacks_are_added_after_its_own(tmp_path: Path) -> None:
     config = made_elsewhere(tmp_path / "theirs.json", ["</s>"])
     tokenizer = train_tokenizer([], config)
     size = tokenizers.Tokenizer.from_file(config.path).get_vocab_size()
