@@ -58,8 +58,9 @@ def tracking_cost() -> list[Line]:
             seconds, in_others = _train_tracked(Path(folder), config, stream, stopwatch)
     finally:
         Work.reach = reach  # type: ignore[method-assign]
-    spent = stopwatch.seconds + in_others
-    note = f"{N_STEPS} reports, one per step; {stopwatch.seconds:.2f} s in the training thread, {in_others:.2f} s in others"
+    own = stopwatch.seconds
+    spent = own + in_others
+    note = f"{N_STEPS} reports, one per step; {own:.2f} s in the training thread, {in_others:.2f} s in others"
     return [
         Line(
             "tracking and progress, fraction of the training time",
