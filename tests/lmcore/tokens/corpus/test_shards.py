@@ -1,5 +1,4 @@
 import json
-from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lmcore.config.tokenize import BytePairConfig, SplitFractions, WordsConfig
+from lmcore.config.tokenize import BytePairConfig, SplitFractions
 from lmcore.runtime.workers import Workers
-from lmcore.tokens.corpus.report import token_statistics
 from lmcore.tokens.corpus.shards import TokenShards, write_shards
-from lmcore.tokens.corpus.training_texts import TrainingTexts
 from lmcore.tokens.tokenizer.training import train_tokenizer
 
 TEXTS = {
@@ -138,109 +135,6 @@ def test_only_documents_that_are_new_are_encoded_again(tmp_path: Path) -> None:
     assert summary["splits"]["test"]["n_documents"] == len(TEXTS["test"]) + 1
     assert len(after) == len(before) + 1
     assert before.items() <= after.items()
-
-
-def test_a_tokenizer_is_trained_on_training_documents_and_their_targets(tmp_path: Path) -> None:
-    rows = [
-        {"id": "a", "split": "train", "text": "text", "target": "target"},
-        {"id": "b", "split": "test", "text": "held out", "target": "as well"},
-        {"id": "c", "split": "train", "text": "alone", "target": None},
-    ]
-    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), tmp_path / "0.parquet")
-    texts = TrainingTexts([tmp_path / "0.parquet"], FRACTIONS)
-    assert list(texts) == ["text", "target", "alone"] == list(texts)
-
-
-@pytest.mark.parametrize(("weight", "most", "least"), [(3.0, 3, 3), (2.25, 3, 2), (0.4, 1, 0)])
-def test_training_documents_are_repeated_by_the_weight_of_their_source(
-    tmp_path: Path, weight: float, most: int, least: int
-) -> None:
-    rows = [
-        {
-            "id": f"{source} {number}",
-            "split": "train",
-            "source": source,
-            "text": f"Text {number}.",
-            "target": None,
-            "n_words": 2,
-        }
-        for source in ("heavy", "plain")
-        for number in range(400)
-    ]
-    held_out = [rows[0] | {"id": f"held {split}", "split": split} for split in ("validation", "test")]
-    files = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
-    pq.write_table(pa.Table.from_pylist([*rows[:300], *held_out], SCHEMA), files[0])
-    pq.write_table(pa.Table.from_pylist(rows[300:], SCHEMA), files[1])
-    summary = write(tmp_path, files, weights={"heavy": weight})
-    shards = TokenShards.open(tmp_path / "tokens")
-    ids = shards.document_ids("train")
-    counts = Counter(ids)
-    copies = [counts[f"heavy {number}"] for number in range(400)]
-    assert (max(copies), min(copies)) == (most, least)
-    assert sum(copies) / 400 == pytest.approx(weight, abs=0.1)
-    assert all(counts[f"plain {number}"] == 1 for number in range(400))
-    assert summary["splits"]["train"]["n_documents"] == len(ids)
-    assert summary["splits"]["test"]["n_documents"] == 1
-    tokens, offsets = shards.tokens("train"), shards.offsets("train")
-    texts = {row["id"]: row["text"] for row in rows}
-    for identity, start, end in zip(ids, offsets, offsets[1:], strict=False):
-        assert TOKENIZER.decode(tokens[start : end - 1].tolist()) == texts[identity]
-    # The second copies follow all first ones.
-    assert all(identity not in ids[:index] for index, identity in enumerate(ids[: len(counts)]))
-
-
-def test_the_summary_and_the_page_say_what_tokens_are_worth(tmp_path: Path) -> None:
-    splits = write(tmp_path, write_documents(tmp_path))["splits"]
-    held = splits["validation"]
-    assert held["tokens_per_word"] == pytest.approx(held["n_tokens"] / 2)
-    assert held["bytes_per_token"] == pytest.approx(len("Held out.") / held["n_tokens"], abs=1e-4)
-    assert held["unknown_ratio"] == 0.0
-    used = set(TOKENIZER.encode("Held out.")) | {TOKENIZER.vocabulary.end_of_text_id}
-    assert held["used_vocabulary_ratio"] == pytest.approx(len(used) / TOKENIZER.vocabulary.size, abs=1e-4)
-    page = (tmp_path / "tokens/tokenizer.md").read_text(encoding="utf-8")
-    assert "| train | 4 |" in page
-    assert "`e`" in page
-    assert "does not preserve" not in page
-
-
-def test_unknown_words_are_counted(tmp_path: Path) -> None:
-    config = WordsConfig(kind="words", language=None, max_words=None, min_count=1, lowercase=False)
-    tokenizer = train_tokenizer(["The first document."], config)
-    with Workers(1) as workers:
-        summary = write_shards(
-            tmp_path / "tokens",
-            tokenizer,
-            write_documents(
-                tmp_path, {"train": ["The first document.", "The second one."], "validation": ["The"], "test": ["A"]}
-            ),
-            FRACTIONS,
-            weights={},
-            cache=tmp_path / "cache",
-            workers=workers,
-        )
-    assert summary["splits"]["train"]["unknown_ratio"] == 2 / 8
-    assert summary["splits"]["validation"]["unknown_ratio"] == 0.0
-    assert summary["splits"]["test"]["unknown_ratio"] == 1 / 2
-    page = (tmp_path / "tokens/tokenizer.md").read_text(encoding="utf-8")
-    assert "The tokenizer does not preserve newlines, tabs, runs of spaces: do not compare bits per byte" in page
-
-
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is Linux's own count")
-def test_a_large_shard_is_counted_without_being_resident(tmp_path: Path) -> None:
-    tokenizer = train_tokenizer(["a b c"], BytePairConfig(kind="byte_pair", vocabulary_size=300))
-    with (tmp_path / "train.bin").open("wb") as file:
-        file.truncate(600_000_000)  # A hole: zeros that take no room on the disk.
-    size = {"n_tokens": 300_000_000, "n_characters": 1, "n_bytes": 1, "n_words": 1}
-    Path("/proc/self/clear_refs").write_text("5")  # Forget the peak so far.
-    before = peak_bytes()
-    rates = token_statistics(tmp_path / "train.bin", size, tokenizer)
-    assert rates["used_vocabulary_ratio"] == round(1 / tokenizer.vocabulary.size, 4)
-    assert peak_bytes() - before < 200_000_000
-
-
-def peak_bytes() -> int:
-    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-    return int(line.split()[1]) * 1024
 
 
 def test_a_target_follows_its_text_if_there_is_a_separator(tmp_path: Path) -> None:

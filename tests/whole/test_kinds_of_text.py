@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from lmcore.config.clean import CleanConfig
 from lmcore.text.cleaning.decision import DocumentFilter
 
-PROJECT = Path(__file__).parents[4]
+PROJECT = Path(__file__).parents[2]
 TEMPLATE = "### Instruction:\n{}\n\n### Input:\n{}\n\n### Response:"
 SONG = """The wheels of the mill go slowly round,
 Slowly round, slowly round,

@@ -13,10 +13,10 @@ from lmcore.runtime.workers import Workers
 from lmcore.text.clean import clean
 from tests.lmcore.text.cleaning_for_tests import DOCUMENT, FRACTIONS, UNLIMITED, write_raw
 
-PROJECT = Path(__file__).parents[3]
+PROJECT = Path(__file__).parents[2]
 PROGRAM = """
 from pathlib import Path
-from tests.lmcore.text.test_clean_interrupted import run
+from tests.whole.test_interrupted_cleaning import run
 if __name__ == "__main__":
     run(Path("."), n_workers=2)
 """

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from lmcore.config.clean import PersonalDataConfig
 from lmcore.text.cleaning.personal_data import PersonalData, holds_personal_data, mask, masked_kinds
-from tests.lmcore.text.cleaning.personal_data_items import items
+from tests.lmcore.text.cleaning.personal_data.personal_data_items import items
 
 KINDS = ("secret", "email", "iban", "credit_card", "national_id", "ip_address", "phone")
 FINDER = PersonalData(PersonalDataConfig(action="mask", kinds=KINDS, phone_region="US"), None)
