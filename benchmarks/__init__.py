@@ -1,1 +1,1 @@
-"""How fast and how good the project is, beside what one would use instead: ``make bench``."""
+"""Speed, memory and quality compared with the libraries that one would use instead: ``make bench``."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks [NAME ...]``: measures, prints a table, and writes ``benchmarks/results.json``."""
+"""Runs benchmarks, prints a table, and updates benchmarks/results.json.  Run: ``python -m benchmarks [NAME ...]``."""
 
 import argparse
 import json
@@ -36,18 +36,18 @@ BENCHMARKS = {
     "scale": large_corpus,
 }
 ONLY_BY_NAME = ("scale",)
-"""What takes an hour and 30 GB of disk."""
+"""Benchmarks that take an hour and 30 GB of disk space: they run only if they are named."""
 WIDTH = 150
 RESULTS = Path(__file__).with_name("results.json")
 
 
 def main() -> None:
-    """Run what is named, or all but what takes an hour; what is not run keeps its last result."""
+    """Run the named benchmarks, or all except the longest ones; the others keep their last results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     names = parser.parse_args().names or [name for name in BENCHMARKS if name not in ONLY_BY_NAME]
     if unknown := sorted(set(names) - set(BENCHMARKS)):
-        parser.error(f"{', '.join(unknown)}: no such benchmark; there are {', '.join(BENCHMARKS)}")
+        parser.error(f"{', '.join(unknown)}: no such benchmark; choose from {', '.join(BENCHMARKS)}")
     console, machine = Console(width=WIDTH), machine_facts()
     results = {line["name"]: line for line in json.loads(RESULTS.read_text("utf-8"))} if RESULTS.exists() else {}
     lines = []
@@ -61,17 +61,17 @@ def main() -> None:
 
 
 def _table(lines: list[Line]) -> Table:
-    table = Table(title="Side by side on this machine")
-    for name in ("what", "ours", "beside it", "unit", "ratio", "to reach", "reached"):
-        table.add_column(name, justify="left" if name in ("what", "unit") else "right")
+    table = Table(title="Benchmarks on this machine")
+    for name in ("benchmark", "ours", "baseline", "unit", "ratio", "target", "met"):
+        table.add_column(name, justify="left" if name in ("benchmark", "unit") else "right")
     for line in lines:
         relation = "≥" if line.better == "higher" else "≤"
         missing = "not measured" if line.ratio is None else ""
-        reached = {None: missing, True: "yes", False: "NO"}[line.holds]
-        wanted = "" if line.target is None else f"{relation} {line.target:g}"
+        met = {None: missing, True: "yes", False: "NO"}[line.holds]
+        target = "" if line.target is None else f"{relation} {line.target:g}"
         name = f"{line.name}\n[dim]{line.note}" if line.note else line.name
-        figures = [_number(line.ours), _number(line.theirs), line.unit, _number(line.ratio)]
-        table.add_row(name, *figures, wanted, reached)
+        values = [_number(line.ours), _number(line.theirs), line.unit, _number(line.ratio)]
+        table.add_row(name, *values, target, met)
     return table
 
 

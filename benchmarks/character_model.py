@@ -1,4 +1,4 @@
-"""A small character model: how long ours takes to the loss that a plain GPT-2 with AdamW reaches in 2,000 steps."""
+"""A small character model: time to the loss that a plain GPT-2 with AdamW reaches in 2,000 steps."""
 
 import math
 import time
@@ -28,7 +28,7 @@ VALIDATION_EVERY = 25
 
 @dataclass(frozen=True)
 class Text:
-    """Characters as numbers: nine tenths to train on, the rest to be judged by."""
+    """A text as character ids: nine tenths for training, the rest for validation."""
 
     training: torch.Tensor
     validation: torch.Tensor
@@ -36,7 +36,7 @@ class Text:
 
     @classmethod
     def read(cls) -> "Text":
-        """Python's own language reference, half a megabyte that is on every machine."""
+        """Read Python's language reference, half a megabyte that every installation has."""
         text = "\n\n".join(topics[name] for name in sorted(topics))
         characters = sorted(set(text))
         numbers = torch.tensor([characters.index(character) for character in text])
@@ -44,7 +44,7 @@ class Text:
         return cls(numbers[:border], numbers[border:], len(characters))
 
     def draw(self, batch: int, length: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Random windows for ever."""
+        """Yield random windows without end."""
         generator = np.random.default_rng(seed)
         while True:
             starts = torch.from_numpy(generator.integers(len(self.training) - length - 1, size=batch))
@@ -75,7 +75,7 @@ class PlainBlock(nn.Module):
         )
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """(batch, length, hidden_size) to the same."""
+        """Map (batch, length, hidden_size) to the same shape."""
         batch, length, hidden_size = hidden.shape
         parts = self.attention(self.attention_norm(hidden)).view(batch, length, 3, self.num_attention_heads, -1)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
@@ -86,7 +86,7 @@ class PlainBlock(nn.Module):
 
 
 class PlainGPT(nn.Module):
-    """GPT-2 with 4 layers of hidden_size 128, initialized and trained as it is usually done."""
+    """GPT-2 with 4 layers of hidden_size 128, initialized and trained in the usual way."""
 
     def __init__(
         self, n_characters: int, hidden_size: int = 128, num_hidden_layers: int = 4, num_attention_heads: int = 4
@@ -111,7 +111,7 @@ class PlainGPT(nn.Module):
 
 
 def character_model() -> list[Line]:
-    """One line: seconds of training, validation not counted."""
+    """One line: seconds of training without validation."""
     with worker(_baseline, {}) as theirs:
         seconds, goal = theirs()[1]
     with worker(partial(_ours, goal), TRAINING_PROCESS) as ours:
@@ -134,7 +134,7 @@ def _ours(goal: float) -> Action:
 
 
 def _train_baseline(text: Text) -> tuple[float, float]:
-    """Seconds, and the validation loss after them."""
+    """Train the baseline; returns the seconds and the validation loss."""
     torch.manual_seed(1)
     model = PlainGPT(text.n_characters)
     decayed = [parameter for parameter in model.parameters() if parameter.ndim == 2]
@@ -156,7 +156,7 @@ def _train_baseline(text: Text) -> tuple[float, float]:
 
 
 def _train_ours(text: Text, goal: float) -> tuple[float, float, int]:
-    """Seconds until the goal, the loss there, and the steps made."""
+    """Train our model until the goal; returns the seconds, the loss, and the number of steps."""
     model = our_gpt(
         num_hidden_layers=4,
         hidden_size=128,

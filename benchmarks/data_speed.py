@@ -1,5 +1,5 @@
-"""The data path: cleaning beside spaCy's tokenizer and datatrove's filters, near duplicates beside datasketch, encoding
-beside tokenizers."""
+"""The data path: cleaning against spaCy's tokenizer and datatrove's filters, near duplicates against datasketch, and
+encoding against tokenizers."""
 
 import tempfile
 import time
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import tokenizers
 
-from benchmarks.datatrove_filters import beside_datatrove
+from benchmarks.datatrove_filters import compare_with_datatrove
 from benchmarks.line import Line
 from lmcore.config.clean import NearDuplicateConfig
 from lmcore.config.collect import CollectConfig
@@ -28,7 +28,7 @@ from lmcore.text.sources.scan import scan_sources
 from lmcore.text.split import document_id
 from lmcore.text.words.hashes import word_hashes
 from lmcore.tokens.corpus.shards import encode_documents
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 from tasks.context.parameters import Parameters, load_parameters
 
 N_WORKERS = 2
@@ -36,15 +36,15 @@ SPACY_BYTES = 10_000_000
 N_DOCUMENTS, N_COMPARED = 100_000, 5_000
 SIMILARITY, SHINGLE_WORDS = 0.8, 3
 N_PERMUTATIONS = 128
-PORTION = 5_000
+TEXTS_PER_TASK = 5_000
 ENCODING_ROUNDS = 3
-# Learning takes time that is not measured here.
+# Training the tokenizer takes time that is not measured.
 TRAINING_STEP = 4
 PARAMETERS = Path(__file__).parents[1] / "params.yaml"
 
 
 def cleaning() -> list[Line]:
-    """Megabytes a second by the default rules, of the whole stage and of what datatrove does as well."""
+    """Megabytes per second with the default rules: of the whole stage, and of the part that datatrove covers."""
     parameters = load_parameters(PARAMETERS)
     with tempfile.TemporaryDirectory() as temporary, Workers(N_WORKERS) as workers:
         folder = Path(temporary)
@@ -54,7 +54,7 @@ def cleaning() -> list[Line]:
         with _stopwatch() as seconds:
             _clean(parameters, folder, workers)
         rate = n_bytes / seconds[0] / 1e6
-        filtering = beside_datatrove(folder / "raw", folder, whole_rate=rate)
+        filtering = compare_with_datatrove(folder / "raw", folder, whole_rate=rate)
     spacy_rate = _spacy_rate(texts)
     return [
         Line(
@@ -72,7 +72,7 @@ def cleaning() -> list[Line]:
 
 
 def duplicates() -> list[Line]:
-    """Near duplicates among 100,000 documents, beside the usual loop with datasketch."""
+    """Near duplicates among 100,000 documents, against the usual loop with datasketch."""
     texts, pairs = _planted()
     config = NearDuplicateConfig(similarity=SIMILARITY, shingle_words=SHINGLE_WORDS)
     documents = Documents(
@@ -89,15 +89,13 @@ def duplicates() -> list[Line]:
         return [texts[row] for row in rows]
 
     with Workers(N_WORKERS) as workers:
-        portions = [texts[start : start + PORTION] for start in range(0, len(texts), PORTION)]
-        # Both processes import what they need before the clock runs.
-        list(workers.map(_signatures, portions[:N_WORKERS]))
+        batches = [texts[start : start + TEXTS_PER_TASK] for start in range(0, len(texts), TEXTS_PER_TASK)]
+        # Both processes import their modules before the measurement.
+        list(workers.map(_signatures, batches[:N_WORKERS]))
         with _stopwatch() as ours:
-            signed = np.concatenate(list(workers.map(_signatures, portions)))
+            signed = np.concatenate(list(workers.map(_signatures, batches)))
             rows = np.arange(len(texts))
-            found = near_duplicates(
-                documents, rows, signed.__getitem__, lambda some: [texts[row] for row in some], config
-            )
+            found = near_duplicates(documents, rows, signed.__getitem__, texts_of, config)
     dropped = set(found["row"].to_pylist())
     is_near = {pair for pair in pairs if _jaccard(texts[pair[0]], texts[pair[1]]) >= SIMILARITY}
     n_right = sum(one in dropped or other in dropped for one, other in is_near)
@@ -120,7 +118,7 @@ def duplicates() -> list[Line]:
 
 
 def encoding() -> list[Line]:
-    """Encoding of a file of documents, all that the stage does with it, beside the bare call; neither has read any."""
+    """Encoding a file of documents as the stage does, against a bare call of tokenizers, both without caches."""
     parameters = load_parameters(PARAMETERS)
     with tempfile.TemporaryDirectory() as temporary, Workers(N_WORKERS) as workers:
         folder = Path(temporary)
@@ -128,13 +126,13 @@ def encoding() -> list[Line]:
         texts = read_documents(folder / "raw", ["text"])["text"].to_pylist()
         documents = folder / "documents.parquet"
         write_table(documents, _as_clean(texts))
-        content = learn_tokenizer(texts[::TRAINING_STEP], parameters.tokenize.tokenizer).to_json()
+        content = train_tokenizer(texts[::TRAINING_STEP], parameters.tokenize.tokenizer).to_json()
         ours, theirs = [], []
         for number in range(ENCODING_ROUNDS):
             with _stopwatch() as mine:
                 encode_documents(
                     documents,
-                    # White space at the end makes it another one, which remembers nothing.
+                    # Trailing white space makes it another tokenizer, so that no cached result is used.
                     tokenizer=content + number * " ",
                     fractions=parameters.tokenize.split,
                     weights={},
@@ -161,7 +159,7 @@ def encoding() -> list[Line]:
 
 
 def _as_clean(texts: Sequence[str]) -> pa.Table:
-    """What is read of clean documents to encode them."""
+    """Texts as the columns of clean documents that encoding reads."""
     columns = {
         "id": [document_id(text) for text in texts],
         "split": pa.nulls(len(texts), pa.string()),
@@ -194,7 +192,7 @@ def _clean(parameters: Parameters, folder: Path, workers: Workers) -> None:
 
 
 def _spacy_rate(texts: Sequence[str]) -> float:
-    """Megabytes a second that spaCy's tokenizer reads in one process."""
+    """Megabytes per second of spaCy's tokenizer in one process."""
     import spacy
 
     tokenizer = spacy.blank("en").tokenizer
@@ -209,14 +207,14 @@ def _spacy_rate(texts: Sequence[str]) -> float:
 
 
 def _planted() -> tuple[list[str], list[tuple[int, int]]]:
-    """Documents of about a hundred words, every tenth of them an edited copy of the one before; and these pairs."""
+    """Documents of about a hundred words, every tenth an edited copy of the one before it, and these pairs."""
     random = np.random.default_rng(1)
     texts, pairs = list[str](), list[tuple[int, int]]()
     for number in range(N_DOCUMENTS):
         if number % 10 == 9:
             words = texts[-1].split()
-            for place in random.integers(len(words), size=random.integers(0, 8)):
-                words[place] = f"edit{random.integers(10**6)}"
+            for index in random.integers(len(words), size=random.integers(0, 8)):
+                words[index] = f"edit{random.integers(10**6)}"
             words.append(f"end{number}")
             pairs.append((number - 1, number))
         else:

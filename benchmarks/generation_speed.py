@@ -1,4 +1,4 @@
-"""Generated tokens a second, against ``generate`` of Hugging Face's GPT-2 of the same size and against CTranslate2."""
+"""Generated tokens per second, against ``generate`` of Hugging Face's GPT-2 in the same size, and CTranslate2."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ from lmcore.models.device import keep_freed_memory
 from lmcore.models.huggingface import export_gpt2
 from lmcore.runtime.files import write_json
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 
 N_ROUNDS = 5
 ONE_PROMPT = {"n_prompts": 1, "prompt_tokens": 32, "n_new": 128, "num_beams": 1}
@@ -43,7 +43,7 @@ COMPUTE_TYPES = ("float32", "int8")
 
 
 def generation() -> list[Line]:
-    """One prompt and many, greedy and with beams, in float32, in which this project answers fastest."""
+    """One and many prompts, greedily and with beam search, in float32, the fastest precision here."""
     lines = [
         _against_hugging_face("generation, one prompt", our_gpt, ONE_PROMPT, 5.0),
         _against_hugging_face("generation, 32 prompts", our_gpt, PROMPTS, 1.0),
@@ -52,31 +52,31 @@ def generation() -> list[Line]:
         _against_hugging_face("beam search, 32 prompts x 4 beams, our GPT-2", our_gpt2, SEARCHES, 1.5),
         beam_memory(),
     ]
-    for name, work in (("one prompt", ONE_PROMPT), ("32 prompts", PROMPTS), ("32 prompts x 4 beams", SEARCHES)):
-        lines += [_against_ctranslate2(name, work, compute_type) for compute_type in COMPUTE_TYPES]
+    for name, load in (("one prompt", ONE_PROMPT), ("32 prompts", PROMPTS), ("32 prompts x 4 beams", SEARCHES)):
+        lines += [_against_ctranslate2(name, load, compute_type) for compute_type in COMPUTE_TYPES]
     return lines
 
 
 def beam_memory() -> Line:
-    """Memory that 32 searches with 4 beams take beyond the model, of a context of 1,024 tokens."""
+    """Memory of 32 beam searches with 4 beams in addition to the model, at a context of 1,024 tokens."""
     ours, theirs = (_mebibytes_of_search(who) for who in ("ours", "theirs"))
     name, note = "memory of beam search, 32 prompts x 4 beams", "6 layers x 512, context 1,024"
     return Line(name, ours, theirs, "MiB", ours / theirs, 1.0, "lower", note)
 
 
-def ours(make: Callable[..., CausalModel], work: dict[str, int]) -> Action:
-    """Generation of this project."""
+def ours(make: Callable[..., CausalModel], load: dict[str, int]) -> Action:
+    """Generation with this project."""
     keep_freed_memory()
-    return _our_generation(make(**SHAPE), work)
+    return _our_generation(make(**SHAPE), load)
 
 
-def theirs(work: dict[str, int]) -> Action:
-    """Generation of Hugging Face's."""
-    return _their_generation(their_gpt2(**SHAPE), work)
+def theirs(load: dict[str, int]) -> Action:
+    """Generation with Hugging Face transformers."""
+    return _their_generation(their_gpt2(**SHAPE), load)
 
 
-def ctranslate2(work: dict[str, int], compute_type: str) -> Action:
-    """Generation of CTranslate2, the fastest engine for this kind of machine that a package index has."""
+def ctranslate2(load: dict[str, int], compute_type: str) -> Action:
+    """Generation with CTranslate2, the fastest engine for CPUs on the package index."""
     import ctranslate2
     from ctranslate2.converters import TransformersConverter
 
@@ -86,47 +86,47 @@ def ctranslate2(work: dict[str, int], compute_type: str) -> Action:
         export_gpt2(our_gpt2(**_shape_of(tokenizer)), tokenizer, exported)
         TransformersConverter(str(exported)).convert(str(converted))
         settings = json.loads((converted / "config.json").read_text(encoding="utf-8"))
-        # Byte pairs leave nothing unknown, but the engine wants a token for it.
+        # The engine requires a token for unknown text, although byte pairs have none.
         write_json(converted / "config.json", settings | {"unk_token": settings["eos_token"]})
         engine = ctranslate2.Generator(str(converted), compute_type=compute_type)
-    prompts = [[tokenizer.name_of(token) for token in prompt] for prompt in draw_prompts(work).tolist()]
+    prompts = [[tokenizer.name_of(token) for token in prompt] for prompt in draw_prompts(load).tolist()]
     options: dict[str, Any] = {
-        "max_length": work["n_new"],
-        "min_length": work["n_new"],
-        "beam_size": work["num_beams"],
+        "max_length": load["n_new"],
+        "min_length": load["n_new"],
+        "beam_size": load["num_beams"],
         "include_prompt_in_result": False,
     }
     return lambda: [answer.sequences_ids[0] for answer in engine.generate_batch(prompts, **options)]
 
 
-def draw_prompts(work: dict[str, int]) -> torch.Tensor:
-    """Tokens that have nothing to say, int64 (prompts, length)."""
-    shape = work["n_prompts"], work["prompt_tokens"]
+def draw_prompts(load: dict[str, int]) -> torch.Tensor:
+    """Random tokens, int64 (prompts, length)."""
+    shape = load["n_prompts"], load["prompt_tokens"]
     return torch.randint(3, 2000, shape, generator=torch.Generator().manual_seed(0))
 
 
-def _against_hugging_face(name: str, make: Callable[..., CausalModel], work: dict[str, int], target: float) -> Line:
-    mine, others = seconds_in_turn(partial(ours, make, work), partial(theirs, work), n_rounds=N_ROUNDS)
-    return _line(f"{name}, against Hugging Face generate", work, mine, others, target)
+def _against_hugging_face(name: str, make: Callable[..., CausalModel], load: dict[str, int], target: float) -> Line:
+    mine, others = seconds_in_turn(partial(ours, make, load), partial(theirs, load), n_rounds=N_ROUNDS)
+    return _line(f"{name}, against Hugging Face generate", load, mine, others, target)
 
 
-def _against_ctranslate2(name: str, work: dict[str, int], compute_type: str) -> Line:
+def _against_ctranslate2(name: str, load: dict[str, int], compute_type: str) -> Line:
     mine, others = seconds_in_turn(
-        partial(ours, our_gpt2, work), partial(ctranslate2, work, compute_type), n_rounds=N_ROUNDS
+        partial(ours, our_gpt2, load), partial(ctranslate2, load, compute_type), n_rounds=N_ROUNDS
     )
-    return _line(f"generation, {name}, our GPT-2 beside CTranslate2 {compute_type}", work, mine, others, None)
+    return _line(f"generation, {name}, our GPT-2 against CTranslate2 {compute_type}", load, mine, others, None)
 
 
-def _line(name: str, work: dict[str, int], mine: list[float], others: list[float], target: float | None) -> Line:
-    n_tokens = work["n_prompts"] * work["n_new"]
+def _line(name: str, load: dict[str, int], mine: list[float], others: list[float], target: float | None) -> Line:
+    n_tokens = load["n_prompts"] * load["n_new"]
     ratio = median_ratio(others, mine)
     return Line(name, n_tokens / min(mine), n_tokens / min(others), "tokens/s", ratio, target, "higher")
 
 
-def _our_generation(model: CausalModel, work: dict[str, int]) -> Action:
-    num_beams = work["num_beams"]
+def _our_generation(model: CausalModel, load: dict[str, int]) -> Action:
+    num_beams = load["num_beams"]
     config = GenerationConfig(
-        max_new_tokens=work["n_new"],
+        max_new_tokens=load["n_new"],
         num_beams=num_beams,
         do_sample=False,
         temperature=None,
@@ -139,22 +139,22 @@ def _our_generation(model: CausalModel, work: dict[str, int]) -> Action:
         stop_strings=(),
         stop_token_ids=(),
     )
-    prompts = draw_prompts(work).tolist()
+    prompts = draw_prompts(load).tolist()
     return lambda: generate(model.eval(), prompts, config)
 
 
-def _their_generation(model: Any, work: dict[str, int]) -> Action:
-    prompts, n_new = draw_prompts(work), work["n_new"]
-    options = {"max_new_tokens": n_new, "min_new_tokens": n_new, "num_beams": work["num_beams"]}
+def _their_generation(model: Any, load: dict[str, int]) -> Action:
+    prompts, n_new = draw_prompts(load), load["n_new"]
+    options = {"max_new_tokens": n_new, "min_new_tokens": n_new, "num_beams": load["num_beams"]}
     mask = torch.ones_like(prompts)
     return lambda: model.eval().generate(prompts, attention_mask=mask, do_sample=False, pad_token_id=0, **options)
 
 
 @cache
 def _tokenizer() -> Tokenizer:
-    """One for CTranslate2, which wants tokens by name."""
+    """A tokenizer for CTranslate2, which takes tokens by name."""
     texts = [file.read_text(encoding="utf-8") for file in sorted(Path(__file__).parents[1].glob("lmcore/**/*.py"))]
-    return learn_tokenizer(texts, BytePairConfig(kind="byte_pair", vocabulary_size=SHAPE["vocabulary_size"]))
+    return train_tokenizer(texts, BytePairConfig(kind="byte_pair", vocabulary_size=SHAPE["vocabulary_size"]))
 
 
 def _shape_of(tokenizer: Tokenizer) -> dict[str, int]:
@@ -167,11 +167,11 @@ def _mebibytes_of_search(who: str) -> float:
 
 
 def _show_memory_of_search(who: str) -> None:
-    work = SEARCHES | {"n_new": 16}
+    load = SEARCHES | {"n_new": 16}
     search = (
-        _our_generation(our_gpt(**LONG_CONTEXT), work)
+        _our_generation(our_gpt(**LONG_CONTEXT), load)
         if who == "ours"
-        else _their_generation(their_gpt2(**LONG_CONTEXT), work)
+        else _their_generation(their_gpt2(**LONG_CONTEXT), load)
     )
     process, peak, is_over = psutil.Process(), [0], threading.Event()
     before = process.memory_info().rss

@@ -1,4 +1,4 @@
-"""A corpus as large as one likes, made of words that occur as often as they do in documentation, and a few new ones."""
+"""Large synthetic corpora: words with their frequencies in documentation, and a few new ones."""
 
 import json
 import threading
@@ -27,7 +27,7 @@ from lmcore.text.sources.collect import collect
 from lmcore.text.sources.scan import scan_sources
 from lmcore.tokens.corpus.shards import write_shards
 from lmcore.tokens.corpus.training_texts import TrainingTexts
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 from tasks.context.environment import TRAINING_PROCESS
 from tasks.context.parameters import load_parameters
 
@@ -37,14 +37,14 @@ BYTES_PER_FILE = 50_000_000
 WORDS_OF_DOCUMENTS = (100, 900)
 WORDS_OF_SENTENCES = 12
 NEW_WORDS = 1 / 400
-"""One of so many words stands nowhere else, as names and numbers do."""
+"""Ratio of words that occur nowhere else, like names and numbers."""
 GIGABYTE = 1e9
-SECONDS_BETWEEN_LOOKS = 0.5
+SAMPLING_SECONDS = 0.5
 PARAMETERS = Path(__file__).parents[1] / "params.yaml"
 
 
 def large_corpus() -> list[Line]:
-    """Five gigabytes from files to tokens: the memory of the process that takes most, and how long each stage takes."""
+    """Five gigabytes from files to tokens: memory of the largest process, and time of each stage."""
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         vocabulary = _documentation_words(folder)
@@ -69,7 +69,7 @@ def large_corpus() -> list[Line]:
 
 
 def growing_corpus() -> list[Line]:
-    """One per cent of new documents beside a corpus that is collected and clean."""
+    """One percent of new documents added to a corpus that has been collected and cleaned."""
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         vocabulary = _documentation_words(folder)
@@ -81,7 +81,7 @@ def growing_corpus() -> list[Line]:
         more = _seconds_of_collect_and_clean(folder)
     return [
         Line(
-            "collecting and cleaning again with 1 % new documents, share of the whole time",
+            "collecting and cleaning again with 1 % new documents, fraction of the full time",
             more,
             whole,
             "s",
@@ -94,17 +94,17 @@ def growing_corpus() -> list[Line]:
 
 
 class MemoryWatch:
-    """Looks at the memory of this process and of those that it has started, while the block lasts.
+    """Samples the memory of this process and its children while the block runs.
 
     Attributes:
-        peak_bytes: the most that one of them had resident.
-        total_bytes: the most that all of them had together.
+        peak_bytes: the largest resident size of any of them.
+        total_bytes: the largest resident size of all of them together.
     """
 
     def __init__(self) -> None:
         self.peak_bytes = self.total_bytes = 0
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread = threading.Thread(target=self._sample, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -116,9 +116,9 @@ class MemoryWatch:
         self._is_over.set()
         self._thread.join()
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         process = psutil.Process()
-        while not self._is_over.wait(SECONDS_BETWEEN_LOOKS):
+        while not self._is_over.wait(SAMPLING_SECONDS):
             sizes = [_resident_bytes(one) for one in (process, *process.children(recursive=True))]
             self.peak_bytes = max(self.peak_bytes, *sizes)
             self.total_bytes = max(self.total_bytes, sum(sizes))
@@ -141,9 +141,9 @@ def _all_stages(folder: Path) -> Action:
                 _collect(folder, workers)
             with _timed("clean", seconds), Workers(N_WORKERS) as workers:
                 summary = _clean(folder, workers)
-            with _timed("learn", seconds):
+            with _timed("train tokenizer", seconds):
                 documents = shards_of(folder / "clean")
-                tokenizer = learn_tokenizer(TrainingTexts(documents, split), parameters.tokenize.tokenizer)
+                tokenizer = train_tokenizer(TrainingTexts(documents, split), parameters.tokenize.tokenizer)
             with _timed("encode", seconds), Workers(N_WORKERS) as workers:
                 cache = ArtifactCache(folder / "pieces" / "encode", "")
                 write_shards(folder / "tokens", tokenizer, documents, split, weights={}, cache=cache, workers=workers)
@@ -185,7 +185,7 @@ def _collect(folder: Path, workers: Workers) -> None:
 
 def _clean(folder: Path, workers: Workers) -> dict[str, Any]:
     parameters = load_parameters(PARAMETERS)
-    # All documents are of one kind: a limit for each kind would leave next to nothing.
+    # All documents have the same label: a size limit for each label would leave almost nothing.
     settings = parameters.clean.model_dump(mode="json") | {"max_bytes_per_label": None}
     cleaning = CleanConfig.model_validate_json(json.dumps(settings))
     cache = ArtifactCache(folder / "pieces" / "clean", "")
@@ -193,15 +193,16 @@ def _clean(folder: Path, workers: Workers) -> dict[str, Any]:
 
 
 def _documentation_words(folder: Path) -> Counter[str]:
-    """How often words stand in the documentation of this project's libraries."""
+    """Word frequencies in the documentation of the libraries that this project uses."""
     config = load_parameters(PARAMETERS).collect
+    cache = ArtifactCache(folder / "pieces" / "documentation", "")
     with Workers(N_WORKERS) as workers:
         sources = scan_sources(config.sources, folder / "downloads", workers)
         collect(
             config,
             sources,
             folder / "documentation",
-            cache=ArtifactCache(folder / "pieces" / "documentation", ""),
+            cache=cache,
             workers=workers,
         )
     texts = read_documents(folder / "documentation", ["text"])["text"].to_pylist()
@@ -209,7 +210,7 @@ def _documentation_words(folder: Path) -> Counter[str]:
 
 
 def _write_documents(folder: Path, number: int, words: Counter[str], n_bytes: int = BYTES_PER_FILE) -> None:
-    """Write a file of documents, a JSON object a line; the number decides what stands in it."""
+    """Write a file of documents as JSON lines; ``number`` is the seed of its content."""
     random = np.random.default_rng(number)
     known = np.array(list(words), object)
     shares = np.array(list(words.values())) / words.total()

@@ -1,4 +1,4 @@
-"""A GPT of 124 million parameters on one GPU: the share of the GPU's matrix rate that its training reaches."""
+"""A GPT of 124 million parameters on one GPU: model FLOPs utilization (MFU) of its training."""
 
 import argparse
 import json
@@ -66,7 +66,7 @@ TRAINING = {
 
 
 class RandomWindows:
-    """Endless windows of tokens that have nothing to say: what is measured is speed."""
+    """Windows of meaningless tokens without end, for measuring speed."""
 
     n_examples = 10_000_000
 
@@ -77,7 +77,7 @@ class RandomWindows:
         self._tokens = torch.randint(VOCABULARY.size, (batch_size, max_position_embeddings + 1), generator=generator)
 
     def training_batch(self, step: int) -> Batch:
-        """The same tokens, moved by the number of the step."""
+        """The same tokens, shifted by the step."""
         moved = self._tokens.roll(step, dims=1)
         return Batch(moved[:, :-1].contiguous(), moved[:, 1:].contiguous())
 
@@ -87,7 +87,7 @@ class RandomWindows:
 
 
 def measure(**changes: Any) -> dict[str, Any]:
-    """Train for a while; the last reported rate, and what share of the matrix rate that is."""
+    """Train for a few steps; returns the last reported speed and MFU."""
     config = TrainingConfig.model_validate_json(json.dumps(TRAINING | changes))
     device = pick_device()
     torch.manual_seed(0)
@@ -115,20 +115,20 @@ def measure(**changes: Any) -> dict[str, Any]:
 
 
 def large_model() -> list[Line]:
-    """One line, measured only where there is a GPU."""
-    name, target = "training of 124M parameters on a GPU, share of its matrix rate", 0.5
+    """One line, measured only on machines with a GPU."""
+    name, target = "training of 124M parameters on a GPU, MFU", 0.5
     if pick_device().type != "cuda":
         return [Line(name, None, None, "TFLOP/s", None, target, "higher", "not measured: this machine has no GPU")]
     found = measure()
-    share, peak = found["share_of_matrix_rate"], found["matrix_teraflops"]
+    ratio, peak = found["share_of_matrix_rate"], found["matrix_teraflops"]
     note = f"{found['tokens_per_second']:,} tokens/s, {found['gpu_memory_gib']} GiB"
-    return [Line(name, share * peak, peak, "TFLOP/s", share, target, "higher", note)]
+    return [Line(name, ratio * peak, peak, "TFLOP/s", ratio, target, "higher", note)]
 
 
 def main() -> None:
     """Print one JSON line per setting."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--set", action="append", default=[], help="a JSON object of changed training settings")
+    parser.add_argument("--set", action="append", default=[], help="training settings to change, as a JSON object")
     arguments = parser.parse_args()
     print(json.dumps(machine_facts()), flush=True)  # noqa: T201
     for changes in arguments.set or ["{}"]:

@@ -1,4 +1,4 @@
-"""One line of the table, and how two things are timed side by side on a machine that others use as well."""
+"""One line of the table of results, and timing of two alternatives in turn on a machine that is not idle."""
 
 import statistics
 from collections.abc import Callable
@@ -11,17 +11,17 @@ from tasks.context.environment import TRAINING_PROCESS
 
 @dataclass(frozen=True)
 class Line:
-    """What was compared, and what is to be reached.
+    """A comparison of this project with a baseline.
 
     Attributes:
         name: what is measured.
-        ours: this project's figure, None where it was not measured.
-        theirs: that of what stands beside it.
-        unit: of both.
-        ratio: what is held against the target.
-        target: the ratio to reach; None where the figures are only shown side by side.
-        better: whether a higher or a lower ratio is wanted.
-        note: what stands beside, or why nothing was measured.
+        ours: the value of this project; ``None`` if it was not measured.
+        theirs: the value of the baseline.
+        unit: the unit of both values.
+        ratio: the ratio that is compared with the target.
+        target: the ratio to reach; ``None`` if the values are only shown next to each other.
+        better: whether the ratio should be higher or lower than the target.
+        note: details of the measurement, or why nothing was measured.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Line:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the target is reached; None where nothing was measured or wanted."""
+        """Whether the target is met; ``None`` if there is no measurement or no target."""
         if self.ratio is None or self.target is None:
             return None
         return self.ratio >= self.target if self.better == "higher" else self.ratio <= self.target
@@ -48,12 +48,15 @@ class Line:
 def seconds_in_turn(
     ours: Callable[[], Action], theirs: Callable[[], Action], *, n_rounds: int
 ) -> tuple[list[float], list[float]]:
-    """Seconds of each, the two in turn, each in a process of its own, after one of each that does not count.
+    """Time two actions in turn, each in a process of its own, after a warm-up of each.
 
     Args:
-        ours: makes what is timed, in the other process, as this project sets a process up.
-        theirs: likewise, as a process is when nobody has set anything.
-        n_rounds: how often each is timed.
+        ours: returns the action of this project; its process has the environment of a training process.
+        theirs: returns the action of the baseline; its process has an unchanged environment.
+        n_rounds: how often each action is timed.
+
+    Returns:
+        The seconds of each round for both actions.
     """
     times: tuple[list[float], list[float]] = ([], [])
     with worker(ours, TRAINING_PROCESS) as mine, worker(theirs, {}) as other:
@@ -66,5 +69,5 @@ def seconds_in_turn(
 
 
 def median_ratio(numerators: list[float], denominators: list[float]) -> float:
-    """The median of the ratios of neighbors in time, which share what else the machine was doing."""
+    """The median ratio of measurements taken in the same round, which are affected alike by other load."""
     return statistics.median(one / other for one, other in zip(numerators, denominators, strict=True))

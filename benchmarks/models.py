@@ -1,4 +1,4 @@
-"""The models that are compared: this project's GPT and the class that most people would use instead."""
+"""The models that are compared: GPT and GPT-2 of this project, and the GPT-2 of Hugging Face."""
 
 import json
 from typing import Any
@@ -35,7 +35,7 @@ def our_gpt(
     max_position_embeddings: int,
     **changes: Any,
 ) -> GPT:
-    """A GPT with the settings of ``params.yaml`` in another size."""
+    """A GPT with the default settings in another size."""
     settings = {
         "family": "gpt",
         "hidden_size": hidden_size,
@@ -88,7 +88,7 @@ def their_gpt2(
     vocabulary_size: int,
     max_position_embeddings: int,
 ) -> Any:
-    """Hugging Face's GPT-2 in the same size, dropout off as in ours."""
+    """Hugging Face's GPT-2 in the same size, without dropout like ours."""
     import transformers
 
     torch.manual_seed(0)
@@ -108,7 +108,7 @@ def their_gpt2(
 
 
 class OurTraining:
-    """Steps of this project's training, without what the loop does around them."""
+    """Optimizer steps as in this project's training loop, without checks and reports."""
 
     def __init__(self, model: GPT, dtype: torch.dtype, optimizer: AdamWConfig | MuonConfig = OPTIMIZER) -> None:
         self.model = model
@@ -123,7 +123,7 @@ class OurTraining:
 
 
 class TheirTraining:
-    """Steps as the documentation of Hugging Face has them: the model's own loss, AdamW, autocast where asked for."""
+    """Steps as in the documentation of Hugging Face: the loss of the model, AdamW, and optionally autocast."""
 
     def __init__(self, model: Any, dtype: torch.dtype) -> None:
         self.model, self._dtype = model, dtype

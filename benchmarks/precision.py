@@ -1,4 +1,4 @@
-"""Whether the precision that training chooses by the processor's capability is the faster one."""
+"""Checks that the precision which training chooses by the capability of the CPU is the faster one."""
 
 from functools import partial
 
@@ -11,14 +11,14 @@ N_ROUNDS = 3
 
 
 def precision() -> list[Line]:
-    """One line: the chosen precision against the other one, in the same training."""
+    """One line: training in the chosen precision against the other one."""
     names = {torch.bfloat16: "bfloat16", torch.float32: "float32"}
     chosen = chosen_dtype()
     (other,) = set(names) - {chosen}
     mine, others = seconds_in_turn(partial(our_step, chosen), partial(our_step, other), n_rounds=N_ROUNDS)
     return [
         Line(
-            f"training in {names[chosen]}, chosen by capability, against {names[other]}",
+            f"training in {names[chosen]}, chosen by CPU capability, against {names[other]}",
             BATCH * LENGTH / min(mine),
             BATCH * LENGTH / min(others),
             "tokens/s",

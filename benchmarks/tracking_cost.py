@@ -1,4 +1,4 @@
-"""What tracking takes of a training's time: in the training's own thread, and in those that work beside it."""
+"""The time that tracking costs a training: in the thread of the training, and in other threads."""
 
 import os
 import tempfile
@@ -27,7 +27,7 @@ PARAMETERS = Path(__file__).parents[1] / "params.yaml"
 
 
 class Stopwatch:
-    """Seconds spent in functions that are wrapped in it."""
+    """Accumulates the seconds spent in wrapped functions."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -46,7 +46,7 @@ class Stopwatch:
 
 
 def tracking_cost() -> list[Line]:
-    """One line: the default training, reporting as it does into a store of its own."""
+    """One line: the default training, tracked in a store of its own."""
     pretrain = load_parameters(PARAMETERS).pretrain
     changes = {"max_steps": N_STEPS, "num_train_epochs": 1000.0, "save_steps": N_STEPS}
     config = TrainingConfig.model_validate_json(pretrain.training.model_copy(update=changes).model_dump_json())
@@ -55,20 +55,20 @@ def tracking_cost() -> list[Line]:
     try:
         with tempfile.TemporaryDirectory() as folder:
             os.environ["LMCORE_WORK_FOLDER"] = folder
-            seconds, beside = _train_tracked(Path(folder), config, stream, stopwatch)
+            seconds, in_others = _train_tracked(Path(folder), config, stream, stopwatch)
     finally:
         ProgressBar.reach = reach  # type: ignore[method-assign]
-    spent = stopwatch.seconds + beside
-    note = (
-        f"{N_STEPS} reports, one a step; {stopwatch.seconds:.2f} s in the training's thread, {beside:.2f} s beside it"
-    )
-    return [Line("tracking and progress, share of training", spent, seconds, "s", spent / seconds, 0.01, "lower", note)]
+    own = stopwatch.seconds
+    spent = own + in_others
+    note = f"{N_STEPS} reports, one per step; {own:.2f} s in the training thread, {in_others:.2f} s in others"
+    name = "tracking and progress, fraction of the training time"
+    return [Line(name, spent, seconds, "s", spent / seconds, 0.01, "lower", note)]
 
 
 def _train_tracked(
     folder: Path, config: TrainingConfig, stream: npt.NDArray[np.int64], stopwatch: Stopwatch
 ) -> tuple[float, float]:
-    """Seconds of the training, and processor seconds of the tracking threads in that time."""
+    """Train; returns the seconds of the training, and the CPU seconds of other threads in that time."""
     model = our_gpt(
         num_hidden_layers=3,
         hidden_size=256,
@@ -88,10 +88,10 @@ def _train_tracked(
     ) as run:
         log = stopwatch.wrap(run.log_metrics)
 
-        def on_metrics(step: int, figures: Mapping[str, float]) -> None:
-            log(step, figures)
+        def on_metrics(step: int, metrics: Mapping[str, float]) -> None:
+            log(step, metrics)
 
-        before, start = _seconds_beside(), time.perf_counter()
+        before, start = _seconds_of_other_threads(), time.perf_counter()
         train(
             model,
             WindowBatches(stream, stream, **sizes),
@@ -101,13 +101,13 @@ def _train_tracked(
             on_metrics=on_metrics,
             description="Train",
         )
-        seconds, beside = time.perf_counter() - start, _seconds_beside() - before
+        seconds, in_others = time.perf_counter() - start, _seconds_of_other_threads() - before
         run.abort(KeyboardInterrupt("measured"))
-    return seconds, beside
+    return seconds, in_others
 
 
-def _seconds_beside() -> float:
-    """Processor seconds of this process's Python threads but for the one that trains."""
+def _seconds_of_other_threads() -> float:
+    """CPU seconds of all Python threads except the main thread, which trains."""
     trains = threading.main_thread().native_id
     others = {thread.native_id for thread in threading.enumerate()} - {trains}
     return sum(sum(times[1:]) for times in psutil.Process().threads() if times[0] in others)

@@ -1,4 +1,4 @@
-"""Training tokens a second and memory, against Hugging Face's GPT-2 class of the same size."""
+"""Training speed and memory, against the GPT-2 class of Hugging Face in the same size."""
 
 import json
 import resource
@@ -36,22 +36,22 @@ def our_step(dtype: torch.dtype) -> Action:
 
 
 def their_step(dtype: torch.dtype) -> Action:
-    """A training step of Hugging Face's."""
+    """A training step of Hugging Face's GPT-2."""
     return partial(TheirTraining(their_gpt2(**SHAPE), dtype).step, draw()[:, :-1].contiguous())
 
 
 def draw() -> Tensor:
-    """Tokens that have nothing to say."""
+    """Random tokens."""
     return torch.randint(SHAPE["vocabulary_size"], (BATCH, LENGTH + 1))
 
 
 def chosen_dtype() -> torch.dtype:
-    """What this project trains in on this machine."""
+    """The data type in which this project trains on this machine."""
     return torch.bfloat16 if native_bfloat16(pick_device()) else torch.float32
 
 
 def speed() -> list[Line]:
-    """Three lines: against its default precision, against its bfloat16, and the share of the matrix rate."""
+    """Three lines: against its default precision, against its bfloat16, and the utilization of the hardware."""
     dtype, lines, best = chosen_dtype(), [], float("inf")
     for name, other, target in (("fp32", torch.float32, 3.0), ("bf16 autocast", torch.bfloat16, 1.5)):
         mine, others = seconds_in_turn(partial(our_step, dtype), partial(their_step, other), n_rounds=N_ROUNDS)
@@ -70,12 +70,15 @@ def speed() -> list[Line]:
     with tempfile.TemporaryDirectory() as folder:
         peak = peak_matrix_rate(pick_device(), dtype, Path(folder) / "rates.json")
     reached = BATCH * LENGTH / best * our_gpt(**SHAPE).flops_per_token()
-    name, note = "training, share of the matrix rate", f"of {str(dtype).removeprefix('torch.')} products"
+    name, note = (
+        "training, fraction of the matrix multiplication rate",
+        f"of {str(dtype).removeprefix('torch.')} products",
+    )
     return [*lines, Line(name, reached / 1e9, peak / 1e9, "GFLOP/s", reached / peak, 0.5, "higher", note)]
 
 
 def memory() -> list[Line]:
-    """Peak memory of a few steps, each in a process of its own, less that of one that only imports."""
+    """Peak memory of a few steps in a process of its own, minus that of a process that only imports."""
     base = {who: _peak_gibibytes(who, n_steps=0) for who in ("ours", "theirs")}
     peak = {who: _peak_gibibytes(who, n_steps=3) - base[who] for who in base}
     return [
@@ -98,7 +101,7 @@ def _peak_gibibytes(who: str, n_steps: int) -> float:
 
 
 def _train(who: str, n_steps: int) -> None:
-    import transformers  # noqa: F401  both processes import it, so that it does not count
+    import transformers  # noqa: F401  imported by both processes, so that it cancels out
 
     if n_steps:
         step = our_step(chosen_dtype()) if who == "ours" else their_step(torch.float32)

@@ -1,4 +1,4 @@
-"""Something to be timed in a process of its own, so that neither side lives with the other one's settings."""
+"""Times an action in a process of its own, so that settings of one side do not affect the other."""
 
 import multiprocessing
 import os
@@ -13,11 +13,14 @@ Action = Callable[[], object]
 
 @contextmanager
 def worker(make: Callable[[], Action], environment: Mapping[str, str]) -> Iterator[Callable[[], tuple[float, Any]]]:
-    """A function that lets the other process act once, and answers how many seconds that took and what came out.
+    """Start a process that runs an action on request.
 
     Args:
-        make: called in the other process; gives what is timed. A function at the top of a module, or a partial of one.
-        environment: variables of the other process beyond this one's.
+        make: called in the new process; returns the action. It must be a module-level function, or a partial of one.
+        environment: additional environment variables of the new process.
+
+    Yields:
+        A function that runs the action once and returns its seconds and its result.
     """
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(make, theirs))

@@ -8,13 +8,13 @@ from typing import Any
 from lmcore.config.clean import CleanConfig
 from lmcore.config.tokenize import SplitFractions
 from lmcore.text.clean import clean
-from lmcore.text.describing.losses import NOTABLE_SHARE
+from lmcore.text.describing.drop_statistics import NOTABLE_RATIO
 from tasks.context.environment import Environment
 from tasks.context.inputs import require_documents
 from tasks.context.stage_code import artifact_cache
 from tasks.step import step
 
-BUDGET = "beyond_label_budget"
+LABEL_LIMIT = "beyond_label_budget"
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 def clean_documents(
     config: CleanConfig, fractions: SplitFractions, environment: Environment, *, raw: Path, clean_folder: Path
 ) -> None:
-    """Write the clean documents, the ledger of the dropped and changed ones, and ``summary.json`` with their counts."""
+    """Clean the documents of ``raw``, and write documents, ledger, summary, corpus page and data card."""
     require_documents(raw)
     cache = artifact_cache(environment, "clean")
     with environment.start_workers() as workers:
@@ -34,34 +34,32 @@ def clean_documents(
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in summary[f"{action}_by_reason"].items())
         if reasons or action != "unreadable":
             logger.info("%s documents: %s", action.capitalize(), reasons or "none")
-    for loss in summary["losses"]:
-        _tell_loss(loss, config)
+    for source in summary["drop_statistics"]:
+        _report_drops(source, config)
 
 
-def _tell_loss(loss: Mapping[str, Any], config: CleanConfig) -> None:
-    """Say what a source lost to each rule, some of it, and which setting decides.
+def _report_drops(source: Mapping[str, Any], config: CleanConfig) -> None:
+    """Log which rules dropped many documents of a source, with examples and the parameter that decides.
 
-    A limit that names the source is intended and not a reason for a warning, nor are a few other drops.
+    It is a warning, unless the drops are few or come from a size limit that the configuration sets for this source.
     """
-    source, n_documents = loss["source"], loss["documents"]
-    has_limit = isinstance(config.max_bytes_per_label, dict)
-    n_wanted = sum(rule["count"] for rule in loss["rules"] if has_limit and rule["rule"] == BUDGET)
-    is_large = loss["dropped"] - n_wanted > NOTABLE_SHARE * n_documents
-    for rule in loss["rules"]:
-        is_wanted = has_limit and rule["rule"] == BUDGET
-        if not is_large and not is_wanted:
+    name, n_documents = source["source"], source["documents"]
+    has_own_limit = isinstance(config.max_bytes_per_label, dict)
+    n_intended = sum(rule["count"] for rule in source["rules"] if has_own_limit and rule["rule"] == LABEL_LIMIT)
+    is_notable = source["dropped"] - n_intended > NOTABLE_RATIO * n_documents
+    for rule in source["rules"]:
+        is_intended = has_own_limit and rule["rule"] == LABEL_LIMIT
+        if not is_notable and not is_intended:
             continue
-        examples = " | ".join(rule["examples"])
-        share = 100 * rule["count"] / n_documents
-        setting = f"; to change that, set clean.{rule['setting']} in params.yaml" if rule["setting"] else ""
+        setting = f"; to change this, set clean.{rule['setting']} in params.yaml" if rule["setting"] else ""
         logger.log(
-            logging.INFO if is_wanted else logging.WARNING,
+            logging.INFO if is_intended else logging.WARNING,
             "Source %r lost %s of its %s documents (%.0f %%) to the rule %s%s. Examples: %s",
-            source,
+            name,
             f"{rule['count']:,}",
             f"{n_documents:,}",
-            share,
+            100 * rule["count"] / n_documents,
             rule["rule"],
             setting,
-            examples,
+            " | ".join(rule["examples"]),
         )

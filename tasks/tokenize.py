@@ -1,4 +1,4 @@
-"""Learns a tokenizer from the training documents and turns all documents into token ids."""
+"""Trains a tokenizer on the training documents and encodes all documents as token ids."""
 
 import logging
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from lmcore.config.tokenize import TokenizeConfig
 from lmcore.text.documents.shards import shards_of
 from lmcore.tokens.corpus.shards import write_shards
 from lmcore.tokens.corpus.training_texts import TrainingTexts
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 from tasks.context.environment import Environment
 from tasks.context.inputs import require_documents
 from tasks.context.stage_code import artifact_cache
@@ -21,13 +21,14 @@ logger = logging.getLogger(__name__)
 def tokenize_documents(
     config: TokenizeConfig, environment: Environment, *, weights: Mapping[str, float], clean_folder: Path, tokens: Path
 ) -> None:
-    """Write the tokenizer, a shard per split, and their index into the folder ``tokens``.
+    """Write the tokenizer, a shard for each split, and their index into the folder ``tokens``.
 
-    ``weights`` says how often the documents of each source stand in the training shard.
+    ``weights`` maps each source to how often its documents are repeated in the training shard.
     """
     require_documents(clean_folder)
+    require_documents(clean_folder)
     documents = shards_of(clean_folder)
-    tokenizer = learn_tokenizer(TrainingTexts(documents, config.split), config.tokenizer)
+    tokenizer = train_tokenizer(TrainingTexts(documents, config.split), config.tokenizer)
     cache = artifact_cache(environment, "tokenize")
     with environment.start_workers() as workers:
         summary = write_shards(

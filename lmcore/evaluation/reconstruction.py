@@ -22,7 +22,7 @@ from lmcore.evaluation.result import Metrics, pair_name
 from lmcore.models.encoder_decoder.model import EncoderDecoder
 from lmcore.progress import progress
 from lmcore.tokens.batches.batches import IGNORED
-from lmcore.tokens.batches.corruption import corrupt, hidden_spans
+from lmcore.tokens.batches.corruption import corrupt, masked_spans
 from lmcore.tokens.corpus.shards import TokenShards
 
 
@@ -86,7 +86,7 @@ class ReconstructionScorer:
         start = 0
         for target in np.array_split(tokens.astype(np.int64), n_segments):
             # A segment that consists of the end token alone has nothing to mask.
-            spans = len(target) > 1 and hidden_spans(len(target), self._model.config.corruption, generator)
+            spans = len(target) > 1 and masked_spans(len(target), self._model.config.corruption, generator)
             is_masked = np.broadcast_to(spans, len(target))
             source = corrupt(target, is_masked, self._model.vocabulary)
             is_end = target == self._model.vocabulary.end_of_text_id

@@ -123,7 +123,7 @@ class Generator:
     def _joint(self, prompt: str) -> str:
         """What has to stand before an answer for it to be the continuation of its prompt."""
         is_continued = isinstance(self.model, CausalModel) and self.prompt_format is None
-        return self.tokenizer.joint if prompt and is_continued else ""
+        return self.tokenizer.token_separator if prompt and is_continued else ""
 
     def _continuation(self, encoded: Sequence[Sequence[int]], config: GenerationConfig) -> Continuation:
         with torch.inference_mode():

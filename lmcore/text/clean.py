@@ -1,9 +1,9 @@
-"""From raw to clean documents, shard by shard, with a ledger of everything that was dropped or changed.
+"""Cleans raw documents: writes shards of clean documents and a ledger of everything that was dropped or changed.
 
-Three passes. Each document is judged alone (:mod:`lmcore.text.cleaning.filtered_shards`); then all of them are
-compared, by what little is kept of each (:mod:`lmcore.text.cleaning.selection`); then those that stay are analyzed
-and written, with what the ledger says of the others (:mod:`lmcore.text.cleaning.clean_shards`). The first and the
-last pass go shard by shard, and what is done is done once.
+Cleaning takes three passes. The first filters every document by itself (:mod:`lmcore.text.cleaning.filtered_shards`),
+the second compares all documents (:mod:`lmcore.text.cleaning.selection`), and the third analyzes and writes those that
+are kept (:mod:`lmcore.text.cleaning.clean_shards`). The first and the third run shard by shard, and their results are
+cached.
 """
 
 import importlib.util
@@ -25,15 +25,15 @@ from lmcore.progress import progress
 from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.files import atomic_folder, write_json, write_text
 from lmcore.runtime.workers import Workers
-from lmcore.text.cleaning.clean_shards import STATISTICS, Finishing, finish_shard, prepare_finishing
-from lmcore.text.cleaning.filtered_shards import judge_shard
+from lmcore.text.cleaning.clean_shards import STATISTICS, DecidedShard, preload_tokenizer, write_clean_shard
+from lmcore.text.cleaning.filtered_shards import filter_shard
 from lmcore.text.cleaning.masked_columns import configured_mask, mask_columns
-from lmcore.text.cleaning.reasons import SETTINGS
-from lmcore.text.cleaning.selection import select
+from lmcore.text.cleaning.reasons import RULES
+from lmcore.text.cleaning.selection import select_drops
 from lmcore.text.cleaning.statistics import merge_statistics
 from lmcore.text.describing.card import data_card, to_markdown
-from lmcore.text.describing.excerpts import masking
-from lmcore.text.describing.losses import losses_of
+from lmcore.text.describing.drop_statistics import drop_statistics
+from lmcore.text.describing.excerpts import excerpt_mask
 from lmcore.text.documents.document import LEDGER_SCHEMA
 from lmcore.text.documents.shards import LEDGER, READ_ERRORS, SUMMARY, concatenate, link_shards, shards_of
 
@@ -41,67 +41,64 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 PAGE, CARD, CARD_DATA = "statistics.html", "card.md", "card.json"
-"""What is written beside the documents for people to read."""
+"""Files for people, written next to the documents."""
 COUNTS = ("documents", "bytes", "words")
 
 
 def clean(
     raw: Path, target: Path, config: CleanConfig, fractions: SplitFractions, *, cache: ArtifactCache, workers: Workers
 ) -> dict[str, Any]:
-    """Normalize, filter, mask, compare and analyze the documents of the folder ``raw``.
+    """Normalize, filter, mask, deduplicate and analyze the documents of the folder ``raw``.
 
     Args:
-        raw: what :func:`lmcore.text.sources.collect.collect` wrote.
-        target: replaced as a whole by document shards, the ledger and a summary.
-        config: language and thresholds.
-        fractions: which documents are for evaluation: training documents that repeat them are dropped.
-        cache: keeps the results of each shard for the next time.
-        workers: processes; the result does not depend on them.
+        raw: the folder that :func:`lmcore.text.sources.collect.collect` wrote.
+        target: the folder to write; it is replaced as a whole by document shards, the ledger, a summary, the corpus
+            page and the data card.
+        config: the cleaning rules.
+        fractions: fractions of the documents that are held out; training documents that repeat them are dropped.
+        cache: holds the results of each shard for the next time.
+        workers: processes that compute; the result does not depend on their number.
 
     Returns:
-        The summary: ``input`` (all documents that were collected), ``kept``, ``dropped`` and their reasons, what was
-        ``unreadable`` beside them, what was kept by label, and ``losses``
-        (:func:`lmcore.text.describing.losses.losses_of`).
+        The summary: ``input`` (all collected documents), ``kept``, ``dropped`` and its reasons, ``unreadable`` input
+        (not part of ``input``) and its reasons, sizes by label, and ``drop_statistics``
+        (:func:`lmcore.text.describing.drop_statistics.drop_statistics`).
 
     Raises:
-        ValueError: if no document is left, or spaCy does not know the language.
+        UserError: if no document is left, or spaCy does not support a language.
     """
     shards = shards_of(raw)
     pipeline = _check_languages(config)
-    judge = partial(judge_shard, config=config, fractions=fractions, pipeline=pipeline, cache=cache)
-    already_judged = set(cache.names())
-    judged = list(_each("Judge", judge, shards, workers))
-    if any(shard.folder.name not in already_judged for shard in judged):
-        workers.prepare(prepare_finishing, config.language)
-    drops = select(judged, config)
-    finishings = [Finishing(*decided, config) for decided in zip(shards, judged, drops, strict=True)]
-    done = list(_each("Tokens and sentences", partial(finish_shard, cache=cache), finishings, workers))
-    faults = pq.read_table(raw / READ_ERRORS)
-    summary = _merge([json.loads((folder / SUMMARY).read_bytes()) for folder in done], faults)
+    filter_one = partial(filter_shard, config=config, fractions=fractions, pipeline=pipeline, cache=cache)
+    cached = set(cache.names())
+    filtered = list(_map_shards("Filter documents", filter_one, shards, workers))
+    if any(shard.folder.name not in cached for shard in filtered):
+        workers.prepare(preload_tokenizer, config.language)
+    drops = select_drops(filtered, config)
+    decided = [DecidedShard(*parts, config) for parts in zip(shards, filtered, drops, strict=True)]
+    done = list(_map_shards("Analyze documents", partial(write_clean_shard, cache=cache), decided, workers))
+    read_errors = pq.read_table(raw / READ_ERRORS)
+    summary = _merge_summaries([json.loads((folder / SUMMARY).read_bytes()) for folder in done], read_errors)
     if summary["kept"] == 0:
-        reasons = summary["dropped_by_reason"] or summary["unreadable_by_reason"]
-        raise UserError(
-            f"no document of {summary['input']} is left: {reasons}; relax the rules, such as "
-            f"clean.{SETTINGS.get(max(reasons, key=lambda rule: reasons[rule]), 'filters')}"
-        )
+        raise UserError(_nothing_left(summary))
     with atomic_folder(target) as folder:
         link_shards(done, folder)
         ledgers = (pq.read_table(part / LEDGER) for part in done)
-        unreadable = mask_columns(_unreadable(faults), ("path", "detail"), configured_mask(config))
+        unreadable = mask_columns(_ledger_of_read_errors(read_errors), ("path", "detail"), configured_mask(config))
         concatenate(chain([unreadable], ledgers), folder / LEDGER, LEDGER_SCHEMA)
         collected = json.loads((raw / SUMMARY).read_bytes())
-        mask = masking(config.personal_data)
-        summary["losses"] = losses_of(folder / LEDGER, collected["sources"], mask)
+        mask = excerpt_mask(config.personal_data)
+        summary["drop_statistics"] = drop_statistics(folder / LEDGER, collected["sources"], mask)
         write_json(folder / SUMMARY, summary)
         statistics = merge_statistics([json.loads((part / STATISTICS).read_bytes()) for part in done])
         _describe(folder, statistics, summary, collected, mask)
-    cache.prune({shard.folder.name for shard in judged} | {folder.name for folder in done})
+    cache.prune({shard.folder.name for shard in filtered} | {folder.name for folder in done})
     return summary
 
 
 def _check_languages(config: CleanConfig) -> str | None:
-    """What stands for the trained pipeline's content, if there is one; a language without rules is refused at once."""
-    # spaCy itself takes two seconds to import, as long as a run that finds everything done.
+    """Check that spaCy supports the configured languages; returns the identity of the trained pipeline, if any."""
+    # Importing spaCy takes two seconds, as long as a run that finds all results in the cache: only look for its files.
     spacy = importlib.util.find_spec("spacy")
     assert spacy is not None
     assert spacy.origin is not None
@@ -111,13 +108,28 @@ def _check_languages(config: CleanConfig) -> str | None:
             known = ", ".join(
                 sorted(folder.name for folder in languages.iterdir() if (folder / "lex_attrs.py").exists())
             )
-            raise UserError(f"spaCy has no rules for the language {language!r} (clean.language); it has {known}")
+            raise UserError(f"spaCy does not support the language {language!r}; choose one of: {known}")
     if config.pipeline is None:
         return None
     from lmcore.text.linguistics.pipelines import load_trained, pipeline_identity
 
     load_trained(config.pipeline, config.annotations)
     return pipeline_identity(config.pipeline)
+
+
+def _nothing_left(summary: Mapping[str, Any]) -> str:
+    """The message for a corpus of which no document is left."""
+    if not summary["input"]:
+        return f"no document could be read ({_listed(summary['unreadable_by_reason'])}): correct the sources"
+    reasons = summary["dropped_by_reason"]
+    rule = max(reasons, key=lambda reason: reasons[reason])
+    setting = RULES[rule].setting
+    remedy = "correct the sources" if setting is None else f"relax the setting {setting}"
+    return f"all {summary['input']} documents were dropped ({_listed(reasons)}): {remedy}"
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
 def _describe(
@@ -127,7 +139,7 @@ def _describe(
     collected: Mapping[str, Any],
     mask: Callable[[str], str],
 ) -> None:
-    """Write the statistics, the page that shows them, and the data card."""
+    """Write the statistics, the corpus page and the data card."""
     # matplotlib takes a second to import.
     from lmcore.text.describing.page import render_page
 
@@ -138,26 +150,26 @@ def _describe(
     write_text(folder / PAGE, render_page(statistics, summary, folder / LEDGER, mask))
 
 
-def _each(
-    description: str, function: Callable[[Item], Result], items: Sequence[Item], workers: Workers
+def _map_shards(
+    description: str, function: Callable[[Item], Result], shards: Sequence[Item], workers: Workers
 ) -> Iterator[Result]:
-    with progress(description, len(items), "shards") as work:
-        for result in workers.map(function, items):
+    with progress(description, len(shards), "shards") as bar:
+        for result in workers.map(function, shards):
             yield result
-            work.advance()
+            bar.advance()
 
 
-def _unreadable(faults: pa.Table) -> pa.Table:
-    """What could not be read, as the first rows of the ledger."""
-    columns: dict[str, Any] = {name: pa.nulls(len(faults)) for name in LEDGER_SCHEMA.names}
-    columns |= {name: faults[name] for name in ("source", "path", "line", "detail")}
-    columns |= {"action": pa.array(["unreadable"] * len(faults), pa.string()), "rule": faults["reason"]}
+def _ledger_of_read_errors(read_errors: pa.Table) -> pa.Table:
+    """The read errors as rows of the ledger."""
+    columns: dict[str, Any] = {name: pa.nulls(len(read_errors)) for name in LEDGER_SCHEMA.names}
+    columns |= {name: read_errors[name] for name in ("source", "path", "line", "detail")}
+    columns |= {"action": pa.array(["unreadable"] * len(read_errors), pa.string()), "rule": read_errors["reason"]}
     arrays = [columns[field.name].cast(field.type) for field in LEDGER_SCHEMA]
     return pa.table(arrays, schema=LEDGER_SCHEMA)
 
 
-def _merge(shards: Sequence[Mapping[str, Any]], faults: pa.Table) -> dict[str, Any]:
-    unreadable = Counter(faults["reason"].to_pylist())
+def _merge_summaries(shards: Sequence[Mapping[str, Any]], read_errors: pa.Table) -> dict[str, Any]:
+    unreadable = Counter(read_errors["reason"].to_pylist())
     dropped, changed = Counter[str](), Counter[str]()
     labels: dict[str | None, Counter[str]] = {}
     for shard in shards:

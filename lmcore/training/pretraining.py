@@ -10,10 +10,10 @@ from lmcore.models.bert.model import BERT
 from lmcore.models.causal import RecurrentModel
 from lmcore.models.encoder_decoder.model import EncoderDecoder
 from lmcore.models.model import Model
-from lmcore.tokens.batches.batches import Batches, TokenArray, WindowBatches, windowed_pieces
+from lmcore.tokens.batches.batches import Batches, TokenArray, WindowBatches, tokens_of_windows
 from lmcore.tokens.batches.corruption import CorruptedBatches
 from lmcore.tokens.batches.masking import MaskedBatches, word_starts
-from lmcore.tokens.batches.streams import StreamBatches, streamed_pieces
+from lmcore.tokens.batches.streams import StreamBatches, tokens_of_streams
 from lmcore.tokens.corpus.shards import TokenShards
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
@@ -59,4 +59,4 @@ def seen_pieces(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, 
     """
     if drawn["kind"] == EVERYTHING:
         return stream, np.array([0, len(stream)])
-    return (streamed_pieces if drawn["kind"] == "streams" else windowed_pieces)(stream, drawn)
+    return (tokens_of_streams if drawn["kind"] == "streams" else tokens_of_windows)(stream, drawn)

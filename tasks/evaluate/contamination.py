@@ -16,7 +16,7 @@ from lmcore.config.tokenize import SplitFractions
 from lmcore.evaluation.held_out_contamination import find_contamination
 from lmcore.runtime.files import read_csv, write_csv, write_json
 from lmcore.text.documents.shards import batches_of, shards_of
-from lmcore.text.split import divide_by_split
+from lmcore.text.split import group_by_split
 from tasks.step import step
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def _ids(documents: Path, fractions: SplitFractions, split: Split) -> Iterator[s
 
 def _batches(documents: Path, fractions: SplitFractions, split: Split) -> Iterator[pa.Table]:
     for batch in batches_of(shards_of(documents), COLUMNS):
-        yield divide_by_split(pa.Table.from_batches([batch]), fractions)[split]
+        yield group_by_split(pa.Table.from_batches([batch]), fractions)[split]
 
 
 def _texts(documents: Path, fractions: SplitFractions, split: Split) -> Iterator[list[str]]:

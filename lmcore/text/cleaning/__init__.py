@@ -1,1 +1,1 @@
-"""What makes a raw document a clean one, or tells why it is none."""
+"""Filters, masks and deduplicates documents, and records why a document was dropped or changed."""

@@ -1,4 +1,4 @@
-"""The third pass of cleaning: what stays of a shard, analyzed, and what the ledger says of the rest."""
+"""The third pass of cleaning: writes the kept documents of a shard with their analysis, and its part of the ledger."""
 
 import json
 from collections import Counter
@@ -15,66 +15,74 @@ import pyarrow.parquet as pq
 from lmcore.config.clean import CleanConfig
 from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.files import write_json
-from lmcore.text.cleaning.filtered_shards import JudgedShard
+from lmcore.text.cleaning.filtered_shards import FilteredShard
 from lmcore.text.cleaning.masked_columns import configured_mask, mask_rows
 from lmcore.text.cleaning.statistics import shard_statistics
 from lmcore.text.documents.document import CLEAN_SCHEMA, LEDGER_SCHEMA
 from lmcore.text.documents.shards import DOCUMENTS, LEDGER, SUMMARY, shard_name, write_table
 
 STATISTICS = "statistics.json"
-"""What a shard has to tell of its documents."""
-FINISHED_COLUMNS = ("row", "text", "target", "split", "language", "id", "n_bytes")
+"""Name of the file with a shard's, or a corpus's, statistics."""
+CANDIDATE_COLUMNS = ("row", "text", "target", "split", "language", "id", "n_bytes")
 
 
 @dataclass(frozen=True, slots=True)
-class Finishing:
-    """A shard and what the first two passes decided about its documents."""
+class DecidedShard:
+    """A raw shard and what the first two passes decided about its documents.
 
-    shard: Path
-    judged: JudgedShard
+    Attributes:
+        raw: a Parquet file of raw documents.
+        filtered: the result of the first pass.
+        drops: the candidates that the second pass drops.
+        config: the cleaning rules.
+    """
+
+    raw: Path
+    filtered: FilteredShard
     drops: pa.Table
     config: CleanConfig
 
     @property
     def parts(self) -> tuple[str | None, ...]:
-        """Everything besides code that the result depends on."""
+        """Everything besides code that the clean shard depends on."""
         decisions = json.dumps(self.drops.to_pylist())
-        return "finish", self.judged.folder.name, decisions, self.config.pipeline, *self.config.annotations
+        return "clean", self.filtered.folder.name, decisions, self.config.pipeline, *self.config.annotations
 
 
-def finish_shard(finishing: Finishing, *, cache: ArtifactCache) -> Path:
-    """The folder of a shard's clean documents, its part of the ledger and its counts, unless that is done."""
-    return cache.get_or_compute(cache.key(*finishing.parts), partial(_finish, finishing))
+def write_clean_shard(decided: DecidedShard, *, cache: ArtifactCache) -> Path:
+    """Write a shard's clean documents, ledger and statistics, unless they are in the cache; returns their folder."""
+    return cache.get_or_compute(cache.key(*decided.parts), partial(_write, decided))
 
 
-def prepare_finishing(language: str) -> None:
-    """Load what :func:`finish_shard` needs for a language, which takes seconds."""
-    from lmcore.text.words.analysis import reader_of
+def preload_tokenizer(language: str) -> None:
+    """Load the spaCy tokenizer that :func:`write_clean_shard` needs for a language, which takes seconds."""
+    from lmcore.text.words.analysis import spacy_tokenizer
 
-    reader_of(language)
+    spacy_tokenizer(language)
 
 
-def _finish(finishing: Finishing, folder: Path) -> None:
+def _write(decided: DecidedShard, folder: Path) -> None:
     # spaCy takes seconds to import, and only the process that computes needs it.
     from lmcore.text.linguistics.documents import analyze_documents
 
-    raw = pq.read_table(finishing.shard)
-    candidates = finishing.judged.candidates(FINISHED_COLUMNS)
-    is_kept = pc.invert(pc.is_in(candidates["row"], finishing.drops["row"]))
+    config, filtered = decided.config, decided.filtered
+    raw = pq.read_table(decided.raw)
+    candidates = filtered.candidates(CANDIDATE_COLUMNS)
+    is_kept = pc.invert(pc.is_in(candidates["row"], decided.drops["row"]))
     kept = candidates.filter(is_kept)
-    drops = pa.concat_tables([finishing.judged.drops(), finishing.drops]).sort_by("row")
+    drops = pa.concat_tables([filtered.drops(), decided.drops]).sort_by("row")
     if len(kept) + len(drops) != len(raw):
         raise AssertionError(f"{len(kept)} kept + {len(drops)} dropped documents are not {len(raw)}")
-    changes = finishing.judged.changes()
+    changes = filtered.changes()
     changes = changes.filter(pc.is_in(changes["row"], kept["row"]))
     analysis = analyze_documents(
         kept["text"].to_pylist(),
         kept["language"].to_pylist(),
-        pipeline=finishing.config.pipeline,
-        pipeline_language=finishing.config.language,
-        annotations=finishing.config.annotations,
+        pipeline=config.pipeline,
+        pipeline_language=config.language,
+        annotations=config.annotations,
     )
-    raw = mask_rows(raw, finishing.judged.drops(), finishing.judged.changes(), configured_mask(finishing.config))
+    raw = mask_rows(raw, filtered.drops(), filtered.changes(), configured_mask(config))
     documents = _clean_table(raw.take(kept["row"]), kept, analysis)
     ids = dict(zip(kept["row"].to_pylist(), documents["id"].to_pylist(), strict=True))
     ledger = pa.concat_tables([_ledger_table(raw, drops, "dropped", {}), _ledger_table(raw, changes, "changed", ids)])
@@ -116,11 +124,11 @@ def _summarize(documents: pa.Table, drops: pa.Table, changes: pa.Table) -> dict[
         "changed_by_reason": Counter(changes["rule"].to_pylist()),
         "labels": [
             {
-                "label": row["label"],
-                "documents": row["n_bytes_count"],
-                "bytes": row["n_bytes_sum"],
-                "words": row["n_words_sum"],
+                "label": group["label"],
+                "documents": group["n_bytes_count"],
+                "bytes": group["n_bytes_sum"],
+                "words": group["n_words_sum"],
             }
-            for row in by_label.to_pylist()
+            for group in by_label.to_pylist()
         ],
     }

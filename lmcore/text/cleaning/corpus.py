@@ -1,4 +1,4 @@
-"""The candidates of all shards as one corpus: little of each is held in memory, the rest is read when asked for."""
+"""The candidates of all shards as one corpus: a few bytes per document in memory, the rest read from disk on demand."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from lmcore.text.cleaning.contamination import Runs
 from lmcore.text.cleaning.decision import whole_text
-from lmcore.text.cleaning.filtered_shards import JudgedShard
+from lmcore.text.cleaning.filtered_shards import FilteredShard
 from lmcore.text.cleaning.reasons import REASON_SCHEMA
 from lmcore.text.cleaning.signatures import N_PERMUTATIONS, Signatures
 
@@ -21,16 +21,16 @@ Rows = npt.NDArray[np.int64]
 
 
 class Documents(NamedTuple):
-    """What is known of documents without a look at their texts, 42 bytes for each.
+    """What comparing documents needs besides their texts, 42 bytes per document.
 
     Attributes:
-        ids: 16 bytes for each.
-        answers: uint64 (n_documents,), equal where label and target are.
-        labels: int32 (n_documents,), equal where the labels are; :data:`NO_LABEL` where there is none.
-        sources: int32 (n_documents,), places in the names of :attr:`Corpus.sources`.
-        n_bytes: of their texts, int32 (n_documents,).
-        is_evaluation: bool (n_documents,): held out, and not for training.
-        is_split_given: bool (n_documents,): the source says where it belongs, and not a hash.
+        ids: (n_documents,), 16 bytes each.
+        answers: uint64 (n_documents,), hashes of label and target.
+        labels: int32 (n_documents,), a number for each label; :data:`NO_LABEL` for documents without one.
+        sources: int32 (n_documents,), indices into :attr:`Corpus.sources`.
+        n_bytes: int32 (n_documents,), size of the text in UTF-8.
+        is_evaluation: bool (n_documents,), whether the document is held out.
+        is_split_given: bool (n_documents,), whether its source assigns the split, rather than a hash.
     """
 
     ids: pa.FixedSizeBinaryArray
@@ -41,22 +41,25 @@ class Documents(NamedTuple):
     is_evaluation: npt.NDArray[np.bool_]
     is_split_given: npt.NDArray[np.bool_]
 
-    def beginnings_of_ids(self) -> npt.NDArray[np.uint64]:
-        """The first eight bytes of each id as a number, which orders them alike."""
+    def id_prefixes(self) -> npt.NDArray[np.uint64]:
+        """The first eight bytes of each id as a number, uint64 (n_documents,), in the same order as the ids."""
         _, content = self.ids.buffers()
         halves = np.frombuffer(content or b"", ">u8", 2 * len(self.ids), 16 * self.ids.offset)
         return halves[::2].astype(np.uint64)
 
 
 class Corpus:
-    """The candidates of all shards, one behind the other; a row is the place of one of them.
+    """The candidates of all shards in order; a row is the index of a candidate among all of them.
+
+    Args:
+        shards: the results of the first pass.
 
     Attributes:
-        documents: all of them.
-        sources: names of their sources.
+        documents: what is known of every candidate.
+        sources: names of the sources.
     """
 
-    def __init__(self, shards: Sequence[JudgedShard]) -> None:
+    def __init__(self, shards: Sequence[FilteredShard]) -> None:
         self._shards = shards
         labels: dict[str | None, int] = {None: NO_LABEL}
         sources: dict[str | None, int] = {}
@@ -86,31 +89,31 @@ class Corpus:
         self.documents = Documents(ids, *joined)
 
     def texts_of(self, rows: Rows) -> list[str]:
-        """The texts of some documents with their targets, in the order of ``rows``."""
+        """The texts, each with its target, of the documents ``rows``, in their order."""
         texts = np.empty(len(rows), object)
-        for shard, places, own_rows in self._by_shard(rows):
-            some = shard.candidates(["text", "target"]).take(pa.array(own_rows))
-            texts[places] = list(map(whole_text, some["text"].to_pylist(), some["target"].to_pylist()))
+        for shard, indices, own_rows in self._by_shard(rows):
+            chosen = shard.candidates(["text", "target"]).take(pa.array(own_rows))
+            texts[indices] = list(map(whole_text, chosen["text"].to_pylist(), chosen["target"].to_pylist()))
         return list(texts)
 
     def signatures_of(self, rows: Rows) -> Signatures:
-        """The signatures of some documents, in the order of ``rows``, uint32 (n_rows, 32)."""
+        """The signatures of the documents ``rows``, in their order, uint32 (n_rows, 32)."""
         signatures = np.empty((len(rows), N_PERMUTATIONS), np.uint32)
-        for shard, places, own_rows in self._by_shard(rows):
-            signatures[places] = shard.signatures()[own_rows]
+        for shard, indices, own_rows in self._by_shard(rows):
+            signatures[indices] = shard.signatures()[own_rows]
         return signatures
 
     def runs(self) -> Iterator[Runs]:
-        """The runs of words of each shard's documents."""
+        """Yield the runs of words of each shard's documents."""
         for shard in self._shards:
             yield shard.runs()
 
-    def divide(self, values: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
-        """What is known of all documents, by shard."""
+    def by_shard(self, values: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
+        """Split values of all documents, bool (n_documents,), into those of each shard."""
         return np.split(values, self._starts[1:-1])
 
     def reasons_by_shard(self, reasons: pa.Table) -> list[pa.Table]:
-        """Reasons by the shard of their documents, with the rows that these have there, in order."""
+        """Split reasons into those of each shard, sorted, with the documents' row numbers in the raw shard."""
         rows = reasons["row"].to_numpy()
         order = np.argsort(rows, kind="stable")
         reasons, rows = reasons.take(pa.array(order)), rows[order]
@@ -118,18 +121,18 @@ class Corpus:
         reasons = reasons.set_column(0, REASON_SCHEMA.field("row"), own_rows)
         return [reasons.slice(start, end - start) for start, end in pairwise(np.searchsorted(rows, self._starts))]
 
-    def _by_shard(self, rows: Rows) -> Iterator[tuple[JudgedShard, Rows, Rows]]:
-        """Yield the shards that hold some rows: where in ``rows`` these stand, and which rows of the shard they are."""
+    def _by_shard(self, rows: Rows) -> Iterator[tuple[FilteredShard, Rows, Rows]]:
+        """Yield each shard that holds any of ``rows``, the indices in ``rows``, and the row numbers in the shard."""
         order = np.argsort(rows, kind="stable")
-        borders = np.searchsorted(rows[order], self._starts)
-        for number, (start, end) in enumerate(pairwise(borders)):
+        boundaries = np.searchsorted(rows[order], self._starts)
+        for number, (start, end) in enumerate(pairwise(boundaries)):
             if start < end:
-                places = order[start:end]
-                yield self._shards[number], places, rows[places] - self._starts[number]
+                indices = order[start:end]
+                yield self._shards[number], indices, rows[indices] - self._starts[number]
 
 
 def _numbered(names: pa.ChunkedArray, known: dict[str | None, int]) -> npt.NDArray[np.int32]:
-    """The number of each name; new ones are added to those that are known."""
+    """The number of each name; new names are added to ``known``."""
     encoded = names.combine_chunks().dictionary_encode(null_encoding="encode")
     numbers = [known.setdefault(name, len(known)) for name in encoded.dictionary.to_pylist()]
     result: npt.NDArray[np.int32] = np.array(numbers, np.int32)[encoded.indices.to_numpy()]

@@ -1,4 +1,4 @@
-"""What is to become of a document, by what it says itself: changed, dropped, or kept as it is."""
+"""The filter decision about a single document: keep it, change it, or drop it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from lmcore.text.cleaning.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What became of a document.
+class FilterDecision:
+    """What the filters decided about a document.
 
     Attributes:
-        text: as it goes on.
-        target: likewise; ``None`` where there is none, or nothing is left of it.
-        drop: why the document does not go on, if so.
+        text: the normalized and masked text.
+        target: the same for the target; ``None`` if there is none, or if normalization leaves nothing of it.
+        drop: why the document is dropped; ``None`` if it is kept.
         changes: what was changed in it.
-        language: as its code.
+        language: its language code.
     """
 
     text: str
@@ -32,31 +32,31 @@ class Judgement:
 
 
 def whole_text(text: str, target: str | None) -> str:
-    """All that a document says: its text, and what the text is to become."""
+    """The text of a document followed by its target, if it has one."""
     return text if target is None else f"{text}\n\n{target}"
 
 
-class Judge:
-    """Judges documents one by one.
+class DocumentFilter:
+    """Decides about documents one at a time.
 
     Args:
-        config: the rules.
-        find_persons: spans of names of persons in a text, where the rules ask for them.
+        config: the cleaning rules.
+        find_persons: yields the spans of person names in a text; needed if the rules include names.
     """
 
     def __init__(self, config: CleanConfig, find_persons: Callable[[str], Iterator[tuple[int, int]]] | None) -> None:
         self._config = config
         self._personal_data = None if config.personal_data is None else PersonalData(config.personal_data, find_persons)
 
-    def judge(self, raw: str, raw_target: str | None = None) -> Judgement:
-        """Normalize a document, look for reasons to drop it, and mask the personal data in it.
+    def decide(self, raw: str, raw_target: str | None = None) -> FilterDecision:
+        """Normalize a document, apply the rules to it, and mask its personal data.
 
-        Its language is that of the text; all other rules look at text and target together.
+        The language is that of the text alone; all other rules read text and target together.
         """
         config = self._config
         text, target, changes = self._normalize(raw, raw_target)
         if not text or text.isspace():
-            return Judgement("", target, Reason("empty_text"), changes, config.language)
+            return FilterDecision("", target, Reason("empty_text"), changes, config.language)
         language, drop = language_of(text, config.language, config.identify_language)
         whole = whole_text(text, target)
         if drop is None and config.filters is not None:
@@ -71,13 +71,23 @@ class Judge:
             else:
                 text, target = mask(text, findings), target and mask(target, findings_in_target)
                 changes += masked_kinds(findings + findings_in_target)
-        return Judgement(text, target, drop, changes, language)
+        return FilterDecision(text, target, drop, changes, language)
 
     def _normalize(self, text: str, target: str | None) -> tuple[str, str | None, tuple[Reason, ...]]:
         if not self._config.normalize:
             return text, target or None, ()
         normal, normal_target = normalize(text), target and normalize(target)
-        n_fewer = len(text) - len(normal) + len(target or "") - len(normal_target or "")
+        n_removed = len(text) - len(normal) + len(target or "") - len(normal_target or "")
         is_changed = (normal, normal_target) != (text, target)
-        changes = (Reason("normalized", float(n_fewer), detail="score: characters fewer"),) if is_changed else ()
+        changes = (Reason("normalized", float(n_removed), detail="score: characters fewer"),) if is_changed else ()
         return normal, normal_target or None, changes
+
+
+def configured_person_finder(config: CleanConfig) -> Callable[[str], Iterator[tuple[int, int]]] | None:
+    """A function that yields the spans of person names in a text; ``None`` if ``config`` does not include names."""
+    if config.pipeline is None or config.personal_data is None or "person" not in config.personal_data.kinds:
+        return None
+    # spaCy takes seconds to import, and only the search for names needs it here.
+    from lmcore.text.linguistics.pipelines import person_finder
+
+    return person_finder(config.pipeline)

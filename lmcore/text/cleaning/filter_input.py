@@ -1,25 +1,24 @@
-"""A text and the properties that rules use, each computed once."""
+"""A text with the properties that several filters use, each computed once."""
 
 import re
 from collections import Counter
 
-from lmcore.text.cleaning.reasons import Reason
 from lmcore.text.words.segmentation import LETTER_OF_WORD, count_unspaced, length_in_letters, words_of
 
 LETTERS_PER_WORD = 6
-"""With the space behind it: so long are words, and by that scripts are compared that separate them otherwise."""
+"""Mean length of an English word and the space after it: it converts the length of unspaced scripts to words."""
 LETTER, LETTER_OR_DIGIT = re.compile(r"[^\W\d_]"), re.compile(r"[^\W_]")
 SPACED_LETTER = re.compile(LETTER_OF_WORD)
 
 
-class Text:
-    """A normalized text with properties that several rules use.
+class FilterInput:
+    """A normalized text with properties that several filters use.
 
     Attributes:
-        text: as it is.
-        language: as its code.
+        text: the text itself.
+        language: its language code.
         words: see :func:`lmcore.text.words.segmentation.words_of`.
-        n_characters: how many are not white space.
+        n_characters: number of characters that are not white space.
     """
 
     __slots__ = ("_counts", "_lines", "language", "n_characters", "text", "words")
@@ -35,22 +34,22 @@ class Text:
     @property
     def counts(self) -> Counter[str]:
         """How often each word occurs."""
-        # Plainly remembered: the lock of `functools.cached_property` costs as much as a rule.
+        # Cached by hand: the lock of `functools.cached_property` costs as much as a filter.
         if self._counts is None:
             self._counts = Counter(self.words)
         return self._counts
 
     @property
     def n_spaced_words(self) -> int:
-        """As many words as the text would have if its script separated them as English does."""
+        """The number of words; for scripts without spaces, the number that an English text of that length has."""
         n_letters = length_in_letters(self.text)
         return len(self.words) if n_letters == len(self.text) else max(len(self.words), n_letters // LETTERS_PER_WORD)
 
     @property
     def mean_word_length(self) -> float | None:
-        """In characters; ``None`` for a text that is mostly in a script without spaces between words.
+        """Mean word length in characters; ``None`` for a text that is mostly in a script without spaces.
 
-        What stands in such a script among others is left out.
+        In a mixed text, only the words of scripts with spaces count.
         """
         n_unspaced = count_unspaced(self.text)
         if not n_unspaced:
@@ -61,22 +60,12 @@ class Text:
 
     @property
     def lines(self) -> list[str]:
-        """Those that are not blank, without the white space around them."""
+        """The lines that are not blank, stripped."""
         if self._lines is None:
             self._lines = [line for line in map(str.strip, self.text.split("\n")) if line]
         return self._lines
 
     def has_lines(self, n_lines: int) -> bool:
-        """Whether there are at least so many lines."""
-        # To divide a text into lines costs more than to count their ends.
+        """Whether the text has at least ``n_lines`` lines that are not blank."""
+        # Counting line ends is cheaper than splitting the text.
         return self.text.count("\n") + 1 >= n_lines and len(self.lines) >= n_lines
-
-
-def below(rule: str, score: float, threshold: float) -> Reason | None:
-    """The failure of a rule whose score has to reach a threshold."""
-    return Reason(rule, score, threshold) if score < threshold else None
-
-
-def above(rule: str, score: float, threshold: float) -> Reason | None:
-    """The failure of a rule whose score must not exceed a threshold."""
-    return Reason(rule, score, threshold) if score > threshold else None

@@ -1,7 +1,7 @@
-"""The first pass of cleaning: every document of a shard judged alone, with what a comparison of all needs of it."""
+"""The first pass of cleaning: filters every document of a shard by itself and stores what comparing them needs."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
@@ -16,7 +16,7 @@ from lmcore.config.tokenize import SplitFractions
 from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.files import file_digest
 from lmcore.text.cleaning.contamination import Runs, sampled_runs
-from lmcore.text.cleaning.decision import Judge, whole_text
+from lmcore.text.cleaning.decision import DocumentFilter, configured_person_finder, whole_text
 from lmcore.text.cleaning.reasons import reason_table
 from lmcore.text.cleaning.signatures import Signatures, signatures
 from lmcore.text.documents.shards import write_table
@@ -24,7 +24,7 @@ from lmcore.text.split import document_id, split_of
 from lmcore.text.words.hashes import word_hashes
 
 CANDIDATES, DROPS, CHANGES = "candidates.parquet", "drops.parquet", "changes.parquet"
-# As in memory: such numbers cannot be compressed, and to decode them takes longer than to compare them.
+# Stored as in memory: hashes cannot be compressed, and decoding them takes longer than comparing them.
 SIGNATURES, RUNS, OWNERS = "signatures.npy", "runs.npy", "owners.npy"
 
 CANDIDATE_SCHEMA = pa.schema(
@@ -42,73 +42,73 @@ CANDIDATE_SCHEMA = pa.schema(
         pa.field("n_bytes", pa.int32(), nullable=False),
     ]
 )
-"""Documents that nothing speaks against so far: row in their shard, text as it will be, and where it will belong.
+"""Documents that pass all filters: their row in the raw shard, their cleaned text, and the split they belong to.
 
-``answer`` is a number that documents share whose label and target are the same: others are no copies of each other.
+``answer`` is a hash of label and target: only documents with the same one can be duplicates of each other.
 """
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedShard:
-    """The folder that the first pass leaves for a shard."""
+class FilteredShard:
+    """The folder that the first pass writes for a shard."""
 
     folder: Path
 
     def candidates(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Rows of :data:`CANDIDATE_SCHEMA`, or some of their columns."""
+        """The documents that pass all filters, as rows of :data:`CANDIDATE_SCHEMA` or a selection of its columns."""
         return pq.read_table(self.folder / CANDIDATES, columns=columns and list(columns))
 
     def signatures(self) -> Signatures:
-        """The candidates' signatures, by which near duplicates are found; mapped into memory."""
+        """The candidates' signatures for finding near duplicates, memory-mapped."""
         mapped: Signatures = np.load(self.folder / SIGNATURES, mmap_mode="r")
         return mapped
 
     def runs(self) -> Runs:
-        """The candidates' runs of words, by which evaluation documents are found in others; mapped into memory."""
+        """The candidates' runs of words for finding contamination, memory-mapped."""
         return Runs(*(np.load(self.folder / name, mmap_mode="r") for name in (RUNS, OWNERS)))
 
     def drops(self) -> pa.Table:
-        """Rows of :data:`ROW_REASON_SCHEMA`: the documents that no longer take part."""
+        """The dropped documents, as rows of :data:`lmcore.text.cleaning.reasons.REASON_SCHEMA`."""
         return pq.read_table(self.folder / DROPS)
 
     def changes(self) -> pa.Table:
-        """Rows of :data:`ROW_REASON_SCHEMA`: what was changed in documents, several reasons for one where it is so."""
+        """The changes, as rows of :data:`lmcore.text.cleaning.reasons.REASON_SCHEMA`, one or more per document."""
         return pq.read_table(self.folder / CHANGES)
 
 
-def judge_shard(
+def filter_shard(
     shard: Path, *, config: CleanConfig, fractions: SplitFractions, pipeline: str | None, cache: ArtifactCache
-) -> JudgedShard:
-    """Judge the documents of a raw shard, unless that is done.
+) -> FilteredShard:
+    """Filter the documents of a raw shard, unless the result is in the cache.
 
     Args:
-        shard: a file of raw documents.
-        config: the rules.
-        fractions: which documents are for evaluation.
-        pipeline: what stands for the content of the trained pipeline, if there is one.
-        cache: keeps the result for the next time.
+        shard: a Parquet file of raw documents.
+        config: the cleaning rules.
+        fractions: fractions of the documents that are held out.
+        pipeline: identifies the content of the trained pipeline, if there is one.
+        cache: holds the results for the next time.
     """
-    # What a comparison of all documents decides by is not among these: other thresholds there need no other judgement.
+    # Thresholds that only the comparison of documents uses are not part of the key.
     rules = (config.language, config.normalize, config.identify_language, config.filters, config.blocklist)
     shingle_words = config.near_duplicates and config.near_duplicates.shingle_words
     ngram_words = config.contamination and config.contamination.ngram_words
     parts = (*rules, config.personal_data, shingle_words, ngram_words, fractions, pipeline)
-    key = cache.key("judge", *parts, file_digest(shard))
-    return JudgedShard(cache.get_or_compute(key, partial(_judge, shard, config, fractions)))
+    key = cache.key("filter", *parts, file_digest(shard))
+    return FilteredShard(cache.get_or_compute(key, partial(_write_filtered, shard, config, fractions)))
 
 
-def _judge(shard: Path, config: CleanConfig, fractions: SplitFractions, folder: Path) -> None:
+def _write_filtered(shard: Path, config: CleanConfig, fractions: SplitFractions, folder: Path) -> None:
     raw = pq.read_table(shard, columns=["text", "target", "label", "source", "split"]).to_pydict()
-    judge = Judge(config, configured_person_finder(config))
-    judgements = list(map(judge.judge, raw["text"], raw["target"]))
-    kept = [row for row, judgement in enumerate(judgements) if judgement.drop is None]
-    texts, targets = ([getattr(judgements[row], name) for row in kept] for name in ("text", "target"))
+    document_filter = DocumentFilter(config, configured_person_finder(config))
+    decisions = list(map(document_filter.decide, raw["text"], raw["target"]))
+    kept = [row for row, decision in enumerate(decisions) if decision.drop is None]
+    texts, targets = ([getattr(decisions[row], name) for row in kept] for name in ("text", "target"))
     labels = [raw["label"][row] for row in kept]
     identities = [document_id(text) for text in texts]
-    given = [raw["split"][row] for row in kept]
-    splits = [split or split_of(identity, fractions) for split, identity in zip(given, identities, strict=True)]
-    whole = list(map(whole_text, texts, targets))
-    words = list(word_hashes(whole)) if config.near_duplicates or config.contamination else []
+    given_splits = [raw["split"][row] for row in kept]
+    splits = [split or split_of(identity, fractions) for split, identity in zip(given_splits, identities, strict=True)]
+    whole_texts = list(map(whole_text, texts, targets))
+    words = list(word_hashes(whole_texts)) if config.near_duplicates or config.contamination else []
     columns = {
         "row": kept,
         "text": texts,
@@ -116,10 +116,10 @@ def _judge(shard: Path, config: CleanConfig, fractions: SplitFractions, folder: 
         "label": labels,
         "source": [raw["source"][row] for row in kept],
         "split": splits,
-        "is_split_given": [split is not None for split in given],
-        "language": [judgements[row].language for row in kept],
+        "is_split_given": [split is not None for split in given_splits],
+        "language": [decisions[row].language for row in kept],
         "id": [bytes.fromhex(identity) for identity in identities],
-        "answer": list(map(_answer, labels, targets)),
+        "answer": list(map(_answer_hash, labels, targets)),
         "n_bytes": [len(text.encode()) for text in texts],
     }
     write_table(folder / CANDIDATES, pa.table(columns, schema=CANDIDATE_SCHEMA))
@@ -130,24 +130,14 @@ def _judge(shard: Path, config: CleanConfig, fractions: SplitFractions, folder: 
         runs = sampled_runs(words, is_training, config.contamination.ngram_words)
         np.save(folder / RUNS, runs.hashes)
         np.save(folder / OWNERS, runs.owners)
-    drops = ((row, judgement.drop) for row, judgement in enumerate(judgements) if judgement.drop)
+    drops = ((row, decision.drop) for row, decision in enumerate(decisions) if decision.drop)
     write_table(folder / DROPS, reason_table(drops))
-    changes = ((row, change) for row in kept for change in judgements[row].changes)
+    changes = ((row, change) for row in kept for change in decisions[row].changes)
     write_table(folder / CHANGES, reason_table(changes))
 
 
-def _answer(label: str | None, target: str | None) -> int:
+def _answer_hash(label: str | None, target: str | None) -> int:
     if label is None and target is None:
         return 0
     content = json.dumps([label, target]).encode()
     return int.from_bytes(blake2b(content, digest_size=8).digest(), "big")
-
-
-def configured_person_finder(config: CleanConfig) -> Callable[[str], Iterator[tuple[int, int]]] | None:
-    """What finds names of persons in a text, where ``config`` asks for it."""
-    if config.pipeline is None or config.personal_data is None or "person" not in config.personal_data.kinds:
-        return None
-    # spaCy takes seconds to import, and only who looks for names needs it here.
-    from lmcore.text.linguistics.pipelines import person_finder
-
-    return person_finder(config.pipeline)

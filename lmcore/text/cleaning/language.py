@@ -1,4 +1,4 @@
-"""In which language a text is."""
+"""Identifies the language of a text."""
 
 from functools import cache
 from typing import TYPE_CHECKING
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
 SAMPLED_CHARACTERS = 300
-# Nothing in any language, such as program code; or not to be told.
+# No linguistic content, such as program code; undetermined.
 UNKNOWN = ("zxx", "und")
 ENGLISH_WORDS = frozenset(("the", "and", "of", "to", "with", "that", "this", "which", "from", "are", "by", "if", "be"))
-LEAST_ENGLISH_WORDS = 3
+MIN_ENGLISH_WORDS = 3
 
 
 def identify(text: str) -> tuple[str, float]:
-    """The likeliest language of a text as its code (ISO 639), and its probability, by its first 300 characters.
+    """The most probable language of a text (ISO 639 code) and its probability, from its first 300 characters.
 
-    A naive Bayes classifier over byte n-grams, trained for 140 languages (Lui & Baldwin 2012, langid.py; the package
+    Uses a naive Bayes classifier over byte n-grams, trained on 140 languages (Lui & Baldwin 2012, langid.py; package
     py3langid).
     """
     language, probability = _identifier().classify(text[:SAMPLED_CHARACTERS])
@@ -28,12 +28,12 @@ def identify(text: str) -> tuple[str, float]:
 
 
 def language_of(text: str, default: str, config: LanguageConfig | None) -> tuple[str, Reason | None]:
-    """A text's language, and why the document is dropped, if it is.
+    """The language code of a text, and the reason to drop it if that language is not kept.
 
     Args:
-        text: normalized.
-        default: its language where it is not identified, or not surely another one.
-        config: null identifies nothing.
+        text: the normalized text.
+        default: the language of texts that are not confidently identified as another one.
+        config: which languages are kept; ``None`` disables identification.
     """
     if config is None or length_in_letters(text) < config.min_characters:
         return default, None
@@ -48,14 +48,14 @@ def language_of(text: str, default: str, config: LanguageConfig | None) -> tuple
 
 
 def _is_plainly_english(text: str) -> bool:
-    """Whether words stand in a text that no other language brings together: most English is known by them."""
+    """Whether a text contains words that occur together in English only, which saves identifying most English."""
     words = text[:SAMPLED_CHARACTERS].lower().split()
-    return text.isascii() and len(ENGLISH_WORDS.intersection(words)) >= LEAST_ENGLISH_WORDS
+    return text.isascii() and len(ENGLISH_WORDS.intersection(words)) >= MIN_ENGLISH_WORDS
 
 
 @cache
 def _identifier() -> "LanguageIdentifier":
-    # It takes a second to load, and only the process that computes needs it.
+    # The model takes a second to load, and only the process that computes needs it.
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

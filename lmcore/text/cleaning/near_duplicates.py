@@ -1,11 +1,11 @@
-"""Documents that are almost another one: candidates by their signatures, decided by their texts.
+"""Finds near duplicates: candidate pairs by their MinHash signatures, confirmed on the texts.
 
-Documents with another label or another target are no duplicates, whatever their texts. What a large part of all
-documents holds, such as an instruction, tells nothing of two of them, and is left out where enough else remains.
+Documents with different labels or targets are not duplicates, whatever their texts. Shingles that many documents share,
+such as an instruction, are ignored if enough others remain.
 
 Signatures are cut into bands, and documents that agree in a band are compared (locality-sensitive hashing; Indyk &
-Motwani 1998; Leskovec et al., Mining of Massive Datasets, chapter 3). What is dropped has been compared shingle by
-shingle, so that no document goes that is not similar to one that stays.
+Motwani 1998; Leskovec et al., Mining of Massive Datasets, chapter 3). Candidate pairs are then compared shingle by
+shingle, so that every dropped document really is similar to one that is kept.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,17 +22,17 @@ from lmcore.text.cleaning.reasons import Reason, reason_table
 from lmcore.text.cleaning.signatures import HIGH_BITS, N_PERMUTATIONS, Signatures, has_words, shingles
 from lmcore.text.words.hashes import Hashes, word_hashes
 
-LEAST_RECALL = 0.98
-"""How likely two documents of just the similarity that counts are to agree in some band."""
+MIN_RECALL = 0.98
+"""Least probability that two documents of exactly the threshold similarity agree in some band."""
 ESTIMATE_MARGIN = 0.25
-"""Three standard deviations of an estimate by 32 numbers: what lies further below is not compared."""
+"""Three standard deviations of a similarity estimated from 32 numbers: pairs further below are not compared."""
 WHOLE_BUCKET = 16
-"""Documents that agree in a band are all compared with each other if they are so few."""
+"""Up to this many documents that agree in a band are all compared with each other."""
 LEADERS = 8
-"""Else each is compared with the best of them, and with those that follow it."""
-SAMPLED_DOCUMENTS, COMMON_SHARE, LEAST_COMMON_DOCUMENTS = 2_000, 0.1, 10
-"""By so many documents it is told which shingles stand in how large a part of all of them, and in more than a few."""
-NOTHING = np.empty(0, np.uint64)
+"""In a larger bucket, each document is compared with the best ones and with as many that follow it."""
+SAMPLED_DOCUMENTS, COMMON_RATIO, MIN_COMMON_DOCUMENTS = 2_000, 0.1, 10
+"""A shingle is common if more than this ratio of a sample of documents contain it, and more than this number."""
+NO_HASHES = np.empty(0, np.uint64)
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 ROWS_AT_ONCE, PAIRS_AT_ONCE = 100_000, 200_000
 BYTES_AT_ONCE = 64_000_000
@@ -48,33 +48,33 @@ def near_duplicates(
     texts_of: Callable[[Rows], list[str]],
     config: NearDuplicateConfig,
 ) -> pa.Table:
-    """What to drop, as a table of :data:`lmcore.text.cleaning.reasons.REASON_SCHEMA`.
+    """The near duplicates to drop, as a table of :data:`lmcore.text.cleaning.reasons.REASON_SCHEMA`.
 
-    Of documents that are near each other the best copy stays: one that is held out before one for training, then the
-    longest. The score is the Jaccard similarity to the document that stays, which the detail names.
+    The best copy is kept: a held-out one before one for training, then the longest. The score is the Jaccard similarity
+    to the document that is kept, which the detail names.
 
     Args:
-        documents: all of them.
-        rows: that take part, in their order.
-        signatures_of: gives the signatures of some rows.
-        texts_of: gives the texts of some rows.
-        config: which similarity is too much.
+        documents: all documents.
+        rows: the documents that take part, in order.
+        signatures_of: returns the signatures of given rows.
+        texts_of: returns the texts of given rows.
+        config: the similarity from which a document is dropped.
     """
-    bands, is_asked = _bands(documents.answers[rows], rows, signatures_of, rows_per_band(config.similarity))
+    bands, has_text = _bands(documents.answers[rows], rows, signatures_of, rows_per_band(config.similarity))
     order = _best_first(documents, rows)
-    order = order[is_asked[order]]
+    order = order[has_text[order]]
     ordered = rows[order]
-    least_equal = max(config.similarity - ESTIMATE_MARGIN, 0.0) * N_PERMUTATIONS
-    pairs = _candidates(bands, order, lambda some: signatures_of(ordered[some]), least_equal)
+    min_equal = max(config.similarity - ESTIMATE_MARGIN, 0.0) * N_PERMUTATIONS
+    pairs = _candidates(bands, order, lambda indices: signatures_of(ordered[indices]), min_equal)
     pairs = pairs[np.equal(*documents.answers[ordered][pairs].T)]
-    common = _common_shingles(documents, ordered, texts_of, config.shingle_words) if len(pairs) else NOTHING
+    common = _common_shingles(documents, ordered, texts_of, config.shingle_words) if len(pairs) else NO_HASHES
 
-    def sets_of(some: Rows) -> list[Hashes]:
-        sets = _sets(texts_of(some), config.shingle_words)
-        # One word that differs is in as many shingles as these have words: for a text alone that is not enough of its
-        # own, as in copies of a template. What has a label or a target is told from others by the least.
-        fewest = np.where(documents.answers[some] > 0, 1, config.shingle_words + 1)
-        return list(map(partial(_without, common), sets, fewest.tolist()))
+    def sets_of(chosen: Rows) -> list[Hashes]:
+        sets = _sets(texts_of(chosen), config.shingle_words)
+        # One differing word changes as many shingles as a shingle has words: copies of a template may differ in no
+        # more than that, so it must not be all that remains of a plain text. With a label or target, one is enough.
+        min_remaining = np.where(documents.answers[chosen] > 0, 1, config.shingle_words + 1)
+        return list(map(partial(_without_common, common), sets, min_remaining.tolist()))
 
     similarities = _similarities(pairs, ordered, documents.n_bytes[ordered], sets_of)
     is_near = similarities >= config.similarity
@@ -90,63 +90,63 @@ def near_duplicates(
 
 
 def rows_per_band(similarity: float) -> int:
-    """The most numbers of a band with which pairs of that similarity are still found."""
+    """The largest number of signature rows per band that still finds pairs of this similarity."""
 
     def recall(size: int) -> float:
         return 1 - (1 - similarity**size) ** (N_PERMUTATIONS // size)
 
-    return max((size for size in (1, 2, 4, 8, 16) if recall(size) >= LEAST_RECALL), default=1)
+    return max((size for size in (1, 2, 4, 8, 16) if recall(size) >= MIN_RECALL), default=1)
 
 
 def _bands(
     answers: Hashes, rows: Rows, signatures_of: Callable[[Rows], Signatures], size: int
 ) -> tuple[Bands, npt.NDArray[np.bool_]]:
-    """A number for each band of some documents, uint32 (n_bands, n_rows), and whether they have words (n_rows,).
+    """A hash of each band and answer, uint32 (n_bands, n_rows), and whether a document has words, bool (n_rows,).
 
-    Numbers are equal where bands and answers are; what else they are equal for is found to be different later.
+    Hash collisions do not matter: candidate pairs are compared again.
     """
-    is_asked = np.empty(len(rows), bool)
+    has_text = np.empty(len(rows), bool)
     bands = np.empty((N_PERMUTATIONS // size, len(rows)), np.uint32)
     for start in range(0, len(rows), ROWS_AT_ONCE):
         part = slice(start, start + ROWS_AT_ONCE)
-        some = signatures_of(rows[part])
-        is_asked[part] = has_words(some)
+        signatures = signatures_of(rows[part])
+        has_text[part] = has_words(signatures)
         for band, first in zip(bands, range(0, N_PERMUTATIONS, size), strict=True):
-            band[part] = _as_one_number(answers[part], some[:, first : first + size])
-    return bands, is_asked
+            band[part] = _band_hashes(answers[part], signatures[:, first : first + size])
+    return bands, has_text
 
 
 def _best_first(documents: Documents, rows: Rows) -> Rows:
-    """Places of some rows, in the order in which they are to stay, the same wherever they stand."""
-    # Those for training behind all others, and the longer ones before the shorter ones.
-    behind = documents.is_evaluation[rows] * np.int64(-(2**32)) - documents.n_bytes[rows]
-    return np.lexsort((documents.beginnings_of_ids()[rows], behind))
+    """Indices into ``rows``, sorted by which copy is kept; independent of the order of the documents."""
+    # Held-out documents before those for training, then longer ones before shorter ones.
+    sort_key = documents.is_evaluation[rows] * np.int64(-(2**32)) - documents.n_bytes[rows]
+    return np.lexsort((documents.id_prefixes()[rows], sort_key))
 
 
-def _candidates(bands: Bands, order: Rows, signatures_of: Callable[[Rows], Signatures], least_equal: float) -> Pairs:
+def _candidates(bands: Bands, order: Rows, signatures_of: Callable[[Rows], Signatures], min_equal: float) -> Pairs:
     """Pairs (better, worse) that agree in a band and may be similar enough, int64 (n_pairs, 2), each once.
 
     Args:
-        bands: numbers of each document's bands.
-        order: the places of the documents there, best first; pairs name places in this order.
-        signatures_of: gives the signatures of some documents by their places in the order.
-        least_equal: so many numbers have to be equal in the signatures of a pair.
+        bands: hashes of each document's bands.
+        order: indices of the documents in the bands, best first; pairs are indices into this order.
+        signatures_of: returns the signatures of documents given by their indices in the order.
+        min_equal: how many numbers have to be equal in the signatures of a pair.
     """
     found = [np.empty(0, np.int64)]
     for band in bands:
         for pairs in _pairs_that_agree(band[order]):
-            some, places = np.unique(pairs, return_inverse=True)
-            signatures = signatures_of(some)
-            first, second = places.reshape(-1, 2).T
+            members, indices = np.unique(pairs, return_inverse=True)
+            signatures = signatures_of(members)
+            first, second = indices.reshape(-1, 2).T
             n_equal = (signatures[first] == signatures[second]).sum(axis=1)
-            better, worse = pairs[n_equal >= least_equal].T
+            better, worse = pairs[n_equal >= min_equal].T
             found.append(better * len(order) + worse)
     keys = np.unique(np.concatenate(found))
     return np.stack(np.divmod(keys, max(len(order), 1)), axis=1)
 
 
-def _as_one_number(answers: Hashes, band: Signatures) -> npt.NDArray[np.uint32]:
-    """A number for each document (n_documents,), equal where the answers and the bands are."""
+def _band_hashes(answers: Hashes, band: Signatures) -> npt.NDArray[np.uint32]:
+    """A hash of each document's answer and band, uint32 (n_documents,)."""
     numbers = answers.copy()
     for column in band.T:
         numbers = (numbers + column) * MULTIPLIER
@@ -154,33 +154,34 @@ def _as_one_number(answers: Hashes, band: Signatures) -> npt.NDArray[np.uint32]:
 
 
 def _pairs_that_agree(band: npt.NDArray[np.uint32]) -> Iterator[Pairs]:
-    """Yield pairs of documents with an equal band, some at a time; in a large bucket not all of them."""
+    """Yield batches of pairs of documents with an equal band hash; not all pairs of a large bucket."""
     members = np.argsort(band, kind="stable")
     in_order = band[members]
-    is_like_last = np.append(False, in_order[1:] == in_order[:-1])[: len(band)]
-    has_company = is_like_last | np.roll(is_like_last, -1)
-    members = members[has_company]
-    starts = np.flatnonzero(~is_like_last[has_company])
+    equals_previous = np.append(False, in_order[1:] == in_order[:-1])[: len(band)]
+    is_in_bucket = equals_previous | np.roll(equals_previous, -1)
+    members = members[is_in_bucket]
+    starts = np.flatnonzero(~equals_previous[is_in_bucket])
     sizes = np.diff(starts, append=len(members))
     ends = starts + sizes
-    place_in_bucket = np.arange(len(members)) - np.repeat(starts, sizes)
-    behind = np.repeat(ends, sizes) - 1 - np.arange(len(members))
+    index_in_bucket = np.arange(len(members)) - np.repeat(starts, sizes)
+    n_after = np.repeat(ends, sizes) - 1 - np.arange(len(members))
     is_large = np.repeat(sizes > WHOLE_BUCKET, sizes)
-    # A small bucket's members, and the leaders of a large one, meet all behind them; the others the next few.
-    reach = np.where(is_large & (place_in_bucket >= LEADERS), np.minimum(behind, LEADERS), behind)
-    for start, end in _portions(reach, PAIRS_AT_ONCE):
-        first = np.repeat(np.arange(start, end), reach[start:end])
-        step = np.arange(len(first)) - np.repeat(np.cumsum(reach[start:end]) - reach[start:end], reach[start:end]) + 1
+    # Members of a small bucket and leaders of a large one are paired with all that follow, others with the next few.
+    n_partners = np.where(is_large & (index_in_bucket >= LEADERS), np.minimum(n_after, LEADERS), n_after)
+    for start, end in _batches(n_partners, PAIRS_AT_ONCE):
+        own = n_partners[start:end]
+        first = np.repeat(np.arange(start, end), own)
+        step = np.arange(len(first)) - np.repeat(np.cumsum(own) - own, own) + 1
         yield np.stack((members[first], members[first + step]), axis=1)
 
 
 def _common_shingles(documents: Documents, rows: Rows, texts_of: Callable[[Rows], list[str]], n_words: int) -> Hashes:
-    """Shingles that a large part of all documents holds, in order; told by a sample that the documents' ids choose."""
-    sample = rows[np.argsort(documents.beginnings_of_ids()[rows], kind="stable")[:SAMPLED_DOCUMENTS]]
-    least = max(COMMON_SHARE * len(sample), LEAST_COMMON_DOCUMENTS)
-    different = _sets(texts_of(sample), n_words)
-    found, n_documents = np.unique(np.concatenate([NOTHING, *different]), return_counts=True)
-    common: Hashes = found[n_documents > least]
+    """The shingles that many documents contain, sorted; estimated from a sample chosen by the documents' ids."""
+    sample = rows[np.argsort(documents.id_prefixes()[rows], kind="stable")[:SAMPLED_DOCUMENTS]]
+    limit = max(COMMON_RATIO * len(sample), MIN_COMMON_DOCUMENTS)
+    sets = _sets(texts_of(sample), n_words)
+    found, n_documents = np.unique(np.concatenate([NO_HASHES, *sets]), return_counts=True)
+    common: Hashes = found[n_documents > limit]
     return common
 
 
@@ -190,26 +191,26 @@ def _similarities(
     n_bytes: npt.NDArray[np.int32],
     sets_of: Callable[[Rows], list[Hashes]],
 ) -> npt.NDArray[np.float64]:
-    """The Jaccard similarity of each pair's sets of shingles, (n_pairs,)."""
+    """The Jaccard similarity of each pair's sets of shingles, float64 (n_pairs,)."""
     similarities = np.empty(len(pairs))
-    for start, end in _portions(n_bytes[pairs].sum(axis=1, dtype=np.int64), BYTES_AT_ONCE):
-        some, places = np.unique(pairs[start:end], return_inverse=True)
-        similarities[start:end] = _jaccard(sets_of(rows[some]), places.reshape(-1, 2))
+    for start, end in _batches(n_bytes[pairs].sum(axis=1, dtype=np.int64), BYTES_AT_ONCE):
+        members, indices = np.unique(pairs[start:end], return_inverse=True)
+        similarities[start:end] = _jaccard(sets_of(rows[members]), indices.reshape(-1, 2))
     return similarities
 
 
 def _sets(texts: Sequence[str], n_words: int) -> list[Hashes]:
-    """The different shingles of each text."""
+    """The distinct shingles of each text, sorted."""
     parts = (shingles(words, n_words) for words in word_hashes(texts))
     return [np.unique(part.hashes[start:end]) for part in parts for start, end in pairwise(part.offsets)]
 
 
-def _without(common: Hashes, some: Hashes, fewest: int) -> Hashes:
-    """Shingles without the common ones, if enough others remain."""
+def _without_common(common: Hashes, hashes: Hashes, min_remaining: int) -> Hashes:
+    """The shingles without the common ones; all of them if fewer than ``min_remaining`` would be left."""
     if not len(common):
-        return some
-    own: Hashes = np.setdiff1d(some, common, assume_unique=True)
-    return own if len(own) >= fewest else some
+        return hashes
+    remaining: Hashes = np.setdiff1d(hashes, common, assume_unique=True)
+    return remaining if len(remaining) >= min_remaining else hashes
 
 
 def _jaccard(sets: Sequence[npt.NDArray[np.uint64]], pairs: Pairs) -> npt.NDArray[np.float64]:
@@ -222,18 +223,18 @@ def _jaccard(sets: Sequence[npt.NDArray[np.uint64]], pairs: Pairs) -> npt.NDArra
 
 
 def _greedy(pairs: Pairs, similarities: npt.NDArray[np.float64]) -> dict[int, tuple[int, float]]:
-    """What goes, and to which one that stays it is most similar; best first, each against those that stay."""
+    """Decide from best to worst which documents are dropped: maps each to the kept document it is most similar to."""
     dropped: dict[int, tuple[int, float]] = {}
-    for place in np.lexsort((pairs[:, 0], -similarities, pairs[:, 1])).tolist():
-        better, worse = pairs[place].tolist()
-        # Whatever is better than this one has been decided before it.
+    for index in np.lexsort((pairs[:, 0], -similarities, pairs[:, 1])).tolist():
+        better, worse = pairs[index].tolist()
+        # Everything that is better than this document has been decided before it.
         if worse not in dropped and better not in dropped:
-            dropped[worse] = (better, float(similarities[place]))
+            dropped[worse] = (better, float(similarities[index]))
     return dropped
 
 
-def _portions(sizes: npt.NDArray[np.integer], limit: int) -> Iterator[tuple[int, int]]:
-    """Yield borders of stretches whose sizes sum up to about ``limit``."""
+def _batches(sizes: npt.NDArray[np.integer], limit: int) -> Iterator[tuple[int, int]]:
+    """Yield the start and end of consecutive ranges whose sizes add up to about ``limit``."""
     start, n_items = 0, len(sizes)
     sums = np.cumsum(sizes, dtype=np.int64)
     while start < n_items:

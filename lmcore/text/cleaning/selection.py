@@ -1,4 +1,4 @@
-"""The second pass of cleaning: which documents are taken when not all are wanted, decided by looking at all of them."""
+"""The second pass of cleaning: compares all documents, and drops duplicates, contamination and excess text."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -9,100 +9,107 @@ import pyarrow as pa
 from lmcore.config.clean import CleanConfig, ContaminationConfig
 from lmcore.text.cleaning.contamination import overlaps
 from lmcore.text.cleaning.corpus import NO_LABEL, Corpus, Documents, Rows
-from lmcore.text.cleaning.filtered_shards import JudgedShard
+from lmcore.text.cleaning.filtered_shards import FilteredShard
 from lmcore.text.cleaning.near_duplicates import near_duplicates
 from lmcore.text.cleaning.reasons import REASON_SCHEMA
 from lmcore.text.split import uniform
 
 
-def select(shards: Sequence[JudgedShard], config: CleanConfig) -> list[pa.Table]:
-    """What to drop of every shard's candidates, as tables of :data:`lmcore.text.cleaning.reasons.REASON_SCHEMA`.
+def select_drops(shards: Sequence[FilteredShard], config: CleanConfig) -> list[pa.Table]:
+    """The candidates to drop from each shard, as tables of :data:`lmcore.text.cleaning.reasons.REASON_SCHEMA`.
 
-    Takes less than two hundred bytes of memory a document, whatever their length.
+    Needs less than two hundred bytes of memory per document, whatever their length.
     """
     corpus = Corpus(shards)
     documents = corpus.documents
-    stays = np.ones(len(documents.ids), bool)
+    is_kept = np.ones(len(documents.ids), bool)
     reasons = [REASON_SCHEMA.empty_table()]
 
-    def drop(some: pa.Table) -> None:
-        """Note a step's decisions, whose rows are those of ``documents``."""
-        stays[some["row"].to_numpy()] = False
-        reasons.append(some)
+    def drop(dropped: pa.Table) -> None:
+        """Record the decisions of one rule, whose rows are those of ``documents``."""
+        is_kept[dropped["row"].to_numpy()] = False
+        reasons.append(dropped)
 
     if config.remove_duplicates:
         drop(exact_duplicates(documents))
     if config.near_duplicates is not None:
-        rows = np.flatnonzero(stays)
+        rows = np.flatnonzero(is_kept)
         drop(near_duplicates(documents, rows, corpus.signatures_of, corpus.texts_of, config.near_duplicates))
     if config.contamination is not None:
-        drop(contaminated(corpus, stays, config.contamination))
+        drop(contaminated(corpus, is_kept, config.contamination))
     if config.max_bytes_per_label is not None:
         for rows, budget in _budgets(corpus, config.max_bytes_per_label):
-            drop(beyond_label_budget(documents, rows[stays[rows]], budget))
+            drop(beyond_label_budget(documents, rows[is_kept[rows]], budget))
     return corpus.reasons_by_shard(pa.concat_tables(reasons))
 
 
 def exact_duplicates(documents: Documents) -> pa.Table:
-    """Drop the rows whose text, label and target another row has: the first stays, or the first that is held out.
+    """Drop all but one of the documents with the same text, label and target.
 
-    The detail names the document that stays.
+    The first held-out copy is kept, or else the first copy. The detail names the document that is kept.
     """
-    # Only what begins alike can be alike, and to find that out takes little memory.
-    beginnings = documents.beginnings_of_ids()
-    order = np.argsort(beginnings, kind="stable")
-    is_like_last = np.append(False, np.diff(beginnings[order]) == 0)[: len(order)]
-    asked = np.sort(order[is_like_last | np.roll(is_like_last, -1)])
-    # Training documents stand behind all that are held out.
-    places = np.arange(len(asked)) + ~documents.is_evaluation[asked] * len(asked)
-    table = pa.table({"id": documents.ids.take(pa.array(asked)), "answer": documents.answers[asked], "place": places})
-    first = table.group_by(["id", "answer"], use_threads=False).aggregate([("place", "min")])
-    is_repeated = np.ones(len(asked), bool)
-    is_repeated[first["place_min"].to_numpy() % max(len(asked), 1)] = False
-    rows = asked[is_repeated]
+    # Only documents with equal id prefixes can be equal, and prefixes take little memory to compare.
+    prefixes = documents.id_prefixes()
+    order = np.argsort(prefixes, kind="stable")
+    equals_previous = np.append(False, np.diff(prefixes[order]) == 0)[: len(order)]
+    candidates = np.sort(order[equals_previous | np.roll(equals_previous, -1)])
+    # Held-out documents rank before all training documents.
+    ranks = np.arange(len(candidates)) + ~documents.is_evaluation[candidates] * len(candidates)
+    ids, answers = documents.ids.take(pa.array(candidates)), documents.answers[candidates]
+    table = pa.table({"id": ids, "answer": answers, "rank": ranks})
+    first = table.group_by(["id", "answer"], use_threads=False).aggregate([("rank", "min")])
+    is_repeated = np.ones(len(candidates), bool)
+    is_repeated[first["rank_min"].to_numpy() % max(len(candidates), 1)] = False
+    rows = candidates[is_repeated]
     details = [f"the text of {identity.hex()}" for identity in documents.ids.take(pa.array(rows)).to_pylist()]
     return _reasons(rows, "exact_duplicate", details=details)
 
 
-def contaminated(corpus: Corpus, stays: npt.NDArray[np.bool_], config: ContaminationConfig) -> pa.Table:
-    """Drop training documents that have more than ``max_overlap`` of their n-grams in common with held-out ones."""
+def contaminated(corpus: Corpus, is_kept: npt.NDArray[np.bool_], config: ContaminationConfig) -> pa.Table:
+    """Drop training documents that share more than ``max_overlap`` of their n-grams with held-out documents.
+
+    Args:
+        corpus: all documents.
+        is_kept: bool (n_documents,), the documents that take part.
+        config: the limits.
+    """
     is_evaluation = corpus.documents.is_evaluation
-    is_training = ~is_evaluation & stays
-    shares = overlaps(
-        corpus.runs, corpus.divide(is_evaluation & stays), corpus.divide(is_training), config.common_documents
+    is_training = ~is_evaluation & is_kept
+    ratios = overlaps(
+        corpus.runs, corpus.by_shard(is_evaluation & is_kept), corpus.by_shard(is_training), config.common_documents
     )
-    rows = np.flatnonzero(is_training & (shares > config.max_overlap))
-    return _reasons(rows, "contaminated", scores=shares[rows], threshold=config.max_overlap)
+    rows = np.flatnonzero(is_training & (ratios > config.max_overlap))
+    return _reasons(rows, "contaminated", scores=ratios[rows], threshold=config.max_overlap)
 
 
 def beyond_label_budget(documents: Documents, rows: Rows, budget: int) -> pa.Table:
-    """Drop what exceeds a label's share of the training text.
+    """Drop the documents that exceed the size limit of their label.
 
-    A label's documents are taken in the order of a hash of their id, each that still fits: a choice by content, the
-    same wherever the documents stand. Documents without a label all stay, and so do those that their source holds out.
-    The score is what the label would hold with the document in bytes.
+    A label's documents are taken in the order of a hash of their ids, skipping those that no longer fit, so that the
+    choice does not depend on the order of the documents. Documents without a label are kept, and so are documents that
+    their source holds out. The score is the size in bytes that the label would have with the document.
 
     Args:
-        documents: all of them.
-        rows: that take part.
-        budget: bytes of UTF-8 for one label.
+        documents: all documents.
+        rows: the documents that take part.
+        budget: bytes of UTF-8 for each label.
     """
-    is_asked = (documents.labels != NO_LABEL) & ~(documents.is_evaluation & documents.is_split_given)
-    rows = rows[is_asked[rows]]
+    is_limited = (documents.labels != NO_LABEL) & ~(documents.is_evaluation & documents.is_split_given)
+    rows = rows[is_limited[rows]]
     labels = documents.labels[rows]
     beyond, totals = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for label in np.flatnonzero(np.bincount(labels, documents.n_bytes[rows]) > budget):
         own = rows[labels == label]
         identities = documents.ids.take(pa.array(own)).to_pylist()
         own = own[np.argsort([uniform(identity.hex(), b"balance") for identity in identities], kind="stable")]
-        held_before, fits = _fill(documents.n_bytes[own].tolist(), budget)
+        sizes_before, fits = _fill(documents.n_bytes[own].tolist(), budget)
         beyond.append(own[~fits])
-        totals.append(held_before[~fits] + documents.n_bytes[own][~fits])
+        totals.append(sizes_before[~fits] + documents.n_bytes[own][~fits])
     return _reasons(np.concatenate(beyond), "beyond_label_budget", scores=np.concatenate(totals), threshold=budget)
 
 
 def _budgets(corpus: Corpus, limits: int | Mapping[str, int]) -> Iterator[tuple[Rows, int]]:
-    """Yield the rows that share a limit for each of their labels, and the limit."""
+    """Yield the rows that a limit applies to, and the limit."""
     sources = corpus.documents.sources
     if isinstance(limits, int):
         yield np.arange(len(sources)), limits
@@ -113,13 +120,13 @@ def _budgets(corpus: Corpus, limits: int | Mapping[str, int]) -> Iterator[tuple[
 
 
 def _fill(sizes: Sequence[int], budget: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """What is held when each of some documents comes, and whether it still fits."""
-    held = 0
-    held_before, fits = np.empty(len(sizes), np.int64), np.empty(len(sizes), bool)
-    for place, size in enumerate(sizes):
-        held_before[place], fits[place] = held, held + size <= budget
-        held += size if fits[place] else 0
-    return held_before, fits
+    """The total size before each document, int64 (n_documents,), and whether the document still fits."""
+    total = 0
+    sizes_before, fits = np.empty(len(sizes), np.int64), np.empty(len(sizes), bool)
+    for index, size in enumerate(sizes):
+        sizes_before[index], fits[index] = total, total + size <= budget
+        total += size if fits[index] else 0
+    return sizes_before, fits
 
 
 def _reasons(
@@ -130,7 +137,7 @@ def _reasons(
     threshold: float | None = None,
     details: Sequence[str] | None = None,
 ) -> pa.Table:
-    """A table of reasons that share their rule."""
+    """A table of reasons with the same rule."""
     nothing = [None] * len(rows)
     columns = [
         pa.array(rows, pa.int32()),

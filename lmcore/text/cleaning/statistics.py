@@ -1,4 +1,4 @@
-"""Statistics of clean documents, counted shard by shard: lengths, vocabulary, parts of speech, where documents are."""
+"""Statistics of clean documents, collected shard by shard: lengths, groups, vocabulary, annotations."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,41 +11,40 @@ import pyarrow.compute as pc
 
 from lmcore.text.split import uniform
 from lmcore.text.words.hashes import word_hashes
-from lmcore.text.words.segmentation import shortened
-from lmcore.text.words.token_spans import token_spans
+from lmcore.text.words.segmentation import shortened, token_spans
 
 COUNTED = ("frequent_words", "tags", "lemmas", "entities", "entity_names")
 CONTENT_TAGS = frozenset(("NOUN", "PROPN", "VERB", "ADJ", "ADV"))
 PERSONS = frozenset(("PERSON", "PER"))
 GROUPINGS = ("split", "source", "language", "label")
-FOLLOWED_WORDS = np.uint64(8)
-"""One of so many different words is followed, chosen by its hash, so that little is kept of a shard."""
-SAMPLED_SHARE, FEWEST_SAMPLED = 1 / 8, 100
-"""Of a shard's documents, whose words are counted by name."""
+SAMPLING_INTERVAL = np.uint64(8)
+"""Vocabulary growth is estimated from one in this many distinct words, chosen by their hashes."""
+SAMPLING_RATIO, MIN_SAMPLED = 1 / 8, 100
+"""Ratio and minimum number of a shard's documents in which words are counted by name."""
 COUNTED_WORDS = 500
 SHOWN_NAMES = 40
 NAME_CHARACTERS = 60
-"""Of a word, a lemma or an entity: a file that is inserted in a text may be one word."""
+"""Longer words, lemmas and entities are shortened: a file embedded in a text may be a single word."""
 GROWTH_POINTS = 60
 LENGTH_BINS = 2 ** np.arange(21)
 
 
 def shard_statistics(documents: pa.Table, splits: pa.ChunkedArray) -> dict[str, Any]:
-    """What :func:`merge_statistics` needs of a shard's clean documents, as JSON values.
+    """The statistics of a shard that :func:`merge_statistics` needs, as JSON values.
 
     Args:
         documents: rows of :data:`lmcore.text.documents.document.CLEAN_SCHEMA`.
-        splits: of each.
+        splits: the split of each document.
     """
     bins = np.searchsorted(LENGTH_BINS, documents["n_words"].to_numpy(), side="right") - 1
     words = [batch.words for batch in word_hashes(documents["text"].to_pylist())]
-    different = np.unique(np.concatenate([np.empty(0, np.uint64), *words]))
+    distinct = np.unique(np.concatenate([np.empty(0, np.uint64), *words]))
     documents = documents.set_column(documents.schema.get_field_index("split"), "split", splits)
     return {
         "length": np.bincount(bins.clip(min=0), minlength=len(LENGTH_BINS)).tolist(),
         "groups": {name: _groups(documents, name) for name in GROUPINGS},
         "words_read": sum(map(len, words)),
-        "followed_words": different[different % FOLLOWED_WORDS == 0].tolist(),
+        "sampled_words": distinct[distinct % SAMPLING_INTERVAL == 0].tolist(),
         "frequent_words": _frequent_words(documents),
         "tags": {row["values"]: row["counts"] for row in pc.value_counts(_flat(documents["tags"])).to_pylist()},
         "lemmas": dict(_by_count(_lemmas(documents))[:COUNTED_WORDS]),
@@ -55,13 +54,14 @@ def shard_statistics(documents: pa.Table, splits: pa.ChunkedArray) -> dict[str, 
 
 
 def merge_statistics(shards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Statistics of a corpus, as JSON values, from those of its shards in their order.
+    """Merge the statistics of shards, in order, into those of the corpus, as JSON values.
 
-    ``groups`` has documents, bytes and words by split, source, language and label; ``length`` the documents by their
-    number of words, in bins that double; ``vocabulary_growth`` different words against words read, estimated from
-    every eighth word; ``frequent_words`` how often they stand there, estimated from every eighth document;
-    where a trained pipeline has told them, ``tags`` counts parts of speech, ``lemmas`` the lemmas of words with a
-    meaning of their own, ``entities`` the kinds of entities and ``entity_names`` those that are no persons.
+    Returns:
+        ``documents`` and ``words``: their numbers. ``groups``: documents, bytes and words by split, source, language
+        and label. ``length``: documents by number of words, in bins that double. ``vocabulary_growth``: distinct words
+        against words read, estimated from one in eight distinct words. ``frequent_words``: occurrences, estimated from
+        one in eight documents. From a trained pipeline: ``tags`` (parts of speech), ``lemmas`` (of content words),
+        ``entities`` (kinds of entities) and ``entity_names`` (entities other than persons).
     """
     groups: dict[str, dict[str, Counter[str]]] = {name: {} for name in GROUPINGS}
     counted = {name: Counter[str]() for name in COUNTED}
@@ -100,11 +100,11 @@ def _groups(documents: pa.Table, name: str) -> dict[str, dict[str, int]]:
 
 
 def _frequent_words(documents: pa.Table) -> dict[str, int]:
-    """The commonest tokens with a letter, in lower case; counted in a sample, and extrapolated from it."""
-    share = min(max(SAMPLED_SHARE, FEWEST_SAMPLED / max(len(documents), 1)), 1.0)
-    rows = [row for row, name in enumerate(documents["id"].to_pylist()) if uniform(name, b"sample") < share]
+    """The most frequent tokens that contain a letter, in lower case, with counts estimated from a sample."""
+    ratio = min(max(SAMPLING_RATIO, MIN_SAMPLED / max(len(documents), 1)), 1.0)
+    rows = [row for row, name in enumerate(documents["id"].to_pylist()) if uniform(name, b"sample") < ratio]
     counts = Counter(_words(documents.select(["text", "token_ends"]).take(pa.array(rows, pa.int64()))))
-    return {word: round(count / share) for word, count in _by_count(counts)[:COUNTED_WORDS]}
+    return {word: round(count / ratio) for word, count in _by_count(counts)[:COUNTED_WORDS]}
 
 
 def _words(documents: pa.Table) -> Iterator[str]:
@@ -114,7 +114,7 @@ def _words(documents: pa.Table) -> Iterator[str]:
 
 
 def _lemmas(documents: pa.Table) -> Counter[str]:
-    """How often each lemma stands there; with parts of speech only of words with a meaning of their own."""
+    """How often each lemma occurs; if parts of speech are known, only those of content words."""
     counts = Counter[str]()
     for lemmas, tags in zip(documents["lemmas"].to_pylist(), documents["tags"].to_pylist(), strict=True):
         for lemma, tag in zip(lemmas or (), tags or [None] * len(lemmas or ()), strict=True):
@@ -124,7 +124,7 @@ def _lemmas(documents: pa.Table) -> Counter[str]:
 
 
 def _entity_names(documents: pa.Table) -> Counter[str]:
-    """How often each entity is named, persons left out."""
+    """How often each entity occurs, except persons."""
     counts = Counter[str]()
     if not _flat(documents["entities"]):
         return counts
@@ -143,20 +143,20 @@ def _flat(lists: pa.ChunkedArray) -> pa.Array:
 
 
 def _rows(groups: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
-    """The members of a grouping, the largest first."""
+    """The members of a group with their sizes, largest first."""
     rows = [{"name": name, **counts} for name, counts in groups.items()]
     return sorted(rows, key=lambda row: (-row["bytes"], row["name"]))
 
 
 def _growth(shards: Sequence[Mapping[str, Any]]) -> list[dict[str, int]]:
-    """Some points of the curve, evenly spread, the first and the last among them."""
-    followed: set[int] = set()
+    """Evenly spaced points of the vocabulary growth curve, including the first and the last."""
+    sampled: set[int] = set()
     points = [(0, 0)]
     for shard in shards:
-        followed.update(shard["followed_words"])
-        points.append((points[-1][0] + shard["words_read"], len(followed) * int(FOLLOWED_WORDS)))
+        sampled.update(shard["sampled_words"])
+        points.append((points[-1][0] + shard["words_read"], len(sampled) * int(SAMPLING_INTERVAL)))
     chosen: npt.NDArray[np.int64] = np.unique(np.linspace(0, len(points) - 1, GROWTH_POINTS).round().astype(np.int64))
-    return [{"words": points[place][0], "different": points[place][1]} for place in chosen.tolist()]
+    return [{"words": points[index][0], "distinct_words": points[index][1]} for index in chosen.tolist()]
 
 
 def _most_common(counts: Counter[str]) -> list[dict[str, Any]]:

@@ -1,1 +1,1 @@
-"""What people want to know of a corpus before they train on it."""
+"""Describes a clean corpus for people: page, data card, excerpts of the ledger."""

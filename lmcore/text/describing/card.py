@@ -1,7 +1,7 @@
-"""The data card: what a corpus is made of, what was done to it, and how to make it again.
+"""The data card: what a corpus consists of, what cleaning did to it, and how to reproduce it.
 
-After Gebru et al. 2021, "Datasheets for Datasets" (https://arxiv.org/abs/1803.09010), with the front matter that
-dataset pages on the Hugging Face hub have; it stands at the end, since elsewhere it would be shown as a broken list.
+It follows Gebru et al. 2021, "Datasheets for Datasets" (https://arxiv.org/abs/1803.09010). The front matter for a
+dataset page on the Hugging Face Hub comes last; at the start, a Markdown viewer would show it as a broken list.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,13 +17,13 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6,
 def data_card(
     collected: Mapping[str, Any], cleaned: Mapping[str, Any], statistics: Mapping[str, Any], ledger: Path
 ) -> dict[str, Any]:
-    """The facts of a corpus, as JSON values.
+    """The contents of the data card, as JSON values.
 
     Args:
-        collected: the summary of the collecting, with each source's origin.
-        cleaned: the summary of the cleaning.
-        statistics: what :func:`lmcore.text.cleaning.statistics.merge_statistics` gave.
-        ledger: of the cleaning.
+        collected: the summary of collection, with the origin of each source.
+        cleaned: the summary of cleaning.
+        statistics: the result of :func:`lmcore.text.cleaning.statistics.merge_statistics`.
+        ledger: the ledger that cleaning wrote.
     """
     rules = rules_of(ledger)
     kept = {group["name"]: group for group in statistics["groups"]["source"]}
@@ -57,15 +57,15 @@ def data_card(
 
 
 def to_markdown(card: Mapping[str, Any]) -> str:
-    """The card as Markdown that can also be read as plain text."""
+    """The card as Markdown that is also readable as plain text."""
     return "\n".join(_lines(card)) + "\n"
 
 
 def _lines(card: Mapping[str, Any]) -> Iterator[str]:
     yield from ("# Data card", "")
     yield (
-        f"{card['documents']:,} documents, {card['bytes'] / 1e6:,.1f} MB, {card['words']:,} words, "
-        f"of {card['input']:,} that were collected."
+        f"{card['documents']:,} of {card['input']:,} collected documents were kept: "
+        f"{card['bytes'] / 1e6:,.1f} MB, {card['words']:,} words."
     )
     yield from ("", "## Sources", "")
     for source in card["sources"]:
@@ -73,7 +73,7 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield f"- attribution: {source['attribution'] or 'none given'}"
         yield f"- licenses: {', '.join(source['licenses']) or 'unknown'}"
-        yield f"- pinned: {source['files']:,} files, {source['file_bytes']:,} bytes, SHA-256 {source['sha256']}"
+        yield f"- content: {source['files']:,} files, {source['file_bytes']:,} bytes, SHA-256 {source['sha256']}"
         if source["revision"]:
             yield f"- revision: {source['revision']}"
         yield f"- weight: {source['weight']:g}"
@@ -87,7 +87,7 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
         for row in card["splits"]
     ]
     yield from _table(["split", "documents", "MB", "words"], rows)
-    yield from ("", "## What was dropped, changed, or could not be read", "")
+    yield from ("", "## Cleaning decisions", "")
     decisions = [
         [
             row["action"],
@@ -102,17 +102,17 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
     masked = card["personal_data"]["masked"]
     described = ", ".join(f"{kind} {count:,}" for kind, count in masked.items())
     dropped = card["personal_data"]["documents_dropped"]
-    yield f"Masked, in so many documents: {described or 'none'}. Dropped for it: {dropped:,}."
-    yield "Found by patterns and check digits: what they miss is still there."
+    yield f"Documents in which it was masked: {described or 'none'}. Documents dropped because of it: {dropped:,}."
+    yield "It is found by patterns and check digits; whatever they miss is still in the corpus."
     yield from (
         "",
-        "## To make it again",
+        "## Reproduction",
         "",
-        "Collect and clean again, with the settings and the pinned sources of the same commit.",
+        "Collect and clean again with the settings and the pinned sources of the same commit.",
         "",
-        "## On the Hugging Face hub",
+        "## Hugging Face Hub",
         "",
-        "A data set's page there begins with this:",
+        "Front matter for the README of a dataset repository:",
         "",
         "```yaml",
         "---",

@@ -1,4 +1,4 @@
-"""The ledger read by people: which rules there are, and some of what each of them did."""
+"""Reads the ledger for people: the rules that decided about documents, and examples of their decisions."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -20,7 +20,7 @@ RULE_COLUMNS = ("action", "rule", "score", "threshold")
 
 
 def rules_of(ledger: Path) -> list[dict[str, Any]]:
-    """Every rule with its action, how often it decided, and the range of its scores; the busiest first."""
+    """Every rule in the ledger with its action, count, threshold and range of scores; most frequent first."""
     grouped = pq.read_table(ledger, columns=list(RULE_COLUMNS)).group_by(["action", "rule"], use_threads=False)
     found = grouped.aggregate([("rule", "count"), ("score", "min"), ("score", "max"), ("threshold", "max")])
     rules = [
@@ -38,12 +38,19 @@ def rules_of(ledger: Path) -> list[dict[str, Any]]:
 
 
 def decisions_of(ledger: Path, rule: str, n_rows: int, seed: int) -> list[dict[str, Any]]:
-    """Some rows of a rule, drawn at random; all of them where they are not so many.
+    """A random sample of at most ``n_rows`` decisions of a rule.
 
-    As the ledger has them, and with ``changed_to``: the text of the clean document, where there is one.
+    Args:
+        ledger: the ledger that cleaning wrote, next to the clean documents.
+        rule: name of the rule.
+        n_rows: size of the sample.
+        seed: seed of the sample.
+
+    Returns:
+        Rows of the ledger, each with ``changed_to``: the text of the clean document, or ``None`` if there is none.
 
     Raises:
-        ValueError: if the ledger knows no such rule; it lists those that there are.
+        UserError: if the ledger has no such rule; the message lists those it has.
     """
     drawn = _draw(ledger, n_rows, seed)
     if rule not in drawn:
@@ -55,14 +62,14 @@ def decisions_of(ledger: Path, rule: str, n_rows: int, seed: int) -> list[dict[s
 
 
 def examples_of(ledger: Path, n_rows: int, seed: int) -> dict[str, list[dict[str, Any]]]:
-    """Some rows of every rule, drawn at random, as the ledger has them."""
+    """A random sample of at most ``n_rows`` rows of the ledger for every rule."""
     drawn = _draw(ledger, n_rows, seed)
     taken = take_rows(ledger, np.unique(np.concatenate([np.empty(0, np.int64), *drawn.values()])))
     return {rule: [taken[row] for row in rows.tolist()] for rule, rows in drawn.items()}
 
 
 def _draw(ledger: Path, n_rows: int, seed: int) -> dict[str, Rows]:
-    """Numbers of some rows of every rule, in order."""
+    """The sorted row numbers of a random sample for every rule."""
     rules = pq.read_table(ledger, columns=["rule"])["rule"].combine_chunks().dictionary_encode()
     numbers = rules.indices.to_numpy()
     return {
@@ -72,25 +79,25 @@ def _draw(ledger: Path, n_rows: int, seed: int) -> dict[str, Rows]:
 
 
 def _clean_texts(folder: Path, ids: Sequence[str]) -> dict[str, str]:
-    """The texts of some clean documents by their ids."""
+    """The texts of the clean documents with these ids, by id."""
     if not ids:
         return {}
     found: dict[str, str] = {}
     for batch in batches_of(shards_of(folder), ["id", "text"]):
-        some = batch.filter(pc.is_in(batch["id"], pa.array(ids)))
-        found |= zip(some["id"].to_pylist(), some["text"].to_pylist(), strict=True)
+        chosen = batch.filter(pc.is_in(batch["id"], pa.array(ids)))
+        found |= zip(chosen["id"].to_pylist(), chosen["text"].to_pylist(), strict=True)
     return found
 
 
 def take_rows(ledger: Path, rows: Rows) -> dict[int, dict[str, Any]]:
-    """Rows by their sorted numbers: of the file's groups only those that hold some, one at a time."""
+    """Rows of the ledger by their sorted row numbers; reads only the row groups that contain any, one at a time."""
     file = pq.ParquetFile(ledger)
     sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
     starts = np.cumsum([0, *sizes])
     taken: dict[int, dict[str, Any]] = {}
     for group, (first, last) in enumerate(pairwise(np.searchsorted(rows, starts))):
         if first < last:
-            here = rows[first:last]
-            found = file.read_row_group(group).take(pa.array(here - starts[group])).to_pylist()
-            taken |= zip(here.tolist(), found, strict=True)
+            own = rows[first:last]
+            found = file.read_row_group(group).take(pa.array(own - starts[group])).to_pylist()
+            taken |= zip(own.tolist(), found, strict=True)
     return taken

@@ -1,1 +1,1 @@
-"""Words and sentences of a text, as spaCy finds them."""
+"""Linguistic annotation by spaCy: lemmas, parts of speech, entities."""

@@ -1,4 +1,4 @@
-"""The linguistic analysis of documents of several languages, by trained pipelines where there are some."""
+"""The linguistic analysis of documents in several languages, with a trained pipeline for one of them if configured."""
 
 from collections.abc import Sequence
 
@@ -18,24 +18,25 @@ def analyze_documents(
     pipeline_language: str,
     annotations: Sequence[Annotation],
 ) -> pa.Table:
-    """Analyze texts of several languages, each by the rules of its own.
+    """Analyze each text by the rules of its language.
 
     Args:
-        texts: of documents.
-        languages: of each of them.
-        pipeline: a trained one for ``pipeline_language``, which then gives tokens and sentences, too.
-        pipeline_language: the one language whose texts it reads.
-        annotations: what it is to tell besides.
+        texts: the texts of the documents.
+        languages: the language code of each text.
+        pipeline: name or folder of a trained pipeline, which then also finds tokens and sentences; ``None`` for spaCy's
+            rules alone.
+        pipeline_language: the language of the trained pipeline.
+        annotations: the annotations that the pipeline adds.
 
     Returns:
-        Columns of :data:`ANALYSIS_SCHEMA`, in the order of the texts.
+        A table of :data:`ANALYSIS_SCHEMA`, in the order of the texts.
     """
     parts, rows = [ANALYSIS_SCHEMA.empty_table()], list[int]()
     for language in sorted(set(languages)):
-        own = [row for row, its_language in enumerate(languages) if its_language == language]
+        own = [row for row, row_language in enumerate(languages) if row_language == language]
         chosen = [texts[row] for row in own]
         if pipeline is not None and language == pipeline_language:
-            # Few have a trained pipeline.
+            # Imported here because few configurations have a trained pipeline.
             from lmcore.text.linguistics.pipelines import annotate
 
             parts.append(annotate(chosen, pipeline, annotations))

@@ -1,4 +1,4 @@
-"""Trained spaCy pipelines: parts of speech, lemmas, entities, names of persons."""
+"""Annotation by trained spaCy pipelines: parts of speech, lemmas, entities, names of persons."""
 
 import importlib.metadata
 from collections.abc import Callable, Iterator, Sequence
@@ -15,40 +15,40 @@ from lmcore.config.clean import HOW_TO_INSTALL, Annotation
 from lmcore.errors import UserError
 from lmcore.runtime.files import file_digest
 from lmcore.text.documents.document import ANALYSIS_SCHEMA
-from lmcore.text.words.spacy_tokens import pieces_between_chunks
+from lmcore.text.words.spacy_tokens import parts_with_cut_chunks
 
 COMPONENTS: dict[str, tuple[str, ...]] = {
     "tags": ("tagger", "morphologizer"),
     "lemmas": ("lemmatizer", "trainable_lemmatizer", "edit_tree_lemmatizer"),
     "entities": ("ner", "entity_ruler", "span_ruler"),
 }
-"""The spaCy components that give an annotation, any one of them."""
+"""The spaCy components of which any one provides an annotation."""
 SENTENCE_COMPONENTS = ("parser", "senter", "sentencizer")
 PERSON_LABELS = frozenset(("PERSON", "PER"))
 DOCUMENTS_PER_BATCH = 64
 LONGEST_PART = 100_000
-"""Characters that a pipeline reads at once, for which it takes some hundred megabytes."""
+"""Characters that a pipeline processes at once, which takes several hundred megabytes."""
 
 
 def load_trained(pipeline: str, annotations: Sequence[Annotation]) -> Language:
-    """A trained pipeline that gives the annotations.
+    """Load a trained pipeline.
 
     Args:
         pipeline: name of its package, or path of its folder.
-        annotations: what it is wanted for.
+        annotations: the annotations that it must provide.
 
     Raises:
-        ValueError: if it is not installed, or does not give them.
+        UserError: if it is not installed, or does not provide an annotation.
     """
     try:
         trained = spacy.load(pipeline)
     except OSError as error:
-        raise UserError(f"clean.pipeline {pipeline!r} cannot be loaded: {HOW_TO_INSTALL} ({error})") from error
+        raise UserError(f"the spaCy pipeline {pipeline!r} cannot be loaded: {HOW_TO_INSTALL} ({error})") from error
     for annotation in annotations:
         if not set(COMPONENTS[annotation]) & set(trained.pipe_names):
             parts, needed = ", ".join(trained.pipe_names), ", ".join(COMPONENTS[annotation])
             raise UserError(
-                f"clean.pipeline {pipeline!r} gives no {annotation}: it has {parts or 'no parts'}, "
+                f"the spaCy pipeline {pipeline!r} provides no {annotation}: it has {parts or 'no components'}, "
                 f"and one of {needed} is needed"
             )
     if not set(SENTENCE_COMPONENTS) & set(trained.pipe_names):
@@ -58,7 +58,7 @@ def load_trained(pipeline: str, annotations: Sequence[Annotation]) -> Language:
 
 
 def pipeline_identity(pipeline: str) -> str:
-    """What stands for the content of a pipeline that can be loaded: its version, or the bytes of all of its files."""
+    """A string that identifies the content of an installed pipeline: its version, or the hashes of its files."""
     folder = Path(pipeline)
     if folder.is_dir():
         return "".join(file_digest(file) for file in sorted(folder.rglob("*")) if file.is_file())
@@ -66,10 +66,10 @@ def pipeline_identity(pipeline: str) -> str:
 
 
 def person_finder(pipeline: str) -> Callable[[str], Iterator[tuple[int, int]]]:
-    """A function that yields where names of persons stand in a text.
+    """A function that yields the spans of person names in a text.
 
     Raises:
-        ValueError: if the pipeline is not installed, or recognizes no entities.
+        UserError: if the pipeline is not installed, or recognizes no entities.
     """
     trained = _trained(pipeline, ("entities",))
 
@@ -83,37 +83,37 @@ def person_finder(pipeline: str) -> Callable[[str], Iterator[tuple[int, int]]]:
 
 
 def annotate(texts: Sequence[str], pipeline: str, annotations: Sequence[Annotation]) -> pa.Table:
-    """Tokens, sentences and annotations of each text, as columns of :data:`ANALYSIS_SCHEMA`.
+    """The tokens, sentences and annotations of each text, as a table of :data:`ANALYSIS_SCHEMA`.
 
     Raises:
-        ValueError: if the pipeline is not installed, or does not give the annotations.
+        UserError: if the pipeline is not installed, or does not provide the annotations.
     """
     trained = _trained(pipeline, tuple(annotations))
     parts = [list(parts_of(text)) for text in texts]
-    documents = trained.pipe((part for some in parts for _, part in some), batch_size=DOCUMENTS_PER_BATCH)
-    rows = [_join([(start, _describe(next(documents), annotations)) for start, _ in some]) for some in parts]
+    documents = trained.pipe((part for own in parts for _, part in own), batch_size=DOCUMENTS_PER_BATCH)
+    rows = [_merge_parts([(start, _analysis(next(documents), annotations)) for start, _ in own]) for own in parts]
     return pa.Table.from_pylist(rows, ANALYSIS_SCHEMA)
 
 
 def parts_of(text: str) -> Iterator[tuple[int, str]]:
-    """Yield a text in parts short enough for a pipeline's memory, each with the position of its first character.
+    """Yield the parts of a text, short enough for a pipeline's memory, each with its start position in characters.
 
-    They end with a paragraph, else with a line or a word, where there is one.
+    A part ends after a paragraph if possible, else after a line or a word.
     """
     start = 0
     while len(text) - start > LONGEST_PART:
         window = text[start : start + LONGEST_PART]
-        end = next((place for mark in ("\n\n", "\n", " ") if (place := window.rfind(mark)) > 0), LONGEST_PART - 1) + 1
+        end = next((found for mark in ("\n\n", "\n", " ") if (found := window.rfind(mark)) > 0), LONGEST_PART - 1) + 1
         yield start, text[start : start + end]
         start += end
     yield start, text[start:]
 
 
 def _cutting_long_chunks(tokenizer: Callable[[str], Doc]) -> Callable[[str], Doc]:
-    """The tokenizer, which is shown a text in pieces where it would take long for the whole."""
+    """Wrap a tokenizer so that it cuts very long chunks, for which it would take too much time."""
 
     def tokenize(text: str) -> Doc:
-        documents = list(map(tokenizer, pieces_between_chunks(text)))
+        documents = list(map(tokenizer, parts_with_cut_chunks(text)))
         joined = documents[0] if len(documents) == 1 else Doc.from_docs(documents, ensure_whitespace=False)
         assert joined is not None
         return joined
@@ -121,8 +121,8 @@ def _cutting_long_chunks(tokenizer: Callable[[str], Doc]) -> Callable[[str], Doc
     return tokenize
 
 
-def _join(parts: Sequence[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
-    """What was found in the parts of a text, as if it had been found in the whole."""
+def _merge_parts(parts: Sequence[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
+    """Merge the analyses of the parts of a text, given with their start positions, into one."""
     if len(parts) == 1:
         return parts[0][1]
     joined: dict[str, Any] = {name: 0 if name == "n_words" else None for name in ANALYSIS_SCHEMA.names}
@@ -144,7 +144,7 @@ def _join(parts: Sequence[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
     return joined
 
 
-def _describe(document: Doc, annotations: Sequence[Annotation]) -> dict[str, Any]:
+def _analysis(document: Doc, annotations: Sequence[Annotation]) -> dict[str, Any]:
     text = document.text
     # White space at the end of a text belongs to no token.
     tokens = [token for token in document if text[token.idx :].strip() or not token.is_space]
@@ -164,5 +164,5 @@ def _describe(document: Doc, annotations: Sequence[Annotation]) -> dict[str, Any
 
 @cache
 def _trained(pipeline: str, annotations: tuple[Annotation, ...]) -> Language:
-    """Stays for the next texts: it takes seconds to load."""
+    """The pipeline, cached because it takes seconds to load."""
     return load_trained(pipeline, annotations)

@@ -1,1 +1,1 @@
-"""Words and tokens of a text: by characters, by spaCy's rules, as hashes."""
+"""Words and tokens of a text: by character classes, by spaCy's rules, as hashes."""

@@ -1,4 +1,4 @@
-"""From tokens to training batches, in an order that is a pure function of the seed and the step."""
+"""Training batches from token ids, in an order that is a pure function of seed and step."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,9 +14,11 @@ from torch import Tensor
 from lmcore.errors import UserError
 
 IGNORED = -100
-"""A target that does not count, as torch's losses have it."""
+"""The target of a position that does not count, as in the losses of torch."""
+TRAINING, VALIDATION = 0, 1
+"""First element of the seeds of masking and corruption, so that training and validation draw different numbers."""
 
-# Sequences are brought together by length within this many batches: little padding, much of the shuffle kept.
+# Within this many batches, examples are grouped by length: little padding, most of the shuffle kept.
 BATCHES_PER_BUCKET_POOL = 32
 # Padded lengths are multiples of this, so that few shapes occur.
 LENGTH_MULTIPLE = 8
@@ -26,12 +28,12 @@ TokenArray = npt.NDArray[np.integer]
 
 @dataclass(frozen=True)
 class Batch:
-    """A portion of training.
+    """A batch of sequences and their targets.
 
     Attributes:
         tokens: int64 (batch, length).
-        targets: int64 (batch, length) next tokens, or (batch,) classes; ``IGNORED`` does not count.
-        continues: whether every sequence goes on where that of the batch before ended.
+        targets: int64 (batch, length) token ids, or (batch,) classes; ``IGNORED`` does not count.
+        continues: whether every sequence continues the one at the same index of the previous batch.
     """
 
     tokens: Tensor
@@ -40,32 +42,32 @@ class Batch:
 
     @property
     def n_targets(self) -> int:
-        """How many targets count."""
+        """Number of targets that count."""
         return int((self.targets != IGNORED).sum())
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on another device; from pinned memory it is copied while the caller goes on."""
+        """The batch on another device; from pinned memory it is copied asynchronously."""
         tokens, targets = (tensor.to(device, non_blocking=True) for tensor in (self.tokens, self.targets))
         return Batch(tokens, targets, self.continues)
 
     def pinned(self) -> "Batch":
-        """The same batch in memory that a GPU reads by itself."""
+        """The batch in page-locked memory, from which a GPU copies asynchronously."""
         return Batch(self.tokens.pin_memory(), self.targets.pin_memory(), self.continues)
 
 
 class Batches(Protocol):
-    """What a training is fed with."""
+    """The training and validation batches of a training."""
 
     n_examples: int
     batch_size: int
-    """Of most batches; at the end of an epoch one may be smaller."""
+    """Number of sequences per batch; the last batch of an epoch may be smaller."""
 
     @property
     def batches_per_epoch(self) -> float:
-        """How many batches hold every example once; a fraction where a batch may be of two epochs."""
+        """Number of batches that contain every example once; not whole if a batch may belong to two epochs."""
 
     def training_batch(self, step: int) -> Batch:
-        """The batch of a step: the same for the same step, always."""
+        """The batch of a step; always the same for the same step."""
 
     def validation_batches(self) -> Iterator[Batch]:
         """The validation examples, in a fixed order."""
@@ -82,27 +84,31 @@ def _example_order(n_examples: int, seed: int, epoch: int) -> npt.NDArray[np.int
 
 
 def drawn_examples(n_examples: int, seed: int, first: int, count: int) -> npt.NDArray[np.int64]:
-    """The examples at places ``first`` to ``first + count`` of the endless sequence of epochs, int64 (count,)."""
+    """The examples at positions ``first`` to ``first + count`` of the endless sequence of epochs, int64 (count,)."""
     parts = []
     while count:
-        epoch, place = divmod(first, n_examples)
-        part = example_order(n_examples, seed, epoch)[place : place + count]
+        epoch, position = divmod(first, n_examples)
+        part = example_order(n_examples, seed, epoch)[position : position + count]
         parts.append(part)
         first, count = first + len(part), count - len(part)
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
 
 class WindowBatches:
-    """Windows of ``sequence_length`` tokens cut from one stream of documents, each with its next tokens.
+    """Windows of ``sequence_length`` tokens cut from the concatenated documents, with next tokens as targets.
 
-    Windows do not overlap, and every epoch shuffles them anew, so that an epoch sees every token once.
+    Windows do not overlap, and every epoch shuffles them again, so each epoch covers every token once.
 
     Args:
-        training: flat token ids, documents each ended by the end token.
-        validation: likewise; its first ``max_validation_windows`` windows are used.
+        training: token ids (n_tokens,), each document followed by the end token.
+        validation: the same for validation.
+        sequence_length: number of tokens per window.
+        batch_size: number of windows per batch.
+        seed: seed of the order of the windows.
+        max_validation_windows: how many of the first validation windows are used.
 
     Raises:
-        ValueError: if either has too few tokens for one window.
+        UserError: if training or validation has too few tokens for one window.
     """
 
     def __init__(
@@ -129,29 +135,31 @@ class WindowBatches:
         return self._cut(self._training, windows)
 
     def validation_batches(self) -> Iterator[Batch]:
-        """The first validation windows, in their order."""
+        """Yield the first validation windows, in order."""
         for start in range(0, self._n_validation_windows, self.batch_size):
             windows = np.arange(start, min(start + self.batch_size, self._n_validation_windows))
             yield self._cut(self._validation, windows)
 
     def drawn(self, n_batches: int) -> dict[str, Any]:
-        """What is needed to know which tokens a training on the first ``n_batches`` has seen, as JSON values."""
+        """Describe, as JSON values, which tokens the first ``n_batches`` contain (see :func:`tokens_of_windows`)."""
         n_windows = min(n_batches * self.batch_size, self.n_examples)
         return {"kind": "windows", "sequence_length": self._window_tokens, "n_windows": n_windows, "seed": self._seed}
 
     def _cut(self, stream: TokenArray, windows: npt.NDArray[np.int64]) -> Batch:
-        places = windows[:, None] * self._window_tokens + np.arange(self._window_tokens + 1)
-        cut = torch.from_numpy(stream[places].astype(np.int64))
+        positions = windows[:, None] * self._window_tokens + np.arange(self._window_tokens + 1)
+        cut = torch.from_numpy(stream[positions].astype(np.int64))
         return Batch(cut[:, :-1].contiguous(), cut[:, 1:].contiguous())
 
 
-def windowed_pieces(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, npt.NDArray[np.int64]]:
+def tokens_of_windows(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, npt.NDArray[np.int64]]:
     """The tokens that a training on :class:`WindowBatches` has seen.
 
-    Windows that follow each other in the stream are joined again.
+    Args:
+        stream: the token ids of the training split (n_tokens,).
+        drawn: the result of :meth:`WindowBatches.drawn`.
 
     Returns:
-        the tokens, flat, and the int64 offsets (pieces + 1,) of the joined pieces in them.
+        The token ids (n_seen,), adjacent windows joined, and the int64 offsets of the joined spans (n_spans + 1,).
     """
     sequence_length = drawn["sequence_length"]
     n_windows = _count_windows(stream, sequence_length, "training")
@@ -166,21 +174,23 @@ def _count_windows(stream: TokenArray, sequence_length: int, split: str) -> int:
     if n_windows < 1:
         raise UserError(
             f"the {split} split has {len(stream)} tokens, too few for one window of {sequence_length} + 1: "
-            "collect more text or lower pretrain.sequence_length"
+            "add more text or lower sequence_length"
         )
     return n_windows
 
 
 class ExampleBatches:
-    """Examples of different length, padded on the right, those of similar length together.
+    """Examples of different lengths, right-padded, with examples of similar length in the same batch.
 
-    Every epoch holds every example once, in as few batches of about the same size as do not exceed ``batch_size``.
+    Every epoch contains every example once, in the smallest number of batches, which differ in size by at most one.
 
     Args:
-        training: (tokens, targets) per example; targets are a single class, as long as the tokens, or, where a model
-            reads the tokens and writes the targets, of any length.
-        validation: likewise.
-        padding: the token id to pad with; padded targets are ``IGNORED``.
+        training: (tokens, targets) of each example; targets are a class, or token ids: as many as tokens, or any
+            number for a model with an encoder and a decoder.
+        validation: the same for validation.
+        batch_size: the most examples per batch.
+        seed: seed of the order of the examples.
+        padding: token id to pad with; padded targets are ``IGNORED``.
     """
 
     def __init__(
@@ -199,18 +209,18 @@ class ExampleBatches:
         self._validation = sorted(validation, key=lambda example: len(example[0]))
 
     def training_batch(self, step: int) -> Batch:
-        """The batch of a step; which batches share a pool, and their order in it, depends on seed and step alone."""
-        epoch, place = divmod(step, self.batches_per_epoch)
-        pool, place_in_pool = divmod(place, BATCHES_PER_BUCKET_POOL)
-        return self._pad([self._training[example] for example in self._pool(epoch, pool)[place_in_pool]])
+        """The batch of a step, a function of seed and step alone."""
+        epoch, batch = divmod(step, self.batches_per_epoch)
+        pool, index = divmod(batch, BATCHES_PER_BUCKET_POOL)
+        return self._pad([self._training[example] for example in self._pool(epoch, pool)[index]])
 
     def validation_batches(self) -> Iterator[Batch]:
-        """All validation examples, shortest first."""
+        """Yield all validation examples, shortest first."""
         for start in range(0, len(self._validation), self.batch_size):
             yield self._pad(self._validation[start : start + self.batch_size])
 
     def _pool(self, epoch: int, pool: int) -> list[npt.NDArray[np.int64]]:
-        """The examples of each batch of a pool."""
+        """The examples of each batch of a pool, in the order of the batches."""
         order = example_order(self.n_examples, self._seed, epoch)
         first = pool * BATCHES_PER_BUCKET_POOL
         last = min(first + BATCHES_PER_BUCKET_POOL, self.batches_per_epoch)
@@ -218,7 +228,7 @@ class ExampleBatches:
         drawn = order[starts[0] : starts[-1]]
         by_length = drawn[np.argsort(self._lengths[drawn], kind="stable")]
         batches = np.split(by_length, starts[1:-1] - starts[0])
-        return [batches[place] for place in np.random.default_rng([self._seed, epoch, pool]).permutation(len(batches))]
+        return [batches[index] for index in np.random.default_rng([self._seed, epoch, pool]).permutation(len(batches))]
 
     def _pad(self, examples: Sequence[tuple[Sequence[int], Sequence[int] | int]]) -> Batch:
         tokens = torch.full((len(examples), _padded_length([tokens for tokens, _ in examples])), self._padding)

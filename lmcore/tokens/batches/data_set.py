@@ -1,4 +1,4 @@
-"""Token shards as a ``datasets`` data set, for training with another library."""
+"""Token shards as a ``datasets`` dataset, for training with another library."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
 
 
 def token_data_set(folder: Path, split: str) -> "datasets.IterableDataset":
-    """A split of token shards with one document per row, read lazily.
+    """A split of token shards as a dataset with one document per row, read lazily.
 
     Args:
-        folder: the output of stage tokenize, ``data/tokens``.
-        split: train, validation or test.
+        folder: the folder that :func:`lmcore.tokens.corpus.shards.write_shards` wrote.
+        split: ``train``, ``validation`` or ``test``.
 
     Returns:
-        Rows with the document's ``id`` and its ``input_ids``, the end token last.
+        Rows with the document's ``id`` and its ``input_ids``, which end with the end token.
 
     Raises:
-        FileNotFoundError, ValueError: as :meth:`TokenShards.open`, and if there is no such split.
+        FileNotFoundError, UserError: as :meth:`TokenShards.open`, and if there is no such split.
     """
     import datasets
 
     if split not in SPLITS:
-        raise UserError(f"there is no split {split!r}: its splits are {', '.join(SPLITS)}")
-    TokenShards.open(folder)  # What is wrong with it is said now, and not in the middle of a training.
+        raise UserError(f"there is no split {split!r}: choose {', '.join(SPLITS[:-1])} or {SPLITS[-1]}")
+    TokenShards.open(folder)  # reports errors now rather than in the middle of a training
     features = datasets.Features({"id": datasets.Value("string"), "input_ids": datasets.List(datasets.Value("int64"))})
     return datasets.IterableDataset.from_generator(
         _rows, features=features, gen_kwargs={"folder": str(folder), "split": split}

@@ -1,4 +1,4 @@
-"""Hiding tokens, so that a model learns to guess them from both sides."""
+"""Masks tokens, so that a model learns to predict them from the context on both sides."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -11,33 +11,30 @@ import torch
 
 from lmcore.config.models import MaskingConfig
 from lmcore.errors import UserError
-from lmcore.tokens.batches.batches import IGNORED, Batch, WindowBatches
+from lmcore.tokens.batches.batches import IGNORED, TRAINING, VALIDATION, Batch, WindowBatches
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
-# Of the tokens to be guessed: so many are hidden, so many replaced; the rest stays (Devlin et al. 2019).
-HIDDEN_SHARE, REPLACED_SHARE = 0.8, 0.1
-# Set apart the random numbers of training and validation.
-TRAINING, VALIDATION = 0, 1
-
+MASKED_RATIO, REPLACED_RATIO = 0.8, 0.1
+"""Ratios of the tokens to predict that are masked and replaced by a random one; the rest stays (Devlin et al. 2019)."""
 Tokens = npt.NDArray[np.integer]
 Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class WordStarts:
-    """Where words begin in a sequence of tokens.
+    """Tells where words begin in a sequence of tokens.
 
     Attributes:
-        begins: boolean (vocabulary,), whether a word begins with the token.
-        ends: boolean (vocabulary,), whether what follows the token begins a word, whatever it is.
+        begins: bool (vocabulary,), whether the token begins a word.
+        ends: bool (vocabulary,), whether any token after it begins a word.
     """
 
     begins: Flags
     ends: Flags
 
     def of(self, tokens: Tokens) -> Flags:
-        """Boolean (batch, length), true where a word begins in ``tokens`` (batch, length)."""
+        """Whether a word begins at each position of ``tokens`` (batch, length), bool (batch, length)."""
         starts = self.begins[tokens]
         starts[:, 1:] |= self.ends[tokens[:, :-1]]
         starts[:, 0] = True
@@ -45,10 +42,10 @@ class WordStarts:
 
 
 def word_starts(tokenizer: Tokenizer) -> WordStarts:
-    """How a tokenizer's tokens make up words: runs of letters, marks, digits and underscores, with the white space or
-    punctuation that stands in the same token before them.
+    """Where words begin among a tokenizer's tokens.
 
-    A token with an incomplete character counts as letters; special tokens are words of their own.
+    A word is a run of letters, marks, digits and underscores, with the white space or punctuation before it in the same
+    token. A token with an incomplete character counts as letters; special tokens are words of their own.
     """
     if tokenizer.has_word_tokens:
         everywhere = np.ones(tokenizer.vocabulary.size, dtype=bool)
@@ -67,57 +64,57 @@ def mask_tokens(
     generator: np.random.Generator,
     starts: WordStarts | None = None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Hide some tokens (Devlin et al. 2019).
+    """Mask tokens for masked language modeling (Devlin et al. 2019).
 
-    The share of tokens to be guessed is met exactly over the whole batch (with whole words, up to a word), and is
-    at least one token. Special tokens are neither hidden nor put in another's place.
+    The ratio of tokens to predict is exact over the whole batch (with whole words, up to one word), and at least one
+    token. Special tokens are never masked, and never replace another token.
 
     Args:
         tokens: (batch, length).
-        vocabulary: of the tokens.
-        config: which share, and whether all tokens of a word are guessed together.
-        generator: where chance comes from; it alone decides.
-        starts: of the tokenizer; needed for whole words.
+        vocabulary: the tokenizer's vocabulary.
+        config: the ratio of tokens to predict, and whether whole words are masked.
+        generator: source of all random numbers.
+        starts: where words begin; needed for whole words.
 
     Returns:
-        the tokens as a model sees them and its targets, both int64 (batch, length); what is not to be guessed is
-        ``IGNORED`` in the targets.
+        The masked tokens and the targets, both int64 (batch, length); targets that are not to be predicted are
+        ``IGNORED``.
 
     Raises:
-        ValueError: if whole words are wanted without ``starts``, or there is nothing but special tokens.
+        UserError: if whole words are configured without ``starts``, or the batch has only special tokens.
     """
     tokens = tokens.astype(np.int64)
     specials = special_ids(vocabulary)
     is_text = ~np.isin(tokens, specials)
     if not is_text.any():
         raise UserError(f"a batch of {tokens.size} tokens contains only special tokens: there is nothing to predict")
-    guessed = _choose(tokens, is_text, config, generator, starts)
-    targets = np.where(guessed, tokens, IGNORED)
+    is_predicted = _choose_predicted(tokens, is_text, config, generator, starts)
+    targets = np.where(is_predicted, tokens, IGNORED)
     ordinary = np.setdiff1d(np.arange(vocabulary.size), specials)
     replacements = ordinary[generator.integers(len(ordinary), size=tokens.shape)]
-    fate = generator.random(tokens.shape)
-    seen = np.where(guessed & (fate < HIDDEN_SHARE), vocabulary.mask_id, tokens)
-    is_replaced = guessed & (fate >= HIDDEN_SHARE) & (fate < HIDDEN_SHARE + REPLACED_SHARE)
-    return np.where(is_replaced, replacements, seen), targets
+    drawn = generator.random(tokens.shape)
+    masked = np.where(is_predicted & (drawn < MASKED_RATIO), vocabulary.mask_id, tokens)
+    is_replaced = is_predicted & (drawn >= MASKED_RATIO) & (drawn < MASKED_RATIO + REPLACED_RATIO)
+    return np.where(is_replaced, replacements, masked), targets
 
 
 def special_ids(vocabulary: Vocabulary) -> list[int]:
-    """The tokens that stand for no text."""
+    """The sorted ids of the special tokens, which represent no text."""
     return sorted({vocabulary.end_of_text_id, vocabulary.padding_id, vocabulary.mask_id})
 
 
 class MaskedBatches:
-    """Windows of text with some of their tokens hidden, and these as targets.
+    """Windows of text with masked tokens, which are the targets.
 
-    A window's hidden tokens are others in every epoch (Liu et al. 2019), those of a validation window always the same,
+    Every epoch masks other tokens (dynamic masking, Liu et al. 2019); those of a validation window are always the same,
     whatever the seed.
 
     Args:
-        windows: the text.
-        vocabulary: of its tokens.
-        config: what is hidden.
-        seed: with the step it decides everything.
-        starts: of the tokenizer; needed for whole words.
+        windows: the windows of text.
+        vocabulary: the tokenizer's vocabulary.
+        config: the ratio of tokens to predict, and whether whole words are masked.
+        seed: with the step, it determines the masked tokens.
+        starts: where words begin; needed for whole words.
     """
 
     def __init__(
@@ -139,12 +136,12 @@ class MaskedBatches:
         return self._masked(self._windows.training_batch(step), [TRAINING, self._seed, step])
 
     def validation_batches(self) -> Iterator[Batch]:
-        """The first validation windows, in their order."""
-        for place, batch in enumerate(self._windows.validation_batches()):
-            yield self._masked(batch, [VALIDATION, place])
+        """Yield the first validation windows, in order."""
+        for index, batch in enumerate(self._windows.validation_batches()):
+            yield self._masked(batch, [VALIDATION, index])
 
     def drawn(self, n_batches: int) -> dict[str, Any]:
-        """What is needed to know which tokens a training on the first ``n_batches`` has seen, as JSON values."""
+        """Describe, as JSON values, which tokens the first ``n_batches`` contain (see :meth:`WindowBatches.drawn`)."""
         return self._windows.drawn(n_batches)
 
     def _masked(self, batch: Batch, seeds: list[int]) -> Batch:
@@ -153,23 +150,23 @@ class MaskedBatches:
         return Batch(torch.from_numpy(tokens), torch.from_numpy(targets))
 
 
-def _choose(
+def _choose_predicted(
     tokens: Tokens, is_text: Flags, config: MaskingConfig, generator: np.random.Generator, starts: WordStarts | None
 ) -> Flags:
-    """Which tokens are to be guessed, boolean (batch, length)."""
+    """Choose the tokens to predict, bool (batch, length)."""
     words: npt.NDArray[np.integer] = np.arange(tokens.size).reshape(tokens.shape)
     if config.use_whole_words:
         if starts is None:
             raise UserError(
-                "whole words cannot be hidden without knowing where they begin: give word_starts(tokenizer)"
+                "whole words can only be masked if it is known where they begin: give word_starts(tokenizer) as starts"
             )
         words = np.cumsum(starts.of(tokens) | ~is_text, dtype=np.int64).reshape(tokens.shape)
     sizes = np.bincount(words[is_text])
-    n_wanted = max(1, round(config.mlm_probability * int(is_text.sum())))
+    n_predicted = max(1, round(config.mlm_probability * int(is_text.sum())))
     order = generator.permutation(np.flatnonzero(sizes))
     n_before = np.cumsum(sizes[order]) - sizes[order]
-    # The last word may go beyond what is wanted: without it long words would come too short, and one token none.
-    return np.isin(words, order[n_before < n_wanted]) & is_text
+    # The last word may exceed the ratio: otherwise long words would be rare, and a single wanted token never chosen.
+    return np.isin(words, order[n_before < n_predicted]) & is_text
 
 
 def _is_of_word(character: str) -> bool:

@@ -1,4 +1,4 @@
-"""Training batches for models that carry their state from one batch to the next."""
+"""Training batches for models that carry their state from one batch to the next (truncated backpropagation)."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,18 +12,22 @@ from lmcore.tokens.batches.batches import Batch, TokenArray
 
 
 class StreamBatches:
-    """A corpus cut into ``batch_size`` streams that are read side by side, each batch going on where the last ended.
+    """A corpus cut into ``batch_size`` streams that are read in parallel, each batch continuing the previous one.
 
-    Every epoch starts at another place of the corpus, so that the streams and windows are others each time
-    (Merity et al. 2017 vary the windows' length to that end). What does not fill a window at the end of a stream,
-    fewer than ``sequence_length``, is left out of that epoch.
+    Every epoch starts at another position of the corpus, so that its streams and windows differ (Merity et al. 2017
+    vary the window length for the same reason). Fewer than ``sequence_length`` tokens at the end of each stream are
+    left out of an epoch.
 
     Args:
-        training: flat token ids, documents each ended by the end token.
-        validation: likewise; at most ``max_validation_windows`` windows of it are used.
+        training: token ids (n_tokens,), each document followed by the end token.
+        validation: the same for validation.
+        sequence_length: number of tokens per window.
+        batch_size: number of streams.
+        seed: seed of the start positions.
+        max_validation_windows: how many validation windows are used at most.
 
     Raises:
-        ValueError: if either has too few tokens for one batch.
+        UserError: if training or validation has too few tokens for one batch.
     """
 
     def __init__(
@@ -42,23 +46,23 @@ class StreamBatches:
         self._n_batches = _count_batches(training, batch_size, sequence_length, "training")
         self.n_examples = self._n_batches * batch_size
         self.batches_per_epoch = float(self._n_batches)
-        # A short validation split is read in fewer streams rather than not at all.
+        # A short validation split is read in fewer streams.
         self._n_validation_streams = max(1, min(batch_size, (len(validation) - 1) // sequence_length))
         found = _count_batches(validation, self._n_validation_streams, sequence_length, "validation")
         self._n_validation_batches = min(found, max(1, max_validation_windows // self._n_validation_streams))
 
     def training_batch(self, step: int) -> Batch:
         """The batch of a step, tokens and targets int64 (batch, sequence_length)."""
-        epoch, place = divmod(step, self._n_batches)
-        return self._cut(self._training, self.batch_size, place, self._first_token(epoch))
+        epoch, batch = divmod(step, self._n_batches)
+        return self._cut(self._training, self.batch_size, batch, self._first_token(epoch))
 
     def validation_batches(self) -> Iterator[Batch]:
-        """The first validation windows of every stream, in their order."""
-        for place in range(self._n_validation_batches):
-            yield self._cut(self._validation, self._n_validation_streams, place, first_token=0)
+        """Yield the first validation windows of every stream, in order."""
+        for batch in range(self._n_validation_batches):
+            yield self._cut(self._validation, self._n_validation_streams, batch, first_token=0)
 
     def drawn(self, n_batches: int) -> dict[str, Any]:
-        """What is needed to know which tokens a training on the first ``n_batches`` has seen, as JSON values."""
+        """Describe, as JSON values, which tokens the first ``n_batches`` contain (see :func:`tokens_of_streams`)."""
         return {
             "kind": "streams",
             "sequence_length": self._window_tokens,
@@ -70,18 +74,22 @@ class StreamBatches:
     def _first_token(self, epoch: int) -> int:
         return int(np.random.default_rng([self._seed, epoch]).integers(len(self._training)))
 
-    def _cut(self, stream: TokenArray, n_streams: int, place: int, first_token: int) -> Batch:
-        starts = first_token + np.arange(n_streams) * (len(stream) // n_streams) + place * self._window_tokens
-        places = (starts[:, None] + np.arange(self._window_tokens + 1)) % len(stream)
-        cut = torch.from_numpy(stream[places].astype(np.int64))
-        return Batch(cut[:, :-1].contiguous(), cut[:, 1:].contiguous(), continues=place > 0)
+    def _cut(self, corpus: TokenArray, n_streams: int, batch: int, first_token: int) -> Batch:
+        starts = first_token + np.arange(n_streams) * (len(corpus) // n_streams) + batch * self._window_tokens
+        positions = (starts[:, None] + np.arange(self._window_tokens + 1)) % len(corpus)
+        cut = torch.from_numpy(corpus[positions].astype(np.int64))
+        return Batch(cut[:, :-1].contiguous(), cut[:, 1:].contiguous(), continues=batch > 0)
 
 
-def streamed_pieces(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, npt.NDArray[np.int64]]:
+def tokens_of_streams(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, npt.NDArray[np.int64]]:
     """The tokens that a training on :class:`StreamBatches` has seen in its first epoch.
 
+    Args:
+        stream: the token ids of the training split (n_tokens,).
+        drawn: the result of :meth:`StreamBatches.drawn`.
+
     Returns:
-        the tokens, flat, and the int64 offsets (pieces + 1,) of the streams in them.
+        The token ids (n_seen,), stream by stream, and the int64 offsets of the streams (n_streams + 1,).
     """
     n_streams, length = drawn["batch_size"], drawn["n_batches"] * drawn["sequence_length"]
     starts = drawn["first_token"] + np.arange(n_streams) * (len(stream) // n_streams)
@@ -94,6 +102,6 @@ def _count_batches(stream: TokenArray, n_streams: int, sequence_length: int, spl
     if n_batches < 1:
         raise UserError(
             f"the {split} split has {len(stream)} tokens, too few for a window of {sequence_length} + 1 in each of "
-            f"{n_streams} streams: collect more text, or lower pretrain.sequence_length or the batch size"
+            f"{n_streams} streams: add more text, or lower sequence_length or batch_size"
         )
     return n_batches

@@ -1,8 +1,7 @@
-"""Token ids of whole corpora as flat files that are mapped into memory, not read."""
+"""Token shards: the token ids of a corpus as one flat, memory-mapped file per split, and an index of its documents."""
 
 import json
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -19,37 +18,17 @@ from lmcore.progress import progress
 from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.files import atomic_folder, file_digest, write_json, write_text
 from lmcore.runtime.workers import Workers
-from lmcore.text.split import SPLITS, divide_by_split, uniform
-from lmcore.tokens.corpus.encoding import CorpusEncoder
-from lmcore.tokens.corpus.report import REPORT, dtype_of, render_report, token_rates
+from lmcore.text.split import SPLITS, group_by_split, uniform
+from lmcore.tokens.corpus.encoding import CorpusEncoder, token_dtype
+from lmcore.tokens.corpus.merging import ENCODED_SCHEMA, merge_indexes, merge_split
+from lmcore.tokens.corpus.report import REPORT, render_report, token_statistics
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 TEXTS_PER_BATCH = 1_000
-COPIED_BYTES = 16_000_000
-INDEX_SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("split", pa.string(), nullable=False),
-        pa.field("offset", pa.int64(), nullable=False),
-        pa.field("n_tokens", pa.int32(), nullable=False),
-        pa.field("n_bytes", pa.int32(), nullable=False),
-    ]
-)
-"""Columns of ``index.parquet``: a document's place in its split's shard; its tokens include the end token."""
-PIECE_SCHEMA = pa.schema(
-    [
-        *(field for field in INDEX_SCHEMA if field.name != "offset"),
-        pa.field("n_characters", pa.int32(), nullable=False),
-        pa.field("n_words", pa.int32(), nullable=False),
-        pa.field("n_copies", pa.int32(), nullable=False),
-    ]
-)
-"""Columns of a piece's index: also how often the document stands in its split."""
-SIZES = ("n_tokens", "n_bytes", "n_characters", "n_words")
 
 
 class TokenShards:
-    """Token ids of a corpus, split by split, each document followed by the end token."""
+    """The token ids of a corpus by split, each document followed by the end token."""
 
     def __init__(self, folder: Path, summary: Mapping[str, Any], index: pa.Table) -> None:
         self._folder = folder
@@ -60,11 +39,11 @@ class TokenShards:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Open what :func:`write_shards` wrote.
+        """Open a folder that :func:`write_shards` wrote.
 
         Raises:
-            FileNotFoundError: if it is not there.
-            ValueError: if a shard has not the size that the index says.
+            FileNotFoundError: if a file is missing.
+            UserError: if the size of a shard does not match the index.
         """
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         shards = cls(folder, summary, pq.read_table(folder / "index.parquet"))
@@ -75,21 +54,21 @@ class TokenShards:
         return shards
 
     def tokens(self, split: str) -> np.memmap[Any, np.dtype[np.unsignedinteger[Any]]]:
-        """All token ids of a split, uint16 or uint32 (n_tokens,), read from disk as they are used."""
+        """All token ids of a split, uint16 or uint32 (n_tokens,), memory-mapped."""
         return np.memmap(self._folder / f"{split}.bin", self.dtype, mode="r")
 
     def offsets(self, split: str) -> npt.NDArray[np.int64]:
-        """Where each document starts and the last one ends, int64 (n_documents + 1,)."""
+        """The start of each document and the end of the last one, int64 (n_documents + 1,)."""
         n_tokens = self._column(split, "n_tokens").to_numpy()
         return np.concatenate([[0], np.cumsum(n_tokens, dtype=np.int64)])
 
     def n_bytes(self, split: str) -> npt.NDArray[np.int64]:
-        """Bytes of UTF-8 of each document's text, int64 (n_documents,)."""
+        """Size of each document's text in bytes of UTF-8, int64 (n_documents,)."""
         n_bytes: npt.NDArray[np.int64] = self._column(split, "n_bytes").to_numpy().astype(np.int64)
         return n_bytes
 
     def document_ids(self, split: str) -> list[str]:
-        """The documents' ids, in the order in which they stand in the shard."""
+        """The ids of the documents, in the order of the shard."""
         ids: list[str] = self._column(split, "id").to_pylist()
         return ids
 
@@ -108,28 +87,28 @@ def write_shards(
     workers: Workers,
     target_separator: str | None = None,
 ) -> dict[str, Any]:
-    """Encode documents into the folder ``target``: a shard per split, index, tokenizer and summary.
+    """Encode documents into the folder ``target``: a shard for each split, index, tokenizer, summary and report.
 
-    Whoever reads the training shard once has read each source's documents as often as its weight says: with a weight of
-    2.5 they stand there twice, and half of them, chosen by a hash of their id, once more; with 0.5 half of them once.
-    Copies stand in rounds, the corpus between them.
+    In the training shard, the documents of a source are repeated according to its weight: with a weight of 2.5, all of
+    them twice and half of them, chosen by a hash of their ids, a third time; with 0.5, half of them once. The whole
+    corpus lies between two copies.
 
     Args:
-        target: replaced as a whole.
-        tokenizer: kept beside the shards.
-        documents: Parquet files with the columns ``id``, ``text``, ``n_words``, ``source`` and ``split``, in order, and
-            ``target`` where there is a separator.
-        fractions: which document belongs to which split.
-        weights: of the sources of training documents; 1 where none is given.
-        cache: keeps the tokens of each file of documents for the next time.
-        workers: that encode; the result does not depend on them.
-        target_separator: stands between a document's text and its target; None leaves targets out.
+        target: the folder to write; it is replaced as a whole.
+        tokenizer: encodes the documents; saved next to the shards.
+        documents: Parquet files, in order, with the columns ``id``, ``text``, ``n_words``, ``source`` and ``split``,
+            and ``target`` if there is a separator.
+        fractions: fractions of the documents that are held out.
+        weights: the weight of each source in the training shard; 1 for those that are not given.
+        cache: holds the tokens of each file of documents for the next time.
+        workers: processes that encode; the result does not depend on their number.
+        target_separator: text between a document's text and its target; ``None`` leaves targets out.
 
     Returns:
-        The summary: number format, vocabulary, and the size of each split.
+        The summary: type of the token ids, vocabulary, and size and statistics of each split.
 
     Raises:
-        ValueError: if a split has no document.
+        UserError: if a split has no documents.
     """
     encode = partial(
         encode_documents,
@@ -139,30 +118,32 @@ def write_shards(
         cache=cache,
         target_separator=target_separator,
     )
-    with progress("Encode", len(documents), "shards") as progressed:
-        done = []
-        for piece in workers.map(encode, documents):
-            done.append(piece)
-            progressed.advance()
+    with progress("Encode documents", len(documents), "shards") as bar:
+        encoded = []
+        for encoded_file in workers.map(encode, documents):
+            encoded.append(encoded_file)
+            bar.advance()
+    dtype = token_dtype(tokenizer.vocabulary)
     with atomic_folder(target) as folder:
         sizes: dict[str, dict[str, int]] = {
-            split: _join(split, done, dtype_of(tokenizer.vocabulary), folder) for split in SPLITS
+            split: merge_split(split, encoded, dtype, folder / f"{split}.bin") for split in SPLITS
         }
         _check_no_split_is_empty(sizes)
-        _join_index(done, folder / "index.parquet")
+        merge_indexes(encoded, folder / "index.parquet")
         tokenizer.save(folder / "tokenizer.json")
         summary = {
-            "dtype": dtype_of(tokenizer.vocabulary).name,
+            "dtype": dtype.name,
             "vocabulary_size": tokenizer.vocabulary.size,
             "end_of_text_id": tokenizer.vocabulary.end_of_text_id,
             "padding_id": tokenizer.vocabulary.padding_id,
             "splits": {
-                split: size | token_rates(folder / f"{split}.bin", size, tokenizer) for split, size in sizes.items()
+                split: size | token_statistics(folder / f"{split}.bin", size, tokenizer)
+                for split, size in sizes.items()
             },
         }
         write_json(folder / "summary.json", summary)
         write_text(folder / REPORT, render_report(tokenizer, summary, folder / "train.bin"))
-    cache.prune({piece.name for piece in done})
+    cache.prune({folder.name for folder in encoded})
     return summary
 
 
@@ -175,7 +156,7 @@ def encode_documents(
     cache: ArtifactCache,
     target_separator: str | None = None,
 ) -> Path:
-    """The folder of the tokens of a Parquet file of documents, split by split, unless that is done."""
+    """Encode a Parquet file of documents, unless the result is in the cache; returns the folder of its tokens."""
     settings = json.dumps([weights, target_separator], sort_keys=True)
     key = cache.key("encode", tokenizer, fractions, settings, file_digest(documents))
     return cache.get_or_compute(key, partial(_encode, documents, tokenizer, fractions, weights, target_separator))
@@ -194,16 +175,16 @@ def _encode(
     if target_separator is not None:
         table = _with_targets(table, pq.read_table(documents, columns=["target"])["target"], target_separator)
     index = []
-    for split, some in divide_by_split(table, fractions).items():
-        texts: list[str] = some["text"].to_pylist()
+    for split, members in group_by_split(table, fractions).items():
+        texts: list[str] = members["text"].to_pylist()
         with (folder / f"{split}.bin").open("wb") as shard:
             n_tokens = _write_tokens(shard, encoder, end, texts)
-        index.append(_index(split, some, n_tokens, weights if split == "train" else {}))
+        index.append(_index(split, members, n_tokens, weights if split == "train" else {}))
     pq.write_table(pa.concat_tables(index), folder / "index.parquet", compression="zstd")
 
 
 def _with_targets(documents: pa.Table, targets: pa.ChunkedArray, separator: str) -> pa.Table:
-    """The documents, each with its target behind its text, where it has one."""
+    """The documents, with the target of each appended to its text if it has one."""
     rows = zip(documents["text"].to_pylist(), documents["n_words"].to_pylist(), targets.to_pylist(), strict=True)
     joined = [
         (text, n_words) if target is None else (text + separator + target, n_words + len(target.split()))
@@ -211,21 +192,21 @@ def _with_targets(documents: pa.Table, targets: pa.ChunkedArray, separator: str)
     ]
     columns = {"text": [text for text, _ in joined], "n_words": [n_words for _, n_words in joined]}
     for name, values in columns.items():
-        place = documents.schema.get_field_index(name)
-        documents = documents.set_column(place, name, pa.array(values, documents.schema.field(place).type))
+        index = documents.schema.get_field_index(name)
+        documents = documents.set_column(index, name, pa.array(values, documents.schema.field(index).type))
     return documents
 
 
 @lru_cache(maxsize=1)
 def _encoder(content: str) -> tuple[CorpusEncoder, bytes]:
-    """With the end token in the format of shards; it stays for the next documents, and remembers what it has read."""
+    """The encoder and the end token as bytes; cached, because the encoder has a cache of words."""
     tokenizer = Tokenizer.from_json(content)
-    end = np.array([tokenizer.vocabulary.end_of_text_id], dtype_of(tokenizer.vocabulary)).tobytes()
+    end = np.array([tokenizer.vocabulary.end_of_text_id], token_dtype(tokenizer.vocabulary)).tobytes()
     return CorpusEncoder(tokenizer), end
 
 
 def _write_tokens(shard: BinaryIO, encoder: CorpusEncoder, end: bytes, texts: Sequence[str]) -> npt.NDArray[np.int32]:
-    """Append the texts' token ids to a file; returns how many each has, end token included."""
+    """Append the token ids of the texts to a file; returns the number of each text's tokens with the end token."""
     n_bytes: list[int] = []
     for start in range(0, len(texts), TEXTS_PER_BATCH):
         encoded = encoder.encode(texts[start : start + TEXTS_PER_BATCH])
@@ -246,62 +227,13 @@ def _index(split: str, documents: pa.Table, n_tokens: npt.NDArray[np.int32], wei
         "n_words": documents["n_words"],
         "n_copies": [_count_copies(identity, weight) for identity, weight in zip(ids, weights_of, strict=True)],
     }
-    return pa.table(columns, schema=PIECE_SCHEMA)
+    return pa.table(columns, schema=ENCODED_SCHEMA)
 
 
 def _count_copies(identity: str, weight: float) -> int:
-    """How often a document stands in its split: on average over documents its weight."""
+    """How often a document is repeated in its split; the mean over documents is the weight."""
     whole, rest = divmod(weight, 1.0)
     return int(whole) + (uniform(identity, b"weight") < rest)
-
-
-def _join(split: str, pieces: Sequence[Path], dtype: np.dtype[Any], folder: Path) -> dict[str, int]:
-    """Write a split's shard from those of the pieces, one behind the other; returns its size."""
-    sizes = {"n_documents": 0, **dict.fromkeys(SIZES, 0)}
-    with (folder / f"{split}.bin").open("wb") as shard:
-        for piece, index, is_there in _rounds(pieces, split):
-            if is_there.all():
-                with (piece / f"{split}.bin").open("rb") as part:
-                    shutil.copyfileobj(part, shard, COPIED_BYTES)
-            else:
-                tokens = np.fromfile(piece / f"{split}.bin", dtype)
-                shard.write(tokens[np.repeat(is_there, index["n_tokens"].to_numpy())].tobytes())
-            kept = index.filter(pa.array(is_there))
-            sizes["n_documents"] += len(kept)
-            for name in SIZES:
-                sizes[name] += pc.sum(kept[name], min_count=0).as_py()
-    return sizes
-
-
-def _rounds(pieces: Sequence[Path], split: str) -> Iterator[tuple[Path, pa.Table, npt.NDArray[np.bool_]]]:
-    """Go through the pieces as often as some document has copies: a piece's index, and which of it are there."""
-    n_copies, number = 1, 0
-    while number < n_copies:
-        for piece in pieces:
-            index = _index_of(piece, split)
-            copies = index["n_copies"].to_numpy()
-            n_copies = max(n_copies, copies.max(initial=0))
-            yield piece, index, copies > number
-        number += 1
-
-
-def _join_index(pieces: Sequence[Path], target: Path) -> None:
-    with pq.ParquetWriter(target, INDEX_SCHEMA, compression="zstd") as writer:
-        for split in SPLITS:
-            offset = 0
-            for _, documents, is_there in _rounds(pieces, split):
-                index = documents.filter(pa.array(is_there))
-                if len(index) == 0:
-                    continue
-                n_tokens = index["n_tokens"].to_numpy().astype(np.int64)
-                columns = {name: index[name] for name in index.column_names}
-                columns["offset"] = pa.array(offset + np.cumsum(n_tokens) - n_tokens)
-                writer.write_table(pa.table([columns[name] for name in INDEX_SCHEMA.names], schema=INDEX_SCHEMA))
-                offset += int(n_tokens.sum())
-
-
-def _index_of(piece: Path, split: str) -> pa.Table:
-    return pq.read_table(piece / "index.parquet", filters=pc.field("split") == split)
 
 
 def _check_no_split_is_empty(sizes: Mapping[str, Mapping[str, int]]) -> None:
@@ -309,6 +241,6 @@ def _check_no_split_is_empty(sizes: Mapping[str, Mapping[str, int]]) -> None:
     for split, size in sizes.items():
         if size["n_documents"] == 0:
             raise UserError(
-                f"no document is in the split {split} ({counts}): give more documents (of a long file, `divide` in its "
-                "whole_files reader makes many), or a larger share in tokenize.split"
+                f"the split {split} has no documents ({counts}): add documents (the setting divide cuts a long file "
+                "into several), or increase the fraction of the split"
             )

@@ -1,4 +1,4 @@
-"""The texts that a tokenizer is learned from, read from files as they are asked for."""
+"""The texts on which a tokenizer is trained, read from files on demand."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,11 +10,13 @@ from lmcore.text.split import splits_of
 
 
 class TrainingTexts:
-    """Texts of the training documents, and what they are to become: a translation has words that no text has.
+    """The texts and targets of the training documents.
+
+    Targets are included because they may contain words that no text has, such as translations.
 
     Args:
         documents: Parquet files with the columns ``id``, ``text``, ``target`` and ``split``.
-        fractions: which documents are for training.
+        fractions: fractions of the documents that are held out.
     """
 
     def __init__(self, documents: Sequence[Path], fractions: SplitFractions) -> None:
@@ -22,7 +24,7 @@ class TrainingTexts:
         self._fractions = fractions
 
     def __len__(self) -> int:
-        """About how many: all documents of the files, as their heads tell."""
+        """The number of all documents in the files, an estimate of the number of texts for progress bars."""
         return sum(pq.read_metadata(file).num_rows for file in self._documents)
 
     def __iter__(self) -> Iterator[str]:

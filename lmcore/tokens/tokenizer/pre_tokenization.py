@@ -1,8 +1,9 @@
-"""Words as spaCy divides a text into them, for tokenizers whose tokens are words.
+"""Pre-tokenization of word tokenizers: splits texts into words at white space or by spaCy's rules for a language.
 
-A ``tokenizer.json`` cannot hold spaCy's rules, but it can say whose they are: its pre-tokenizer has a step that never
-applies, and whose pattern names the language. Whoever reads the file without this project gets words between white
-space.
+A ``tokenizer.json`` can neither hold spaCy's rules nor custom metadata, yet a tokenizer must know its language when it
+is loaded. The language is therefore stored as a pre-tokenizer that never matches: a split at the string
+``"\\x00spacy:en"``, which occurs in no text that :func:`separate_words` returns. :func:`language_of` reads it back. A
+program that does not know this convention splits texts at white space.
 """
 
 import json
@@ -12,40 +13,43 @@ import tokenizers
 from tokenizers import pre_tokenizers
 from tokenizers.pre_tokenizers import PreTokenizer
 
-from lmcore.text.words.token_spans import token_spans
+from lmcore.text.words.segmentation import token_spans
 
-MARK = "\x00spacy:"
+LANGUAGE_PREFIX = "\x00spacy:"
+"""Start of the pattern that stores the language; the NUL character keeps it from matching any text."""
 
 
-def by_white_space() -> PreTokenizer:
-    """Words are what white space separates."""
+def split_at_white_space() -> PreTokenizer:
+    """A pre-tokenizer that splits texts at white space."""
     return pre_tokenizers.WhitespaceSplit()
 
 
-def by_spacy(language: str) -> PreTokenizer:
-    """Words are what white space separates in a text that :func:`separate_words` has prepared."""
-    mark = pre_tokenizers.Split(f"{MARK}{language}", "removed")
-    return pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), mark])
+def split_by_spacy(language: str) -> PreTokenizer:
+    """A pre-tokenizer for texts that :func:`separate_words` has prepared, and that stores their language."""
+    never_matching = pre_tokenizers.Split(f"{LANGUAGE_PREFIX}{language}", "removed")
+    return pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), never_matching])
 
 
 def language_of(backend: tokenizers.Tokenizer) -> str | None:
-    """The language by whose rules texts have to be prepared for a tokenizer, if they have to."""
+    """The language for which :func:`separate_words` must prepare a tokenizer's texts; ``None`` if it need not."""
     steps = (json.loads(backend.to_str())["pre_tokenizer"] or {}).get("pretokenizers", [])
     patterns = (step.get("pattern", {}).get("String", "") for step in steps)
-    return next((pattern.removeprefix(MARK) for pattern in patterns if pattern.startswith(MARK)), None)
+    return next(
+        (pattern.removeprefix(LANGUAGE_PREFIX) for pattern in patterns if pattern.startswith(LANGUAGE_PREFIX)), None
+    )
 
 
 def separate_words(texts: Sequence[str], language: str) -> list[str]:
-    """Each text with one space between any two of spaCy's tokens, and no other white space.
+    """Each text with a single space between spaCy's tokens and no other white space.
 
     Raises:
-        ValueError: if spaCy does not know the language.
+        UserError: if spaCy does not support the language.
     """
-    # It takes seconds to import, and only such a tokenizer needs it.
+    # spaCy takes seconds to import, and only these tokenizers need it.
     from lmcore.text.words.analysis import analyze
 
-    ends = analyze(texts, language)["token_ends"].to_pylist()
-    return [_separate(text, some) for text, some in zip(texts, ends, strict=True)]
+    token_ends = analyze(texts, language)["token_ends"].to_pylist()
+    return [_separate(text, ends) for text, ends in zip(texts, token_ends, strict=True)]
 
 
 def _separate(text: str, ends: Sequence[int]) -> str:

@@ -1,4 +1,4 @@
-"""Text to token ids and back."""
+"""The tokenizer: text to token ids and back."""
 
 import logging
 from collections.abc import Sequence
@@ -23,24 +23,32 @@ SPECIAL_NAMES = {
     PADDING: (PADDING, "<pad>", "[PAD]", "<|pad|>"),
     MASK: (MASK, "<mask>", "[MASK]"),
 }
-"""The names of special tokens here, and what others call them."""
+"""The names of special tokens in trained tokenizers, each followed by its names in existing tokenizers."""
 
 
 class Tokenizer:
-    """Any Unicode text to token ids and back.
+    """Encodes any Unicode text as token ids, and decodes them.
 
-    ``decode(encode(text)) == text``, except where tokens are words: then white space is one space, and a word that
-    is not known is ``<unk>``. The special tokens stand for themselves only as ids: where their names occur in a text
-    they are text.
+    ``decode(encode(text)) == text``, except for word tokenizers: white space becomes a single space, and an unknown
+    word ``<unk>``. The name of a special token within a text is encoded as ordinary text.
+
+    Args:
+        backend: a tokenizer of the library ``tokenizers`` that has the special tokens.
+
+    Attributes:
+        vocabulary: size and special tokens.
+
+    Raises:
+        UserError: if a special token is missing.
     """
 
     def __init__(self, backend: tokenizers.Tokenizer) -> None:
-        # Not kept in the file: without it, a document could end itself by naming the end token.
+        # Not stored in the file. Without it, a document could end itself by naming the end token.
         backend.encode_special_tokens = True
         self._backend = backend
         self._language = language_of(backend)
         self.vocabulary = Vocabulary(
-            # Their numbers may have gaps.
+            # The ids of existing tokenizers may have gaps.
             size=max(backend.get_vocab(with_added_tokens=True).values(), default=-1) + 1,
             end_of_text_id=_special_id(backend, END_OF_TEXT),
             padding_id=_special_id(backend, PADDING),
@@ -49,11 +57,11 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what :meth:`save` wrote.
+        """Load a file that :meth:`save` wrote.
 
         Raises:
-            FileNotFoundError: if there is no such file.
-            ValueError: if it is no tokenizer of this kind.
+            FileNotFoundError: if the file does not exist.
+            UserError: if it is not a tokenizer file, or lacks special tokens.
         """
         try:
             return cls.from_json(path.read_text(encoding="utf-8"))
@@ -62,14 +70,14 @@ class Tokenizer:
 
     @classmethod
     def adopt(cls, path: Path) -> Self:
-        """Read a ``tokenizer.json`` that was made elsewhere.
+        """Load a ``tokenizer.json`` of another project.
 
-        Its own tokens for the end of a text, padding and a mask serve as such, where it has some under a usual name;
-        else they are added behind all others. So are tokens for the bytes that it cannot spell.
+        Its end, padding and mask tokens are used if they have a usual name; missing ones are added after all other
+        tokens, and so are tokens for bytes that it cannot encode.
 
         Raises:
-            FileNotFoundError: if there is no such file.
-            ValueError: if it is no tokenizer, or one that drops characters or the spaces between words.
+            FileNotFoundError: if the file does not exist.
+            UserError: if it is not a tokenizer file, or drops characters or the spaces between words.
         """
         try:
             content, n_added = with_all_bytes(path.read_text(encoding="utf-8"))
@@ -77,9 +85,9 @@ class Tokenizer:
         except FileNotFoundError:
             raise
         except Exception as error:  # The library raises this class itself.
-            raise UserError(f"{path} is not a tokenizer file (tokenize.tokenizer.path): {error}") from error
+            raise UserError(f"{path} is not a tokenizer file: {error}") from error
         if n_added:
-            logger.warning("%s has no tokens for %d of the 256 bytes: they are added after its own", path, n_added)
+            logger.warning("%s has no tokens for %d of the 256 bytes: added after its own tokens", path, n_added)
         backend.no_truncation()
         backend.no_padding()
         missing = [names[0] for names in SPECIAL_NAMES.values() if _find_special(backend, names) is None]
@@ -91,10 +99,10 @@ class Tokenizer:
 
     @classmethod
     def from_json(cls, content: str) -> Self:
-        """Read what :meth:`to_json` gave.
+        """Load the result of :meth:`to_json`.
 
         Raises:
-            ValueError: if it is no tokenizer of this kind.
+            UserError: if it is not a tokenizer file, or lacks special tokens.
         """
         try:
             backend = tokenizers.Tokenizer.from_str(content)
@@ -103,14 +111,14 @@ class Tokenizer:
         return cls(backend)
 
     def to_json(self) -> str:
-        """The format of Hugging Face ``tokenizers`` (``tokenizer.json``)."""
+        """The tokenizer in the format of Hugging Face ``tokenizers`` (``tokenizer.json``)."""
         return self._backend.to_str(pretty=True)
 
     def check_characters(self, path: Path) -> None:
-        """Say in the log what stands for what this tokenizer, which was made elsewhere, does not know.
+        """Check that an existing tokenizer encodes all characters, and log which token it uses for unknown text.
 
         Raises:
-            ValueError: naming its file, if characters have no token at all.
+            UserError: if it drops characters; the message names the file ``path``.
         """
         try:
             check_nothing_is_dropped(self._backend)
@@ -118,10 +126,10 @@ class Tokenizer:
             raise UserError(f"{path} is {error}") from None
 
     def check_losses(self, path: Path) -> None:
-        """Say in the log what of a text this tokenizer, which was made elsewhere, does not keep.
+        """Log which features of a text an existing tokenizer does not preserve.
 
         Raises:
-            ValueError: naming its file, if it does not keep the spaces between words.
+            UserError: if it does not preserve the spaces between words; the message names the file ``path``.
         """
         try:
             example, lost = lost_spaces(self), self.lost_features
@@ -129,30 +137,30 @@ class Tokenizer:
             raise UserError(f"{path} is a tokenizer that cannot encode every text ({error}): choose another") from None
         if example is not None:
             raise UserError(
-                f"{path} is a tokenizer that does not keep the spaces between words ({example}): use one with a "
-                "byte-level pre-tokenizer and decoder, or kind byte_pair (tokenize.tokenizer.kind)"
+                f"{path} is a tokenizer that does not preserve the spaces between words ({example}): use one with a "
+                "byte-level pre-tokenizer and decoder, or the kind byte_pair"
             )
         if lost:
             logger.warning(
-                "%s does not keep %s: bits per byte of its models are not comparable with others'; retrain the "
-                "tokenizer with a byte-level pre-tokenizer, or use kind byte_pair",
+                "%s does not preserve %s: do not compare bits per byte of its models with those of models with other "
+                "tokenizers; retrain it with a byte-level pre-tokenizer, or use the kind byte_pair",
                 path,
                 ", ".join(lost),
             )
 
     @property
     def lost_features(self) -> list[str]:
-        """What of a text does not come back, such as upper case; nothing for tokenizers that keep all."""
+        """Features of a text that decoding does not restore, such as upper case; empty for lossless tokenizers."""
         return lost_features(self)
 
     @property
     def has_word_tokens(self) -> bool:
-        """Whether every token is a word, so that a space stands between any two of them."""
+        """Whether every token is a word, so that decoding puts a space between two tokens."""
         return isinstance(self._backend.model, models.WordLevel)
 
     @property
-    def ends_tokens_with_words(self) -> bool:
-        """Whether it is byte pairs of words as GPT-2 separates them: then no token holds two words, or parts of two."""
+    def keeps_tokens_within_words(self) -> bool:
+        """Whether no token extends over parts of two words, as with the byte pairs and the word pattern of GPT-2."""
         backend, splitter = self._backend, self._backend.pre_tokenizer
         is_free = isinstance(backend.model, models.BPE) and backend.model.dropout is None
         has_gpt2_words = isinstance(splitter, pre_tokenizers.ByteLevel) and splitter.use_regex
@@ -166,33 +174,33 @@ class Tokenizer:
         )
 
     def bytes_of_tokens(self) -> npt.NDArray[np.int64]:
-        """How many bytes of text each token of byte pairs stands for, int64 (vocabulary,)."""
-        # Their names have a character for each byte; those in gaps of the numbering have none.
+        """How many bytes of text each token of a byte-pair tokenizer represents, int64 (vocabulary,)."""
+        # The name of a token has one character per byte; ids without a token have no name.
         names = (self._backend.id_to_token(token) for token in range(self.vocabulary.size))
         return np.array([len(name or "") for name in names])
 
     @property
-    def joint(self) -> str:
-        """What stands between the texts of tokens and of those behind them, when each is decoded alone."""
+    def token_separator(self) -> str:
+        """The text between the decoded texts of consecutive tokens: a space for word tokenizers, else nothing."""
         return " " if self.has_word_tokens else ""
 
     @property
     def unknown_id(self) -> int | None:
-        """The token of what is not in the vocabulary, where there is one."""
+        """The id of the token for unknown text; ``None`` if there is none."""
         name = getattr(self._backend.model, "unk_token", None)
         return None if name is None else self._backend.token_to_id(name)
 
     def name_of(self, token: int) -> str:
-        """A token as the vocabulary names it: special ones have no text."""
+        """The name of a token in the vocabulary, which special tokens have, too."""
         return str(self._backend.id_to_token(token))
 
     def normalize(self, text: str) -> str:
-        """A text as it is before it is divided into tokens."""
+        """The text after normalization, the first step of encoding."""
         normalizer = self._backend.normalizer
         return text if normalizer is None else normalizer.normalize_str(text)
 
     def save(self, path: Path) -> None:
-        """Write the format of Hugging Face ``tokenizers`` (``tokenizer.json``)."""
+        """Write the tokenizer in the format of Hugging Face ``tokenizers`` (``tokenizer.json``)."""
         with atomic_file(path) as temporary:
             temporary.write_text(self.to_json(), encoding="utf-8")
 
@@ -202,12 +210,12 @@ class Tokenizer:
         return ids
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, computed on all processor cores."""
+        """Token ids of each text, without special tokens, computed on all CPU cores."""
         prepared = texts if self._language is None else separate_words(texts, self._language)
         return [encoding.ids for encoding in self._backend.encode_batch_fast(prepared, add_special_tokens=False)]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of token ids; special tokens have none, and bytes that are no UTF-8 become U+FFFD."""
+        """The text of token ids; special tokens are skipped, and bytes that are not valid UTF-8 become U+FFFD."""
         return self._backend.decode(ids, skip_special_tokens=True)
 
 
@@ -218,5 +226,5 @@ def _find_special(backend: tokenizers.Tokenizer, names: Sequence[str]) -> int | 
 def _special_id(backend: tokenizers.Tokenizer, token: str) -> int:
     identity = _find_special(backend, SPECIAL_NAMES[token])
     if identity is None:
-        raise UserError(f"the tokenizer has no token {token}; train it with this project's tokenize stage")
+        raise UserError(f"the tokenizer has no token {token}: train one that has it, or load it with Tokenizer.adopt")
     return identity

@@ -1,4 +1,4 @@
-"""Tokenizers learned from texts."""
+"""Trains tokenizers on texts."""
 
 import re
 from collections import Counter
@@ -12,41 +12,45 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from lmcore.config.tokenize import BytePairConfig, CharactersConfig, ExistingConfig, TokenizerConfig, WordsConfig
 from lmcore.progress import ProgressBar, progress
-from lmcore.tokens.tokenizer.pre_tokenization import by_spacy, by_white_space, separate_words
+from lmcore.tokens.tokenizer.pre_tokenization import separate_words, split_at_white_space, split_by_spacy
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.tokens.tokenizer.vocabulary import END_OF_TEXT, MASK, PADDING
 
 SPECIAL_TOKENS = [END_OF_TEXT, PADDING, MASK]
 UNKNOWN_WORD = "<unk>"
-"""An ordinary word: it is predicted and shown like any other, and a text may already hold it."""
+"""An ordinary word, not a special token: it is predicted and shown like any other, and may occur in a text."""
 TEXTS_PER_BATCH = 1_000
-LONGEST_PIECE = 1_000
-"""In characters. What is longer is cut for learning: the time that merging takes grows with its square."""
-LONGEST_TOKEN = 256
-"""In bytes, or for a word in characters: what is longer was drawn, not written."""
-LONG_RUN = re.compile(rf"\w{{{LONGEST_PIECE}}}|(?:[^\w\s]|_){{{LONGEST_PIECE}}}|\s{{{LONGEST_PIECE}}}")
-"""Every piece that GPT-2's rules make of a text is letters, digits, white space, or none of these."""
+MAX_RUN_CHARACTERS = 1_000
+"""Longer runs are cut for training, because merging takes quadratic time in their length."""
+MAX_TOKEN_LENGTH = 256
+"""In bytes, or in characters for words; anything longer is ASCII art rather than text."""
+LONG_RUN = re.compile(rf"\w{{{MAX_RUN_CHARACTERS}}}|(?:[^\w\s]|_){{{MAX_RUN_CHARACTERS}}}|\s{{{MAX_RUN_CHARACTERS}}}")
+"""The runs that GPT-2's pre-tokenizer does not split: letters, digits, white space, or other characters."""
 
 
 class SizedTexts(Protocol):
-    """Texts that can be gone through, and how many they are: a list, or what reads them from files."""
+    """Texts that can be iterated more than once, and their number."""
 
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[str]: ...
 
 
-def learn_tokenizer(texts: SizedTexts, config: TokenizerConfig) -> Tokenizer:
-    """Learn the vocabulary that is asked for; the same texts give the same one. An existing one has nothing to learn.
+def train_tokenizer(texts: SizedTexts, config: TokenizerConfig) -> Tokenizer:
+    """Train the configured tokenizer, or load an existing one; the same texts give the same tokenizer.
+
+    Args:
+        texts: the training texts.
+        config: kind and vocabulary of the tokenizer.
 
     Raises:
-        ValueError: if an existing tokenizer is none, or spaCy does not know the language of words.
-        FileNotFoundError: if an existing tokenizer is not there.
+        UserError: if an existing tokenizer cannot be used, or spaCy does not support the language.
+        FileNotFoundError: if the file of an existing tokenizer is missing.
     """
     if isinstance(config, ExistingConfig):
         return Tokenizer.adopt(Path(config.path))
-    with progress("Learn tokens", len(texts), "documents") as work:
-        batches = _batches(texts, work)
+    with progress("Train tokenizer", len(texts), "documents") as bar:
+        batches = _batches(texts, bar)
         match config:
             case BytePairConfig():
                 return Tokenizer(_byte_pairs(batches, config))
@@ -57,7 +61,7 @@ def learn_tokenizer(texts: SizedTexts, config: TokenizerConfig) -> Tokenizer:
 
 
 def _byte_pairs(batches: Iterator[Sequence[str]], config: BytePairConfig) -> tokenizers.Tokenizer:
-    """Bytes, and the pairs of symbols that stand side by side most often: fewer where the texts have too few."""
+    """Byte-level byte-pair encoding; the vocabulary is smaller than configured if the texts have too few pairs."""
     backend = tokenizers.Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
@@ -65,17 +69,17 @@ def _byte_pairs(batches: Iterator[Sequence[str]], config: BytePairConfig) -> tok
         vocab_size=config.vocabulary_size,
         special_tokens=SPECIAL_TOKENS,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        max_token_length=LONGEST_TOKEN,
+        max_token_length=MAX_TOKEN_LENGTH,
         show_progress=False,
     )
-    backend.train_from_iterator(([piece for text in batch for piece in _cut(text)] for batch in batches), trainer)
+    backend.train_from_iterator(([part for text in batch for part in _cut_runs(text)] for batch in batches), trainer)
     return backend
 
 
-def _cut(text: str) -> Iterator[str]:
-    """The text, cut within runs that are longer than a piece may be."""
-    # Few texts have one, and those are told fast.
-    if len(text) < LONGEST_PIECE or not LONG_RUN.search(text):
+def _cut_runs(text: str) -> Iterator[str]:
+    """Yield the parts of a text, cut within runs that are too long."""
+    # Few texts have such runs, and searching for one is fast.
+    if len(text) < MAX_RUN_CHARACTERS or not LONG_RUN.search(text):
         yield text
         return
     start = 0
@@ -86,22 +90,22 @@ def _cut(text: str) -> Iterator[str]:
 
 
 def _words(batches: Iterator[Sequence[str]], config: WordsConfig) -> tokenizers.Tokenizer:
-    """The most frequent words, those that are equally frequent in the order of the alphabet."""
+    """The most frequent words; equally frequent ones in alphabetical order."""
     backend = tokenizers.Tokenizer(models.WordLevel())
     if config.language is None:
-        backend.pre_tokenizer = by_white_space()
+        backend.pre_tokenizer = split_at_white_space()
     else:
-        backend.pre_tokenizer = by_spacy(config.language)
+        backend.pre_tokenizer = split_by_spacy(config.language)
         batches = (separate_words(batch, config.language) for batch in batches)
-    # A word of a text that is spelled like a special token is not one.
-    hide_special = [normalizers.Replace(token, UNKNOWN_WORD) for token in SPECIAL_TOKENS]
+    # A word that is spelled like a special token is an unknown word.
+    replace_special = [normalizers.Replace(token, UNKNOWN_WORD) for token in SPECIAL_TOKENS]
     lower_case = [normalizers.Lowercase()] if config.lowercase else []
-    backend.normalizer = normalizers.Sequence([*lower_case, *hide_special])
+    backend.normalizer = normalizers.Sequence([*lower_case, *replace_special])
     limit = 2**31 if config.max_words is None else config.max_words
     trainer = trainers.WordLevelTrainer(vocab_size=limit, min_frequency=config.min_count, show_progress=False)
     backend.train_from_iterator(batches, trainer)
     known = backend.get_vocab()
-    by_frequency = sorted((word for word in known if len(word) <= LONGEST_TOKEN), key=lambda word: known[word])
+    by_frequency = sorted((word for word in known if len(word) <= MAX_TOKEN_LENGTH), key=lambda word: known[word])
     words = dict.fromkeys([*SPECIAL_TOKENS, UNKNOWN_WORD, *by_frequency])
     backend.model = models.WordLevel({word: number for number, word in enumerate(words)}, unk_token=UNKNOWN_WORD)
     backend.add_special_tokens(SPECIAL_TOKENS)
@@ -109,7 +113,7 @@ def _words(batches: Iterator[Sequence[str]], config: WordsConfig) -> tokenizers.
 
 
 def _characters(batches: Iterator[Sequence[str]], config: CharactersConfig) -> tokenizers.Tokenizer:
-    """Characters in the order of their numbers, behind the bytes that spell the others."""
+    """Single characters, sorted, after the bytes that encode all others."""
     counts: Counter[str] = Counter()
     for batch in batches:
         counts.update("".join(batch))
@@ -123,8 +127,8 @@ def _characters(batches: Iterator[Sequence[str]], config: CharactersConfig) -> t
     return backend
 
 
-def _batches(texts: SizedTexts, work: ProgressBar) -> Iterator[Sequence[str]]:
+def _batches(texts: SizedTexts, bar: ProgressBar) -> Iterator[Sequence[str]]:
     remaining = iter(texts)
     while batch := list(islice(remaining, TEXTS_PER_BATCH)):
         yield batch
-        work.advance(len(batch))
+        bar.advance(len(batch))

@@ -1,4 +1,4 @@
-"""What a model has to know of the tokens: how many there are, and which of them stand for no text."""
+"""What a model needs to know about its tokenizer: the number of tokens and the special tokens."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,13 @@ MASK = "<|mask|>"
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Token ids run from 0 to ``size`` - 1.
+    """Size and special tokens of a vocabulary.
 
     Attributes:
-        size: number of distinct tokens.
-        end_of_text_id: stands behind every document, and before the first one.
-        padding_id: fills up sequences shorter than others of their batch.
-        mask_id: hides a token that a model has to guess.
+        size: number of token ids, which range from 0 to ``size`` - 1.
+        end_of_text_id: follows every document, and precedes the first token of a generated text.
+        padding_id: pads the shorter sequences of a batch.
+        mask_id: replaces tokens that a model has to predict.
     """
 
     size: int

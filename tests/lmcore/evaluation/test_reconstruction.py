@@ -6,7 +6,7 @@ import torch
 
 from lmcore.evaluation.reconstruction import ReconstructionScorer
 from lmcore.models.encoder_decoder.model import EncoderDecoder
-from lmcore.tokens.batches.corruption import corrupt, hidden_spans
+from lmcore.tokens.batches.corruption import corrupt, masked_spans
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 from tests.lmcore.models.small_models import CONFIGS
 
@@ -36,7 +36,7 @@ def test_scores_are_the_loss_of_each_document_on_its_own(batch_tokens: int) -> N
     for number, (document, scores) in enumerate(zip(documents, found, strict=True)):
         masked = np.zeros(len(document), bool)
         if len(document) > 1:
-            masked = hidden_spans(len(document), CONFIG.corruption, np.random.default_rng([SEED, number]))
+            masked = masked_spans(len(document), CONFIG.corruption, np.random.default_rng([SEED, number]))
         source, target = torch.from_numpy(corrupt(document, masked, VOCABULARY)), torch.from_numpy(document)
         with torch.no_grad():
             loss = model.loss(source[None], target[None])

@@ -7,9 +7,9 @@ from lmcore.finetuning.examples import completion_sequences
 from lmcore.finetuning.supervised import CompletionExample
 from lmcore.models.prompt import PromptFormat, encode_prompt
 from lmcore.tokens.batches.batches import IGNORED
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 
-TOKENIZER = learn_tokenizer(["a"], BytePairConfig(kind="byte_pair", vocabulary_size=259))
+TOKENIZER = train_tokenizer(["a"], BytePairConfig(kind="byte_pair", vocabulary_size=259))
 """Every byte is a token."""
 FORMAT = PromptFormat(separator="=", max_prompt_tokens=4, max_completion_tokens=6)
 END = TOKENIZER.vocabulary.end_of_text_id

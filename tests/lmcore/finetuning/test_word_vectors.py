@@ -7,9 +7,9 @@ import torch
 
 from lmcore.config.tokenize import WordsConfig
 from lmcore.finetuning.word_vectors import read_vectors, start_from
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 
-WORDS = learn_tokenizer(
+WORDS = train_tokenizer(
     ["good good films , good", "bad films"],
     WordsConfig(kind="words", language=None, max_words=None, min_count=1, lowercase=True),
 )

@@ -13,7 +13,7 @@ from lmcore.generation.scores import score_tokens
 from lmcore.models.folder import load_writing_model
 from lmcore.models.layers.modern import SelfAttention
 from lmcore.models.prompt import PromptFormat, encode_prompt
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 from tests.lmcore.generation.toy_models import make_recurrent, settings
 from tests.lmcore.models.test_gpt import VARIANTS, VOCABULARY, draw_tokens, make_model
 from tests.tasks.tracking.tiny_models import save_tiny_model
@@ -57,7 +57,7 @@ def test_the_pieces_of_a_stream_join_to_the_completion(generator: Generator, sto
 
 def test_words_go_on_behind_a_space() -> None:
     words = [f"word{number}" for number in range(VOCABULARY.size - 4)]
-    tokenizer = learn_tokenizer(
+    tokenizer = train_tokenizer(
         [" ".join(words)], WordsConfig(kind="words", language=None, max_words=None, min_count=1, lowercase=False)
     )
     assert tokenizer.vocabulary.size == VOCABULARY.size

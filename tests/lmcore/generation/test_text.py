@@ -8,14 +8,14 @@ from lmcore.config.tokenize import BytePairConfig, CharactersConfig, WordsConfig
 from lmcore.generation.generator import may_join_bytes
 from lmcore.generation.text import TextStream, until_stop
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 
 TEXTS = ["Grüße, 世界! aaab aaab aab"] * 3
-TOKENIZER = learn_tokenizer(TEXTS, BytePairConfig(kind="byte_pair", vocabulary_size=290))
+TOKENIZER = train_tokenizer(TEXTS, BytePairConfig(kind="byte_pair", vocabulary_size=290))
 TOKENIZERS = {
     "byte pairs": TOKENIZER,
-    "characters": learn_tokenizer(TEXTS, CharactersConfig(kind="characters", min_count=1)),
-    "words": learn_tokenizer(
+    "characters": train_tokenizer(TEXTS, CharactersConfig(kind="characters", min_count=1)),
+    "words": train_tokenizer(
         TEXTS, WordsConfig(kind="words", language=None, max_words=None, min_count=1, lowercase=False)
     ),
 }

@@ -12,10 +12,10 @@ from lmcore.finetuning.classifier import Classifier, load_classifier, predict, s
 from lmcore.models.causal import TextEncoder
 from lmcore.models.families import FAMILIES, build_model
 from lmcore.models.folder import load_language_model, save_language_model
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 
 TEXTS = ["a fox", "dogs jump over the lazy fox, again and again", "", "over"]
-TOKENIZER = learn_tokenizer(TEXTS, BytePairConfig(kind="byte_pair", vocabulary_size=270))
+TOKENIZER = train_tokenizer(TEXTS, BytePairConfig(kind="byte_pair", vocabulary_size=270))
 families = pytest.mark.parametrize("family", CONFIGS)
 
 

@@ -16,12 +16,12 @@ from lmcore.generation import generate
 from lmcore.models.folder import save_language_model
 from lmcore.models.gpt2.model import GPT2
 from lmcore.models.huggingface import export_gpt2, import_gpt2
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 from lmcore.tokens.tokenizer.vocabulary import END_OF_TEXT, MASK, PADDING
 from tests.lmcore.generation.toy_models import settings
 
 TEXTS = ["The quick brown fox jumps over the lazy dog.\n    return self.value", "Ein schöner Tag , don 't ."] * 20
-TOKENIZER = learn_tokenizer(TEXTS, BytePairConfig(kind="byte_pair", vocabulary_size=280))
+TOKENIZER = train_tokenizer(TEXTS, BytePairConfig(kind="byte_pair", vocabulary_size=280))
 VOCABULARY = TOKENIZER.vocabulary
 CONFIG = GPT2Config(
     family="gpt2", hidden_size=16, num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=12, dropout=0.0

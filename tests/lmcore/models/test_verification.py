@@ -21,10 +21,10 @@ from lmcore.models.folder import load_language_model, save_language_model
 from lmcore.models.lora import add_lora, save_adapters
 from lmcore.models.ngram.model import NgramModel
 from lmcore.models.verification import SUMS, write_sums
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 from lmcore.training.checkpoint import Checkpoint, save_checkpoint
 
-TOKENIZER = learn_tokenizer(["a fox"], BytePairConfig(kind="byte_pair", vocabulary_size=260))
+TOKENIZER = train_tokenizer(["a fox"], BytePairConfig(kind="byte_pair", vocabulary_size=260))
 FILES = ("config.json", "tokenizer.json", "weights.safetensors")
 LOADERS = {"language-model": load_language_model, "classifier": load_classifier}
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from scipy.stats import kstest
 
 from lmcore.config.tokenize import SplitFractions
-from lmcore.text.split import divide_by_split, document_id, split_of, uniform
+from lmcore.text.split import document_id, group_by_split, split_of, uniform
 
 FRACTIONS = SplitFractions(validation=0.1, test=0.2)
 IDS = [document_id(f"document {number}") for number in range(10_000)]
@@ -45,16 +45,16 @@ def test_positions_are_uniform_and_independent_between_purposes() -> None:
 
 def test_dividing_keeps_every_document_once_and_in_order() -> None:
     documents = pa.table({"id": IDS[:500], "split": pa.nulls(500, pa.string()), "row": range(500)})
-    splits = divide_by_split(documents, FRACTIONS)
+    splits = group_by_split(documents, FRACTIONS)
     rows = {split: table["row"].to_pylist() for split, table in splits.items()}
-    assert sorted(row for some in rows.values() for row in some) == list(range(500))
-    assert all(some == sorted(some) for some in rows.values())
+    assert sorted(row for chosen in rows.values() for row in chosen) == list(range(500))
+    assert all(chosen == sorted(chosen) for chosen in rows.values())
     assert all(split_of(identity, FRACTIONS) == "test" for identity in splits["test"]["id"].to_pylist())
 
 
 def test_a_split_that_the_source_names_is_kept() -> None:
     given = [None, "test", "validation", "train"] * 100
-    splits = divide_by_split(pa.table({"id": IDS[:400], "split": given}), FRACTIONS)
+    splits = group_by_split(pa.table({"id": IDS[:400], "split": given}), FRACTIONS)
     for name, table in splits.items():
         for identity, split in zip(table["id"].to_pylist(), table["split"].to_pylist(), strict=True):
             assert name == (split or split_of(identity, FRACTIONS))

@@ -29,7 +29,7 @@ from lmcore.text.documents.document import CLEAN_SCHEMA
 from lmcore.text.documents.shards import read_documents, shard_name, shards_of, write_table
 from lmcore.text.split import document_id, split_of, splits_of
 from lmcore.tokens.corpus.shards import TokenShards, write_shards
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 from lmcore.training.record import TrainingRecord
 from tasks.evaluate import (
     ReportInputs,
@@ -121,7 +121,7 @@ def write_documents(folder: Path) -> list[str]:
 
 def write_models(project: Path, texts: list[str]) -> None:
     training = [text for text in texts if split_of(document_id(text), SPLIT) == "train"]
-    tokenizer = learn_tokenizer(training, BytePairConfig(kind="byte_pair", vocabulary_size=280))
+    tokenizer = train_tokenizer(training, BytePairConfig(kind="byte_pair", vocabulary_size=280))
     documents = shards_of(project / "clean")
     with Workers(1) as workers:
         write_shards(

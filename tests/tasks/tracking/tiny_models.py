@@ -10,7 +10,7 @@ from lmcore.finetuning.classifier import Classifier, save_classifier
 from lmcore.models.folder import save_language_model
 from lmcore.models.gpt.model import GPT
 from lmcore.models.prompt import PromptFormat
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 from lmcore.training.record import TrainingRecord
 
 LABELS = ("numpy", "pandas")
@@ -49,7 +49,7 @@ CONFIG = GPTConfig(
 
 def save_tiny_model(folder: Path, model: str, *, seed: int = 0) -> None:
     """Write an untrained "language-model", "classifier" or "completion" whose content depends on the seed."""
-    tokenizer = learn_tokenizer(
+    tokenizer = train_tokenizer(
         ["the list is sorted in place"] * 3, BytePairConfig(kind="byte_pair", vocabulary_size=300)
     )
     torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Personal data and secrets in texts: where they are, by patterns, check digits and the words before them."""
+"""Finds personal data and secrets in texts by patterns, check digits and the words before them, and masks them."""
 
 from lmcore.text.cleaning.personal_data.finder import (
     MASKED,

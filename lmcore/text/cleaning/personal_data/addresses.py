@@ -16,7 +16,7 @@ SPELLED_EMAIL = re.compile(
     rf"(?<![\w.])[a-z0-9_+-]+(?:{DOT}[a-z0-9_+-]+){{0,3}}{AT}{HOST_LABEL}(?:{DOT}{HOST_LABEL}){{1,3}}(?![\w(])",
     re.ASCII | re.IGNORECASE,
 )
-# Without brackets these are words of any sentence: only a usual ending tells.
+# Without brackets, "at" and "dot" occur in any sentence, so a common top-level domain is required.
 SPOKEN_EMAIL = re.compile(
     r"(?<![\w.])[a-z0-9_+-]+(?: dot [a-z0-9_+-]+){0,3} at [a-z0-9-]+(?: dot [a-z0-9-]+){0,2} dot "
     r"(?:com|org|net|edu|gov|io|info|eu|uk|de|fr|es|it|nl|ru|in|cn|jp|br)\b",
@@ -51,13 +51,13 @@ FILE_ENDINGS = frozenset(
         "toml",
     ]
 )
-ACCOUNTS_OF_MACHINES = frozenset(("git", "hg", "svn", "ssh", "root", "ubuntu"))
-# What follows an address of a file on another machine, as scp and git write it: a colon and a path.
+SYSTEM_ACCOUNTS = frozenset(("git", "hg", "svn", "ssh", "root", "ubuntu"))
+# What follows the host of a remote file, as in scp and git: a colon and a path.
 REMOTE_PATH = re.compile(r":[\w~./-]*(?:/|\.git\b)")
 VERSION = re.compile(r"v?\d+(?:\.\d+)+|\d+(?:\.\d+)?x\b", re.IGNORECASE)
 
 IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\w)", re.ASCII)
-# All addresses that are given out so far begin with a 2 or a 3.
+# All public addresses assigned so far start with 2 or 3.
 IPV6 = re.compile(r"(?<![\w:.])[23][0-9a-f]{3}:(?:[0-9a-f]{0,4}:){1,6}[0-9a-f]{0,4}(?![\w:])", re.ASCII | re.IGNORECASE)
 VERSION_BEFORE = re.compile(
     r"(?:(?<![a-z])(?:versions?|ver|v|releases?|rev|revision|build|firmware|upgraded? to"
@@ -66,7 +66,7 @@ VERSION_BEFORE = re.compile(
 )
 SMALL = 32
 MIN_FIRST_OF_KNOWN = 8
-"""Of well-known addresses that repeat small numbers."""
+"""Well-known addresses that repeat small numbers (8.8.8.8) start with at least this."""
 
 
 def email_addresses(text: str) -> Spans:
@@ -83,14 +83,14 @@ def email_addresses(text: str) -> Spans:
 
 
 def _end_of_address(match: re.Match[str], text: str) -> int | None:
-    """Where an address ends; None for a file (``icon@2x.png``), a version of a package, or an account of a machine
-    (``git@host:path``)."""
+    """Where an address ends; ``None`` if the match is a file name (``icon@2x.png``), a package version or a system
+    account (``git@host:path``)."""
     domain, end = match["domain"], match.end()
-    if match["top"].lower() in FILE_ENDINGS:  # of a file that may be named after an address
+    if match["top"].lower() in FILE_ENDINGS:  # a file may be named after an address
         domain, end = domain.rpartition(".")[0], end - len(match["top"]) - 1
     account = match.group().partition("@")[0].lower()
-    is_of_machine = account in ACCOUNTS_OF_MACHINES or REMOTE_PATH.match(text, match.end()) is not None
-    return None if is_of_machine or "." not in domain or VERSION.match(domain) else end
+    is_system_account = account in SYSTEM_ACCOUNTS or REMOTE_PATH.match(text, match.end()) is not None
+    return None if is_system_account or "." not in domain or VERSION.match(domain) else end
 
 
 def ip_addresses(text: str) -> Spans:
@@ -103,14 +103,14 @@ def ip_addresses(text: str) -> Spans:
 
 
 def _is_version(match: re.Match[str], text: str) -> bool:
-    """Four small numbers are more likely a version: only one address in five thousand looks like that."""
+    """Whether a match is more likely a version number: only one address in five thousand has four small numbers."""
     numbers = [int(number) for number in match.group().split(".")]
     is_small = max(numbers) < SMALL and (len(set(numbers)) > 2 or numbers[0] < MIN_FIRST_OF_KNOWN)
     return is_small or words_before(text, match.start(), VERSION_BEFORE)
 
 
 def _is_public(written: str) -> bool:
-    """Private and example addresses identify nobody."""
+    """Whether this is a public address; private and example addresses identify nobody."""
     try:
         return ipaddress.ip_address(written).is_global
     except ValueError:

@@ -1,11 +1,11 @@
-"""Numbers of bank accounts and credit cards, told by their check digits."""
+"""Bank account and credit card numbers, verified by their check digits."""
 
 import re
 
 from lmcore.text.cleaning.personal_data.spans import Spans
 
 IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[0-9A-Z]{4}){2,7}(?: ?[0-9A-Z]{1,3})?\b", re.ASCII)
-# Numbers as the issuers give them out, in one piece or in their groups.
+# The number ranges of the issuers, without separators or in the usual groups.
 CREDIT_CARD = re.compile(
     r"(?<![\w.-])(?:(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6011|65\d{2}|35\d{2})([ -]?)\d{4}\1\d{4}\1\d{4}"
     r"|3[47]\d{2}([ -]?)\d{6}\2\d{5})(?![\w-]|\.\d)",
@@ -18,7 +18,7 @@ def ibans(text: str) -> Spans:
     from stdnum import iban
 
     for match in IBAN.finditer(text):
-        # Words in capitals may follow, which the pattern takes for groups of the number.
+        # The pattern also matches capitalized words after the number: remove them one by one.
         written = match.group()
         while written and not iban.is_valid(written):
             written = written.rpartition(" ")[0]

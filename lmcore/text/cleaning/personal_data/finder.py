@@ -1,4 +1,4 @@
-"""Finds the kinds of personal data that a configuration names, and masks them."""
+"""Finds the configured kinds of personal data in texts, and masks them."""
 
 import re
 from bisect import bisect
@@ -17,13 +17,13 @@ from lmcore.text.cleaning.reasons import Reason
 
 LONG_NUMBER = re.compile(r"\d(?:[\d\u00a0 ().:/+-]{5,}\d|\d{3}:[\dA-Fa-f:]+)")
 NUMBERS = ("iban", "credit_card", "ip_address", "phone")
-"""Kinds that a text without a long number cannot hold."""
+"""Kinds that a text without a long number cannot contain."""
 MASKED = "masked_"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A piece of personal data: its kind, and its first character and the one after its last."""
+    """An occurrence of personal data: its kind, and the start and end of its span in characters."""
 
     kind: str
     start: int
@@ -31,11 +31,11 @@ class Finding:
 
 
 class PersonalData:
-    """Finds the kinds of personal data in a configuration.
+    """Finds and masks personal data.
 
     Args:
-        config: which kinds, and whose national numbers.
-        find_persons: spans of names of persons in a text; needed where the kinds include ``person``.
+        config: the kinds to find, and the country whose telephone and identity numbers are recognized.
+        find_persons: yields the spans of person names in a text; needed if the kinds include ``person``.
     """
 
     def __init__(self, config: PersonalDataConfig, find_persons: Callable[[str], Spans] | None) -> None:
@@ -52,23 +52,23 @@ class PersonalData:
         }
         if find_persons is not None:
             finders["person"] = find_persons
-        # Kinds with marks or check digits come before those without: of two that overlap the first is taken.
+        # Kinds with prefixes or check digits come first: of two overlapping findings the earlier kind is used.
         self._finders = {kind: find for kind, find in finders.items() if kind in config.kinds}
         self._finders_without_numbers = {kind: find for kind, find in self._finders.items() if kind not in NUMBERS}
 
     def find(self, text: str) -> list[Finding]:
-        """All findings in their order in the text; of two that overlap the more certain one."""
-        found: list[Finding] = []  # in their order
+        """All findings in the order of the text; of two that overlap, the more certain one."""
+        found: list[Finding] = []  # sorted by start
         for kind, find in (self._finders if LONG_NUMBER.search(text) else self._finders_without_numbers).items():
             for start, end in find(text):
-                place = bisect(found, start, key=lambda finding: finding.start)
-                is_behind = place == 0 or found[place - 1].end <= start
-                if is_behind and (place == len(found) or end <= found[place].start):
-                    found.insert(place, Finding(kind, start, end))
+                index = bisect(found, start, key=lambda finding: finding.start)
+                follows_previous = index == 0 or found[index - 1].end <= start
+                if follows_previous and (index == len(found) or end <= found[index].start):
+                    found.insert(index, Finding(kind, start, end))
         return found
 
     def masked(self, text: str) -> str:
-        """The text with all findings masked."""
+        """The text with all personal data masked."""
         return mask(text, self.find(text))
 
 
@@ -82,13 +82,13 @@ def mask(text: str, findings: Sequence[Finding]) -> str:
 
 
 def masked_kinds(findings: Sequence[Finding]) -> tuple[Reason, ...]:
-    """What masking changed: a reason for each kind, whose score is the number of findings."""
+    """One reason for each masked kind; its score is the number of findings."""
     counts = Counter(finding.kind for finding in findings)
     return tuple(Reason(f"{MASKED}{kind}", float(count)) for kind, count in sorted(counts.items()))
 
 
 def holds_personal_data(findings: Sequence[Finding]) -> Reason | None:
-    """Why a document that must not hold any is dropped."""
+    """The reason to drop a document that contains personal data, or ``None`` if nothing was found."""
     if not findings:
         return None
     kinds = ", ".join(sorted({finding.kind for finding in findings}))

@@ -1,4 +1,4 @@
-"""National identity, social security and personal tax numbers, told by their form and check digits (python-stdnum)."""
+"""National identity, social security and personal tax numbers, verified by format and check digits (python-stdnum)."""
 
 import re
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from lmcore.text.cleaning.personal_data.spans import Spans, words_before
 
 @dataclass(frozen=True)
 class IdentityNumber:
-    """A kind of number that one country gives to persons.
+    """A kind of number that a country assigns to persons.
 
     Attributes:
         region: the country (ISO 3166).
-        form: how it is written.
-        module: of ``stdnum``, which knows its check digits; None where the form alone tells.
-        is_distinctive: whether it is like no other number, so that it is looked for whatever the region.
-        words: before it, where it may be found in any text; and in its own region where ``needs_words``.
-        needs_words: whether many other numbers look the same.
+        pattern: a regular expression for its format.
+        module: the module of ``stdnum`` that verifies it; ``None`` if it has no check digits.
+        is_distinctive: whether no other numbers look like it, so that it is recognized whatever the region.
+        words: a regular expression for words before it, which identify it in any text.
+        needs_words: whether so many other numbers look like it that it needs these words in its own region, too.
     """
 
     region: str
-    form: str
+    pattern: str
     module: str | None
     is_distinctive: bool = False
     words: str = "(?!)"
@@ -89,7 +89,7 @@ NUMBERS = (
     IdentityNumber("RU", r"\d{12}", "ru.inn", words="инн", needs_words=True),
     IdentityNumber("RU", r"\d{3}-\d{3}-\d{3}[ -]\d{2}", None, words="снилс"),
 )
-# What every form has in it: most texts have nothing like it.
+# Every format contains a match of this, and most texts have none.
 LIKELY = re.compile(r"(?:\d[ ./-]?){8}|[A-Z]{1,6}[ -]?\d\d|\d{6}[-+A-FU-Y]\d{3}", re.ASCII)
 MARGIN = 24
 
@@ -98,19 +98,19 @@ def identity_numbers(text: str, region: str | None) -> Spans:
     """Yield the spans of national identity numbers.
 
     Args:
-        text: any.
-        region: the country (ISO 3166) whose numbers are looked for though other numbers look alike.
+        text: the text to search.
+        region: the country (ISO 3166) whose numbers are recognized even if they are not distinctive.
     """
-    for start, end in _likely_places(text):
+    for start, end in _likely_spans(text):
         for number, pattern, words in PATTERNS:
-            is_sought = number.is_distinctive or (number.region == region and not number.needs_words)
+            is_expected = number.is_distinctive or (number.region == region and not number.needs_words)
             for match in pattern.finditer(text, start, end):
-                if (is_sought or words_before(text, match.start(), words)) and number.is_valid(match.group()):
+                if (is_expected or words_before(text, match.start(), words)) and number.is_valid(match.group()):
                     yield match.span()
 
 
-def _likely_places(text: str) -> Spans:
-    """Yield the parts of a text that look as if they held a number, a little more than it on both sides."""
+def _likely_spans(text: str) -> Spans:
+    """Yield the spans of a text that may contain a number, with a margin on both sides."""
     start = end = 0
     for match in LIKELY.finditer(text):
         if match.start() > end + MARGIN:
@@ -125,8 +125,8 @@ def _likely_places(text: str) -> Spans:
 PATTERNS = tuple(
     (
         number,
-        # No part of a longer number, a word, a decimal number or a path.
-        re.compile(rf"(?<![\w.+/-])(?:{number.form})(?![\w-]|\.\d)", re.ASCII),
+        # Not part of a longer number, a word, a decimal number or a path.
+        re.compile(rf"(?<![\w.+/-])(?:{number.pattern})(?![\w-]|\.\d)", re.ASCII),
         re.compile(number.words, re.IGNORECASE),
     )
     for number in NUMBERS

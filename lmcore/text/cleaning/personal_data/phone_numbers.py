@@ -1,4 +1,4 @@
-"""Telephone numbers, by the numbering plans of all countries (``phonenumbers``, a port of Google's libphonenumber)."""
+"""Telephone numbers, verified by the numbering plans of all countries (``phonenumbers``, a port of libphonenumber)."""
 
 import re
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ from lmcore.text.cleaning.personal_data.spans import Spans, words_before
 if TYPE_CHECKING:
     from phonenumbers import PhoneNumber
 
-# Seven to seventeen digits in groups; no part of a word, an amount, a decimal number or a path.
+# Seven to seventeen digits in groups, not part of a word, an amount, a decimal number or a path.
 CANDIDATE = re.compile(
     r"(?<![\w.+%#$€£¥@/№-])(?:\+ ?|\()?\+?\d"
     r"(?:\)?(?:[\u00a0 ]?[/-][\u00a0 ]?|[\u00a0 .])?\(?\d){6,16}(?![\w%]|[.,:]\d|-\w)",
@@ -38,20 +38,20 @@ def phone_numbers(text: str, region: str | None) -> Spans:
     """Yield the spans of telephone numbers.
 
     Args:
-        text: any.
-        region: the country (ISO 3166) whose numbers need no country code; None where all need one.
+        text: the text to search.
+        region: the country (ISO 3166) whose numbers are recognized without a country code; ``None`` for none.
     """
     for match in CANDIDATE.finditer(text):
         written = match.group()
-        if written[0] not in "+(" and (region is None or _is_some_other_number(written, match.start(), text)):
+        if written[0] not in "+(" and (region is None or _is_other_number(written, match.start(), text)):
             continue
         if span := _valid_number(written, match.start(), text, region):
             yield span
 
 
-def _is_some_other_number(written: str, start: int, text: str) -> bool:
-    """Whether a number without a country code is more likely a date, an amount, or one of a table."""
-    # Clauses of regulations mix points and hyphens, as 252.227-7013 does.
+def _is_other_number(written: str, start: int, text: str) -> bool:
+    """Whether a number without a country code is more likely a date, an amount, or part of a table."""
+    # Numbers with both dots and hyphens are clauses of regulations, such as 252.227-7013.
     if DATE.fullmatch(written) or DOTTED_BYTES.fullmatch(written) or ("." in written and "-" in written):
         return True
     if words_before(text, start, PHONE_WORD):
@@ -61,10 +61,10 @@ def _is_some_other_number(written: str, start: int, text: str) -> bool:
 
 
 def _valid_number(written: str, start: int, text: str, region: str | None) -> tuple[int, int] | None:
-    # The numbering plans of all countries take time to load: only texts with something like a number need them.
+    # The numbering plans take time to load, and only texts with candidates need them.
     import phonenumbers
 
-    # A bracket that closes nothing, or opens what follows, is no part of a number.
+    # An unmatched bracket is not part of the number.
     offset = 1 if written[0] == "(" and ")" not in written else 0
     for match in phonenumbers.PhoneNumberMatcher(
         written[offset:], region, leniency=phonenumbers.Leniency.STRICT_GROUPING
@@ -73,15 +73,15 @@ def _valid_number(written: str, start: int, text: str, region: str | None) -> tu
         if match.start > 1 or (match.end < len(written) - offset and not has_word):
             return None
         raw = match.raw_string
-        if not raw.isdigit() or has_word or _is_dialed_in_one_piece(raw, match.number):
+        if not raw.isdigit() or has_word or _is_plausible_without_separators(raw, match.number):
             return start + offset + match.start, start + offset + match.end
         return None
     return None
 
 
-def _is_dialed_in_one_piece(digits: str, number: "PhoneNumber") -> bool:
-    """Whether digits without any separator can hardly be anything else: with the prefix that is dialed inside the
-    country, or a mobile number where those are like no others (in the USA nobody can tell)."""
+def _is_plausible_without_separators(digits: str, number: "PhoneNumber") -> bool:
+    """Whether digits without separators are very likely a telephone number: they have the national prefix, or are a
+    mobile number in a country where those are distinct (in the USA they are not)."""
     import phonenumbers
 
     has_prefix = digits[0] == "0" and len(digits) >= 10

@@ -1,4 +1,4 @@
-"""Passwords, keys and tokens: by the prefixes that their issuers give them, or by the name they are assigned to."""
+"""Passwords, keys and tokens, recognized by the prefixes of their issuers or by the names they are assigned to."""
 
 import re
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from lmcore.text.cleaning.personal_data.spans import Spans
 
 MAX_KEY_BLOCK = 50_000
-# A block that was cut off ends with the last line that could belong to it.
+# A truncated block ends with the last line that could belong to it.
 KEY_BLOCK = (
     rf"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?:[\s\S]{{0,{MAX_KEY_BLOCK}}}?"
     r"-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|(?:\s+[A-Za-z0-9+/=:, -]+)*)"
@@ -27,9 +27,9 @@ PREFIXED_KEYS = (
     r"\bAGE-SECRET-KEY-1[0-9A-Z]{50,}\b|\b\d{8,10}:AA[\w-]{33}(?![\w-])",  # age, Telegram
     r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}(?:\.[\w-]{10,})?",  # JSON web tokens
 )
-# Where it says ASCII, letters of other scripts may come right before and after, as in Chinese they do.
+# With re.ASCII, letters of other scripts count as boundaries: in Chinese they touch the key.
 PREFIXED_KEY = re.compile("|".join(PREFIXED_KEYS), re.ASCII)
-# Anything may follow this prefix, so that the rest has to look like a key.
+# Ordinary words have this prefix, too, so the rest has to look like a key.
 SK_KEY = re.compile(r"\bsk-[A-Za-z0-9_-]{20,}", re.ASCII)
 HEADER = re.compile(r"\b(?:[Bb]earer|BEARER|[Bb]asic|[Tt]oken)\s+(?P<key>[\w.~+/-]{16,}={0,2})", re.ASCII)
 URL_PASSWORD = re.compile(
@@ -42,17 +42,17 @@ NAME = re.compile(
     r"[\"']?\s{0,2}$",
     re.IGNORECASE,
 )
-"""A name that says what is assigned to it, at the end of what comes before the assignment."""
+"""A name that identifies the assigned value as a secret, at the end of the text before the assignment."""
 LONGEST_NAME = 32
-# A call, a path and a name of something else are no keys.
+# Not a call, a path or another name.
 ASSIGNED_KEY = re.compile(
     r"(?:=>|=|:)\s{0,2}[\"']?(?P<key>[A-Za-z0-9+_-][A-Za-z0-9/+_-]{15,}={0,2})(?![\w./(])", re.ASCII
 )
-# In quotation marks a key may be shorter and hold any character but those of a template.
+# In quotation marks a key may be shorter and contain any character except those of templates.
 QUOTED_KEY = re.compile(r"(?:=>|=|:)\s{0,2}(?P<quote>[\"'])(?P<key>[^\s\"'<>{}]{8,128})(?P=quote)")
-# Without them, as in files of settings, up to the end of the word.
+# Without quotation marks, as in configuration files, up to the end of the word.
 BARE_KEY = re.compile(r"(?:=>|=|:|\uff1a)\s{0,2}(?P<key>[^\s\"'<>{}()\[\],;]{8,128})(?=[\s,;\"']|$)")
-# Looked for first, since most texts hold none of them.
+# Checked first, since most texts contain none of them.
 MARKS = (
     *("PRIVATE KEY", "AKIA", "ASIA", "AGPA", "AIDA", "AROA", "ANPA", "ANVA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
     *(
@@ -89,8 +89,8 @@ NAME_MARKS = (
     ),
 )
 MIXED = re.compile(r"(?=.*[A-Za-z])(?=.*\d)\w{6,}|(?=.*[a-z])(?=.*[A-Z]{2})\w{8,}", re.ASCII)
-"""What no word is: six letters and digits, or eight capitals and small letters."""
-# Words that documentation writes where a key belongs.
+"""Unlike any word: at least six letters and digits, or at least eight letters of mixed case."""
+# Placeholders for keys in documentation.
 PLACEHOLDER = re.compile(r"example|your|change_?me|placeholder|dummy|redacted|x{4,}|\*{3,}|\.{3}|%\(|%s", re.IGNORECASE)
 
 
@@ -119,27 +119,27 @@ def _assigned(text: str, assignment: re.Pattern[str], is_key: Callable[[str], bo
 
 
 def _looks_random(key: str) -> bool:
-    """Whether it has letters and digits, and is not a phrase of words and numbers joined by hyphens or underscores."""
+    """Whether a key has letters and digits and is not made of words and numbers joined by hyphens or underscores."""
     parts = re.split("[-_/.]", key)
     is_phrase = len(parts) >= 3 and not any(MIXED.fullmatch(part) for part in parts)
     return any(map(str.isdigit, key)) and any(map(str.isalpha, key)) and not is_phrase
 
 
 def _looks_like_password(key: str) -> bool:
-    """Whether it is not a plain word, a placeholder or a reference to the password."""
+    """Whether this is not a plain word, a placeholder or a reference to a password."""
     kinds = (str.islower, str.isupper, str.isdigit, lambda character: not character.isalnum())
     n_kinds = sum(any(map(kind, key)) for kind in kinds)
     return n_kinds >= 3 and not _is_placeholder(key) and not re.search(r"[(\[$/\\]", key)
 
 
 def _looks_like_bare_password(key: str) -> bool:
-    """As :func:`_looks_like_password`, but a name of a variable, a path and words with hyphens are none."""
+    """Like :func:`_looks_like_password`, but rejects variable names, paths and hyphenated words."""
     is_path = key.startswith(("/", "./", "~", "\\"))
     return not is_path and any(map(str.isdigit, key)) and _looks_like_password(re.sub("[-_./]", "", key))
 
 
 def _is_credential(password: str) -> bool:
-    """Whether the password of an address is more than a word, as examples have one."""
+    """Whether the password in a URL is more than the plain word or placeholder of an example."""
     return not password.isalpha() and not _is_placeholder(password)
 
 

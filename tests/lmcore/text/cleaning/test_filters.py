@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcore.text.cleaning.filter_input import Text
+from lmcore.text.cleaning.filter_input import FilterInput
 from lmcore.text.cleaning.filters import FILTERS, first_failure
 from lmcore.text.cleaning.repetition import too_many_repeated_runs
 from tests.lmcore.text.cleaning_for_tests import configure_filters
@@ -70,7 +70,7 @@ def test_every_rule_is_seen_to_fail_above() -> None:
 
 
 def test_an_empty_text_fails_without_dividing_by_zero() -> None:
-    found = [rule(Text("", "en"), THRESHOLDS) for rule in FILTERS]
+    found = [rule(FilterInput("", "en"), THRESHOLDS) for rule in FILTERS]
     assert {"too_short", "too_few_words", "too_few_letters", "too_repetitive"} <= {drop.rule for drop in found if drop}
 
 
@@ -98,7 +98,7 @@ def test_a_chinese_character_is_a_word_and_english_stop_words_are_not_asked_for(
     ("text", "length"), [("中中中 ab", None), ("中\uff0c abcd", 4.0), ("", 0.0), ("abc 中中 d", 2.0), ("ab c", 1.5)]
 )
 def test_words_have_a_length_where_most_of_a_text_separates_them(text: str, length: float | None) -> None:
-    assert Text(text, "zh").mean_word_length == length
+    assert FilterInput(text, "zh").mean_word_length == length
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=60))
@@ -108,5 +108,5 @@ def test_repeated_runs_count_each_word_once(words: list[str]) -> None:
         if any(words[start : start + 10] == words[before : before + 10] for before in range(start)):
             covered |= set(range(start, start + 10))
     config = configure_filters(max_repeated_run_ratio=0.0)
-    failure = too_many_repeated_runs(Text(" ".join(words), "en"), config)
+    failure = too_many_repeated_runs(FilterInput(" ".join(words), "en"), config)
     assert (failure.score if failure else 0.0) == pytest.approx(len(covered) / max(len(words), 1))

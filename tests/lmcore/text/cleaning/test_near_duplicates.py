@@ -40,10 +40,10 @@ def jaccard(one: str, other: str) -> float:
 
 
 def edited(random: np.random.Generator, words: Sequence[str], n_edits: int) -> str:
-    some = list(words)
-    for place in random.integers(len(some), size=n_edits):
-        some[place] = f"edit{random.integers(10**6)}"
-    return " ".join(some)
+    edited = list(words)
+    for index in random.integers(len(edited), size=n_edits):
+        edited[index] = f"edit{random.integers(10**6)}"
+    return " ".join(edited)
 
 
 def test_nearly_all_pairs_above_the_threshold_are_found_and_no_others() -> None:
@@ -107,10 +107,10 @@ def test_nearly_the_same_text_with_another_label_or_target_is_no_duplicate() -> 
 
 
 @pytest.mark.parametrize(("n_own", "answer"), [(20, 0), (6, 0), (3, 1)])
-def test_an_instruction_that_all_share_makes_no_duplicates_but_copies_behind_it_do(n_own: int, answer: int) -> None:
+def test_an_instruction_that_all_share_makes_no_duplicates_but_copies_after_it_do(n_own: int, answer: int) -> None:
     instruction = " ".join(f"please{number}" for number in range(200))
     own = [" ".join(f"own{number}x{word}" for word in range(n_own)) for number in range(40)]
-    texts = [f"{instruction} {some}" for some in [*own, own[7] + " "]]
+    texts = [f"{instruction} {ending}" for ending in [*own, own[7] + " "]]
     assert [row["row"] for row in drops(texts, answers=[answer] * 41)] in ([7], [40])
 
 

@@ -1,7 +1,7 @@
 from pydantic import BaseModel
 
 from lmcore.text.cleaning.filters import FILTERS
-from lmcore.text.cleaning.reasons import SETTINGS
+from lmcore.text.cleaning.reasons import RULES
 from tests.lmcore.text.cleaning_for_tests import LENIENT, configure_cleaning
 
 EVERYTHING = configure_cleaning(
@@ -15,8 +15,8 @@ EVERYTHING = configure_cleaning(
 
 
 def test_every_rule_names_a_setting_that_there_is() -> None:
-    assert {rule.__name__ for rule in FILTERS} < set(SETTINGS)
-    for path in SETTINGS.values():
+    assert {rule.__name__ for rule in FILTERS} < set(RULES)
+    for path in filter(None, (rule.setting for rule in RULES.values())):
         section: object = EVERYTHING
         for name in path.split("."):
             assert isinstance(section, BaseModel)

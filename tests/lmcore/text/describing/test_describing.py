@@ -11,15 +11,14 @@ from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.workers import Workers
 from lmcore.text.clean import clean
 from lmcore.text.describing.ledger import decisions_of, rules_of
-from tests.lmcore.text.cleaning_for_tests import LENIENT, configure_cleaning
-from tests.lmcore.text.test_clean import DOCUMENT, write_raw
+from tests.lmcore.text.cleaning_for_tests import DOCUMENT, LENIENT, configure_cleaning, write_raw
 
 FRACTIONS = SplitFractions(validation=0.1, test=0.1)
 MAIL = {"action": "mask", "kinds": ["email"], "phone_region": None}
 
 
 def describe_all(folder: Path, texts: list[str]) -> Path:
-    """Clean some documents; the folder of the clean ones."""
+    """Clean documents with these texts; returns the folder of the clean documents."""
     write_raw(folder / "raw", [replace(DOCUMENT, text=text, line=line) for line, text in enumerate(texts, start=1)])
     config = configure_cleaning(filters=LENIENT | {"min_characters": 5}, personal_data=MAIL)
     with Workers(1) as workers:
@@ -28,7 +27,7 @@ def describe_all(folder: Path, texts: list[str]) -> Path:
             folder / "clean",
             config,
             FRACTIONS,
-            cache=ArtifactCache(folder / "pieces", ""),
+            cache=ArtifactCache(folder / "cache", ""),
             workers=workers,
         )
     return folder / "clean"
@@ -78,9 +77,9 @@ def test_the_vocabulary_grows_as_it_does(tmp_path: Path) -> None:
     different = [f"word{number}" for number in range(30_000)]
     folder = describe_all(tmp_path, [" ".join(different[start : start + 100]) for start in range(0, 30_000, 100)])
     growth = json.loads((folder / "statistics.json").read_bytes())["vocabulary_growth"]
-    assert growth[0] == {"words": 0, "different": 0}
+    assert growth[0] == {"words": 0, "distinct_words": 0}
     assert growth[-1]["words"] == 30_000
-    assert growth[-1]["different"] == pytest.approx(30_000, rel=0.05)
+    assert growth[-1]["distinct_words"] == pytest.approx(30_000, rel=0.05)
 
 
 def test_a_word_as_long_as_a_book_is_shortened(tmp_path: Path) -> None:
@@ -102,7 +101,7 @@ def test_the_card_says_what_the_corpus_is_made_of_and_what_was_done(corpus: Path
     assert card["personal_data"] == {"masked": {"email": 1}, "documents_dropped": 0}
     assert card["languages"] == ["en"]
     text = (corpus / "card.md").read_text(encoding="utf-8")
-    personal_data = "Masked, in so many documents: email 1. Dropped for it: 0."
+    personal_data = "Documents in which it was masked: email 1. Documents dropped because of it: 0."
     for line in ("- CC0-1.0", "- attribution: Made up here.", "- revision: v1", personal_data):
         assert line in text.splitlines()
     assert any(

@@ -70,7 +70,7 @@ def test_a_run_of_brackets_takes_a_pipeline_no_minutes_either(pipeline: str) -> 
     assert with_pipeline["token_ends"] == analyze([text], "en")["token_ends"]
 
 
-def test_names_of_persons_are_found_where_they_stand(pipeline: str) -> None:
+def test_names_of_persons_are_found_with_their_spans(pipeline: str) -> None:
     assert [TEXT[start:end] for start, end in person_finder(pipeline)(TEXT)] == ["Ada", "Ben"]
 
 
@@ -80,7 +80,7 @@ def test_a_pipeline_that_lacks_what_is_asked_for_says_what_it_has(pipeline: str)
 
 
 def test_a_pipeline_that_is_not_installed_says_how_to_install_one() -> None:
-    with pytest.raises(ValueError, match=r"clean.pipeline 'en_core_web_lg' cannot be loaded: install one"):
+    with pytest.raises(ValueError, match=r"the spaCy pipeline 'en_core_web_lg' cannot be loaded: install one"):
         load_trained("en_core_web_lg", ("tags",))
 
 

@@ -12,12 +12,12 @@ from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.files import folder_digest
 from lmcore.runtime.workers import Workers
 from lmcore.text.clean import clean
-from tests.lmcore.text.test_clean import DOCUMENT, FRACTIONS, UNLIMITED, write_raw
+from tests.lmcore.text.cleaning_for_tests import DOCUMENT, FRACTIONS, UNLIMITED, write_raw
 
-PROJECT = Path(__file__).parents[3]
+PROJECT = Path(__file__).parents[2]
 PROGRAM = """
 from pathlib import Path
-from tests.lmcore.text.test_interrupted_cleaning import run
+from tests.whole.test_interrupted_cleaning import run
 if __name__ == "__main__":
     run(Path("."), n_workers=2)
 """
@@ -31,7 +31,7 @@ def run(folder: Path, *, n_workers: int) -> dict[str, int]:
             folder / "clean",
             UNLIMITED,
             FRACTIONS,
-            cache=ArtifactCache(folder / "pieces", ""),
+            cache=ArtifactCache(folder / "cache", ""),
             workers=workers,
         )
 
@@ -56,16 +56,16 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes_and_does_nothing_twi
         process.wait()
         n_done = len(finished(killed))
         assert not (killed / "clean").exists()
-    before = {piece: piece.stat().st_mtime_ns for piece in finished(killed)}
+    before = {entry: entry.stat().st_mtime_ns for entry in finished(killed)}
     summary = run(killed, n_workers=1)
     assert summary["kept"] + summary["dropped"] == summary["input"] == 1_200
-    assert {piece: piece.stat().st_mtime_ns for piece in before} == before
+    assert {entry: entry.stat().st_mtime_ns for entry in before} == before
     run(undisturbed, n_workers=1)
     assert folder_digest(killed / "clean") == folder_digest(undisturbed / "clean")
-    assert [entry.name for entry in (killed / "pieces").iterdir() if entry.name.startswith(".")] == []
+    assert [entry.name for entry in (killed / "cache").iterdir() if entry.name.startswith(".")] == []
 
 
 def finished(folder: Path) -> list[Path]:
-    """Pieces of work that are done."""
-    pieces = folder / "pieces"
-    return [piece for piece in pieces.iterdir() if not piece.name.startswith(".")] if pieces.is_dir() else []
+    """Complete entries of the cache."""
+    cache = folder / "cache"
+    return [entry for entry in cache.iterdir() if not entry.name.startswith(".")] if cache.is_dir() else []

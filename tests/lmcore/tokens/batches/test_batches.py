@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcore.tokens.batches.batches import IGNORED, ExampleBatches, WindowBatches, drawn_examples, windowed_pieces
+from lmcore.tokens.batches.batches import IGNORED, ExampleBatches, WindowBatches, drawn_examples, tokens_of_windows
 
 STREAM = np.arange(1, 102, dtype=np.uint16)
 
@@ -51,10 +51,10 @@ def test_drawing_in_parts_equals_drawing_at_once(n_examples: int, first: int, co
 
 
 @given(n_drawn=st.integers(1, 25))
-def test_seen_pieces_are_what_the_batches_gave(n_drawn: int) -> None:
+def test_seen_tokens_are_those_of_the_batches(n_drawn: int) -> None:
     batches = WindowBatches(STREAM, STREAM, sequence_length=10, batch_size=1, seed=1, max_validation_windows=1)
     given_tokens = {int(token) for step in range(n_drawn) for token in batches.training_batch(step).tokens.ravel()}
-    tokens, offsets = windowed_pieces(STREAM, batches.drawn(n_drawn))
+    tokens, offsets = tokens_of_windows(STREAM, batches.drawn(n_drawn))
     assert sorted(given_tokens) == tokens.tolist()
     for start, end in pairwise(offsets):
         assert (np.diff(tokens[start:end].astype(int)) == 1).all()
@@ -70,8 +70,8 @@ def test_every_epoch_holds_every_example_once_and_no_batch_one_twice(n_examples:
     orders, sizes = [], []
     for epoch in range(2):
         seen: list[int] = []
-        for place in range(batches.batches_per_epoch):
-            batch = batches.training_batch(epoch * batches.batches_per_epoch + place)
+        for index in range(batches.batches_per_epoch):
+            batch = batches.training_batch(epoch * batches.batches_per_epoch + index)
             sizes.append(len(batch.targets))
             for row, target in zip(batch.tokens.tolist(), batch.targets.tolist(), strict=True):
                 assert [token for token in row if token] == examples[target][0]
@@ -86,7 +86,7 @@ def test_examples_of_similar_length_are_together() -> None:
     lengths = np.random.default_rng(0).integers(1, 200, 600)
     examples = [([1] * int(length), 0) for length in lengths]
     batches = ExampleBatches(examples, examples, batch_size=16, seed=1, padding=0)
-    n_padded = sum(batches.training_batch(place).tokens.numel() for place in range(batches.batches_per_epoch))
+    n_padded = sum(batches.training_batch(index).tokens.numel() for index in range(batches.batches_per_epoch))
     assert n_padded < 1.1 * lengths.sum()
 
 

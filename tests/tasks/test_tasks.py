@@ -9,8 +9,7 @@ from lmcore.config.tokenize import SplitFractions
 from lmcore.runtime.files import write_json
 from tasks.clean import clean_documents
 from tasks.context.environment import Environment
-from tests.lmcore.text.cleaning_for_tests import LENIENT, configure_cleaning
-from tests.lmcore.text.test_clean import DOCUMENT, ORIGIN, write_raw
+from tests.lmcore.text.cleaning_for_tests import DOCUMENT, LENIENT, ORIGIN, configure_cleaning, write_raw
 
 FRACTIONS = SplitFractions(validation=0.0, test=0.0)
 
@@ -31,9 +30,9 @@ def test_who_loses_much_is_told_the_rule_some_texts_and_the_key_and_who_wants_it
     messages = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert [level for level, message in messages if "lost" in message] == ["WARNING", "INFO"]
     told = {level: message for level, message in reversed(messages) if "lost" in message}
-    warning = "Source 'mine' lost 10 of its 10 documents (100 %) to the rule too_few_words; to change that, set "
+    warning = "Source 'mine' lost 10 of its 10 documents (100 %) to the rule too_few_words; to change this, set "
     assert told["WARNING"].startswith(f"{warning}clean.filters.min_words in params.yaml. Examples: Mail ")
     assert told["WARNING"].count("to <email>") == 3
     assert "a@b.de" not in caplog.text
     assert "set clean.max_bytes_per_label" in told["INFO"]
-    assert len(json.loads((tmp_path / "clean/summary.json").read_bytes())["losses"]) == 2
+    assert len(json.loads((tmp_path / "clean/summary.json").read_bytes())["drop_statistics"]) == 2

@@ -10,9 +10,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from lmcore.config.clean import CleanConfig
-from lmcore.text.cleaning.decision import Judge
+from lmcore.text.cleaning.decision import DocumentFilter
 
-PROJECT = Path(__file__).parents[4]
+PROJECT = Path(__file__).parents[2]
 TEMPLATE = "### Instruction:\n{}\n\n### Input:\n{}\n\n### Response:"
 SONG = """The wheels of the mill go slowly round,
 Slowly round, slowly round,
@@ -86,28 +86,28 @@ GOES = {
 
 
 @pytest.fixture(scope="module")
-def judge() -> Judge:
+def document_filter() -> DocumentFilter:
     rules = YAML(typ="safe", pure=True).load(PROJECT / "params.yaml")["clean"]
-    return Judge(CleanConfig.model_validate_json(json.dumps(rules)), None)
+    return DocumentFilter(CleanConfig.model_validate_json(json.dumps(rules)), None)
 
 
 @pytest.mark.parametrize("kind", STAYS)
-def test_a_text_that_people_write_stays(kind: str, judge: Judge) -> None:
-    assert judge.judge(STAYS[kind]).drop is None
+def test_a_text_that_people_write_stays(kind: str, document_filter: DocumentFilter) -> None:
+    assert document_filter.decide(STAYS[kind]).drop is None
 
 
 @pytest.mark.parametrize("kind", GOES)
-def test_a_text_that_nobody_reads_goes(kind: str, judge: Judge) -> None:
+def test_a_text_that_nobody_reads_goes(kind: str, document_filter: DocumentFilter) -> None:
     rule, text = GOES[kind]
-    found = judge.judge(text).drop
+    found = document_filter.decide(text).drop
     assert found is not None
     assert found.rule == rule
 
 
 @pytest.mark.parametrize("run", ["-", "#", ".", "9", "x", "。", "中", " ", "\u0301", "<", "www.", "> "])
-def test_a_run_of_anything_is_judged_in_no_time(run: str, judge: Judge) -> None:
+def test_a_run_of_anything_is_filtered_in_no_time(run: str, document_filter: DocumentFilter) -> None:
     start = time.process_time()
-    judge.judge(f"中 # {'word ' * 30}{run * (300_000 // len(run))}\n" * 2)
+    document_filter.decide(f"中 # {'word ' * 30}{run * (300_000 // len(run))}\n" * 2)
     assert time.process_time() - start < 5
 
 
@@ -120,6 +120,6 @@ def test_a_run_of_anything_is_judged_in_no_time(run: str, judge: Judge) -> None:
         ("Summarize.", "The article describes how the town rebuilt its bridge after the flood."),
     ],
 )
-def test_an_instruction_stays_with_its_answer(prompt: str, target: str, judge: Judge) -> None:
-    judged = judge.judge(prompt, target)
-    assert (judged.drop, judged.text, judged.target) == (None, prompt, target)
+def test_an_instruction_stays_with_its_answer(prompt: str, target: str, document_filter: DocumentFilter) -> None:
+    decision = document_filter.decide(prompt, target)
+    assert (decision.drop, decision.text, decision.target) == (None, prompt, target)

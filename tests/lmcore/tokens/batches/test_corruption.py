@@ -1,4 +1,4 @@
-"""Corruption: how much is hidden, in how many spans, and that the text can be told again from the source."""
+"""Corruption: how much is masked, in how many spans, and that the source matches the text."""
 
 from collections import Counter
 from itertools import groupby
@@ -11,44 +11,44 @@ from hypothesis import strategies as st
 
 from lmcore.config.models import CorruptionConfig
 from lmcore.tokens.batches.batches import WindowBatches
-from lmcore.tokens.batches.corruption import CorruptedBatches, corrupt, hidden_spans
+from lmcore.tokens.batches.corruption import CorruptedBatches, corrupt, masked_spans
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(size=50, end_of_text_id=0, padding_id=1, mask_id=2)
 CONFIG = CorruptionConfig(noise_density=0.3, mean_noise_span_length=3.0)
 
 
-def count_spans(hidden: np.ndarray) -> int:
-    return sum(is_hidden for is_hidden, _ in groupby(hidden.tolist()))
+def count_spans(masked: np.ndarray) -> int:
+    return sum(is_masked for is_masked, _ in groupby(masked.tolist()))
 
 
 @given(length=st.integers(2, 100), share=st.floats(0.01, 0.99), mean=st.floats(1.0, 20.0), seed=st.integers(0, 99))
 def test_the_share_and_the_number_of_spans_are_met(length: int, share: float, mean: float, seed: int) -> None:
     config = CorruptionConfig(noise_density=share, mean_noise_span_length=mean)
-    hidden = hidden_spans(length, config, np.random.default_rng(seed))
-    n_hidden = min(max(1, round(share * length)), length - 1)
-    assert (len(hidden), hidden.sum()) == (length, n_hidden)
-    assert count_spans(hidden) == min(max(1, round(n_hidden / mean)), n_hidden, length - n_hidden + 1)
+    masked = masked_spans(length, config, np.random.default_rng(seed))
+    n_masked = min(max(1, round(share * length)), length - 1)
+    assert (len(masked), masked.sum()) == (length, n_masked)
+    assert count_spans(masked) == min(max(1, round(n_masked / mean)), n_masked, length - n_masked + 1)
 
 
 def test_every_way_to_hide_two_spans_is_equally_likely() -> None:
     config = CorruptionConfig(noise_density=0.5, mean_noise_span_length=1.5)
     generator = np.random.default_rng(0)
-    drawn = Counter(tuple(hidden_spans(6, config, generator).tolist()) for _ in range(12_000))
-    # Three hidden tokens in two spans (1 + 2 or 2 + 1), three visible ones of which one at least lies between: 2 · 6.
+    drawn = Counter(tuple(masked_spans(6, config, generator).tolist()) for _ in range(12_000))
+    # Three masked tokens in two spans (1 + 2 or 2 + 1), three visible ones of which one at least lies between: 2 · 6.
     assert len(drawn) == 12
     assert all(abs(count - 1000) < 150 for count in drawn.values())
 
 
-def test_one_token_cannot_be_hidden_in_part() -> None:
+def test_one_token_cannot_be_masked_in_part() -> None:
     with pytest.raises(ValueError, match="1 tokens are too few"):
-        hidden_spans(1, CONFIG, np.random.default_rng(0))
+        masked_spans(1, CONFIG, np.random.default_rng(0))
 
 
 def test_each_span_becomes_one_mask_token_and_end_tokens_stay() -> None:
     tokens = np.array([5, 6, 7, 8, 0, 9, 10, 11])
-    hidden = np.array([True, True, False, True, True, True, False, True])
-    assert corrupt(tokens, hidden, VOCABULARY).tolist() == [2, 7, 2, 0, 2, 10, 2]
+    masked = np.array([True, True, False, True, True, True, False, True])
+    assert corrupt(tokens, masked, VOCABULARY).tolist() == [2, 7, 2, 0, 2, 10, 2]
     assert corrupt(tokens, np.zeros(8, dtype=bool), VOCABULARY).tolist() == tokens.tolist()
 
 
@@ -62,7 +62,7 @@ def make_batches(seed: int = 1, sequence_length: int = 21) -> CorruptedBatches:
 
 
 def fits(source: list[int], text: list[int]) -> bool:
-    """Whether ``text`` comes from ``source`` by writing one token or more in the place of each mask token."""
+    """Whether ``text`` comes from ``source`` if each mask token is replaced by one token or more."""
     if not source or not text:
         return source == text
     if source[0] == VOCABULARY.mask_id:

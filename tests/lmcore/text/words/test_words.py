@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmcore.text.words import spacy_tokens
-from lmcore.text.words.analysis import analyze, reader_of
-from lmcore.text.words.token_spans import token_spans
+from lmcore.text.words.analysis import analyze, spacy_tokenizer
+from lmcore.text.words.segmentation import token_spans
 
 WORDS = """. ! ? ... e.g. don't a.m. U.S. x Hello (it's) np.array([1, http://a.b/c?d=e 100% :) ) : ``code`` -- #1
 Café e.g ...x § 。 你好 😀"""
@@ -102,7 +102,7 @@ chinese_texts = st.lists(
 def test_chinese_tokens_are_those_of_spacy_however_a_text_is_cut(text: str) -> None:
     text = text.rstrip()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spacy_tokens, "CHARACTERS_PER_PIECE", 2)
+        patch.setattr(spacy_tokens, "MIN_PART_CHARACTERS", 2)
         (analysis,) = analyze([text], "zh").to_pylist()
     tokens = [text[start:end] for start, end in token_spans(text, analysis["token_ends"])]
     assert tokens == [token.text for token in chinese(text)]
@@ -111,9 +111,9 @@ def test_chinese_tokens_are_those_of_spacy_however_a_text_is_cut(text: str) -> N
 
 def test_a_text_without_an_end_is_cut_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    reader = reader_of("zh")
+    reader = spacy_tokenizer("zh")
     tokenizer = reader._pipeline.tokenizer
-    monkeypatch.setattr(reader._pipeline, "tokenizer", lambda piece: read.append(piece) or tokenizer(piece))
+    monkeypatch.setattr(reader._pipeline, "tokenizer", lambda part: read.append(part) or tokenizer(part))
     (analysis,) = analyze(["你" * 25_000], "zh").to_pylist()
     assert analysis["token_ends"] == list(range(1, 25_001))
     assert len(read) == 3
@@ -146,7 +146,7 @@ def test_languages_without_spaces_and_with_rules_across_spaces_are_read_whole() 
 
 @pytest.mark.parametrize("language", ["xx-nonsense", "ja"])
 def test_a_language_that_cannot_be_read_is_an_error(language: str) -> None:
-    with pytest.raises(ValueError, match=f"cannot read the language '{language}'"):
+    with pytest.raises(ValueError, match=f"cannot process the language '{language}'"):
         analyze(["text"], language)
 
 

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from lmcore.config.tokenize import BytePairConfig, CharactersConfig, WordsConfig
 from lmcore.tokens.tokenizer import training
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 from lmcore.tokens.tokenizer.vocabulary import END_OF_TEXT, PADDING
 
 CORPUS = ["The quick brown fox jumps over the lazy dog.\n    return self.value", "Ein schöner Tag."] * 20
 CONFIG = BytePairConfig(kind="byte_pair", vocabulary_size=300)
-TOKENIZER = learn_tokenizer(CORPUS, CONFIG)
-CHARACTERS = learn_tokenizer(CORPUS, CharactersConfig(kind="characters", min_count=1))
+TOKENIZER = train_tokenizer(CORPUS, CONFIG)
+CHARACTERS = train_tokenizer(CORPUS, CharactersConfig(kind="characters", min_count=1))
 WORDS = WordsConfig(kind="words", language=None, max_words=None, min_count=1, lowercase=False)
 LOSSLESS = pytest.mark.parametrize("tokenizer", [TOKENIZER, CHARACTERS], ids=["byte_pair", "characters"])
 texts = st.lists(st.text() | st.sampled_from([END_OF_TEXT, PADDING, "\r\n", "  ", "\x00", "🏳️‍🌈", "Ġ"])).map("".join)
@@ -42,9 +42,9 @@ def test_a_text_cannot_name_the_special_tokens(tokenizer: Tokenizer, text: str) 
 
 
 @given(st.lists(st.text("aeé✓", min_size=1), min_size=1), st.integers(1, 3))
-def test_frequent_characters_are_one_token_each(some: list[str], min_count: int) -> None:
-    tokenizer = learn_tokenizer(some, CharactersConfig(kind="characters", min_count=min_count))
-    counts = Counter("".join(some))
+def test_frequent_characters_are_one_token_each(texts: list[str], min_count: int) -> None:
+    tokenizer = train_tokenizer(texts, CharactersConfig(kind="characters", min_count=min_count))
+    counts = Counter("".join(texts))
     assert tokenizer.vocabulary.size == 3 + 256 + sum(count >= min_count for count in counts.values())
     for character, count in counts.items():
         assert len(tokenizer.encode(character)) == (1 if count >= min_count else len(character.encode()))
@@ -52,7 +52,7 @@ def test_frequent_characters_are_one_token_each(some: list[str], min_count: int)
 
 @given(st.lists(st.lists(st.sampled_from(["a", "b", "is", "N", "<unk>", "It"]), min_size=1), min_size=1))
 def test_words_of_a_known_vocabulary_come_back(sentences: list[list[str]]) -> None:
-    tokenizer = learn_tokenizer([" ".join(sentence) for sentence in sentences], WORDS)
+    tokenizer = train_tokenizer([" ".join(sentence) for sentence in sentences], WORDS)
     known = {word for sentence in sentences for word in sentence} | {"<unk>"}
     assert tokenizer.vocabulary.size == 3 + len(known)
     for sentence in sentences:
@@ -64,14 +64,14 @@ def test_words_of_a_known_vocabulary_come_back(sentences: list[list[str]]) -> No
 
 def test_the_most_frequent_words_are_known() -> None:
     corpus = ["b b b c c c a a d d Die die DIE die"]
-    tokenizer = learn_tokenizer(corpus, WORDS.model_copy(update={"max_words": 3, "lowercase": True}))
+    tokenizer = train_tokenizer(corpus, WORDS.model_copy(update={"max_words": 3, "lowercase": True}))
     assert tokenizer.decode(tokenizer.encode("a b c d Die")) == "<unk> b c <unk> die"
-    tokenizer = learn_tokenizer(corpus, WORDS.model_copy(update={"min_count": 2}))
+    tokenizer = train_tokenizer(corpus, WORDS.model_copy(update={"min_count": 2}))
     assert tokenizer.decode(tokenizer.encode("a b c d Die die")) == "a b c d <unk> die"
 
 
 def test_a_word_tokenizer_takes_the_names_of_special_tokens_as_text() -> None:
-    tokenizer = learn_tokenizer(["a b"], WORDS)
+    tokenizer = train_tokenizer(["a b"], WORDS)
     assert tokenizer.decode(tokenizer.encode(f"a {END_OF_TEXT} b")) == "a <unk> b"
 
 
@@ -91,7 +91,7 @@ def test_frequent_pairs_become_tokens() -> None:
 
 
 def test_a_small_corpus_gives_a_small_vocabulary() -> None:
-    tokenizer = learn_tokenizer(["ab"], CONFIG)
+    tokenizer = train_tokenizer(["ab"], CONFIG)
     assert tokenizer.vocabulary.size == 3 + 256 + 1
     assert tokenizer.decode(tokenizer.encode("é")) == "é"
 
@@ -137,7 +137,7 @@ RUNS = {
 @pytest.mark.parametrize("kind", RUNS)
 def test_a_long_run_neither_takes_long_nor_becomes_a_token(kind: str) -> None:
     started = time.process_time()
-    tokenizer = learn_tokenizer([f"The run {RUNS[kind]} and its end."], CONFIG)
+    tokenizer = train_tokenizer([f"The run {RUNS[kind]} and its end."], CONFIG)
     # With the square of its length it would take minutes.
     assert time.process_time() - started < 10
     assert tokenizer.bytes_of_tokens().max() <= 256
@@ -146,26 +146,26 @@ def test_a_long_run_neither_takes_long_nor_becomes_a_token(kind: str) -> None:
 
 
 def test_words_have_a_longest_one_as_well() -> None:
-    tokenizer = learn_tokenizer(["a " + "b" * 100_000], WORDS)
+    tokenizer = train_tokenizer(["a " + "b" * 100_000], WORDS)
     assert tokenizer.decode(tokenizer.encode("a " + "b" * 100_000)) == "a <unk>"
 
 
-def test_usual_text_is_learned_from_as_if_there_were_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_on_usual_text_is_as_if_there_were_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [inspect.getsource(module) for module in (inspect, typing)] + ["\u4e2d\u6587\u3002" * 2000, "=" * 900]
     config = BytePairConfig(kind="byte_pair", vocabulary_size=600)
-    learned = learn_tokenizer(texts, config).to_json()
-    monkeypatch.setattr(training, "_cut", lambda text: [text])
-    assert learn_tokenizer(texts, config).to_json() == learned
+    trained = train_tokenizer(texts, config).to_json()
+    monkeypatch.setattr(training, "_cut_runs", lambda text: [text])
+    assert train_tokenizer(texts, config).to_json() == trained
 
 
 def test_threads_and_hash_seeds_do_not_change_the_vocabulary(tmp_path: Path) -> None:
     code = (
         "import sys, argparse, inspect, typing, pathlib, json\n"
-        "from lmcore.tokens.tokenizer.training import learn_tokenizer\n"
+        "from lmcore.tokens.tokenizer.training import train_tokenizer\n"
         "from lmcore.config.tokenize import BytePairConfig\n"
         "texts = [inspect.getsource(module) for module in (argparse, inspect, typing, pathlib)]\n"
         "config = BytePairConfig(kind='byte_pair', vocabulary_size=2000)\n"
-        "learn_tokenizer(texts, config).save(pathlib.Path(sys.argv[1]))\n"
+        "train_tokenizer(texts, config).save(pathlib.Path(sys.argv[1]))\n"
     )
     written = []
     for threads in ("1", "2", "3"):

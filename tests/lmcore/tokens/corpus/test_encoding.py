@@ -10,16 +10,15 @@ from tokenizers import normalizers, pre_tokenizers
 
 from lmcore.config.tokenize import BytePairConfig, CharactersConfig, WordsConfig
 from lmcore.tokens.corpus import encoding
-from lmcore.tokens.corpus.encoding import CorpusEncoder
-from lmcore.tokens.corpus.report import dtype_of
+from lmcore.tokens.corpus.encoding import CorpusEncoder, token_dtype
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 from lmcore.tokens.tokenizer.vocabulary import END_OF_TEXT
 
 CORPUS = ["The quick brown fox's  jumps, over the 12 lazy dogs.\n\n    return self.value", "Ein schöner Tag."] * 20
-BYTE_PAIRS = learn_tokenizer(CORPUS, BytePairConfig(kind="byte_pair", vocabulary_size=330))
-CHARACTERS = learn_tokenizer(CORPUS, CharactersConfig(kind="characters", min_count=1))
-WORDS = learn_tokenizer(CORPUS, WordsConfig(kind="words", language=None, max_words=None, min_count=1, lowercase=True))
+BYTE_PAIRS = train_tokenizer(CORPUS, BytePairConfig(kind="byte_pair", vocabulary_size=330))
+CHARACTERS = train_tokenizer(CORPUS, CharactersConfig(kind="characters", min_count=1))
+WORDS = train_tokenizer(CORPUS, WordsConfig(kind="words", language=None, max_words=None, min_count=1, lowercase=True))
 PARTS = [
     "The",
     "quick",
@@ -42,7 +41,7 @@ texts = st.lists(st.lists(st.text() | st.sampled_from(PARTS)).map("".join))
 
 
 def decode(tokenizer: Tokenizer, encoded: bytes) -> list[int]:
-    return np.frombuffer(encoded, dtype_of(tokenizer.vocabulary)).tolist()
+    return np.frombuffer(encoded, token_dtype(tokenizer.vocabulary)).tolist()
 
 
 @pytest.mark.parametrize("tokenizer", [BYTE_PAIRS, CHARACTERS, WORDS], ids=["byte_pair", "characters", "words"])
@@ -51,16 +50,16 @@ def test_what_is_remembered_is_what_the_tokenizer_gives(
     tokenizer: Tokenizer, first: list[str], second: list[str]
 ) -> None:
     encoder = CorpusEncoder(tokenizer)
-    for some in (first, second):
-        assert [decode(tokenizer, encoded) for encoded in encoder.encode(some)] == tokenizer.encode_batch(some)
+    for texts in (first, second):
+        assert [decode(tokenizer, encoded) for encoded in encoder.encode(texts)] == tokenizer.encode_batch(texts)
 
 
 def test_it_forgets_before_it_remembers_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoding, "REMEMBERED_UNITS", 10)
+    monkeypatch.setattr(encoding, "CACHED_UNITS", 10)
     encoder = CorpusEncoder(BYTE_PAIRS)
     for start in range(0, 100, 20):
-        some = [f"the {number} dogs" for number in range(start, start + 20)]
-        assert [decode(BYTE_PAIRS, encoded) for encoded in encoder.encode(some)] == BYTE_PAIRS.encode_batch(some)
+        texts = [f"the {number} dogs" for number in range(start, start + 20)]
+        assert [decode(BYTE_PAIRS, encoded) for encoded in encoder.encode(texts)] == BYTE_PAIRS.encode_batch(texts)
 
 
 def adopt(folder: Path, **changes: object) -> Tokenizer:
@@ -84,10 +83,10 @@ def adopt(folder: Path, **changes: object) -> Tokenizer:
 )
 def test_tokenizers_of_another_kind_are_not_taken_apart(tmp_path: Path, changes: dict[str, object]) -> None:
     tokenizer = adopt(tmp_path, **changes)
-    assert not tokenizer.ends_tokens_with_words
-    some = ["x y the quick brown", " the\n\nlazy dogs ", "x"]
+    assert not tokenizer.keeps_tokens_within_words
+    texts = ["x y the quick brown", " the\n\nlazy dogs ", "x"]
     encoder = CorpusEncoder(tokenizer)
-    assert [decode(tokenizer, encoded) for encoded in encoder.encode(some)] == tokenizer.encode_batch(some)
+    assert [decode(tokenizer, encoded) for encoded in encoder.encode(texts)] == tokenizer.encode_batch(texts)
 
 
 def test_tokens_with_white_space_of_their_own_are_kept_whole(tmp_path: Path) -> None:
@@ -102,4 +101,4 @@ def test_tokens_with_white_space_of_their_own_are_kept_whole(tmp_path: Path) -> 
 def test_a_tokenizer_with_dropout_is_not_remembered() -> None:
     state = json.loads(BYTE_PAIRS.to_json())
     state["model"]["dropout"] = 0.5
-    assert not Tokenizer.from_json(json.dumps(state)).ends_tokens_with_words
+    assert not Tokenizer.from_json(json.dumps(state)).keeps_tokens_within_words

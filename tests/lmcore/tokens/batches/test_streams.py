@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from lmcore.tokens.batches.streams import StreamBatches, streamed_pieces
+from lmcore.tokens.batches.streams import StreamBatches, tokens_of_streams
 
 STREAM = np.arange(1, 204, dtype=np.uint16)
 
@@ -60,11 +60,11 @@ def test_too_few_tokens_are_refused() -> None:
 
 
 @pytest.mark.parametrize("n_steps", [1, 4, 100])
-def test_seen_pieces_are_what_the_batches_gave(n_steps: int) -> None:
+def test_seen_tokens_are_those_of_the_batches(n_steps: int) -> None:
     batches = make_streams()
     n_first_epoch = min(n_steps, batches.n_examples // 4)
     given = {int(token) for step in range(n_first_epoch) for token in batches.training_batch(step).tokens.ravel()}
-    tokens, offsets = streamed_pieces(STREAM, batches.drawn(n_steps))
+    tokens, offsets = tokens_of_streams(STREAM, batches.drawn(n_steps))
     assert sorted(given) == sorted(tokens.tolist())
     for start, end in pairwise(offsets):
         assert np.all((np.diff(tokens[start:end].astype(int)) - 1) % len(STREAM) == 0)

@@ -7,7 +7,7 @@ import pytest
 from lmcore.text.documents.document import CLEAN_SCHEMA
 from lmcore.tokens.batches.data_set import token_data_set
 from lmcore.tokens.corpus.shards import TokenShards
-from tests.lmcore.tokens.test_shards import IDS, TEXTS, TOKENIZER, write, write_documents
+from tests.lmcore.tokens.corpus.test_shards import IDS, TEXTS, TOKENIZER, write, write_documents
 
 
 @pytest.mark.parametrize("split", TEXTS)
@@ -28,7 +28,7 @@ def test_shards_that_are_not_whole_are_refused_before_any_row(tmp_path: Path) ->
         file.write(b"x")
     with pytest.raises(ValueError, match="tokenize again"):
         token_data_set(tmp_path / "tokens", "train")
-    with pytest.raises(ValueError, match="no split 'dev': its splits are train, validation, test"):
+    with pytest.raises(ValueError, match="no split 'dev': choose train, validation or test"):
         token_data_set(tmp_path / "tokens", "dev")
 
 

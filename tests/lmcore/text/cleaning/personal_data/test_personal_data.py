@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from lmcore.config.clean import PersonalDataConfig
 from lmcore.text.cleaning.personal_data import PersonalData, holds_personal_data, mask, masked_kinds
-from tests.lmcore.text.cleaning.personal_data_items import items
+from tests.lmcore.text.cleaning.personal_data.personal_data_items import items
 
 KINDS = ("secret", "email", "iban", "credit_card", "national_id", "ip_address", "phone")
 FINDER = PersonalData(PersonalDataConfig(action="mask", kinds=KINDS, phone_region="US"), None)
@@ -68,7 +68,7 @@ HARMLESS = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "example"), [(kind, one) for kind, some in EXAMPLES.items() for one in some])
+@pytest.mark.parametrize(("kind", "example"), [(kind, one) for kind, examples in EXAMPLES.items() for one in examples])
 @pytest.mark.parametrize(
     "frame", ["{}", "Write to {}.", "so ({}), and", "it is:\n{}\nwas it", "请写到{}谢谢", "連絡先は{}まで", "ติดต่อ{}ได้"]
 )
@@ -99,7 +99,7 @@ def test_a_key_is_known_by_the_name_that_it_is_assigned_to(frame: str, key: str)
 @pytest.mark.parametrize(
     ("region", "number"), [("CN", "13812345678"), ("DE", "015112345678"), ("GB", "07911123456"), ("JP", "09012345678")]
 )
-def test_mobile_numbers_in_one_piece_are_known_where_they_are_like_no_other(region: str, number: str) -> None:
+def test_mobile_numbers_without_separators_are_known_where_they_are_like_no_other(region: str, number: str) -> None:
     finder = PersonalData(PersonalDataConfig(action="mask", kinds=KINDS, phone_region=region), None)
     text = f"电话{number}。 {number}."
     assert mask(text, finder.find(text)) == "电话<phone>。 <phone>."
@@ -162,7 +162,7 @@ def test_what_only_looks_like_it_stays(text: str) -> None:
     assert FINDER.find(text) == []
 
 
-def test_words_in_capitals_behind_an_iban_are_no_part_of_it() -> None:
+def test_words_in_capitals_after_an_iban_are_not_part_of_it() -> None:
     text = "TO DE89 3704 0044 0532 0130 00 AND NOT LATER"
     assert mask(text, FINDER.find(text)) == "TO <iban> AND NOT LATER"
 

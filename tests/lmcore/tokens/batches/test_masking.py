@@ -1,4 +1,4 @@
-"""Masking: what is hidden, how much of it, and that the step alone decides."""
+"""Masking: which tokens, how many, and that they depend on the step alone."""
 
 import re
 
@@ -12,7 +12,7 @@ from lmcore.config.models import MaskingConfig
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.tokens.batches.batches import IGNORED, WindowBatches
 from lmcore.tokens.batches.masking import MaskedBatches, WordStarts, mask_tokens, word_starts
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(size=50, end_of_text_id=0, padding_id=1, mask_id=2)
@@ -27,16 +27,16 @@ def draw_tokens(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 def words_of(row: list[int]) -> list[list[int]]:
-    """The places of each word of a row, one after the other; special tokens are no words."""
+    """The positions of each word of a row, in order; special tokens are not words."""
     words: list[list[int]] = []
     goes_on = False
-    for place, token in enumerate(row):
+    for index, token in enumerate(row):
         if token < 3:
             goes_on = False
         elif goes_on and token >= 20:
-            words[-1].append(place)
+            words[-1].append(index)
         else:
-            words.append([place])
+            words.append([index])
             goes_on = True
     return words
 
@@ -46,38 +46,38 @@ def test_the_share_is_met_and_nothing_else_is_touched(seed: int, share: float) -
     tokens = draw_tokens(3, 20, seed=seed)
     config = SINGLE.model_copy(update={"mlm_probability": share})
     seen, targets = mask_tokens(tokens, VOCABULARY, config, np.random.default_rng(seed))
-    guessed = targets != IGNORED
-    assert guessed.sum() == max(1, round(share * (tokens >= 3).sum()))
-    assert (targets[guessed] == tokens[guessed]).all()
-    assert (seen[~guessed] == tokens[~guessed]).all()
-    assert (tokens[guessed] >= 3).all()
-    assert (seen[guessed] >= 2).all()
+    predicted = targets != IGNORED
+    assert predicted.sum() == max(1, round(share * (tokens >= 3).sum()))
+    assert (targets[predicted] == tokens[predicted]).all()
+    assert (seen[~predicted] == tokens[~predicted]).all()
+    assert (tokens[predicted] >= 3).all()
+    assert (seen[predicted] >= 2).all()
 
 
-def test_of_the_guessed_eight_tenths_are_hidden_one_is_replaced_and_one_stays() -> None:
+def test_of_the_predicted_eight_tenths_are_masked_one_is_replaced_and_one_stays() -> None:
     tokens = np.full((100, 1000), 7)
     seen, targets = mask_tokens(tokens, VOCABULARY, SINGLE, np.random.default_rng(0))
-    guessed = seen[targets != IGNORED]
-    assert (guessed == VOCABULARY.mask_id).mean() == pytest.approx(0.8, abs=0.01)
-    counts = np.bincount(guessed, minlength=50)
+    predicted = seen[targets != IGNORED]
+    assert (predicted == VOCABULARY.mask_id).mean() == pytest.approx(0.8, abs=0.01)
+    counts = np.bincount(predicted, minlength=50)
     # Of 47 ordinary tokens one is 7 itself.
-    assert counts[7] / len(guessed) == pytest.approx(0.1 + 0.1 / 47, abs=0.01)
-    others = np.delete(counts[3:], 4) / len(guessed)
-    assert others == pytest.approx(np.full(46, 0.1 / 47), abs=0.002)
+    assert counts[7] / len(predicted) == pytest.approx(0.1 + 0.1 / 47, abs=0.01)
+    rest = np.delete(counts[3:], 4) / len(predicted)
+    assert rest == pytest.approx(np.full(46, 0.1 / 47), abs=0.002)
 
 
 @given(seed=st.integers(0, 1000))
-def test_whole_words_are_guessed_or_not_at_all(seed: int) -> None:
+def test_whole_words_are_predicted_or_not_at_all(seed: int) -> None:
     tokens = draw_tokens(4, 30, seed=seed)
     _, targets = mask_tokens(tokens, VOCABULARY, WHOLE, np.random.default_rng(seed), STARTS)
-    guessed = targets != IGNORED
+    predicted = targets != IGNORED
     longest = 0
-    for row, flags in zip(tokens.tolist(), guessed.tolist(), strict=True):
+    for row, flags in zip(tokens.tolist(), predicted.tolist(), strict=True):
         for word in words_of(row):
-            assert len({flags[place] for place in word}) == 1
+            assert len({flags[index] for index in word}) == 1
             longest = max(longest, len(word))
     wanted = max(1, round(WHOLE.mlm_probability * (tokens >= 3).sum()))
-    assert wanted <= guessed.sum() < wanted + longest
+    assert wanted <= predicted.sum() < wanted + longest
 
 
 def test_even_a_batch_of_one_token_has_a_target() -> None:
@@ -97,7 +97,7 @@ def test_whole_words_need_to_know_where_words_begin() -> None:
 
 
 def test_words_of_a_tokenizer_are_those_of_the_text() -> None:
-    tokenizer = learn_tokenizer([" fox ( stop\n" * 9], BytePairConfig(kind="byte_pair", vocabulary_size=270))
+    tokenizer = train_tokenizer([" fox ( stop\n" * 9], BytePairConfig(kind="byte_pair", vocabulary_size=270))
     text = "The naïve fox_1 says: don't\nstop unseen  (now) 今日は"
     ids = np.array([tokenizer.encode(text)])
     starts = word_starts(tokenizer).of(ids)[0]
@@ -124,18 +124,18 @@ def test_a_step_always_gives_the_same_batch(config: MaskingConfig) -> None:
     assert batch.n_targets > 0
 
 
-def test_an_epoch_reads_the_same_text_with_others_of_its_tokens_hidden() -> None:
+def test_an_epoch_reads_the_same_text_with_other_tokens_masked() -> None:
     batches = make_batches()
 
     def epoch(number: int) -> dict[tuple[int, ...], tuple[int, ...]]:
-        """What is hidden in each window, by the window's text."""
-        hidden = {}
+        """The targets of each window, by the text of the window."""
+        masked = {}
         for step in range(5 * number, 5 * number + 5):
             batch = batches.training_batch(step)
             text = torch.where(batch.targets != IGNORED, batch.targets, batch.tokens)
             for row, targets in zip(text.tolist(), batch.targets.tolist(), strict=True):
-                hidden[tuple(row)] = tuple(targets)
-        return hidden
+                masked[tuple(row)] = tuple(targets)
+        return masked
 
     first, second = epoch(0), epoch(1)
     assert len(first) == batches.n_examples == 20

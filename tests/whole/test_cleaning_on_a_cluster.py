@@ -15,7 +15,7 @@ from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.files import folder_digest
 from lmcore.runtime.workers import Workers
 from lmcore.text.clean import clean
-from tests.lmcore.text.test_clean import DOCUMENT, FRACTIONS, UNLIMITED, write_raw
+from tests.lmcore.text.cleaning_for_tests import DOCUMENT, FRACTIONS, UNLIMITED, write_raw
 
 N_SHARDS = 60
 
@@ -64,8 +64,8 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 def test_a_cluster_that_loses_a_worker_gives_the_same_bytes(cluster: Cluster, tmp_path: Path) -> None:
-    some = [replace(DOCUMENT, text=f"Some words: {number}, {number % 77}.") for number in range(N_SHARDS * 40)]
-    write_raw(tmp_path / "raw", some, per_shard=40)
+    documents = [replace(DOCUMENT, text=f"Some words: {number}, {number % 77}.") for number in range(N_SHARDS * 40)]
+    write_raw(tmp_path / "raw", documents, per_shard=40)
     done = tmp_path / "elsewhere"
 
     def clean_elsewhere() -> None:
@@ -75,14 +75,14 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_bytes(cluster: Cluster, tm
                 done,
                 UNLIMITED,
                 FRACTIONS,
-                cache=ArtifactCache(tmp_path / "pieces", ""),
+                cache=ArtifactCache(tmp_path / "cache", ""),
                 workers=workers,
             )
 
     thread = threading.Thread(target=clean_elsewhere)
     thread.start()
-    pieces = tmp_path / "pieces"
-    while thread.is_alive() and not (pieces.is_dir() and len(list(pieces.iterdir())) >= 10):
+    cache = tmp_path / "cache"
+    while thread.is_alive() and not (cache.is_dir() and len(list(cache.iterdir())) >= 10):
         time.sleep(0.01)
     cluster.workers[0].send_signal(signal.SIGKILL)
     assert not done.exists()
