@@ -20,7 +20,7 @@ from benchmarks.training_speed import SHAPE
 from benchmarks.worker import Action
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.generation import GenerationConfig, generate
-from lmcore.models.causal import CausalModel
+from lmcore.models.generative import CausalModel
 from lmcore.models.device import keep_freed_memory
 from lmcore.models.huggingface import export_gpt2
 from lmcore.runtime.files import write_json

@@ -21,12 +21,12 @@ from lmcore.finetuning.preparation import (
     prompt_format_of,
 )
 from lmcore.finetuning.supervised import CLASSIFICATION_COLUMNS, COMPLETION_COLUMNS
-from lmcore.models.causal import TextEncoder
+from lmcore.models.trainable import TextEncoder
 from lmcore.models.device import pick_device
 from lmcore.models.encoder_decoder.model import EncoderDecoder
-from lmcore.models.families import WritingModel, build_model
+from lmcore.models.families import GenerativeModel, build_model
 from lmcore.models.folder import load_language_model, save_language_model
-from lmcore.models.lora import fold_lora
+from lmcore.models.lora import merge_and_unload
 from lmcore.models.trainable import TrainableModel
 from lmcore.runtime.files import write_json
 from lmcore.text.documents.shards import read_documents
@@ -83,7 +83,7 @@ def finetune_classifier(
         if training is not None:
             batches = classification_batches(data, classifier, tokenizer, config.training, seed=seed)
             record = training.train(classifier, batches, config.training, seed=seed)
-            fold_lora(classifier)
+            merge_and_unload(classifier)
             training.save(record, lambda folder: save_classifier(folder, classifier, tokenizer, record.to_json()))
     return None
 
@@ -101,7 +101,7 @@ def finetune_completion(
             "(finetune.completion.examples); a completion model needs both"
         )
     model, tokenizer = load_language_model(files.language_model)
-    if not isinstance(model, WritingModel) or not isinstance(model, TrainableModel):
+    if not isinstance(model, GenerativeModel) or not isinstance(model, TrainableModel):
         return f"a model of family {model.config.family} cannot be trained to complete prompts"
     prompt_format = prompt_format_of(config)
     reads_prompts = isinstance(model, EncoderDecoder)
@@ -116,7 +116,7 @@ def finetune_completion(
             record = training.train(model, batches, config.training, seed=seed).model_copy(
                 update={"n_cut_answers": encoded.n_cut_answers, "n_cut_prompts": encoded.n_cut_prompts}
             )
-            fold_lora(model)
+            merge_and_unload(model)
             save = partial(save_language_model, prompt_format=prompt_format)
             training.save(record, lambda folder: save(folder, model, tokenizer, record.to_json()))
     return None

@@ -15,7 +15,7 @@ from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.batches.streams import StreamBatches
 from lmcore.training.loop import train
 from tests.lmcore.generation.toy_models import settings
-from tests.lmcore.models.test_gpt import VOCABULARY, draw_tokens
+from tests.lmcore.models.gpt.test_gpt import VOCABULARY, draw_tokens
 from tests.lmcore.training.trainer import BATCHES, CONFIG
 
 GUIDE = Path(__file__).parents[1] / "docs" / "adding-a-model.md"

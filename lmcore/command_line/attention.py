@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from lmcore.errors import UserError
-from lmcore.models.causal import CausalModel
-from lmcore.models.layers.modern import SelfAttention
+from lmcore.models.generative import CausalModel
+from lmcore.models.gpt.layers import SelfAttention
 
 
 @torch.inference_mode()

@@ -11,7 +11,7 @@ from lmcore.config.evaluate import LikelihoodConfig
 from lmcore.errors import UserError
 from lmcore.evaluation.intervals import Floats
 from lmcore.evaluation.likelihood import Tokens
-from lmcore.models.causal import CausalModel
+from lmcore.models.generative import CausalModel
 from lmcore.models.ngram.model import NgramModel
 from lmcore.progress import progress
 

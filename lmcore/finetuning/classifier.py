@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmcore.errors import UserError
-from lmcore.models.causal import TextEncoder
+from lmcore.models.trainable import TextEncoder
 from lmcore.models.families import build_model
 from lmcore.models.folder import TOKENIZER, WEIGHTS, ModelDescription, read_description, save_folder
-from lmcore.models.layers.modern import Linear
+from lmcore.models.layers.linear import BiasFreeLinear
 from lmcore.models.trainable import TrainableModel
 from lmcore.models.verification import load_weights, verify
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer

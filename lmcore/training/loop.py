@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from lmcore.config.training import TrainingConfig
-from lmcore.models.causal import CarriedState, RecurrentModel
+from lmcore.models.generative import RecurrentModel
+from lmcore.models.state import RecurrentState
 from lmcore.models.device import keep_freed_memory
 from lmcore.models.trainable import TrainableModel
 from lmcore.progress import ProgressBar, progress
@@ -109,7 +110,7 @@ class _Training:
         with kept_torch_settings(self.device), self._signals:
             use_deterministic_algorithms(self.config, self.device)
             self.model.compute_in(dtype)
-            self.model.recomputes_activations = self.config.gradient_checkpointing
+            self.model.gradient_checkpointing = self.config.gradient_checkpointing
             try:
                 self._go_on(description)
             except BaseException as error:
@@ -118,7 +119,7 @@ class _Training:
                 raise
             finally:
                 self.model.compute_in(torch.float32)
-                self.model.recomputes_activations = False
+                self.model.gradient_checkpointing = False
             if not self.state.done.best_step:
                 raise FloatingPointError(
                     "no validation gave a finite loss, so there are no weights to keep: lower the learning rate "
@@ -182,7 +183,7 @@ class _Training:
                 self.state.carried = carried if math.isfinite(loss) else None
                 self._skip(reason)
 
-    def _backward(self, parts: Sequence[Batch], n_targets: int) -> tuple[float, CarriedState | None]:
+    def _backward(self, parts: Sequence[Batch], n_targets: int) -> tuple[float, RecurrentState | None]:
         """Add up the gradients of a step's batches; returns its loss, and the state behind them."""
         loss, carried = torch.zeros((), device=self.device), self.state.carried
         for part in parts:
@@ -193,8 +194,8 @@ class _Training:
         return loss.item(), carried
 
     def _loss_of(
-        self, batch: Batch, carried: CarriedState | None, label_smoothing: float = 0.0
-    ) -> tuple[Tensor, CarriedState | None]:
+        self, batch: Batch, carried: RecurrentState | None, label_smoothing: float = 0.0
+    ) -> tuple[Tensor, RecurrentState | None]:
         """Summed loss of a batch and the state after it, of a model that carries one."""
         if not isinstance(self.model, RecurrentModel):
             return self._loss(batch.tokens, batch.targets, label_smoothing=label_smoothing), None

@@ -18,7 +18,7 @@ from lmcore.evaluation.result import EvaluationResult
 from lmcore.evaluation.scoring import NeuralScorer, NgramScorer, Scorer
 from lmcore.generation import Generator
 from lmcore.models.bert.model import BERT
-from lmcore.models.causal import CausalModel
+from lmcore.models.generative import CausalModel
 from lmcore.models.encoder_decoder.model import EncoderDecoder
 from lmcore.models.ngram.model import NgramModel
 from lmcore.runtime.files import write_csv, write_json

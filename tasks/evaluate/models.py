@@ -8,8 +8,8 @@ import torch
 
 from lmcore.finetuning.classifier import Classifier, load_classifier
 from lmcore.models.device import native_bfloat16, pick_device
-from lmcore.models.families import WritingModel
-from lmcore.models.folder import load_language_model, load_writing_model
+from lmcore.models.generative import GenerativeModel
+from lmcore.models.folder import load_language_model, load_generative_model
 from lmcore.models.model import Model
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
@@ -23,9 +23,9 @@ def language_model_on_device(folder: Path) -> tuple[Model, Tokenizer]:
     return _on_device(model), tokenizer
 
 
-def generative_model_on_device(folder: Path) -> tuple[WritingModel, Tokenizer]:
+def generative_model_on_device(folder: Path) -> tuple[GenerativeModel, Tokenizer]:
     """A language or completion model that can generate text."""
-    model, tokenizer = load_writing_model(folder)
+    model, tokenizer = load_generative_model(folder)
     return _on_device(model), tokenizer
 
 

@@ -27,7 +27,7 @@ from lmcore.errors import UserError
 from lmcore.finetuning.classifier import load_classifier, predict
 from lmcore.generation import GenerationConfig, Generator
 from lmcore.models.bert.model import BERT
-from lmcore.models.folder import ModelDescription, load_language_model, load_writing_model, read_description
+from lmcore.models.folder import ModelDescription, load_language_model, load_generative_model, read_description
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 MASK = "[MASK]"
@@ -90,9 +90,9 @@ class ServedModel(PythonModel):
             self.masked, self.tokenizer = load_language_model(folder)
             self.column, self.answer = "text", self._fill
         elif description.model.family == "encoder_decoder" and description.prompt_format is None:
-            self.generator: Generator = SpanRestoringGenerator(*load_writing_model(folder))
+            self.generator: Generator = SpanRestoringGenerator(*load_generative_model(folder))
         else:
-            self.generator = Generator(*load_writing_model(folder), description.prompt_format)
+            self.generator = Generator(*load_generative_model(folder), description.prompt_format)
         refuse_unknown_parameters()
 
     def predict(

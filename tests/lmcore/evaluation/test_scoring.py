@@ -6,7 +6,7 @@ from torch import nn
 from lmcore.config.evaluate import LikelihoodConfig
 from lmcore.evaluation.likelihood import HeldOutDocuments
 from lmcore.evaluation.scoring import NeuralScorer, cut_windows
-from lmcore.models.causal import CausalModel
+from lmcore.models.generative import CausalModel
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 VOCABULARY_SIZE, END, CONTEXT_LENGTH = 11, 10, 8

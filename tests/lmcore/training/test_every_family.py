@@ -8,7 +8,7 @@ import torch
 
 from lmcore.config.base import Config
 from lmcore.config.models import HMMConfig, LSTMConfig
-from lmcore.models.causal import RecurrentModel
+from lmcore.models.generative import RecurrentModel
 from lmcore.models.families import build_model
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 

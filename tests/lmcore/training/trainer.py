@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from lmcore.config.models import HMMConfig
 from lmcore.config.training import TrainingConfig
 from lmcore.models.bert.model import BERT
-from lmcore.models.causal import RecurrentModel
+from lmcore.models.generative import RecurrentModel
 from lmcore.models.encoder_decoder.model import EncoderDecoder
 from lmcore.models.families import build_model
 from lmcore.models.trainable import TrainableModel
@@ -21,9 +21,9 @@ from lmcore.tokens.batches.masking import MaskedBatches
 from lmcore.tokens.batches.streams import StreamBatches
 from lmcore.training.loop import train
 from tests.lmcore.models.small_models import make_model
-from tests.lmcore.models.test_gpt import VOCABULARY
-from tests.lmcore.models.test_gpt import make_model as make_gpt
-from tests.lmcore.models.test_lstm import make_model as make_lstm
+from tests.lmcore.models.gpt.test_gpt import VOCABULARY
+from tests.lmcore.models.gpt.test_gpt import make_model as make_gpt
+from tests.lmcore.models.lstm.test_lstm import make_model as make_lstm
 
 CONFIG = {
     "max_steps": 40,
