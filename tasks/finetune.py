@@ -29,14 +29,13 @@ from lmcore.finetuning.supervised import (
     completion_examples,
 )
 from lmcore.finetuning.word_vectors import read_vectors, start_from
-from lmcore.models.causal import TextEncoder
 from lmcore.models.device import pick_device
-from lmcore.models.encoder_decoder.model import EncoderDecoder
-from lmcore.models.families import WritingModel, build_model
+from lmcore.models.families import build_model
 from lmcore.models.folder import load_language_model, save_language_model
-from lmcore.models.lora import add_lora, fold_lora
+from lmcore.models.generative import GenerativeModel
+from lmcore.models.lora import add_lora, merge_and_unload
 from lmcore.models.prompt import PromptFormat
-from lmcore.models.trainable import TrainableModel
+from lmcore.models.trainable import TextEncoder, TrainableModel
 from lmcore.runtime.files import write_json
 from lmcore.text.documents.shards import read_documents
 from lmcore.tokens.batches.batches import ExampleBatches
@@ -139,16 +138,15 @@ def finetune_completion(
             "(finetune.completion.examples); a completion model needs both"
         )
     model, tokenizer = load_language_model(files.language_model)
-    if not isinstance(model, WritingModel) or not isinstance(model, TrainableModel):
+    if not isinstance(model, GenerativeModel) or not isinstance(model, TrainableModel):
         return f"a model of family {model.config.family} cannot be trained to complete prompts"
     prompt_format = PromptFormat(
         separator=config.separator,
         max_prompt_tokens=config.max_prompt_tokens,
         max_completion_tokens=config.max_completion_tokens,
     )
-    reads_prompts = isinstance(model, EncoderDecoder)
     sequences, held_out = (
-        completion_sequences(tokenizer, some, prompt_format, reads_prompts=reads_prompts)
+        completion_sequences(tokenizer, some, prompt_format, reads_prompts=model.reads_source)
         for some in (training, validation)
     )
     _say_what_is_cut(sequences, prompt_format)
@@ -227,7 +225,7 @@ def _adapt(model: nn.Module, config: LoRAConfig | None, seed: int) -> None:
 
 def _folded(model: AnyModule) -> AnyModule:
     """The model itself, without adapters of its own: what they have learned is in its weights."""
-    fold_lora(model)
+    merge_and_unload(model)
     return model
 
 

@@ -10,8 +10,8 @@ from lmcore.config.training import PretrainConfig
 from lmcore.models.device import pick_device
 from lmcore.models.families import build_model
 from lmcore.models.folder import save_language_model
+from lmcore.models.generative import CountedModel
 from lmcore.models.model import Model
-from lmcore.models.ngram.model import NgramModel
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.corpus.shards import TokenShards
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
@@ -51,7 +51,7 @@ def _making(
     model: Model, config: PretrainConfig, shards: TokenShards, tokenizer: Tokenizer, environment: Environment
 ) -> MakeRecord:
     """How a model of this family comes about, and what of the corpus it then has seen."""
-    if isinstance(model, NgramModel):
+    if isinstance(model, CountedModel):
         return lambda _checkpoints, log: _count(model, shards, config.seed, log)
     if not isinstance(model, TrainableModel):
         raise TypeError(f"there is no way to train a model of family {config.model.family}")
@@ -67,15 +67,15 @@ def _making(
     return make
 
 
-def _count(model: NgramModel, shards: TokenShards, seed: int, log: OnMetrics) -> dict[str, Any]:
+def _count(model: CountedModel, shards: TokenShards, seed: int, log: OnMetrics) -> dict[str, Any]:
     """Count the training split, and say how likely the model finds the validation split."""
     model.fit(shards.tokens("train"), shards.offsets("train"))
     validation, offsets = shards.tokens("validation"), shards.offsets("validation")
     documents = np.split(np.asarray(validation), offsets[1:-1])
-    loss = -float(model.score(documents).log_probabilities.mean())
+    loss = -float(model.score_documents(documents).log_probabilities.mean())
     log(1, {"validation_loss": loss})
     return {
-        "n_parameters": sum(model.counted.n_ngrams),
+        "n_parameters": model.n_entries,
         "n_steps": 1,
         "n_batches": 1,
         "n_epochs": 1.0,

@@ -14,11 +14,10 @@ from lmcore.command_line.generation_options import check_stop_tokens, generation
 from lmcore.config.generation import GenerationConfig, SamplingConfig
 from lmcore.errors import UserError
 from lmcore.generation.completion import Completion
-from lmcore.generation.continuation import prompt_room
 from lmcore.generation.generator import Generator
 from lmcore.models.device import native_bfloat16, pick_device
-from lmcore.models.folder import load_writing_model, read_description
-from lmcore.models.trainable import TrainableModel
+from lmcore.models.folder import load_generative_model, read_description
+from lmcore.models.generative import prompt_limit
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -42,12 +41,11 @@ def load_generator(folder: Path) -> Generator:
         FileNotFoundError: if it is not there.
         ValueError: if it is no model that generates text.
     """
-    model, tokenizer = load_writing_model(folder)
+    model, tokenizer = load_generative_model(folder)
     device = pick_device()
-    if isinstance(model, TrainableModel):
-        # A processor multiplies a single row by float32 weights, which it has, faster than by bfloat16 ones.
-        is_fast = device.type == "cuda" and native_bfloat16(device)
-        model.compute_in(torch.bfloat16 if is_fast else torch.float32)
+    # A CPU multiplies a single row faster by the float32 weights, which need no conversion.
+    is_fast = device.type == "cuda" and native_bfloat16(device)
+    model.compute_in(torch.bfloat16 if is_fast else torch.float32)
     return Generator(model.to(device), tokenizer, read_description(folder).prompt_format)
 
 
@@ -63,7 +61,7 @@ def _run(options: argparse.Namespace) -> None:
     if len(prompts) == 1 and is_plain and isinstance(config.decoding, SamplingConfig):
         _show_stream(generator.stream(prompts[0], config))
         return
-    answers = generator.complete_n_best(prompts, config, n_likeliest=options.log_probabilities or 0)
+    answers = generator.complete_n_best(prompts, config, n_top_logprobs=options.log_probabilities or 0)
     for number, (prompt, candidates) in enumerate(zip(prompts, answers, strict=True), start=1):
         if len(prompts) > 1:
             sys.stdout.write(f"--- {number}: {_shortened(prompt)}\n")
@@ -75,7 +73,7 @@ def _run(options: argparse.Namespace) -> None:
 def _show_answers(generator: Generator, candidates: Sequence[Completion], options: argparse.Namespace) -> None:
     for rank, completion in enumerate(candidates, start=1):
         if options.n_best is not None:
-            sys.stdout.write(f"[{rank}] log-probability {sum(completion.log_probabilities):.3f}\n")
+            sys.stdout.write(f"[{rank}] log-probability {sum(completion.logprobs):.3f}\n")
         sys.stdout.write(f"{completion.text}\n")
         if options.log_probabilities is not None:
             sys.stdout.writelines(f"{line}\n" for line in _token_lines(generator, completion))
@@ -84,12 +82,12 @@ def _show_answers(generator: Generator, candidates: Sequence[Completion], option
 def _token_lines(generator: Generator, completion: Completion) -> Iterator[str]:
     """A line per token: its log-probability, itself, and the likeliest ones at its place."""
     end = generator.tokenizer.vocabulary.end_of_text_id
-    tokens = completion.tokens if completion.ended_by == "max_new_tokens" else [*completion.tokens, end]
-    for position, (token, value) in enumerate(zip(tokens, completion.log_probabilities, strict=False)):
+    tokens = completion.tokens if completion.finish_reason == "length" else [*completion.tokens, end]
+    for position, (token, value) in enumerate(zip(tokens, completion.logprobs, strict=False)):
         others = ""
-        if completion.likeliest:
-            likeliest = completion.likeliest[position]
-            pairs = zip(likeliest.tokens, likeliest.log_probabilities, strict=True)
+        if completion.top_logprobs:
+            likeliest = completion.top_logprobs[position]
+            pairs = zip(likeliest.tokens, likeliest.logprobs, strict=True)
             others = "   ".join(f"{_token_name(generator, other)} {number:.3f}" for other, number in pairs)
         yield f"{value:9.3f}  {_token_name(generator, token):<16}  {others}".rstrip()
 
@@ -104,16 +102,13 @@ def _write_figures(generator: Generator, prompt: str, completion: Completion, fo
     # Drawing takes a second to import.
     from lmcore.command_line.attention import attention_maps, has_attention
     from lmcore.command_line.plots import draw_attention, draw_surprise
-    from lmcore.generation.scores import pieces_of, score_tokens
-    from lmcore.models.causal import CausalModel
+    from lmcore.generation.surprisal import span_surprisals
 
     model = generator.model
-    if not isinstance(model, CausalModel):
-        raise UserError(f"--figures: a {type(model).__name__} has none")
     start = generator.tokenizer.vocabulary.end_of_text_id
     tokens = [*generator.encode(prompt), *completion.tokens]
     tokens = tokens[1:] if tokens[:1] == [start] else tokens
-    pieces = pieces_of(tokens, score_tokens(model, tokens), generator.tokenizer.decode)
+    pieces = span_surprisals(tokens, model.token_log_probabilities(tokens), generator.tokenizer.decode)
     paths = [folder / f"surprise-{number}.png"]
     draw_surprise(paths[0], pieces, title=f"Surprise at “{_shortened(prompt)}” and its answer")
     if has_attention(model):
@@ -126,7 +121,7 @@ def _write_figures(generator: Generator, prompt: str, completion: Completion, fo
 
 def _chat(generator: Generator, config: GenerationConfig, template: ChatTemplate, system: str | None) -> None:
     config = chat_config(config, template)
-    room = prompt_room(generator.model.max_position_embeddings, config.max_new_tokens)
+    room = prompt_limit(generator.model.max_position_embeddings, config.max_new_tokens)
     messages = [Message("system", system)] if system else []
     while (said := _read_line()) is not None:
         messages.append(Message("user", said))

@@ -1,6 +1,6 @@
 """Settings of every model family."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -31,15 +31,43 @@ Length = Annotated[int, Field(ge=2, le=2**20)]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
-class NgramConfig(Config):
+class FamilyConfig(Config):
+    """What the configuration of every family says about its models."""
+
+    family_name: ClassVar[str]
+    """The family's name in reports."""
+    size_unit: ClassVar[str] = "parameters"
+    """What the size of a model is counted in."""
+    takes_adapters: ClassVar[bool] = False
+    """Whether the models have linear layers that low-rank adapters can be added to."""
+    reads_source: ClassVar[bool] = False
+    """Whether a prompt is a source with a context of its own, so that prompt and answer need not fit one context."""
+
+    @property
+    def display_name(self) -> str:
+        """The name of a model with this configuration in reports."""
+        return self.family_name
+
+
+class NgramConfig(FamilyConfig):
     """Interpolated modified Kneser-Ney (Chen & Goodman 1998): counted, not trained."""
+
+    family_name = "n-gram"
+    size_unit = "n-grams"
 
     family: Literal["ngram"]
     order: PositiveInteger
 
+    @property
+    def display_name(self) -> str:
+        """The name of the model, such as ``3-gram``."""
+        return f"{self.order}-gram"
 
-class HMMConfig(Config):
+
+class HMMConfig(FamilyConfig):
     """A hidden Markov model whose states emit tokens (Rabiner 1989; Chiu & Rush 2020 for many states)."""
+
+    family_name = "HMM"
 
     family: Literal["hmm"]
     n_states: Size
@@ -47,11 +75,13 @@ class HMMConfig(Config):
     """States and tokens meet in vectors of this size; null gives every state a table of its own."""
 
 
-class LSTMConfig(Config):
+class LSTMConfig(FamilyConfig):
     """A long short-term memory (Hochreiter & Schmidhuber 1997) with the dropouts of AWD-LSTM (Merity et al. 2017).
 
     ``embedding_size`` is also the size of the last layer's output, ``hidden_size`` that of the layers before it.
     """
+
+    family_name = "LSTM"
 
     family: Literal["lstm"]
     embedding_size: Size
@@ -70,12 +100,15 @@ class LSTMConfig(Config):
     temporal_regularization: Annotated[float, Field(ge=0.0)]
 
 
-class GPTConfig(Config):
+class GPTConfig(FamilyConfig):
     """A decoder-only Transformer (Radford et al. 2018; the bricks' sources stand in ``layers.py``).
 
     ``hidden_size`` is the size of the residual stream, ``intermediate_size`` that of the hidden layer between two
     attentions, ``max_position_embeddings`` the longest sequence in tokens.
     """
+
+    family_name = "GPT"
+    takes_adapters = True
 
     family: Literal["gpt"]
     hidden_size: Size
@@ -114,8 +147,11 @@ class GPTConfig(Config):
         return num_key_value_heads
 
 
-class GPT2Config(Config):
+class GPT2Config(FamilyConfig):
     """GPT-2 to the letter (Radford et al. 2019), so that its published weights fit."""
+
+    family_name = "GPT-2"
+    takes_adapters = True
 
     family: Literal["gpt2"]
     hidden_size: Size
@@ -130,8 +166,11 @@ class GPT2Config(Config):
         return _dividing_heads(num_attention_heads, info)
 
 
-class BERTConfig(Config):
+class BERTConfig(FamilyConfig):
     """A bidirectional Transformer that guesses hidden tokens (Devlin et al. 2019), to the letter."""
+
+    family_name = "BERT"
+    takes_adapters = True
 
     family: Literal["bert"]
     hidden_size: Size
@@ -148,9 +187,13 @@ class BERTConfig(Config):
         return _dividing_heads(num_attention_heads, info)
 
 
-class EncoderDecoderConfig(Config):
+class EncoderDecoderConfig(FamilyConfig):
     """A Transformer that reads one sequence and writes another (Vaswani et al. 2017), normalizing first
     (Xiong et al. 2020), with one table for all embeddings (Press & Wolf 2017)."""
+
+    family_name = "encoder-decoder"
+    takes_adapters = True
+    reads_source = True
 
     family: Literal["encoder_decoder"]
     hidden_size: Size
@@ -173,11 +216,6 @@ ModelConfig = Annotated[
     NgramConfig | HMMConfig | LSTMConfig | GPTConfig | GPT2Config | BERTConfig | EncoderDecoderConfig,
     Field(discriminator="family"),
 ]
-
-
-def takes_adapters(family: str) -> bool:
-    """Whether models of a family have linear maps that low-rank adapters can stand beside."""
-    return family in ("gpt", "gpt2", "bert", "encoder_decoder")
 
 
 def max_position_embeddings_of(config: Config) -> int | None:

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmcore.config.base import Config
-from lmcore.config.models import NgramConfig
+from lmcore.config.models import FamilyConfig
 
 MODEL = "model"
 """The key of the trained model among figures, whatever its family: so runs compare."""
@@ -13,28 +12,10 @@ INTERPOLATION, UNIGRAM = "interpolation", "unigram"
 BAG_OF_WORDS, CHARACTER_NGRAMS, MAJORITY = "bag_of_words", "character_ngrams", "majority_class"
 FIRST_SENTENCE = "first_sentence"
 
-FAMILIES = {
-    "gpt": "GPT",
-    "gpt2": "GPT-2",
-    "bert": "BERT",
-    "encoder_decoder": "encoder-decoder",
-    "lstm": "LSTM",
-    "hmm": "HMM",
-}
 
-
-def family_name(config: Config) -> str:
-    """The display name of a model's family; for an n-gram model, its order."""
-    if isinstance(config, NgramConfig):
-        return f"{config.order}-gram"
-    family = str(config.model_dump()["family"])
-    return FAMILIES.get(family, family)
-
-
-def sized_name(config: Config, record: Mapping[str, Any]) -> str:
+def sized_name(config: FamilyConfig, record: Mapping[str, Any]) -> str:
     """The family with its size: ``GPT, 6.6 M parameters``."""
-    unit = "n-grams" if isinstance(config, NgramConfig) else "parameters"
-    return f"{family_name(config)}, {short_number(record['n_parameters'])} {unit}"
+    return f"{config.display_name}, {short_number(record['n_parameters'])} {config.size_unit}"
 
 
 def training_data(sources: Sequence[str], split: Mapping[str, Any], record: Mapping[str, Any]) -> str:

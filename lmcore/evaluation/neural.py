@@ -11,8 +11,7 @@ from lmcore.config.evaluate import LikelihoodConfig
 from lmcore.errors import UserError
 from lmcore.evaluation.bootstrap import Floats
 from lmcore.evaluation.likelihood import Tokens
-from lmcore.models.causal import CausalModel
-from lmcore.models.ngram.model import NgramModel
+from lmcore.models.generative import CausalModel, CountedModel
 from lmcore.progress import progress
 
 
@@ -150,18 +149,15 @@ class NeuralLikelihood:
 
 
 class NgramLikelihood:
-    """An n-gram model as a judge of documents: it looks its answers up.
+    """A counted model as a judge of documents: it scores them without windows."""
 
-    Its confidence is the logarithm of the share of the probability that the known context does not give away.
-    """
-
-    def __init__(self, model: NgramModel) -> None:
+    def __init__(self, model: CountedModel) -> None:
         self._model = model
 
     def score(self, documents: Sequence[Tokens]) -> NeuralScores:
         """Every token's probability, and how sure the model was before it saw the token."""
-        found = self._model.score(documents)
-        return NeuralScores(found.log_probabilities, np.log1p(-np.minimum(found.backoff, 0.999)))
+        found = self._model.score_documents(documents)
+        return NeuralScores(found.log_probabilities, found.confidence)
 
 
 Judge = NeuralLikelihood | NgramLikelihood

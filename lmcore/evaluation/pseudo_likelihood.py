@@ -11,7 +11,7 @@ import torch
 from lmcore.errors import UserError
 from lmcore.evaluation.bootstrap import Floats
 from lmcore.evaluation.likelihood import Tokens
-from lmcore.models.bert.model import BERT
+from lmcore.models.trainable import MaskedModel
 from lmcore.progress import progress
 
 
@@ -61,7 +61,7 @@ class PseudoLikelihood:
         ValueError: if a batch is too small for one whole context.
     """
 
-    def __init__(self, model: BERT, *, batch_tokens: int) -> None:
+    def __init__(self, model: MaskedModel, *, batch_tokens: int) -> None:
         if batch_tokens < model.max_position_embeddings:
             raise UserError(
                 f"batch_tokens is {batch_tokens}, less than the model's context of {model.max_position_embeddings}: "

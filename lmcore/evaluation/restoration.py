@@ -15,7 +15,7 @@ import torch
 
 from lmcore.evaluation.bootstrap import Floats
 from lmcore.evaluation.likelihood import Tokens
-from lmcore.models.encoder_decoder.model import EncoderDecoder
+from lmcore.models.generative import SequenceToSequenceModel
 from lmcore.progress import progress
 from lmcore.tokens.batches.batches import IGNORED
 from lmcore.tokens.batches.corruption import corrupt, hidden_spans
@@ -50,7 +50,7 @@ class Restoration:
         seed: decides which spans are masked.
     """
 
-    def __init__(self, model: EncoderDecoder, *, batch_tokens: int, seed: int) -> None:
+    def __init__(self, model: SequenceToSequenceModel, *, batch_tokens: int, seed: int) -> None:
         self._model, self._batch_tokens, self._seed = model, batch_tokens, seed
 
     def score(self, documents: Sequence[Tokens]) -> list[RestoredDocument]:
@@ -92,7 +92,7 @@ class Restoration:
         model = self._model
         sources = _filled_up([piece.source for piece in batch], model.vocabulary.padding_id).to(model.device)
         targets = _filled_up([piece.target for piece in batch], IGNORED).to(model.device)
-        logits = model.output_logits(model.target_hidden(sources, model.shifted(targets)))
+        logits = model.target_logits(sources, targets)
         chosen = logits.gather(-1, targets.clamp(min=0)[..., None])[..., 0] - logits.logsumexp(dim=-1)
         return np.asarray(chosen.double().cpu().numpy())
 

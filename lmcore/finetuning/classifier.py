@@ -12,11 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmcore.errors import UserError
-from lmcore.models.causal import TextEncoder
 from lmcore.models.families import build_model
 from lmcore.models.folder import TOKENIZER, WEIGHTS, ModelDescription, read_description, save_folder
-from lmcore.models.layers.modern import Linear
-from lmcore.models.trainable import TrainableModel
+from lmcore.models.layers.linear import BiasFreeLinear
+from lmcore.models.trainable import TextEncoder, TrainableModel
 from lmcore.models.verification import load_weights, verify
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
@@ -37,15 +36,15 @@ class Classifier(TrainableModel):
         self.labels = tuple(labels)
         self.max_tokens = max_tokens
         self.dropout = nn.Dropout(dropout)
-        self.head = Linear(2 * backbone.feature_size, len(labels), zero_init=True)
+        self.head = BiasFreeLinear(2 * backbone.feature_size, len(labels), zero_init=True)
 
     def extra_repr(self) -> str:
         """The classes and how much of a text is read, for ``print(model)``."""
         return f"labels={self.labels}, max_tokens={self.max_tokens}"
 
-    def training_operations_per_token(self) -> float:
+    def training_flops_per_token(self) -> float:
         """Those of the blocks; the head, once a text, is nothing beside them."""
-        return self.backbone.feature_operations_per_token(self.max_tokens)
+        return self.backbone.feature_flops_per_token(self.max_tokens)
 
     def compute_in(self, dtype: torch.dtype) -> None:
         """Compute the backbone's activations in this dtype from now on."""

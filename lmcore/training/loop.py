@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from lmcore.config.training import TrainingConfig
-from lmcore.models.causal import CarriedState, RecurrentModel
 from lmcore.models.device import keep_freed_memory
+from lmcore.models.state import RecurrentState
 from lmcore.models.trainable import TrainableModel
 from lmcore.progress import Work, progress
 from lmcore.tokens.batches.batches import Batch, Batches
@@ -99,7 +99,8 @@ class _Training:
         average = None if decay is None else AveragedWeights(model, decay)
         self.state = TrainerState(model, ModelOptimizer(model, config.optimizer), average)
         self._keeper = Keeper(checkpoints, self.state, identity)
-        self._loss = torch.compile(model.loss) if is_compiled(config, self.n_steps, self.device) else model.loss
+        is_worth_compiling = model.is_compilable and is_compiled(config, self.n_steps, self.device)
+        self._loss_and_state = torch.compile(model.loss_and_state) if is_worth_compiling else model.loss_and_state
         self._rate = Rate()
         self._signals = HeldSignals()
 
@@ -109,7 +110,7 @@ class _Training:
         with kept_torch_settings(self.device), self._signals:
             use_deterministic_algorithms(self.config, self.device)
             self.model.compute_in(dtype)
-            self.model.recomputes_activations = self.config.gradient_checkpointing
+            self.model.gradient_checkpointing = self.config.gradient_checkpointing
             try:
                 self._go_on(description)
             except BaseException as error:
@@ -118,7 +119,7 @@ class _Training:
                 raise
             finally:
                 self.model.compute_in(torch.float32)
-                self.model.recomputes_activations = False
+                self.model.gradient_checkpointing = False
             if not self.state.done.best_step:
                 raise FloatingPointError(
                     "no validation gave a finite loss, so there are no weights to keep: lower the learning rate "
@@ -182,7 +183,7 @@ class _Training:
                 self.state.carried = carried if math.isfinite(loss) else None
                 self._skip(reason)
 
-    def _backward(self, parts: Sequence[Batch], n_targets: int) -> tuple[float, CarriedState | None]:
+    def _backward(self, parts: Sequence[Batch], n_targets: int) -> tuple[float, RecurrentState | None]:
         """Add up the gradients of a step's batches; returns its loss, and the state behind them."""
         loss, carried = torch.zeros((), device=self.device), self.state.carried
         for part in parts:
@@ -193,14 +194,11 @@ class _Training:
         return loss.item(), carried
 
     def _loss_of(
-        self, batch: Batch, carried: CarriedState | None, label_smoothing: float = 0.0
-    ) -> tuple[Tensor, CarriedState | None]:
+        self, batch: Batch, carried: RecurrentState | None, label_smoothing: float = 0.0
+    ) -> tuple[Tensor, RecurrentState | None]:
         """Summed loss of a batch and the state after it, of a model that carries one."""
-        if not isinstance(self.model, RecurrentModel):
-            return self._loss(batch.tokens, batch.targets, label_smoothing=label_smoothing), None
-        if carried is None or not batch.continues:
-            carried = self.model.new_state(len(batch.tokens))
-        return self.model.loss_and_state(batch.tokens, batch.targets, carried, label_smoothing=label_smoothing)
+        state = carried if batch.continues else None
+        return self._loss_and_state(batch.tokens, batch.targets, state, label_smoothing=label_smoothing)
 
     def _move(self, factor: float, loss: float, gradient_norm: float, n_targets: int) -> None:
         """Let the weights have the step."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lmcore.config.training import TrainingConfig
-from lmcore.models.causal import CarriedState
+from lmcore.models.state import RecurrentState
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.batches.batches import Batches
 from lmcore.training.checkpoint import Checkpoint
@@ -70,7 +70,7 @@ class TrainerState:
     def __init__(self, model: TrainableModel, optimizer: ModelOptimizer, average: AveragedWeights | None) -> None:
         self.model, self.optimizer, self.average = model, optimizer, average
         self.done = Progress()
-        self.carried: CarriedState | None = None
+        self.carried: RecurrentState | None = None
         """What a recurrent model carries from batch to batch."""
         self.best_weights = copy_weights(model)
 
@@ -102,7 +102,7 @@ class TrainerState:
             self.average.load_state(groups["average"])
         self.done = Progress(**checkpoint.facts)
         carried = {name: tensor.to(device) for name, tensor in groups["state"].items()}
-        self.carried = CarriedState(carried, self.done.n_carried_positions) if carried else None
+        self.carried = RecurrentState(carried, self.done.n_carried_positions) if carried else None
 
 
 def tensors_of(checkpoint: Checkpoint, group: str) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ from lmcore.evaluation.bootstrap import Bootstrap
 from lmcore.evaluation.classification import ClassificationMeasures, Labels, confusion_matrix
 from lmcore.evaluation.contamination import Flags, Rows, on_all_and_clean
 from lmcore.evaluation.linear import LinearPrediction, linear_predictions, strongest
-from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, MAJORITY, MODEL, family_name
+from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, MAJORITY, MODEL
 from lmcore.evaluation.proportions import proportion_difference
 from lmcore.finetuning.classifier import predict
 from lmcore.finetuning.examples import choose_examples, labeled_pairs
@@ -103,7 +103,7 @@ def evaluate_classifier(
         MAJORITY: majority_class([label for _, label in task.training], len(task.texts)),
     }
     names = {
-        MODEL: f"fine-tuned {family_name(read_description(models / 'classifier').model)}",
+        MODEL: f"fine-tuned {read_description(models / 'classifier').model.display_name}",
         BAG_OF_WORDS: "word n-grams, linear",
         CHARACTER_NGRAMS: "character n-grams, linear",
         MAJORITY: "commonest class",

@@ -12,7 +12,7 @@ from lmcore.errors import UserError
 from lmcore.evaluation.baselines import first_sentence
 from lmcore.evaluation.bootstrap import Bootstrap
 from lmcore.evaluation.contamination import Rows, on_all_and_clean
-from lmcore.evaluation.names import FIRST_SENTENCE, MODEL, family_name
+from lmcore.evaluation.names import FIRST_SENTENCE, MODEL
 from lmcore.evaluation.overlap import TextOverlap
 from lmcore.finetuning.examples import choose_examples
 from lmcore.finetuning.supervised import COMPLETION_COLUMNS, CompletionExample, completion_examples
@@ -22,7 +22,7 @@ from lmcore.progress import progress
 from lmcore.runtime.files import write_json
 from lmcore.text.documents.shards import read_documents
 from tasks.evaluate.contamination import is_clean
-from tasks.evaluate.models import why_absent, writing_model_on_device
+from tasks.evaluate.models import generative_model_on_device, why_absent
 from tasks.step import step
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def evaluate_completion(
         FIRST_SENTENCE: [first_sentence(example.prompt) for example in examples],
     }
     names = {
-        MODEL: f"fine-tuned {family_name(read_description(models / 'completion').model)}",
+        MODEL: f"fine-tuned {read_description(models / 'completion').model.display_name}",
         FIRST_SENTENCE: "prompt's first sentence",
     }
     _write(output, examples, completions, names, config)
@@ -71,7 +71,7 @@ def _test_examples(
 
 def _complete(folder: Path, prompts: Sequence[str], config: CompletionEvaluationConfig) -> list[str]:
     """What the model answers to each prompt; prompts of similar length are asked together."""
-    model, tokenizer = writing_model_on_device(folder)
+    model, tokenizer = generative_model_on_device(folder)
     prompt_format = read_description(folder).prompt_format
     if prompt_format is None:
         raise UserError(f"{folder} holds no completion model: its config.json has no prompt_format")

@@ -12,16 +12,15 @@ import pyarrow.compute as pc
 from lmcore.config.evaluate import EvaluateConfig, LikelihoodConfig, ReportConfig
 from lmcore.evaluation.comparison import MODELS, Baselines, LanguageModelComparison, compare_language_models
 from lmcore.evaluation.likelihood import HeldOutDocuments
-from lmcore.evaluation.names import INTERPOLATION, MODEL, NGRAM, NGRAM_ON_SEEN, SHORTER_NGRAM, UNIGRAM, family_name
+from lmcore.evaluation.names import INTERPOLATION, MODEL, NGRAM, NGRAM_ON_SEEN, SHORTER_NGRAM, UNIGRAM
 from lmcore.evaluation.neural import Judge, NeuralLikelihood, NgramLikelihood
 from lmcore.evaluation.seen import SeenDocuments
-from lmcore.evaluation.surprise import surprise_by_piece
 from lmcore.finetuning.examples import choose_examples
-from lmcore.models.bert.model import BERT
-from lmcore.models.causal import CausalModel
-from lmcore.models.encoder_decoder.model import EncoderDecoder
+from lmcore.generation.surprisal import text_spans
+from lmcore.models.generative import CausalModel, CountedModel, SequenceToSequenceModel
 from lmcore.models.ngram.kneser_ney import KneserNey
 from lmcore.models.ngram.model import NgramModel
+from lmcore.models.trainable import MaskedModel
 from lmcore.runtime.files import write_json
 from lmcore.text.documents.shards import read_documents
 from lmcore.tokens.corpus.shards import TokenShards
@@ -49,12 +48,12 @@ def evaluate_language_model(
     """
     shards = TokenShards.open(tokens)
     model, tokenizer = language_model_on_device(language_model)
-    names = {MODEL: family_name(model.config), UNIGRAM: "token frequencies alone"}
-    if isinstance(model, BERT):
+    names = {MODEL: model.config.display_name, UNIGRAM: "token frequencies alone"}
+    if isinstance(model, MaskedModel):
         test = _held_out(shards, "test", config.likelihood.max_masked_documents, config)
         figures = masked_figures(model, shards, test, is_clean(output, test.ids), config)
         found = {"kind": MASKED, "names": names, "figures": figures}
-    elif isinstance(model, EncoderDecoder):
+    elif isinstance(model, SequenceToSequenceModel):
         test = _held_out(shards, "test", config.likelihood.max_documents, config)
         figures = encoder_decoder_figures(model, shards, test, is_clean(output, test.ids), config)
         found = {"kind": ENCODER_DECODER, "names": names, "figures": figures}
@@ -62,7 +61,7 @@ def evaluate_language_model(
         record = json.loads((language_model / "record.json").read_text(encoding="utf-8"))
         found = _compare(model, tokenizer, shards, record, documents, config, output)
     else:
-        raise TypeError(f"there is no way to evaluate a model of family {family_name(model.config)}")
+        raise TypeError(f"there is no way to evaluate a model of family {model.config.display_name}")
     write_json(output / "language_model.json", found)
 
 
@@ -104,7 +103,7 @@ def _compare(
 
 
 def _judge(model: CausalModel, config: LikelihoodConfig) -> Judge:
-    return NgramLikelihood(model) if isinstance(model, NgramModel) else NeuralLikelihood(model, config=config)
+    return NgramLikelihood(model) if isinstance(model, CountedModel) else NeuralLikelihood(model, config=config)
 
 
 def _baselines(model: CausalModel, shards: TokenShards, record: Any, config: EvaluateConfig) -> Baselines:
@@ -117,12 +116,12 @@ def _baselines(model: CausalModel, shards: TokenShards, record: Any, config: Eva
         whole = _train_ngram(shards, order)
         return Baselines({NGRAM: whole}, whole)
     shorter = {SHORTER_NGRAM: _train_ngram(shards, order - 1)} if order > 1 else {}
-    return Baselines(shorter, model.counted)
+    return Baselines(shorter, model.kneser_ney)
 
 
 def _names(model: CausalModel, baselines: Baselines, config: EvaluateConfig) -> dict[str, str]:
     """What the models are called where people read."""
-    trained, order = family_name(model.config), config.ngram.order
+    trained, order = model.config.display_name, config.ngram.order
     parts = [
         trained,
         *([f"{order}-gram"] if NGRAM in baselines.ngrams else []),
@@ -203,7 +202,13 @@ def _shown_documents(
     for index in shown:
         places = slice(offsets[index], offsets[index + 1])
         bits = {name: -comparison.log_probabilities[name][places] / np.log(2) for name in models}
-        pieces = surprise_by_piece(test.tokens[index][:-1].tolist(), bits, tokenizer.decode)
+        pieces = [
+            {
+                "text": span.text,
+                "bits": {name: round(float(own[span.start : span.end].sum()), 3) for name, own in bits.items()},
+            }
+            for span in text_spans(test.tokens[index][:-1].tolist(), tokenizer.decode)
+        ]
         found.append({"id": test.ids[index], "title": titles[test.ids[index]], "pieces": pieces})
     return found
 

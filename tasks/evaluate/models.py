@@ -8,10 +8,9 @@ import torch
 
 from lmcore.finetuning.classifier import Classifier, load_classifier
 from lmcore.models.device import native_bfloat16, pick_device
-from lmcore.models.families import WritingModel
-from lmcore.models.folder import load_language_model, load_writing_model
+from lmcore.models.folder import load_generative_model, load_language_model
+from lmcore.models.generative import GenerativeModel
 from lmcore.models.model import Model
-from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 AnyModel = TypeVar("AnyModel", bound=Model)
@@ -23,9 +22,9 @@ def language_model_on_device(folder: Path) -> tuple[Model, Tokenizer]:
     return _on_device(model), tokenizer
 
 
-def writing_model_on_device(folder: Path) -> tuple[WritingModel, Tokenizer]:
+def generative_model_on_device(folder: Path) -> tuple[GenerativeModel, Tokenizer]:
     """Likewise, but one that text can be generated with."""
-    model, tokenizer = load_writing_model(folder)
+    model, tokenizer = load_generative_model(folder)
     return _on_device(model), tokenizer
 
 
@@ -45,6 +44,5 @@ def why_absent(models: Path, name: str) -> str | None:
 
 def _on_device(model: AnyModel) -> AnyModel:
     device = pick_device()
-    if isinstance(model, TrainableModel):
-        model.compute_in(torch.bfloat16 if native_bfloat16(device) else torch.float32)
+    model.compute_in(torch.bfloat16 if native_bfloat16(device) else torch.float32)
     return model.to(device)

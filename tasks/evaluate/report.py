@@ -9,7 +9,7 @@ from typing import Any
 
 from lmcore.config.evaluate import EvaluateConfig
 from lmcore.evaluation.contamination import CLEAN
-from lmcore.evaluation.names import MODEL, family_name, sized_name, training_data
+from lmcore.evaluation.names import MODEL, sized_name, training_data
 from lmcore.evaluation.plots import Curve
 from lmcore.evaluation.report import ModelTitle, ReportContent, Training, render_figures, render_report
 from lmcore.models.folder import read_description
@@ -123,7 +123,7 @@ def _describe(inputs: ReportInputs, parameters: Mapping[str, Any]) -> ModelTitle
     config, record = read_description(inputs.language_model).model, _read(inputs.language_model / "record.json")
     sources = [source["name"] for source in parameters.get("collect", {}).get("sources", [])]
     split = _read(inputs.tokens / "summary.json")["splits"]["train"]
-    return ModelTitle(family_name(config), sized_name(config, record), training_data(sources, split, record))
+    return ModelTitle(config.display_name, sized_name(config, record), training_data(sources, split, record))
 
 
 def _read_trainings(inputs: ReportInputs) -> list[Training]:

@@ -13,8 +13,8 @@ from lmcore.evaluation.names import MODEL, UNIGRAM
 from lmcore.evaluation.pseudo_likelihood import PseudoLikelihood
 from lmcore.evaluation.restoration import Restoration
 from lmcore.evaluation.unigram import unigram_log_probabilities
-from lmcore.models.bert.model import BERT
-from lmcore.models.encoder_decoder.model import EncoderDecoder
+from lmcore.models.generative import SequenceToSequenceModel
+from lmcore.models.trainable import MaskedModel
 from lmcore.tokens.corpus.shards import TokenShards
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ PAIR = f"{MODEL}_minus_{UNIGRAM}"
 
 
 def masked_figures(
-    model: BERT, shards: TokenShards, test: HeldOutDocuments, is_clean: Flags, config: EvaluateConfig
+    model: MaskedModel, shards: TokenShards, test: HeldOutDocuments, is_clean: Flags, config: EvaluateConfig
 ) -> dict[str, Any]:
     """Pseudo-likelihood of some tokens of each document, each predicted from all the others."""
     judge = PseudoLikelihood(model, batch_tokens=max(config.likelihood.batch_tokens, model.max_position_embeddings))
@@ -58,7 +58,7 @@ def masked_figures(
 
 
 def encoder_decoder_figures(
-    model: EncoderDecoder, shards: TokenShards, test: HeldOutDocuments, is_clean: Flags, config: EvaluateConfig
+    model: SequenceToSequenceModel, shards: TokenShards, test: HeldOutDocuments, is_clean: Flags, config: EvaluateConfig
 ) -> dict[str, Any]:
     """Likelihood of documents reconstructed from a source with masked spans."""
     judge = Restoration(model, batch_tokens=config.likelihood.batch_tokens, seed=config.seed)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lmcore.config.evaluate import SamplesConfig
 from lmcore.generation import Generator
-from lmcore.models.causal import CausalModel
+from lmcore.models.generative import GenerativeModel
 from lmcore.runtime.files import write_json
 from tasks.evaluate.models import language_model_on_device
 from tasks.step import step
@@ -14,7 +14,7 @@ from tasks.step import step
 def generate_samples(config: SamplesConfig, *, language_model: Path, output: Path) -> None:
     """Write ``samples.json`` into ``output``: what a causal model makes of every prompt."""
     model, tokenizer = language_model_on_device(language_model)
-    if not isinstance(model, CausalModel):
+    if not isinstance(model, GenerativeModel) or model.reads_source:
         write_json(output / "samples.json", [])
         return
     continuations = Generator(model, tokenizer).complete(config.prompts, config.generation)

@@ -39,6 +39,7 @@ class Interface:
 
 def interface_of(folder: Path) -> Interface:
     """The interface of the model in ``folder``."""
+    from lmcore.models.families import FAMILIES
     from lmcore.models.folder import read_description
 
     description = read_description(folder)
@@ -51,9 +52,9 @@ def interface_of(folder: Path) -> Interface:
             "The list is sorted in place, and equal elements keep their order.",
             description,
         )
-    if description.model.family == "bert":
+    if FAMILIES[type(description.model)].objective == "masked_tokens":
         return _masked()
-    if description.model.family == "encoder_decoder":
+    if description.model.reads_source:
         return _writer(
             "span-restoring-model",
             "Restores missing spans of a text: input column `prompt`, with `[MASK]` for each missing span; output "

@@ -22,8 +22,8 @@ from pydantic import ValidationError
 from lmcore.errors import UserError
 from lmcore.finetuning.classifier import load_classifier, predict
 from lmcore.generation import GenerationConfig, Generator, SamplingConfig
-from lmcore.models.bert.model import BERT
-from lmcore.models.folder import load_language_model, load_writing_model, read_description
+from lmcore.models.families import FAMILIES
+from lmcore.models.folder import load_generative_model, load_language_model, read_description
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 GAP = "[MASK]"
@@ -57,13 +57,13 @@ class ServedModel(PythonModel):
         if description.kind == "classifier":
             self.classifier, self.tokenizer = load_classifier(folder)
             self.column, self.answer = "text", self._classify
-        elif description.model.family == "bert":
+        elif FAMILIES[type(description.model)].objective == "masked_tokens":
             self.masked, self.tokenizer = load_language_model(folder)
             self.column, self.answer = "text", self._fill
-        elif description.model.family == "encoder_decoder" and description.prompt_format is None:
-            self.generator: Generator = RestoringGenerator(*load_writing_model(folder))
+        elif description.model.reads_source and description.prompt_format is None:
+            self.generator: Generator = RestoringGenerator(*load_generative_model(folder))
         else:
-            self.generator = Generator(*load_writing_model(folder), description.prompt_format)
+            self.generator = Generator(*load_generative_model(folder), description.prompt_format)
         refuse_unknown_settings()
 
     def predict(
@@ -141,7 +141,6 @@ def fill_gaps(model: Any, tokenizer: Tokenizer, text: str, n_candidates: int) ->
     Raises:
         ValueError: if there is no gap, or the text is longer than the model can read.
     """
-    assert isinstance(model, BERT)
     vocabulary = tokenizer.vocabulary
     tokens = torch.tensor([vocabulary.end_of_text_id, *encode_with_gaps(tokenizer, text)])
     gaps = (tokens == vocabulary.mask_id).nonzero().flatten()

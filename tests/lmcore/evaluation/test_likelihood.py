@@ -7,7 +7,7 @@ from lmcore.config.evaluate import BootstrapConfig, LikelihoodConfig
 from lmcore.evaluation.bootstrap import Bootstrap
 from lmcore.evaluation.likelihood import BitsPerUnit, HeldOutDocuments, bits_of
 from lmcore.evaluation.neural import NeuralLikelihood, cut_windows
-from lmcore.models.causal import CausalModel
+from lmcore.models.generative import CausalModel
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 VOCABULARY_SIZE, END, CONTEXT_LENGTH = 11, 10, 8

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from lmcore.generation import GenerationConfig
-from lmcore.models.causal import CarriedState, CausalModel, State
+from lmcore.models.generative import CausalModel
+from lmcore.models.state import ModelState, RecurrentState
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 GREEDY = {"method": "sampling", "temperature": 0.0, "top_k": None, "top_p": None, "min_p": None, "seed": 1}
@@ -36,11 +37,11 @@ class Recurrent(CausalModel):
         self.carry = nn.Linear(hidden_size, hidden_size)
         self.output = nn.Linear(hidden_size, vocabulary.size)
 
-    def new_state(self, batch_size: int) -> CarriedState:
-        return CarriedState({"hidden": torch.zeros(batch_size, self.carry.in_features)})
+    def new_state(self, batch_size: int) -> RecurrentState:
+        return RecurrentState({"hidden": torch.zeros(batch_size, self.carry.in_features)})
 
-    def forward(self, tokens: Tensor, *, mask: Tensor | None = None, state: State | None = None) -> Tensor:
-        carried = state if isinstance(state, CarriedState) else self.new_state(len(tokens))
+    def forward(self, tokens: Tensor, *, mask: Tensor | None = None, state: ModelState | None = None) -> Tensor:
+        carried = state if isinstance(state, RecurrentState) else self.new_state(len(tokens))
         hidden, outputs = carried.tensors["hidden"], []
         for position in range(tokens.size(1)):
             new = torch.tanh(self.embedding(tokens[:, position]) + self.carry(hidden))

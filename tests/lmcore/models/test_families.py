@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_models import CONFIGS, stir
 
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.finetuning.classifier import Classifier, load_classifier, predict, save_classifier
-from lmcore.models.causal import TextEncoder
 from lmcore.models.families import FAMILIES, build_model
 from lmcore.models.folder import load_language_model, save_language_model
+from lmcore.models.trainable import TextEncoder
 from lmcore.tokens.tokenizer.training import learn_tokenizer
+from tests.lmcore.models.small_models import CONFIGS, stir
 
 TEXTS = ["a fox", "dogs jump over the lazy fox, again and again", "", "over"]
 TOKENIZER = learn_tokenizer(TEXTS, BytePairConfig(kind="byte_pair", vocabulary_size=270))

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from small_models import CONFIGS
 
 from lmcore.config.models import NgramConfig
 from lmcore.config.tokenize import BytePairConfig
@@ -23,6 +22,7 @@ from lmcore.models.ngram.model import NgramModel
 from lmcore.models.verification import SUMS, write_sums
 from lmcore.tokens.tokenizer.training import learn_tokenizer
 from lmcore.training.checkpoint import Checkpoint, save_checkpoint
+from tests.lmcore.models.small_models import CONFIGS
 
 TOKENIZER = learn_tokenizer(["a fox"], BytePairConfig(kind="byte_pair", vocabulary_size=260))
 FILES = ("config.json", "tokenizer.json", "weights.safetensors")
@@ -89,7 +89,7 @@ def test_weights_that_are_no_numbers_are_refused(models: Path, value: float) -> 
     save_file(weights, path)
     write_sums(models / "gpt")
     with pytest.raises(
-        ValueError, match=r"safetensors holds numbers .* not finite in blocks\.1\.attention\.key\.weight"
+        ValueError, match=r"safetensors has values that are not finite in blocks\.1\.attention\.key\.weight"
     ):
         load_language_model(models / "gpt")
 
@@ -110,7 +110,7 @@ def test_sizes_that_are_not_those_of_the_weights_are_refused_before_they_cost_an
             changed = description | {"model": description["model"] | {name: value * factor}}
             path.write_text(json.dumps(changed))
             write_sums(models / family)
-            with pytest.raises(ValueError, match=r"config\.json (beside it|was written by another version)"):
+            with pytest.raises(ValueError, match=r"config\.json(:| was written by another version)"):
                 load_language_model(models / family)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lmcore.models.gpt.model import GPT
-from tests.lmcore.models.test_gpt import VARIANTS, draw_tokens, make_model
+from tests.lmcore.models.gpt.test_gpt import VARIANTS, draw_tokens, make_model
 from tests.lmcore.training.test_loop import run
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

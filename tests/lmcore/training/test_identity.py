@@ -13,7 +13,7 @@ from lmcore.finetuning.classifier import Classifier
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.batches.batches import Batches, ExampleBatches
 from lmcore.training.loop import train
-from tests.lmcore.models.test_gpt import make_model
+from tests.lmcore.models.gpt.test_gpt import make_model
 from tests.lmcore.training.trainer import CONFIG, STREAM, make_batches
 
 SHORT = CONFIG | {"max_steps": 4}

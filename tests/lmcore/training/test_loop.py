@@ -18,7 +18,7 @@ from lmcore.training.ema import AveragedWeights
 from lmcore.training.identity import SAMPLED_BATCHES
 from lmcore.training.loop import train
 from lmcore.training.schedule import count_steps
-from tests.lmcore.models.test_gpt import make_model
+from tests.lmcore.models.gpt.test_gpt import make_model
 from tests.lmcore.training.trainer import BATCHES, CONFIG, make_batches
 
 

@@ -5,7 +5,7 @@ import torch
 
 from lmcore.config.training import AdamWConfig, MuonConfig
 from lmcore.training.optimizer import ModelOptimizer, orthogonalize
-from tests.lmcore.models.test_gpt import draw_tokens, make_model
+from tests.lmcore.models.gpt.test_gpt import draw_tokens, make_model
 
 ADAMW = AdamWConfig(name="adamw", learning_rate=1e-2, beta1=0.9, beta2=0.95, weight_decay=0.1)
 MUON = MuonConfig(name="muon", learning_rate=0.02, momentum=0.95, weight_decay=0.01, others=ADAMW)

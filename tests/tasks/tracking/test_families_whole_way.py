@@ -10,15 +10,15 @@ from trainings import runs, store_of
 from lmcore.config.finetune import ClassificationTrainingConfig, CompletionTrainingConfig, SummaryExamples
 from lmcore.config.training import PretrainConfig, TrainingConfig
 from lmcore.generation import Generator
-from lmcore.models.folder import load_writing_model
+from lmcore.models.folder import load_generative_model
 from tasks.evaluate import compare_with_training, evaluate_language_model, generate_samples
 from tasks.finetune import FinetuneFiles, finetune_classifier, finetune_completion
 from tasks.pretrain import pretrain_language_model
 from tests.lmcore.evaluation.test_evaluate_tasks import CONFIG, SPLIT, write_documents, write_models
 from tests.lmcore.generation.toy_models import settings
+from tests.lmcore.models.hmm.test_hmm import CONFIG as HMM
+from tests.lmcore.models.lstm.test_lstm import CONFIG as LSTM
 from tests.lmcore.models.small_models import CONFIGS as TRANSFORMERS
-from tests.lmcore.models.test_hmm import CONFIG as HMM
-from tests.lmcore.models.test_lstm import CONFIG as LSTM
 from tests.lmcore.training.trainer import CONFIG as TRAINING
 
 SHORT = TRAINING | {
@@ -69,7 +69,7 @@ def test_a_model_of_every_family_goes_the_whole_way(family: str, environment: An
         assert found["names"]["model"] == "3-gram"
     if family == "bert":
         return
-    generator = Generator(*load_writing_model(tmp_path / "model"))
+    generator = Generator(*load_generative_model(tmp_path / "model"))
     assert generator.complete(["array"], settings(max_new_tokens=3))[0].text is not None
 
 

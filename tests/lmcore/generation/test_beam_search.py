@@ -9,10 +9,10 @@ import torch
 
 from lmcore.config.models import NgramConfig
 from lmcore.generation import generate
-from lmcore.generation.beams import normalized_score
-from lmcore.generation.continuation import Continuation, behind_prompts, behind_sources
+from lmcore.generation.beam_search import normalized_score
 from lmcore.generation.decoding import decode
-from lmcore.models.causal import CausalModel
+from lmcore.generation.decoding_state import DecodingState
+from lmcore.models.generative import CausalModel
 from lmcore.models.ngram.model import NgramModel
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 from tests.lmcore.generation.test_decoding import MODELS, draw_prompts
@@ -38,8 +38,8 @@ def all_answers(model: CausalModel, prompt: list[int], length_penalty: float) ->
 def search(model: CausalModel, prompts: list[list[int]], **changes: object) -> list[list[list[int]]]:
     config = settings(max_new_tokens=LENGTH, **changes)
     with torch.inference_mode():
-        continuation = behind_prompts(model, prompts, LENGTH)
-    answers = decode(continuation, prompts, config, model.vocabulary)
+        state = DecodingState.from_prompts(model, prompts, LENGTH)
+    answers = decode(state, prompts, config, model.vocabulary)
     return [[completion.tokens for completion in candidates] for candidates in answers]
 
 
@@ -69,31 +69,31 @@ def test_a_narrow_beam_finds_answers_no_better_than_the_best_and_no_worse_than_g
 @pytest.mark.parametrize("is_padded", [False, True])
 @torch.inference_mode()
 def test_continuations_that_share_a_text_are_read_as_if_each_were_alone(family: str, is_padded: bool) -> None:
-    model, continuation, texts = make_continuation(family, is_padded=is_padded)
+    model, state, texts = make_state(family, is_padded=is_padded)
     chance = torch.Generator().manual_seed(2)
     for position in range(6):
         if position == 0:
-            continuation.fork(3)
+            state.fork(3)
             rows = torch.arange(9)
         else:
             # One of the texts leaves, and comes back in another one's place.
             prompts = torch.tensor([[0, 1, 2], [2, 0, 1], [1, 1, 0]])[position % 3]
             rows = (prompts[:, None] * 3 + torch.randint(3, (3, 3), generator=chance)).flatten()
-            continuation.select(rows)
+            state.select(rows)
         chosen = torch.randint(3, model.vocabulary.size, (9,), generator=chance)
-        continuation.advance(chosen)
+        state.advance(chosen)
         before = [text for text in texts for _ in range(3)] if position == 0 else texts
         texts = [[*before[row], int(token)] for row, token in zip(rows, chosen, strict=True)]
-    for logits, text in zip(continuation.logits, texts, strict=True):
+    for logits, text in zip(state.logits, texts, strict=True):
         torch.testing.assert_close(logits, logits_alone(model, text), rtol=1e-4, atol=1e-4)
 
 
-def make_continuation(family: str, *, is_padded: bool) -> tuple[Any, Continuation, list[list[int]]]:
+def make_state(family: str, *, is_padded: bool) -> tuple[Any, DecodingState, list[list[int]]]:
     """A model, three texts that it has begun to read, and the texts; those of an encoder-decoder begin with sources."""
     prompts = [[3, 4, 3], [4, 3, 3] if not is_padded else [4], [3, 3, 4]]
     if family == "encoder_decoder":
         model = make_small_model(family)
-        return model, behind_sources(model, prompts, 7), [[*prompt, -1, 0] for prompt in prompts]
+        return model, DecodingState.from_prompts(model, prompts, 7), [[*prompt, -1, 0] for prompt in prompts]
     if family == "ngram":
         model: Any = NgramModel(NgramConfig(family="ngram", order=3), SMALL)
         model.fit(np.array([3, 4, 3, 3, 4, 4, 3, 0]), np.array([0, 8]))
@@ -101,7 +101,7 @@ def make_continuation(family: str, *, is_padded: bool) -> tuple[Any, Continuatio
         model = make_recurrent(SMALL, seed=1)
     else:
         model = make_small_model(family)
-    return model, behind_prompts(model, prompts, 7), prompts
+    return model, DecodingState.from_prompts(model, prompts, 7), prompts
 
 
 def logits_alone(model: Any, text: list[int]) -> torch.Tensor:

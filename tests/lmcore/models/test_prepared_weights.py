@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from small_models import CONFIGS, VOCABULARY, stir
 
 from lmcore.config.models import HMMConfig
-from lmcore.models.causal import CausalModel
-from lmcore.models.cpu.derived import Derived
 from lmcore.models.families import build_model
-from tests.lmcore.models.test_lstm import make_model as make_lstm
+from lmcore.models.generative import CausalModel
+from lmcore.models.prepared_weights import PreparedWeights
+from tests.lmcore.models.lstm.test_lstm import make_model as make_lstm
+from tests.lmcore.models.small_models import CONFIGS, VOCABULARY, stir
 
 TOKENS = torch.tensor([[3, 4, 5, 6], [7, 3, 3, 8]])
 
@@ -22,18 +22,18 @@ def make(family: str, seed: int) -> CausalModel:
 
 
 def test_a_tensor_is_made_once_for_as_long_as_its_weights_stay_the_same() -> None:
-    weight, derived, made = torch.ones(3, requires_grad=True), Derived(), []
+    weight, prepared, made = torch.ones(3, requires_grad=True), PreparedWeights(), []
 
     def double() -> torch.Tensor:
         made.append(weight.detach() * 2)
         return made[-1]
 
     with torch.inference_mode():
-        assert derived.get("double", [weight], double) is derived.get("double", [weight], double)
+        assert prepared.get("double", [weight], double) is prepared.get("double", [weight], double)
     with torch.no_grad():
         weight.add_(1)
     with torch.inference_mode():
-        assert derived.get("double", [weight], double).tolist() == [4.0] * 3
+        assert prepared.get("double", [weight], double).tolist() == [4.0] * 3
     assert len(made) == 2
 
 
@@ -56,7 +56,7 @@ def test_weights_exchanged_in_place_are_those_that_are_used(family: str, reads_s
 
 
 def test_nothing_is_kept_where_gradients_may_flow() -> None:
-    weight, derived = torch.ones(3, requires_grad=True), Derived()
+    weight, prepared = torch.ones(3, requires_grad=True), PreparedWeights()
     for _ in range(2):
-        derived.get("double", [weight], lambda: weight * 2).sum().backward()
+        prepared.get("double", [weight], lambda: weight * 2).sum().backward()
     assert weight.grad.tolist() == [4.0] * 3

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lmcore.config.tokenize import BytePairConfig, CharactersConfig, WordsConfig
 from lmcore.generation.generator import may_join_bytes
-from lmcore.generation.text import TextStream, until_stop
+from lmcore.generation.streaming import TextStreamer, truncate_at_stop_string
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.tokens.tokenizer.training import learn_tokenizer
 
@@ -22,8 +22,8 @@ TOKENIZERS = {
 
 
 def stream(tokens: list[int], stops: tuple[str, ...], tokenizer: Tokenizer = TOKENIZER) -> list[str]:
-    text = TextStream(tokenizer.decode, stops, lambda token: may_join_bytes(tokenizer, token))
-    return [*(text.push(token) for token in tokens), text.finish()]
+    text = TextStreamer(tokenizer.decode, stops, lambda token: may_join_bytes(tokenizer, token))
+    return [*(text.put(token) for token in tokens), text.end()]
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
@@ -33,7 +33,7 @@ def test_pieces_of_any_tokens_join_to_the_text_before_the_first_stop_string(
 ) -> None:
     tokenizer = TOKENIZERS[kind]
     tokens = data.draw(st.lists(st.integers(0, tokenizer.vocabulary.size - 1), max_size=30))
-    assert "".join(stream(tokens, stops, tokenizer)) == until_stop(tokenizer.decode(tokens), stops)
+    assert "".join(stream(tokens, stops, tokenizer)) == truncate_at_stop_string(tokenizer.decode(tokens), stops)
 
 
 @given(st.text("ab ü世!", max_size=20), st.text("ab ü世!", min_size=1, max_size=4))
@@ -55,4 +55,4 @@ def test_a_character_of_several_tokens_comes_in_one_piece() -> None:
 
 @pytest.mark.parametrize(("stops", "expected"), [(("b", "aa"), ""), (("xb",), "aab"), (("b",), "aa")])
 def test_the_stop_string_that_begins_first_ends_the_text(stops: tuple[str, ...], expected: str) -> None:
-    assert until_stop("aab", stops) == expected
+    assert truncate_at_stop_string("aab", stops) == expected

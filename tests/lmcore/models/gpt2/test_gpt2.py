@@ -139,7 +139,7 @@ def test_weights_in_several_files_and_another_name_of_the_activation_are_taken_o
         import_gpt2(tmp_path / "several")[0](tokens), reference(tokens).logits, rtol=0, atol=1e-5
     )
     next((tmp_path / "several").glob("model-*.safetensors")).unlink()
-    with pytest.raises(FileNotFoundError, match=r"model-.*safetensors is not there"):
+    with pytest.raises(FileNotFoundError, match=r"model-.*safetensors is missing"):
         import_gpt2(tmp_path / "several")
 
 
@@ -151,13 +151,15 @@ def test_several_dropouts_become_one_and_that_is_said(tmp_path: Path, caplog: py
     reference.config.update({"resid_pdrop": 0.3, "attn_pdrop": 0.0, "embd_pdrop": 0.2})
     reference.config.save_pretrained(tmp_path)
     assert import_gpt2(tmp_path)[0].config.dropout == 0.3
-    assert "resid_pdrop 0.3, embd_pdrop 0.2, attn_pdrop 0; this model has one dropout rate, 0.3" in caplog.text
+    assert (
+        "resid_pdrop 0.3, embd_pdrop 0.2, attn_pdrop 0; only one dropout rate is supported, 0.3 is used" in caplog.text
+    )
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"activation_function": "relu"}, "says activation_function 'relu'; only models with 'gelu_new'"),
+        ({"activation_function": "relu"}, "has activation_function 'relu'; only models with 'gelu_new'"),
         ({"n_inner": 20}, "has n_inner 20"),
         ({"n_positions": 13}, "does not fit its config.json"),
         ({"n_layer": 3}, r"has no weight h\.2\."),
@@ -196,13 +198,13 @@ def test_prompts_of_different_length_are_gone_on_from_as_by_the_reference(tmp_pa
 def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
     make_reference(tmp_path, vocabulary_size=VOCABULARY.size - 3)
     TOKENIZER.save(tmp_path / "tokenizer.json")
-    with pytest.raises(ValueError, match="the tokenizer has 280 tokens, but the model a table of 277"):
+    with pytest.raises(ValueError, match="the tokenizer has 280 tokens, but the model has embeddings of 277"):
         import_gpt2(tmp_path)
 
 
 def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:
     make_reference(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"tokenizer\.json is not there"):
+    with pytest.raises(FileNotFoundError, match=r"tokenizer\.json is missing"):
         import_gpt2(tmp_path)
 
 
@@ -283,4 +285,4 @@ def test_the_operations_of_training_are_those_that_torch_counts() -> None:
         model.loss(tokens, tokens.roll(-1, 1)).backward()
     # What is computed and thrown away, attention's look into the future, is not needed for training.
     future = 6 * CONFIG.num_hidden_layers * CONFIG.hidden_size * CONFIG.max_position_embeddings
-    assert counter.get_total_flops() / tokens.numel() == model.training_operations_per_token() + future
+    assert counter.get_total_flops() / tokens.numel() == model.training_flops_per_token() + future

@@ -9,10 +9,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lmcore.config.models import LSTMConfig
 from lmcore.generation import generate
-from lmcore.models.causal import CarriedState
-from lmcore.models.cpu.derived import Derived
 from lmcore.models.cpu.recurrence import lstm_recurrence
-from lmcore.models.lstm.model import LSTM, TORCH_GATES, _kept
+from lmcore.models.lstm.model import LSTM, TORCH_GATES, _dropout_mask
+from lmcore.models.prepared_weights import PreparedWeights
+from lmcore.models.state import RecurrentState
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 from tests.lmcore.generation.toy_models import settings
 
@@ -53,7 +53,7 @@ def torch_layers(model: LSTM) -> list[torch.nn.LSTM]:
     layers = []
     for block in model.blocks:
         gates = [block.gates[gate] for gate in TORCH_GATES]
-        layer = torch.nn.LSTM(gates[0].input.size(1), block.embedding_size, batch_first=True)
+        layer = torch.nn.LSTM(gates[0].input.size(1), block.output_size, batch_first=True)
         with torch.no_grad():
             layer.weight_ih_l0.copy_(torch.cat([gate.input for gate in gates]))
             layer.weight_hh_l0.copy_(torch.cat([gate.recurrent for gate in gates]))
@@ -77,7 +77,7 @@ def test_the_logits_are_those_of_torchs_lstm_step_by_step(variant: str) -> None:
 
 
 def test_the_layers_go_from_the_width_over_the_hidden_width_back_to_the_width() -> None:
-    sizes = [(block.gates["cell"].input.size(1), block.embedding_size) for block in make_model().blocks]
+    sizes = [(block.gates["cell"].input.size(1), block.output_size) for block in make_model().blocks]
     assert sizes == [(12, 18), (18, 18), (18, 12)]
 
 
@@ -111,8 +111,8 @@ def test_the_layer_of_a_gpu_has_the_same_outputs_and_gradients() -> None:
     layer = make_model().blocks[1]
     inputs, hidden, cell = torch.randn(5, 3, 18), torch.randn(3, 18), torch.randn(3, 18)
     results = []
-    for run in (layer, layer._on_gpu):  # torch's own layer, which is there on a processor as well
-        outputs, last, last_cell = run(inputs, hidden, cell, Derived())
+    for run in (layer, layer._run_cudnn):  # torch's own layer, which is there on a processor as well
+        outputs, last, last_cell = run(inputs, hidden, cell, PreparedWeights())
         loss = outputs.square().sum() + last.sum() + last_cell.sum()
         results.append((outputs, last, last_cell, *torch.autograd.grad(loss, list(layer.parameters()))))
     torch.testing.assert_close(results[0], results[1], rtol=1e-4, atol=1e-5)
@@ -172,7 +172,7 @@ def test_no_gradient_flows_into_the_batch_before() -> None:
     assert not any(tensor.requires_grad for tensor in state.tensors.values())
     assert not any(tensor.any() for tensor in given.tensors.values()), "the given state must stay as it was"
     loss, _ = model.loss_and_state(tokens, tokens.roll(-1, 1), state)
-    alone = CarriedState({name: tensor.clone() for name, tensor in state.tensors.items()}, state.length)
+    alone = RecurrentState({name: tensor.clone() for name, tensor in state.tensors.items()}, state.length)
     gradients = torch.autograd.grad(loss, list(model.parameters()))
     expected = torch.autograd.grad(model.loss_and_state(tokens, tokens.roll(-1, 1), alone)[0], list(model.parameters()))
     torch.testing.assert_close(gradients, expected)
@@ -212,7 +212,7 @@ def test_features_of_padded_texts_equal_those_of_each_text_alone() -> None:
     features = model.features(padded, padded != VOCABULARY.padding_id)
     assert features.shape == (3, 8, model.feature_size)
     for row, text in enumerate(texts):
-        torch.testing.assert_close(features[row, : lengths[row]], model.hidden(text)[0])
+        torch.testing.assert_close(features[row, : lengths[row]], model.hidden_states(text)[0])
 
 
 @pytest.mark.parametrize("name", DROPOUTS)
@@ -227,9 +227,9 @@ def test_dropout_acts_in_training_only(name: str) -> None:
 def test_features_are_dropped_for_the_length_of_a_batch_and_the_others_scaled() -> None:
     model = make_model(num_hidden_layers=1, output_dropout=0.5)
     tokens = draw_tokens(4, 10)
-    whole = model.hidden(tokens)
+    whole = model.hidden_states(tokens)
     model.train()
-    ratio = model.hidden(tokens) / whole
+    ratio = model.hidden_states(tokens) / whole
     torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio))
     assert set(ratio.detach().round(decimals=3).unique().tolist()) == {0.0, 2.0}
     assert not torch.equal(ratio[0], ratio[1]), "each sequence of a batch has its own"
@@ -254,7 +254,7 @@ def test_weight_dropout_leaves_all_but_the_recurrent_weights() -> None:
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
 def test_weight_dropout_keeps_the_share_and_the_sum_of_the_weights(rate: float) -> None:
     torch.manual_seed(0)
-    kept = _kept(torch.ones(333, 301), rate)
+    kept = _dropout_mask(torch.ones(333, 301), rate)
     assert (kept == 0).float().mean() == pytest.approx(rate, abs=0.01)
     assert kept.mean() == pytest.approx(1.0, abs=0.02)
     assert len(kept.unique()) == 2
@@ -266,10 +266,10 @@ def test_the_penalties_are_those_of_activation_and_temporal_regularization() -> 
     model, tokens = make_model(output_dropout=0.4, **changes), draw_tokens(2, 6)
     targets = draw_tokens(2, 6, seed=2)
     targets[0, :4] = -100
-    raw = model.hidden(tokens)
+    raw = model.hidden_states(tokens)
     model.train()
     torch.manual_seed(3)
-    dropped = model.hidden(tokens)
+    dropped = model.hidden_states(tokens)
     torch.manual_seed(3)
     loss = model.loss(tokens, targets)
     cross_entropy = F.cross_entropy(model.output_logits(dropped).transpose(1, 2), targets, reduction="sum")
@@ -286,8 +286,8 @@ def test_the_operations_of_training_are_those_that_torch_counts(variant: str) ->
     with FlopCounterMode(display=False) as counter:
         model.loss(tokens, tokens.roll(-1, 1)).backward()
     # Nothing flows back from the first position into the state before it.
-    not_needed = sum(2 * 4 * block.embedding_size**2 for block in model.blocks) / 10
-    expected = model.training_operations_per_token() - not_needed
+    not_needed = sum(2 * 4 * block.output_size**2 for block in model.blocks) / 10
+    expected = model.training_flops_per_token() - not_needed
     assert counter.get_total_flops() / tokens.numel() == pytest.approx(expected, rel=1e-12)
 
 

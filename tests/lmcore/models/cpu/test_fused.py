@@ -1,4 +1,4 @@
-"""Every kernel equals its plain formula, in value and in derivative."""
+"""Every fused function equals its plain formula, in value and in gradient."""
 
 import math
 from collections.abc import Callable
@@ -8,13 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lmcore.models.cpu.fused import (
-    causal_attention,
-    normalize,
-    rotate_normalized,
-    softcapped_cross_entropy,
-    squared_relu,
-)
+from lmcore.models.cpu.fused import causal_attention, normalize, rotate_normalized, squared_relu
+from lmcore.models.layers.functional import linear_cross_entropy
 
 BATCH, LENGTH, HEADS, WIDTH = 2, 7, 3, 8
 
@@ -23,23 +18,27 @@ def draw(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64)
 
 
-def angles() -> tuple[Tensor, Tensor]:
-    turns = torch.outer(torch.arange(LENGTH, dtype=torch.float64), torch.linspace(1.0, 0.1, WIDTH // 2))
-    return turns.cos(), turns.sin()
+def rotations() -> tuple[Tensor, Tensor]:
+    angles = torch.outer(torch.arange(LENGTH, dtype=torch.float64), torch.linspace(1.0, 0.1, WIDTH // 2))
+    return angles.cos(), angles.sin()
 
 
-def plainly_rotated(heads: Tensor) -> Tensor:
-    """Each pair of features as a complex number, turned by its position's angle."""
+def rotate_plainly(heads: Tensor) -> Tensor:
+    """Rotate each pair of features, as a complex number, by the angle of its position."""
     normalized = F.rms_norm(heads, (WIDTH,))
     pairs = torch.complex(normalized[..., : WIDTH // 2], normalized[..., WIDTH // 2 :])
-    cosine, sine = angles()
-    turned = pairs * torch.complex(cosine, sine)[:, None, :]
-    return torch.cat((turned.real, turned.imag), dim=-1).transpose(1, 2)
+    cosine, sine = rotations()
+    rotated = pairs * torch.complex(cosine, sine)[:, None, :]
+    return torch.cat((rotated.real, rotated.imag), dim=-1).transpose(1, 2)
 
 
 CASES: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor], list[Tensor]]] = {
     "normalize": (normalize, lambda hidden: F.rms_norm(hidden, (WIDTH,)), [draw(BATCH, LENGTH, WIDTH)]),
-    "rotate": (lambda heads: rotate_normalized(heads, *angles()), plainly_rotated, [draw(BATCH, LENGTH, HEADS, WIDTH)]),
+    "rotate": (
+        lambda heads: rotate_normalized(heads, *rotations()),
+        rotate_plainly,
+        [draw(BATCH, LENGTH, HEADS, WIDTH)],
+    ),
     "attention": (
         causal_attention,
         lambda query, key, value: F.scaled_dot_product_attention(query, key, value, is_causal=True),
@@ -50,11 +49,11 @@ CASES: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor], list[Tensor
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_equals_its_plain_formula(name: str) -> None:
-    kernel, formula, inputs = CASES[name]
+def test_a_fused_function_equals_its_plain_formula(name: str) -> None:
+    fused, formula, inputs = CASES[name]
     ours = [tensor.clone().requires_grad_() for tensor in inputs]
     theirs = [tensor.clone().requires_grad_() for tensor in inputs]
-    result, expected = kernel(*ours), formula(*theirs)
+    result, expected = fused(*ours), formula(*theirs)
     torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-6)
     direction = draw(*expected.shape)
     result.backward(direction)
@@ -73,7 +72,7 @@ def test_cross_entropy_equals_that_of_torch(cap: float | None, n_rows: int, smoo
     targets[::4] = -100
     ours = [hidden.clone().requires_grad_(), weight.clone().requires_grad_()]
     theirs = [hidden.clone().requires_grad_(), weight.clone().requires_grad_()]
-    result = softcapped_cross_entropy(ours[0], ours[1], targets, cap, label_smoothing=smoothing)
+    result = linear_cross_entropy(ours[0], ours[1], targets, cap=cap, label_smoothing=smoothing)
     logits = theirs[0] @ theirs[1].T
     capped = logits if cap is None else cap * torch.tanh(logits / cap)
     expected = F.cross_entropy(capped, targets, ignore_index=-100, reduction="sum", label_smoothing=smoothing)

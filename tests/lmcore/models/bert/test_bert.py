@@ -85,7 +85,7 @@ def test_filled_up_sequences_have_the_logits_of_the_reference_and_of_themselves_
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"hidden_act": "relu"}, "says hidden_act 'relu'; only models with 'gelu'"),
+        ({"hidden_act": "relu"}, "has hidden_act 'relu'; only models with 'gelu'"),
         ({"vocab_size": 24}, "has 24 tokens, but the vocabulary given 23"),
     ],
 )
@@ -145,4 +145,4 @@ def test_the_operations_of_training_are_those_that_torch_counts() -> None:
     # Only the plain kernel is made of products that are counted one by one.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model.loss(tokens, targets).backward()
-    assert counter.get_total_flops() / tokens.numel() == model.training_operations_per_token()
+    assert counter.get_total_flops() / tokens.numel() == model.training_flops_per_token()

@@ -85,7 +85,7 @@ def test_logits_of_single_steps_equal_those_of_the_whole_sequence(variant: str, 
             seen = None if mask is None else mask[:, : position + 1]
             logits = model.next_logits(tokens[:, position : position + 1], mask=seen, state=state)
             torch.testing.assert_close(logits, expected[:, position], rtol=1e-4, atol=1e-5)
-        assert state.step is not None
+        assert model.decoding_weights(state) is not None
         with pytest.raises(ValueError, match="13 tokens do not fit"):
             model.next_logits(tokens[:, :1], state=state)
 
@@ -124,4 +124,4 @@ def test_the_operations_of_training_are_those_that_torch_counts(variant: str) ->
         model.loss(tokens, tokens.roll(-1, 1)).backward()
     # What is computed and thrown away, attention's look into the future, is not needed for training.
     future = 6 * CONFIG.num_hidden_layers * CONFIG.hidden_size * CONFIG.max_position_embeddings
-    assert counter.get_total_flops() / tokens.numel() == model.training_operations_per_token() + future
+    assert counter.get_total_flops() / tokens.numel() == model.training_flops_per_token() + future

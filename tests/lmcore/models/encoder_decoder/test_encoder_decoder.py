@@ -103,7 +103,7 @@ def test_hidden_states_are_those_of_the_transformer_of_torch(lengths: tuple[int,
         src_key_padding_mask=is_padding,
         memory_key_padding_mask=is_padding,
     )
-    torch.testing.assert_close(model.target_hidden(source, target), expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(model.target_hidden_states(source, target), expected, rtol=0, atol=1e-5)
 
 
 @torch.no_grad()
@@ -112,7 +112,7 @@ def test_logits_step_by_step_equal_those_of_the_whole_target() -> None:
     state = model.new_state(source)
     parts = [model(part, state=state) for part in tokens.split([1, 1, 5, 4, 1], dim=1)]
     assert state.length == 12
-    expected = model.output_logits(model.target_hidden(source, tokens))
+    expected = model.output_logits(model.target_hidden_states(source, tokens))
     torch.testing.assert_close(torch.cat(parts, dim=1), expected, rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match="13 tokens do not fit the context of 12"):
         model(tokens[:, :1], state=state)
@@ -222,4 +222,4 @@ def test_the_operations_of_training_are_those_that_torch_counts() -> None:
         model.loss(tokens, tokens).backward()
     # What is computed and thrown away, attention's look into the future, is not needed for training.
     future = 6 * CONFIG.decoder_layers * CONFIG.hidden_size * CONFIG.max_position_embeddings
-    assert counter.get_total_flops() / tokens.numel() == model.training_operations_per_token() + future
+    assert counter.get_total_flops() / tokens.numel() == model.training_flops_per_token() + future

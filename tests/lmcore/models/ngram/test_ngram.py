@@ -45,7 +45,7 @@ def test_the_log_probabilities_are_those_of_the_counts(order: int) -> None:
     assert ours.dtype == torch.float32
     torch.testing.assert_close(ours.exp().sum(dim=1), torch.ones(len(document)))
     chosen = ours.gather(1, torch.from_numpy(document).unsqueeze(1))[:, 0]
-    np.testing.assert_allclose(chosen, model.score([document]).log_probabilities, rtol=1e-5)
+    np.testing.assert_allclose(chosen, model.score_documents([document]).log_probabilities, rtol=1e-5)
 
 
 @pytest.mark.parametrize("order", [1, 3])
@@ -90,7 +90,7 @@ def test_evaluation_as_a_causal_model_gives_the_scores_of_the_counts() -> None:
         ),
     )
     scores = judge.score(documents)
-    np.testing.assert_allclose(scores.log_probabilities, model.score(documents).log_probabilities, rtol=1e-5)
+    np.testing.assert_allclose(scores.log_probabilities, model.score_documents(documents).log_probabilities, rtol=1e-5)
 
 
 def test_saved_counts_are_the_same_model_and_fit_no_other(tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from small_models import CONFIGS, draw_tokens, make_model
 
 from lmcore.models.trainable import TrainableModel
+from tests.lmcore.models.small_models import CONFIGS, draw_tokens, make_model
 
 
 def gradients_of(model: TrainableModel) -> tuple[torch.Tensor, dict[str, torch.Tensor], int]:
@@ -29,7 +29,7 @@ def test_gradients_are_the_same_with_less_kept(family: str, dropout: float) -> N
     model = make_model(family, dropout=dropout).train()
     loss, gradients, kept = gradients_of(model)
     again = make_model(family, dropout=dropout).train()
-    again.recomputes_activations = True
+    again.gradient_checkpointing = True
     same_loss, same_gradients, kept_again = gradients_of(again)
     assert torch.equal(loss, same_loss)
     assert gradients.keys() == same_gradients.keys()
@@ -41,7 +41,7 @@ def test_gradients_are_the_same_with_less_kept(family: str, dropout: float) -> N
 @pytest.mark.parametrize("family", CONFIGS)
 def test_nothing_is_computed_twice_outside_of_training(family: str) -> None:
     model = make_model(family)
-    model.recomputes_activations = True
+    model.gradient_checkpointing = True
     calls = []
     for name, module in model.named_modules():
         if name.endswith("blocks.0"):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmcore.models.ngram.counts import sort_with_places
+from lmcore.models.ngram.counts import sort_with_positions
 from lmcore.models.ngram.kneser_ney import KneserNey, estimate_discounts
 
 PENN_TREEBANK = Path(__file__).parents[3] / "../shared/data/ptb"
@@ -159,9 +159,9 @@ def test_a_piece_from_the_middle_of_a_text_teaches_nothing_about_how_texts_begin
 @pytest.mark.parametrize("largest", [2**20, 2**62])
 def test_keys_are_sorted_with_their_places_be_they_small_or_large(largest):
     keys = np.random.default_rng(6).integers(0, largest, 1000)
-    ordered, places = sort_with_places(keys)
+    ordered, positions = sort_with_positions(keys)
     np.testing.assert_array_equal(ordered, np.sort(keys))
-    np.testing.assert_array_equal(keys[places], ordered)
+    np.testing.assert_array_equal(keys[positions], ordered)
 
 
 def test_discounts_are_never_zero_however_odd_the_counts_of_counts():
@@ -180,7 +180,7 @@ def test_a_saved_model_is_the_same_model(tmp_path):
 
 
 def test_a_token_outside_the_vocabulary_is_an_error_that_names_the_range():
-    with pytest.raises(ValueError, match=r"0 to 6 .* from 0 to 9"):
+    with pytest.raises(ValueError, match=r"0 and 6 .* between 0 and 9"):
         train([[0, 9, 6]], 2)
     with pytest.raises(ValueError, match="at least 1; it is 0"):
         train([[0, 6]], 0)
