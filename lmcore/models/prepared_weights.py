@@ -22,9 +22,12 @@ class PreparedWeights:
 
     def get(self, name: Hashable, weights: Sequence[Tensor], prepare: Callable[[], Prepared]) -> Prepared:
         """The value of ``prepare()``, which is called again only if one of ``weights`` has changed."""
-        if not torch.is_inference_mode_enabled() or any(weight.is_inference() for weight in weights):
+        if not torch.is_inference_mode_enabled():
             return prepare()
-        versions = tuple((weight.data_ptr(), weight._version) for weight in weights)
+        try:
+            versions = tuple((weight.data_ptr(), weight._version) for weight in weights)
+        except RuntimeError:  # weights created in inference mode have no version
+            return prepare()
         known, value = self._values.get(name, (None, None))
         if known != versions:
             value = prepare()

@@ -9,7 +9,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lmcore.config.models import HMMConfig
 from lmcore.generation import generate
-from lmcore.models.cpu.recurrence import filter_states
 from lmcore.models.hmm.model import HMM
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 from tests.lmcore.generation.toy_models import settings
@@ -80,16 +79,6 @@ def test_loss_is_the_cross_entropy_of_the_log_probabilities(variant: str, label_
     targets[0, :3] = -100
     expected = F.cross_entropy(model(tokens).transpose(1, 2), targets, reduction="sum", label_smoothing=label_smoothing)
     torch.testing.assert_close(model.loss(tokens, targets, label_smoothing=label_smoothing), expected)
-
-
-def test_the_gradients_are_those_of_the_formula() -> None:
-    torch.manual_seed(0)
-    inputs = [
-        torch.randn(2, 3, dtype=torch.float64).softmax(1).requires_grad_(),
-        torch.randn(3, 3, dtype=torch.float64).softmax(1).requires_grad_(),
-        torch.rand(5, 2, 3, dtype=torch.float64).requires_grad_(),
-    ]
-    assert torch.autograd.gradcheck(filter_states, inputs)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
