@@ -108,7 +108,7 @@ def measure(**changes: Any) -> dict[str, Any]:
     return {
         "tokens_per_second": round(tokens_per_second),
         "matrix_teraflops": round(peak / 1e12, 1),
-        "share_of_matrix_rate": round(tokens_per_second * model.training_flops_per_token() / peak, 4),
+        "share_of_matrix_rate": round(tokens_per_second * model.flops_per_token() / peak, 4),
         "gpu_memory_gib": round(max(figures.get("gpu_memory_gib", 0.0) for figures in rates), 1),
         "changes": changes,
     }

@@ -69,7 +69,7 @@ def speed() -> list[Line]:
         )
     with tempfile.TemporaryDirectory() as folder:
         peak = peak_matrix_rate(pick_device(), dtype, Path(folder) / "rates.json")
-    reached = BATCH * LENGTH / best * our_gpt(**SHAPE).training_flops_per_token()
+    reached = BATCH * LENGTH / best * our_gpt(**SHAPE).flops_per_token()
     name, note = "training, share of the matrix rate", f"of {str(dtype).removeprefix('torch.')} products"
     return [*lines, Line(name, reached / 1e9, peak / 1e9, "GFLOP/s", reached / peak, 0.5, "higher", note)]
 

@@ -157,7 +157,7 @@ def _with_utilization(
     """Add to every rate the share of this machine's matrix products that it takes."""
     device = model.device
     peak = peak_matrix_rate(device, compute_dtype(config, device), environment.work_folder / "matrix-rates.json")
-    operations = model.training_flops_per_token()
+    operations = model.flops_per_token()
 
     def log_with_utilization(step: int, figures: Mapping[str, float]) -> None:
         rate = figures.get("tokens_per_second")

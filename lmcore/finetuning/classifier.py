@@ -42,7 +42,7 @@ class Classifier(TrainableModel):
         """The classes and how much of a text is read, for ``print(model)``."""
         return f"labels={self.labels}, max_tokens={self.max_tokens}"
 
-    def training_flops_per_token(self) -> float:
+    def flops_per_token(self) -> float:
         """Those of the blocks; the head, once a text, is nothing beside them."""
         return self.backbone.feature_flops_per_token(self.max_tokens)
 

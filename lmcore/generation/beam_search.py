@@ -39,20 +39,21 @@ def beam_search(
     beams = config.decoding
     if not isinstance(beams, BeamSearchConfig):
         raise UserError(f"beam search cannot use the method {beams.method}")
+    num_beams, length_penalty = beams.num_beams, beams.length_penalty
     n_prompts, device = len(state.logits), state.logits.device
-    finished = [FinishedCompletions(beams) for _ in range(n_prompts)]
+    finished = [FinishedCompletions(num_beams, length_penalty) for _ in range(n_prompts)]
     searched = list(range(n_prompts))  # the prompts that the rows of the batch belong to
     active = Beams.start(n_prompts, with_top_logprobs=n_top_logprobs > 0)
     for position in range(config.max_new_tokens):
-        active, rows = _extend(active, state.logits, is_used, config, beams.num_beams, n_top_logprobs)
+        active, rows = _extend(active, state.logits, is_used, config, num_beams, n_top_logprobs)
         _collect_finished(active, [finished[prompt] for prompt in searched], criteria, config.max_new_tokens)
         is_active = active.is_active.any(dim=1)
         if not is_active.any():
             break
         if position == 0:
-            state.fork(beams.num_beams)
-            is_used = None if is_used is None else is_used.repeat_interleave(beams.num_beams, dim=0)
-            rows = torch.arange(n_prompts * beams.num_beams).view(n_prompts, -1)
+            state.fork(num_beams)
+            is_used = None if is_used is None else is_used.repeat_interleave(num_beams, dim=0)
+            rows = torch.arange(n_prompts * num_beams).view(n_prompts, -1)
         # Finished prompts stay in the batch until removing them is worth copying the state of the others.
         if int(is_active.sum()) <= len(searched) // 2:
             kept = is_active.nonzero()[:, 0]
@@ -75,26 +76,27 @@ def normalized_score(total: float, length: int, length_penalty: float) -> float:
 class FinishedCompletions:
     """The finished completions of one prompt, with their scores."""
 
-    config: BeamSearchConfig
+    num_beams: int
+    length_penalty: float
     scored: list[tuple[float, Completion]] = field(default_factory=list)
 
     def add(self, total: float, completion: Completion) -> None:
         """Add a completion whose log-probabilities sum to ``total``."""
         length = len(completion.logprobs)
-        self.scored.append((normalized_score(total, length, self.config.length_penalty), completion))
+        self.scored.append((normalized_score(total, length, self.length_penalty), completion))
 
     def best(self) -> list[tuple[float, Completion]]:
         """The ``num_beams`` best, those found earlier first if scores are equal."""
-        return sorted(self.scored, key=lambda scored: -scored[0])[: self.config.num_beams]
+        return sorted(self.scored, key=lambda scored: -scored[0])[: self.num_beams]
 
     def can_improve(self, total: float, length: int, max_new_tokens: int) -> bool:
         """Whether a beam with this log-probability and length can still rank among the best."""
         best = self.best()
-        if len(best) < self.config.num_beams:
+        if len(best) < self.num_beams:
             return True
         # Log-probabilities only decrease, and the penalty is largest at the shortest or the longest possible length.
         return any(
-            normalized_score(total, possible, self.config.length_penalty) > best[-1][0]
+            normalized_score(total, possible, self.length_penalty) > best[-1][0]
             for possible in (length + 1, max_new_tokens)
         )
 
@@ -204,7 +206,7 @@ def _collect_finished(
             finished[prompt].add(float(active.totals[prompt, beam]), completion)
             active.totals[prompt, beam] = -torch.inf
     for prompt, found in enumerate(finished):
-        if len(found.scored) >= found.config.num_beams:
+        if len(found.scored) >= found.num_beams:
             for beam in active.is_active[prompt].nonzero()[:, 0].tolist():
                 if not found.can_improve(float(active.totals[prompt, beam]), length, max_new_tokens):
                     active.totals[prompt, beam] = -torch.inf

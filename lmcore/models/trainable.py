@@ -47,7 +47,7 @@ class TrainableModel(Model):
         return self.loss(tokens, targets, label_smoothing=label_smoothing), None
 
     @abstractmethod
-    def training_flops_per_token(self) -> float:
+    def flops_per_token(self) -> float:
         """Floating-point operations of one training step per token, forward and backward.
 
         Six for each weight of a matrix product, plus those of attention over the longest input (Chowdhery et al. 2022,

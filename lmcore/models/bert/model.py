@@ -71,7 +71,7 @@ class BERT(MaskedModel):
         logits = self.output_logits(hidden[is_masked])
         return F.cross_entropy(logits, targets[is_masked], reduction="sum", label_smoothing=label_smoothing)
 
-    def training_flops_per_token(self) -> float:
+    def flops_per_token(self) -> float:
         """The operations of the blocks, for a full context, and of the head for the masked fraction of the tokens."""
         head = self.head.transform.weight.numel() + self.embedding.weight.numel()
         blocks = self.feature_flops_per_token(self.config.max_position_embeddings)

@@ -169,7 +169,7 @@ class EncoderDecoder(SequenceToSequenceModel):
         normalized: Tensor = self.decoder_norm(stream)
         return normalized
 
-    def training_flops_per_token(self) -> float:
+    def flops_per_token(self) -> float:
         """The operations for one token of a source and one of its target, both as long as the context."""
         config, length = self.config, self.config.max_position_embeddings
         weights = _count_matrix_weights(self.decoder_blocks) + self.embedding.weight.numel()

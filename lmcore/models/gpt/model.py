@@ -118,7 +118,7 @@ class GPT(CausalModel, TextEncoder):
         """Hidden states of right-padded sequences; padding on the right does not affect a causal model."""
         return self.hidden_states(tokens)
 
-    def training_flops_per_token(self) -> float:
+    def flops_per_token(self) -> float:
         """The operations of the blocks, for a full context, and of the output layer."""
         return self.feature_flops_per_token(self.config.max_position_embeddings) + 6.0 * self.output_weight.numel()
 

@@ -65,7 +65,7 @@ class HMM(RecurrentModel):
             likelihood = likelihood.lerp(self._log_mixture(expected, state.prepared).mean(dim=2), label_smoothing)
         return -likelihood.where(is_target, 0.0).sum(), _last_state(expected, state.length)
 
-    def training_flops_per_token(self) -> float:
+    def flops_per_token(self) -> float:
         """The operations of the transitions; the emission table is computed once per batch, whatever its size."""
         return 6.0 * self.config.n_states**2
 

@@ -90,7 +90,7 @@ class LSTM(RecurrentModel, TextEncoder):
         """Outputs for right-padded sequences; padding on the right does not affect a causal model."""
         return self.hidden_states(tokens)
 
-    def training_flops_per_token(self) -> float:
+    def flops_per_token(self) -> float:
         """The operations of the layers and of the output layer."""
         return self.feature_flops_per_token(1) + 6.0 * self._output_weight().numel()
 

@@ -138,7 +138,7 @@ class Copier(SequenceToSequenceModel):
     """A model with a source: writes it out backwards, token for token, and then ends."""
 
     max_position_embeddings, device = 10, torch.device("cpu")
-    loss = features = training_flops_per_token = feature_flops_per_token = target_logits = None  # never called
+    loss = features = flops_per_token = feature_flops_per_token = target_logits = None  # never called
 
     def __init__(self) -> None:
         super().__init__(None, VOCABULARY)

@@ -145,4 +145,4 @@ def test_the_operations_of_training_are_those_that_torch_counts() -> None:
     # Only the plain kernel is made of products that are counted one by one.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model.loss(tokens, targets).backward()
-    assert counter.get_total_flops() / tokens.numel() == model.training_flops_per_token()
+    assert counter.get_total_flops() / tokens.numel() == model.flops_per_token()

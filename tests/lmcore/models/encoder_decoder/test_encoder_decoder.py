@@ -222,4 +222,4 @@ def test_the_operations_of_training_are_those_that_torch_counts() -> None:
         model.loss(tokens, tokens).backward()
     # What is computed and thrown away, attention's look into the future, is not needed for training.
     future = 6 * CONFIG.decoder_layers * CONFIG.hidden_size * CONFIG.max_position_embeddings
-    assert counter.get_total_flops() / tokens.numel() == model.training_flops_per_token() + future
+    assert counter.get_total_flops() / tokens.numel() == model.flops_per_token() + future

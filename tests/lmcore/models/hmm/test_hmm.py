@@ -137,4 +137,4 @@ def test_the_operations_of_training_are_those_that_torch_counts() -> None:
     model, tokens = make_model(), draw_tokens(3, 10)
     with FlopCounterMode(display=False) as counter:
         model.loss(tokens, tokens.roll(-1, 1)).backward()
-    assert counter.get_total_flops() / tokens.numel() == model.training_flops_per_token()
+    assert counter.get_total_flops() / tokens.numel() == model.flops_per_token()

@@ -279,7 +279,7 @@ def test_the_operations_of_training_are_those_that_torch_counts(variant: str) ->
         model.loss(tokens, tokens.roll(-1, 1)).backward()
     # Nothing flows back from the first position into the state before it.
     not_needed = sum(2 * 4 * block.output_size**2 for block in model.blocks) / 10
-    expected = model.training_flops_per_token() - not_needed
+    expected = model.flops_per_token() - not_needed
     assert counter.get_total_flops() / tokens.numel() == pytest.approx(expected, rel=1e-12)
 
 
