@@ -1,4 +1,4 @@
-"""What a model keeps of the tokens it has read, so that it can go on from there."""
+"""The state of a model after the tokens it has read."""
 
 from dataclasses import dataclass, field
 from typing import Protocol

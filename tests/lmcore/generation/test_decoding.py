@@ -87,7 +87,7 @@ def test_an_answer_that_fills_the_whole_context_is_refused() -> None:
         generate(make_model(), [[1]], settings(max_new_tokens=12))
 
 
-def test_tokens_alone_are_not_asked_for_stop_strings() -> None:
+def test_stop_strings_need_a_tokenizer() -> None:
     with pytest.raises(ValueError, match="use Generator"):
         generate(make_model(), [[1]], settings(stop_strings=("a",)))
 
@@ -121,13 +121,13 @@ def test_log_probabilities_are_the_models_own(changes: dict[str, object]) -> Non
         torch.testing.assert_close(
             torch.tensor(answer.logprobs), expected[range(len(chosen)), chosen], rtol=1e-3, atol=1e-4
         )
-        assert [set(place.tokens) for place in answer.top_logprobs] == [
+        assert [set(position.tokens) for position in answer.top_logprobs] == [
             set(row.topk(3).indices.tolist()) for row in expected
         ]
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_a_repetition_penalty_is_taken_off_what_stands_in_prompt_and_answer(kind: str) -> None:
+def test_a_repetition_penalty_lowers_the_tokens_of_prompt_and_answer(kind: str) -> None:
     model, prompts = MODELS[kind](), draw_prompts(30, longest=6)
     answers = generate(model, prompts, settings(repetition_penalty=1.4))
     assert answers == [continue_slowly(model, prompt, 6, penalty=1.4) for prompt in prompts]

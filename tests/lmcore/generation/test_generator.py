@@ -47,14 +47,14 @@ def test_a_stop_string_ends_the_text_before_it_wherever_tokens_begin_and_end(gen
 
 
 @pytest.mark.parametrize("stop", [(), ("e", "in"), ("\ufffd",)])
-def test_the_pieces_of_a_stream_join_to_the_completion(generator: Generator, stop: tuple[str, ...]) -> None:
+def test_the_chunks_of_a_stream_join_to_the_completion(generator: Generator, stop: tuple[str, ...]) -> None:
     for seed in range(10):
         config = settings(**SAMPLING, seed=seed, stop_strings=stop)
         for prompt, completion in zip(PROMPTS, generator.complete(PROMPTS, config), strict=True):
             assert "".join(generator.stream(prompt, config)) == completion.text
 
 
-def test_words_go_on_behind_a_space() -> None:
+def test_words_are_continued_after_a_space() -> None:
     words = [f"word{number}" for number in range(VOCABULARY.size - 4)]
     tokenizer = learn_tokenizer(
         [" ".join(words)], WordsConfig(kind="words", language=None, max_words=None, min_count=1, lowercase=False)
@@ -85,7 +85,7 @@ def test_a_search_is_not_streamed(generator: Generator) -> None:
         list(generator.stream("a", settings(num_beams=2)))
 
 
-def test_a_completion_model_is_asked_as_it_was_trained(generator: Generator) -> None:
+def test_a_completion_model_gets_prompts_in_the_format_of_its_training(generator: Generator) -> None:
     prompt_format = PromptFormat(separator="\n", max_prompt_tokens=4, max_completion_tokens=8)
     asking = Generator(generator.model, generator.tokenizer, prompt_format)
     assert asking.encode("the list is sorted") == encode_prompt(asking.tokenizer, "the list is sorted", prompt_format)
@@ -99,24 +99,11 @@ def test_a_score_holds_the_log_probability_of_every_token_and_the_whole_text(gen
         logits = generator.model(torch.tensor([[generator.tokenizer.vocabulary.end_of_text_id, *tokens[:-1]]]))[0]
     expected = logits.log_softmax(dim=-1)[range(len(tokens)), tokens]
     torch.testing.assert_close(torch.tensor(score.logprobs), expected)
-    assert "".join(piece for piece, _ in score.spans) == text
-    assert {"世", "界"} <= {piece for piece, _ in score.spans}
+    assert "".join(span for span, _ in score.spans) == text
+    assert {"世", "界"} <= {span for span, _ in score.spans}
     bits = sum(bits for _, bits in score.spans)
     assert score.perplexity == pytest.approx(2 ** (bits / len(tokens)))
     assert math.isnan(generator.score("").perplexity)
-
-
-def test_a_text_longer_than_the_context_is_scored_in_windows() -> None:
-    model = make_model()
-    tokens = draw_tokens(31).tolist()
-    inputs = [0, *tokens]
-    expected = []
-    for place, token in enumerate(tokens):
-        start = 0 if place < 12 else (place - 12) // 6 * 6 + 6
-        with torch.no_grad():
-            logits = model(torch.tensor([inputs[start : place + 1]]))[0, -1]
-        expected.append(float(logits.log_softmax(dim=-1)[token]))
-    assert model.token_log_probabilities(tokens) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -50,7 +50,7 @@ def test_top_p_keeps_the_fewest_tokens_that_reach_p(p: float, n_tokens: int) -> 
 
 
 @pytest.mark.parametrize("p", [0.01, 0.3, 1.0])
-def test_min_p_keeps_tokens_at_least_that_share_as_probable_as_the_likeliest(p: float) -> None:
+def test_min_p_keeps_tokens_at_least_that_fraction_as_probable_as_the_most_probable_one(p: float) -> None:
     probabilities = draw_logits().softmax(-1)
     kept = keep_min_p(draw_logits(), p).isfinite()
     assert torch.equal(kept, probabilities >= p * probabilities.max(dim=-1, keepdim=True).values)
@@ -83,7 +83,7 @@ def test_cuts_follow_each_other_each_on_what_the_one_before_left() -> None:
     assert {int(sample_tokens(logits, config, point[None])) for point in points} == {0, 1}
 
 
-def test_a_low_temperature_takes_the_likeliest_token() -> None:
+def test_a_low_temperature_takes_the_most_probable_token() -> None:
     config, points = settings(temperature=0.01).decoding, torch.linspace(0.001, 0.999, 4, dtype=torch.float64)
     logits = torch.tensor([[0.0, 1.0, 0.5]]).expand(4, -1)
     assert sample_tokens(logits, config, points).tolist() == [1] * 4

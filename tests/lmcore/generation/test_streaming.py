@@ -1,4 +1,4 @@
-"""A stream's pieces are whole characters, hold no part of a stop string, and join to the whole text."""
+"""A stream's chunks are whole characters, have no part of a stop string, and join to the whole text."""
 
 import pytest
 from hypothesis import given
@@ -28,7 +28,7 @@ def stream(tokens: list[int], stops: tuple[str, ...], tokenizer: Tokenizer = TOK
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
 @given(data=st.data(), stops=st.lists(st.text("ab ü世", min_size=1, max_size=4), max_size=3).map(tuple))
-def test_pieces_of_any_tokens_join_to_the_text_before_the_first_stop_string(
+def test_chunks_of_any_tokens_join_to_the_text_before_the_first_stop_string(
     kind: str, data: st.DataObject, stops: tuple[str, ...]
 ) -> None:
     tokenizer = TOKENIZERS[kind]
@@ -37,7 +37,7 @@ def test_pieces_of_any_tokens_join_to_the_text_before_the_first_stop_string(
 
 
 @given(st.text("ab ü世!", max_size=20), st.text("ab ü世!", min_size=1, max_size=4))
-def test_pieces_of_a_text_are_whole_characters_and_no_part_of_a_stop_string(text: str, stop: str) -> None:
+def test_chunks_of_a_text_are_whole_characters_and_no_part_of_a_stop_string(text: str, stop: str) -> None:
     pieces = stream(TOKENIZER.encode(text), (stop,))
     shown = ""
     for piece in pieces[:-1]:
@@ -47,7 +47,7 @@ def test_pieces_of_a_text_are_whole_characters_and_no_part_of_a_stop_string(text
     assert shown + pieces[-1] == text.split(stop)[0]
 
 
-def test_a_character_of_several_tokens_comes_in_one_piece() -> None:
+def test_a_character_of_several_tokens_comes_in_one_chunk() -> None:
     tokens = TOKENIZER.encode("€")
     assert len(tokens) == 3
     assert stream(tokens, ()) == ["", "", "€", ""]

@@ -26,7 +26,7 @@ from lmcore.models.lora import (
 )
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.tokenizer.training import learn_tokenizer
-from tests.lmcore.models.small_models import CONFIGS, draw_tokens, make_model, stir
+from tests.lmcore.models.small_models import CONFIGS, draw_tokens, make_model, perturb
 
 GREEDY = GenerationConfig(
     max_new_tokens=6,
@@ -107,7 +107,7 @@ def test_merged_and_unmerged_adapters_give_the_same_logits(family: str) -> None:
 def test_an_adapted_model_writes_what_the_folded_one_does(family: str) -> None:
     model = make_model(family)
     add(model)
-    stir(parameter for parameter in model.parameters() if parameter.requires_grad)
+    perturb(parameter for parameter in model.parameters() if parameter.requires_grad)
     written = [generate(model, [[0, 3], [0, 5, 6]], GREEDY)]
     for change in (merge_lora, unmerge_lora, merge_and_unload):
         change(model)
@@ -140,7 +140,7 @@ def test_an_adapted_map_is_the_map_and_a_product_of_low_rank(make: Callable[[], 
     torch.manual_seed(0)
     model = nn.Sequential(make())
     assert add(model, rank=2, alpha=3.0, pattern="0") == ["0"]
-    stir(model.parameters())
+    perturb(model.parameters())
     adapter, features = model[0], torch.randn(7, 5)
     weight = adapter.base.weight + 1.5 * adapter.up @ adapter.down
     expected = nn.functional.linear(features, weight, adapter.base.bias)
@@ -151,7 +151,7 @@ def test_an_adapted_map_is_the_map_and_a_product_of_low_rank(make: Callable[[], 
 def test_adapters_train_with_activations_in_bfloat16(family: str) -> None:
     model = make_model(family)
     add(model)
-    stir(adapter for _, adapter in model.named_parameters() if adapter.requires_grad)
+    perturb(adapter for _, adapter in model.named_parameters() if adapter.requires_grad)
     tokens = draw_tokens(2, 12)
     accurate = model.loss(tokens, tokens)
     model.compute_in(torch.bfloat16)

@@ -1,4 +1,4 @@
-"""Tensors kept from call to call are never those of other weights."""
+"""Prepared weights are always those of the current weights."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from lmcore.models.families import build_model
 from lmcore.models.generative import CausalModel
 from lmcore.models.prepared_weights import PreparedWeights
 from tests.lmcore.models.lstm.test_lstm import make_model as make_lstm
-from tests.lmcore.models.small_models import CONFIGS, VOCABULARY, stir
+from tests.lmcore.models.small_models import CONFIGS, VOCABULARY, perturb
 
 TOKENS = torch.tensor([[3, 4, 5, 6], [7, 3, 3, 8]])
 
@@ -17,11 +17,11 @@ def make(family: str, seed: int) -> CausalModel:
     torch.manual_seed(seed)
     hmm = HMMConfig(family="hmm", n_states=8, emission_rank=4)
     model = make_lstm(seed) if family == "lstm" else build_model({**CONFIGS, "hmm": hmm}[family], VOCABULARY)
-    stir(model.parameters())
+    perturb(model.parameters())
     return model.eval()
 
 
-def test_a_tensor_is_made_once_for_as_long_as_its_weights_stay_the_same() -> None:
+def test_a_value_is_prepared_once_for_as_long_as_its_weights_do_not_change() -> None:
     weight, prepared, made = torch.ones(3, requires_grad=True), PreparedWeights(), []
 
     def double() -> torch.Tensor:
@@ -39,13 +39,15 @@ def test_a_tensor_is_made_once_for_as_long_as_its_weights_stay_the_same() -> Non
 
 @pytest.mark.parametrize("family", ["lstm", "hmm", "gpt", "gpt2"])
 @pytest.mark.parametrize("reads_state", [False, True])
-def test_weights_exchanged_in_place_are_those_that_are_used(family: str, reads_state: bool) -> None:
-    """As averages take the place of weights: through ``.data``, of which torch keeps no count."""
+def test_weights_replaced_in_place_are_used(family: str, reads_state: bool) -> None:
+    """As weight averaging replaces weights: through ``.data``, which PyTorch does not count."""
 
     def logits(model: CausalModel) -> torch.Tensor:
         state = model.new_state(2) if reads_state else None
         with torch.inference_mode():
-            return torch.stack([model.next_logits(TOKENS[:, place : place + 1], state=state) for place in range(4)])
+            return torch.stack(
+                [model.next_logits(TOKENS[:, position : position + 1], state=state) for position in range(4)]
+            )
 
     model, other = make(family, 1), make(family, 2)
     before = logits(model)
@@ -55,7 +57,7 @@ def test_weights_exchanged_in_place_are_those_that_are_used(family: str, reads_s
     assert torch.equal(logits(model), logits(other))
 
 
-def test_nothing_is_kept_where_gradients_may_flow() -> None:
+def test_nothing_is_kept_outside_of_inference_mode() -> None:
     weight, prepared = torch.ones(3, requires_grad=True), PreparedWeights()
     for _ in range(2):
         prepared.get("double", [weight], lambda: weight * 2).sum().backward()

@@ -1,4 +1,4 @@
-"""Blocks that are computed twice give the gradients of blocks that are computed once, and keep less."""
+"""Gradient checkpointing gives the same gradients and stores less."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""BERT: the same numbers as the reference implementation, whatever it is filled up with."""
+"""BERT gives the same numbers as the reference implementation, with any padding."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ CONFIG = BERTConfig(
 
 
 def make_model(**changes: object) -> BERT:
-    """A small model whose weights are stirred, so that biases matter as well."""
+    """A small model with perturbed weights, so that biases have an effect."""
     torch.manual_seed(0)
     model = BERT(CONFIG.model_copy(update=changes), VOCABULARY)
     with torch.no_grad():
@@ -71,7 +71,7 @@ def test_imported_weights_give_the_logits_of_the_reference(tmp_path: Path) -> No
 
 
 @torch.no_grad()
-def test_filled_up_sequences_have_the_logits_of_the_reference_and_of_themselves_alone(tmp_path: Path) -> None:
+def test_padded_sequences_have_the_logits_of_the_reference_and_those_without_padding(tmp_path: Path) -> None:
     reference, tokens = make_reference(tmp_path), draw_tokens(3, 12)
     model = import_bert(tmp_path, VOCABULARY, MASKING)
     is_text = torch.arange(12) < torch.tensor([12, 5, 8])[:, None]
@@ -96,7 +96,7 @@ def test_what_is_no_such_model_is_refused(tmp_path: Path, change: dict[str, obje
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
-def test_loss_is_the_cross_entropy_at_the_hidden_places(label_smoothing: float) -> None:
+def test_loss_is_the_cross_entropy_at_the_masked_positions(label_smoothing: float) -> None:
     model, tokens = make_model(), draw_tokens(2, 12)
     targets = torch.full_like(tokens, -100)
     targets[0, 3], targets[1, 5:7] = 4, torch.tensor([5, 6])

@@ -38,7 +38,7 @@ NAMES = (
 
 
 def make_model(**changes: object) -> EncoderDecoder:
-    """A small model whose weights are stirred, so that biases matter as well."""
+    """A small model with perturbed weights, so that biases have an effect."""
     torch.manual_seed(0)
     model = EncoderDecoder(CONFIG.model_copy(update=changes), VOCABULARY)
     with torch.no_grad():
@@ -52,7 +52,7 @@ def draw_tokens(*shape: int, seed: int = 1) -> torch.Tensor:
     return torch.randint(3, VOCABULARY.size, shape, generator=torch.Generator().manual_seed(seed))
 
 
-def fill_up(tokens: torch.Tensor, *lengths: int) -> torch.Tensor:
+def pad_right(tokens: torch.Tensor, *lengths: int) -> torch.Tensor:
     return tokens.where(torch.arange(tokens.size(1)) < torch.tensor(lengths)[:, None], VOCABULARY.padding_id)
 
 
@@ -91,7 +91,7 @@ def find_weight(ours: dict[str, torch.Tensor], name: str) -> torch.Tensor:
 def test_hidden_states_are_those_of_the_transformer_of_torch(lengths: tuple[int, ...]) -> None:
     model = make_model()
     reference = make_reference(model)
-    source, target = fill_up(draw_tokens(3, 9), *lengths), draw_tokens(3, 7, seed=2)
+    source, target = pad_right(draw_tokens(3, 9), *lengths), draw_tokens(3, 7, seed=2)
     embedded_source = model.embedding(source) + model.source_positions.weight[:9]
     embedded_target = model.embedding(target) + model.target_positions.weight[:7]
     is_padding = source == VOCABULARY.padding_id
@@ -108,7 +108,7 @@ def test_hidden_states_are_those_of_the_transformer_of_torch(lengths: tuple[int,
 
 @torch.no_grad()
 def test_logits_step_by_step_equal_those_of_the_whole_target() -> None:
-    model, source, tokens = make_model(), fill_up(draw_tokens(3, 9), 9, 4, 6), draw_tokens(3, 12)
+    model, source, tokens = make_model(), pad_right(draw_tokens(3, 9), 9, 4, 6), draw_tokens(3, 12)
     state = model.new_state(source)
     parts = [model(part, state=state) for part in tokens.split([1, 1, 5, 4, 1], dim=1)]
     assert state.length == 12
@@ -120,7 +120,7 @@ def test_logits_step_by_step_equal_those_of_the_whole_target() -> None:
 
 @torch.no_grad()
 def test_selected_rows_of_a_state_go_on_as_they_were() -> None:
-    model, source, tokens = make_model(), fill_up(draw_tokens(3, 9), 9, 4, 6), draw_tokens(3, 6)
+    model, source, tokens = make_model(), pad_right(draw_tokens(3, 9), 9, 4, 6), draw_tokens(3, 6)
     state, rows = model.new_state(source), torch.tensor([2, 0, 2, 1])
     model(tokens[:, :5], state=state)
     state.select(rows)
@@ -129,7 +129,7 @@ def test_selected_rows_of_a_state_go_on_as_they_were() -> None:
 
 
 @torch.no_grad()
-def test_beginnings_filled_up_on_the_left_are_gone_on_from_as_if_alone() -> None:
+def test_left_padded_beginnings_are_continued_as_if_alone() -> None:
     model, source, tokens = make_model(), draw_tokens(2, 9), draw_tokens(2, 6)
     mask = torch.arange(6) >= torch.tensor([[4], [0]])
     logits = model.next_logits(tokens, mask=mask, state=model.new_state(source))
@@ -138,16 +138,16 @@ def test_beginnings_filled_up_on_the_left_are_gone_on_from_as_if_alone() -> None
 
 
 @torch.no_grad()
-def test_filled_up_sources_are_read_as_if_alone() -> None:
-    model, source = make_model(), fill_up(draw_tokens(3, 9), 9, 4, 6)
+def test_padded_sources_are_read_as_if_alone() -> None:
+    model, source = make_model(), pad_right(draw_tokens(3, 9), 9, 4, 6)
     torch.testing.assert_close(model.encode(source)[1, :4], model.encode(source[1:2, :4])[0], rtol=0, atol=1e-5)
     torch.testing.assert_close(model.features(source, source != 1), model.encode(source), rtol=0, atol=0)
     assert model.encode(torch.full((1, 3), VOCABULARY.padding_id)).isfinite().all()
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
-def test_loss_is_the_cross_entropy_of_each_target_behind_an_end_token(label_smoothing: float) -> None:
-    model, source = make_model(), fill_up(draw_tokens(2, 9), 9, 4)
+def test_loss_is_the_cross_entropy_of_each_target_after_an_end_token(label_smoothing: float) -> None:
+    model, source = make_model(), pad_right(draw_tokens(2, 9), 9, 4)
     targets = draw_tokens(2, 6)
     targets[1, 4:] = -100
     long, short = [0, *targets[0, :-1].tolist()], [0, *targets[1, :3].tolist()]
@@ -169,7 +169,7 @@ def test_an_untrained_model_knows_nothing() -> None:
 
 
 def test_it_learns_to_write_backwards() -> None:
-    """And so to attend to another place of the source for each place of the target."""
+    """That is, to attend to another position of the source for each position of the target."""
     torch.manual_seed(0)
     config = {
         "hidden_size": 32,
@@ -197,7 +197,7 @@ def test_it_learns_to_write_backwards() -> None:
 
 
 def test_activations_in_bfloat16_come_close() -> None:
-    model, source, targets = make_model(), fill_up(draw_tokens(2, 9), 9, 4), draw_tokens(2, 6)
+    model, source, targets = make_model(), pad_right(draw_tokens(2, 9), 9, 4), draw_tokens(2, 6)
     accurate = model.loss(source, targets)
     model.compute_in(torch.bfloat16)
     rough = model.loss(source, targets)

@@ -42,7 +42,7 @@ VARIANTS = {
 
 
 def make_model(seed: int = 0, **changes: object) -> GPT:
-    """A small model whose zero-initialized weights are stirred, so that every path matters."""
+    """A small model with perturbed weights, so that every path has an effect."""
     torch.manual_seed(seed)
     model = GPT(CONFIG.model_copy(update=changes), VOCABULARY)
     with torch.no_grad():

@@ -29,7 +29,7 @@ CONFIG = GPT2Config(
 
 
 def make_model(**changes: object) -> GPT2:
-    """A small model whose weights are stirred, so that biases matter as well."""
+    """A small model with perturbed weights, so that biases have an effect."""
     torch.manual_seed(0)
     model = GPT2(CONFIG.model_copy(update=changes), VOCABULARY)
     with torch.no_grad():
@@ -111,7 +111,7 @@ def test_tokens_that_the_published_tokenizer_lacks_are_appended_and_hardly_ever_
 
 
 @torch.no_grad()
-def test_rows_behind_the_last_token_are_not_taken_for_appended_ones(tmp_path: Path) -> None:
+def test_rows_after_the_last_token_are_not_taken_for_appended_ones(tmp_path: Path) -> None:
     reference = make_reference(tmp_path, vocabulary_size=VOCABULARY.size + 40)
     backend = tokenizers.Tokenizer.from_str(TOKENIZER.to_json())
     described = json.loads(backend.to_str())
@@ -217,7 +217,7 @@ def test_cached_logits_equal_those_of_the_whole_sequence() -> None:
 
 
 @torch.no_grad()
-def test_sequences_filled_up_on_the_left_are_read_as_if_alone() -> None:
+def test_left_padded_sequences_are_read_as_if_alone() -> None:
     model, tokens = make_model(), draw_tokens(3, 10)
     lengths = [10, 3, 7]
     mask = torch.arange(10) >= 10 - torch.tensor(lengths)[:, None]

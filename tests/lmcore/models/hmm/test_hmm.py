@@ -1,4 +1,4 @@
-"""The hidden Markov model: the sum over all paths through its states, in one go or carried along."""
+"""The hidden Markov model sums over all paths through its states, at once or with a carried state."""
 
 import itertools
 
@@ -97,7 +97,7 @@ def test_log_probabilities_with_a_carried_state_equal_those_of_the_whole_sequenc
     assert state.length == 12
 
 
-def test_the_losses_of_parts_behind_each_other_add_up_to_that_of_the_whole() -> None:
+def test_the_losses_of_consecutive_parts_add_up_to_that_of_the_whole() -> None:
     model, tokens = make_model(), draw_tokens(3, 13)
     first, state = model.loss_and_state(tokens[:, :5], tokens[:, 1:6], model.new_state(3))
     second, state = model.loss_and_state(tokens[:, 5:12], tokens[:, 6:], state)
@@ -106,7 +106,7 @@ def test_the_losses_of_parts_behind_each_other_add_up_to_that_of_the_whole() -> 
     assert not state.tensors["expected"].requires_grad
 
 
-def test_prompts_padded_on_the_left_are_continued_as_if_each_were_alone() -> None:
+def test_left_padded_prompts_are_continued_as_if_each_were_alone() -> None:
     model, tokens = make_model(), draw_tokens(3, 7)
     lengths = torch.tensor([7, 4, 1])
     mask = torch.arange(7) >= (7 - lengths).unsqueeze(1)
@@ -120,7 +120,7 @@ def test_prompts_padded_on_the_left_are_continued_as_if_each_were_alone() -> Non
     assert generate(model, prompts, config) == [generate(model, [prompt], config)[0] for prompt in prompts]
 
 
-def test_tokens_that_no_state_is_likely_to_make_leave_finite_losses_and_gradients() -> None:
+def test_tokens_that_no_state_is_likely_to_emit_leave_finite_losses_and_gradients() -> None:
     model = make_model()
     with torch.no_grad():
         model.emission[3] = torch.tensor([-200.0, -300.0, -400.0])

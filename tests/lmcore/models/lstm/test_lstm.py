@@ -68,11 +68,11 @@ def test_the_logits_are_those_of_torchs_lstm_step_by_step(variant: str) -> None:
     layers, states = torch_layers(model), [None] * len(model.blocks)
     weight = model.embedding.weight if model.head is None else model.head.weight
     ours = model(tokens)
-    for place in range(9):
-        stream = model.embedding(tokens[:, place : place + 1]) * math.sqrt(CONFIG.embedding_size)
+    for position in range(9):
+        stream = model.embedding(tokens[:, position : position + 1]) * math.sqrt(CONFIG.embedding_size)
         for index, layer in enumerate(layers):
             stream, states[index] = layer(stream, states[index])
-        torch.testing.assert_close(ours[:, place], (stream @ weight.T)[:, 0], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(ours[:, position], (stream @ weight.T)[:, 0], rtol=1e-5, atol=1e-5)
 
 
 def test_the_layers_go_from_the_embedding_size_over_the_hidden_size_back_to_the_embedding_size() -> None:
@@ -99,11 +99,11 @@ def test_the_gradients_of_the_weights_are_those_of_torchs_lstm() -> None:
             torch.testing.assert_close(ours, expected.grad, rtol=1e-4, atol=1e-5)
 
 
-def test_the_layer_of_a_gpu_has_the_same_outputs_and_gradients() -> None:
+def test_cudnns_way_of_running_a_layer_has_the_same_outputs_and_gradients() -> None:
     layer = make_model().blocks[1]
     inputs, hidden, cell = torch.randn(5, 3, 18), torch.randn(3, 18), torch.randn(3, 18)
     results = []
-    for run in (layer, layer._run_cudnn):  # torch's own layer, which is there on a processor as well
+    for run in (layer, layer._run_cudnn):  # PyTorch's own layer, which also runs on a CPU
         outputs, last, last_cell = run(inputs, hidden, cell, PreparedWeights())
         loss = outputs.square().sum() + last.sum() + last_cell.sum()
         results.append((outputs, last, last_cell, *torch.autograd.grad(loss, list(layer.parameters()))))
@@ -111,7 +111,7 @@ def test_the_layer_of_a_gpu_has_the_same_outputs_and_gradients() -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_gpu_gives_the_losses_of_the_processor() -> None:
+def test_a_gpu_gives_the_losses_of_the_cpu() -> None:
     model, tokens = make_model(), draw_tokens(3, 9)
     expected = model.loss(tokens, tokens.roll(-1, 1))
     model.to("cuda")
@@ -149,7 +149,7 @@ def test_loss_is_the_cross_entropy_of_the_logits(variant: str, label_smoothing: 
     torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_the_losses_of_parts_behind_each_other_add_up_to_that_of_the_whole() -> None:
+def test_the_losses_of_consecutive_parts_add_up_to_that_of_the_whole() -> None:
     model, tokens = make_model(), draw_tokens(3, 13)
     first, state = model.loss_and_state(tokens[:, :5], tokens[:, 1:6], model.new_state(3))
     second, state = model.loss_and_state(tokens[:, 5:12], tokens[:, 6:], state)
@@ -170,7 +170,7 @@ def test_no_gradient_flows_into_the_batch_before() -> None:
     torch.testing.assert_close(gradients, expected)
 
 
-def test_prompts_padded_on_the_left_are_continued_as_if_each_were_alone() -> None:
+def test_left_padded_prompts_are_continued_as_if_each_were_alone() -> None:
     model, tokens = make_model(), draw_tokens(3, 7)
     lengths = torch.tensor([7, 4, 1])
     mask = torch.arange(7) >= (7 - lengths).unsqueeze(1)
@@ -187,7 +187,7 @@ def test_prompts_padded_on_the_left_are_continued_as_if_each_were_alone() -> Non
             torch.testing.assert_close(state.tensors[name][row], tensor[0])
 
 
-def test_generated_completions_do_not_depend_on_the_prompts_beside_them() -> None:
+def test_completions_do_not_depend_on_the_other_prompts_of_a_batch() -> None:
     model = make_model()
     config = settings(max_new_tokens=8)
     prompts = [[3, 4, 5, 6], [7], [8, 9]]
@@ -227,7 +227,7 @@ def test_features_are_dropped_for_the_length_of_a_batch_and_the_others_scaled() 
     assert not torch.equal(ratio[0], ratio[1]), "each sequence of a batch has its own"
 
 
-def test_a_dropped_word_is_dropped_wherever_it_stands() -> None:
+def test_a_dropped_word_is_dropped_at_all_its_positions() -> None:
     model = make_model(embedding_dropout=0.5).train()
     tokens = torch.arange(VOCABULARY.size).repeat(2, 3)
     ratio = (model._embed(tokens) / (model.embedding(tokens) * math.sqrt(CONFIG.embedding_size))).detach()

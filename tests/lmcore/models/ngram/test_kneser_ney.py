@@ -119,7 +119,7 @@ def test_estimated_discounts_and_probabilities_equal_the_textbook_on_a_corpus_wi
     context=st.lists(st.integers(0, VOCABULARY_SIZE - 1), max_size=6),
     order=st.integers(1, 5),
 )
-def test_the_distribution_behind_any_context_is_positive_and_sums_to_one(training, context, order):
+def test_the_distribution_after_any_context_is_positive_and_sums_to_one(training, context, order):
     distribution = train(training, order).distribution(context)
     assert distribution.shape == (VOCABULARY_SIZE,)
     assert distribution.min() > 0
@@ -129,7 +129,7 @@ def test_the_distribution_behind_any_context_is_positive_and_sums_to_one(trainin
 def test_the_distribution_agrees_with_the_log_probabilities():
     model = train(random_documents(2, 50, 20), 4, 20)
     document = np.array(random_documents(3, 1, 20)[0])
-    stepwise = [model.distribution(document[:place].tolist())[token] for place, token in enumerate(document)]
+    stepwise = [model.distribution(document[:position].tolist())[token] for position, token in enumerate(document)]
     np.testing.assert_allclose(np.exp(model.log_probabilities([document])[0]), stepwise, rtol=1e-12)
 
 
@@ -146,7 +146,7 @@ def test_the_context_of_a_first_token_is_the_start_and_never_the_document_before
     np.testing.assert_array_equal(together[1], model.log_probabilities([second])[0])
 
 
-def test_a_piece_from_the_middle_of_a_text_teaches_nothing_about_how_texts_begin():
+def test_a_span_from_the_middle_of_a_text_teaches_nothing_about_how_texts_begin():
     tokens, offsets = flatten([[0, 1, 6], [2, 3, 6]])
     options = {"order": 3, "vocabulary_size": VOCABULARY_SIZE, "start_token": 6}
     model = KneserNey.train(tokens, offsets, continued=np.array([False, True]), **options)
@@ -157,7 +157,7 @@ def test_a_piece_from_the_middle_of_a_text_teaches_nothing_about_how_texts_begin
 
 
 @pytest.mark.parametrize("largest", [2**20, 2**62])
-def test_keys_are_sorted_with_their_places_be_they_small_or_large(largest):
+def test_keys_are_sorted_with_their_positions_be_they_small_or_large(largest):
     keys = np.random.default_rng(6).integers(0, largest, 1000)
     ordered, positions = sort_with_positions(keys)
     np.testing.assert_array_equal(ordered, np.sort(keys))

@@ -67,7 +67,7 @@ def test_the_next_log_probabilities_are_the_last_of_all() -> None:
     torch.testing.assert_close(model.next_logits(more, state=state), expected)
 
 
-def test_prompts_padded_on_the_left_are_continued_as_if_each_were_alone() -> None:
+def test_left_padded_prompts_are_continued_as_if_each_were_alone() -> None:
     model = make_model()
     padded = model(as_tokens([3, 4, 3], [0, 5, 3]), mask=torch.tensor([[True] * 3, [False, True, True]]))
     torch.testing.assert_close(padded[1, 1:], model(as_tokens([5, 3]))[0])
