@@ -40,6 +40,8 @@ class FamilyConfig(Config):
     """What the size of a model is counted in."""
     takes_adapters: ClassVar[bool] = False
     """Whether the models have linear layers that low-rank adapters can be added to."""
+    supports_gradient_checkpointing: ClassVar[bool] = False
+    """Whether the models consist of blocks that can recompute their activations in the backward pass."""
     reads_source: ClassVar[bool] = False
     """Whether a prompt is a source with a context of its own, so that prompt and answer need not fit one context."""
 
@@ -109,6 +111,7 @@ class GPTConfig(FamilyConfig):
 
     family_name = "GPT"
     takes_adapters = True
+    supports_gradient_checkpointing = True
 
     family: Literal["gpt"]
     hidden_size: Size
@@ -152,6 +155,7 @@ class GPT2Config(FamilyConfig):
 
     family_name = "GPT-2"
     takes_adapters = True
+    supports_gradient_checkpointing = True
 
     family: Literal["gpt2"]
     hidden_size: Size
@@ -171,6 +175,7 @@ class BERTConfig(FamilyConfig):
 
     family_name = "BERT"
     takes_adapters = True
+    supports_gradient_checkpointing = True
 
     family: Literal["bert"]
     hidden_size: Size
@@ -193,6 +198,7 @@ class EncoderDecoderConfig(FamilyConfig):
 
     family_name = "encoder-decoder"
     takes_adapters = True
+    supports_gradient_checkpointing = True
     reads_source = True
 
     family: Literal["encoder_decoder"]

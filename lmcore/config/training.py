@@ -116,9 +116,8 @@ class PretrainConfig(Config):
 
     @model_validator(mode="after")
     def _has_what_is_asked_for(self) -> Self:
-        family = self.model.family
-        if self.training.gradient_checkpointing and family in ("ngram", "hmm", "lstm"):
+        if self.training.gradient_checkpointing and not self.model.supports_gradient_checkpointing:
             raise ValueError(
-                f"training.gradient_checkpointing is for Transformers; for family {family} set it to false"
+                f"training.gradient_checkpointing is for Transformers; for family {self.model.family} set it to false"
             )
         return self
