@@ -20,8 +20,8 @@ from benchmarks.training_speed import SHAPE
 from benchmarks.worker import Action
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.generation import GenerationConfig, generate
-from lmcore.models.generative import CausalModel
 from lmcore.models.device import keep_freed_memory
+from lmcore.models.generative import CausalModel
 from lmcore.models.huggingface import export_gpt2
 from lmcore.runtime.files import write_json
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer

@@ -21,13 +21,12 @@ from lmcore.finetuning.preparation import (
     prompt_format_of,
 )
 from lmcore.finetuning.supervised import CLASSIFICATION_COLUMNS, COMPLETION_COLUMNS
-from lmcore.models.trainable import TextEncoder
 from lmcore.models.device import pick_device
-from lmcore.models.encoder_decoder.model import EncoderDecoder
-from lmcore.models.families import GenerativeModel, build_model
+from lmcore.models.families import build_model
 from lmcore.models.folder import load_language_model, save_language_model
+from lmcore.models.generative import GenerativeModel
 from lmcore.models.lora import merge_and_unload
-from lmcore.models.trainable import TrainableModel
+from lmcore.models.trainable import TextEncoder, TrainableModel
 from lmcore.runtime.files import write_json
 from lmcore.text.documents.shards import read_documents
 from tasks.context.environment import Environment
@@ -104,7 +103,7 @@ def finetune_completion(
     if not isinstance(model, GenerativeModel) or not isinstance(model, TrainableModel):
         return f"a model of family {model.config.family} cannot be trained to complete prompts"
     prompt_format = prompt_format_of(config)
-    reads_prompts = isinstance(model, EncoderDecoder)
+    reads_prompts = model.reads_source
     if config.lora is not None:
         add_adapters(model, config.lora, seed=seed)
     model.to(pick_device())

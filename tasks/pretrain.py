@@ -8,8 +8,8 @@ from lmcore.config.training import PretrainConfig
 from lmcore.models.device import pick_device
 from lmcore.models.families import build_model
 from lmcore.models.folder import save_language_model
+from lmcore.models.generative import CountedModel
 from lmcore.models.model import Model
-from lmcore.models.ngram.model import NgramModel
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.corpus.shards import TokenShards
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
@@ -48,7 +48,7 @@ def pretrain_language_model(
 def _train(
     training: Training, model: Model, config: PretrainConfig, shards: TokenShards, tokenizer: Tokenizer
 ) -> TrainingRecord:
-    if isinstance(model, NgramModel):
+    if isinstance(model, CountedModel):
         return count_ngrams(model, shards, seed=config.seed, on_metrics=training.log_metrics)
     if not isinstance(model, TrainableModel):
         raise TypeError(f"there is no way to train a model of family {config.model.family}")

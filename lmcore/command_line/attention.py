@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from lmcore.errors import UserError
-from lmcore.models.generative import CausalModel
+from lmcore.models.generative import GenerativeModel
 from lmcore.models.gpt.layers import SelfAttention
 
 
 @torch.inference_mode()
-def attention_maps(model: CausalModel, tokens: Sequence[int]) -> Tensor:
+def attention_maps(model: GenerativeModel, tokens: Sequence[int]) -> Tensor:
     """Attention weights, float32 (layers, heads, length, length) on the processor; each query's row sums to one.
 
     Raises:
@@ -36,12 +36,12 @@ def attention_maps(model: CausalModel, tokens: Sequence[int]) -> Tensor:
     return torch.stack([_weights(layer, inputs[layer])[0] for layer in layers]).cpu()
 
 
-def has_attention(model: CausalModel) -> bool:
+def has_attention(model: GenerativeModel) -> bool:
     """Whether there are attention maps of this model."""
     return bool(_attention_layers(model))
 
 
-def _attention_layers(model: CausalModel) -> list[SelfAttention]:
+def _attention_layers(model: GenerativeModel) -> list[SelfAttention]:
     return [module for module in model.modules() if isinstance(module, SelfAttention)]
 
 

@@ -14,11 +14,10 @@ from lmcore.command_line.generation_options import check_stop_tokens, generation
 from lmcore.config.generation import GenerationConfig
 from lmcore.errors import UserError
 from lmcore.generation.completion import Completion
-from lmcore.models.generative import prompt_limit
 from lmcore.generation.generator import Generator
 from lmcore.models.device import native_bfloat16, pick_device
 from lmcore.models.folder import load_generative_model, read_description
-from lmcore.models.trainable import TrainableModel
+from lmcore.models.generative import prompt_limit
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -44,10 +43,9 @@ def load_generator(folder: Path) -> Generator:
     """
     model, tokenizer = load_generative_model(folder)
     device = pick_device()
-    if isinstance(model, TrainableModel):
-        # A processor multiplies a single row by float32 weights, which it has, faster than by bfloat16 ones.
-        is_fast = device.type == "cuda" and native_bfloat16(device)
-        model.compute_in(torch.bfloat16 if is_fast else torch.float32)
+    # A CPU multiplies a single row faster by the float32 weights, which need no conversion.
+    is_fast = device.type == "cuda" and native_bfloat16(device)
+    model.compute_in(torch.bfloat16 if is_fast else torch.float32)
     return Generator(model.to(device), tokenizer, read_description(folder).prompt_format)
 
 
@@ -84,12 +82,12 @@ def _show_answers(generator: Generator, candidates: Sequence[Completion], option
 def _token_lines(generator: Generator, completion: Completion) -> Iterator[str]:
     """A line per token: its log-probability, itself, and the likeliest ones at its place."""
     end = generator.tokenizer.vocabulary.end_of_text_id
-    tokens = completion.tokens if completion.finish_reason == "max_new_tokens" else [*completion.tokens, end]
+    tokens = completion.tokens if completion.finish_reason == "length" else [*completion.tokens, end]
     for position, (token, value) in enumerate(zip(tokens, completion.logprobs, strict=False)):
         others = ""
         if completion.top_logprobs:
             likeliest = completion.top_logprobs[position]
-            pairs = zip(likeliest.tokens, likeliest.log_probabilities, strict=True)
+            pairs = zip(likeliest.tokens, likeliest.logprobs, strict=True)
             others = "   ".join(f"{_token_name(generator, other)} {number:.3f}" for other, number in pairs)
         yield f"{value:9.3f}  {_token_name(generator, token):<16}  {others}".rstrip()
 
@@ -104,12 +102,9 @@ def _write_figures(generator: Generator, prompt: str, completion: Completion, fo
     # Drawing takes a second to import.
     from lmcore.command_line.attention import attention_maps, has_attention
     from lmcore.command_line.plots import draw_attention, draw_surprise
-    from lmcore.generation.surprisal import span_surprisals, score_tokens
-    from lmcore.models.generative import CausalModel
+    from lmcore.generation.surprisal import span_surprisals
 
     model = generator.model
-    if not isinstance(model, CausalModel):
-        raise UserError(f"--figures: a {type(model).__name__} has none")
     start = generator.tokenizer.vocabulary.end_of_text_id
     tokens = [*generator.encode(prompt), *completion.tokens]
     tokens = tokens[1:] if tokens[:1] == [start] else tokens

@@ -1,6 +1,6 @@
 """Settings of the model families, and of the objectives that belong to some of them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -31,15 +31,45 @@ Length = Annotated[int, Field(ge=2, le=2**20)]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
-class NgramConfig(Config):
+class FamilyConfig(Config):
+    """What the configuration of every family says about its models."""
+
+    family_name: ClassVar[str]
+    """The family's name in reports."""
+    size_unit: ClassVar[str] = "parameters"
+    """What the size of a model is counted in."""
+    takes_adapters: ClassVar[bool] = False
+    """Whether the models have linear layers that low-rank adapters can be added to."""
+    supports_gradient_checkpointing: ClassVar[bool] = False
+    """Whether the models consist of blocks that can recompute their activations in the backward pass."""
+    reads_source: ClassVar[bool] = False
+    """Whether a prompt is a source with a context of its own, so that prompt and answer need not fit one context."""
+
+    @property
+    def display_name(self) -> str:
+        """The name of a model with this configuration in reports."""
+        return self.family_name
+
+
+class NgramConfig(FamilyConfig):
     """An n-gram model with interpolated modified Kneser-Ney smoothing (Chen & Goodman 1998); ``order`` is n."""
+
+    family_name = "n-gram"
+    size_unit = "n-grams"
 
     family: Literal["ngram"]
     order: PositiveInteger
 
+    @property
+    def display_name(self) -> str:
+        """The name of the model, such as ``3-gram``."""
+        return f"{self.order}-gram"
 
-class HMMConfig(Config):
+
+class HMMConfig(FamilyConfig):
     """A hidden Markov model whose states emit tokens (Rabiner 1989; Chiu & Rush 2020 for many states)."""
+
+    family_name = "HMM"
 
     family: Literal["hmm"]
     num_states: Size
@@ -47,11 +77,13 @@ class HMMConfig(Config):
     """Rank of the factorized emission probabilities; None: every state has its own table of all tokens."""
 
 
-class LSTMConfig(Config):
+class LSTMConfig(FamilyConfig):
     """A long short-term memory (Hochreiter & Schmidhuber 1997) with the dropouts of AWD-LSTM (Merity et al. 2017).
 
     ``embedding_size`` is also the output size of the last layer, ``hidden_size`` that of the layers before it.
     """
+
+    family_name = "LSTM"
 
     family: Literal["lstm"]
     embedding_size: Size
@@ -70,12 +102,16 @@ class LSTMConfig(Config):
     temporal_regularization: Annotated[float, Field(ge=0.0)]
 
 
-class GPTConfig(Config):
+class GPTConfig(FamilyConfig):
     """A decoder-only Transformer (Radford et al. 2018) with modern building blocks, each cited where it is defined.
 
     ``hidden_size`` is the size of the residual stream, ``intermediate_size`` that of the feed-forward layers,
     ``max_position_embeddings`` the longest sequence in tokens.
     """
+
+    family_name = "GPT"
+    takes_adapters = True
+    supports_gradient_checkpointing = True
 
     family: Literal["gpt"]
     hidden_size: Size
@@ -114,8 +150,12 @@ class GPTConfig(Config):
         return num_key_value_heads
 
 
-class GPT2Config(Config):
+class GPT2Config(FamilyConfig):
     """The exact architecture of GPT-2 (Radford et al. 2019), so that the published weights fit."""
+
+    family_name = "GPT-2"
+    takes_adapters = True
+    supports_gradient_checkpointing = True
 
     family: Literal["gpt2"]
     hidden_size: Size
@@ -130,8 +170,12 @@ class GPT2Config(Config):
         return _dividing_heads(num_attention_heads, info)
 
 
-class BERTConfig(Config):
+class BERTConfig(FamilyConfig):
     """The exact architecture of BERT (Devlin et al. 2019), which predicts masked tokens."""
+
+    family_name = "BERT"
+    takes_adapters = True
+    supports_gradient_checkpointing = True
 
     family: Literal["bert"]
     hidden_size: Size
@@ -148,9 +192,14 @@ class BERTConfig(Config):
         return _dividing_heads(num_attention_heads, info)
 
 
-class EncoderDecoderConfig(Config):
+class EncoderDecoderConfig(FamilyConfig):
     """An encoder-decoder Transformer (Vaswani et al. 2017) with pre-normalization (Xiong et al. 2020) and one table for
     all embeddings (Press & Wolf 2017)."""
+
+    family_name = "encoder-decoder"
+    takes_adapters = True
+    supports_gradient_checkpointing = True
+    reads_source = True
 
     family: Literal["encoder_decoder"]
     hidden_size: Size
@@ -173,11 +222,6 @@ ModelConfig = Annotated[
     NgramConfig | HMMConfig | LSTMConfig | GPTConfig | GPT2Config | BERTConfig | EncoderDecoderConfig,
     Field(discriminator="family"),
 ]
-
-
-def takes_adapters(family: str) -> bool:
-    """Whether LoRA adapters can be added to models of a family."""
-    return family in ("gpt", "gpt2", "bert", "encoder_decoder")
 
 
 def max_position_embeddings_of(config: Config) -> int | None:

@@ -125,7 +125,7 @@ class PretrainConfig(Config):
     @model_validator(mode="after")
     def _family_has_gradient_checkpointing(self) -> Self:
         family = self.model.family
-        if self.training.gradient_checkpointing and family in ("ngram", "hmm", "lstm"):
+        if self.training.gradient_checkpointing and not self.model.supports_gradient_checkpointing:
             raise ValueError(
                 f"training.gradient_checkpointing is only for Transformers; set it to false for family {family}"
             )

@@ -16,8 +16,8 @@ from lmcore.evaluation.likelihood import BitsPerUnit, HeldOutDocuments
 from lmcore.evaluation.names import INTERPOLATION, MODEL, NGRAM, NGRAM_ON_SEEN, SHORTER_NGRAM
 from lmcore.evaluation.result import Metrics, pair_name
 from lmcore.evaluation.scoring import Scorer, TokenScores
-from lmcore.evaluation.surprise import surprise_by_piece
 from lmcore.finetuning.examples import choose_examples
+from lmcore.generation.surprisal import text_spans
 from lmcore.models.ngram.kneser_ney import NgramScores
 
 MODELS = (MODEL, NGRAM, SHORTER_NGRAM, INTERPOLATION, NGRAM_ON_SEEN)
@@ -90,7 +90,13 @@ class LanguageModelComparison:
         for index in choose_examples(fitting, config.num_documents, seed):
             tokens = slice(offsets[index], offsets[index + 1])
             bits = {name: -self.log_probabilities[name][tokens] / np.log(2) for name in models}
-            spans = surprise_by_piece(test.tokens[index][:-1].tolist(), bits, decode)
+            spans = [
+                {
+                    "text": span.text,
+                    "bits": {name: round(float(own[span.start : span.end].sum()), 3) for name, own in bits.items()},
+                }
+                for span in text_spans(test.tokens[index][:-1].tolist(), decode)
+            ]
             found.append((test.ids[index], spans))
         return found
 

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmcore.config.base import Config
-from lmcore.config.models import NgramConfig
+from lmcore.config.models import FamilyConfig
 from lmcore.training.record import TrainingRecord
 
 MODEL = "model"
@@ -14,28 +13,10 @@ INTERPOLATION, UNIGRAM = "interpolation", "unigram"
 BAG_OF_WORDS, CHARACTER_NGRAMS, MAJORITY = "bag_of_words", "character_ngrams", "majority_class"
 FIRST_SENTENCE = "first_sentence"
 
-FAMILIES = {
-    "gpt": "GPT",
-    "gpt2": "GPT-2",
-    "bert": "BERT",
-    "encoder_decoder": "encoder-decoder",
-    "lstm": "LSTM",
-    "hmm": "HMM",
-}
 
-
-def family_name(config: Config) -> str:
-    """The name of a model's family in text; for an n-gram model, its order: ``5-gram``."""
-    if isinstance(config, NgramConfig):
-        return f"{config.order}-gram"
-    family = str(config.model_dump()["family"])
-    return FAMILIES.get(family, family)
-
-
-def sized_name(config: Config, record: TrainingRecord) -> str:
+def sized_name(config: FamilyConfig, record: TrainingRecord) -> str:
     """The family with its size: ``GPT, 6.6 M parameters``."""
-    unit = "n-grams" if isinstance(config, NgramConfig) else "parameters"
-    return f"{family_name(config)}, {short_number(record.n_parameters)} {unit}"
+    return f"{config.display_name}, {short_number(record.n_parameters)} {config.size_unit}"
 
 
 def training_data(sources: Sequence[str], split: Mapping[str, Any], record: TrainingRecord) -> str:

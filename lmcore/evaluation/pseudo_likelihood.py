@@ -16,7 +16,7 @@ from lmcore.evaluation.intervals import Bootstrap, Flags, Floats
 from lmcore.evaluation.likelihood import BitsPerUnit, HeldOutDocuments, Tokens
 from lmcore.evaluation.names import MODEL, UNIGRAM
 from lmcore.evaluation.result import Metrics, pair_name
-from lmcore.models.bert.model import BERT
+from lmcore.models.trainable import MaskedModel
 from lmcore.progress import progress
 from lmcore.tokens.corpus.shards import TokenShards
 
@@ -67,7 +67,7 @@ class PseudoLikelihoodScorer:
         UserError: a batch is too small for one whole context.
     """
 
-    def __init__(self, model: BERT, *, batch_tokens: int) -> None:
+    def __init__(self, model: MaskedModel, *, batch_tokens: int) -> None:
         if batch_tokens < model.max_position_embeddings:
             raise UserError(
                 f"batch_tokens is {batch_tokens}, less than the model's context of {model.max_position_embeddings} "
@@ -172,7 +172,7 @@ def _in_context(document: int, length: int, masked: int, max_position_embeddings
 
 
 def evaluate_masked(
-    model: BERT, shards: TokenShards, test: HeldOutDocuments, is_clean: Flags, config: EvaluateConfig
+    model: MaskedModel, shards: TokenShards, test: HeldOutDocuments, is_clean: Flags, config: EvaluateConfig
 ) -> Metrics:
     """Compare a masked language model with token frequencies on a sample of the tokens of each document.
 

@@ -19,7 +19,7 @@ from lmcore.evaluation.intervals import Bootstrap, Flags, Floats
 from lmcore.evaluation.likelihood import BitsPerUnit, HeldOutDocuments, Tokens
 from lmcore.evaluation.names import MODEL, UNIGRAM
 from lmcore.evaluation.result import Metrics, pair_name
-from lmcore.models.encoder_decoder.model import EncoderDecoder
+from lmcore.models.generative import SequenceToSequenceModel
 from lmcore.progress import progress
 from lmcore.tokens.batches.batches import IGNORED
 from lmcore.tokens.batches.corruption import corrupt, masked_spans
@@ -57,7 +57,7 @@ class ReconstructionScorer:
         seed: decides which spans are masked.
     """
 
-    def __init__(self, model: EncoderDecoder, *, batch_tokens: int, seed: int) -> None:
+    def __init__(self, model: SequenceToSequenceModel, *, batch_tokens: int, seed: int) -> None:
         self._model, self._batch_tokens, self._seed = model, batch_tokens, seed
 
     def score(self, documents: Sequence[Tokens]) -> list[ReconstructedDocument]:
@@ -99,7 +99,7 @@ class ReconstructionScorer:
         model = self._model
         sources = _right_padded([segment.source for segment in batch], model.vocabulary.padding_id).to(model.device)
         targets = _right_padded([segment.target for segment in batch], IGNORED).to(model.device)
-        logits = model.output_logits(model.target_hidden(sources, model.shifted(targets)))
+        logits = model.target_logits(sources, targets)
         chosen = logits.gather(-1, targets.clamp(min=0)[..., None])[..., 0] - logits.logsumexp(dim=-1)
         return np.asarray(chosen.double().cpu().numpy())
 
@@ -112,7 +112,7 @@ def _right_padded(sequences: Sequence[Tokens], value: int) -> torch.Tensor:
 
 
 def evaluate_encoder_decoder(
-    model: EncoderDecoder, shards: TokenShards, test: HeldOutDocuments, is_clean: Flags, config: EvaluateConfig
+    model: SequenceToSequenceModel, shards: TokenShards, test: HeldOutDocuments, is_clean: Flags, config: EvaluateConfig
 ) -> Metrics:
     """Compare an encoder-decoder with token frequencies on documents reconstructed from masked ones.
 

@@ -11,8 +11,7 @@ from lmcore.config.evaluate import LikelihoodConfig
 from lmcore.errors import UserError
 from lmcore.evaluation.intervals import Floats
 from lmcore.evaluation.likelihood import Tokens
-from lmcore.models.generative import CausalModel
-from lmcore.models.ngram.model import NgramModel
+from lmcore.models.generative import CausalModel, CountedModel
 from lmcore.progress import progress
 
 
@@ -161,13 +160,13 @@ class NgramScorer:
     backing off.
     """
 
-    def __init__(self, model: NgramModel) -> None:
+    def __init__(self, model: CountedModel) -> None:
         self._model = model
 
     def score(self, documents: Sequence[Tokens]) -> TokenScores:
         """Every token's probability, and how confident the model was at its position."""
-        found = self._model.score(documents)
-        return TokenScores(found.log_probabilities, np.log1p(-np.minimum(found.backoff, 0.999)))
+        found = self._model.score_documents(documents)
+        return TokenScores(found.log_probabilities, found.confidence)
 
 
 Scorer = NeuralScorer | NgramScorer

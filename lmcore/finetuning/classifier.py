@@ -12,11 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmcore.errors import UserError
-from lmcore.models.trainable import TextEncoder
 from lmcore.models.families import build_model
 from lmcore.models.folder import TOKENIZER, WEIGHTS, ModelDescription, read_description, save_folder
 from lmcore.models.layers.linear import BiasFreeLinear
-from lmcore.models.trainable import TrainableModel
+from lmcore.models.trainable import TextEncoder, TrainableModel
 from lmcore.models.verification import load_weights, verify
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
@@ -37,14 +36,14 @@ class Classifier(TrainableModel):
         self.labels = tuple(labels)
         self.max_tokens = max_tokens
         self.dropout = nn.Dropout(dropout)
-        self.head = Linear(2 * backbone.feature_size, len(labels), zero_init=True)
+        self.head = BiasFreeLinear(2 * backbone.feature_size, len(labels), zero_init=True)
 
     def extra_repr(self) -> str:
         """Classes and maximum length, for ``print(model)``."""
         return f"labels={self.labels}, max_tokens={self.max_tokens}"
 
     def flops_per_token(self) -> float:
-        """FLOPs of the backbone; the head, which runs once per text, is negligible."""
+        """Those of the blocks; the head, once a text, is nothing beside them."""
         return self.backbone.feature_flops_per_token(self.max_tokens)
 
     def compute_in(self, dtype: torch.dtype) -> None:

@@ -24,9 +24,9 @@ from lmcore.finetuning.examples import (
 )
 from lmcore.finetuning.supervised import CompletionExample, classification_examples, completion_examples
 from lmcore.finetuning.word_vectors import read_vectors, start_from
-from lmcore.models.trainable import TextEncoder
 from lmcore.models.lora import add_lora
 from lmcore.models.prompt import PromptFormat
+from lmcore.models.trainable import TextEncoder
 from lmcore.tokens.batches.batches import ExampleBatches
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 

@@ -1,4 +1,4 @@
-"""From a model and a prompt to text."""
+"""Text generation."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""What generation gives: the answer to one prompt, and when it is over."""
+"""The result of generation for one prompt, and the criteria that end it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -6,15 +6,16 @@ from typing import Literal
 
 from torch import Tensor
 
-EndedBy = Literal["end_token", "stop", "max_new_tokens"]
+FinishReason = Literal["stop", "length", "end_of_text"]
+"""Why a completion ended: a stop string or stop token, ``max_new_tokens``, or the model's end token."""
 
 
 @dataclass(frozen=True)
-class Likeliest:
-    """The likeliest tokens of one position, most probable first, whether chosen or not."""
+class TopLogprobs:
+    """The most probable tokens at one position, most probable first, whether sampled or not."""
 
     tokens: tuple[int, ...]
-    log_probabilities: tuple[float, ...]
+    logprobs: tuple[float, ...]
 
 
 @dataclass
@@ -22,43 +23,43 @@ class Completion:
     """The answer to one prompt, without the prompt."""
 
     tokens: list[int] = field(default_factory=list)
-    """Those that were chosen, without the end token or the stop token; those of a stop string are among them."""
-    log_probabilities: list[float] = field(default_factory=list)
-    """What the model itself gave each chosen token (natural logarithms, before temperature, cuts and penalty); one
-    more than tokens where an end or stop token was chosen."""
-    likeliest: list[Likeliest] = field(default_factory=list)
-    """The likeliest tokens at each of these positions, where they were asked for."""
-    ended_by: EndedBy | None = None
-    """None while there is more to come."""
+    """The generated tokens, without the end token or stop token, but with the tokens of a stop string."""
+    logprobs: list[float] = field(default_factory=list)
+    """The model's own natural log-probability of each token, before temperature, filters and penalties; one more than
+    ``tokens`` if the completion ended with an end or stop token."""
+    top_logprobs: list[TopLogprobs] = field(default_factory=list)
+    """The most probable tokens at each of these positions, if requested."""
+    finish_reason: FinishReason | None = None
+    """None while the completion is being generated."""
     text: str | None = None
-    """Up to the stop string, where a tokenizer is at hand."""
+    """The text before the stop string, if a tokenizer is available."""
 
-    def append(self, token: int, log_probability: float, ending: "Ending") -> None:
-        """Go on with ``token``, which may be the last."""
-        self.log_probabilities.append(log_probability)
-        if token in ending.tokens:
-            self.ended_by = ending.tokens[token]
+    def append(self, token: int, logprob: float, criteria: "StoppingCriteria") -> None:
+        """Append ``token``, which may end the completion."""
+        self.logprobs.append(logprob)
+        if token in criteria.token_reasons:
+            self.finish_reason = criteria.token_reasons[token]
             return
         self.tokens.append(token)
-        if ending.text is not None and ending.text(self.tokens):
-            self.ended_by = "stop"
-        elif len(self.tokens) == ending.max_new_tokens:
-            self.ended_by = "max_new_tokens"
+        if criteria.ends_text is not None and criteria.ends_text(self.tokens):
+            self.finish_reason = "stop"
+        elif len(self.tokens) == criteria.max_new_tokens:
+            self.finish_reason = "length"
 
 
 @dataclass(frozen=True)
-class Ending:
-    """When an answer is over."""
+class StoppingCriteria:
+    """When a completion ends."""
 
-    tokens: dict[int, EndedBy]
-    """The end token, and others that end an answer."""
+    token_reasons: dict[int, FinishReason]
+    """The tokens that end a completion, with the reason: the end token and stop tokens."""
     max_new_tokens: int
-    text: Callable[[Sequence[int]], bool] | None
-    """Whether the text of an answer's tokens has come to its end; None where only tokens end it."""
+    ends_text: Callable[[Sequence[int]], bool] | None
+    """Whether the text of a completion's tokens has a stop string; None if only tokens end a completion."""
 
 
-def likeliest_of(logits: Tensor, n_likeliest: int) -> list[Likeliest]:
-    """Of each row (batch, vocabulary) the likeliest tokens and their log-probabilities."""
-    top = logits.log_softmax(dim=-1).topk(min(n_likeliest, logits.size(-1)), dim=-1)
+def top_logprobs_of(logits: Tensor, n_top_logprobs: int) -> list[TopLogprobs]:
+    """The most probable tokens of each row of logits (batch, vocabulary)."""
+    top = logits.log_softmax(dim=-1).topk(min(n_top_logprobs, logits.size(-1)), dim=-1)
     pairs = zip(top.indices.tolist(), top.values.tolist(), strict=True)
-    return [Likeliest(tuple(tokens), tuple(values)) for tokens, values in pairs]
+    return [TopLogprobs(tuple(tokens), tuple(values)) for tokens, values in pairs]

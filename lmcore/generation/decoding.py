@@ -1,4 +1,4 @@
-"""Continuing token sequences with any model of the next token."""
+"""Generates token sequences with any generative model."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -7,135 +7,141 @@ from torch import Tensor
 
 from lmcore.config.generation import GenerationConfig
 from lmcore.errors import UserError
-from lmcore.generation.beams import beam_search
-from lmcore.generation.completion import Completion, EndedBy, Ending, likeliest_of
-from lmcore.generation.continuation import Continuation, behind_prompts
-from lmcore.generation.sampling import choose, penalize, uniform_draws, used_tokens
-from lmcore.models.causal import CausalModel
+from lmcore.generation.beam_search import beam_search
+from lmcore.generation.completion import Completion, FinishReason, StoppingCriteria, top_logprobs_of
+from lmcore.generation.decoding_state import DecodingState
+from lmcore.generation.sampling import apply_repetition_penalty, sample_tokens, uniform_samples, used_tokens
+from lmcore.models.generative import GenerativeModel
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 EndsText = Callable[[Sequence[int]], bool]
 
 
-def generate(model: CausalModel, prompts: Sequence[Sequence[int]], config: GenerationConfig) -> list[list[int]]:
-    """Completions (without their prompts and without the end token), one per prompt.
+def generate(model: GenerativeModel, prompts: Sequence[Sequence[int]], config: GenerationConfig) -> list[list[int]]:
+    """One completion per prompt, without the prompt and without the end token.
 
-    Prompts may differ in length; each is continued as if it were alone. An empty one starts a new document.
-    A prompt that leaves no room in the context for ``max_new_tokens`` loses its first tokens.
+    Prompts may differ in length; each is completed independently of the others. An empty prompt starts a new document.
+    A prompt that is too long for the context is truncated.
 
     Raises:
-        ValueError: if ``max_new_tokens`` leaves no room for any prompt, or there are stop strings, for which
-            :class:`~lmcore.generation.generator.Generator` is.
+        UserError: ``max_new_tokens`` leaves no room for any prompt, or there are stop strings, which need
+            :class:`~lmcore.generation.generator.Generator`.
     """
     if config.stop_strings:
         raise UserError(
-            f"stop strings need text, not only tokens:  {list(config.stop_strings)}: use Generator, or no stop_strings"
+            f"stop strings need a tokenizer, and here are only tokens: use Generator instead of generate, or no "
+            f"stop_strings; they are {list(config.stop_strings)}"
         )
     if not prompts:
         return []
     model.eval()
     with torch.inference_mode():
-        continuation = behind_prompts(model, prompts, config.max_new_tokens)
-    answers = decode(continuation, prompts, config, model.vocabulary)
-    return [candidates[0].tokens for candidates in answers]
+        state = DecodingState.from_prompts(model, prompts, config.max_new_tokens)
+    completions = decode(state, prompts, config, model.vocabulary)
+    return [candidates[0].tokens for candidates in completions]
 
 
 def decode(
-    continuation: Continuation,
+    state: DecodingState,
     prompts: Sequence[Sequence[int]],
     config: GenerationConfig,
     vocabulary: Vocabulary,
     *,
     ends_text: EndsText | None = None,
-    n_likeliest: int = 0,
+    n_top_logprobs: int = 0,
 ) -> list[list[Completion]]:
-    """The answers to each prompt, best first: as many as there are beams, or one where they are drawn.
+    """The completions of each prompt, best first: ``num_beams`` of them, or one if tokens are sampled.
 
     Args:
-        continuation: of the prompts.
-        prompts: what counts as used for the repetition penalty, and what the draws depend on.
-        config: how tokens are chosen; its ``stop_strings`` are ignored.
-        vocabulary: of the tokens.
-        ends_text: whether the text of some tokens has come to its end.
-        n_likeliest: of how many of the likeliest tokens the log-probabilities are wanted.
+        state: the state after the prompts.
+        prompts: their tokens, for the repetition penalty and the random numbers.
+        config: the settings; its stop strings are ignored.
+        vocabulary: the model's vocabulary.
+        ends_text: whether the text of a completion's tokens has a stop string.
+        n_top_logprobs: how many of the most probable tokens to report at each position.
     """
     if config.num_beams == 1:
-        steps = sample(continuation, prompts, config, vocabulary, ends_text=ends_text, n_likeliest=n_likeliest)
+        steps = sample(state, prompts, config, vocabulary, ends_text=ends_text, n_top_logprobs=n_top_logprobs)
         return [[completion] for completion in list(steps)[-1]]
-    ending = ending_of(config, vocabulary, ends_text)
-    is_used = _used(prompts, config, vocabulary, continuation.logits.device)
-    return beam_search(continuation, config, ending, is_used=is_used, n_likeliest=n_likeliest)
+    criteria = stopping_criteria(config, vocabulary, ends_text)
+    is_used = _penalized_tokens(prompts, config, vocabulary, state.logits.device)
+    return beam_search(state, config, criteria, is_used=is_used, n_top_logprobs=n_top_logprobs)
 
 
 @torch.inference_mode()
 def sample(
-    continuation: Continuation,
+    state: DecodingState,
     prompts: Sequence[Sequence[int]],
     config: GenerationConfig,
     vocabulary: Vocabulary,
     *,
     ends_text: EndsText | None = None,
-    n_likeliest: int = 0,
+    n_top_logprobs: int = 0,
 ) -> Iterator[list[Completion]]:
-    """After every token, the completions as far as they are, until all have ended; arguments as for :func:`decode`.
+    """Yield the completions after every token, until all have ended; arguments as for :func:`decode`.
 
-    It is one list, whose elements grow.
+    It is the same list each time, whose elements grow.
     """
     if config.num_beams > 1:
-        raise UserError("beam search knows its answer only at the end; set num_beams to 1")
-    device = continuation.logits.device
-    ending = ending_of(config, vocabulary, ends_text)
-    is_used = _used(prompts, config, vocabulary, device)
-    uniform = uniform_draws(prompts, config.max_new_tokens, config.seed or 0).to(device)
+        raise UserError("beam search cannot be streamed, since its result is known only at the end: set num_beams to 1")
+    device = state.logits.device
+    criteria = stopping_criteria(config, vocabulary, ends_text)
+    is_used = _penalized_tokens(prompts, config, vocabulary, device)
+    uniform = uniform_samples(prompts, config.max_new_tokens, config.seed or 0).to(device)
     completions = [Completion() for _ in prompts]
-    rows = list(range(len(prompts)))  # whose text each row of the batch is
+    rows = list(range(len(prompts)))  # the prompt that each row of the batch belongs to
     for position in range(config.max_new_tokens):
-        logits = continuation.logits
+        logits = state.logits
         if is_used is not None:
-            logits = penalize(logits, is_used, config.repetition_penalty)
-        chosen = choose(logits, config, uniform[:, position])
+            logits = apply_repetition_penalty(logits, is_used, config.repetition_penalty)
+        tokens = sample_tokens(logits, config, uniform[:, position])
         if is_used is not None:
-            is_used.scatter_(1, chosen.unsqueeze(1), True)
-        _append(completions, rows, chosen, continuation.logits, ending, n_likeliest)
+            is_used.scatter_(1, tokens.unsqueeze(1), True)
+        _append_tokens(completions, rows, tokens, state.logits, criteria, n_top_logprobs)
         yield completions
-        is_going_on = [completions[row].ended_by is None for row in rows]
-        if not any(is_going_on):
+        is_unfinished = [completions[row].finish_reason is None for row in rows]
+        if not any(is_unfinished):
             return
-        # Rows that have ended are carried along until leaving them out is worth the copy of the others' state.
-        if sum(is_going_on) <= len(rows) // 2:
-            kept = torch.tensor([place for place, goes_on in enumerate(is_going_on) if goes_on], device=device)
-            rows = [row for row, goes_on in zip(rows, is_going_on, strict=True) if goes_on]
-            continuation.select(kept)
-            chosen, uniform = chosen[kept], uniform[kept]
+        # Finished rows stay in the batch until removing them is worth copying the state of the others.
+        if sum(is_unfinished) <= len(rows) // 2:
+            kept = torch.tensor([index for index, unfinished in enumerate(is_unfinished) if unfinished], device=device)
+            rows = [row for row, unfinished in zip(rows, is_unfinished, strict=True) if unfinished]
+            state.select(kept)
+            tokens, uniform = tokens[kept], uniform[kept]
             is_used = None if is_used is None else is_used[kept]
-        continuation.advance(chosen)
+        state.advance(tokens)
 
 
-def ending_of(config: GenerationConfig, vocabulary: Vocabulary, ends_text: EndsText | None) -> Ending:
-    """What ends an answer according to ``config``."""
-    tokens: dict[int, EndedBy] = dict.fromkeys(config.stop_token_ids, "stop")
-    tokens[vocabulary.end_of_text_id] = "end_token"
-    return Ending(tokens, config.max_new_tokens, ends_text)
+def stopping_criteria(config: GenerationConfig, vocabulary: Vocabulary, ends_text: EndsText | None) -> StoppingCriteria:
+    """When a completion ends according to ``config``."""
+    token_reasons: dict[int, FinishReason] = dict.fromkeys(config.stop_token_ids, "stop")
+    token_reasons[vocabulary.end_of_text_id] = "end_of_text"
+    return StoppingCriteria(token_reasons, config.max_new_tokens, ends_text)
 
 
-def _append(
-    completions: list[Completion], rows: list[int], chosen: Tensor, logits: Tensor, ending: Ending, n_likeliest: int
+def _append_tokens(
+    completions: list[Completion],
+    rows: list[int],
+    tokens: Tensor,
+    logits: Tensor,
+    criteria: StoppingCriteria,
+    n_top_logprobs: int,
 ) -> None:
-    of_chosen = logits.gather(1, chosen.unsqueeze(1)).squeeze(1) - logits.logsumexp(dim=1)
-    likeliest = likeliest_of(logits, n_likeliest) if n_likeliest else None
-    for place, (row, token, value) in enumerate(zip(rows, chosen.tolist(), of_chosen.tolist(), strict=True)):
-        if completions[row].ended_by is None:
-            completions[row].append(token, value, ending)
-            if likeliest is not None:
-                completions[row].likeliest.append(likeliest[place])
+    logprobs = logits.gather(1, tokens.unsqueeze(1)).squeeze(1) - logits.logsumexp(dim=1)
+    top_logprobs = top_logprobs_of(logits, n_top_logprobs) if n_top_logprobs else None
+    for index, (row, token, logprob) in enumerate(zip(rows, tokens.tolist(), logprobs.tolist(), strict=True)):
+        if completions[row].finish_reason is None:
+            completions[row].append(token, logprob, criteria)
+            if top_logprobs is not None:
+                completions[row].top_logprobs.append(top_logprobs[index])
 
 
-def _used(
+def _penalized_tokens(
     prompts: Sequence[Sequence[int]], config: GenerationConfig, vocabulary: Vocabulary, device: torch.device
 ) -> Tensor | None:
-    """Which tokens the repetition penalty is for, boolean (batch, vocabulary); None where there is none.
+    """The tokens that the repetition penalty applies to, bool of shape (batch, vocabulary); None for no penalty.
 
-    The end token, which stands before every document, is no repetition behind it.
+    The end token, which precedes every document, does not count as a repetition.
     """
     if config.repetition_penalty == 1.0:
         return None

@@ -1,1 +1,1 @@
-"""Bricks, model families and the self-describing model folder."""
+"""Model families, their layers, and the model folder."""

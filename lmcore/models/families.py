@@ -1,4 +1,4 @@
-"""The families of models that can be pretrained: a new one is a file, a configuration and a line here."""
+"""The families of models that can be pretrained; a new family needs a line here, see ``docs/adding-a-model.md``."""
 
 from lmcore.config.base import Config
 from lmcore.config.models import (
@@ -11,7 +11,6 @@ from lmcore.config.models import (
     NgramConfig,
 )
 from lmcore.models.bert.model import BERT
-from lmcore.models.causal import CausalModel
 from lmcore.models.encoder_decoder.model import EncoderDecoder
 from lmcore.models.gpt.model import GPT
 from lmcore.models.gpt2.model import GPT2
@@ -20,9 +19,6 @@ from lmcore.models.lstm.model import LSTM
 from lmcore.models.model import Model
 from lmcore.models.ngram.model import NgramModel
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
-
-WritingModel = CausalModel | EncoderDecoder
-"""What text can be generated with."""
 
 FAMILIES: dict[type[Config], type[Model]] = {
     NgramConfig: NgramModel,
@@ -36,5 +32,5 @@ FAMILIES: dict[type[Config], type[Model]] = {
 
 
 def build_model(config: Config, vocabulary: Vocabulary) -> Model:
-    """An untrained model of the family that ``config`` is of, on the processor."""
+    """An untrained model of the family that ``config`` belongs to, on the CPU."""
     return FAMILIES[type(config)](config, vocabulary)

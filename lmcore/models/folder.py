@@ -1,4 +1,4 @@
-"""The self-describing model folder: whoever has it needs nothing else to use the model.
+"""The self-contained model folder.
 
 It holds ``config.json`` (what the model is), ``weights.safetensors``, ``tokenizer.json``, ``record.json`` (how it was
 trained) and ``SHA256SUMS``, by which the others are verified when they are read. Equal models have equal folders, byte
@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
-from torch import nn
 
 from lmcore.config.base import Config
 from lmcore.config.models import ModelConfig
 from lmcore.errors import UserError
-from lmcore.models.families import WritingModel, build_model
+from lmcore.models.families import build_model
+from lmcore.models.generative import GenerativeModel
 from lmcore.models.lora import LoRALinear
 from lmcore.models.model import Model
 from lmcore.models.prompt import PromptFormat
@@ -36,11 +36,11 @@ class ModelDescription(Config):
     kind: Literal["language_model", "classifier", "completion"]
     model: ModelConfig
     labels: tuple[str, ...] | None
-    """Of a classifier, in the order of its logits."""
+    """Of a classifier: its labels, in the order of the logits."""
     max_tokens: int | None
-    """Of a classifier: how much of a text it reads."""
+    """Of a classifier: how many tokens of a text it reads."""
     prompt_format: PromptFormat | None
-    """Of a completion model."""
+    """Of a completion model: how its prompts are encoded."""
 
 
 def save_language_model(
@@ -51,7 +51,7 @@ def save_language_model(
     *,
     prompt_format: PromptFormat | None = None,
 ) -> None:
-    """Replace ``folder`` by a language model, or a completion model where a prompt format is given."""
+    """Replace ``folder`` by a language model or, with a prompt format, a completion model."""
     description = ModelDescription(
         kind="completion" if prompt_format else "language_model",
         model=model.config,
@@ -63,12 +63,11 @@ def save_language_model(
 
 
 def load_language_model(folder: Path) -> tuple[Model, Tokenizer]:
-    """The language or completion model in ``folder``, in evaluation mode on the processor.
+    """The language or completion model in ``folder``, in evaluation mode on the CPU.
 
     Raises:
-        FileNotFoundError: if a file is missing.
-        ValueError: if the folder holds something else, weights that do not fit the description, or a file that is
-            not as it was written.
+        FileNotFoundError: a file is missing.
+        UserError: the folder has a classifier, weights that do not match its configuration, or a corrupt file.
     """
     description = read_description(folder)
     if description.kind == "classifier":
@@ -81,14 +80,14 @@ def load_language_model(folder: Path) -> tuple[Model, Tokenizer]:
     return model, tokenizer
 
 
-def load_writing_model(folder: Path) -> tuple[WritingModel, Tokenizer]:
-    """As :func:`load_language_model`, but only a model that text can be generated with.
+def load_generative_model(folder: Path) -> tuple[GenerativeModel, Tokenizer]:
+    """As :func:`load_language_model`, for a model that text can be generated with.
 
     Raises:
-        ValueError: also if it is of another kind, such as a masked one.
+        UserError: also if the model does not generate text, as a masked language model.
     """
     model, tokenizer = load_language_model(folder)
-    if not isinstance(model, WritingModel):
+    if not isinstance(model, GenerativeModel):
         raise UserError(f"{folder} holds a model of family {model.config.family}, which does not generate text")
     return model, tokenizer
 
@@ -167,10 +166,10 @@ def save_folder(
     """Replace ``folder`` by a model, atomically.
 
     Raises:
-        ValueError: if the model has adapters, which a folder has no place for.
+        UserError: the model has adapters, which have to be merged first.
     """
-    if isinstance(model, nn.Module) and any(isinstance(module, LoRALinear) for module in model.modules()):
-        raise UserError("the model has LoRA adapters: merge them into its weights with fold_lora before saving it")
+    if any(isinstance(module, LoRALinear) for module in model.modules()):
+        raise UserError("the model has LoRA adapters: merge them with merge_and_unload before saving the model")
     with atomic_folder(folder) as temporary:
         write_json(temporary / CONFIG, description_values(description))
         model.save_weights(temporary / WEIGHTS)

@@ -1,4 +1,4 @@
-"""Folders as Hugging Face ``transformers`` reads and writes them, to this project's models and back."""
+"""Imports models from folders of Hugging Face ``transformers``, and exports them."""
 
 import json
 import logging
@@ -14,16 +14,16 @@ from torch import Tensor
 from lmcore.config.models import BERTConfig, GPT2Config, MaskingConfig
 from lmcore.errors import UserError
 from lmcore.models.bert.model import BERT, NORM_EPSILON
-from lmcore.models.gpt2.model import FEED_FORWARD_WIDENING, GPT2
+from lmcore.models.gpt2.model import GPT2, INTERMEDIATE_RATIO
 from lmcore.runtime.files import atomic_folder, write_json
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.tokens.tokenizer.vocabulary import END_OF_TEXT, MASK, PADDING, Vocabulary
 
 logger = logging.getLogger(__name__)
 
-# Tokens that a published tokenizer need not have.
+# Special tokens that are appended to a published tokenizer if it does not have them.
 APPENDED = (PADDING, MASK)
-# Parts of this project's parameter names and of theirs, in the order in which they are replaced.
+# Parts of parameter names here and in transformers, in the order in which they are replaced.
 GPT2_NAMES = (
     ("embedding.", "wte."),
     ("positions.", "wpe."),
@@ -36,7 +36,7 @@ GPT2_NAMES = (
     ("feed_forward.output.", "mlp.c_proj."),
     ("final_norm.", "ln_f."),
 )
-# What GPT-2's configuration can say and this project's model cannot do otherwise.
+# Settings of a GPT-2 configuration for which only one value is supported.
 GPT2_FIXED = {
     "model_type": "gpt2",
     "activation_function": "gelu_new",
@@ -46,11 +46,11 @@ GPT2_FIXED = {
     "tie_word_embeddings": True,
     "add_cross_attention": False,
 }
-# Other names for what is computed here.
+# Other names of supported values.
 SYNONYMS = {"gelu_pytorch_tanh": "gelu_new"}
 GPT2_DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
 BERT_DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
-# For BERT's self-attention, query, key and value follow each other in one matrix here.
+# Query, key and value of BERT's self-attention are concatenated in one matrix here.
 BERT_NAMES = (
     ("head.transform.", "cls.predictions.transform.dense."),
     ("head.norm.", "cls.predictions.transform.LayerNorm."),
@@ -78,19 +78,21 @@ BERT_FIXED = {
 def import_gpt2(folder: Path) -> tuple[GPT2, Tokenizer]:
     """The GPT-2 in a folder with ``config.json``, ``model.safetensors`` and ``tokenizer.json``, in evaluation mode.
 
-    Where its tokenizer has no token for padding or for hiding, one is appended, and the mean of all embeddings as its
-    row of the table. Such a token's logit is the mean of all logits, so that its probability is below one by the
-    vocabulary's size and no text is predicted noticeably otherwise. Rows behind the last token are left out.
+    If the tokenizer has no padding or mask token, it is appended, with the mean of all embeddings as its embedding. The
+    logit of such a token is the mean of all logits, so its probability is less than 1 / vocabulary size, and
+    predictions hardly change. Rows of the embedding table after the last token are dropped.
 
     Raises:
-        FileNotFoundError: if a file is missing.
-        ValueError: if it holds another model, or weights that do not fit its configuration.
+        FileNotFoundError: a file is missing.
+        UserError: the folder has another model, or weights that do not match its configuration.
     """
     described = _read_config(folder, GPT2_FIXED)
     hidden_size = described["n_embd"]
-    widening = described.get("n_inner") or FEED_FORWARD_WIDENING * hidden_size
-    if widening != FEED_FORWARD_WIDENING * hidden_size:
-        raise UserError(f"{folder / 'config.json'} has n_inner {widening}; GPT-2 has {FEED_FORWARD_WIDENING}·n_embd")
+    intermediate_size = described.get("n_inner") or INTERMEDIATE_RATIO * hidden_size
+    if intermediate_size != INTERMEDIATE_RATIO * hidden_size:
+        raise UserError(
+            f"{folder / 'config.json'} has n_inner {intermediate_size}; GPT-2 has {INTERMEDIATE_RATIO}·n_embd"
+        )
     tokenizer, n_own_tokens = _read_tokenizer(folder / "tokenizer.json")
     config = GPT2Config(
         family="gpt2",
@@ -103,7 +105,7 @@ def import_gpt2(folder: Path) -> tuple[GPT2, Tokenizer]:
     model = GPT2(config, tokenizer.vocabulary)
     theirs = {name.removeprefix("transformer."): weight for name, weight in _read_weights(folder).items()}
     renamed = {name: _pick(theirs, _renamed(name, GPT2_NAMES), folder) for name in model.state_dict()}
-    weights = {name: weight.T if _is_turned(name, weight) else weight for name, weight in renamed.items()}
+    weights = {name: weight.T if _is_transposed(name, weight) else weight for name, weight in renamed.items()}
     weights["embedding.weight"] = _resize_table(weights["embedding.weight"], n_own_tokens, tokenizer.vocabulary.size)
     _load(model, weights, folder)
     return model, tokenizer
@@ -129,7 +131,7 @@ def export_gpt2(model: GPT2, tokenizer: Tokenizer, folder: Path) -> None:
         "dtype": "float32",
     }
     weights = {
-        f"transformer.{_renamed(name, GPT2_NAMES)}": (weight.T if _is_turned(name, weight) else weight)
+        f"transformer.{_renamed(name, GPT2_NAMES)}": (weight.T if _is_transposed(name, weight) else weight)
         .detach()
         .cpu()
         .contiguous()
@@ -143,16 +145,17 @@ def export_gpt2(model: GPT2, tokenizer: Tokenizer, folder: Path) -> None:
 
 
 def import_bert(folder: Path, vocabulary: Vocabulary, masking: MaskingConfig) -> BERT:
-    """The BERT with its head in a folder with ``config.json`` and ``model.safetensors``, in evaluation mode.
+    """The BERT with its masked-language-model head in a folder with ``config.json`` and ``model.safetensors``, in
+    evaluation mode.
 
     Args:
         folder: what ``BertForMaskedLM`` or ``BertForPreTraining`` of ``transformers`` saved.
-        vocabulary: of its tokenizer, which is of a kind that this project does not have.
-        masking: how it is trained further.
+        vocabulary: the vocabulary of the model's tokenizer (WordPiece, which is not supported here).
+        masking: how tokens are masked in further training.
 
     Raises:
-        FileNotFoundError: if a file is missing.
-        ValueError: if it holds another model, or weights that do not fit its configuration or the vocabulary.
+        FileNotFoundError: a file is missing.
+        UserError: the folder has another model, or weights that do not match its configuration or the vocabulary.
     """
     described = _read_config(folder, BERT_FIXED)
     if described["vocab_size"] != vocabulary.size:
@@ -168,7 +171,7 @@ def import_bert(folder: Path, vocabulary: Vocabulary, masking: MaskingConfig) ->
         masking=masking,
     )
     model = BERT(config, vocabulary)
-    theirs = {_present_name(name): weight for name, weight in _read_weights(folder).items()}
+    theirs = {_current_name(name): weight for name, weight in _read_weights(folder).items()}
     weights = {name: _bert_weight(theirs, name, folder) for name in model.state_dict()}
     segments = _pick(theirs, "bert.embeddings.token_type_embeddings.weight", folder)
     weights["positions.weight"] = weights["positions.weight"] + segments[0]
@@ -184,8 +187,8 @@ def _bert_weight(theirs: Mapping[str, Tensor], name: str, folder: Path) -> Tenso
     return _pick(theirs, _renamed(name, BERT_NAMES), folder)
 
 
-def _present_name(name: str) -> str:
-    """What the oldest published weights call otherwise."""
+def _current_name(name: str) -> str:
+    """The current name of a weight that the oldest published models name differently."""
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 
 
@@ -198,40 +201,40 @@ def _tokenizer_description(max_position_embeddings: int) -> dict[str, Any]:
         "mask_token": MASK,
         "model_max_length": max_position_embeddings,
         "clean_up_tokenization_spaces": False,
-        # As here, a text that names a special token is text.
+        # The name of a special token in a text is encoded as text.
         "split_special_tokens": True,
     }
 
 
 def _renamed(name: str, names: Sequence[tuple[str, str]]) -> str:
-    """A parameter's name there."""
+    """The name of a parameter in transformers."""
     for ours, theirs in names:
         name = name.replace(ours, theirs)
     return name
 
 
-def _is_turned(name: str, weight: Tensor) -> bool:
-    """Whether GPT-2 keeps this matrix the other way round, inputs by outputs: all between its layers."""
+def _is_transposed(name: str, weight: Tensor) -> bool:
+    """Whether GPT-2 stores this matrix as (inputs, outputs): all those in its blocks."""
     return name.startswith("blocks.") and weight.ndim == 2
 
 
 def _resize_table(table: Tensor, n_own_rows: int, n_rows: int) -> Tensor:
-    """The rows of the model's own tokens, and the mean of these for those that were appended."""
+    """The rows of the tokenizer's own tokens, and their mean for each appended token."""
     if n_own_rows > len(table):
         raise UserError(
-            f"the tokenizer has {n_own_rows} tokens, but the model a table of {len(table)}: they do not match"
+            f"the tokenizer has {n_own_rows} tokens, but the model has embeddings of {len(table)}: they do not match"
         )
     own = table[:n_own_rows]
     return torch.cat((own, own.mean(dim=0, keepdim=True).expand(n_rows - n_own_rows, -1)))
 
 
 def _dropout(described: Mapping[str, Any], names: Sequence[str], folder: Path) -> float:
-    """The dropout of further training: there is one here, where there may be several."""
+    """The dropout rate of further training; models here have one rate, those of transformers several."""
     rates = {name: float(described.get(name, 0.1)) for name in names}
     chosen = rates[names[0]]
     if set(rates.values()) != {chosen}:
         logger.warning(
-            "%s says %s; this model has one dropout rate, %g",
+            "%s has %s; only one dropout rate is supported, %g is used",
             folder / "config.json",
             ", ".join(f"{name} {rate:g}" for name, rate in rates.items()),
             chosen,
@@ -240,7 +243,11 @@ def _dropout(described: Mapping[str, Any], names: Sequence[str], folder: Path) -
 
 
 def _read_config(folder: Path, fixed: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``config.json`` says, held against what has to be so; what it does not say is so."""
+    """The content of ``config.json``.
+
+    Raises:
+        UserError: a setting has another value than the only supported one in ``fixed``.
+    """
     path = folder / "config.json"
     described: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if "model_type" not in described:
@@ -248,36 +255,36 @@ def _read_config(folder: Path, fixed: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in fixed.items():
         found = described.get(key, value)
         if value not in (found, SYNONYMS.get(found) if isinstance(found, str) else None):
-            raise UserError(f"{path} says {key} {described[key]!r}; only models with {value!r} can be imported")
+            raise UserError(f"{path} has {key} {described[key]!r}; only models with {value!r} can be imported")
     return described
 
 
 def _read_tokenizer(path: Path) -> tuple[Tokenizer, int]:
-    """And how many tokens it had of its own."""
+    """The tokenizer in a file, and the number of its tokens before special ones were appended."""
     if not path.exists():
-        raise FileNotFoundError(f"{path} is not there; save the tokenizer beside the model in its fast form")
+        raise FileNotFoundError(f"{path} is missing: save the fast tokenizer to the model's folder")
     backend = tokenizers.Tokenizer.from_file(str(path))
     n_own_tokens = backend.get_vocab_size()
     backend.add_special_tokens([token for token in APPENDED if backend.token_to_id(token) is None])
     if backend.token_to_id(END_OF_TEXT) is None:
-        raise UserError(f"{path} has no token {END_OF_TEXT}, which every GPT-2 has")
+        raise UserError(f"{path} has no token {END_OF_TEXT}, which every GPT-2 tokenizer has")
     tokenizer = Tokenizer(backend)
     tokenizer.check_characters(path)
     return tokenizer, n_own_tokens
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:
-    """From one file, or from the several that an index names."""
+    """The weights in ``model.safetensors``, or in the files that its index names."""
     index = folder / "model.safetensors.index.json"
     names = ["model.safetensors"]
     if not (folder / names[0]).exists() and index.exists():
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     weights: dict[str, Tensor] = {}
     for name in names:
-        # An index names files beside itself, whatever it says.
+        # Only files in the model's folder are read, whatever path the index has.
         path = folder / Path(name).name
         if not path.exists():
-            raise FileNotFoundError(f"{path} is not there; only models saved as safetensors can be imported")
+            raise FileNotFoundError(f"{path} is missing: only models saved as safetensors can be imported")
         weights |= load_file(path)
     return {name: weight.float() for name, weight in weights.items()}
 

@@ -1,5 +1,5 @@
-"""Low-rank adapters: a large model is fine-tuned by small matrices beside its own (Hu et al. 2021,
-https://arxiv.org/abs/2106.09685)."""
+"""Low-rank adapters (LoRA): fine-tuning a large model by training small matrices in parallel to its own (Hu et al.
+2021, https://arxiv.org/abs/2106.09685)."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,20 +14,20 @@ from lmcore.errors import UserError
 from lmcore.runtime.files import atomic_file
 
 BLOCKS = r"blocks\."
-"""Matches the names of the linear maps inside the blocks of every family."""
+"""Matches the names of the linear layers inside the blocks of every Transformer."""
 
 
 class LoRALinear(nn.Module):
-    """A linear map that stays as it is, and an adapter beside it: ``base(x) + alpha / rank * up(down(dropout(x)))``.
+    """A frozen linear layer with an adapter: ``base(x) + alpha / rank * up(down(dropout(x)))``.
 
-    It starts as ``base``: the adapter's way down is drawn, its way up zero.
+    It starts as ``base``: the initial ``down`` is random, the initial ``up`` is zero.
 
     Args:
-        base: the map, which is kept.
+        base: the linear layer, which does not change.
         rank: the adapter's inner size.
-        alpha: the weight of what the adapter says, to be divided by the rank.
-        dropout: of the adapter's input.
-        generator: for the adapter's weights; on the processor.
+        alpha: the scale of the adapter's output, divided by the rank.
+        dropout: dropout rate of the adapter's input.
+        generator: random generator for the adapter's weights, on the CPU.
     """
 
     def __init__(self, base: nn.Linear, *, rank: int, alpha: float, dropout: float, generator: torch.Generator) -> None:
@@ -36,18 +36,18 @@ class LoRALinear(nn.Module):
         self.scale = alpha / rank
         self.dropout = nn.Dropout(dropout)
         self.is_merged = False
-        # Inputs of unit variance come down with unit variance, whatever the rank.
+        # Maps inputs of unit variance to unit variance, whatever the rank.
         down = torch.randn(rank, base.in_features, generator=generator) * base.in_features**-0.5
         self.down = nn.Parameter(down.to(base.weight.device))
         self.up = nn.Parameter(torch.zeros(base.out_features, rank, device=base.weight.device))
         self.train(base.training)
 
     def extra_repr(self) -> str:
-        """The adapter's size and weight, for ``print(model)``."""
+        """The adapter's rank and scale, for ``print(model)``."""
         return f"rank={len(self.down)}, scale={self.scale:g}"
 
     def forward(self, features: Tensor) -> Tensor:
-        """(..., inputs) to (..., outputs), the adapter computed in the dtype of ``features``."""
+        """Map (..., inputs) to (..., outputs) in the dtype of ``features``."""
         result: Tensor = self.base(features)
         if self.is_merged:
             return result
@@ -56,14 +56,14 @@ class LoRALinear(nn.Module):
 
     @torch.no_grad()
     def merge(self) -> None:
-        """Add the adapter to the map's own weights; it costs nothing from then on."""
+        """Add the adapter to the weights of ``base``, so that it costs no time."""
         if not self.is_merged:
             self.base.weight.add_(self.up @ self.down, alpha=self.scale)
             self.is_merged = True
 
     @torch.no_grad()
     def unmerge(self) -> None:
-        """Take the adapter out of the map's own weights, which are then as before, up to rounding."""
+        """Subtract the adapter from the weights of ``base``, which are then as before, up to rounding."""
         if self.is_merged:
             self.base.weight.sub_(self.up @ self.down, alpha=self.scale)
             self.is_merged = False
@@ -78,29 +78,29 @@ def add_lora(
     generator: torch.Generator,
     pattern: str = BLOCKS,
 ) -> list[str]:
-    """Put an adapter beside linear maps of ``model``, in place, and let the adapters alone be trained.
+    """Add adapters to linear layers of ``model``, in place, and freeze everything else.
 
     Args:
-        model: of any family.
+        model: a model with linear layers.
         rank: the adapters' inner size.
-        alpha: the weight of what they say, to be divided by the rank.
-        dropout: of their inputs.
-        generator: for their weights; on the processor.
-        pattern: a regular expression found in the names of the maps that get one. Only maps that the model calls can
-            have one; the output weights, which the loss reads, are none of these.
+        alpha: the scale of the adapters' output, divided by the rank.
+        dropout: dropout rate of the adapters' input.
+        generator: random generator for the adapters' weights, on the CPU.
+        pattern: a regular expression that is searched in the names of the linear layers. Only layers that the model
+            calls can have an adapter; the output layer, whose weights the loss reads, cannot.
 
     Returns:
-        the names of these maps.
+        the names of the layers that have an adapter.
 
     Raises:
-        ValueError: if the model has adapters already, or no linear map matches.
+        UserError: the model already has adapters, or no linear layer matches.
     """
     if any(True for _ in _adapters(model)):
         raise UserError("the model already has adapters: merge them first, or continue training them")
     linears = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     chosen = {name: module for name, module in linears.items() if re.search(pattern, name)}
     if not chosen:
-        raise UserError(f"no linear map's name matches {pattern!r}; there are {', '.join(linears) or 'none'}")
+        raise UserError(f"no linear layer's name matches {pattern!r}; expected one of {', '.join(linears) or 'none'}")
     model.requires_grad_(False)
     for name, linear in chosen.items():
         _replace(model, name, LoRALinear(linear, rank=rank, alpha=alpha, dropout=dropout, generator=generator))
@@ -108,19 +108,19 @@ def add_lora(
 
 
 def merge_lora(model: nn.Module) -> None:
-    """Add every adapter to the weights that it stands beside: the same model, as fast as one without adapters."""
+    """Merge every adapter into its layer: the same model, as fast as one without adapters."""
     for _, adapter in _adapters(model):
         adapter.merge()
 
 
 def unmerge_lora(model: nn.Module) -> None:
-    """Undo :func:`merge_lora`, so that the adapters can be trained further or exchanged."""
+    """Undo :func:`merge_lora`, so that the adapters can be trained further or replaced."""
     for _, adapter in _adapters(model):
         adapter.unmerge()
 
 
-def fold_lora(model: nn.Module) -> None:
-    """Merge the adapters for good: ``model`` is an ordinary one again, all of it trainable."""
+def merge_and_unload(model: nn.Module) -> None:
+    """Merge the adapters and remove them: ``model`` is an ordinary model again, with all weights trainable."""
     for name, adapter in list(_adapters(model)):
         adapter.merge()
         _replace(model, name, adapter.base)
@@ -128,7 +128,7 @@ def fold_lora(model: nn.Module) -> None:
 
 
 def adapter_state(model: nn.Module) -> dict[str, Tensor]:
-    """The adapters' weights alone, by name: all that a fine-tuning has changed."""
+    """The weights of the adapters by name: all that fine-tuning has changed."""
     return {
         f"{name}.{part}": weight.detach()
         for name, adapter in _adapters(model)
@@ -138,14 +138,14 @@ def adapter_state(model: nn.Module) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def load_adapter_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Take over weights that :func:`adapter_state` gave, into a model with adapters of the same shape.
+    """Load the result of :func:`adapter_state` into a model with adapters of the same shapes.
 
     Raises:
-        ValueError: if the adapters are others, of another shape, or merged.
+        UserError: the names or shapes differ, or the adapters are merged.
     """
     own = adapter_state(model)
     if own.keys() != state.keys():
-        raise UserError(f"the adapters differ: {sorted(own.keys() ^ state.keys())} are not in both")
+        raise UserError(f"the adapters differ: {sorted(own.keys() ^ state.keys())} are not in both models")
     if any(adapter.is_merged for _, adapter in _adapters(model)):
         raise UserError("the adapters are merged into the weights: unmerge them before loading others")
     for name, weight in own.items():
@@ -156,13 +156,13 @@ def load_adapter_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 def save_adapters(model: nn.Module, path: Path) -> None:
-    """Write the adapters' weights alone as safetensors, atomically."""
+    """Write the weights of the adapters as safetensors, atomically."""
     with atomic_file(path) as temporary:
         save_file({name: weight.cpu().contiguous() for name, weight in adapter_state(model).items()}, temporary)
 
 
 def load_adapters(model: nn.Module, path: Path) -> None:
-    """Take over the weights that :func:`save_adapters` wrote; errors as for :func:`load_adapter_state`."""
+    """Load the weights that :func:`save_adapters` wrote; errors as for :func:`load_adapter_state`."""
     load_adapter_state(model, load_file(path))
 
 

@@ -1,13 +1,13 @@
-"""How a completion model is asked: the end token, the prompt, a separator, and then its answer."""
+"""The prompts of completion models: the end token, the prompt, a separator, and then the model's answer."""
 
 from lmcore.config.base import Config
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 
 class PromptFormat(Config):
-    """What was agreed on in training and has to be kept to afterwards; stands in the model's ``config.json``.
+    """How prompts are encoded, in training and afterwards; part of the model's ``config.json``.
 
-    Of a longer prompt the first ``max_prompt_tokens`` are read.
+    Longer prompts are truncated to their first ``max_prompt_tokens`` tokens.
     """
 
     separator: str
@@ -16,12 +16,12 @@ class PromptFormat(Config):
 
 
 def encode_prompt(tokenizer: Tokenizer, prompt: str, prompt_format: PromptFormat) -> list[int]:
-    """The tokens after which a completion model gives its answer, and then the end token."""
+    """The tokens that a completion model reads before it writes its answer and the end token."""
     return encode_prompt_and_count(tokenizer, prompt, prompt_format)[0]
 
 
 def encode_prompt_and_count(tokenizer: Tokenizer, prompt: str, prompt_format: PromptFormat) -> tuple[list[int], int]:
-    """The tokens as :func:`encode_prompt` gives them, and how many the whole prompt has."""
+    """The tokens of :func:`encode_prompt`, and the number of tokens of the whole prompt."""
     body = tokenizer.encode(prompt)
     kept = body[: prompt_format.max_prompt_tokens]
     return [tokenizer.vocabulary.end_of_text_id, *kept, *tokenizer.encode(prompt_format.separator)], len(body)

@@ -1,6 +1,6 @@
-"""Verifies a model folder before any of it is used or memory is allocated for it.
+"""Verifies a model folder before it is used and before memory is allocated for the model.
 
-``SHA256SUMS`` in the folder has a line per file, as ``sha256sum`` writes and checks them.
+``SHA256SUMS`` in the folder has a line per file, in the format of ``sha256sum``.
 """
 
 import re
@@ -32,8 +32,8 @@ def verify(folder: Path, *names: str) -> None:
     """Check files of a model folder against its checksums.
 
     Raises:
-        FileNotFoundError: if a file is missing, or the checksums are.
-        ValueError: naming the file that is not as it was written.
+        FileNotFoundError: a file or the checksums are missing.
+        UserError: a file does not match its checksum.
     """
     path = folder / SUMS
     if not path.exists():
@@ -48,24 +48,24 @@ def verify(folder: Path, *names: str) -> None:
             raise FileNotFoundError(f"{folder / name} is missing: restore it, or train the model again")
         if file_digest(folder / name) != expected.get(name):
             raise UserError(
-                f"{folder / name} was damaged or altered (its checksum differs from the one in {SUMS}); "
+                f"{folder / name} was damaged or altered (its checksum differs from that in {SUMS}): "
                 "restore it, or train the model again"
             )
 
 
 def load_weights(make: Callable[[], AnyModel], config: Config, path: Path) -> AnyModel:
-    """The model that ``make`` makes, with the weights in ``path``, in evaluation mode.
+    """The model that ``make`` builds, with the weights in ``path``, in evaluation mode.
 
-    It is made only once it is known, from the file's header, that its sizes are those of the weights: a configuration
-    that asks for more must not take the machine's memory.
+    The model is built only after the file's header has shown that the weights match the configuration, so that a wrong
+    configuration cannot exhaust the machine's memory.
 
     Args:
-        make: builds the model as its configuration says.
-        config: of it.
-        path: of a safetensors file.
+        make: builds the model from its configuration.
+        config: the model's configuration.
+        path: a safetensors file.
 
     Raises:
-        ValueError: naming the file, if it is damaged, does not fit the configuration or holds numbers that are none.
+        UserError: the file is corrupt, does not match the configuration, or has weights that are not finite.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -75,24 +75,24 @@ def load_weights(make: Callable[[], AnyModel], config: Config, path: Path) -> An
     _check_layers(config, len(found), path)
     with torch.device("meta"):
         expected = {name: tuple(tensor.shape) for name, tensor in make().state_dict().items()}
-    if expected:  # Counts have no sizes of their own.
+    if expected:  # Counted models have no parameters.
         _check_shapes(found, expected, path)
     model = make()
     model.load_weights(path)
     for name, tensor in model.state_dict().items():
         if not tensor.isfinite().all():
-            raise UserError(f"{path} holds numbers that are not finite in {name}: train the model again")
+            raise UserError(f"{path} has values that are not finite in {name}: train the model again")
     return model.eval()
 
 
 def _check_layers(config: Config, n_tensors: int, path: Path) -> None:
     for name, value in config:
         if name.endswith("layers") and value > n_tensors:
-            raise UserError(f"{path} does not fit config.json beside it: {n_tensors} tensors are no {value} {name}")
+            raise UserError(f"{path} does not fit its config.json: {n_tensors} tensors are too few for {name} {value}")
 
 
 def _check_shapes(found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]], path: Path) -> None:
     for name in sorted(found.keys() | expected.keys()):
         if found.get(name) != expected.get(name):
             shapes = [str(list(shapes[name])) if name in shapes else "missing" for shapes in (found, expected)]
-            raise UserError(f"{path} does not fit config.json beside it: {name} is {shapes[0]}, not {shapes[1]}")
+            raise UserError(f"{path} does not fit its config.json: {name} is {shapes[0]}, not {shapes[1]}")

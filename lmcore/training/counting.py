@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from lmcore.models.ngram.model import NgramModel
+from lmcore.models.generative import CountedModel
 from lmcore.tokens.corpus.shards import TokenShards
 from lmcore.training.loop import OnMetrics
 from lmcore.training.pretraining import EVERYTHING
 from lmcore.training.record import TrainingRecord
 
 
-def count_ngrams(model: NgramModel, shards: TokenShards, *, seed: int, on_metrics: OnMetrics) -> TrainingRecord:
+def count_ngrams(model: CountedModel, shards: TokenShards, *, seed: int, on_metrics: OnMetrics) -> TrainingRecord:
     """Fit ``model`` in place to the training split and score the validation split.
 
     Args:
@@ -24,10 +24,10 @@ def count_ngrams(model: NgramModel, shards: TokenShards, *, seed: int, on_metric
     model.fit(shards.tokens("train"), shards.offsets("train"))
     validation, offsets = shards.tokens("validation"), shards.offsets("validation")
     documents = np.split(np.asarray(validation), offsets[1:-1])
-    loss = -float(model.score(documents).log_probabilities.mean())
+    loss = -float(model.score_documents(documents).log_probabilities.mean())
     on_metrics(1, {"validation_loss": loss})
     return TrainingRecord(
-        n_parameters=sum(model.counted.n_ngrams),
+        n_parameters=model.n_entries,
         n_steps=1,
         n_batches=1,
         n_epochs=1.0,

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from lmcore.config.training import TrainingConfig
-from lmcore.models.generative import RecurrentModel
-from lmcore.models.state import RecurrentState
 from lmcore.models.device import keep_freed_memory
+from lmcore.models.state import RecurrentState
 from lmcore.models.trainable import TrainableModel
 from lmcore.progress import ProgressBar, progress
 from lmcore.tokens.batches.batches import Batch, Batches
@@ -100,7 +99,8 @@ class _Training:
         average = None if decay is None else AveragedWeights(model, decay)
         self.state = TrainerState(model, ModelOptimizer(model, config.optimizer), average)
         self._keeper = Keeper(checkpoints, self.state, identity)
-        self._loss = torch.compile(model.loss) if is_compiled(config, self.n_steps, self.device) else model.loss
+        is_worth_compiling = model.is_compilable and is_compiled(config, self.n_steps, self.device)
+        self._loss_and_state = torch.compile(model.loss_and_state) if is_worth_compiling else model.loss_and_state
         self._rate = Rate()
         self._signals = HeldSignals()
 
@@ -197,11 +197,8 @@ class _Training:
         self, batch: Batch, carried: RecurrentState | None, label_smoothing: float = 0.0
     ) -> tuple[Tensor, RecurrentState | None]:
         """Summed loss of a batch and the state after it, of a model that carries one."""
-        if not isinstance(self.model, RecurrentModel):
-            return self._loss(batch.tokens, batch.targets, label_smoothing=label_smoothing), None
-        if carried is None or not batch.continues:
-            carried = self.model.new_state(len(batch.tokens))
-        return self.model.loss_and_state(batch.tokens, batch.targets, carried, label_smoothing=label_smoothing)
+        state = carried if batch.continues else None
+        return self._loss_and_state(batch.tokens, batch.targets, state, label_smoothing=label_smoothing)
 
     def _move(self, factor: float, loss: float, gradient_norm: float, n_targets: int) -> None:
         """Let the weights have the step."""

@@ -1,15 +1,14 @@
-"""What each family of models is pretrained on: the tokens are the same, the batches are not."""
+"""The batches that language models are pretrained on, and the part of the corpus that they have seen."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from lmcore.config.training import PretrainConfig
-from lmcore.models.bert.model import BERT
-from lmcore.models.causal import RecurrentModel
-from lmcore.models.encoder_decoder.model import EncoderDecoder
-from lmcore.models.model import Model
+from lmcore.models.model import Objective
+from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.batches.batches import Batches, TokenArray, WindowBatches, tokens_of_windows
 from lmcore.tokens.batches.corruption import CorruptedBatches
 from lmcore.tokens.batches.masking import MaskedBatches, word_starts
@@ -18,22 +17,25 @@ from lmcore.tokens.corpus.shards import TokenShards
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 EVERYTHING = "everything"
-"""What a model has drawn that was counted, not trained."""
+"""What a model that is fitted by counting has seen: the whole corpus."""
 
 
 class PretrainingBatches(Batches, Protocol):
-    """Batches that can say afterwards what of the corpus they have given."""
+    """Batches that can report which part of the corpus they have returned."""
 
     def drawn(self, n_batches: int) -> dict[str, Any]:
-        """What is needed to know which tokens a training on the first ``n_batches`` has seen, as JSON values."""
+        """What identifies the tokens of the first ``n_batches`` batches, as JSON values."""
 
 
 def pretraining_batches(
-    model: Model, config: PretrainConfig, shards: TokenShards, tokenizer: Tokenizer
+    model: TrainableModel, config: PretrainConfig, shards: TokenShards, tokenizer: Tokenizer
 ) -> PretrainingBatches:
-    """The batches that this model learns from: streams where it carries its state, otherwise shuffled windows, with
-    tokens or spans hidden where it guesses those."""
-    kind = StreamBatches if isinstance(model, RecurrentModel) else WindowBatches
+    """The batches for a model's objective.
+
+    A model that carries a state reads the corpus as parallel streams. Other models read shuffled windows; in these,
+    tokens or spans are masked if the objective is to predict them.
+    """
+    kind = StreamBatches if model.carries_state else WindowBatches
     batches = kind(
         shards.tokens("train"),
         shards.tokens("validation"),
@@ -42,21 +44,33 @@ def pretraining_batches(
         seed=config.seed,
         max_validation_windows=config.training.max_eval_samples,
     )
-    if isinstance(model, BERT) and isinstance(batches, WindowBatches):
-        masking = model.config.masking
-        starts = word_starts(tokenizer) if masking.use_whole_words else None
-        return MaskedBatches(batches, tokenizer.vocabulary, masking, seed=config.seed, starts=starts)
-    if isinstance(model, EncoderDecoder) and isinstance(batches, WindowBatches):
-        return CorruptedBatches(batches, tokenizer.vocabulary, model.config.corruption, seed=config.seed)
-    return batches
+    return FOR_OBJECTIVE[model.objective](batches, model, config.seed, tokenizer)
 
 
 def seen_pieces(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, npt.NDArray[np.int64]]:
-    """The tokens that a training has seen, from what its batches said of it.
+    """The tokens that a training has seen, from what its batches have reported.
 
     Returns:
-        the tokens, flat, and the int64 offsets (pieces + 1,) of pieces that are joined in the corpus.
+        the tokens, concatenated, and the int64 offsets (n_spans + 1,) of spans that are contiguous in the corpus.
     """
     if drawn["kind"] == EVERYTHING:
         return stream, np.array([0, len(stream)])
     return (tokens_of_streams if drawn["kind"] == "streams" else tokens_of_windows)(stream, drawn)
+
+
+def _masked(batches: Any, model: TrainableModel, seed: int, tokenizer: Tokenizer) -> PretrainingBatches:
+    masking = model.config.masking
+    starts = word_starts(tokenizer) if masking.use_whole_words else None
+    return MaskedBatches(batches, tokenizer.vocabulary, masking, seed=seed, starts=starts)
+
+
+def _corrupted(batches: Any, model: TrainableModel, seed: int, tokenizer: Tokenizer) -> PretrainingBatches:
+    return CorruptedBatches(batches, tokenizer.vocabulary, model.config.corruption, seed=seed)
+
+
+FOR_OBJECTIVE: dict[Objective, Callable[[Any, TrainableModel, int, Tokenizer], PretrainingBatches]] = {
+    "next_token": lambda batches, *_: batches,
+    "masked_tokens": _masked,
+    "corrupted_spans": _corrupted,
+}
+"""How batches of plain text become those of an objective."""

@@ -14,7 +14,7 @@ from lmcore.config.clean import CleanConfig
 from lmcore.config.collect import CollectConfig
 from lmcore.config.evaluate import EvaluateConfig
 from lmcore.config.finetune import FinetuneConfig
-from lmcore.config.models import EncoderDecoderConfig, max_position_embeddings_of, takes_adapters
+from lmcore.config.models import max_position_embeddings_of
 from lmcore.config.tokenize import TokenizeConfig
 from lmcore.config.training import PretrainConfig
 from lmcore.errors import UserError
@@ -40,7 +40,7 @@ class Parameters(Config):
         family = self.pretrain.model.family
         tasks = {"classification": self.finetune.classification, "completion": self.finetune.completion}
         adapted = [f"finetune.{name}.lora" for name, task in tasks.items() if task is not None and task.lora]
-        if adapted and not takes_adapters(family):
+        if adapted and not self.pretrain.model.takes_adapters:
             raise ValueError(
                 f"{' and '.join(adapted)}: a model of family {family} has no linear maps for adapters; set it to null"
             )
@@ -58,7 +58,7 @@ class Parameters(Config):
         }
         if completion := self.finetune.completion:
             answer = max(completion.max_completion_tokens, self.evaluate.completion.generation.max_new_tokens)
-            if isinstance(self.pretrain.model, EncoderDecoderConfig):
+            if self.pretrain.model.reads_source:
                 sizes["finetune.completion.max_prompt_tokens"] = completion.max_prompt_tokens
                 sizes["the completion with its end token"] = answer + 1
             else:

@@ -16,7 +16,7 @@ from lmcore.evaluation.classification import (
     untrained_classes,
 )
 from lmcore.evaluation.linear import linear_predictions, strongest
-from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, MAJORITY, MODEL, family_name
+from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, MAJORITY, MODEL
 from lmcore.evaluation.result import EvaluationResult
 from lmcore.finetuning.classifier import predict
 from lmcore.finetuning.examples import choose_examples, labeled_pairs
@@ -92,7 +92,7 @@ def evaluate_classifier(
         n_untrained_classes=len(classified.untrained),
     )
     names = {
-        MODEL: f"fine-tuned {family_name(read_description(models / 'classifier').model)}",
+        MODEL: f"fine-tuned {read_description(models / 'classifier').model.display_name}",
         BAG_OF_WORDS: "linear SVM on word n-grams",
         CHARACTER_NGRAMS: "linear SVM on character n-grams",
         MAJORITY: "most frequent class (majority baseline)",

@@ -7,7 +7,7 @@ from lmcore.config.finetune import FinetuneConfig
 from lmcore.config.tokenize import SplitFractions
 from lmcore.errors import UserError
 from lmcore.evaluation.completion import complete_prompts, evaluate_completions, first_sentence
-from lmcore.evaluation.names import FIRST_SENTENCE, MODEL, family_name
+from lmcore.evaluation.names import FIRST_SENTENCE, MODEL
 from lmcore.evaluation.result import EvaluationResult
 from lmcore.finetuning.examples import choose_examples
 from lmcore.finetuning.supervised import COMPLETION_COLUMNS, CompletionExample, completion_examples
@@ -49,7 +49,7 @@ def evaluate_completion(
     is_clean = read_is_clean(output, [example.id for example in examples])
     metrics, signatures = evaluate_completions(completions, references, is_clean, config)
     names = {
-        MODEL: f"fine-tuned {family_name(generator.model.config)}",
+        MODEL: f"fine-tuned {generator.model.config.display_name}",
         FIRST_SENTENCE: "first sentence of the prompt",
     }
     rows = [

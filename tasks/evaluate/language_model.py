@@ -11,16 +11,15 @@ from lmcore.errors import UserError
 from lmcore.evaluation.baselines import NgramBaselines, train_ngram, train_ngram_on_seen
 from lmcore.evaluation.comparison import compare_language_models
 from lmcore.evaluation.likelihood import HeldOutDocuments, read_held_out
-from lmcore.evaluation.names import INTERPOLATION, MODEL, NGRAM, NGRAM_ON_SEEN, SHORTER_NGRAM, UNIGRAM, family_name
+from lmcore.evaluation.names import INTERPOLATION, MODEL, NGRAM, NGRAM_ON_SEEN, SHORTER_NGRAM, UNIGRAM
 from lmcore.evaluation.pseudo_likelihood import evaluate_masked
 from lmcore.evaluation.reconstruction import evaluate_encoder_decoder
 from lmcore.evaluation.result import EvaluationResult
 from lmcore.evaluation.scoring import NeuralScorer, NgramScorer, Scorer
 from lmcore.generation import Generator
-from lmcore.models.bert.model import BERT
-from lmcore.models.generative import CausalModel
-from lmcore.models.encoder_decoder.model import EncoderDecoder
+from lmcore.models.generative import CausalModel, SequenceToSequenceModel
 from lmcore.models.ngram.model import NgramModel
+from lmcore.models.trainable import MaskedModel
 from lmcore.runtime.files import write_csv, write_json
 from lmcore.text.documents.shards import read_documents
 from lmcore.tokens.corpus.shards import TokenShards
@@ -45,12 +44,12 @@ def evaluate_language_model(
     """
     shards = TokenShards.open(tokens)
     model, tokenizer = language_model_on_device(language_model)
-    names = {MODEL: family_name(model.config), UNIGRAM: "token frequencies"}
-    if isinstance(model, BERT):
+    names = {MODEL: model.config.display_name, UNIGRAM: "token frequencies"}
+    if isinstance(model, MaskedModel):
         test = _held_out(shards, "test", config.likelihood.max_masked_documents, config)
         metrics = evaluate_masked(model, shards, test, read_is_clean(output, test.ids), config)
         result = EvaluationResult(names, metrics, {"kind": MASKED})
-    elif isinstance(model, EncoderDecoder):
+    elif isinstance(model, SequenceToSequenceModel):
         test = _held_out(shards, "test", config.likelihood.max_documents, config)
         metrics = evaluate_encoder_decoder(model, shards, test, read_is_clean(output, test.ids), config)
         result = EvaluationResult(names, metrics, {"kind": ENCODER_DECODER})
@@ -58,7 +57,7 @@ def evaluate_language_model(
         record = TrainingRecord.read(language_model)
         result = _evaluate_causal(model, tokenizer, shards, record, documents, config, output)
     else:
-        raise TypeError(f"there is no way to evaluate a model of family {family_name(model.config)}")
+        raise TypeError(f"there is no way to evaluate a model of family {model.config.display_name}")
     write_result(output, "language_model", result)
 
 
@@ -139,12 +138,12 @@ def _baselines(
         whole = train_ngram(shards, order)
         return NgramBaselines({NGRAM: whole}, whole)
     shorter = {SHORTER_NGRAM: train_ngram(shards, order - 1)} if order > 1 else {}
-    return NgramBaselines(shorter, model.counted)
+    return NgramBaselines(shorter, model.kneser_ney)
 
 
 def _names(model: CausalModel, baselines: NgramBaselines, config: EvaluateConfig) -> dict[str, str]:
     """The models' names in text."""
-    own, order = family_name(model.config), config.ngram.order
+    own, order = model.config.display_name, config.ngram.order
     interpolated = [
         own,
         *([f"{order}-gram"] if NGRAM in baselines.models else []),

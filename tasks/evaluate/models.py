@@ -8,10 +8,9 @@ import torch
 
 from lmcore.finetuning.classifier import Classifier, load_classifier
 from lmcore.models.device import native_bfloat16, pick_device
+from lmcore.models.folder import load_generative_model, load_language_model
 from lmcore.models.generative import GenerativeModel
-from lmcore.models.folder import load_language_model, load_generative_model
 from lmcore.models.model import Model
-from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 AnyModel = TypeVar("AnyModel", bound=Model)
@@ -46,6 +45,5 @@ def why_absent(models: Path, name: str) -> str | None:
 
 def _on_device(model: AnyModel) -> AnyModel:
     device = pick_device()
-    if isinstance(model, TrainableModel):
-        model.compute_in(torch.bfloat16 if native_bfloat16(device) else torch.float32)
+    model.compute_in(torch.bfloat16 if native_bfloat16(device) else torch.float32)
     return model.to(device)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lmcore.config.evaluate import EvaluateConfig
-from lmcore.evaluation.names import MODEL, family_name, sized_name, training_data
+from lmcore.evaluation.names import MODEL, sized_name, training_data
 from lmcore.evaluation.report.plots import Curve
 from lmcore.evaluation.report.render import ModelTitle, ReportContent, Training, render_plots, render_report
 from lmcore.evaluation.result import EvaluationResult
@@ -106,7 +106,7 @@ def _describe(inputs: ReportInputs, parameters: Mapping[str, Any]) -> ModelTitle
     config, record = read_description(inputs.language_model).model, TrainingRecord.read(inputs.language_model)
     sources = [source["name"] for source in parameters.get("collect", {}).get("sources", [])]
     split = _read(inputs.tokens / "summary.json")["splits"]["train"]
-    return ModelTitle(family_name(config), sized_name(config, record), training_data(sources, split, record))
+    return ModelTitle(config.display_name, sized_name(config, record), training_data(sources, split, record))
 
 
 def _read_trainings(inputs: ReportInputs) -> list[Training]:

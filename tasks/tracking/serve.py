@@ -26,8 +26,8 @@ from lmcore.config.models import max_position_embeddings_of
 from lmcore.errors import UserError
 from lmcore.finetuning.classifier import load_classifier, predict
 from lmcore.generation import GenerationConfig, Generator
-from lmcore.models.bert.model import BERT
-from lmcore.models.folder import ModelDescription, load_language_model, load_generative_model, read_description
+from lmcore.models.families import FAMILIES
+from lmcore.models.folder import ModelDescription, load_generative_model, load_language_model, read_description
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 MASK = "[MASK]"
@@ -86,7 +86,7 @@ class ServedModel(PythonModel):
         if description.kind == "classifier":
             self.classifier, self.tokenizer = load_classifier(folder)
             self.column, self.answer = "text", self._classify
-        elif description.model.family == "bert":
+        elif FAMILIES[type(description.model)].objective == "masked_tokens":
             self.masked, self.tokenizer = load_language_model(folder)
             self.column, self.answer = "text", self._fill
         elif description.model.family == "encoder_decoder" and description.prompt_format is None:
@@ -172,7 +172,6 @@ def fill_masks(model: Any, tokenizer: Tokenizer, text: str, n_candidates: int) -
     Raises:
         ValueError: if the text has no mask, or is longer than the model can read.
     """
-    assert isinstance(model, BERT)
     vocabulary = tokenizer.vocabulary
     tokens = torch.tensor([vocabulary.end_of_text_id, *encode_with_masks(tokenizer, text)])
     masks = (tokens == vocabulary.mask_id).nonzero().flatten()

@@ -14,9 +14,9 @@ from tasks.evaluate import evaluate_language_model, generate_samples, measure_co
 from tasks.finetune import FinetuneFiles, finetune_classifier, finetune_completion
 from tasks.pretrain import pretrain_language_model
 from tests.lmcore.generation.toy_models import settings
-from tests.lmcore.models.small_models import CONFIGS as TRANSFORMERS
 from tests.lmcore.models.hmm.test_hmm import CONFIG as HMM
 from tests.lmcore.models.lstm.test_lstm import CONFIG as LSTM
+from tests.lmcore.models.small_models import CONFIGS as TRANSFORMERS
 from tests.lmcore.training.trainer import CONFIG as TRAINING
 from tests.tasks.evaluate.test_evaluate import CONFIG, SPLIT, write_documents, write_models
 from tests.tasks.tracking.trainings import runs, store_of

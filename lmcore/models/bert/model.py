@@ -1,35 +1,28 @@
-"""BERT, exactly as published (Devlin et al. 2019): a bidirectional Transformer that guesses hidden tokens."""
+"""BERT exactly as published (Devlin et al. 2019): a bidirectional Transformer that predicts masked tokens."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmcore.config.models import BERTConfig
-from lmcore.models.causal import TextEncoder
-from lmcore.models.gradient_checkpointing import run_block
-from lmcore.models.layers.classical import (
-    BiasedLinear,
-    GELUFeedForward,
-    LayerNorm,
-    MultiHeadSelfAttention,
-    check_context,
-    embedding_table,
-    visible_text,
-)
+from lmcore.models.layers.attention import check_context_length, padding_mask
+from lmcore.models.layers.linear import BiasedLinear
+from lmcore.models.layers.transformer import GELUFeedForward, LayerNorm, MultiHeadSelfAttention, embedding_table
+from lmcore.models.trainable import MaskedModel
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 NORM_EPSILON = 1e-12
 
 
-class BERT(TextEncoder):
-    """A Transformer encoder with learned positions and a head that guesses tokens from both sides.
+class BERT(MaskedModel):
+    """A Transformer encoder with learned positions and a head that predicts masked tokens.
 
-    Every text is of one segment: the published model's segment embedding is a constant, which its positions absorb.
-    The weights are float32; ``compute_dtype`` (float32 unless set) is what the activations are computed in.
+    Every text is one segment: the published model's segment embedding is then a constant, which is added to the
+    positions.
 
     Args:
-        config: its shape.
-        vocabulary: of its tokens.
+        config: the model's shape.
+        vocabulary: the tokenizer's vocabulary.
     """
 
     config: BERTConfig
@@ -43,29 +36,24 @@ class BERT(TextEncoder):
         self.embedding_norm = LayerNorm(config.hidden_size, eps=NORM_EPSILON)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(PostNormBlock(config) for _ in range(config.num_hidden_layers))
-        self.head = GuessingHead(config.hidden_size, vocabulary.size)
+        self.head = MaskedLanguageModelHead(config.hidden_size, vocabulary.size)
 
     def features(self, tokens: Tensor, is_text: Tensor) -> Tensor:
-        """Output (batch, length, hidden_size) of the last block, see :class:`TextEncoder`.
+        """The output of the last block, shape (batch, length, hidden_size), see :class:`TextEncoder`.
 
         Raises:
-            ValueError: if the tokens are more than the context holds.
+            UserError: the tokens exceed the context.
         """
-        check_context(tokens.size(1), self.config.max_position_embeddings)
+        check_context_length(tokens.size(1), self.config.max_position_embeddings)
         embedded = self.embedding(tokens) + self.positions.weight[: tokens.size(1)]
         hidden: Tensor = self.dropout(self.embedding_norm(embedded.to(self.compute_dtype)))
-        visible = visible_text(is_text)
+        visible = padding_mask(is_text)
         for block in self.blocks:
-            hidden = run_block(self, block, hidden, visible=visible)
+            hidden = self.run_block(block, hidden, visible=visible)
         return hidden
 
     def forward(self, tokens: Tensor, *, is_text: Tensor | None = None) -> Tensor:
-        """Logits of the token at every position itself, float32 (batch, length, vocabulary).
-
-        Args:
-            tokens: int64 (batch, length), filled up on the right; hidden ones are the vocabulary's mask token.
-            is_text: boolean (batch, length), false where a sequence is filled up; all that is no padding when absent.
-        """
+        """Logits of the token at every position, see :class:`MaskedModel`."""
         if is_text is None:
             is_text = tokens != self.vocabulary.padding_id
         return self.output_logits(self.features(tokens, is_text))
@@ -76,21 +64,21 @@ class BERT(TextEncoder):
         return logits
 
     def loss(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-        """Summed loss of the hidden tokens, see :class:`TrainableModel`; every other target has to be -100."""
+        """Summed loss of the masked tokens, see :class:`TrainableModel`; all other targets have to be -100."""
         hidden = self.features(tokens, tokens != self.vocabulary.padding_id)
-        # Most positions hide nothing: they cost no logits.
-        is_hidden = targets != -100
-        logits = self.output_logits(hidden[is_hidden])
-        return F.cross_entropy(logits, targets[is_hidden], reduction="sum", label_smoothing=label_smoothing)
+        # Only masked positions, which are few, need logits.
+        is_masked = targets != -100
+        logits = self.output_logits(hidden[is_masked])
+        return F.cross_entropy(logits, targets[is_masked], reduction="sum", label_smoothing=label_smoothing)
 
     def flops_per_token(self) -> float:
-        """Those of the blocks, for a whole context, and of the head for the share of tokens that are hidden."""
+        """The operations of the blocks, for a full context, and of the head for the masked fraction of the tokens."""
         head = self.head.transform.weight.numel() + self.embedding.weight.numel()
         blocks = self.feature_flops_per_token(self.config.max_position_embeddings)
         return blocks + 6.0 * self.config.masking.mlm_probability * head
 
     def feature_flops_per_token(self, length: int) -> float:
-        """Those of the blocks, in which every token attends to all others, see :class:`TextEncoder`."""
+        """The operations of the blocks, in which every token attends to all others, see :class:`TextEncoder`."""
         weights = sum(parameter.numel() for parameter in self.blocks.parameters() if parameter.ndim == 2)
         return 6.0 * (weights + 2 * self.config.num_hidden_layers * self.config.hidden_size * length)
 
@@ -113,15 +101,15 @@ class PostNormBlock(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, hidden: Tensor, *, visible: Tensor | None = None) -> Tensor:
-        """(batch, length, hidden_size) to the same; ``visible`` is boolean, true where a query may look."""
+        """Map (batch, length, hidden_size) to the same shape; ``visible`` is true where a query may attend."""
         attended = self.attention(hidden, is_causal=False, visible=visible)
         hidden = self.attention_norm(hidden + self.dropout(attended))
         result: Tensor = self.feed_forward_norm(hidden + self.dropout(self.feed_forward(hidden)))
         return result
 
 
-class GuessingHead(nn.Module):
-    """From a position's features to the logits of the token that stands there, by the table of embeddings."""
+class MaskedLanguageModelHead(nn.Module):
+    """Predicts the token at each position; the output weights are those of the embedding."""
 
     def __init__(self, hidden_size: int, vocabulary_size: int) -> None:
         super().__init__()
@@ -130,6 +118,6 @@ class GuessingHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocabulary_size))
 
     def forward(self, hidden: Tensor, table: Tensor) -> Tensor:
-        """(..., hidden_size) and a table (vocabulary, hidden_size) to float32 (..., vocabulary)."""
+        """Map (..., hidden_size), with a table (vocabulary, hidden_size), to float32 logits (..., vocabulary)."""
         transformed = self.norm(F.gelu(self.transform(hidden)))
         return F.linear(transformed, table.to(hidden.dtype)).float() + self.bias

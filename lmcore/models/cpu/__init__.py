@@ -1,1 +1,1 @@
-"""Hand-derived code that is faster than plain PyTorch on a CPU."""
+"""Hand-derived code that is faster than composed PyTorch operators on a CPU, see ``docs/cpu.md``."""

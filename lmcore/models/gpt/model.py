@@ -1,36 +1,38 @@
-"""GPT: a causal Transformer over tokens, each position predicting the next token."""
+"""GPT: a causal Transformer that predicts each token from those before it."""
+
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmcore.config.models import GPTConfig
-from lmcore.errors import UserError
-from lmcore.models.causal import CausalModel, State, TextEncoder, visible_positions
-from lmcore.models.cpu.fused import normalize, softcapped_cross_entropy
-from lmcore.models.cpu.gpt_step import GPTStep
-from lmcore.models.gradient_checkpointing import run_block
-from lmcore.models.layers.key_value_cache import KeyValueCache
-from lmcore.models.layers.modern import (
+from lmcore.models.cpu.gpt_decoding import GPTWeights, decode_step
+from lmcore.models.generative import CausalModel
+from lmcore.models.gpt.decoding import has_plain_layers, prepare_weights
+from lmcore.models.gpt.layers import (
     DecoderBlock,
     FeedForward,
-    Linear,
     RotaryEmbedding,
     SelfAttention,
     TokenShift,
     ValueEmbedding,
 )
+from lmcore.models.gpt.state import GPTState
+from lmcore.models.layers.attention import causal_mask, check_context_length
+from lmcore.models.layers.functional import linear_cross_entropy, normalize
+from lmcore.models.layers.linear import BiasFreeLinear
+from lmcore.models.state import ModelState
+from lmcore.models.trainable import TextEncoder
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 
 class GPT(CausalModel, TextEncoder):
     """A decoder-only Transformer language model.
 
-    The weights are float32; ``compute_dtype`` (float32 unless set) is what the activations are computed in.
-
     Args:
-        config: its shape.
-        vocabulary: of its tokens.
+        config: the model's shape.
+        vocabulary: the tokenizer's vocabulary.
     """
 
     config: GPTConfig
@@ -43,57 +45,58 @@ class GPT(CausalModel, TextEncoder):
         nn.init.normal_(self.embedding.weight, std=0.02)
         self.token_shift = TokenShift(config.hidden_size) if config.use_token_shift else None
         self.dropout = nn.Dropout(config.dropout)
-        rotary = RotaryEmbedding(
-            config.hidden_size // config.num_attention_heads, config.max_position_embeddings, config.rope_theta
-        )
-        self.blocks = nn.ModuleList(_block(config, rotary) for _ in range(config.num_hidden_layers))
-        key_value_size = config.hidden_size // config.num_attention_heads * config.num_key_value_heads
+        head_dim = config.hidden_size // config.num_attention_heads
+        rotary = RotaryEmbedding(head_dim, config.max_position_embeddings, config.rope_theta)
+        self.blocks = nn.ModuleList(_build_block(config, rotary) for _ in range(config.num_hidden_layers))
         n_value_embeddings = config.num_hidden_layers if config.use_value_embeddings else 0
         self.value_embeddings = nn.ModuleList(
-            ValueEmbedding(vocabulary.size, key_value_size) for _ in range(n_value_embeddings)
+            ValueEmbedding(vocabulary.size, head_dim * config.num_key_value_heads) for _ in range(n_value_embeddings)
         )
-        self.head = None if config.tie_word_embeddings else Linear(config.hidden_size, vocabulary.size, zero_init=True)
+        self.head = (
+            None if config.tie_word_embeddings else BiasFreeLinear(config.hidden_size, vocabulary.size, zero_init=True)
+        )
 
-    def hidden(self, tokens: Tensor, *, mask: Tensor | None = None, state: State | None = None) -> Tensor:
-        """Normalized output (batch, length, hidden_size) of the last block; see :meth:`forward`."""
-        cache = state if isinstance(state, KeyValueCache) else None
-        start = cache.length if cache else 0
-        n_positions = start + tokens.size(1)
-        self._check_length(n_positions)
-        visible = None
-        if mask is not None:
-            visible = visible_positions(mask, tokens.size(1))
-        elif start and tokens.size(1) > 1:
-            visible = visible_positions(
-                torch.ones(1, n_positions, dtype=torch.bool, device=self.device), tokens.size(1)
-            )
+    def hidden_states(self, tokens: Tensor, *, mask: Tensor | None = None, state: ModelState | None = None) -> Tensor:
+        """The normalized output of the last block, shape (batch, length, hidden_size); see :meth:`forward`."""
+        state = state if isinstance(state, GPTState) else None
+        start, n_new = state.length if state else 0, tokens.size(1)
+        check_context_length(start + n_new, self.config.max_position_embeddings)
+        visible = causal_mask(n_new, start, mask, self.device)
         embedded = normalize(self.embedding(tokens).to(self.compute_dtype))
         if self.token_shift is not None:
-            embedded = self.token_shift(embedded, mask=mask, cache=cache)
+            embedded = self.token_shift(embedded, mask=mask, state=state)
         stream = embedded = self.dropout(embedded)
         for layer, block in enumerate(self.blocks):
-            own_values = self.value_embeddings[layer](tokens, stream.dtype) if self.value_embeddings else None
-            stream = run_block(
-                self, block, stream, embedded, own_values=own_values, mask=visible, cache=cache, layer=layer
+            value_embedding = self.value_embeddings[layer](tokens, stream.dtype) if self.value_embeddings else None
+            stream = self.run_block(
+                block, stream, embedded, value_embedding=value_embedding, visible=visible, state=state, layer=layer
             )
-        if cache:
-            cache.advance(tokens.size(1))
+        if state:
+            state.advance(n_new)
         result: Tensor = self.dropout(normalize(stream))
         return result
 
-    def forward(self, tokens: Tensor, *, mask: Tensor | None = None, state: State | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, *, mask: Tensor | None = None, state: ModelState | None = None) -> Tensor:
         """Next-token logits, see :class:`CausalModel`."""
-        return self.output_logits(self.hidden(tokens, mask=mask, state=state))
+        return self.output_logits(self.hidden_states(tokens, mask=mask, state=state))
 
-    def next_logits(self, tokens: Tensor, *, mask: Tensor | None = None, state: State | None = None) -> Tensor:
-        """The logits behind the last token alone, see :class:`CausalModel`."""
-        if isinstance(state, KeyValueCache) and tokens.size(1) == 1 and not torch.is_grad_enabled():
-            self._check_length(state.length + 1)
-            if state.step is None and GPTStep.fits(self):
-                state.step = GPTStep(self)
-            if state.step is not None:
-                return state.step(tokens, state, mask)
-        return self.output_logits(self.hidden(tokens, mask=mask, state=state)[:, -1])
+    def next_logits(self, tokens: Tensor, *, mask: Tensor | None = None, state: ModelState | None = None) -> Tensor:
+        """Logits of the token after the last one, see :class:`CausalModel`."""
+        if isinstance(state, GPTState) and tokens.size(1) == 1 and (weights := self.decoding_weights(state)):
+            check_context_length(state.length + 1, self.config.max_position_embeddings)
+            return decode_step(weights, tokens, state, mask)
+        return self.output_logits(self.hidden_states(tokens, mask=mask, state=state)[:, -1])
+
+    def decoding_weights(self, state: GPTState) -> GPTWeights | None:
+        """The weights that single tokens are read with after ``state``, prepared anew if they have changed.
+
+        None if the layers themselves have to be called: in training, outside of inference mode, or with adapters.
+        """
+        if self.training or not torch.is_inference_mode_enabled():
+            return None
+        if state.weights is None:
+            state.weights = list(self.parameters())
+        return state.prepared.get("decoding", state.weights, self._prepare_weights)
 
     def output_logits(self, hidden: Tensor) -> Tensor:
         """Float32 logits (..., vocabulary) of hidden states (..., hidden_size)."""
@@ -103,45 +106,53 @@ class GPT(CausalModel, TextEncoder):
 
     def loss(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
         """Summed loss of next tokens (batch, length), see :class:`TrainableModel`."""
-        hidden = self.hidden(tokens).flatten(0, 1)
-        cap = self.config.final_logit_softcapping
-        return softcapped_cross_entropy(
-            hidden, self.output_weight, targets.flatten(), cap, label_smoothing=label_smoothing
+        return linear_cross_entropy(
+            self.hidden_states(tokens).flatten(0, 1),
+            self.output_weight,
+            targets.flatten(),
+            cap=self.config.final_logit_softcapping,
+            label_smoothing=label_smoothing,
         )
 
     def features(self, tokens: Tensor, is_text: Tensor) -> Tensor:
-        """Hidden states of sequences filled up on the right, which a causal model does not notice."""
-        return self.hidden(tokens)
+        """Hidden states of right-padded sequences; padding on the right does not affect a causal model."""
+        return self.hidden_states(tokens)
 
     def flops_per_token(self) -> float:
-        """Those of the blocks, for a whole context, and of the product that gives the logits."""
+        """The operations of the blocks, for a full context, and of the output layer."""
         return self.feature_flops_per_token(self.config.max_position_embeddings) + 6.0 * self.output_weight.numel()
 
     def feature_flops_per_token(self, length: int) -> float:
-        """Those of the blocks, see :class:`TextEncoder`."""
+        """The operations of the blocks, see :class:`TextEncoder`."""
         weights = sum(parameter.numel() for parameter in self.blocks.parameters() if parameter.ndim == 2)
         return 6.0 * (weights + self.config.num_hidden_layers * self.config.hidden_size * length)
 
-    def new_state(self, batch_size: int) -> KeyValueCache:
+    def new_state(self, batch_size: int) -> GPTState:
         """An empty cache of keys and values for ``batch_size`` sequences."""
         config = self.config
         shape = (batch_size, config.num_key_value_heads, config.hidden_size // config.num_attention_heads)
-        return KeyValueCache(config.num_hidden_layers, shape, self.compute_dtype, self.device)
+        return GPTState(config.num_hidden_layers, shape, self.compute_dtype, self.device)
 
     @property
     def output_weight(self) -> Tensor:
-        """(vocabulary, hidden_size), whose product with a hidden state gives the logits."""
+        """Shape (vocabulary, hidden_size); its product with a hidden state gives the logits."""
         return self.embedding.weight if self.head is None else self.head.weight
 
-    def _check_length(self, n_positions: int) -> None:
-        if n_positions > self.config.max_position_embeddings:
-            raise UserError(
-                f"{n_positions} tokens do not fit the context of {self.config.max_position_embeddings}: shorten the "
-                "input or train with a larger pretrain.model.max_position_embeddings"
-            )
+    def _prepare_weights(self) -> GPTWeights | None:
+        if not has_plain_layers(self):
+            return None
+        return prepare_weights(
+            self.config,
+            embedding=self.embedding,
+            token_shift=self.token_shift,
+            blocks=[cast("DecoderBlock", block) for block in self.blocks],
+            value_embeddings=[cast("ValueEmbedding", table) for table in self.value_embeddings],
+            output_weight=self.output_weight,
+            dtype=self.compute_dtype,
+        )
 
 
-def _block(config: GPTConfig, rotary: RotaryEmbedding) -> DecoderBlock:
+def _build_block(config: GPTConfig, rotary: RotaryEmbedding) -> DecoderBlock:
     attention = SelfAttention(
         hidden_size=config.hidden_size,
         num_attention_heads=config.num_attention_heads,
@@ -149,6 +160,6 @@ def _block(config: GPTConfig, rotary: RotaryEmbedding) -> DecoderBlock:
         rotary=rotary,
     )
     feed_forward = FeedForward(
-        hidden_size=config.hidden_size, intermediate_size=config.intermediate_size, activation=config.hidden_act
+        hidden_size=config.hidden_size, intermediate_size=config.intermediate_size, hidden_act=config.hidden_act
     )
     return DecoderBlock(attention, feed_forward, dropout=config.dropout, use_mixing=config.use_residual_mixing)

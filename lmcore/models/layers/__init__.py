@@ -1,1 +1,1 @@
-"""Layers of Transformers."""
+"""Layers that several families share."""

@@ -1,13 +1,12 @@
-"""A Transformer's cache of keys and values, and attention to them."""
+"""A Transformer's cache of keys and values."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lmcore.errors import UserError
-from lmcore.models.cpu.fused import causal_attention
+from lmcore.models.layers.attention import attend, attend_to_shared, repeat_heads
 
 MIN_CAPACITY = 32
 GROWTH = 1.5
@@ -16,57 +15,53 @@ GROWTH = 1.5
 class KeyValueCache:
     """Keys and values of the positions read so far, per layer, in buffers that grow as needed.
 
-    :meth:`fork` lets each text have several continuations, which share its keys and values. Every continuation then
-    adds positions of its own, and a mask says which of a text's positions belong to which of its continuations. So a
-    beam search, which goes on with other continuations after each token, changes the mask and copies no keys (the
-    tree attention of Miao et al. 2023, SpecInfer, https://arxiv.org/abs/2305.09781).
+    After :meth:`fork`, several continuations of a text share its keys and values. Each continuation then appends
+    positions of its own, and a mask says which positions belong to which continuation. A beam search, which replaces
+    continuations after every token, changes this mask and copies no keys (the tree attention of Miao et al. 2023,
+    SpecInfer, https://arxiv.org/abs/2305.09781).
 
     Args:
-        num_hidden_layers: of the model.
-        shape: (batch, key-value heads, head_dim) of one layer's keys at one position.
-        dtype: of the activations.
-        device: of the model.
+        num_hidden_layers: number of layers.
+        shape: (batch, key-value heads, head_dim), the shape of one layer's keys at one position.
+        dtype: dtype of the activations.
+        device: device of the model.
     """
 
     def __init__(self, num_hidden_layers: int, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> None:
-        batch, num_attention_heads, head_dim = shape
+        batch, n_heads, head_dim = shape
         self.keys = [
-            torch.empty(batch, num_attention_heads, 0, head_dim, dtype=dtype, device=device)
-            for _ in range(num_hidden_layers)
+            torch.empty(batch, n_heads, 0, head_dim, dtype=dtype, device=device) for _ in range(num_hidden_layers)
         ]
         self.values = [torch.empty_like(keys) for keys in self.keys]
-        self.last_embedding: Tensor | None = None
-        self.step: Callable[[Tensor, KeyValueCache, Tensor | None], Tensor] | None = None
-        """What the model prepared for reading single tokens, once and for as long as this cache is used."""
         self.length = 0
         """Positions that each continuation has read."""
         self._n_filled = 0
-        """Positions of the buffers that are in use: as many as ``length``, or more with several continuations."""
+        """Positions of the buffers in use: ``length``, or more if there are several continuations."""
         self._visible: Tensor | None = None
-        """Once forked, boolean (texts, continuations, filled positions): those that a continuation attends to."""
+        """After a fork, bool of shape (texts, continuations, filled positions): what each continuation attends to."""
 
     @property
     def n_continuations(self) -> int:
-        """Of each text; rows of the batch are continuations, those of one text beside each other."""
+        """Continuations per text; the rows of the batch are continuations, those of one text adjacent."""
         return 1 if self._visible is None else self._visible.size(1)
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None = None) -> Tensor:
-        """Append new positions to one layer and let them attend to all before them and to themselves.
+        """Append new positions to one layer, and attend from them to all earlier positions and to themselves.
 
-        ``length`` moves on only when the model calls :meth:`advance`, after the last layer.
+        ``length`` changes only when the model calls :meth:`advance`, after its last layer.
 
         Args:
-            layer: whose keys and values these are.
-            query: (batch, heads, new positions, head_dim).
-            key: (batch, key-value heads, new positions, head_dim); groups of query heads share them where there
-                are fewer (Ainslie et al. 2023).
-            value: likewise.
-            visible: boolean (batch, 1, new positions, positions), false where a query may not look; None for the first
-                positions, of which each sees those before it, and for a single one, which sees all. Ignored once
-                forked: :meth:`fork` has been told what is visible.
+            layer: index of the layer.
+            query: shape (batch, heads, new positions, head_dim).
+            key: shape (batch, key-value heads, new positions, head_dim); with fewer heads than ``query``, groups of
+                query heads share them (Ainslie et al. 2023).
+            value: shape of ``key``.
+            visible: bool of shape (batch, 1, new positions, positions), true where a query may attend. None for the
+                first positions, which attend causally, and for a single one, which attends to all. Ignored after
+                :meth:`fork`, which has received the mask.
 
         Returns:
-            (batch, heads, new positions, head_dim).
+            shape (batch, heads, new positions, head_dim).
         """
         n_new = query.size(2)
         if self._visible is None:
@@ -74,11 +69,11 @@ class KeyValueCache:
             if n_new == 1:
                 return attend_to_shared(query, keys, values, visible)
             keys, values = (repeat_heads(part, query.size(1) // part.size(1)) for part in (keys, values))
-            return attend_to_itself(query, keys, values, visible)
+            return attend(query, keys, values, visible)
         if n_new > 1:
             raise UserError(f"continuations of one text read one token at a time, not {n_new}")
         n_texts, n_continuations, _ = self._visible.shape
-        # The positions of one text's continuations lie side by side in its buffer.
+        # In the buffer of a text, the positions of its continuations are adjacent.
         key, value = (
             part.view(n_texts, n_continuations, *part.shape[1:]).transpose(1, 2).flatten(2, 3) for part in (key, value)
         )
@@ -96,49 +91,45 @@ class KeyValueCache:
         """Give every text several continuations, in adjacent rows of the batch.
 
         Args:
-            n_continuations: of each text.
-            is_text: boolean (batch, positions), false where a text is left-padded; None where none is.
+            n_continuations: the number of continuations of each text.
+            is_text: bool of shape (batch, positions), false at left padding; None if there is no padding.
         """
         n_texts = self.keys[0].size(0)
         if is_text is None:
             is_text = torch.ones(n_texts, self.length, dtype=torch.bool, device=self.keys[0].device)
         self._visible = is_text.unsqueeze(1).repeat(1, n_continuations, 1)
-        if self.last_embedding is not None:
-            self.last_embedding = self.last_embedding.repeat_interleave(n_continuations, dim=0)
 
     def select(self, rows: Tensor) -> None:
         """Select rows of the batch by index (int64, any order, repeats allowed).
 
-        Once forked, as many rows of one text as it has continuations have to follow each other.
+        After a fork, the rows come in groups: all continuations of one text together.
         """
         texts = rows
         if self._visible is not None:
-            texts, continuations = texts_of(rows, self.n_continuations)
+            texts, continuations = split_rows(rows, self.n_continuations)
             self._visible = self._visible[texts.unsqueeze(1), continuations]
-        if not is_everything(texts, self.keys[0].size(0)):
+        if not selects_all(texts, self.keys[0].size(0)):
             self.keys = [keys[texts, :, : self._n_filled] for keys in self.keys]
             self.values = [values[texts, :, : self._n_filled] for values in self.values]
-        if self.last_embedding is not None:
-            self.last_embedding = self.last_embedding[rows]
 
     def _append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """All keys and values of one layer, (texts, key-value heads, positions, head_dim), the new ones last."""
+        """Append to one layer; returns all its keys and values (texts, key-value heads, positions, head_dim)."""
         end = self._n_filled + key.size(2)
         if end > self.keys[layer].size(2):
             capacity = max(end, MIN_CAPACITY, int(self._n_filled * GROWTH))
-            self.keys[layer] = self._grown(self.keys[layer], capacity)
-            self.values[layer] = self._grown(self.values[layer], capacity)
+            self.keys[layer] = self._grow_buffer(self.keys[layer], capacity)
+            self.values[layer] = self._grow_buffer(self.values[layer], capacity)
         self.keys[layer][:, :, self._n_filled : end] = key
         self.values[layer][:, :, self._n_filled : end] = value
         return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
 
-    def _grown(self, buffer: Tensor, capacity: int) -> Tensor:
+    def _grow_buffer(self, buffer: Tensor, capacity: int) -> Tensor:
         grown = buffer.new_empty(*buffer.shape[:2], capacity, buffer.size(3))
         grown[:, :, : self._n_filled] = buffer[:, :, : self._n_filled]
         return grown
 
     def _visible_to_new(self) -> Tensor:
-        """What the next position of each continuation attends to: (texts, continuations, positions with the new)."""
+        """What the next position of each continuation attends to, itself included, see ``_visible``."""
         assert self._visible is not None
         n_texts, n_continuations, n_positions = self._visible.shape
         if n_positions > self._n_filled:
@@ -147,48 +138,12 @@ class KeyValueCache:
         return torch.cat((self._visible, itself.expand(n_texts, -1, -1)), dim=2)
 
 
-def attend_to_itself(query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None) -> Tensor:
-    """Attention of (batch, heads, length, head_dim): causal, or as ``visible`` (batch, 1, length, length) has it."""
-    if visible is None:
-        return causal_attention(query, key, value)
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=visible)
-
-
-def attend_to_shared(query: Tensor, keys: Tensor, values: Tensor, visible: Tensor | None) -> Tensor:
-    """Attention of one position of every row, where rows beside each other, and groups of heads, share keys and values.
-
-    They stand where the positions of a longer query would, so that nothing is repeated.
-
-    Args:
-        query: (texts · continuations, heads, 1, head_dim).
-        keys: (texts, key-value heads, positions, head_dim).
-        values: likewise.
-        visible: boolean (texts, 1, 1 or continuations, positions), true where a query may look; None for everywhere.
-
-    Returns:
-        as ``query``.
-    """
-    n_rows, num_attention_heads, _, head_dim = query.shape
-    n_texts, n_shared = keys.shape[:2]
-    parts = (n_texts, n_rows // n_texts, n_shared, num_attention_heads // n_shared, head_dim)
-    folded = query.view(parts).transpose(1, 2).reshape(n_texts, n_shared, -1, head_dim)
-    if visible is not None and visible.size(2) > 1:
-        visible = visible.repeat_interleave(num_attention_heads // n_shared, dim=2)
-    attended = F.scaled_dot_product_attention(folded, keys, values, attn_mask=visible)
-    return attended.view(n_texts, n_shared, -1, *parts[3:]).transpose(1, 2).reshape(query.shape)
-
-
-def repeat_heads(part: Tensor, group_size: int) -> Tensor:
-    """Keys or values (batch, key-value heads, ...) for every query head of their groups."""
-    return part if group_size == 1 else part.repeat_interleave(group_size, dim=1)
-
-
-def texts_of(rows: Tensor, n_continuations: int) -> tuple[Tensor, Tensor]:
-    """The text (texts,) and the continuations (texts, continuations) that rows of a batch are, see :meth:`select`."""
+def split_rows(rows: Tensor, n_continuations: int) -> tuple[Tensor, Tensor]:
+    """The text index (texts,) and the continuation indices (texts, continuations) of grouped rows of a batch."""
     rows = rows.view(-1, n_continuations)
     return rows[:, 0] // n_continuations, rows % n_continuations
 
 
-def is_everything(rows: Tensor, n_rows: int) -> bool:
-    """Whether ``rows`` are all rows of a batch in their order."""
+def selects_all(rows: Tensor, n_rows: int) -> bool:
+    """Whether ``rows`` selects all rows of a batch in their order."""
     return len(rows) == n_rows and torch.equal(rows, torch.arange(n_rows, device=rows.device))

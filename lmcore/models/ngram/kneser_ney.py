@@ -26,62 +26,62 @@ DISCOUNTS_OF_A_SMALL_CORPUS = (0.5, 1.0, 1.5)
 
 @dataclass(frozen=True)
 class Smoothing:
-    """What n-grams of one length give away to the length below."""
+    """The probability mass that n-grams of one length give to the next shorter length."""
 
     discounts: Floats
-    """(4,) taken off an n-gram counted 0, 1, 2, and 3 or more times."""
+    """Shape (4,), subtracted from the count of n-grams counted 0, 1, 2, and 3 or more times."""
     totals: Floats
-    """(n_contexts,) the sum of the counts of a context's continuations; 0 for a context without any."""
+    """Shape (n_contexts,), the sum of the counts of a context's continuations; 0 for a context without any."""
     backoff: Floats
-    """(n_contexts,) the mass left for the length below; 1 for a context without continuations."""
+    """Shape (n_contexts,), the mass left for the shorter length; 1 for a context without continuations."""
 
     @classmethod
     def of(cls, table: NgramTable, n_contexts: int, vocabulary_size: int, discounts: Floats) -> Self:
-        """Sum over the continuations of every context what they hold and what they give away."""
+        """Sum the counts and the discounts of every context's continuations."""
         contexts = table.keys // vocabulary_size
-        given = np.bincount(contexts, discounts[np.minimum(table.counts, 3)], minlength=n_contexts)
+        discounted = np.bincount(contexts, discounts[np.minimum(table.counts, 3)], minlength=n_contexts)
         totals = np.bincount(contexts, table.counts, minlength=n_contexts).astype(np.float64)
-        backoff = np.divide(given, totals, out=np.ones(n_contexts), where=totals > 0)
+        backoff = np.divide(discounted, totals, out=np.ones(n_contexts), where=totals > 0)
         return cls(discounts, totals, backoff)
 
-    def share(self, counts: Integers, contexts: Integers) -> Floats:
-        """What is left of the relative frequency of n-grams counted ``counts`` times behind ``contexts``."""
+    def discounted_frequency(self, counts: Integers, contexts: Integers) -> Floats:
+        """The discounted relative frequency of n-grams counted ``counts`` times after ``contexts``."""
         return (counts - self.discounts[np.minimum(counts, 3)]) / np.maximum(self.totals[contexts], 1.0)
 
 
 def estimate_discounts(counts: Integers) -> Floats:
-    """The three discounts of modified Kneser-Ney behind a zero for n-grams never seen: float64 (4,).
+    """The three discounts of modified Kneser-Ney, after a zero for unseen n-grams: float64 of shape (4,).
 
-    A corpus too small to tell (no n-gram counted exactly once, twice, three or four times) gets fixed ones.
+    If no n-gram is counted exactly once, twice, three or four times, the corpus is too small for estimates, and fixed
+    discounts are used.
     """
     n = np.bincount(np.minimum(counts, 5), minlength=6).astype(np.float64)
     if not np.all(n[1:5] > 0):
         return np.array((0.0, *DISCOUNTS_OF_A_SMALL_CORPUS))
-    share = n[1] / (n[1] + 2 * n[2])
-    estimates = np.array([count - (count + 1) * share * n[count + 1] / n[count] for count in (1, 2, 3)])
-    # In a small corpus the second or third estimate may fall to zero or below, and a context whose
-    # continuations are all that frequent would leave no mass for the tokens it has not seen.
+    y = n[1] / (n[1] + 2 * n[2])
+    estimates = np.array([count - (count + 1) * y * n[count + 1] / n[count] for count in (1, 2, 3)])
+    # In a small corpus, the second or third estimate can be zero or negative; a context whose continuations are all
+    # that frequent would then leave no mass for unseen tokens.
     return np.array((0.0, *np.where(estimates > 0, estimates, estimates[0])))
 
 
 @dataclass(frozen=True)
 class NgramScores:
-    """What the model says about the tokens of some documents, all of them end to end."""
+    """What the model says about the tokens of documents, concatenated."""
 
     log_probabilities: Floats
-    """(n_tokens,) natural logarithms."""
+    """Shape (n_tokens,), natural logarithms."""
     context_lengths: npt.NDArray[np.int64]
-    """(n_tokens,) how many tokens of the context the training data had seen continued: 0 to order - 1."""
+    """Shape (n_tokens,), the length of the longest context seen in training: 0 to order - 1."""
     backoff: Floats
-    """(n_tokens,) the mass that this longest known context gives away: near 0 where counts are telling."""
+    """Shape (n_tokens,), the mass that this context backs off: near 0 where counts are conclusive."""
 
 
 class KneserNey:
     """An interpolated modified Kneser-Ney model over integer tokens.
 
-    Every document is predicted from its start: the context of its first token is one ``start_token``, usually
-    the end-of-text token. A token never seen in training gets its share of the uniform distribution in which
-    the recursion ends.
+    Every document is predicted from its start: the context of its first token is one ``start_token``, usually the
+    end-of-text token. The recursion ends in the uniform distribution, from which unseen tokens get their probability.
     """
 
     def __init__(
@@ -117,19 +117,19 @@ class KneserNey:
         """Count and smooth a corpus.
 
         Args:
-            tokens: (n_tokens,) the documents end to end, each with its final end token.
-            offsets: (n_documents + 1,) document i is ``tokens[offsets[i]:offsets[i + 1]]``.
+            tokens: integers of shape (n_tokens,), the documents concatenated, each with its end token.
+            offsets: integers of shape (n_documents + 1,); document i is ``tokens[offsets[i]:offsets[i + 1]]``.
             order: the length of the longest n-gram, at least 1.
             vocabulary_size: tokens are 0 to ``vocabulary_size - 1``.
             start_token: the context of a document's first token.
-            continued: (n_documents,) true for a piece from the middle of a text: what stood before it is not
-                known. None where every document is whole.
+            continued: bool of shape (n_documents,), true for a span from the middle of a text, whose preceding tokens
+                are unknown. None if every document is whole.
 
         Raises:
-            ValueError: the order, the offsets or a token is out of range.
+            UserError: the order, the offsets or a token is out of range.
         """
         if order < 1:
-            raise UserError(f"The order of an n-gram model is at least 1; it is {order}.")
+            raise UserError(f"the order of an n-gram model must be at least 1; it is {order}")
         _check_range(np.asarray([start_token]), vocabulary_size)
         _check_range(tokens, vocabulary_size)
         tables = count_ngrams(Stream.of(tokens, offsets, start_token, continued), order, vocabulary_size)
@@ -138,12 +138,12 @@ class KneserNey:
 
     @property
     def discounts(self) -> Floats:
-        """(order, 3) what is taken off n-grams counted once, twice and more often, shortest n-grams first."""
+        """Shape (order, 3): the discounts of n-grams counted once, twice and more often, shortest n-grams first."""
         return np.stack([smoothing.discounts[1:] for smoothing in self._smoothing])
 
     @property
     def n_ngrams(self) -> tuple[int, ...]:
-        """How many distinct n-grams of each length the model holds, shortest first."""
+        """The number of distinct n-grams of each length, shortest first."""
         seen = int(np.count_nonzero(self._tables[0].counts))
         return (seen, *(len(table.keys) for table in self._tables[1:]))
 
@@ -153,7 +153,7 @@ class KneserNey:
         return np.split(self.score(documents).log_probabilities, ends[:-1]) if len(documents) else []
 
     def score(self, documents: Sequence[Integers]) -> NgramScores:
-        """Every token's probability, and how much of its context the model knew."""
+        """Score every token of documents."""
         tokens = np.concatenate([np.empty(0, np.int64), *documents]).astype(np.int64)
         offsets = np.cumsum([0, *(len(document) for document in documents)])
         _check_range(tokens, self.vocabulary_size)
@@ -176,9 +176,9 @@ class KneserNey:
         return NgramScores(np.log(probabilities[events]), context_lengths[events], backoff[events])
 
     def distribution(self, context: Sequence[int]) -> Floats:
-        """The probability of every next token after ``context``: (vocabulary_size,), summing to 1.
+        """The probability of every next token after ``context``, shape (vocabulary_size,).
 
-        An empty context is the start of a document; so is everything up to the last ``start_token``.
+        An empty context is the start of a document; tokens before the last ``start_token`` have no effect.
         """
         probabilities = self._unigrams.copy()
         recent = [self.start_token, *map(int, context)][-(self.order - 1) :] if self.order > 1 else []
@@ -188,11 +188,11 @@ class KneserNey:
                 break
             tokens, counts = self._continuations(level, known)
             probabilities *= self._smoothing[level].backoff[known]
-            probabilities[tokens] += self._smoothing[level].share(counts, np.full(len(counts), known))
+            probabilities[tokens] += self._smoothing[level].discounted_frequency(counts, np.full(len(counts), known))
         return probabilities
 
     def save(self, path: Path) -> None:
-        """Write the model as one safetensors file, its configuration in the file's metadata."""
+        """Write the model as one safetensors file, with its configuration in the metadata."""
         configuration = {
             "order": self.order,
             "vocabulary_size": self.vocabulary_size,
@@ -207,15 +207,15 @@ class KneserNey:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what :meth:`save` wrote.
+        """Load a model that :meth:`save` wrote.
 
         Raises:
-            ValueError: the file holds something else.
+            UserError: the file holds something else.
         """
         with safe_open(path, framework="numpy") as file:
             metadata = (file.metadata() or {}).get("kneser_ney")
             if metadata is None:
-                raise UserError(f"{path} holds no Kneser-Ney model: its metadata has no entry 'kneser_ney'.")
+                raise UserError(f"{path} holds no Kneser-Ney model: its metadata has no entry 'kneser_ney'")
             configuration = json.loads(metadata)
             lengths = range(1, configuration["order"] + 1)
             tables = [NgramTable(file.get_tensor(f"keys.{n}"), file.get_tensor(f"counts.{n}")) for n in lengths]
@@ -223,10 +223,10 @@ class KneserNey:
         return cls(tables, discounts, configuration["vocabulary_size"], configuration["start_token"])
 
     def _mix(self, level: int, contexts: Integers, indices: Integers, lower: Floats) -> Floats:
-        """Add what n-grams (by index; -1 if never seen) hold to the backed-off probabilities ``lower``."""
+        """Interpolate n-grams (by index; -1 if never seen) with the probabilities ``lower`` of the shorter length."""
         smoothing, table = self._smoothing[level], self._tables[level]
         counts = np.where(indices >= 0, table.counts[indices], 0) if len(table.counts) else np.zeros_like(indices)
-        return smoothing.share(counts, contexts) + smoothing.backoff[contexts] * lower
+        return smoothing.discounted_frequency(counts, contexts) + smoothing.backoff[contexts] * lower
 
     def _index(self, ngram: Sequence[int]) -> int:
         """The index of an n-gram in the table of its length, -1 if it was never seen."""
@@ -238,7 +238,7 @@ class KneserNey:
         return index
 
     def _continuations(self, level: int, context: int) -> tuple[Integers, Integers]:
-        """The tokens seen behind a context, ascending, and their counts."""
+        """The tokens seen after a context, ascending, and their counts."""
         table, size = self._tables[level], self.vocabulary_size
         first, end = np.searchsorted(table.keys, (context * size, (context + 1) * size))
         return table.keys[first:end] - context * size, table.counts[first:end]
@@ -247,6 +247,6 @@ class KneserNey:
 def _check_range(tokens: Integers, vocabulary_size: int) -> None:
     if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < vocabulary_size:
         raise UserError(
-            f"Tokens must lie in 0 to {vocabulary_size - 1} (vocabulary_size is {vocabulary_size}); "
-            f"these reach from {tokens.min()} to {tokens.max()}."
+            f"tokens must be between 0 and {vocabulary_size - 1} (vocabulary_size is {vocabulary_size}); "
+            f"these are between {tokens.min()} and {tokens.max()}"
         )

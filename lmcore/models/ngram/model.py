@@ -1,8 +1,9 @@
-"""The n-gram model behind the interface of all causal models: it is counted, not trained by gradient."""
+"""The n-gram model as a causal model, fitted by counting."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,18 +13,21 @@ from torch import Tensor
 
 from lmcore.config.models import NgramConfig
 from lmcore.errors import UserError
-from lmcore.models.causal import CausalModel, State
+from lmcore.models.generative import CountedModel, TokenScores
 from lmcore.models.ngram.counts import Integers
-from lmcore.models.ngram.kneser_ney import KneserNey, NgramScores
+from lmcore.models.ngram.kneser_ney import KneserNey
+from lmcore.models.state import ModelState
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
-NOTHING = -1
-"""Fills up, on the left, contexts that are shorter than the longest."""
+NO_TOKEN = -1
+"""Left padding of contexts that are shorter than the longest."""
+MAX_BACKOFF = 0.999
+"""Upper bound of the backed-off probability mass, so that the confidence stays finite."""
 
 
 @dataclass
 class NgramState:
-    """The last tokens of each sequence: int64 (batch, order - 1)."""
+    """The last tokens of each sequence: int64 of shape (batch, order - 1)."""
 
     contexts: Tensor
     length: int = 0
@@ -33,16 +37,16 @@ class NgramState:
         self.contexts = self.contexts[rows]
 
     def fork(self, n_continuations: int, is_text: Tensor | None = None) -> None:
-        """Repeat every row, see :class:`State`."""
+        """Repeat every row, see :meth:`ModelState.fork`."""
         self.contexts = self.contexts.repeat_interleave(n_continuations, dim=0)
 
 
-class NgramModel(CausalModel):
-    """An interpolated modified Kneser-Ney model of tokens; it knows nothing before :meth:`fit`.
+class NgramModel(CountedModel):
+    """An interpolated modified Kneser-Ney model, empty before :meth:`fit`.
 
     Args:
-        config: its order.
-        vocabulary: of its tokens; the end-of-text token also stands before the first token of a text.
+        config: the model's order.
+        vocabulary: the tokenizer's vocabulary; the end-of-text token is the context of a text's first token.
     """
 
     config: NgramConfig
@@ -50,27 +54,27 @@ class NgramModel(CausalModel):
 
     def __init__(self, config: NgramConfig, vocabulary: Vocabulary) -> None:
         super().__init__(config, vocabulary)
-        self._counted: KneserNey | None = None
+        self._kneser_ney: KneserNey | None = None
 
     @property
     def device(self) -> torch.device:
-        """The processor, always."""
+        """The CPU, always."""
         return torch.device("cpu")
 
     @property
-    def counted(self) -> KneserNey:
-        """The model proper.
+    def kneser_ney(self) -> KneserNey:
+        """The smoothed counts.
 
         Raises:
-            ValueError: if there is none yet.
+            UserError: the model is not fitted yet.
         """
-        if self._counted is None:
+        if self._kneser_ney is None:
             raise UserError("this n-gram model is not fitted yet: call fit() or load_weights() first")
-        return self._counted
+        return self._kneser_ney
 
     def fit(self, tokens: Integers, offsets: Integers, *, continued: npt.NDArray[np.bool_] | None = None) -> None:
         """Count a corpus; arguments and errors as for :meth:`KneserNey.train`."""
-        self._counted = KneserNey.train(
+        self._kneser_ney = KneserNey.train(
             tokens,
             offsets,
             order=self.config.order,
@@ -79,59 +83,69 @@ class NgramModel(CausalModel):
             continued=continued,
         )
 
-    def score(self, documents: Sequence[Integers]) -> NgramScores:
-        """What the model says of every token of whole documents, thousands of times faster than :meth:`forward`."""
-        return self.counted.score(documents)
+    def score_documents(self, documents: Sequence[Integers]) -> TokenScores:
+        """Score every token of whole documents, thousands of times faster than :meth:`forward`.
 
-    def forward(self, tokens: Tensor, *, mask: Tensor | None = None, state: State | None = None) -> Tensor:
-        """Next-token log-probabilities, see :class:`CausalModel`; a sequence without text is at its start."""
+        The confidence is the logarithm of the probability mass that the longest known context does not back off.
+        """
+        found = self.kneser_ney.score(documents)
+        return TokenScores(found.log_probabilities, np.log1p(-np.minimum(found.backoff, MAX_BACKOFF)))
+
+    @property
+    def n_entries(self) -> int:
+        """The number of distinct n-grams of all lengths."""
+        return sum(self.kneser_ney.n_ngrams)
+
+    def forward(self, tokens: Tensor, *, mask: Tensor | None = None, state: ModelState | None = None) -> Tensor:
+        """Next-token log-probabilities, see :class:`CausalModel`; a sequence that is all padding is at its start."""
         contexts = list(self._contexts(tokens, mask, state))
         return torch.stack([self._log_probabilities(context) for context in contexts], dim=1)
 
-    def next_logits(self, tokens: Tensor, *, mask: Tensor | None = None, state: State | None = None) -> Tensor:
-        """The log-probabilities behind the last token alone, see :class:`CausalModel`."""
+    def next_logits(self, tokens: Tensor, *, mask: Tensor | None = None, state: Any = None) -> Tensor:
+        """Log-probabilities of the token after the last one, see :class:`CausalModel`."""
         *_, last = self._contexts(tokens, mask, state)
         return self._log_probabilities(last)
 
     def new_state(self, batch_size: int) -> NgramState:
-        """Contexts without tokens."""
-        return NgramState(torch.full((batch_size, self.config.order - 1), NOTHING))
+        """Empty contexts."""
+        return NgramState(torch.full((batch_size, self.config.order - 1), NO_TOKEN))
 
     def save_weights(self, path: Path) -> None:
         """Write the counts as safetensors."""
-        self.counted.save(path)
+        self.kneser_ney.save(path)
 
     def load_weights(self, path: Path) -> None:
-        """Take over the counts that :meth:`save_weights` wrote.
+        """Load the counts that :meth:`save_weights` wrote.
 
         Raises:
-            ValueError: naming the file, if it is damaged, or they are of another order, vocabulary or start token.
+            UserError: the file is corrupt, or has another order, vocabulary size or start token.
         """
         try:
-            counted = KneserNey.load(path)
+            kneser_ney = KneserNey.load(path)
         except (SafetensorError, KeyError) as error:
             raise UserError(f"{path} is damaged ({error}): restore it, or fit the model again") from None
-        found = (counted.order, counted.vocabulary_size, counted.start_token)
-        wanted = (self.config.order, self.vocabulary.size, self.vocabulary.end_of_text_id)
-        if found != wanted:
+        found = (kneser_ney.order, kneser_ney.vocabulary_size, kneser_ney.start_token)
+        expected = (self.config.order, self.vocabulary.size, self.vocabulary.end_of_text_id)
+        if found != expected:
             raise UserError(
-                f"{path} does not fit config.json and tokenizer.json beside it: order, vocabulary size and start token "
-                f"are {found}, not {wanted}"
+                f"{path} does not fit its config.json and tokenizer.json: order, vocabulary size and start "
+                f"token are {found}, not {expected}"
             )
-        self._counted = counted
+        self._kneser_ney = kneser_ney
 
-    def _contexts(self, tokens: Tensor, mask: Tensor | None, state: State | None) -> Iterator[Tensor]:
-        """The contexts (batch, order - 1) behind each of the tokens; at the end the state is moved on."""
+    def _contexts(self, tokens: Tensor, mask: Tensor | None, state: ModelState | None) -> Iterator[Tensor]:
+        """The context (batch, order - 1) after each of the tokens; advances the state at the end."""
         before = state if isinstance(state, NgramState) else self.new_state(len(tokens))
         context, length = before.contexts, before.length
-        for place in range(tokens.size(1)):
-            moved = torch.cat((context, tokens[:, place : place + 1]), dim=1)[:, 1:]
-            context = moved if mask is None else moved.where(mask[:, length + place : length + place + 1], context)
+        for position in range(tokens.size(1)):
+            extended = torch.cat((context, tokens[:, position : position + 1]), dim=1)[:, 1:]
+            is_text = None if mask is None else mask[:, length + position : length + position + 1]
+            context = extended if is_text is None else extended.where(is_text, context)
             yield context
         before.contexts, before.length = context, length + tokens.size(1)
 
     def _log_probabilities(self, contexts: Tensor) -> Tensor:
-        """Float32 (batch, vocabulary) behind contexts (batch, order - 1)."""
-        rows = [[token for token in context if token != NOTHING] for context in contexts.tolist()]
-        probabilities = np.stack([self.counted.distribution(row) for row in rows])
+        """Next-token log-probabilities, float32 of shape (batch, vocabulary), after contexts (batch, order - 1)."""
+        rows = [[token for token in context if token != NO_TOKEN] for context in contexts.tolist()]
+        probabilities = np.stack([self.kneser_ney.distribution(row) for row in rows])
         return torch.from_numpy(np.log(probabilities)).float()

@@ -162,7 +162,7 @@ def test_standard_input_that_is_not_utf8_or_not_there_is_named(
 
 def test_a_prompt_that_loses_its_first_tokens_is_said_to(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     main([str(folder / "language-model"), "--prompt", "the list is sorted in place " * 9, "--max-new-tokens", "20"])
-    assert "beside max_new_tokens 20 the context of 32 has room for 12: only their last tokens are read" in caplog.text
+    assert "with max_new_tokens 20, the context of 32 has room for 12, so only their last tokens" in caplog.text
 
 
 @pytest.mark.parametrize(

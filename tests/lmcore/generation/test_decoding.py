@@ -8,12 +8,13 @@ import torch
 
 from lmcore.generation import generate
 from lmcore.generation.completion import Completion
-from lmcore.generation.continuation import Continuation, behind_prompts, behind_sources
 from lmcore.generation.decoding import decode
-from lmcore.models.causal import CarriedState, CausalModel
+from lmcore.generation.decoding_state import DecodingState
+from lmcore.models.generative import CausalModel, SequenceToSequenceModel
+from lmcore.models.state import RecurrentState
 from tests.lmcore.generation.toy_models import make_recurrent, search_with_one_beam, settings
-from tests.lmcore.models import test_encoder_decoder
-from tests.lmcore.models.test_gpt import VOCABULARY, make_model
+from tests.lmcore.models.encoder_decoder import test_encoder_decoder
+from tests.lmcore.models.gpt.test_gpt import VOCABULARY, make_model
 
 END = VOCABULARY.end_of_text_id
 MODELS = {"gpt": make_model, "recurrent": lambda seed=0: make_recurrent(VOCABULARY, seed)}
@@ -40,12 +41,12 @@ def draw_prompts(n_prompts: int, longest: int) -> list[list[int]]:
 
 
 def complete(
-    model: CausalModel, prompts: list[list[int]], *, n_likeliest: int = 0, **changes: object
+    model: CausalModel, prompts: list[list[int]], *, n_top_logprobs: int = 0, **changes: object
 ) -> list[Completion]:
     config = settings(**changes)
     with torch.inference_mode():
-        continuation = behind_prompts(model, prompts, config.max_new_tokens)
-    answers = decode(continuation, prompts, config, model.vocabulary, n_likeliest=n_likeliest)
+        state = DecodingState.from_prompts(model, prompts, config.max_new_tokens)
+    answers = decode(state, prompts, config, model.vocabulary, n_top_logprobs=n_top_logprobs)
     return [candidates[0] for candidates in answers]
 
 
@@ -86,7 +87,7 @@ def test_an_answer_that_fills_the_whole_context_is_refused() -> None:
         generate(make_model(), [[1]], settings(max_new_tokens=12))
 
 
-def test_tokens_alone_are_not_asked_for_stop_strings() -> None:
+def test_stop_strings_need_a_tokenizer() -> None:
     with pytest.raises(ValueError, match="use Generator"):
         generate(make_model(), [[1]], settings(stop_strings=("a",)))
 
@@ -102,46 +103,50 @@ def test_an_answer_ends_before_a_stop_token_or_the_end_token_or_at_its_length(ki
     ((stop, _),) = Counter(token for answer in free for token in answer.tokens).most_common(1)
     for answer, whole in zip(complete(model, prompts, stop_token_ids=(stop,)), free, strict=True):
         if stop in whole.tokens:
-            assert (answer.tokens, answer.ended_by) == (whole.tokens[: whole.tokens.index(stop)], "stop")
+            assert (answer.tokens, answer.finish_reason) == (whole.tokens[: whole.tokens.index(stop)], "stop")
         else:
-            assert (answer.tokens, answer.ended_by) == (whole.tokens, whole.ended_by)
-    assert {answer.ended_by for answer in free} == {"end_token", "max_new_tokens"}
-    assert all((len(answer.tokens) == 6) == (answer.ended_by == "max_new_tokens") for answer in free)
+            assert (answer.tokens, answer.finish_reason) == (whole.tokens, whole.finish_reason)
+    assert {answer.finish_reason for answer in free} == {"end_of_text", "length"}
+    assert all((len(answer.tokens) == 6) == (answer.finish_reason == "length") for answer in free)
 
 
 @pytest.mark.parametrize("changes", [{}, {"temperature": 1.5, "top_k": 5}, {"num_beams": 3}])
 def test_log_probabilities_are_the_models_own(changes: dict[str, object]) -> None:
     model, prompts = make_model(), draw_prompts(5, longest=5)
-    for prompt, answer in zip(prompts, complete(model, prompts, n_likeliest=3, **changes), strict=True):
-        chosen = answer.tokens + [END] * (answer.ended_by == "end_token")
+    for prompt, answer in zip(prompts, complete(model, prompts, n_top_logprobs=3, **changes), strict=True):
+        chosen = answer.tokens + [END] * (answer.finish_reason == "end_of_text")
         with torch.no_grad():
             logits = model(torch.tensor([prompt + chosen[:-1]]))[0, len(prompt) - 1 :]
         expected = logits.log_softmax(dim=-1)
         torch.testing.assert_close(
-            torch.tensor(answer.log_probabilities), expected[range(len(chosen)), chosen], rtol=1e-3, atol=1e-4
+            torch.tensor(answer.logprobs), expected[range(len(chosen)), chosen], rtol=1e-3, atol=1e-4
         )
-        assert [set(place.tokens) for place in answer.likeliest] == [
+        assert [set(position.tokens) for position in answer.top_logprobs] == [
             set(row.topk(3).indices.tolist()) for row in expected
         ]
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_a_repetition_penalty_is_taken_off_what_stands_in_prompt_and_answer(kind: str) -> None:
+def test_a_repetition_penalty_lowers_the_tokens_of_prompt_and_answer(kind: str) -> None:
     model, prompts = MODELS[kind](), draw_prompts(30, longest=6)
     answers = generate(model, prompts, settings(repetition_penalty=1.4))
     assert answers == [continue_slowly(model, prompt, 6, penalty=1.4) for prompt in prompts]
     assert answers != generate(model, prompts, settings())
 
 
-class Copier:
+class Copier(SequenceToSequenceModel):
     """A model with a source: writes it out backwards, token for token, and then ends."""
 
-    vocabulary, max_position_embeddings, device = VOCABULARY, 10, torch.device("cpu")
+    max_position_embeddings, device = 10, torch.device("cpu")
+    loss = features = flops_per_token = feature_flops_per_token = target_logits = None  # never called
 
-    def new_state(self, source: torch.Tensor) -> CarriedState:
-        return CarriedState({"source": source})
+    def __init__(self) -> None:
+        super().__init__(None, VOCABULARY)
 
-    def next_logits(self, tokens: torch.Tensor, *, state: CarriedState) -> torch.Tensor:
+    def new_state(self, source: torch.Tensor) -> RecurrentState:
+        return RecurrentState({"source": source})
+
+    def next_logits(self, tokens: torch.Tensor, *, mask: None, state: RecurrentState) -> torch.Tensor:
         assert tokens.size(1) == 1
         logits = torch.zeros(len(tokens), VOCABULARY.size)
         for row, source in enumerate(state.tensors["source"].tolist()):
@@ -154,9 +159,8 @@ class Copier:
 @pytest.mark.parametrize("changes", [{}, {"num_beams": 3}])
 def test_a_model_that_reads_a_source_is_decoded_by_the_same_loop(changes: dict[str, object]) -> None:
     sources: list[list[int]] = [[5], [7, 8, 9], [11, 12], [4, 4, 4, 6]]
-    continuation = behind_sources(Copier(), sources, 6)
-    assert isinstance(continuation, Continuation)
-    answers = decode(continuation, sources, settings(**changes), VOCABULARY)
+    state = DecodingState.from_prompts(Copier(), sources, 6)
+    answers = decode(state, sources, settings(**changes), VOCABULARY)
     assert [candidates[0].tokens for candidates in answers] == [source[::-1] for source in sources]
 
 
@@ -165,11 +169,11 @@ def test_an_encoder_decoder_writes_what_it_would_without_a_state_and_alone(*, is
     model = test_encoder_decoder.make_model()
     vocabulary, chance = model.vocabulary, random.Random(0)
     sources = [[], *([chance.randrange(3, vocabulary.size) for _ in range(chance.randint(1, 12))] for _ in range(19))]
-    continuation = behind_sources(model, sources, 6)
+    state = DecodingState.from_prompts(model, sources, 6)
     if is_search:
-        answers = search_with_one_beam(continuation, sources, settings(), vocabulary, length_penalty=0.0)
+        answers = search_with_one_beam(state, sources, settings(), vocabulary, length_penalty=0.0)
     else:
-        answers = decode(continuation, sources, settings(), vocabulary)
+        answers = decode(state, sources, settings(), vocabulary)
     for source, candidates in zip(sources, answers, strict=True):
         written = [vocabulary.end_of_text_id]
         while len(written) < 7:

@@ -9,13 +9,12 @@ import torch
 from lmcore.command_line.attention import attention_maps
 from lmcore.config.tokenize import WordsConfig
 from lmcore.generation import Generator
-from lmcore.generation.scores import score_tokens
-from lmcore.models.folder import load_writing_model
-from lmcore.models.layers.modern import SelfAttention
+from lmcore.models.folder import load_generative_model
+from lmcore.models.gpt.layers import SelfAttention
 from lmcore.models.prompt import PromptFormat, encode_prompt
 from lmcore.tokens.tokenizer.training import train_tokenizer
 from tests.lmcore.generation.toy_models import make_recurrent, settings
-from tests.lmcore.models.test_gpt import VARIANTS, VOCABULARY, draw_tokens, make_model
+from tests.lmcore.models.gpt.test_gpt import VARIANTS, VOCABULARY, draw_tokens, make_model
 from tests.tasks.tracking.tiny_models import save_tiny_model
 
 PROMPTS = ["the list", "sorted in place", "", "is", "the the the"]
@@ -26,7 +25,7 @@ SAMPLING = {"max_new_tokens": 16, "temperature": 1.0}
 def generator(tmp_path_factory: pytest.TempPathFactory) -> Generator:
     folder: Path = tmp_path_factory.mktemp("generation") / "model"
     save_tiny_model(folder, "language-model")
-    model, tokenizer = load_writing_model(folder)
+    model, tokenizer = load_generative_model(folder)
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -42,20 +41,20 @@ def test_a_stop_string_ends_the_text_before_it_wherever_tokens_begin_and_end(gen
             stop = text[start : start + 3]
             (completion,) = generator.complete([prompt], settings(**SAMPLING, stop_strings=(stop,)))
             assert completion.text == text[: text.index(stop)]
-            assert completion.ended_by == "stop"
+            assert completion.finish_reason == "stop"
             n_across += len(generator.tokenizer.decode(completion.tokens[-1:])) < 3
     assert n_across > 20
 
 
 @pytest.mark.parametrize("stop", [(), ("e", "in"), ("\ufffd",)])
-def test_the_pieces_of_a_stream_join_to_the_completion(generator: Generator, stop: tuple[str, ...]) -> None:
+def test_the_chunks_of_a_stream_join_to_the_completion(generator: Generator, stop: tuple[str, ...]) -> None:
     for seed in range(10):
         config = settings(**SAMPLING, seed=seed, stop_strings=stop)
         for prompt, completion in zip(PROMPTS, generator.complete(PROMPTS, config), strict=True):
             assert "".join(generator.stream(prompt, config)) == completion.text
 
 
-def test_words_go_on_behind_a_space() -> None:
+def test_words_are_continued_after_a_space() -> None:
     words = [f"word{number}" for number in range(VOCABULARY.size - 4)]
     tokenizer = train_tokenizer(
         [" ".join(words)], WordsConfig(kind="words", language=None, max_words=None, min_count=1, lowercase=False)
@@ -78,7 +77,7 @@ def test_beams_know_of_stop_strings(generator: Generator) -> None:
     assert all(len(candidates) == 4 for candidates in answers)
     for completion in (completion for candidates in answers for completion in candidates):
         assert "e" not in (completion.text or "")
-        assert (completion.ended_by == "stop") == ("e" in generator.tokenizer.decode(completion.tokens))
+        assert (completion.finish_reason == "stop") == ("e" in generator.tokenizer.decode(completion.tokens))
 
 
 def test_a_search_is_not_streamed(generator: Generator) -> None:
@@ -86,7 +85,7 @@ def test_a_search_is_not_streamed(generator: Generator) -> None:
         list(generator.stream("a", settings(num_beams=2)))
 
 
-def test_a_completion_model_is_asked_as_it_was_trained(generator: Generator) -> None:
+def test_a_completion_model_gets_prompts_in_the_format_of_its_training(generator: Generator) -> None:
     prompt_format = PromptFormat(separator="\n", max_prompt_tokens=4, max_completion_tokens=8)
     asking = Generator(generator.model, generator.tokenizer, prompt_format)
     assert asking.encode("the list is sorted") == encode_prompt(asking.tokenizer, "the list is sorted", prompt_format)
@@ -99,25 +98,12 @@ def test_a_score_holds_the_log_probability_of_every_token_and_the_whole_text(gen
     with torch.no_grad():
         logits = generator.model(torch.tensor([[generator.tokenizer.vocabulary.end_of_text_id, *tokens[:-1]]]))[0]
     expected = logits.log_softmax(dim=-1)[range(len(tokens)), tokens]
-    torch.testing.assert_close(torch.tensor(score.log_probabilities), expected)
-    assert "".join(piece for piece, _ in score.pieces) == text
-    assert {"世", "界"} <= {piece for piece, _ in score.pieces}
-    bits = sum(bits for _, bits in score.pieces)
+    torch.testing.assert_close(torch.tensor(score.logprobs), expected)
+    assert "".join(span for span, _ in score.spans) == text
+    assert {"世", "界"} <= {span for span, _ in score.spans}
+    bits = sum(bits for _, bits in score.spans)
     assert score.perplexity == pytest.approx(2 ** (bits / len(tokens)))
     assert math.isnan(generator.score("").perplexity)
-
-
-def test_a_text_longer_than_the_context_is_scored_in_windows() -> None:
-    model = make_model()
-    tokens = draw_tokens(31).tolist()
-    inputs = [0, *tokens]
-    expected = []
-    for place, token in enumerate(tokens):
-        start = 0 if place < 12 else (place - 12) // 6 * 6 + 6
-        with torch.no_grad():
-            logits = model(torch.tensor([inputs[start : place + 1]]))[0, -1]
-        expected.append(float(logits.log_softmax(dim=-1)[token]))
-    assert score_tokens(model, tokens) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -1,11 +1,19 @@
-"""Cuts, penalty and draws against their plain formulas."""
+"""Filters, penalty and samples against their plain formulas."""
 
 import math
 
 import pytest
 import torch
 
-from lmcore.generation.sampling import choose, draw, keep_min_p, keep_top_k, keep_top_p, penalize, uniform_draws
+from lmcore.generation.sampling import (
+    apply_repetition_penalty,
+    keep_min_p,
+    keep_top_k,
+    keep_top_p,
+    sample_by_inversion,
+    sample_tokens,
+    uniform_samples,
+)
 from tests.lmcore.generation.toy_models import settings
 
 N_TOKENS = 23
@@ -42,7 +50,7 @@ def test_top_p_keeps_the_fewest_tokens_that_reach_p(p: float, n_tokens: int) -> 
 
 
 @pytest.mark.parametrize("p", [0.01, 0.3, 1.0])
-def test_min_p_keeps_tokens_at_least_that_share_as_probable_as_the_likeliest(p: float) -> None:
+def test_min_p_keeps_tokens_at_least_that_fraction_as_probable_as_the_most_probable_one(p: float) -> None:
     probabilities = draw_logits().softmax(-1)
     kept = keep_min_p(draw_logits(), p).isfinite()
     assert torch.equal(kept, probabilities >= p * probabilities.max(dim=-1, keepdim=True).values)
@@ -51,7 +59,7 @@ def test_min_p_keeps_tokens_at_least_that_share_as_probable_as_the_likeliest(p: 
 
 def test_the_penalty_divides_positive_logits_of_used_tokens_and_multiplies_negative_ones() -> None:
     logits, is_used = draw_logits(), draw_logits(1) > 0
-    for row, used, penalized in zip(logits, is_used, penalize(logits, is_used, 1.3), strict=True):
+    for row, used, penalized in zip(logits, is_used, apply_repetition_penalty(logits, is_used, 1.3), strict=True):
         for token in range(N_TOKENS):
             value = float(row[token])
             wanted = value if not used[token] else value / 1.3 if value > 0 else value * 1.3
@@ -61,10 +69,10 @@ def test_the_penalty_divides_positive_logits_of_used_tokens_and_multiplies_negat
 def test_draws_follow_the_distribution_and_never_take_what_has_no_probability() -> None:
     logits = keep_top_k(draw_logits(n_rows=1), 6)
     uniform = (torch.arange(100_000, dtype=torch.float64) + 0.5) / 100_000
-    counts = torch.bincount(draw(logits.expand(100_000, -1), uniform), minlength=N_TOKENS)
+    counts = torch.bincount(sample_by_inversion(logits.expand(100_000, -1), uniform), minlength=N_TOKENS)
     torch.testing.assert_close(counts / 100_000, logits[0].softmax(-1), rtol=0.0, atol=2e-5)
     assert counts[~logits[0].isfinite()].sum() == 0
-    assert torch.isfinite(logits[0, draw(logits, torch.tensor([1 - 2**-53], dtype=torch.float64))])
+    assert torch.isfinite(logits[0, sample_by_inversion(logits, torch.tensor([1 - 2**-53], dtype=torch.float64))])
 
 
 def test_cuts_follow_each_other_each_on_what_the_one_before_left() -> None:
@@ -72,17 +80,17 @@ def test_cuts_follow_each_other_each_on_what_the_one_before_left() -> None:
     # Three are left by top-k with shares 4/9, 3/9, 2/9; two of them reach 0.7.
     config = settings(temperature=1.0, top_k=3, top_p=0.7)
     points = torch.linspace(0, 0.999, 50, dtype=torch.float64)
-    assert {int(choose(logits, config, point[None])) for point in points} == {0, 1}
+    assert {int(sample_tokens(logits, config, point[None])) for point in points} == {0, 1}
 
 
-def test_a_low_temperature_takes_the_likeliest_token() -> None:
-    config, points = settings(temperature=0.01), torch.linspace(0.001, 0.999, 4, dtype=torch.float64)
+def test_a_low_temperature_takes_the_most_probable_token() -> None:
+    config, points = settings(temperature=0.01).decoding, torch.linspace(0.001, 0.999, 4, dtype=torch.float64)
     logits = torch.tensor([[0.0, 1.0, 0.5]]).expand(4, -1)
-    assert choose(logits, config, points).tolist() == [1] * 4
+    assert sample_tokens(logits, config, points).tolist() == [1] * 4
 
 
 def test_uniform_draws_are_uniform_and_a_rows_own() -> None:
-    rows = uniform_draws([[1, 2], [3], [1, 2]], 2_000, seed=5)
-    assert torch.equal(rows[1], uniform_draws([[3]], 2_000, seed=5)[0])
+    rows = uniform_samples([[1, 2], [3], [1, 2]], 2_000, seed=5)
+    assert torch.equal(rows[1], uniform_samples([[3]], 2_000, seed=5)[0])
     assert abs(float(torch.corrcoef(rows)[0, 2])) < 0.1
     assert rows.mean(dim=1).sub(0.5).abs().max() < 0.03

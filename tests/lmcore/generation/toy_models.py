@@ -6,12 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from lmcore.generation import GenerationConfig
-from lmcore.generation.beams import beam_search
+from lmcore.generation.beam_search import beam_search
 from lmcore.generation.completion import Completion
-from lmcore.generation.continuation import Continuation
-from lmcore.generation.decoding import ending_of
+from lmcore.generation.decoding import stopping_criteria
+from lmcore.generation.decoding_state import DecodingState
 from lmcore.generation.sampling import used_tokens
-from lmcore.models.causal import CarriedState, CausalModel, State
+from lmcore.models.generative import CausalModel
+from lmcore.models.state import ModelState, RecurrentState
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 GREEDY = {
@@ -41,7 +42,7 @@ def settings(**changes: object) -> GenerationConfig:
 
 
 def search_with_one_beam(
-    continuation: Continuation,
+    continuation: DecodingState,
     prompts: Sequence[Sequence[int]],
     config: GenerationConfig,
     vocabulary: Vocabulary,
@@ -53,7 +54,9 @@ def search_with_one_beam(
         is_used = used_tokens(prompts, vocabulary.size, continuation.logits.device)
         is_used[:, vocabulary.end_of_text_id] = False
     config = config.model_copy(update={"length_penalty": length_penalty})
-    return beam_search(continuation, config, ending_of(config, vocabulary, None), is_used=is_used, n_likeliest=0)
+    return beam_search(
+        continuation, config, stopping_criteria(config, vocabulary, None), is_used=is_used, n_likeliest=0
+    )
 
 
 class Recurrent(CausalModel):
@@ -67,11 +70,11 @@ class Recurrent(CausalModel):
         self.carry = nn.Linear(hidden_size, hidden_size)
         self.output = nn.Linear(hidden_size, vocabulary.size)
 
-    def new_state(self, batch_size: int) -> CarriedState:
-        return CarriedState({"hidden": torch.zeros(batch_size, self.carry.in_features)})
+    def new_state(self, batch_size: int) -> RecurrentState:
+        return RecurrentState({"hidden": torch.zeros(batch_size, self.carry.in_features)})
 
-    def forward(self, tokens: Tensor, *, mask: Tensor | None = None, state: State | None = None) -> Tensor:
-        carried = state if isinstance(state, CarriedState) else self.new_state(len(tokens))
+    def forward(self, tokens: Tensor, *, mask: Tensor | None = None, state: ModelState | None = None) -> Tensor:
+        carried = state if isinstance(state, RecurrentState) else self.new_state(len(tokens))
         hidden, outputs = carried.tensors["hidden"], []
         for position in range(tokens.size(1)):
             new = torch.tanh(self.embedding(tokens[:, position]) + self.carry(hidden))

@@ -54,15 +54,15 @@ CONFIGS = {
 
 
 def make_model(family: str = "gpt", **changes: object) -> TrainableModel:
-    """A small model whose zero-initialized weights are stirred, so that every path matters."""
+    """A small model with perturbed weights, so that every path has an effect."""
     torch.manual_seed(0)
     model = build_model(CONFIGS[family].model_copy(update=changes), VOCABULARY)
     assert isinstance(model, TrainableModel)
-    stir(model.parameters())
+    perturb(model.parameters())
     return model.eval()
 
 
-def stir(parameters: Iterable[torch.Tensor]) -> None:
+def perturb(parameters: Iterable[torch.Tensor]) -> None:
     with torch.no_grad():
         for parameter in parameters:
             parameter.add_(torch.randn_like(parameter), alpha=0.1)

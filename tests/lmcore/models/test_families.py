@@ -1,18 +1,21 @@
-"""Every Transformer family: kept in a folder, and read from it by whoever has to do with all of them."""
+"""Every family can be saved, loaded and classified with, and says the same about itself as its configuration."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from small_models import CONFIGS, stir
 
+from lmcore.config.models import FamilyConfig
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.finetuning.classifier import Classifier, load_classifier, predict, save_classifier
-from lmcore.models.causal import TextEncoder
 from lmcore.models.families import FAMILIES, build_model
 from lmcore.models.folder import load_language_model, save_language_model
+from lmcore.models.generative import CountedModel, GenerativeModel
+from lmcore.models.trainable import TextEncoder, TrainableModel
 from lmcore.tokens.tokenizer.training import train_tokenizer
+from lmcore.training.pretraining import FOR_OBJECTIVE
+from tests.lmcore.models.small_models import CONFIGS, perturb
 
 TEXTS = ["a fox", "dogs jump over the lazy fox, again and again", "", "over"]
 TOKENIZER = train_tokenizer(TEXTS, BytePairConfig(kind="byte_pair", vocabulary_size=270))
@@ -24,7 +27,7 @@ def make_encoder(family: str) -> TextEncoder:
     model = build_model(CONFIGS[family], TOKENIZER.vocabulary)
     assert type(model) is FAMILIES[type(CONFIGS[family])]
     assert isinstance(model, TextEncoder)
-    stir(model.parameters())
+    perturb(model.parameters())
     return model
 
 
@@ -41,7 +44,7 @@ def test_a_saved_model_is_the_same(family: str, tmp_path: Path) -> None:
 @families
 def test_a_classifier_reads_each_text_as_if_alone(family: str, tmp_path: Path) -> None:
     classifier = Classifier(make_encoder(family), ["long", "short"], max_tokens=12)
-    stir(classifier.head.parameters())
+    perturb(classifier.head.parameters())
     together = predict(classifier, TOKENIZER, TEXTS)
     alone = np.concatenate([predict(classifier, TOKENIZER, [text]) for text in TEXTS])
     np.testing.assert_allclose(together, alone, atol=1e-5)
@@ -49,3 +52,11 @@ def test_a_classifier_reads_each_text_as_if_alone(family: str, tmp_path: Path) -
     save_classifier(tmp_path / "model", classifier, TOKENIZER, {})
     loaded, tokenizer = load_classifier(tmp_path / "model")
     np.testing.assert_array_equal(predict(loaded, tokenizer, TEXTS), together)
+
+
+@pytest.mark.parametrize("config", FAMILIES, ids=lambda config: config.family_name)
+def test_a_family_says_the_same_about_itself_as_its_configuration(config: type[FamilyConfig]) -> None:
+    family = FAMILIES[config]
+    assert config.reads_source == (issubclass(family, GenerativeModel) and family.reads_source)
+    assert family.objective in FOR_OBJECTIVE
+    assert issubclass(family, TrainableModel | CountedModel)

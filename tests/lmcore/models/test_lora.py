@@ -6,28 +6,27 @@ from typing import get_args
 
 import pytest
 import torch
-from small_models import CONFIGS, draw_tokens, make_model, stir
 from torch import nn
 
-from lmcore.config.base import Config
-from lmcore.config.models import ModelConfig, takes_adapters
+from lmcore.config.models import FamilyConfig, ModelConfig
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.generation import GenerationConfig, generate
-from lmcore.models.cpu.gpt_step import GPTStep
 from lmcore.models.folder import save_language_model
+from lmcore.models.gpt.decoding import has_plain_layers
 from lmcore.models.lora import (
     LoRALinear,
     adapter_state,
     add_lora,
-    fold_lora,
     load_adapter_state,
     load_adapters,
+    merge_and_unload,
     merge_lora,
     save_adapters,
     unmerge_lora,
 )
 from lmcore.models.trainable import TrainableModel
-from lmcore.tokens.tokenizer.training import train_tokenizer
+from lmcore.tokens.tokenizer.training import learn_tokenizer
+from tests.lmcore.models.small_models import CONFIGS, draw_tokens, make_model, perturb
 
 GREEDY = GenerationConfig(
     max_new_tokens=6,
@@ -105,7 +104,7 @@ def test_merged_and_unmerged_adapters_give_the_same_logits(family: str) -> None:
         unmerge_lora(model)
         unmerge_lora(model)
         torch.testing.assert_close(logits_of(model), expected, rtol=0, atol=1e-6)
-    fold_lora(model)
+    merge_and_unload(model)
     torch.testing.assert_close(logits_of(model), expected, rtol=0, atol=1e-6)
     assert [weight.shape for weight in model.state_dict().values()] == [weight.shape for weight in weights]
     assert all(parameter.requires_grad for parameter in model.parameters())
@@ -115,25 +114,25 @@ def test_merged_and_unmerged_adapters_give_the_same_logits(family: str) -> None:
 def test_an_adapted_model_writes_what_the_folded_one_does(family: str) -> None:
     model = make_model(family)
     add(model)
-    stir(parameter for parameter in model.parameters() if parameter.requires_grad)
+    perturb(parameter for parameter in model.parameters() if parameter.requires_grad)
     written = [generate(model, [[0, 3], [0, 5, 6]], GREEDY)]
-    for change in (merge_lora, unmerge_lora, fold_lora):
+    for change in (merge_lora, unmerge_lora, merge_and_unload):
         change(model)
         written.append(generate(model, [[0, 3], [0, 5, 6]], GREEDY))
     assert written == [written[0]] * 4
 
 
 @pytest.mark.parametrize("family", get_args(get_args(ModelConfig)[0]))
-def test_a_setting_lets_adapters_pass_where_a_model_has_maps_for_them(family: type[Config]) -> None:
+def test_a_setting_lets_adapters_pass_where_a_model_has_maps_for_them(family: type[FamilyConfig]) -> None:
     name = get_args(family.model_fields["family"].annotation)[0]
-    assert takes_adapters(name) is (name in CONFIGS)
+    assert family.takes_adapters is (name in CONFIGS)
 
 
 def test_a_layer_of_another_kind_is_never_left_out_of_a_step() -> None:
     model = make_model()
-    assert GPTStep.fits(model)
+    assert has_plain_layers(model)
     model.blocks[0].attention.key = nn.Sequential(model.blocks[0].attention.key, nn.Tanh())
-    assert not GPTStep.fits(model)
+    assert not has_plain_layers(model)
 
 
 @pytest.mark.parametrize("is_training", [False, True])
@@ -148,7 +147,7 @@ def test_an_adapted_map_is_the_map_and_a_product_of_low_rank(make: Callable[[], 
     torch.manual_seed(0)
     model = nn.Sequential(make())
     assert add(model, rank=2, alpha=3.0, pattern="0") == ["0"]
-    stir(model.parameters())
+    perturb(model.parameters())
     adapter, features = model[0], torch.randn(7, 5)
     weight = adapter.base.weight + 1.5 * adapter.up @ adapter.down
     expected = nn.functional.linear(features, weight, adapter.base.bias)
@@ -159,7 +158,7 @@ def test_an_adapted_map_is_the_map_and_a_product_of_low_rank(make: Callable[[], 
 def test_adapters_train_with_activations_in_bfloat16(family: str) -> None:
     model = make_model(family)
     add(model)
-    stir(adapter for _, adapter in model.named_parameters() if adapter.requires_grad)
+    perturb(adapter for _, adapter in model.named_parameters() if adapter.requires_grad)
     tokens = draw_tokens(2, 12)
     accurate = model.loss(tokens, tokens)
     model.compute_in(torch.bfloat16)
@@ -224,7 +223,7 @@ def test_adapters_that_do_not_fit_are_refused() -> None:
 
 def test_a_model_gets_adapters_once_and_where_there_is_a_map() -> None:
     model = make_model()
-    with pytest.raises(ValueError, match=r"matches 'nowhere'; there are blocks\.0\.attention\.query"):
+    with pytest.raises(ValueError, match=r"matches 'nowhere'; expected one of blocks\.0\.attention\.query"):
         add(model, pattern="nowhere")
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert add(model, pattern=r"attention\.(query|value)$") == [
@@ -237,9 +236,9 @@ def test_a_model_gets_adapters_once_and_where_there_is_a_map() -> None:
 def test_a_model_with_adapters_is_not_saved_where_nobody_could_load_it(tmp_path: Path) -> None:
     model = make_model("gpt")
     add(model)
-    tokenizer = train_tokenizer(["a text"], BytePairConfig(kind="byte_pair", vocabulary_size=259))
-    with pytest.raises(ValueError, match="merge them into its weights with fold_lora before saving"):
+    tokenizer = learn_tokenizer(["a text"], BytePairConfig(kind="byte_pair", vocabulary_size=259))
+    with pytest.raises(ValueError, match="merge them with merge_and_unload before saving"):
         save_language_model(tmp_path / "model", model, tokenizer, {})
-    fold_lora(model)
+    merge_and_unload(model)
     save_language_model(tmp_path / "model", model, tokenizer, {})
     assert (tmp_path / "model" / "weights.safetensors").exists()

@@ -8,8 +8,8 @@ import torch
 
 from lmcore.config.base import Config
 from lmcore.config.models import HMMConfig, LSTMConfig
-from lmcore.models.generative import RecurrentModel
 from lmcore.models.families import build_model
+from lmcore.models.generative import RecurrentModel
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(size=9, end_of_text_id=0, padding_id=1, mask_id=2)

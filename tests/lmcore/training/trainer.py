@@ -10,9 +10,6 @@ from safetensors.torch import save_file
 
 from lmcore.config.models import HMMConfig
 from lmcore.config.training import TrainingConfig
-from lmcore.models.bert.model import BERT
-from lmcore.models.generative import RecurrentModel
-from lmcore.models.encoder_decoder.model import EncoderDecoder
 from lmcore.models.families import build_model
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.batches.batches import Batches, WindowBatches
@@ -20,10 +17,10 @@ from lmcore.tokens.batches.corruption import CorruptedBatches
 from lmcore.tokens.batches.masking import MaskedBatches
 from lmcore.tokens.batches.streams import StreamBatches
 from lmcore.training.loop import train
-from tests.lmcore.models.small_models import make_model
 from tests.lmcore.models.gpt.test_gpt import VOCABULARY
 from tests.lmcore.models.gpt.test_gpt import make_model as make_gpt
 from tests.lmcore.models.lstm.test_lstm import make_model as make_lstm
+from tests.lmcore.models.small_models import make_model
 
 CONFIG = {
     "max_steps": 40,
@@ -85,12 +82,12 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 def batches_for(model: TrainableModel) -> Batches:
-    if isinstance(model, RecurrentModel):
+    if model.carries_state:
         return StreamBatches(**BATCHES)
     windows = WindowBatches(**BATCHES)
-    if isinstance(model, BERT):
+    if model.objective == "masked_tokens":
         return MaskedBatches(windows, VOCABULARY, model.config.masking, seed=1)
-    if isinstance(model, EncoderDecoder):
+    if model.objective == "corrupted_spans":
         return CorruptedBatches(windows, VOCABULARY, model.config.corruption, seed=1)
     return windows
 

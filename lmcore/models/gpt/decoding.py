@@ -1,0 +1,80 @@
+"""Prepares the GPT's weights for :func:`lmcore.models.cpu.gpt_decoding.decode_step`."""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lmcore.config.models import GPTConfig
+from lmcore.models.cpu.gpt_decoding import BlockWeights, GPTWeights
+from lmcore.models.gpt.layers import (
+    DecoderBlock,
+    FeedForward,
+    RotaryEmbedding,
+    SelfAttention,
+    TokenShift,
+    ValueEmbedding,
+)
+from lmcore.models.layers.linear import BiasFreeLinear
+
+PLAIN_LAYERS = {
+    BiasFreeLinear,
+    DecoderBlock,
+    FeedForward,
+    RotaryEmbedding,
+    SelfAttention,
+    TokenShift,
+    ValueEmbedding,
+    nn.Dropout,
+    nn.Embedding,
+    nn.ModuleList,
+}
+"""The layers whose weights the decoding step reads."""
+
+
+def has_plain_layers(model: nn.Module) -> bool:
+    """Whether a model consists of its own layers alone: none is replaced or wrapped, for example by an adapter."""
+    return all(type(module) in PLAIN_LAYERS for module in model.modules() if module is not model)
+
+
+def prepare_weights(
+    config: GPTConfig,
+    *,
+    embedding: nn.Embedding,
+    token_shift: TokenShift | None,
+    blocks: Sequence[DecoderBlock],
+    value_embeddings: Iterable[ValueEmbedding],
+    output_weight: Tensor,
+    dtype: torch.dtype,
+) -> GPTWeights:
+    """The weights of a GPT's layers in the form that the decoding step computes with, in ``dtype``."""
+    value_embeddings = list(value_embeddings)
+    scales: list[Tensor] = [value_embedding.weight for value_embedding in value_embeddings]
+    rotary = blocks[0].attention.rotary
+    return GPTWeights(
+        blocks=tuple(_block_weights(block, dtype) for block in blocks),
+        embedding=embedding.weight,
+        token_shift=None if token_shift is None else token_shift.share.to(dtype),
+        value_tables=tuple(value_embedding.table.weight for value_embedding in value_embeddings),
+        value_scales=torch.stack(scales).to(dtype).view(-1, 1, 1) if scales else None,
+        cosine=torch.cat((rotary.cosine, rotary.cosine), dim=1).to(dtype),
+        sine=torch.cat((-rotary.sine, rotary.sine), dim=1).to(dtype),
+        output=output_weight.to(dtype),
+        cap=config.final_logit_softcapping,
+        n_heads=config.num_attention_heads,
+        n_key_value_heads=config.num_key_value_heads,
+        dtype=dtype,
+    )
+
+
+def _block_weights(block: DecoderBlock, dtype: torch.dtype) -> BlockWeights:
+    attention, feed_forward = block.attention, block.feed_forward
+    query_key_value = torch.cat([layer.weight for layer in (attention.query, attention.key, attention.value)])
+    return BlockWeights(
+        mixing=None if block.mixing is None else (float(block.mixing[0]), float(block.mixing[1])),
+        query_key_value=query_key_value.to(dtype),
+        attention_output=attention.output.weight.to(dtype).T,
+        feed_forward_input=feed_forward.input.weight.to(dtype),
+        gate=None if feed_forward.gate is None else feed_forward.gate.weight.to(dtype),
+        feed_forward_output=feed_forward.output.weight.to(dtype).T,
+    )

@@ -1,0 +1,36 @@
+"""What the GPT keeps of the positions it has read."""
+
+import torch
+from torch import Tensor
+
+from lmcore.models.layers.key_value_cache import KeyValueCache
+from lmcore.models.prepared_weights import PreparedWeights
+
+
+class GPTState(KeyValueCache):
+    """Keys and values of the positions read so far, and the last token's embedding, which token shift needs.
+
+    Arguments as for :class:`KeyValueCache`.
+    """
+
+    def __init__(
+        self, num_hidden_layers: int, shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device
+    ) -> None:
+        super().__init__(num_hidden_layers, shape, dtype, device)
+        self.last_embedding: Tensor | None = None
+        self.weights: list[Tensor] | None = None
+        """The model's parameters, once single tokens are read."""
+        self.prepared = PreparedWeights()
+        """What the model has prepared of these to read single tokens with."""
+
+    def fork(self, n_continuations: int, is_text: Tensor | None = None) -> None:
+        """Give every text several continuations, see :meth:`KeyValueCache.fork`."""
+        super().fork(n_continuations, is_text)
+        if self.last_embedding is not None:
+            self.last_embedding = self.last_embedding.repeat_interleave(n_continuations, dim=0)
+
+    def select(self, rows: Tensor) -> None:
+        """Select rows of the batch by index, see :meth:`KeyValueCache.select`."""
+        super().select(rows)
+        if self.last_embedding is not None:
+            self.last_embedding = self.last_embedding[rows]
