@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from lmcore.config.training import TrainingConfig
-from lmcore.evaluation.pseudo_likelihood import PseudoLikelihood
+from lmcore.evaluation.pseudo_likelihood import PseudoLikelihoodScorer
 from lmcore.generation import generate
 from lmcore.models.families import FAMILIES, build_model
 from lmcore.models.trainable import MaskedModel, TrainableModel
@@ -113,7 +113,7 @@ def test_the_base_class_of_a_new_family_decides_its_batches_and_its_evaluation(
         on_metrics=lambda _step, _values: None,
         description="Train",
     )
-    (scores,) = PseudoLikelihood(model, batch_tokens=24).log_probabilities([np.array([3, 4, 5, 6, 7, 3, 4])])
+    (scores,) = PseudoLikelihoodScorer(model, batch_tokens=24).log_probabilities([np.array([3, 4, 5, 6, 7, 3, 4])])
     assert record["best_validation_loss"] < math.log(VOCABULARY.size)
     assert len(scores) == 7
     assert scores.mean() > -math.log(VOCABULARY.size)

@@ -9,10 +9,10 @@ from lmcore.config.tokenize import BytePairConfig
 from lmcore.finetuning.classifier import Classifier, encode_for_classifier, load_classifier, save_classifier
 from lmcore.models.families import build_model
 from lmcore.models.folder import save_language_model
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 from tests.lmcore.models.small_models import GPT_CONFIG
 
-TOKENIZER = learn_tokenizer(["a"], BytePairConfig(kind="byte_pair", vocabulary_size=259))
+TOKENIZER = train_tokenizer(["a"], BytePairConfig(kind="byte_pair", vocabulary_size=259))
 """Every byte is a token."""
 
 

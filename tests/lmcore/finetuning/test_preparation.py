@@ -21,7 +21,7 @@ from lmcore.finetuning.preparation import (
 )
 from lmcore.models.gpt.model import GPT
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 from tests.lmcore.finetuning.test_examples import EXAMPLES, FORMAT
 from tests.lmcore.finetuning.test_examples import TOKENIZER as BYTES
 from tests.tasks.tracking.tiny_models import CONFIG
@@ -37,7 +37,7 @@ class Limits:
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return learn_tokenizer(["the list is sorted"] * 3, BytePairConfig(kind="byte_pair", vocabulary_size=260))
+    return train_tokenizer(["the list is sorted"] * 3, BytePairConfig(kind="byte_pair", vocabulary_size=260))
 
 
 def documents(**columns: Any) -> pa.Table:

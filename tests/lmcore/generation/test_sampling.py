@@ -84,7 +84,7 @@ def test_cuts_follow_each_other_each_on_what_the_one_before_left() -> None:
 
 
 def test_a_low_temperature_takes_the_most_probable_token() -> None:
-    config, points = settings(temperature=0.01).decoding, torch.linspace(0.001, 0.999, 4, dtype=torch.float64)
+    config, points = settings(temperature=0.01), torch.linspace(0.001, 0.999, 4, dtype=torch.float64)
     logits = torch.tensor([[0.0, 1.0, 0.5]]).expand(4, -1)
     assert sample_tokens(logits, config, points).tolist() == [1] * 4
 

@@ -5,7 +5,7 @@ import pytest
 
 from lmcore.config.tokenize import WordsConfig
 from lmcore.generation.surprisal import span_surprisals, text_spans
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 
 
 def decode(tokens: list[int]) -> str:
@@ -37,6 +37,6 @@ def test_a_text_truncated_within_a_character_ends_with_a_replacement_character()
 
 def test_words_are_separated_by_spaces() -> None:
     words = WordsConfig(kind="words", language=None, max_words=None, min_count=1, lowercase=False)
-    tokenizer = learn_tokenizer(["one two three"], words)
+    tokenizer = train_tokenizer(["one two three"], words)
     spans = text_spans(tokenizer.encode("three one two"), tokenizer.decode)
     assert [span.text for span in spans] == ["three", " one", " two"]

@@ -55,7 +55,7 @@ def search_with_one_beam(
         is_used[:, vocabulary.end_of_text_id] = False
     config = config.model_copy(update={"length_penalty": length_penalty})
     return beam_search(
-        continuation, config, stopping_criteria(config, vocabulary, None), is_used=is_used, n_likeliest=0
+        continuation, config, stopping_criteria(config, vocabulary, None), is_used=is_used, n_top_logprobs=0
     )
 
 

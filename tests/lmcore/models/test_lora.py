@@ -25,7 +25,7 @@ from lmcore.models.lora import (
     unmerge_lora,
 )
 from lmcore.models.trainable import TrainableModel
-from lmcore.tokens.tokenizer.training import learn_tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
 from tests.lmcore.models.small_models import CONFIGS, draw_tokens, make_model, perturb
 
 GREEDY = GenerationConfig(
@@ -236,7 +236,7 @@ def test_a_model_gets_adapters_once_and_where_there_is_a_map() -> None:
 def test_a_model_with_adapters_is_not_saved_where_nobody_could_load_it(tmp_path: Path) -> None:
     model = make_model("gpt")
     add(model)
-    tokenizer = learn_tokenizer(["a text"], BytePairConfig(kind="byte_pair", vocabulary_size=259))
+    tokenizer = train_tokenizer(["a text"], BytePairConfig(kind="byte_pair", vocabulary_size=259))
     with pytest.raises(ValueError, match="merge them with merge_and_unload before saving"):
         save_language_model(tmp_path / "model", model, tokenizer, {})
     merge_and_unload(model)
