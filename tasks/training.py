@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from lmcore.config.training import TrainingConfig
-from lmcore.models.device import peak_matrix_rate
 from lmcore.models.trainable import TrainableModel
 from lmcore.runtime.files import atomic_folder
 from lmcore.tokens.batches.batches import Batches
 from lmcore.training.checkpoint import load_checkpoint
 from lmcore.training.loop import OnMetrics, train
+from lmcore.training.memory import keep_freed_memory
 from lmcore.training.precision import compute_dtype
 from tasks import tracking
 from tasks.context.checkpoints import WorkFolder, checkpoint_folder
 from tasks.context.environment import Environment
 from tasks.context.lineage import is_forced
+from tasks.context.machine import peak_matrix_rate
 from tasks.curves import write_curves
 
 logger = logging.getLogger(__name__)
@@ -137,15 +138,16 @@ def by_gradient(
     """The making of a model that the training loop trains; its record also says ``facts``."""
 
     def make(checkpoints: Path, log: OnMetrics) -> dict[str, Any]:
-        record = train(
-            model,
-            batches,
-            config,
-            seed=seed,
-            checkpoints=checkpoints,
-            on_metrics=_with_utilization(log, model, config, environment),
-            description=description,
-        )
+        with keep_freed_memory():
+            record = train(
+                model,
+                batches,
+                config,
+                seed=seed,
+                checkpoints=checkpoints,
+                on_metrics=_with_utilization(log, model, config, environment),
+                description=description,
+            )
         return record | dict(facts or {})
 
     return make

@@ -1,4 +1,4 @@
-"""A training goes on from its own checkpoints alone, and leaves the process as it was."""
+"""A training resumes only from its own checkpoints, and leaves the process as it was."""
 
 import json
 from pathlib import Path

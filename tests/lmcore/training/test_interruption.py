@@ -15,18 +15,18 @@ import torch
 
 from lmcore.config.training import TrainingConfig
 from lmcore.models.trainable import TrainableModel
-from lmcore.training import checkpointing, loop
+from lmcore.training import checkpoint_manager, loop
 from lmcore.training.checkpoint import load_checkpoint
 from lmcore.training.loop import train
 from lmcore.training.optimizer import ModelOptimizer
-from lmcore.training.signals import HeldSignals
+from lmcore.training.signals import DeferredSignals
 from tests.lmcore.training.trainer import CHANGES, CONFIG, MAKERS, batches_for
 
 N_STEPS = 16
 N_INTERRUPTIONS = 5
 MOMENTS = [
     (ModelOptimizer, "step"),
-    (checkpointing, "save_checkpoint"),
+    (checkpoint_manager, "save_checkpoint"),
     (loop, "learning_rate_factor"),
     (loop, "reason_to_skip"),
     (loop, "copy_weights"),
@@ -92,13 +92,13 @@ def reached(folder: Path) -> int:
 def last_step(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The last step that changed the weights, if one did."""
     steps: list[int] = []
-    move = loop._Training._move
+    update_weights = loop._Trainer._update_weights
 
-    def noted(training: loop._Training, *arguments: Any) -> None:
-        move(training, *arguments)
-        steps[:] = [training.state.done.step]
+    def noted(training: loop._Trainer, *arguments: Any) -> None:
+        update_weights(training, *arguments)
+        steps[:] = [training.state.progress.step]
 
-    monkeypatch.setattr(loop._Training, "_move", noted)
+    monkeypatch.setattr(loop._Trainer, "_update_weights", noted)
     return steps
 
 
@@ -132,18 +132,20 @@ def test_a_signal_during_validation_does_not_wait_for_its_end(tmp_path: Path, mo
     """And the averages, which were in place of the weights then, are not kept as weights."""
     family = "gpt with dropout"
     record, _ = run(tmp_path / "whole", family)
-    judge = loop._Training._judge
-    monkeypatch.setattr(loop._Training, "_judge", lambda *_: pytest.fail("the validation went on to its end"))
-    validation = loop._Training._validated_weights
+    record_validation = loop._Trainer._record_validation
     monkeypatch.setattr(
-        loop._Training,
+        loop._Trainer, "_record_validation", lambda *_: pytest.fail("the validation went on to its end")
+    )
+    validation = loop._Trainer._validated_weights
+    monkeypatch.setattr(
+        loop._Trainer,
         "_validated_weights",
         lambda training: (signal.raise_signal(signal.SIGTERM), validation(training))[1],
     )
     with pytest.raises(SystemExit):
         run(tmp_path / "parts", family)
-    monkeypatch.setattr(loop._Training, "_validated_weights", validation)
-    monkeypatch.setattr(loop._Training, "_judge", judge)
+    monkeypatch.setattr(loop._Trainer, "_validated_weights", validation)
+    monkeypatch.setattr(loop._Trainer, "_record_validation", record_validation)
     assert reached(tmp_path / "parts") == CONFIG["eval_steps"]
     assert run(tmp_path / "parts", family)[0] == record
 
@@ -170,7 +172,7 @@ def test_outside_the_main_thread_nothing_is_held(tmp_path: Path) -> None:
 
 def test_handlers_are_given_back() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    with HeldSignals() as held:
+    with DeferredSignals() as deferred:
         assert signal.getsignal(signal.SIGTERM) != before[1]
-        assert not held.are_waiting
+        assert not deferred.are_pending
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before

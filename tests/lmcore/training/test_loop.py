@@ -143,9 +143,9 @@ def test_a_checkpoint_that_is_ruined_is_not_gone_back_to_twice(
     model.__class__ = Ruined
     changes = {"stability": CONFIG["stability"] | {"max_rollbacks": 2}}
     record, _ = run(tmp_path, model, **changes)
-    assert [line for line in caplog.messages if line.startswith("back to")] == [
-        "back to the checkpoint at step 9; the data of 3 steps is skipped",
-        "back to the checkpoint at step 6; the data of 6 steps is skipped",
+    assert [line for line in caplog.messages if line.startswith("rolled back to")] == [
+        "rolled back to the checkpoint at step 9; the data of 3 steps is skipped",
+        "rolled back to the checkpoint at step 6; the data of 6 steps is skipped",
     ]
     assert record["n_steps"] == 40
     assert all(parameter.isfinite().all() for parameter in model.parameters())
@@ -245,7 +245,7 @@ def test_averaged_weights_follow_their_formula() -> None:
         expected = decay * expected + (1 - decay) * model.weight.detach()
     torch.testing.assert_close(average.state()["weight"], expected)
     own = model.weight.detach().clone()
-    with average.in_place():
+    with average.swapped_in():
         torch.testing.assert_close(model.weight.detach(), expected)
     assert torch.equal(model.weight, own)
 

@@ -94,7 +94,7 @@ def assert_passed_over(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert loaded is not None
     assert (loaded.step, loaded.facts) == (6, {"note": 6, "losses": [6.25]})
     assert loaded.tensors["weight"].tolist() == [6.0, 6.0, 6.0]
-    assert "step-00000009 is damaged" in caplog.text
+    assert "step-00000009 is corrupt" in caplog.text
 
 
 @pytest.mark.parametrize("file", ["tensors.safetensors", "state.json"])
@@ -152,9 +152,9 @@ def test_a_missing_file_and_a_file_in_place_of_a_folder_are_passed_over(
 def test_what_an_interruption_leaves_is_resumed_from_but_never_gone_back_to(checkpoints: Path) -> None:
     save_checkpoint(checkpoints, checkpoint(11), is_interrupted=True)
     save_checkpoint(checkpoints, checkpoint(12), is_interrupted=True)
-    steps = [load_checkpoint(checkpoints), load_checkpoint(checkpoints, is_scheduled=True)]
+    steps = [load_checkpoint(checkpoints), load_checkpoint(checkpoints, skip_interrupted=True)]
     assert [found.step for found in steps if found] == [12, 9]
-    before = load_checkpoint(checkpoints, is_scheduled=True, before=9)
+    before = load_checkpoint(checkpoints, skip_interrupted=True, before_step=9)
     assert before is not None
     assert before.step == 6
     save_checkpoint(checkpoints, checkpoint(15))
