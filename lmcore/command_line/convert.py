@@ -1,0 +1,70 @@
+"""``lmcore convert``: a Hugging Face folder to a model folder, or a model folder to a Hugging Face folder."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lmcore.api.loading import load, load_huggingface
+from lmcore.api.models import PretrainedModel
+from lmcore.command_line.errors import errors_in_one_line
+from lmcore.errors import UserError
+
+DESCRIPTION = """\
+Convert a model. SOURCE decides the direction:
+
+  a folder of Hugging Face transformers (GPT-2 or BERT, saved as safetensors
+  with tokenizer.json) becomes a model folder of lmcore;
+  a model folder of family gpt2 or bert becomes a folder for transformers.
+"""
+EPILOG = """\
+examples:
+  lmcore convert gpt2 models/gpt2
+  lmcore convert models/my-gpt2 exported-gpt2
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line (or ``arguments``)."""
+    parser = argparse.ArgumentParser(
+        prog="lmcore convert",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("source", metavar="SOURCE", type=Path, help="folder of the model")
+    parser.add_argument("target", metavar="TARGET", type=Path, help="new folder to write")
+    options = parser.parse_args(arguments)
+    with errors_in_one_line():
+        sys.stdout.write(f"{convert(options.source, options.target)}\n")
+
+
+def convert(source: Path, target: Path) -> str:
+    """Write the model in ``source`` to ``target`` in the other format; returns what was done, in a sentence.
+
+    Raises:
+        FileNotFoundError: if ``source`` or one of its files is missing.
+        UserError: if it cannot be converted, or ``target`` exists.
+    """
+    if target.exists():
+        raise UserError(f"{target} exists: choose a new folder, or remove it")
+    if _is_huggingface(source):
+        load_huggingface(source).save(target)
+        return f"wrote {target}: a model folder, which `lmcore generate` and lmcore.load read"
+    model = load(source)
+    if not isinstance(model, PretrainedModel):
+        raise UserError(f"{source} holds a classifier, which cannot be exported to Hugging Face")
+    model.save_huggingface(target)
+    return f"wrote {target}: a folder for Hugging Face transformers"
+
+
+def _is_huggingface(folder: Path) -> bool:
+    path = folder / "config.json"
+    if not path.exists():
+        raise FileNotFoundError(f"{folder} holds no model: it has no config.json")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON: {error}") from None
+    return isinstance(config, dict) and "model_type" in config
