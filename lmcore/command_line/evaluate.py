@@ -90,7 +90,7 @@ def _classification_metrics(model: TextClassifier, pairs: Sequence[tuple[str, st
     return {
         "examples": len(pairs),
         "accuracy": model.accuracy(pairs),
-        "most_frequent_label": max(counts.values()) / len(pairs),
+        "majority_baseline": max(counts.values()) / len(pairs),
     }
 
 

@@ -32,12 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the subcommand that the command line (or ``arguments``) names."""
     parser = argparse.ArgumentParser(
         prog="lmcore",
+        usage="lmcore [-h] COMMAND ...",
         description="Use language models from the command line.\n\ncommands:\n"
         + "\n".join(f"  {name:<10}{command.summary}" for name, command in COMMANDS.items()),
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("command", metavar="COMMAND", choices=COMMANDS, help=f"one of {', '.join(COMMANDS)}")
-    parser.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER, help="the arguments of the command")
+    parser.add_argument("command", metavar="COMMAND", choices=COMMANDS, help=argparse.SUPPRESS)
+    parser.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     import_module(COMMANDS[options.command].module).main(options.arguments)

@@ -1,4 +1,4 @@
-"""What each family of models is pretrained on: the tokens are the same, the batches are not."""
+"""The batches that each model family is pretrained on, from the same tokens."""
 
 from typing import Any, Protocol
 

@@ -70,7 +70,7 @@ def test_several_prompts_are_answered_each_below_its_own(
     assert capsys.readouterr().out == f"--- 1: the list\n{first}\n--- 2: is sorted\n{second}\n"
 
 
-def test_the_n_best_answers_stand_in_order_with_their_log_probabilities(
+def test_the_best_answers_are_shown_in_order_with_their_log_probabilities(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--num-return-sequences", "3", "--length-penalty", "0", "--max-new-tokens", "2", "--logprobs", "2"]
@@ -138,7 +138,7 @@ def test_a_chat_answers_every_line_until_the_input_ends(folder: Path, tmp_path: 
         (["--prompt", "caf\udce9"], "error: --prompt: byte 4 of the text is not UTF-8"),
     ],
 )
-def test_options_that_make_no_sense_are_named_in_one_line(
+def test_invalid_options_are_reported_in_one_line(
     folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     with pytest.raises(SystemExit, match="1"):
@@ -163,7 +163,7 @@ def test_a_chat_refuses_what_it_would_ignore(
     assert capsys.readouterr().err.startswith(message)
 
 
-def test_standard_input_that_is_not_utf8_or_not_there_is_named(
+def test_standard_input_that_is_missing_or_not_utf8_is_reported(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for given, message in ((io.TextIOWrapper(io.BytesIO(b"caf\xe9")), "not UTF-8"), (None, "no standard input")):
@@ -173,7 +173,7 @@ def test_standard_input_that_is_not_utf8_or_not_there_is_named(
         assert message in capsys.readouterr().err
 
 
-def test_a_prompt_that_loses_its_first_tokens_is_said_to(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_truncated_prompt_is_reported(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     main([str(folder / "language-model"), "--prompt", "the list is sorted in place " * 9, "--max-new-tokens", "20"])
     assert "beside max_new_tokens 20 the context of 32 has room for 12: only their last tokens are read" in caplog.text
 
@@ -187,7 +187,7 @@ def test_a_prompt_that_loses_its_first_tokens_is_said_to(folder: Path, caplog: p
         ("tokenizer.json", "tokenizer.json was damaged or altered"),
     ],
 )
-def test_a_folder_that_holds_no_whole_model_is_named_in_one_line(
+def test_an_incomplete_model_folder_is_reported_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str | None, message: str
 ) -> None:
     if damage is not None:

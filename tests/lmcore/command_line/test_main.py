@@ -80,7 +80,7 @@ def test_a_classifier_is_scored_on_lines_of_label_and_text(
     file.write_text("cat\tThe red cat sleeps.\nother\tThe old dog sleeps.\nbird\tThe old fox sleeps.\n")
     main(["evaluate", str(classifier), str(file), "--json"])
     captured = capsys.readouterr()
-    metrics = {"examples": 3, "accuracy": pytest.approx(2 / 3), "most_frequent_label": pytest.approx(1 / 3)}
+    metrics = {"examples": 3, "accuracy": pytest.approx(2 / 3), "majority_baseline": pytest.approx(1 / 3)}
     assert json.loads(captured.out) == metrics
     assert captured.err.startswith("warning: 1 examples have labels that the classifier cannot predict (bird)")
 

@@ -1,4 +1,4 @@
-"""A signal that ends the process finds the last whole step in a checkpoint, and spoils nothing, whenever it comes."""
+"""A terminating signal leaves the last complete step in a checkpoint, whenever it arrives."""
 
 import contextlib
 import json
@@ -31,7 +31,7 @@ MOMENTS = [
     (loop, "reason_to_skip"),
     (loop, "copy_weights"),
 ]
-"""What is called where a signal may come."""
+"""Functions around whose calls signals are sent."""
 
 
 @pytest.fixture(autouse=True)
@@ -52,14 +52,14 @@ def run(folder: Path, family: str, **changes: Any) -> tuple[dict[str, Any], Trai
         TrainingConfig.model_validate_json(json.dumps(settings)),
         seed=1,
         checkpoints=folder,
-        on_metrics=lambda _step, _figures: None,
+        on_metrics=lambda _step, _metrics: None,
         description="Train",
     )
     return record, model
 
 
 class Sender:
-    """Calls something as before, and sends a signal twice at one of the calls: before it, or after it."""
+    """Wraps functions and sends a signal twice at one of the calls, before or after it."""
 
     def __init__(self, moment: random.Random, number: int) -> None:
         self.calls_left = moment.randint(1, 25)
@@ -129,7 +129,7 @@ def test_an_interrupted_training_ends_as_one_that_was_not(
 
 
 def test_a_signal_during_validation_does_not_wait_for_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the averages, which were in place of the weights then, are not kept as weights."""
+    """The averaged weights, which the model has during validation, are not saved as its weights."""
     family = "gpt with dropout"
     record, _ = run(tmp_path / "whole", family)
     record_validation = loop._Trainer._record_validation
@@ -150,7 +150,7 @@ def test_a_signal_during_validation_does_not_wait_for_its_end(tmp_path: Path, mo
     assert run(tmp_path / "parts", family)[0] == record
 
 
-def test_a_handler_that_goes_on_lets_the_training_go_on(tmp_path: Path) -> None:
+def test_a_handler_that_returns_lets_the_training_continue(tmp_path: Path) -> None:
     record, _ = run(tmp_path / "whole", "gpt")
     came: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: came.append(number))
@@ -161,7 +161,7 @@ def test_a_handler_that_goes_on_lets_the_training_go_on(tmp_path: Path) -> None:
     assert came == [signal.SIGTERM]
 
 
-def test_outside_the_main_thread_nothing_is_held(tmp_path: Path) -> None:
+def test_outside_the_main_thread_nothing_is_deferred(tmp_path: Path) -> None:
     record, _ = run(tmp_path / "whole", "gpt")
     found: list[dict[str, Any]] = []
     thread = threading.Thread(target=lambda: found.append(run(tmp_path / "thread", "gpt")[0]))
@@ -170,7 +170,7 @@ def test_outside_the_main_thread_nothing_is_held(tmp_path: Path) -> None:
     assert found == [record]
 
 
-def test_handlers_are_given_back() -> None:
+def test_handlers_are_restored() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     with DeferredSignals() as deferred:
         assert signal.getsignal(signal.SIGTERM) != before[1]
