@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from lmcore.api.training import run_training
+from lmcore.api.training import run_training, seeded
 from lmcore.config.models import max_position_embeddings_of
 from lmcore.config.training import TrainingConfig
 from lmcore.errors import UserError
@@ -100,8 +99,7 @@ def train_classifier(
         raise UserError(f"all examples have the label {labels[0]!r}: a classifier needs at least two different labels")
     if not isinstance(backbone, TextEncoder):
         raise UserError(f"a model of family {backbone.config.family} cannot be the base of a classifier")
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         classifier = Classifier(
             backbone,
             labels,

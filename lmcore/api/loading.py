@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from lmcore.api.classifier import TextClassifier, checked_pairs
 from lmcore.api.classifier import train_classifier as train_classifier_of
 from lmcore.api.defaults import MASKING, adamw, gpt_config, muon, tokenizer_config, training_config
 from lmcore.api.models import LanguageModel, MaskedLanguageModel
-from lmcore.api.training import checked_texts, train_on_texts
+from lmcore.api.training import checked_texts, seeded, train_on_texts
 from lmcore.errors import UserError
 from lmcore.finetuning.classifier import load_classifier
 from lmcore.models.families import WritingModel, build_model
@@ -135,9 +133,7 @@ def load_huggingface(folder: str | Path) -> LanguageModel | MaskedLanguageModel:
 
 
 def _new_model(config: Any, tokenizer: Tokenizer, seed: int) -> GPT | GPT2:
-    """A model with random weights; the caller's random state stays as it is."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         model = build_model(config, tokenizer.vocabulary)
     assert isinstance(model, GPT | GPT2)
     return model

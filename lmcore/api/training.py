@@ -1,11 +1,13 @@
 """From lists of Python strings to a trained model."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from lmcore.config.models import ModelConfig, max_position_embeddings_of
 from lmcore.config.training import PretrainConfig, TrainingConfig
@@ -51,6 +53,15 @@ def checked_texts(texts: Sequence[str]) -> list[str]:
     if not any(text.strip() for text in texts):
         raise UserError(f"there is no text to train on: texts holds {len(texts)} strings, none of them with content")
     return texts
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw random numbers from ``seed`` in this context; the caller's random state stays as it is."""
+    device = pick_device()
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def train_on_texts(
