@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lmcore.api.training import run_training, seeded
+from lmcore.api.training import checked_text, run_training, seeded
 from lmcore.config.models import max_position_embeddings_of
 from lmcore.config.training import TrainingConfig
 from lmcore.errors import UserError
@@ -50,7 +50,7 @@ class TextClassifier:
 
     def probabilities(self, text: str) -> dict[str, float]:
         """The probability of each label."""
-        (row,) = predict(self.model, self.tokenizer, [text])
+        (row,) = predict(self.model, self.tokenizer, [checked_text(text, "text")])
         return dict(zip(self.labels, map(float, row), strict=True))
 
     def accuracy(self, pairs: Sequence[tuple[str, str]]) -> float:
@@ -97,6 +97,8 @@ def train_classifier(
     labels = sorted({label for _, label in pairs})
     if len(labels) < 2:
         raise UserError(f"all examples have the label {labels[0]!r}: a classifier needs at least two different labels")
+    if max_tokens < 2:
+        raise UserError(f"max_tokens {max_tokens}: must be 2 or more")
     if not isinstance(backbone, TextEncoder):
         raise UserError(f"a model of family {backbone.config.family} cannot be the base of a classifier")
     with seeded(seed):

@@ -30,9 +30,8 @@ def validated(kind: type[AnyConfig], values: Mapping[str, Any]) -> AnyConfig:
         return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ").replace("Input should", "must")
-        raise UserError(f"{name} {first['input']!r}: {message}") from None
+        raise UserError(f"{first['loc'][-1]} {first['input']!r}: {message}") from None
 
 
 def tokenizer_config(texts: list[str], vocabulary_size: int | None) -> BytePairConfig:
@@ -148,10 +147,10 @@ def generation_config(
     if max_new_tokens is None:
         max_new_tokens = 100 if context is None else min(100, max(context // 2, 1))
     decoding: SamplingConfig | BeamSearchConfig
-    if num_beams > 1:
+    if num_beams != 1:
         decoding = validated(BeamSearchConfig, {"method": "beam_search", "num_beams": num_beams, "length_penalty": 0.6})
     else:
-        options = {"temperature": float(temperature), "top_k": top_k, "top_p": top_p, "min_p": None, "seed": seed}
+        options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": None, "seed": seed}
         decoding = validated(SamplingConfig, {"method": "sampling", **options})
     stops = {"stop_strings": (), "stop_token_ids": (), "repetition_penalty": 1.0}
     return validated(GenerationConfig, {"max_new_tokens": max_new_tokens, **stops, "decoding": decoding})

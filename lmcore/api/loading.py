@@ -1,7 +1,8 @@
 """New models from Python lists, and models from folders."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -97,15 +98,15 @@ def load(folder: str | Path) -> LanguageModel | MaskedLanguageModel | TextClassi
     """The model in a model folder, as its ``save`` method or the pipeline wrote it.
 
     Raises:
-        FileNotFoundError: if the folder or one of its files is missing.
-        UserError: if a file was damaged or altered.
+        UserError: if it is not a model folder, or one of its files is missing or was altered.
     """
     folder = Path(folder)
-    description = read_description(folder)
-    record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-    if description.kind == "classifier":
-        return TextClassifier(*load_classifier(folder), record)
-    model, tokenizer = load_language_model(folder)
+    with missing_files_as_user_errors():
+        description = read_description(folder)
+        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+        if description.kind == "classifier":
+            return TextClassifier(*load_classifier(folder), record)
+        model, tokenizer = load_language_model(folder)
     if isinstance(model, WritingModel):
         return LanguageModel(model, tokenizer, record, description.prompt_format)
     return MaskedLanguageModel(model, tokenizer, record)
@@ -115,21 +116,30 @@ def load_huggingface(folder: str | Path) -> LanguageModel | MaskedLanguageModel:
     """The GPT-2 or BERT in a folder of Hugging Face ``transformers`` (safetensors, with ``tokenizer.json``).
 
     Raises:
-        FileNotFoundError: if the folder or one of its files is missing.
-        UserError: if it holds another architecture, or its files do not match.
+        UserError: if it is not such a folder, a file is missing, or its files do not match.
     """
     folder = Path(folder)
     path = folder / "config.json"
     if not path.exists():
-        raise FileNotFoundError(f"{folder} is not a Hugging Face model folder: it has no config.json")
+        raise UserError(f"{folder} is not a Hugging Face model folder: it has no config.json")
     architecture = json.loads(path.read_text(encoding="utf-8")).get("model_type")
-    if architecture == "gpt2":
-        return LanguageModel(*import_gpt2(folder))
-    if architecture == "bert":
-        tokenizer = Tokenizer.adopt(folder / "tokenizer.json")
-        return MaskedLanguageModel(import_bert(folder, tokenizer.vocabulary, MASKING), tokenizer)
+    with missing_files_as_user_errors():
+        if architecture == "gpt2":
+            return LanguageModel(*import_gpt2(folder))
+        if architecture == "bert":
+            tokenizer = Tokenizer.adopt(folder / "tokenizer.json")
+            return MaskedLanguageModel(import_bert(folder, tokenizer.vocabulary, MASKING), tokenizer)
     hint = "; it is a model folder of lmcore: use lmcore.load" if (folder / "weights.safetensors").exists() else ""
     raise UserError(f"{path} has model_type {architecture!r}, expected 'gpt2' or 'bert'{hint}")
+
+
+@contextmanager
+def missing_files_as_user_errors() -> Iterator[None]:
+    """Raise a missing file as a :class:`UserError` with the same message."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UserError(str(error)) from None
 
 
 def _new_model(config: Any, tokenizer: Tokenizer, seed: int) -> GPT | GPT2:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from lmcore.api.classifier import TextClassifier, train_classifier
 from lmcore.api.defaults import adamw, finetuning_learning_rate, generation_config, training_config
-from lmcore.api.training import train_on_texts
+from lmcore.api.training import checked_text, train_on_texts
 from lmcore.config.generation import GenerationConfig
 from lmcore.errors import UserError
 from lmcore.generation.generator import Generator
@@ -167,7 +167,7 @@ class LanguageModel(PretrainedModel):
             UserError: naming an argument whose value is not allowed.
         """
         config = self._generation_config(max_new_tokens, temperature, top_k, top_p, num_beams, seed)
-        (completion,) = self._generator.complete([prompt], config)
+        (completion,) = self._generator.complete([checked_text(prompt, "prompt")], config)
         return completion.text or ""
 
     def stream(
@@ -182,11 +182,11 @@ class LanguageModel(PretrainedModel):
     ) -> Iterator[str]:
         """Yield the text that :meth:`generate` returns for the same arguments, part by part as it is generated."""
         config = self._generation_config(max_new_tokens, temperature, top_k, top_p, 1, seed)
-        return self._generator.stream(prompt, config)
+        return self._generator.stream(checked_text(prompt, "prompt"), config)
 
     def score(self, text: str) -> TextScore:
         """The tokens of ``text`` and the log-probability of each; errors as for :meth:`perplexity`."""
-        if not text:
+        if not checked_text(text, "text"):
             raise UserError("the text is empty: there is nothing to score")
         return self._generator.score(text)
 

@@ -38,6 +38,17 @@ class TokenSplits:
         return self.training if split == "train" else self.validation
 
 
+def checked_text(text: str, name: str) -> str:
+    """The text itself.
+
+    Raises:
+        UserError: if it is not a string, naming the argument.
+    """
+    if not isinstance(text, str):
+        raise UserError(f"{name} is a {type(text).__name__}, expected a string")
+    return text
+
+
 def checked_texts(texts: Sequence[str]) -> list[str]:
     """The texts as a list.
 
@@ -48,8 +59,7 @@ def checked_texts(texts: Sequence[str]) -> list[str]:
         raise UserError("texts is a single string, expected a list of strings: put it into a list, [text]")
     texts = list(texts)
     for index, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise UserError(f"texts[{index}] is a {type(text).__name__}, expected a string")
+        checked_text(text, f"texts[{index}]")
     if not any(text.strip() for text in texts):
         raise UserError(f"there is no text to train on: texts holds {len(texts)} strings, none of them with content")
     return texts

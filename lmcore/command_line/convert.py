@@ -44,8 +44,7 @@ def convert(source: Path, target: Path) -> str:
     """Write the model in ``source`` to ``target`` in the other format; returns what was done, in a sentence.
 
     Raises:
-        FileNotFoundError: if ``source`` or one of its files is missing.
-        UserError: if it cannot be converted, or ``target`` exists.
+        UserError: if ``source`` holds no model or cannot be converted, or ``target`` exists.
     """
     if target.exists():
         raise UserError(f"{target} exists: choose a new folder, or remove it")
@@ -62,7 +61,7 @@ def convert(source: Path, target: Path) -> str:
 def _is_huggingface(folder: Path) -> bool:
     path = folder / "config.json"
     if not path.exists():
-        raise FileNotFoundError(f"{folder} holds no model: it has no config.json")
+        raise UserError(f"{folder} holds no model: it has no config.json")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -54,8 +54,8 @@ def evaluate(folder: Path, file: Path, *, are_lines_texts: bool = False) -> dict
     """The metrics of the model in ``folder`` on a text file, by name.
 
     Raises:
-        FileNotFoundError: if a file is missing.
-        UserError: if the file has no text, or the model cannot be evaluated on it.
+        FileNotFoundError: if the text file is missing.
+        UserError: if it has no text, or the model cannot be evaluated on it.
     """
     model, text = load(folder), _read_text(file)
     lines = [line for line in text.splitlines() if line.strip()]

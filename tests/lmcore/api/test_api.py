@@ -195,15 +195,21 @@ def test_what_cannot_be_trained_on_is_named(call: Callable[[], object], message:
 def test_what_a_model_cannot_do_is_named(model: lmcore.LanguageModel, tmp_path: Path) -> None:
     with pytest.raises(lmcore.UserError, match="the text is empty"):
         model.perplexity("")
-    with pytest.raises(lmcore.UserError, match=r"temperature -1\.0: must be greater than or equal to 0"):
+    with pytest.raises(lmcore.UserError, match="prompt is a int, expected a string"):
+        model.generate(3)  # type: ignore[arg-type]
+    with pytest.raises(lmcore.UserError, match="num_beams 0: must be greater than or equal to 1"):
+        model.generate("a", num_beams=0)
+    with pytest.raises(lmcore.UserError, match="learning_rate -1: must be greater than 0"):
+        model.train(TEXTS, learning_rate=-1)
+    with pytest.raises(lmcore.UserError, match=r"temperature -1: must be greater than or equal to 0"):
         model.generate("a", temperature=-1)
     with pytest.raises(
         lmcore.UserError, match=r"cannot be exported to Hugging Face: only gpt2 and bert can.*family='gpt2'"
     ):
         model.save_huggingface(tmp_path)
-    with pytest.raises(FileNotFoundError, match="is not a model folder: it has no config"):
+    with pytest.raises(lmcore.UserError, match="is not a model folder: it has no config"):
         lmcore.load(tmp_path)
-    with pytest.raises(FileNotFoundError, match="is not a Hugging Face model folder: it has no config"):
+    with pytest.raises(lmcore.UserError, match="is not a Hugging Face model folder: it has no config"):
         lmcore.load_huggingface(tmp_path)
     model.save(tmp_path / "model")
     with pytest.raises(lmcore.UserError, match="expected 'gpt2' or 'bert'; it is a model folder of lmcore: use"):
