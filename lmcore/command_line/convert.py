@@ -50,7 +50,7 @@ def convert(source: Path, target: Path) -> str:
         raise UserError(f"{target} exists: choose a new folder, or remove it")
     if _is_huggingface(source):
         load_huggingface(source).save(target)
-        return f"wrote {target}: a model folder, which `lmcore generate` and lmcore.load read"
+        return f"wrote {target}: a model folder of lmcore"
     model = load(source)
     if not isinstance(model, PretrainedModel):
         raise UserError(f"{source} holds a classifier, which cannot be exported to Hugging Face")

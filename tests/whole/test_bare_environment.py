@@ -144,7 +144,7 @@ def test_the_examples_of_the_page_and_the_command_run_in_a_bare_environment(bare
         "main(['convert', 'my-gpt2', 'converted'])\n"
     )
     done = run_bare(bare, tmp_path, "\n".join([*code_blocks(), check]))
-    assert "wrote converted: a model folder" in done.stdout
+    assert "wrote converted: a model folder of lmcore" in done.stdout
     assert "validation loss" in done.stderr
     names = {"my-model", "my-classifier", "my-gpt2", "my-bert", "converted", "gpt2", "bert"}
     assert {path.name for path in tmp_path.iterdir()} == names
