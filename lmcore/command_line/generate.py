@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -45,6 +46,8 @@ def load_generator(folder: Path) -> Generator:
 
 
 def _run(options: argparse.Namespace) -> None:
+    if options.plots is not None and find_spec("matplotlib") is None:
+        raise UserError("--plots needs matplotlib: install it with `pip install 'lmcore[evaluation]'`")
     config = generation_config(options, read_description(options.model))
     generator = load_generator(options.model)
     check_stop_tokens(config, generator.model.vocabulary.size)
@@ -95,11 +98,8 @@ def _token_name(generator: Generator, token: int) -> str:
 
 def _write_plots(generator: Generator, prompt: str, completion: Completion, folder: Path, number: int) -> None:
     # Matplotlib takes a second to import, and is an optional dependency.
-    try:
-        from lmcore.command_line.plots import draw_attention, draw_surprisal
-    except ModuleNotFoundError as error:
-        raise UserError(f"--plots needs {error.name}: install it with `pip install 'lmcore[evaluation]'`") from None
     from lmcore.command_line.attention import attention_maps, has_attention
+    from lmcore.command_line.plots import draw_attention, draw_surprisal
     from lmcore.generation.scores import pieces_of, score_tokens
     from lmcore.models.causal import CausalModel
 
