@@ -1,4 +1,4 @@
-"""A training on a GPU has the losses and gradients of the CPU, in any precision, compiled or not, and resumes exactly."""
+"""A training on a GPU has the losses and gradients of the CPU, compiled or not, and resumes exactly."""
 
 from pathlib import Path
 
