@@ -1,4 +1,4 @@
-"""What each family of models is pretrained on: the tokens are the same, the batches are not."""
+"""The batches that each model family is pretrained on, from the same tokens."""
 
 from typing import Any, Protocol
 
@@ -14,11 +14,17 @@ from lmcore.tokens.batches.batches import Batches, TokenArray, WindowBatches, wi
 from lmcore.tokens.batches.corruption import CorruptedBatches
 from lmcore.tokens.batches.masking import MaskedBatches, word_starts
 from lmcore.tokens.batches.streams import StreamBatches, streamed_pieces
-from lmcore.tokens.corpus.shards import TokenShards
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 EVERYTHING = "everything"
 """What a model has drawn that was counted, not trained."""
+
+
+class TokenSplits(Protocol):
+    """The tokens of the training and validation split, such as token shards."""
+
+    def tokens(self, split: str) -> TokenArray:
+        """All token ids of a split, flat, documents each ended by the end token."""
 
 
 class PretrainingBatches(Batches, Protocol):
@@ -29,14 +35,14 @@ class PretrainingBatches(Batches, Protocol):
 
 
 def pretraining_batches(
-    model: Model, config: PretrainConfig, shards: TokenShards, tokenizer: Tokenizer
+    model: Model, config: PretrainConfig, splits: TokenSplits, tokenizer: Tokenizer
 ) -> PretrainingBatches:
     """The batches that this model learns from: streams where it carries its state, otherwise shuffled windows, with
     tokens or spans hidden where it guesses those."""
     kind = StreamBatches if isinstance(model, RecurrentModel) else WindowBatches
     batches = kind(
-        shards.tokens("train"),
-        shards.tokens("validation"),
+        splits.tokens("train"),
+        splits.tokens("validation"),
         sequence_length=config.sequence_length,
         batch_size=config.training.batch_size,
         seed=config.seed,
