@@ -17,8 +17,8 @@ from benchmarks.ngram_speed import penn_treebank
 from benchmarks.precision import precision
 from benchmarks.tracking_cost import tracking_cost
 from benchmarks.training_speed import memory, speed
-from lmcore.models.device import machine_facts
 from lmcore.runtime.files import write_json
+from tasks.context.machine import machine_facts
 
 BENCHMARKS = {
     "training": speed,

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from benchmarks.line import Line
 from benchmarks.models import OPTIMIZER, our_gpt
-from benchmarks.worker import Action, worker
+from benchmarks.worker import PROCESS_SETTINGS, Action, worker
 from lmcore.config.training import ScheduleConfig
-from lmcore.models.device import keep_freed_memory, native_bfloat16, pick_device
+from lmcore.models.device import native_bfloat16, pick_device
+from lmcore.training.memory import keep_freed_memory
 from lmcore.training.optimizer import ModelOptimizer
 from lmcore.training.schedule import learning_rate_factor
 from tasks.context.environment import TRAINING_PROCESS
@@ -129,7 +130,7 @@ def _baseline() -> Action:
 
 
 def _ours(goal: float) -> Action:
-    keep_freed_memory()
+    PROCESS_SETTINGS.enter_context(keep_freed_memory())
     return partial(_train_ours, Text.read(), goal)
 
 

@@ -17,15 +17,15 @@ import torch
 from benchmarks.line import Line, median_ratio, seconds_in_turn
 from benchmarks.models import our_gpt, our_gpt2, their_gpt2
 from benchmarks.training_speed import SHAPE
-from benchmarks.worker import Action
+from benchmarks.worker import PROCESS_SETTINGS, Action
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.generation import GenerationConfig, generate
-from lmcore.models.device import keep_freed_memory
 from lmcore.models.generative import CausalModel
 from lmcore.models.huggingface import export_gpt2
 from lmcore.runtime.files import write_json
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.tokens.tokenizer.training import train_tokenizer
+from lmcore.training.memory import keep_freed_memory
 
 N_ROUNDS = 5
 ONE_PROMPT = {"n_prompts": 1, "prompt_tokens": 32, "n_new": 128, "num_beams": 1}
@@ -66,7 +66,7 @@ def beam_memory() -> Line:
 
 def ours(make: Callable[..., CausalModel], load: dict[str, int]) -> Action:
     """Generation with this project."""
-    keep_freed_memory()
+    PROCESS_SETTINGS.enter_context(keep_freed_memory())
     return _our_generation(make(**SHAPE), load)
 
 

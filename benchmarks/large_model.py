@@ -12,11 +12,12 @@ import torch
 from benchmarks.line import Line
 from lmcore.config.models import GPTConfig
 from lmcore.config.training import TrainingConfig
-from lmcore.models.device import machine_facts, peak_matrix_rate, pick_device
+from lmcore.models.device import pick_device
 from lmcore.models.gpt.model import GPT
 from lmcore.tokens.batches.batches import Batch
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 from lmcore.training.loop import train
+from tasks.context.machine import machine_facts, peak_matrix_rate
 
 VOCABULARY = Vocabulary(size=50_304, end_of_text_id=0, padding_id=1, mask_id=2)
 MODEL = {

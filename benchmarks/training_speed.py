@@ -14,8 +14,10 @@ from torch import Tensor
 
 from benchmarks.line import Line, median_ratio, seconds_in_turn
 from benchmarks.models import OurTraining, TheirTraining, our_gpt, their_gpt2
-from benchmarks.worker import Action
-from lmcore.models.device import keep_freed_memory, native_bfloat16, peak_matrix_rate, pick_device
+from benchmarks.worker import PROCESS_SETTINGS, Action
+from lmcore.models.device import native_bfloat16, pick_device
+from lmcore.training.memory import keep_freed_memory
+from tasks.context.machine import peak_matrix_rate
 
 SHAPE = {
     "num_hidden_layers": 6,
@@ -30,7 +32,7 @@ N_ROUNDS = 15
 
 def our_step(dtype: torch.dtype) -> Action:
     """A training step of this project's GPT."""
-    keep_freed_memory()
+    PROCESS_SETTINGS.enter_context(keep_freed_memory())
     training, tokens = OurTraining(our_gpt(**SHAPE), dtype), draw()
     return partial(training.step, tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous())
 

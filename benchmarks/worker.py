@@ -4,11 +4,14 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
 Action = Callable[[], object]
+
+PROCESS_SETTINGS = ExitStack()
+"""Settings that a process to be timed keeps until its end."""
 
 
 @contextmanager

@@ -17,18 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from lmcore.config.training import TrainingConfig
-from lmcore.models.device import peak_matrix_rate
 from lmcore.models.trainable import TrainableModel
 from lmcore.runtime.files import atomic_file, atomic_folder
 from lmcore.tokens.batches.batches import Batches
 from lmcore.training.checkpoint import load_checkpoint
 from lmcore.training.loop import OnMetrics, train
+from lmcore.training.memory import keep_freed_memory
 from lmcore.training.precision import compute_dtype
 from lmcore.training.record import TrainingRecord
 from tasks import tracking
 from tasks.context.checkpoints import WorkFolder, checkpoint_folder
 from tasks.context.environment import Environment
 from tasks.context.lineage import is_forced
+from tasks.context.machine import peak_matrix_rate
 from tasks.context.stage_code import stage_code
 
 logger = logging.getLogger(__name__)
@@ -60,15 +61,16 @@ class Training:
 
     def train(self, model: TrainableModel, batches: Batches, config: TrainingConfig, *, seed: int) -> TrainingRecord:
         """Train ``model`` in place by :func:`lmcore.training.loop.train`, or resume, and log its metrics."""
-        return train(
-            model,
-            batches,
-            config,
-            seed=seed,
-            checkpoints=self.checkpoints,
-            on_metrics=self._with_mfu(model, config),
-            description=f"Train {self._name}",
-        )
+        with keep_freed_memory():
+            return train(
+                model,
+                batches,
+                config,
+                seed=seed,
+                checkpoints=self.checkpoints,
+                on_metrics=self._with_mfu(model, config),
+                description=f"Train {self._name}",
+            )
 
     def save(self, record: TrainingRecord, save_model: Callable[[Path], None]) -> None:
         """Write the model folder and the curves, and finish the MLflow run.

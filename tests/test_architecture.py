@@ -28,7 +28,8 @@ BELOW = {
     "finetuning": {"text", "tokens", "models"},
     "generation": {"text", "tokens", "models"},
     "evaluation": {"text", "tokens", "models", "training", "finetuning", "generation"},
-    "command_line": {"text", "tokens", "models", "finetuning", "generation", "evaluation"},
+    "api": {"text", "tokens", "models", "training", "finetuning", "generation"},
+    "command_line": {"text", "tokens", "models", "training", "finetuning", "generation", "evaluation", "api"},
 }
 
 # What carries a run and does not make its outputs: servers, tracking, checkpoints, progress; and the classes of the

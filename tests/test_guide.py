@@ -54,7 +54,7 @@ def test_the_model_of_the_guide_learns(model: TrainableModel, tmp_path: Path) ->
         on_metrics=lambda _step, values: metrics.append(dict(values)),
         description="Train",
     )
-    assert record["best_validation_loss"] < metrics[0]["loss"] / 2
+    assert record.best_validation_loss < metrics[0]["loss"] / 2
 
 
 def test_the_model_of_the_guide_carries_its_state_and_completes_each_prompt_as_if_alone(model: Any) -> None:
@@ -114,6 +114,6 @@ def test_the_base_class_of_a_new_family_decides_its_batches_and_its_evaluation(
         description="Train",
     )
     (scores,) = PseudoLikelihoodScorer(model, batch_tokens=24).log_probabilities([np.array([3, 4, 5, 6, 7, 3, 4])])
-    assert record["best_validation_loss"] < math.log(VOCABULARY.size)
+    assert record.best_validation_loss < math.log(VOCABULARY.size)
     assert len(scores) == 7
     assert scores.mean() > -math.log(VOCABULARY.size)

@@ -1,1 +1,1 @@
-"""The command ``lmcore``."""
+"""The command ``lmcore``: ``generate``, ``evaluate`` and ``convert``."""

@@ -1,4 +1,4 @@
-"""What a Transformer looks at: its attention weights, computed anew beside the model's own fast path."""
+"""Attention weights of a Transformer, computed from the inputs of its layers, since the fast path never stores them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,14 +13,14 @@ from lmcore.models.gpt.layers import SelfAttention
 
 @torch.inference_mode()
 def attention_maps(model: GenerativeModel, tokens: Sequence[int]) -> Tensor:
-    """Attention weights, float32 (layers, heads, length, length) on the processor; each query's row sums to one.
+    """Attention weights, float32 (layers, heads, length, length) on the CPU; the row of each query sums to one.
 
     Raises:
-        ValueError: if the model has no layers of self-attention.
+        UserError: if the model has no self-attention layers.
     """
     layers = _attention_layers(model)
     if not layers:
-        raise UserError(f"a {type(model).__name__} has no attention maps: it has no layers of self-attention")
+        raise UserError(f"a {type(model).__name__} has no attention maps: it has no self-attention layers")
     inputs: dict[nn.Module, Tensor] = {}
 
     def keep_input(module: nn.Module, arguments: tuple[Any, ...]) -> None:
@@ -37,7 +37,7 @@ def attention_maps(model: GenerativeModel, tokens: Sequence[int]) -> Tensor:
 
 
 def has_attention(model: GenerativeModel) -> bool:
-    """Whether there are attention maps of this model."""
+    """Whether :func:`attention_maps` supports this model."""
     return bool(_attention_layers(model))
 
 
@@ -46,7 +46,7 @@ def _attention_layers(model: GenerativeModel) -> list[SelfAttention]:
 
 
 def _weights(layer: SelfAttention, hidden: Tensor) -> Tensor:
-    """(batch, heads, length, length) of one layer for its input (batch, length, hidden_size)."""
+    """The weights (batch, heads, length, length) of one layer, for its input (batch, length, hidden_size)."""
     query, key = (
         layer.rotary(features.unflatten(-1, (-1, layer.head_dim))).float()
         for features in (layer.query(hidden), layer.key(hidden))

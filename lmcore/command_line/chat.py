@@ -1,4 +1,4 @@
-"""Conversations with a model that continues texts: a template makes one text of what was said."""
+"""Conversations with a language model: a template renders the messages as one prompt."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ RoleName = Literal["system", "user", "assistant"]
 
 
 class Role(Config):
-    """What stands before and behind everything that one side says."""
+    """The text before and after every message of one role."""
 
     prefix: str
     suffix: str
 
 
 class ChatTemplate(Config):
-    """How a conversation is written down."""
+    """How a conversation is rendered as text."""
 
     system: Role
     user: Role
@@ -26,7 +26,7 @@ class ChatTemplate(Config):
 
     @property
     def stops(self) -> tuple[str, ...]:
-        """Where the assistant's turn is over."""
+        """Stop strings that end the assistant's turn."""
         return tuple(dict.fromkeys(stop for stop in (self.assistant.suffix, self.user.prefix) if stop))
 
     def role(self, name: RoleName) -> Role:
@@ -40,19 +40,19 @@ PLAIN_TEMPLATE = ChatTemplate(
     user=Role(prefix="User: ", suffix="\n"),
     assistant=Role(prefix="Assistant:", suffix="\n"),
 )
-"""For models that were trained on no conversations."""
+"""For models that were not trained on conversations."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """What one side said."""
+    """One message of a conversation."""
 
     role: RoleName
     content: str
 
 
 def render(messages: Sequence[Message], template: ChatTemplate) -> str:
-    """The conversation as a text after which the assistant speaks."""
+    """The conversation as a prompt for the assistant's next message."""
     turns = [
         template.role(message.role).prefix + message.content + template.role(message.role).suffix
         for message in messages
@@ -61,18 +61,18 @@ def render(messages: Sequence[Message], template: ChatTemplate) -> str:
 
 
 def render_within(
-    messages: Sequence[Message], template: ChatTemplate, n_tokens: Callable[[str], int], max_new_tokens: int | None
+    messages: Sequence[Message], template: ChatTemplate, n_tokens: Callable[[str], int], max_prompt_tokens: int | None
 ) -> str:
-    """As :func:`render`, without as many of the oldest turns as it takes to fit ``max_new_tokens``.
+    """As :func:`render`, but drops the oldest turns until the prompt has at most ``max_prompt_tokens``.
 
-    What the system says at the beginning and the last message always stay. A turn goes together with its answers, so
-    that the history never begins with the assistant.
+    The system message and the last message are never dropped. A user's message is dropped together with its answers,
+    so that the history never begins with the assistant.
     """
     system = [message for message in messages[:1] if message.role == "system"]
     history = list(messages[len(system) :])
     while True:
         text = render([*system, *history], template)
-        if max_new_tokens is None or len(history) <= 1 or n_tokens(text) <= max_new_tokens:
+        if max_prompt_tokens is None or len(history) <= 1 or n_tokens(text) <= max_prompt_tokens:
             return text
         history.pop(0)
         while len(history) > 1 and history[0].role == "assistant":
@@ -80,5 +80,5 @@ def render_within(
 
 
 def chat_config(config: GenerationConfig, template: ChatTemplate) -> GenerationConfig:
-    """``config`` with the template's ends of a turn among its stop strings."""
+    """``config`` with the template's stop strings added to its own."""
     return config.model_copy(update={"stop_strings": tuple(dict.fromkeys((*config.stop_strings, *template.stops)))})

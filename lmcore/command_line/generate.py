@@ -1,15 +1,16 @@
-"""Prompts from the command line to text in the terminal."""
+"""``lmcore generate``: continue prompts, or chat, in the terminal."""
 
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
 
 from lmcore.command_line.chat import PLAIN_TEMPLATE, ChatTemplate, Message, chat_config, render_within
+from lmcore.command_line.errors import errors_in_one_line
 from lmcore.command_line.generation_options import check_stop_tokens, generation_config, make_parser
 from lmcore.config.generation import GenerationConfig
 from lmcore.errors import UserError
@@ -21,25 +22,18 @@ from lmcore.models.generative import prompt_limit
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Do what the command line (or ``arguments``) says; an error is one line, and exit status 1."""
+    """Run the command line (or ``arguments``)."""
     options = make_parser().parse_args(arguments)
-    try:
+    with errors_in_one_line():
         _run(options)
-    except (OSError, ValueError, SafetensorError) as error:
-        line = " ".join(str(error).split())
-        sys.stderr.write(f"error: {line}\n")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("\n")
-        sys.exit(130)
 
 
 def load_generator(folder: Path) -> Generator:
-    """The model in ``folder`` on the device that there is, in the precision that answers one prompt fastest.
+    """The model in ``folder``, on the GPU if there is one, in the precision that is fastest for one prompt.
 
     Raises:
-        FileNotFoundError: if it is not there.
-        ValueError: if it is no model that generates text.
+        FileNotFoundError: if a file is missing.
+        UserError: if the model does not generate text.
     """
     model, tokenizer = load_generative_model(folder)
     device = pick_device()
@@ -50,37 +44,39 @@ def load_generator(folder: Path) -> Generator:
 
 
 def _run(options: argparse.Namespace) -> None:
+    if options.plots is not None and find_spec("matplotlib") is None:
+        raise UserError("--plots needs matplotlib: install it with `pip install 'lmcore[evaluation]'`")
     config = generation_config(options, read_description(options.model))
     generator = load_generator(options.model)
     check_stop_tokens(config, generator.model.vocabulary.size)
     if options.chat:
-        _chat(generator, config, _template(options.template), options.system)
+        _chat(generator, config, _template(options.chat_template), options.system)
         return
     prompts = [_read_prompt(prompt) for prompt in options.prompt]
-    is_plain = options.log_probabilities is None and options.figures is None
-    if len(prompts) == 1 and is_plain and config.num_beams == 1 and options.n_best is None:
+    is_plain = options.logprobs is None and options.plots is None
+    if len(prompts) == 1 and is_plain and config.num_beams == 1 and options.num_return_sequences is None:
         _show_stream(generator.stream(prompts[0], config))
         return
-    answers = generator.complete_n_best(prompts, config, n_top_logprobs=options.log_probabilities or 0)
+    answers = generator.complete_n_best(prompts, config, n_top_logprobs=options.logprobs or 0)
     for number, (prompt, candidates) in enumerate(zip(prompts, answers, strict=True), start=1):
         if len(prompts) > 1:
             sys.stdout.write(f"--- {number}: {_shortened(prompt)}\n")
-        _show_answers(generator, candidates[: options.n_best or 1], options)
-        if options.figures is not None:
-            _write_figures(generator, prompt, candidates[0], options.figures, number)
+        _show_answers(generator, candidates[: options.num_return_sequences or 1], options)
+        if options.plots is not None:
+            _write_plots(generator, prompt, candidates[0], options.plots, number)
 
 
 def _show_answers(generator: Generator, candidates: Sequence[Completion], options: argparse.Namespace) -> None:
     for rank, completion in enumerate(candidates, start=1):
-        if options.n_best is not None:
+        if options.num_return_sequences is not None:
             sys.stdout.write(f"[{rank}] log-probability {sum(completion.logprobs):.3f}\n")
         sys.stdout.write(f"{completion.text}\n")
-        if options.log_probabilities is not None:
+        if options.logprobs is not None:
             sys.stdout.writelines(f"{line}\n" for line in _token_lines(generator, completion))
 
 
 def _token_lines(generator: Generator, completion: Completion) -> Iterator[str]:
-    """A line per token: its log-probability, itself, and the likeliest ones at its place."""
+    """A line per token: its log-probability, the token, and the most probable tokens at its position."""
     end = generator.tokenizer.vocabulary.end_of_text_id
     tokens = completion.tokens if completion.finish_reason == "length" else [*completion.tokens, end]
     for position, (token, value) in enumerate(zip(tokens, completion.logprobs, strict=False)):
@@ -98,19 +94,19 @@ def _token_name(generator: Generator, token: int) -> str:
     return repr(generator.tokenizer.decode([token]))
 
 
-def _write_figures(generator: Generator, prompt: str, completion: Completion, folder: Path, number: int) -> None:
-    # Drawing takes a second to import.
+def _write_plots(generator: Generator, prompt: str, completion: Completion, folder: Path, number: int) -> None:
+    # Matplotlib takes a second to import, and is an optional dependency.
     from lmcore.command_line.attention import attention_maps, has_attention
-    from lmcore.command_line.plots import draw_attention, draw_surprise
+    from lmcore.command_line.plots import draw_attention, draw_surprisal
     from lmcore.generation.surprisal import span_surprisals
 
     model = generator.model
     start = generator.tokenizer.vocabulary.end_of_text_id
     tokens = [*generator.encode(prompt), *completion.tokens]
     tokens = tokens[1:] if tokens[:1] == [start] else tokens
-    pieces = span_surprisals(tokens, model.token_log_probabilities(tokens), generator.tokenizer.decode)
-    paths = [folder / f"surprise-{number}.png"]
-    draw_surprise(paths[0], pieces, title=f"Surprise at “{_shortened(prompt)}” and its answer")
+    spans = span_surprisals(tokens, model.token_log_probabilities(tokens), generator.tokenizer.decode)
+    paths = [folder / f"surprisal-{number}.png"]
+    draw_surprisal(paths[0], spans, title=f"Surprisal of “{_shortened(prompt)}” and its answer")
     if has_attention(model):
         shown = [start, *tokens][-(model.max_position_embeddings or 0) :]
         names = ["<end>" if token == start else generator.tokenizer.decode([token]) for token in shown]
@@ -123,24 +119,26 @@ def _chat(generator: Generator, config: GenerationConfig, template: ChatTemplate
     config = chat_config(config, template)
     room = prompt_limit(generator.model.max_position_embeddings, config.max_new_tokens)
     messages = [Message("system", system)] if system else []
-    while (said := _read_line()) is not None:
-        messages.append(Message("user", said))
+    while (line := _read_line()) is not None:
+        messages.append(Message("user", line))
         prompt = render_within(messages, template, lambda text: len(generator.encode(text)), room)
         answer = _show_stream(generator.stream(prompt, config))
         messages.append(Message("assistant", answer))
 
 
 def _read_prompt(prompt: str) -> str:
-    """The text of ``--prompt``; of ``-`` that of standard input.
+    """The text of ``--prompt``, or of standard input if it is ``-``.
 
     Raises:
-        ValueError: if it is not UTF-8, or there is no standard input.
+        UserError: if it is not UTF-8, or there is no standard input.
     """
     if prompt != "-":
-        # Bytes of an argument that are no UTF-8 arrive as lone surrogates.
+        # Python represents bytes that are not UTF-8 as lone surrogates.
         content = prompt.encode("utf-8", "surrogateescape")
     elif sys.stdin is None:
-        raise UserError("--prompt -: there is no standard input; give the text itself, or a file with `< FILE`")
+        raise UserError(
+            "--prompt -: there is no standard input; pass the text itself, or redirect a file with `< FILE`"
+        )
     else:
         content = sys.stdin.buffer.read()
     try:
@@ -152,10 +150,10 @@ def _read_prompt(prompt: str) -> str:
 
 
 def _read_line() -> str | None:
-    """What the user says next; None at the end of the input."""
+    """The next line of the user; None at the end of the input."""
     try:
         return input("> ")
-    except (EOFError, RuntimeError):  # the latter where there is no standard input
+    except (EOFError, RuntimeError):  # RuntimeError: there is no standard input
         sys.stdout.write("\n")
         return None
 
@@ -170,13 +168,13 @@ def _template(path: Path | None) -> ChatTemplate:
         raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
-def _show_stream(pieces: Iterator[str]) -> str:
-    """Write pieces as they come, and a line end; returns them joined."""
+def _show_stream(parts: Iterator[str]) -> str:
+    """Write the parts of a text as they arrive, and a line end; returns the text."""
     shown = []
-    for piece in pieces:
-        sys.stdout.write(piece)
+    for part in parts:
+        sys.stdout.write(part)
         sys.stdout.flush()
-        shown.append(piece)
+        shown.append(part)
     sys.stdout.write("\n")
     return "".join(shown)
 

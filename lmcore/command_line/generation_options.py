@@ -1,4 +1,4 @@
-"""The command line of generation: what can be said, and what it means."""
+"""The options of ``lmcore generate``, named as in the ``GenerationConfig`` of ``transformers``."""
 
 import argparse
 from pathlib import Path
@@ -10,26 +10,34 @@ from lmcore.config.models import max_position_embeddings_of
 from lmcore.errors import UserError
 from lmcore.models.folder import ModelDescription
 
+EPILOG = """\
+examples:
+  lmcore generate models/language-model --prompt "Return the"
+  lmcore generate models/language-model --prompt - --temperature 0.7 --top-p 0.95 < prompt.txt
+  lmcore generate models/language-model --prompt "Compute the" --logprobs 3 --plots plots
+  lmcore generate models/finetuned/completion --prompt "Sort the list ..." --num-beams 4
+  lmcore generate models/language-model --chat
+"""
 DEFAULT_MAX_TOKENS = 128
 DEFAULT_LENGTH_PENALTY = 0.6
 SAMPLING_OPTIONS = ("temperature", "top_k", "top_p", "min_p", "seed")
-CHAT_ONLY = ("system", "template")
-PROMPT_ONLY = ("log_probabilities", "figures", "n_best")
-OPTION_NAMES = {"stop_strings": "stop", "stop_token_ids": "stop-token"}
-"""Options whose name is not that of the setting."""
+CHAT_ONLY = ("system", "chat_template")
+PROMPT_ONLY = ("logprobs", "plots", "num_return_sequences")
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """What can be said, with its help."""
+    """The parser of the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m lmcore.generation",
-        description="Continue prompts with a trained model.",
-        epilog="A language model samples at temperature 0.8 from its 50 likeliest tokens unless told otherwise; a "
-        "completion model gives its likeliest answer.",
+        prog="lmcore generate",
+        description="Continue prompts with the model in a model folder, or chat with it.\n\n"
+        "By default a language model samples from its 50 most probable tokens at temperature\n"
+        "0.8; a completion model decodes greedily.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help="model folder")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--prompt", action="append", help="text to continue, may be repeated; - reads standard input")
+    what.add_argument("--prompt", action="append", help="text to continue; may be repeated; - reads standard input")
     what.add_argument("--chat", action="store_true", help="chat with the model in the terminal; Ctrl-D ends it")
     _add_choices(parser)
     _add_ends(parser)
@@ -38,101 +46,130 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def generation_config(options: argparse.Namespace, description: ModelDescription) -> GenerationConfig:
-    """What the options say for a model so described.
+    """The options as a configuration, with the defaults for the described model.
 
     Raises:
-        ValueError: if they contradict each other or a value is out of range, naming the option.
+        UserError: naming the option, if options contradict each other or a value is out of range.
     """
     _check_combination(options, is_completion_model=description.prompt_format is not None)
     try:
         return _chosen_by(options, _sampling(options, description), is_greedy=description.prompt_format is not None)
     except ValidationError as error:
         first = error.errors()[0]
-        name = OPTION_NAMES.get(str(first["loc"][0]), str(first["loc"][0]).replace("_", "-"))
-        raise UserError(f"--{name} {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+        name = str(first["loc"][0]).replace("_", "-")
+        message = first["msg"].replace("Input should", "must").replace("String should", "must")
+        raise UserError(f"--{name} {first['input']!r}: {message}") from None
 
 
 def check_stop_tokens(config: GenerationConfig, vocabulary_size: int) -> None:
-    """Refuse stop tokens that the model does not have.
+    """Refuse stop tokens that are not in the vocabulary.
 
     Raises:
-        ValueError: naming the option and the largest token.
+        UserError: naming the option and the largest token.
     """
     for token in config.stop_token_ids:
         if token >= vocabulary_size:
-            raise UserError(f"--stop-token {token}: the model's tokens are 0 to {vocabulary_size - 1}")
+            raise UserError(f"--stop-token-ids {token}: the model's tokens are 0 to {vocabulary_size - 1}")
 
 
 def _check_combination(options: argparse.Namespace, *, is_completion_model: bool) -> None:
-    """Refuse what would be ignored, or cannot be shown."""
+    """Refuse options that would be ignored, or whose result cannot be shown."""
     needless = PROMPT_ONLY if options.chat else CHAT_ONLY
     if given := [f"--{name.replace('_', '-')}" for name in needless if getattr(options, name) is not None]:
         where = "--prompt" if options.chat else "--chat"
-        raise UserError(f"{', '.join(given)}: works only with {where}; leave it out or use {where}")
+        raise UserError(f"{', '.join(given)}: works only with {where}; remove it or use {where}")
     if options.chat and is_completion_model:
         raise UserError("--chat: this model completes one prompt at a time; use --prompt")
-    for name in ("log_probabilities", "n_best"):
-        least = 1 if name == "n_best" else 0
+    for name in ("logprobs", "num_return_sequences"):
+        least = 1 if name == "num_return_sequences" else 0
         if (number := getattr(options, name)) is not None and number < least:
             raise UserError(f"--{name.replace('_', '-')} {number}: expected {least} or more")
 
 
 def _add_choices(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("how tokens are chosen")
-    group.add_argument("--temperature", type=float, metavar="T", help="0 always picks the most probable token")
-    group.add_argument("--top-k", type=int, metavar="K", help="keep the K most probable tokens; 0 keeps all")
-    group.add_argument("--top-p", type=float, metavar="P", help="keep the most probable tokens up to probability P")
-    group.add_argument("--min-p", type=float, metavar="P", help="keep tokens at least P times as probable as the best")
+    group = parser.add_argument_group("decoding")
+    group.add_argument(
+        "--temperature", type=float, metavar="T", help="0: greedy decoding, always the most probable token"
+    )
+    group.add_argument("--top-k", type=int, metavar="K", help="sample from the K most probable tokens; 0: from all")
+    group.add_argument(
+        "--top-p",
+        type=float,
+        metavar="P",
+        help="sample from the most probable tokens that together reach probability P",
+    )
+    group.add_argument(
+        "--min-p",
+        type=float,
+        metavar="P",
+        help="sample from tokens at least P times as probable as the most probable one",
+    )
     group.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
     group.add_argument(
-        "--repetition-penalty", type=float, default=1.0, metavar="X", help="above 1: discourage repetition"
+        "--repetition-penalty",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="above 1: makes repetitions less likely (default: 1)",
     )
     group.add_argument("--num-beams", type=int, metavar="N", help="beam search with N beams instead of sampling")
     group.add_argument(
-        "--length-penalty", type=float, metavar="A", help=f"of beam search (default: {DEFAULT_LENGTH_PENALTY})"
+        "--length-penalty",
+        type=float,
+        metavar="A",
+        help=f"of beam search: higher favors longer answers (default: {DEFAULT_LENGTH_PENALTY})",
     )
 
 
 def _add_ends(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("when an answer ends, besides at the end token")
+    group = parser.add_argument_group("stopping, besides at the end token")
     group.add_argument(
         "--max-new-tokens",
         type=int,
         metavar="N",
-        help=f"default: a completion model's training limit, else {DEFAULT_MAX_TOKENS} or half the context",
+        help="longest answer in tokens (default: the limit that a completion model was trained with; otherwise "
+        f"{DEFAULT_MAX_TOKENS}, or half the context if that is less)",
     )
     group.add_argument(
-        "--stop",
+        "--stop-strings",
         action="append",
         default=[],
         metavar="TEXT",
         help=r"stop before this text (\n: new line); may be repeated",
     )
     group.add_argument(
-        "--stop-token", type=int, action="append", default=[], metavar="ID", help="stop at this token; may be repeated"
+        "--stop-token-ids",
+        type=int,
+        action="append",
+        default=[],
+        metavar="ID",
+        help="stop at this token; may be repeated",
     )
 
 
 def _add_answers(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what is shown")
-    group.add_argument("--n-best", type=int, metavar="N", help="return the N best answers of beam search")
+    group = parser.add_argument_group("output")
+    group.add_argument("--num-return-sequences", type=int, metavar="N", help="show the N best answers of beam search")
     group.add_argument(
-        "--log-probabilities",
+        "--logprobs",
         type=int,
         nargs="?",
         const=0,
         metavar="K",
-        help="of each token and of the K most probable at its position",
+        help="show the log-probability of each token, and of the K most probable tokens at its position",
     )
     group.add_argument(
-        "--figures", type=Path, metavar="FOLDER", help="write text colored by surprisal, and attention maps, as PNG"
+        "--plots",
+        type=Path,
+        metavar="FOLDER",
+        help="write PNGs: the text colored by surprisal, and attention maps (needs matplotlib)",
     )
-    group.add_argument("--system", metavar="TEXT", help="in a chat: the system message")
+    group.add_argument("--system", metavar="TEXT", help="system message of a chat")
     group.add_argument(
-        "--template",
+        "--chat-template",
         type=Path,
         metavar="FILE",
-        help="in a chat: JSON with prefix and suffix of system, user, assistant",
+        help="JSON file with the prefix and suffix of the roles system, user and assistant in a chat",
     )
 
 
@@ -160,14 +197,14 @@ def _sampling(options: argparse.Namespace, description: ModelDescription) -> Gen
         seed=options.seed or 0,
         length_penalty=None,
         repetition_penalty=options.repetition_penalty,
-        stop_strings=tuple(_unescape(stop) for stop in options.stop),
-        stop_token_ids=tuple(options.stop_token),
+        stop_strings=tuple(_unescape(stop) for stop in options.stop_strings),
+        stop_token_ids=tuple(options.stop_token_ids),
     )
 
 
 def _chosen_by(options: argparse.Namespace, sampling: GenerationConfig, *, is_greedy: bool) -> GenerationConfig:
     """Sampling, greedy decoding or beam search; ``is_greedy`` where no option decides."""
-    num_beams = options.n_best if options.num_beams is None else options.num_beams
+    num_beams = options.num_return_sequences if options.num_beams is None else options.num_beams
     if num_beams is None and options.length_penalty is not None:
         raise UserError("--length-penalty needs --num-beams")
     if num_beams is not None:
@@ -184,12 +221,15 @@ def _chosen_by(options: argparse.Namespace, sampling: GenerationConfig, *, is_gr
 def _check_beam_search(options: argparse.Namespace, num_beams: int) -> None:
     given = [f"--{name.replace('_', '-')}" for name in SAMPLING_OPTIONS if getattr(options, name) is not None]
     if given:
-        raise UserError(f"{', '.join(given)}: beam search does not sample; remove this, or --num-beams and --n-best")
-    if options.chat:
-        raise UserError("--num-beams: a chat streams its answers, and beam search knows them only at the end")
-    if options.n_best is not None and options.n_best > num_beams:
         raise UserError(
-            f"--n-best {options.n_best}: a search with {num_beams} beams has no more answers; raise --num-beams"
+            f"{', '.join(given)}: beam search does not sample; remove this, or --num-beams and --num-return-sequences"
+        )
+    if options.chat:
+        raise UserError("--num-beams: a chat streams its answers, but a beam search knows them only at the end")
+    if options.num_return_sequences is not None and options.num_return_sequences > num_beams:
+        raise UserError(
+            f"--num-return-sequences {options.num_return_sequences}: a search with {num_beams} beams has no more "
+            "answers; raise --num-beams"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a model does with a text, as pictures."""
+"""Plots of what a model makes of a text: its surprisal and its attention."""
 
 import math
 import warnings
@@ -14,22 +14,22 @@ from torch import Tensor
 from lmcore.runtime.files import atomic_file
 
 INK, MUTED, LINE = "#1d2733", "#5d6b7a", "#d9dfe5"
-SURPRISE = LinearSegmentedColormap.from_list("surprise", ["#ffffff", "#f6d9a8", "#e08a3c", "#b3401f"])
+SURPRISAL = LinearSegmentedColormap.from_list("surprisal", ["#ffffff", "#f6d9a8", "#e08a3c", "#b3401f"])
 ATTENTION = LinearSegmentedColormap.from_list("attention", ["#ffffff", "#9cc3e6", "#2f6fb2", "#12325c"])
 
 COLUMNS = 92
-"""Characters in a line of the colored text."""
+"""Characters per line of the colored text."""
 CHARACTER_INCHES, LINE_INCHES = 0.098, 0.27
 MOST_NAMED_TOKENS = 32
-"""Of a longer text the axes of the attention maps count positions instead of naming tokens."""
+"""In longer texts the axes of the attention maps show positions instead of tokens."""
 MOST_HEADS_PER_ROW = 8
 
 
-def draw_surprise(path: Path, pieces: Sequence[tuple[str, float]], *, title: str) -> None:
-    """Write a PNG of a text whose pieces are colored by the bits that a model needs for each of them."""
-    placed, n_lines = _lay_out(pieces)
-    # One token that nobody could guess would otherwise turn all others white.
-    most = max(sorted(bits for _, bits in pieces)[math.ceil(0.95 * len(pieces)) - 1], 1.0) if pieces else 1.0
+def draw_surprisal(path: Path, spans: Sequence[tuple[str, float]], *, title: str) -> None:
+    """Write a PNG of a text, given as spans with their bits, in which each span is colored by its surprisal."""
+    placed, n_lines = _lay_out(spans)
+    # Without the limit, a single unpredictable token would leave all others white.
+    most = max(sorted(bits for _, bits in spans)[math.ceil(0.95 * len(spans)) - 1], 1.0) if spans else 1.0
     width, height = COLUMNS * CHARACTER_INCHES, n_lines * LINE_INCHES
     with mpl.rc_context(
         {"font.family": ["DejaVu Sans Mono"], "font.size": 10.5, "text.parse_math": False, "text.color": INK}
@@ -42,15 +42,15 @@ def draw_surprise(path: Path, pieces: Sequence[tuple[str, float]], *, title: str
         axes.set_ylim(n_lines, 0)
         axes.axis("off")
         for text, bits, column, line in placed:
-            share = min(bits / most, 1.0)
-            axes.add_patch(Rectangle((column, line + 0.06), len(text), 0.88, color=SURPRISE(share), linewidth=0))
-            color = "white" if share > 0.8 else INK
-            for place, character in enumerate(text):  # one by one: a font's own widths would drift from the colors
-                axes.text(column + place + 0.5, line + 0.52, character, ha="center", va="center", color=color)
+            intensity = min(bits / most, 1.0)
+            axes.add_patch(Rectangle((column, line + 0.06), len(text), 0.88, color=SURPRISAL(intensity), linewidth=0))
+            color = "white" if intensity > 0.8 else INK
+            for index, character in enumerate(text):  # one by one: the font's own widths would drift from the boxes
+                axes.text(column + index + 0.5, line + 0.52, character, ha="center", va="center", color=color)
         figure.text(0.3 / (width + 0.6), 1 - 0.28 / (height + 1.35), title, weight="bold", va="center", fontsize=11)
         bar = figure.add_axes((0.3 / (width + 0.6), 0.42 / (height + 1.35), 0.3, 0.13 / (height + 1.35)))
-        scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, most), SURPRISE)
-        figure.colorbar(scale, cax=bar, orientation="horizontal", label="bits per token, darkest: as many or more")
+        scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, most), SURPRISAL)
+        figure.colorbar(scale, cax=bar, orientation="horizontal", label="bits per token (darkest: this many or more)")
         bar.spines[:].set_color(LINE)
         bar.tick_params(labelsize=8, color=LINE, labelcolor=MUTED)
         bar.xaxis.label.set(size=8, color=MUTED)
@@ -79,7 +79,7 @@ def draw_attention(path: Path, maps: Tensor, tokens: Sequence[str], *, title: st
             if head >= num_attention_heads:
                 axes.axis("off")
                 continue
-            # The square root makes small weights visible beside large ones.
+            # The square root keeps small weights visible next to large ones.
             image = axes.imshow(maps[layer, head].sqrt().numpy(), cmap=ATTENTION, vmin=0.0, vmax=1.0)
             axes.set_title(f"layer {layer + 1} · head {head + 1}", fontsize=8, color=MUTED, loc="left", pad=3)
             axes.tick_params(length=0, labelsize=7, labelcolor=INK)
@@ -89,8 +89,8 @@ def draw_attention(path: Path, maps: Tensor, tokens: Sequence[str], *, title: st
                 axes.set_xticks(range(length), names, rotation=90, family="DejaVu Sans Mono")
                 axes.set_yticks(range(length), names, family="DejaVu Sans Mono")
         figure.suptitle(title, weight="bold", fontsize=11, x=0.01, ha="left")
-        figure.supxlabel("looked at", fontsize=9, color=MUTED)
-        figure.supylabel("looking", fontsize=9, color=MUTED)
+        figure.supxlabel("key", fontsize=9, color=MUTED)
+        figure.supylabel("query", fontsize=9, color=MUTED)
         if image is not None:
             bar = figure.colorbar(image, ax=grid, shrink=min(1.0, 2.5 / (n_rows * inches)), aspect=18, pad=0.015)
             shown = (0.0, 0.05, 0.25, 0.5, 1.0)
@@ -101,11 +101,11 @@ def draw_attention(path: Path, maps: Tensor, tokens: Sequence[str], *, title: st
         _save(figure, path)
 
 
-def _lay_out(pieces: Sequence[tuple[str, float]]) -> tuple[list[tuple[str, float, int, int]], int]:
-    """Each piece, cut at line ends, with the column and line where it begins; and the number of lines."""
+def _lay_out(spans: Sequence[tuple[str, float]]) -> tuple[list[tuple[str, float, int, int]], int]:
+    """The spans, split at line ends, each with its bits, first column and line; and the number of lines."""
     placed = []
     column = line = 0
-    for text, bits in pieces:
+    for text, bits in spans:
         if column and column + len(text.split("\n", 1)[0]) > COLUMNS:
             column, line = 0, line + 1
         for part in text.splitlines(keepends=True):
@@ -121,7 +121,7 @@ def _lay_out(pieces: Sequence[tuple[str, float]]) -> tuple[list[tuple[str, float
 
 
 def _visible(text: str, *, space: str = "\u00b7") -> str:
-    """The text with signs for what is not seen."""
+    """The text with visible symbols for white space and control characters."""
     text = text.replace("\n", "\u21b5").replace("\t", "\u2192").replace(" ", space)
     return "".join(character if character.isprintable() else "\u25a1" for character in text)
 
@@ -132,6 +132,6 @@ def _shortened(name: str, length: int = 12) -> str:
 
 def _save(figure: Figure, path: Path) -> None:
     with atomic_file(path) as temporary, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # an empty box says as much
-        # Without the library's name and version: equal texts give equal files.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # an empty box is shown instead
+        # Without the version of matplotlib, so that equal texts give equal files.
         figure.savefig(temporary, format="png", dpi=160, metadata={"Software": None})

@@ -141,7 +141,9 @@ def export_gpt2(model: GPT2, tokenizer: Tokenizer, folder: Path) -> None:
         write_json(temporary / "config.json", description)
         save_file(weights, temporary / "model.safetensors", metadata={"format": "pt"})
         tokenizer.save(temporary / "tokenizer.json")
-        write_json(temporary / "tokenizer_config.json", _tokenizer_description(config.max_position_embeddings))
+        write_json(
+            temporary / "tokenizer_config.json", _tokenizer_description(tokenizer, config.max_position_embeddings)
+        )
 
 
 def import_bert(folder: Path, vocabulary: Vocabulary, masking: MaskingConfig) -> BERT:
@@ -179,6 +181,45 @@ def import_bert(folder: Path, vocabulary: Vocabulary, masking: MaskingConfig) ->
     return model
 
 
+def export_bert(model: BERT, tokenizer: Tokenizer, folder: Path) -> None:
+    """Replace ``folder`` by one that ``AutoModelForMaskedLM`` and ``AutoTokenizer`` of ``transformers`` load."""
+    config, vocabulary = model.config, model.vocabulary
+    description = BERT_FIXED | {
+        "architectures": ["BertForMaskedLM"],
+        "hidden_size": config.hidden_size,
+        "num_hidden_layers": config.num_hidden_layers,
+        "num_attention_heads": config.num_attention_heads,
+        "intermediate_size": config.intermediate_size,
+        "max_position_embeddings": config.max_position_embeddings,
+        "hidden_dropout_prob": config.dropout,
+        "attention_probs_dropout_prob": config.dropout,
+        "type_vocab_size": 2,
+        "vocab_size": vocabulary.size,
+        "pad_token_id": vocabulary.padding_id,
+        "dtype": "float32",
+    }
+    weights = {"bert.embeddings.token_type_embeddings.weight": torch.zeros(2, config.hidden_size)}
+    for name, weight in model.state_dict().items():
+        block, _, kind = name.partition(".attention.query_key_value.")
+        if kind:
+            attention = f"{_renamed(block + '.', BERT_NAMES)}attention.self"
+            parts = zip(("query", "key", "value"), weight.chunk(3), strict=True)
+            weights |= {f"{attention}.{part}.{kind}": matrix for part, matrix in parts}
+        else:
+            weights[_renamed(name, BERT_NAMES)] = weight
+    with atomic_folder(folder) as temporary:
+        write_json(temporary / "config.json", description)
+        save_file(
+            {name: weight.detach().cpu().contiguous() for name, weight in weights.items()},
+            temporary / "model.safetensors",
+            metadata={"format": "pt"},
+        )
+        tokenizer.save(temporary / "tokenizer.json")
+        write_json(
+            temporary / "tokenizer_config.json", _tokenizer_description(tokenizer, config.max_position_embeddings)
+        )
+
+
 def _bert_weight(theirs: Mapping[str, Tensor], name: str, folder: Path) -> Tensor:
     block, _, kind = name.partition(".attention.query_key_value.")
     if kind:
@@ -192,13 +233,14 @@ def _current_name(name: str) -> str:
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 
 
-def _tokenizer_description(max_position_embeddings: int) -> dict[str, Any]:
+def _tokenizer_description(tokenizer: Tokenizer, max_position_embeddings: int) -> dict[str, Any]:
+    vocabulary = tokenizer.vocabulary
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": END_OF_TEXT,
-        "eos_token": END_OF_TEXT,
-        "pad_token": PADDING,
-        "mask_token": MASK,
+        "bos_token": tokenizer.name_of(vocabulary.end_of_text_id),
+        "eos_token": tokenizer.name_of(vocabulary.end_of_text_id),
+        "pad_token": tokenizer.name_of(vocabulary.padding_id),
+        "mask_token": tokenizer.name_of(vocabulary.mask_id),
         "model_max_length": max_position_embeddings,
         "clean_up_tokenization_spaces": False,
         # The name of a special token in a text is encoded as text.

@@ -1,1 +1,1 @@
-"""One loop for every gradient-trained model, with everything it needs to stop and resume."""
+"""The training loop of every gradient-trained model, and what it needs to stop and resume."""

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there, and never believed without their checksums."""
+"""The files of a checkpoint: written atomically, and verified by checksum before they are used."""
 
 import hashlib
 import json
@@ -17,19 +17,20 @@ from lmcore.runtime.files import atomic_folder, file_digest
 
 logger = logging.getLogger(__name__)
 
-KEPT = 2
+SCHEDULED_CHECKPOINTS_KEPT = 2
 INTERRUPTED = ".interrupted"
+"""The end of the name of a checkpoint that an interrupted training saved outside its schedule."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of a training before ``step``: everything that the rest of it depends on.
+    """The complete state of a training after ``step`` steps.
 
     Attributes:
-        step: the next step to make.
-        tensors: of weights, optimizer and best weights, by name.
-        facts: what else is to be known, as JSON values.
-        identity: of the training, see :mod:`lmcore.training.identity`.
+        step: the number of completed steps.
+        tensors: weights, optimizer state and best weights, by name.
+        facts: the rest of the state as JSON values.
+        identity: what identifies the training, see :mod:`lmcore.training.identity`.
     """
 
     step: int
@@ -39,11 +40,12 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, is_interrupted: bool = False) -> None:
-    """Write ``folder/step-XXXXXXXX`` atomically and flushed to disk.
+    """Write ``folder/step-XXXXXXXX`` atomically, flushed to disk, and remove the checkpoints that are obsolete.
 
-    The last two of the schedule are kept. One that an interruption leaves between them is kept until the next one: a
-    training goes on from it, but never goes back to it, since without the interruption it would not be there. Those of
-    later steps go as well: they are damaged, or else the training would have gone on from them.
+    The last two scheduled checkpoints are kept. One that an interruption leaves between them is kept until the next
+    checkpoint: a training resumes from it, but never rolls back to it, because without the interruption it would not
+    exist. Checkpoints of later steps are removed as well: they are corrupt, or the training would have resumed from
+    them.
     """
     name = f"step-{checkpoint.step:08d}{INTERRUPTED if is_interrupted else ''}"
     with atomic_folder(folder / name) as temporary:
@@ -54,30 +56,32 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, is_interrupted: boo
             "facts": checkpoint.facts,
             "identity": checkpoint.identity,
         }
-        (temporary / "state.json").write_text(_sealed(content), encoding="utf-8")
+        (temporary / "state.json").write_text(_with_checksum(content), encoding="utf-8")
     scheduled = [path.name for path in _newest_first(folder) if path.name <= name and not _is_interrupted(path)]
     for other in _newest_first(folder):
-        if other.name not in {name, *scheduled[:KEPT]}:
+        if other.name not in {name, *scheduled[:SCHEDULED_CHECKPOINTS_KEPT]}:
             shutil.rmtree(other) if other.is_dir() else other.unlink()
 
 
-def load_checkpoint(folder: Path, *, is_scheduled: bool = False, before: int | None = None) -> Checkpoint | None:
-    """The newest undamaged checkpoint, or None; a damaged one is named in the log and passed over.
+def load_checkpoint(
+    folder: Path, *, skip_interrupted: bool = False, before_step: int | None = None
+) -> Checkpoint | None:
+    """The newest intact checkpoint, or None; a corrupt one is reported in the log and skipped.
 
     Args:
-        folder: where they are.
-        is_scheduled: leaves out one that an interruption left.
-        before: only those of earlier steps.
+        folder: the folder of the checkpoints.
+        skip_interrupted: skip a checkpoint that an interrupted training saved outside its schedule.
+        before_step: consider only checkpoints of earlier steps.
     """
     for candidate in _newest_first(folder):
-        if is_scheduled and _is_interrupted(candidate):
+        if skip_interrupted and _is_interrupted(candidate):
             continue
         try:
             checkpoint = _read(candidate)
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-            logger.warning("checkpoint %s is damaged (%s); trying the one before it", candidate.name, error)
+            logger.warning("checkpoint %s is corrupt (%s); trying the previous one", candidate.name, error)
             continue
-        if before is None or checkpoint.step < before:
+        if before_step is None or checkpoint.step < before_step:
             return checkpoint
     return None
 
@@ -90,8 +94,8 @@ def _is_interrupted(path: Path) -> bool:
     return path.name.endswith(INTERRUPTED)
 
 
-def _sealed(content: Mapping[str, Any]) -> str:
-    """The one text that says this content, in its order, and its checksum."""
+def _with_checksum(content: Mapping[str, Any]) -> str:
+    """The content as JSON, in its order, with its SHA-256 as the last key."""
     digest = hashlib.sha256(json.dumps(content, allow_nan=False).encode()).hexdigest()
     return json.dumps({**content, "sha256": digest}, allow_nan=False)
 
@@ -100,9 +104,9 @@ def _read(folder: Path) -> Checkpoint:
     text = (folder / "state.json").read_text(encoding="utf-8")
     state = json.loads(text)
     if not isinstance(state, dict):
-        raise TypeError(f"state.json holds {type(state).__name__}, not a training's state")
+        raise TypeError(f"state.json holds a {type(state).__name__}, expected an object")
     content = {key: value for key, value in state.items() if key != "sha256"}
-    if _sealed(content) != text:
+    if _with_checksum(content) != text:
         raise UserError("state.json does not match its own checksum")
     digest = file_digest(folder / "tensors.safetensors")
     if digest != content["tensors"]:

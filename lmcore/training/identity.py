@@ -1,4 +1,4 @@
-"""The identity of a training, so that it never resumes from the checkpoint of another one."""
+"""What identifies a training, so that it never resumes from the checkpoint of another one."""
 
 import hashlib
 import json
@@ -21,13 +21,13 @@ STARTING_WEIGHTS = "starting weights"
 def training_identity(
     model: TrainableModel, batches: Batches, config: TrainingConfig, *, seed: int, n_batches: int
 ) -> dict[str, Any]:
-    """What a training's result depends on: settings as they are, the model and the data as checksums.
+    """Everything that a training's result depends on: the settings, and checksums of the model and the data.
 
-    Of the data at most ``SAMPLED_BATCHES`` batches are looked at, spread over those that the training sees: all of a
-    small set, some of a large one.
+    The checksum of the data covers at most ``SAMPLED_BATCHES`` batches, spread evenly over those that the training
+    uses, and the first validation batches.
 
     Raises:
-        ValueError: if there is nothing to learn from, or nothing to validate with.
+        UserError: if there are no training or validation targets.
     """
     settings = json.loads(config.model_dump_json())
     structure = f"{model!r} {model.config.model_dump_json()}"
@@ -41,10 +41,10 @@ def training_identity(
 
 
 def differences(found: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
-    """The differences between two trainings, in words."""
+    """The differences between two identities, in words, for an error message."""
     return [
         f"{name} is {found.get(name)} there and {own.get(name)} here"
-        if _is_short(found.get(name)) and _is_short(own.get(name))
+        if _is_readable(found.get(name)) and _is_readable(own.get(name))
         else f"the {name} differ{'s' if name == 'model' else ''}"
         for name in sorted({*found, *own})
         if found.get(name) != own.get(name)
@@ -62,9 +62,9 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
 
 def _data_digest(batches: Batches, n_batches: int) -> str:
     if not batches.n_examples:
-        raise UserError("there are no training examples: add some, or disable this training")
-    places = np.unique(np.linspace(0, n_batches - 1, min(n_batches, SAMPLED_BATCHES)).astype(int))
-    sampled = [batches.training_batch(int(place)) for place in places]
+        raise UserError("there are no training examples: add some")
+    indices = np.unique(np.linspace(0, n_batches - 1, min(n_batches, SAMPLED_BATCHES)).astype(int))
+    sampled = [batches.training_batch(int(index)) for index in indices]
     if not any(batch.n_targets for batch in sampled):
         raise UserError("the training examples hold no targets to predict: check how they were made")
     validation = list(_until_targets(batches))
@@ -77,7 +77,7 @@ def _data_digest(batches: Batches, n_batches: int) -> str:
 
 
 def _until_targets(batches: Batches) -> Iterator[Batch]:
-    """The validation batches up to the first one with targets."""
+    """The validation batches up to the first one that has targets."""
     for batch in batches.validation_batches():
         yield batch
         if batch.n_targets:
@@ -85,7 +85,7 @@ def _until_targets(batches: Batches) -> Iterator[Batch]:
 
 
 def _flat(prefix: str, values: Any) -> Iterator[tuple[str, Any]]:
-    """The settings of nested sections, by their path."""
+    """The values of nested sections by their dotted path."""
     if not isinstance(values, dict):
         yield prefix, values
         return
@@ -93,6 +93,6 @@ def _flat(prefix: str, values: Any) -> Iterator[tuple[str, Any]]:
         yield from _flat(f"{prefix}.{name}" if prefix else name, value)
 
 
-def _is_short(value: Any) -> bool:
-    """Whether a value says something to a reader, which a checksum does not."""
+def _is_readable(value: Any) -> bool:
+    """Whether a value is shown in a message; a checksum is not."""
     return not (isinstance(value, str) and len(value) == hashlib.sha256().digest_size * 2)

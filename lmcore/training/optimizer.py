@@ -1,4 +1,4 @@
-"""Optimizers over named parameters, whose whole state is a flat dictionary of tensors."""
+"""AdamW and Muon over a model's named parameters, with a flat dictionary of tensors as their state."""
 
 import math
 from collections import defaultdict
@@ -11,42 +11,43 @@ from torch import Tensor, nn
 from lmcore.config.training import AdamWConfig, AdamWGroupConfig, MuonConfig
 from lmcore.models.device import native_bfloat16
 
-# For each iteration the odd quintic that comes closest to one, at its worst, over what the ones before make of singular
-# values from 0.003 to 1; the last leaves 0.8 to 1.2 (the way of Amsel et al. 2025, The Polar Express,
-# https://arxiv.org/abs/2505.16932). These four train as well as the five equal ones that Muon was introduced with.
+# For each iteration the odd quintic with the smallest maximum distance from one over the range that the previous
+# iterations map singular values from 0.003 to 1 to; after the last they are between 0.8 and 1.2 (the method of
+# Amsel et al. 2025, The Polar Express, https://arxiv.org/abs/2505.16932). These four train as well as the five equal
+# iterations of the original Muon.
 QUINTICS = (
     (8.3837, -24.7659, 18.3571),
     (4.0434, -3.0114, 0.5695),
     (3.5056, -2.6267, 0.5257),
     (2.4901, -1.8343, 0.4368),
 )
-# Each iteration but the last leaves its largest singular values at the very edge of where the next quintic is bounded,
-# and rounding in bfloat16 pushes some of them over it: without this room those of an 8 x 256 matrix reach 10.
-ROOM_FOR_ROUNDING = 1.02
+# Every iteration but the last leaves the largest singular values at the edge of the range in which the next quintic is
+# bounded, and rounding in bfloat16 pushes some over it: without this margin those of an 8 x 256 matrix reach 10.
+ROUNDING_MARGIN = 1.02
 ROUNDED_QUINTICS = (
     *(
-        (first / ROOM_FOR_ROUNDING, second / ROOM_FOR_ROUNDING**3, third / ROOM_FOR_ROUNDING**5)
+        (first / ROUNDING_MARGIN, second / ROUNDING_MARGIN**3, third / ROUNDING_MARGIN**5)
         for first, second, third in QUINTICS[:-1]
     ),
     QUINTICS[-1],
 )
 FUSED_MATRICES = {"query_key_value.weight": 3, "key_value.weight": 2}
-"""Matrices that are several in one, stacked by rows: each of them is orthogonalized alone."""
+"""Parameters that hold several matrices, stacked by rows; each matrix is orthogonalized separately."""
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose update is brought to a semi-orthogonal matrix by Newton-Schulz iterations
+    """SGD with momentum whose updates are orthogonalized by Newton-Schulz iterations
     (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
 
-    Matrices of one shape are worked on together, and in bfloat16 only where that is native: the iteration needs
-    little precision, but emulated it would take longer than the rest of the training.
+    Matrices of the same shape are processed together. The iterations run in bfloat16 only where it is native: they
+    need little precision, but emulated bfloat16 would take longer than the rest of the training.
 
     Args:
-        parameters: matrices.
+        parameters: matrices, (rows, columns).
         lr: the learning rate.
-        momentum: the share of the average of earlier gradients in the next one.
-        weight_decay: decoupled, relative to the learning rate.
-        n_fused: how many matrices a parameter holds, one below the other, where that is more than one.
+        momentum: the decay of the moving average of the gradients.
+        weight_decay: decoupled weight decay, relative to the learning rate.
+        n_fused: for parameters that hold several matrices stacked by rows, how many.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Muon(torch.optim.Optimizer):
             directions.append(parameter.grad.lerp(average, momentum))
         shape = parameters[0].shape
         rows, columns = shape[0] // n_fused, shape[1]
-        # A taller matrix moves its outputs less per unit of weight; this evens it out.
+        # The outputs of a tall matrix change less per unit of weight; this compensates for it.
         rate = group["lr"] * math.sqrt(max(1.0, rows / columns))
         updates = orthogonalize(torch.stack(directions).view(-1, rows, columns)).reshape(-1, *shape)
         for parameter, update in zip(parameters, updates, strict=True):
@@ -90,19 +91,19 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:
-    """The nearest semi-orthogonal matrices, roughly: singular values between about 0.7 and 1.23, in bfloat16 as well,
-    but for those below a 300th of the matrix's norm, which stay smaller.
+    """Approximately the nearest semi-orthogonal matrices: their singular values are between about 0.7 and 1.23, also in
+    bfloat16, except that those below a 300th of the matrix's norm stay smaller.
 
     Args:
         matrices: float32 (n, rows, columns).
 
     Returns:
-        the same shape, in the dtype it was computed in.
+        the same shape, bfloat16 where that is native, otherwise float32.
     """
     dtype = torch.bfloat16 if native_bfloat16(matrices.device) else torch.float32
     is_tall = matrices.size(1) > matrices.size(2)
     current = matrices.mT if is_tall else matrices
-    current = (current / (current.norm(dim=(1, 2), keepdim=True) * ROOM_FOR_ROUNDING + 1e-7)).to(dtype)
+    current = (current / (current.norm(dim=(1, 2), keepdim=True) * ROUNDING_MARGIN + 1e-7)).to(dtype)
     for first, second, third in ROUNDED_QUINTICS:
         gram = current @ current.mT
         polynomial = torch.baddbmm(gram, gram, gram, beta=second, alpha=third)
@@ -111,11 +112,14 @@ def orthogonalize(matrices: Tensor) -> Tensor:
 
 
 class ModelOptimizer:
-    """Every parameter of a model under one or two optimizers, with one learning-rate factor for all.
+    """One or two optimizers for all parameters of a model, with one learning-rate factor for both.
+
+    With Muon, the matrices inside the blocks go to Muon, and embeddings, heads, vectors and scalars to AdamW. Vectors
+    and scalars have no weight decay.
 
     Args:
-        model: its parameters are grouped here: embeddings, heads, vectors and scalars go to AdamW (vectors and
-            scalars without weight decay), the matrices between layers to Muon where that is chosen.
+        model: the model whose trainable parameters are updated.
+        config: AdamW for all parameters, or Muon with its own AdamW settings for the others.
     """
 
     def __init__(self, model: nn.Module, config: AdamWConfig | MuonConfig) -> None:
@@ -140,7 +144,7 @@ class ModelOptimizer:
         self.peak_learning_rate = config.learning_rate
 
     def step(self, factor: float) -> None:
-        """Update the weights from their gradients at ``factor`` times the peak learning rates; clear the gradients."""
+        """Update the weights with ``factor`` times the peak learning rates, and clear the gradients."""
         for optimizer, peaks in zip(self._optimizers, self._peaks, strict=True):
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = factor * peak
@@ -148,12 +152,12 @@ class ModelOptimizer:
         self.clear_gradients()
 
     def clear_gradients(self) -> None:
-        """Forget the gradients."""
+        """Set all gradients to None."""
         for optimizer in self._optimizers:
             optimizer.zero_grad(set_to_none=True)
 
     def state(self) -> dict[str, Tensor]:
-        """Every tensor of the state, by ``parameter name/what``."""
+        """All tensors of the state, by ``parameter name/state name``."""
         return {
             f"{self._names[parameter]}/{key}": value  # type: ignore[index]
             for optimizer in self._optimizers
@@ -162,7 +166,7 @@ class ModelOptimizer:
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take over a state that :meth:`state` gave."""
+        """Restore what :meth:`state` returned."""
         parameters = {name: parameter for parameter, name in self._names.items()}
         owners = {
             parameter: optimizer
@@ -171,11 +175,11 @@ class ModelOptimizer:
             for parameter in group["params"]
         }
         for key, value in state.items():
-            name, _, what = key.rpartition("/")
+            name, _, kind = key.rpartition("/")
             parameter = parameters[name]
-            # AdamW counts its steps on the processor, whatever the weights' device.
-            device = value.device if what == "step" else parameter.device
-            owners[parameter].state[parameter][what] = value.to(device).clone()
+            # AdamW counts its steps on the CPU, whatever the weights' device.
+            device = value.device if kind == "step" else parameter.device
+            owners[parameter].state[parameter][kind] = value.to(device).clone()
 
 
 def _is_inner_matrix(name: str, parameter: nn.Parameter) -> bool:
@@ -183,7 +187,7 @@ def _is_inner_matrix(name: str, parameter: nn.Parameter) -> bool:
 
 
 def _n_fused(name: str) -> int:
-    """How many matrices a parameter of this name holds."""
+    """The number of matrices that a parameter of this name holds."""
     return next((n for ending, n in FUSED_MATRICES.items() if name.endswith(f".{ending}")), 1)
 
 

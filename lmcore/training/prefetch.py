@@ -1,48 +1,54 @@
-"""Batches on the device where they are needed, the next one on its way while one is worked on."""
+"""Moves batches to the device; on a GPU the next step's batches are prepared while the current step runs."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
 
 import torch
 
 from lmcore.tokens.batches.batches import Batch, Batches
 
 
-class Feed:
-    """Gives the batches of each step, which are a pure function of its number.
+class Prefetcher:
+    """The batches of each step, on the device; a context manager that ends its thread.
 
-    On a GPU the next step's batches are cut, pinned and copied by a thread of their own. On a processor there is
-    nothing to be gained: it would take from the training what it gives.
+    On a GPU a background thread prepares and pins the next step's batches. On the CPU there is no thread: it would
+    compete with the training for the same cores.
 
     Args:
-        batches: where they come from.
-        n_parts: batches of one step, whose gradients are summed.
-        device: where they go.
+        batches: the source; the batches of a step depend on its number alone.
+        batches_per_step: how many batches a step accumulates gradients over.
+        device: where the batches are needed.
     """
 
-    def __init__(self, batches: Batches, n_parts: int, device: torch.device) -> None:
-        self._batches, self._n_parts, self._device = batches, n_parts, device
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="feed") if device.type == "cuda" else None
-        self._coming: tuple[int, Future[list[Batch]]] | None = None
+    def __init__(self, batches: Batches, batches_per_step: int, device: torch.device) -> None:
+        self._batches, self._batches_per_step, self._device = batches, batches_per_step, device
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="prefetch") if device.type == "cuda" else None
+        self._next: tuple[int, Future[list[Batch]]] | None = None
 
-    def batches_of(self, step: int) -> Sequence[Batch]:
-        """The batches of a step, on the device."""
-        if self._thread is None:
-            return [batch.to(self._device) for batch in self._cut(step)]
-        if self._coming is None or self._coming[0] != step:
-            self._coming = (step, self._thread.submit(self._cut_pinned, step))
-        parts = self._coming[1].result()
-        self._coming = (step + 1, self._thread.submit(self._cut_pinned, step + 1))
-        return [batch.to(self._device) for batch in parts]
+    def __enter__(self) -> Self:
+        return self
 
-    def close(self) -> None:
-        """Let the thread end."""
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._thread is not None:
             self._thread.shutdown(cancel_futures=True)
 
-    def _cut(self, step: int) -> list[Batch]:
-        first = step * self._n_parts
-        return [self._batches.training_batch(place) for place in range(first, first + self._n_parts)]
+    def batches_of_step(self, step: int) -> Sequence[Batch]:
+        """The batches of a step, on the device."""
+        if self._thread is None:
+            return [batch.to(self._device) for batch in self._prepare(step)]
+        if self._next is None or self._next[0] != step:
+            self._next = (step, self._thread.submit(self._prepare_pinned, step))
+        batches = self._next[1].result()
+        self._next = (step + 1, self._thread.submit(self._prepare_pinned, step + 1))
+        return [batch.to(self._device) for batch in batches]
 
-    def _cut_pinned(self, step: int) -> list[Batch]:
-        return [batch.pinned() for batch in self._cut(step)]
+    def _prepare(self, step: int) -> list[Batch]:
+        first = step * self._batches_per_step
+        return [self._batches.training_batch(index) for index in range(first, first + self._batches_per_step)]
+
+    def _prepare_pinned(self, step: int) -> list[Batch]:
+        return [batch.pinned() for batch in self._prepare(step)]

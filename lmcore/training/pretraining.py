@@ -13,11 +13,17 @@ from lmcore.tokens.batches.batches import Batches, TokenArray, WindowBatches, to
 from lmcore.tokens.batches.corruption import CorruptedBatches
 from lmcore.tokens.batches.masking import MaskedBatches, word_starts
 from lmcore.tokens.batches.streams import StreamBatches, tokens_of_streams
-from lmcore.tokens.corpus.shards import TokenShards
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 EVERYTHING = "everything"
 """What a model that is fitted by counting has seen: the whole corpus."""
+
+
+class TokenSplits(Protocol):
+    """The tokens of the training and validation split, such as token shards."""
+
+    def tokens(self, split: str) -> TokenArray:
+        """All token ids of a split, flat, documents each ended by the end token."""
 
 
 class PretrainingBatches(Batches, Protocol):
@@ -28,7 +34,7 @@ class PretrainingBatches(Batches, Protocol):
 
 
 def pretraining_batches(
-    model: TrainableModel, config: PretrainConfig, shards: TokenShards, tokenizer: Tokenizer
+    model: TrainableModel, config: PretrainConfig, splits: TokenSplits, tokenizer: Tokenizer
 ) -> PretrainingBatches:
     """The batches for a model's objective.
 
@@ -37,8 +43,8 @@ def pretraining_batches(
     """
     kind = StreamBatches if model.carries_state else WindowBatches
     batches = kind(
-        shards.tokens("train"),
-        shards.tokens("validation"),
+        splits.tokens("train"),
+        splits.tokens("validation"),
         sequence_length=config.sequence_length,
         batch_size=config.training.batch_size,
         seed=config.seed,

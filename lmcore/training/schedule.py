@@ -1,4 +1,4 @@
-"""How many steps a training makes, and the learning rate as a function of the step."""
+"""The number of steps of a training, and the learning rate of each step."""
 
 import math
 
@@ -13,16 +13,16 @@ def count_steps(config: TrainingConfig, batches: Batches) -> int:
 
 
 def learning_rate_factor(config: ScheduleConfig, step: int, n_steps: int) -> float:
-    """Share of the peak learning rate at ``step`` (0 to ``n_steps`` - 1): up, level, down.
+    """The fraction of the peak learning rate at ``step`` (0 to ``n_steps`` - 1): warm-up, plateau, decay.
 
-    The first step already moves the weights, and so does the last unless ``min_lr_ratio`` is zero and its share of
-    the decay is complete only after it.
+    Neither the first nor the last step has a factor of zero: the warm-up starts above zero, and the decay would reach
+    ``min_lr_ratio`` one step after the last.
     """
     if step < config.warmup_steps:
         return (step + 1) / (config.warmup_steps + 1)
     n_decay_steps = min(round(config.decay_ratio * n_steps), n_steps - config.warmup_steps)
-    done = (step - (n_steps - n_decay_steps) + 1) / (n_decay_steps + 1)
-    if done <= 0.0:
+    decayed = (step - (n_steps - n_decay_steps) + 1) / (n_decay_steps + 1)
+    if decayed <= 0.0:
         return 1.0
-    left = 1.0 - done if config.decay_type == "linear" else (1.0 + math.cos(math.pi * done)) / 2
-    return config.min_lr_ratio + (1.0 - config.min_lr_ratio) * left
+    remaining = 1.0 - decayed if config.decay_type == "linear" else (1.0 + math.cos(math.pi * decayed)) / 2
+    return config.min_lr_ratio + (1.0 - config.min_lr_ratio) * remaining

@@ -6,60 +6,60 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+TERMINATING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
-class HeldSignals:
-    """While this context is open, signals that would end the process are deferred.
+class DeferredSignals:
+    """A context in which signals that would end the process (Ctrl-C, SIGTERM, SIGHUP) are deferred.
 
-    What it would have done (whatever the process has set up for it) happens at the next :meth:`let_in`, or at the end.
-    Outside the main thread, where Python handles no signals, nothing is held.
+    The process's own handler runs at the next :meth:`deliver`, or at the end of the context. Outside the main thread,
+    where Python handles no signals, nothing is deferred.
     """
 
     def __init__(self) -> None:
         self._handlers: dict[int, Callable[[int, FrameType | None], Any] | int] = {}
-        self._waiting: list[int] = []
+        self._pending: list[int] = []
 
     @property
-    def are_waiting(self) -> bool:
-        """Whether one has come."""
-        return bool(self._waiting)
+    def are_pending(self) -> bool:
+        """Whether a signal has arrived that is not yet delivered."""
+        return bool(self._pending)
 
-    def let_in(self) -> None:
-        """Let those that wait do what they would have done; mostly that is an exception, which leaves from here."""
-        self._give_back()
-        self._deliver()
-        self._take()
+    def deliver(self) -> None:
+        """Run the process's handlers of the pending signals; most of them raise an exception."""
+        self._restore_handlers()
+        self._raise_pending()
+        self._replace_handlers()
 
     def __enter__(self) -> Self:
-        self._take()
+        self._replace_handlers()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._give_back()
-        self._deliver()
+        self._restore_handlers()
+        self._raise_pending()
 
-    def _take(self) -> None:
+    def _replace_handlers(self) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
-        for number in ENDING:
+        for number in TERMINATING:
             handler = signal.getsignal(number)
-            # None: it is handled by something other than Python, and cannot be given back.
+            # None: the handler was not installed from Python, so it could not be restored.
             if handler is not None and handler != signal.SIG_IGN:
                 self._handlers[number] = handler
-                signal.signal(number, self._hold)
+                signal.signal(number, self._defer)
 
-    def _give_back(self) -> None:
+    def _restore_handlers(self) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers.clear()
 
-    def _hold(self, number: int, _frame: FrameType | None) -> None:
-        if number not in self._waiting:
-            self._waiting.append(number)
+    def _defer(self, number: int, _frame: FrameType | None) -> None:
+        if number not in self._pending:
+            self._pending.append(number)
 
-    def _deliver(self) -> None:
-        while self._waiting:
-            signal.raise_signal(self._waiting.pop(0))
+    def _raise_pending(self) -> None:
+        while self._pending:
+            signal.raise_signal(self._pending.pop(0))

@@ -1,4 +1,4 @@
-"""What keeps a training from being spoilt by a step whose loss or gradient is not to be believed."""
+"""Detects steps that would damage the weights: a loss or gradient that is not finite, or a spike in the loss."""
 
 import math
 import statistics
@@ -6,28 +6,29 @@ from collections.abc import Sequence
 
 from lmcore.config.training import StabilityConfig
 
-SMALLEST_SPREAD = 0.01
-"""In nats: an almost constant loss does not make each little rise a spike."""
+MIN_STANDARD_DEVIATION = 0.01
+"""In nats: with an almost constant loss, small rises are not spikes."""
 
 
 def reason_to_skip(
     loss: float, gradient_norm: float, recent_losses: Sequence[float], config: StabilityConfig
 ) -> str | None:
-    """Why the weights must not see this step; None if they may.
+    """Why this step must not update the weights; None if it may.
 
     Args:
-        loss: of the step, in nats.
-        gradient_norm: before clipping.
-        recent_losses: of the last accepted steps; a spike is told only from ``spike_window_steps`` of them on.
-        config: how far from their mean a loss may lie, in standard deviations.
+        loss: the loss of the step in nats.
+        gradient_norm: the norm of its gradient before clipping.
+        recent_losses: the losses of the last accepted steps; spikes are detected once there are
+            ``spike_window_steps`` of them.
+        config: how many standard deviations above their mean a loss may be.
     """
     if not math.isfinite(loss) or not math.isfinite(gradient_norm):
         return f"loss {loss:.4g} and gradient norm {gradient_norm:.4g} are not both finite"
     if len(recent_losses) < config.spike_window_steps:
         return None
     mean = statistics.fmean(recent_losses)
-    spread = max(statistics.pstdev(recent_losses, mean), SMALLEST_SPREAD)
-    highest = mean + config.spike_sigmas * spread
-    if loss > highest:
-        return f"loss {loss:.4g} is above {highest:.4g}, {config.spike_sigmas:g} standard deviations beyond the mean"
+    deviation = max(statistics.pstdev(recent_losses, mean), MIN_STANDARD_DEVIATION)
+    limit = mean + config.spike_sigmas * deviation
+    if loss > limit:
+        return f"loss {loss:.4g} is above {limit:.4g}, {config.spike_sigmas:g} standard deviations above the mean"
     return None

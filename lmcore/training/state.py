@@ -19,41 +19,43 @@ from lmcore.training.record import TrainingRecord
 
 
 @dataclass
-class Progress:
-    """The progress so far."""
+class TrainingProgress:
+    """How far a training is. The fields are also the names in a checkpoint's ``state.json``."""
 
     step: int = 0
+    """The number of steps so far, skipped ones included."""
     looked_step: int = 0
-    """The last step after which all was reported and validated that was due."""
+    """The last step after which everything due (reports, validation) was done."""
     n_targets: int = 0
     n_skipped_steps: int = 0
     n_skipped_in_a_row: int = 0
     n_rollbacks: int = 0
     n_steps_left_out: int = 0
-    """Of the data: a rollback leaves out what led to it."""
+    """Steps whose training data rollbacks have skipped."""
     returned_to: int | None = None
-    """The step of the checkpoint that was last gone back to, until a step is accepted."""
+    """The step of the checkpoint of the last rollback, until a step succeeds."""
     best_step: int = 0
-    """Zero until a validation has given a finite loss."""
-    best_validation_loss: float = 1e30  # JSON knows no infinity
+    """The step of the best validation; zero until a validation gives a finite loss."""
+    best_validation_loss: float = 1e30  # JSON has no infinity
     n_validations_without_gain: int = 0
     n_carried_positions: int = 0
-    """How many positions a recurrent model's state has seen."""
+    """How many positions the carried state of a recurrent model has read."""
     recent_losses: list[float] = field(default_factory=list)
-    """Of the last accepted steps, by which a spike is told."""
+    """The losses of the last accepted steps, for detecting spikes."""
     unreported: list[tuple[float, float, float]] = field(default_factory=list)
     """Loss, gradient norm and learning rate of each step since the last report."""
-    history: list[dict[str, int | float]] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
+    """The metrics reported so far, each entry with its ``step``."""
 
     def report(self) -> dict[str, float]:
-        """Means over the steps since the last report, and the last learning rate; those steps are reported then."""
+        """Mean loss and gradient norm of the unreported steps, and the last learning rate; marks them as reported."""
         losses, norms, rates = zip(*self.unreported, strict=True)
         self.unreported.clear()
         n_steps = len(losses)
         return {"loss": sum(losses) / n_steps, "gradient_norm": sum(norms) / n_steps, "learning_rate": rates[-1]}
 
     def last_loss(self) -> float:
-        """Of the last accepted step, or the last one reported."""
+        """The loss of the last accepted step, or the last reported one; not a number before the first."""
         if self.unreported:
             return self.unreported[-1][0]
         return self.history[-1].get("loss", math.nan) if self.history else math.nan
@@ -63,20 +65,20 @@ class TrainerState:
     """The model, its optimizer and everything else that changes from step to step.
 
     Args:
-        model: trained in place.
-        optimizer: of its weights.
-        average: of its weights, where there is one.
+        model: the model, trained in place.
+        optimizer: the optimizer of its weights.
+        average: the moving average of its weights, if there is one.
     """
 
     def __init__(self, model: TrainableModel, optimizer: ModelOptimizer, average: AveragedWeights | None) -> None:
         self.model, self.optimizer, self.average = model, optimizer, average
-        self.done = Progress()
+        self.progress = TrainingProgress()
         self.carried: RecurrentState | None = None
         """What a recurrent model carries from batch to batch."""
         self.best_weights = copy_weights(model)
 
     def to_checkpoint(self, identity: dict[str, Any]) -> Checkpoint:
-        """The state now."""
+        """The current state as a checkpoint."""
         groups: dict[str, Mapping[str, Tensor]] = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state(),
@@ -89,11 +91,11 @@ class TrainerState:
             for group, state in groups.items()
             for name, tensor in state.items()
         }
-        self.done.n_carried_positions = 0 if self.carried is None else self.carried.length
-        return Checkpoint(self.done.step, tensors, asdict(self.done), identity)
+        self.progress.n_carried_positions = 0 if self.carried is None else self.carried.length
+        return Checkpoint(self.progress.step, tensors, asdict(self.progress), identity)
 
-    def take_over(self, checkpoint: Checkpoint) -> None:
-        """The state as it was."""
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Restore the state that :meth:`to_checkpoint` captured."""
         groups = {group: tensors_of(checkpoint, group) for group in ("model", "optimizer", "best", "average", "state")}
         device = self.model.device
         self.model.load_state_dict(groups["model"])
@@ -101,13 +103,13 @@ class TrainerState:
         self.best_weights = {name: tensor.to(device) for name, tensor in groups["best"].items()}
         if self.average is not None:
             self.average.load_state(groups["average"])
-        self.done = Progress(**checkpoint.facts)
+        self.progress = TrainingProgress(**checkpoint.facts)
         carried = {name: tensor.to(device) for name, tensor in groups["state"].items()}
-        self.carried = RecurrentState(carried, self.done.n_carried_positions) if carried else None
+        self.carried = RecurrentState(carried, self.progress.n_carried_positions) if carried else None
 
 
 def tensors_of(checkpoint: Checkpoint, group: str) -> dict[str, Tensor]:
-    """A checkpoint's tensors of one group, by their names in it."""
+    """A checkpoint's tensors of one group (``model``, ``optimizer``, ...), by their names within it."""
     prefix = f"{group}:"
     return {name.removeprefix(prefix): tensor for name, tensor in checkpoint.tensors.items() if name.startswith(prefix)}
 
@@ -115,8 +117,8 @@ def tensors_of(checkpoint: Checkpoint, group: str) -> dict[str, Tensor]:
 def training_record(
     state: TrainerState, config: TrainingConfig, batches: Batches, *, dtype: torch.dtype, seed: int
 ) -> TrainingRecord:
-    """The record of a finished training."""
-    done = state.done
+    """What is said of a training afterwards; nothing of time or place."""
+    done = state.progress
     n_batches = (done.step + done.n_steps_left_out) * config.gradient_accumulation_steps
     return TrainingRecord(
         n_parameters=sum(parameter.numel() for parameter in state.model.parameters()),
@@ -135,5 +137,5 @@ def training_record(
 
 
 def copy_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The weights as they are now, by name."""
+    """A copy of the current weights, by name."""
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

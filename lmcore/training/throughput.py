@@ -1,31 +1,31 @@
-"""How fast a training goes."""
+"""How fast a training runs, in tokens per second."""
 
 import time
 
 
-class Rate:
-    """Tokens per second of training proper, over about the last ten seconds."""
+class Throughput:
+    """Tokens per second over about the last ten seconds, validations and checkpoints excluded."""
 
-    SPAN_SECONDS = 10.0
+    WINDOW_SECONDS = 10.0
 
     def __init__(self) -> None:
         self._started = time.monotonic()
         self._n_tokens = 0
-        self._last: float | None = None
+        self._last_window: float | None = None
 
     def add(self, n_tokens: int) -> None:
-        """Count tokens that were just trained on."""
+        """Count tokens that the model was just trained on."""
         self._n_tokens += n_tokens
-        if (seconds := time.monotonic() - self._started) >= self.SPAN_SECONDS:
-            self._last = self._n_tokens / seconds
+        if (seconds := time.monotonic() - self._started) >= self.WINDOW_SECONDS:
+            self._last_window = self._n_tokens / seconds
             self._started, self._n_tokens = time.monotonic(), 0
 
-    def pause(self, seconds: float) -> None:
-        """Do not count the last ``seconds``, which went into something else than training."""
+    def exclude(self, seconds: float) -> None:
+        """Do not count the last ``seconds``, which were not spent on training steps."""
         self._started += seconds
 
     def tokens_per_second(self) -> float:
-        """The rate now."""
-        if self._last is not None:
-            return self._last
+        """The current rate: that of the last full window, or of the time since the start before one is full."""
+        if self._last_window is not None:
+            return self._last_window
         return self._n_tokens / max(time.monotonic() - self._started, 1e-9)

@@ -37,7 +37,7 @@ def lineage(environment: Environment, project: Path, stage: str) -> dict[str, st
     Names: ``git.*``, ``dvc.*``, ``prefect.*``, ``lock_file.sha256``, ``pipeline.id``, ``process.*``,
     ``machine.*`` and ``gpu.*``. What does not exist (no git, no DVC, no Prefect) is left out.
     """
-    from lmcore.models.device import machine_facts  # takes seconds: it imports torch
+    from tasks.context.machine import machine_facts  # takes seconds: it imports torch
 
     dvc = dvc_facts(project, stage)
     # In the order in which people look: MLflow's page keeps it.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lmcore.runtime.files import folder_digest
-from lmcore.training.signals import HeldSignals
+from lmcore.training.signals import DeferredSignals
 from tasks.context.environment import Environment
 from tasks.context.lineage import dataset_digest, lineage, uncommitted_changes
 from tasks.tracking.client import Requests, Store, one_line, without_password
@@ -74,7 +74,7 @@ class ModelRun:
         self._end(Outcome(status=status, end_time=now(), error=_reason(error)))
 
     def _end(self, outcome: Outcome) -> None:
-        with HeldSignals():
+        with DeferredSignals():
             self._local.update(outcome=outcome)
             self._uploader.stop()
 

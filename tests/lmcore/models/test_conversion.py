@@ -30,7 +30,7 @@ def answer(folder: Path) -> np.ndarray:
     model, tokenizer = load_language_model(folder)
     assert [0, *tokenizer.encode("a fox jump over")] == TOKENS
     if isinstance(model, NgramModel):
-        return model.score([np.array(TOKENS[1:])]).log_probabilities
+        return model.score_documents([np.array(TOKENS[1:])]).log_probabilities
     with torch.no_grad():
         if folder.name == "encoder_decoder":
             state = model.new_state(torch.tensor([TOKENS]))

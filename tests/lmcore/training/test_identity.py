@@ -1,4 +1,4 @@
-"""A training goes on from its own checkpoints alone, and leaves the process as it was."""
+"""A training resumes only from its own checkpoints, and leaves the process as it was."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ def run(
         TrainingConfig.model_validate_json(json.dumps(SHORT | changes)),
         seed=seed,
         checkpoints=folder,
-        on_metrics=lambda _step, _figures: None,
+        on_metrics=lambda _step, _metrics: None,
         description="Train",
     )
 
@@ -83,7 +83,7 @@ def test_swapped_classes_are_another_training(tmp_path: Path) -> None:
         run(tmp_path, classifier("a", "b"), examples([(tokens, 1 - label) for tokens, label in EXAMPLES]))
 
 
-def test_the_same_call_gives_the_same_model_whatever_has_become_of_the_one_in_hand(tmp_path: Path) -> None:
+def test_the_same_call_gives_the_same_model_from_a_trained_or_an_untrained_one(tmp_path: Path) -> None:
     model = make_model()
     record = run(tmp_path, model)
     trained = {name: weight.clone() for name, weight in model.state_dict().items()}
@@ -99,7 +99,7 @@ def test_without_a_folder_nothing_is_left(tmp_path: Path, monkeypatch: pytest.Mo
     assert record == run(tmp_path / "kept")
 
 
-def test_the_process_keeps_its_random_numbers_and_settings(tmp_path: Path) -> None:
+def test_the_process_keeps_its_random_state_and_torch_settings(tmp_path: Path) -> None:
     torch.manual_seed(7)
     expected = torch.rand(3)
     model, precision = make_model(), torch.get_float32_matmul_precision()
@@ -119,7 +119,7 @@ def test_the_process_keeps_its_random_numbers_and_settings(tmp_path: Path) -> No
         ([([3, 4], [4, 5])], [([3, 4], [-100, -100])] * 3, "the validation examples hold no targets"),
     ],
 )
-def test_nothing_to_learn_from_is_said_before_the_first_step(
+def test_missing_targets_are_reported_before_the_first_step(
     tmp_path: Path, training: Any, validation: Any, message: str
 ) -> None:
     batches = ExampleBatches(training, validation, batch_size=2, seed=1, padding=1)
@@ -128,7 +128,7 @@ def test_nothing_to_learn_from_is_said_before_the_first_step(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_batches_without_targets_among_others_are_left_out(tmp_path: Path) -> None:
+def test_batches_without_targets_are_skipped(tmp_path: Path) -> None:
     training = [([3, 4], [4, 5] if number % 2 else [-100, -100]) for number in range(6)]
     batches = ExampleBatches(training, training, batch_size=1, seed=1, padding=1)
     record = run(tmp_path, batches=batches, max_steps=6, stability=CONFIG["stability"] | {"max_skipped_steps": 6})

@@ -1,4 +1,4 @@
-"""The training loop learns, keeps what was best, and never lets a number that is none into the weights."""
+"""The training loop learns, keeps the best weights, and skips steps with a non-finite or spiking loss."""
 
 import json
 import math
@@ -26,7 +26,7 @@ from tests.lmcore.training.trainer import BATCHES, CONFIG, make_batches
 def run(
     folder: Path, model: GPT, batches: WindowBatches | None = None, **changes: Any
 ) -> tuple[TrainingRecord, list[tuple[int, Mapping[str, float]]]]:
-    figures: list[tuple[int, Mapping[str, float]]] = []
+    metrics: list[tuple[int, Mapping[str, float]]] = []
     config = TrainingConfig.model_validate_json(json.dumps(CONFIG | changes))
     record = train(
         model,
@@ -34,10 +34,10 @@ def run(
         config,
         seed=1,
         checkpoints=folder,
-        on_metrics=lambda step, values: figures.append((step, dict(values))),
+        on_metrics=lambda step, values: metrics.append((step, dict(values))),
         description="Train",
     )
-    return record, figures
+    return record, metrics
 
 
 def mean_loss(model: GPT) -> float:
@@ -48,10 +48,10 @@ def mean_loss(model: GPT) -> float:
 def test_it_learns_and_ends_with_the_best_weights(tmp_path: Path) -> None:
     model = make_model()
     before = mean_loss(model)
-    record, figures = run(tmp_path, model, precision="float32")
+    record, metrics = run(tmp_path, model, precision="float32")
     assert record.best_validation_loss < before / 2
     assert mean_loss(model) == pytest.approx(record.best_validation_loss, rel=1e-5)
-    validations = [values["validation_loss"] for _, values in figures if "validation_loss" in values]
+    validations = [values["validation_loss"] for _, values in metrics if "validation_loss" in values]
     assert min(validations) == record.best_validation_loss
 
 
@@ -59,8 +59,8 @@ def test_overfitting_does_not_spoil_the_result(tmp_path: Path) -> None:
     """At a learning rate that wrecks the model, the weights of the best validation are kept."""
     model = make_model()
     optimizer = {"name": "adamw", "learning_rate": 3.0, "beta1": 0.9, "beta2": 0.95, "weight_decay": 0.0}
-    record, figures = run(tmp_path, model, optimizer=optimizer, precision="float32")
-    last = [values["validation_loss"] for _, values in figures if "validation_loss" in values][-1]
+    record, metrics = run(tmp_path, model, optimizer=optimizer, precision="float32")
+    last = [values["validation_loss"] for _, values in metrics if "validation_loss" in values][-1]
     assert mean_loss(model) == pytest.approx(record.best_validation_loss, rel=1e-5)
     assert record.best_validation_loss <= last
 
@@ -89,17 +89,17 @@ class Poisoned(GPT):
 
 
 class Noting(WindowBatches):
-    """Batches that remember which places they were asked for, but for those by which a training is known."""
+    """Batches that record which steps they gave batches for, except those sampled for the identity of the training."""
 
     def __init__(self) -> None:
-        self.places: list[int] = []
+        self.steps: list[int] = []
         self.n_asked = 0
         super().__init__(**BATCHES)
 
     def training_batch(self, step: int) -> Batch:
         self.n_asked += 1
         if self.n_asked > SAMPLED_BATCHES:
-            self.places.append(step)
+            self.steps.append(step)
         return super().training_batch(step)
 
 
@@ -111,42 +111,42 @@ def make_poisoned(calls: set[int], factor: float = math.nan) -> Poisoned:
     return model
 
 
-def test_a_loss_that_is_no_number_is_skipped_and_counted(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_is_skipped_and_counted(tmp_path: Path) -> None:
     model = make_poisoned({4, 9})
     record, _ = run(tmp_path, model)
     assert record.n_skipped_steps == 2
     assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
-def test_too_many_in_a_row_go_back_to_the_checkpoint_and_past_their_data(tmp_path: Path) -> None:
+def test_too_many_skipped_steps_roll_back_to_the_checkpoint_and_skip_their_data(tmp_path: Path) -> None:
     batches = Noting()
     record, _ = run(tmp_path, make_poisoned({11, 12, 13}), batches)
     assert record.n_rollbacks == 1
     assert record.n_skipped_steps == 3
-    # Steps 11 to 13 read the data of places 10 to 12 in vain; after the return to step 9 it is that of place 13 on.
-    assert batches.places[:16] == [*range(13), 13, 14, 15]
+    # Steps 11 to 13 were skipped, so the data of batches 10 to 12 is; after the rollback to step 9 it continues at 13.
+    assert batches.steps[:16] == [*range(13), 13, 14, 15]
     assert record.n_steps == 40
-    assert batches.places[-1] == 39 + 4
+    assert batches.steps[-1] == 39 + 4
 
 
-def test_going_back_in_vain_ends_the_training_with_the_checkpoint_kept(tmp_path: Path) -> None:
+def test_rolling_back_in_vain_ends_the_training_with_the_checkpoint_kept(tmp_path: Path) -> None:
     with pytest.raises(FloatingPointError, match=r"3 steps .* skipped, after 1 rollbacks.*lower the learning"):
         run(tmp_path, make_poisoned(set(range(11, 100))))
     assert (tmp_path / "step-00000009").exists()
 
 
-def test_a_checkpoint_that_is_ruined_is_not_gone_back_to_twice(
+def test_a_checkpoint_with_ruined_weights_is_not_rolled_back_to_twice(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The step into the checkpoint at step 9 leaves weights whose every loss is no number; a second return finds the
+    """The step before the checkpoint at step 9 leaves weights whose every loss is NaN; a second rollback takes the
     checkpoint before it."""
     model = make_model()
     model.__class__ = Ruined
     changes = {"stability": CONFIG["stability"] | {"max_rollbacks": 2}}
     record, _ = run(tmp_path, model, **changes)
-    assert [line for line in caplog.messages if line.startswith("back to")] == [
-        "back to the checkpoint at step 9; the data of 3 steps is skipped",
-        "back to the checkpoint at step 6; the data of 6 steps is skipped",
+    assert [line for line in caplog.messages if line.startswith("rolled back to")] == [
+        "rolled back to the checkpoint at step 9; the data of 3 steps is skipped",
+        "rolled back to the checkpoint at step 6; the data of 6 steps is skipped",
     ]
     assert record.n_steps == 40
     assert all(parameter.isfinite().all() for parameter in model.parameters())
@@ -171,7 +171,7 @@ class Ruined(GPT):
 
 
 class Unvalidated(GPT):
-    """A model whose validation losses are no numbers at some calls."""
+    """A model whose validation losses are NaN at some calls."""
 
     spoiled: frozenset[int] = frozenset()
     n_calls = 0
@@ -184,21 +184,21 @@ class Unvalidated(GPT):
 
 
 @pytest.mark.parametrize("spoiled", [{2}, {5, 6}, {1, 2, 3, 4, 5}])
-def test_a_validation_that_gives_no_number_is_named_and_left_out(
+def test_a_validation_without_a_finite_loss_is_reported_and_skipped(
     tmp_path: Path, spoiled: set[int], caplog: pytest.LogCaptureFixture
 ) -> None:
     model = make_model()
     model.__class__ = Unvalidated
     model.spoiled = frozenset(spoiled)
-    record, figures = run(tmp_path, model)
+    record, metrics = run(tmp_path, model)
     assert caplog.text.count("the validation loss is nan; it is skipped") == len(spoiled)
-    validations = [values["validation_loss"] for _, values in figures if "validation_loss" in values]
+    validations = [values["validation_loss"] for _, values in metrics if "validation_loss" in values]
     assert len(validations) == 6 - len(spoiled)
     assert record.best_validation_loss == min(validations)
     json.dumps(record.to_json(), allow_nan=False)
 
 
-def test_without_any_validation_that_gives_a_number_the_training_fails(tmp_path: Path) -> None:
+def test_without_any_finite_validation_loss_the_training_fails(tmp_path: Path) -> None:
     model = make_model()
     model.__class__ = Unvalidated
     model.spoiled = frozenset(range(100))
@@ -207,11 +207,11 @@ def test_without_any_validation_that_gives_a_number_the_training_fails(tmp_path:
             run(tmp_path, model)
 
 
-def test_a_loss_that_leaps_is_skipped(tmp_path: Path) -> None:
+def test_a_spiking_loss_is_skipped(tmp_path: Path) -> None:
     model = make_poisoned({20}, factor=300.0)
-    record, figures = run(tmp_path, model, precision="float32")
+    record, metrics = run(tmp_path, model, precision="float32")
     assert record.n_skipped_steps == 1
-    assert max(values["loss"] for _, values in figures if "loss" in values) < 2 * figures[0][1]["loss"]
+    assert max(values["loss"] for _, values in metrics if "loss" in values) < 2 * metrics[0][1]["loss"]
 
 
 def test_two_batches_accumulated_are_one_of_twice_the_size(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_two_batches_accumulated_are_one_of_twice_the_size(tmp_path: Path) -> No
         assert [values[name] for _, values in halves if name in values] == pytest.approx(expected, rel=1e-3)
 
 
-def test_what_is_kept_are_the_averaged_weights(tmp_path: Path) -> None:
+def test_the_averaged_weights_are_kept(tmp_path: Path) -> None:
     plain, averaged = make_model(), make_model()
     run(tmp_path / "plain", plain, max_steps=7)
     record, _ = run(tmp_path / "averaged", averaged, max_steps=7, ema_decay=0.9)
@@ -246,12 +246,12 @@ def test_averaged_weights_follow_their_formula() -> None:
         expected = decay * expected + (1 - decay) * model.weight.detach()
     torch.testing.assert_close(average.state()["weight"], expected)
     own = model.weight.detach().clone()
-    with average.in_place():
+    with average.swapped_in():
         torch.testing.assert_close(model.weight.detach(), expected)
     assert torch.equal(model.weight, own)
 
 
-def test_adapters_learn_beside_weights_that_stay_as_they_are(tmp_path: Path) -> None:
+def test_adapters_learn_while_the_base_weights_stay_as_they_are(tmp_path: Path) -> None:
     model, before = make_model(), make_model().state_dict()
     add_lora(model, rank=4, alpha=8.0, dropout=0.0, generator=torch.Generator().manual_seed(1))
     start = mean_loss(model)
@@ -262,11 +262,11 @@ def test_adapters_learn_beside_weights_that_stay_as_they_are(tmp_path: Path) -> 
     assert all(torch.equal(weight, before[name]) for name, weight in kept.items())
 
 
-def test_a_training_that_gains_nothing_ends_early(tmp_path: Path) -> None:
+def test_a_training_without_improvement_ends_early(tmp_path: Path) -> None:
     optimizer = {"name": "adamw", "learning_rate": 3.0, "beta1": 0.9, "beta2": 0.95, "weight_decay": 0.0}
     changes = {"optimizer": optimizer, "early_stopping_patience": 2, "max_steps": 400, "eval_steps": 2}
-    record, figures = run(tmp_path, make_model(), **changes)
-    validations = [values["validation_loss"] for _, values in figures if "validation_loss" in values]
+    record, metrics = run(tmp_path, make_model(), **changes)
+    validations = [values["validation_loss"] for _, values in metrics if "validation_loss" in values]
     assert record.n_steps < 400
     assert min(validations) not in validations[-2:]
     again, _ = run(tmp_path, make_model(), **changes)
@@ -280,16 +280,16 @@ def test_a_resumed_training_reports_its_whole_history_again(tmp_path: Path) -> N
     assert again == timeless
 
 
-def test_bfloat16_is_computed_in_when_asked_for(tmp_path: Path) -> None:
+def test_activations_are_bfloat16_when_configured(tmp_path: Path) -> None:
     model = make_model()
     record, _ = run(tmp_path, model, precision="bfloat16", max_steps=2)
     assert record.precision == "bfloat16"
     assert model.embedding.weight.dtype == torch.float32
 
 
-def test_the_record_counts_the_batches_of_accumulated_and_left_out_steps(tmp_path: Path) -> None:
+def test_the_record_counts_the_batches_of_accumulated_and_skipped_steps(tmp_path: Path) -> None:
     record, _ = run(tmp_path / "accumulated", make_model(), max_steps=3, gradient_accumulation_steps=2)
     assert record.n_batches == 6
     batches = Noting()
     record, _ = run(tmp_path / "rolled-back", make_poisoned({11, 12, 13}), batches)
-    assert record.n_batches == max(batches.places) + 1
+    assert record.n_batches == max(batches.steps) + 1

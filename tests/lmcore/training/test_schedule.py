@@ -1,4 +1,4 @@
-"""The learning rate rises, stays and falls as configured."""
+"""The learning rate warms up, stays and decays as configured."""
 
 import pytest
 
@@ -24,11 +24,11 @@ def test_it_rises_then_falls_and_is_never_zero(decay_type: str, decay_ratio: flo
     assert all(0 < factor <= 1 for factor in factors)
 
 
-def test_the_plateau_lasts_until_the_last_share() -> None:
+def test_the_plateau_lasts_until_the_decay() -> None:
     factors = course()
     assert factors[10:50] == [1.0] * 40
     assert factors[49] == 1.0 > factors[50]
 
 
-def test_it_falls_to_the_final_share() -> None:
+def test_it_decays_to_the_final_ratio() -> None:
     assert course(min_lr_ratio=0.1)[-1] == pytest.approx(0.1, abs=0.02)

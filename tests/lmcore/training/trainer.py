@@ -1,4 +1,4 @@
-"""A small training as a process of its own, to be killed."""
+"""Small trainings of every family, also run as separate processes that are killed."""
 
 import json
 from pathlib import Path
@@ -106,7 +106,7 @@ def main(folder: Path, family: str, n_steps: int = 40) -> None:
         TrainingConfig.model_validate_json(json.dumps(settings)),
         seed=1,
         checkpoints=folder / "work",
-        on_metrics=lambda _step, _figures: None,
+        on_metrics=lambda _step, _metrics: None,
         description="Train",
     )
     save_file(model.state_dict(), folder / "weights.safetensors")

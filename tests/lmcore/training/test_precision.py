@@ -1,4 +1,4 @@
-"""On a GPU everything is what it is on a processor, compiled or not, and resumes exactly."""
+"""A training on a GPU has the losses and gradients of the CPU, compiled or not, and resumes exactly."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def on_gpu(**changes: object) -> GPT:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("is_compiled", [False, True])
-def test_loss_and_gradients_are_those_of_the_processor(variant: str, is_compiled: bool) -> None:
+def test_loss_and_gradients_are_those_of_the_cpu(variant: str, is_compiled: bool) -> None:
     torch.set_float32_matmul_precision("highest")
     here, there = make_model(**VARIANTS[variant]), on_gpu(**VARIANTS[variant])
     tokens, targets = draw_tokens(3, 12), draw_tokens(3, 12).roll(1)
@@ -37,10 +37,10 @@ def test_loss_and_gradients_are_those_of_the_processor(variant: str, is_compiled
 
 
 def test_it_learns_compiled_in_bfloat16(tmp_path: Path) -> None:
-    record, figures = run(tmp_path, on_gpu(), torch_compile="always", full_determinism=False)
+    record, metrics = run(tmp_path, on_gpu(), torch_compile="always", full_determinism=False)
     assert record.precision == "bfloat16"
-    assert record.best_validation_loss < figures[0][1]["loss"] / 2
-    assert figures[-1][1]["gpu_memory_gib"] > 0
+    assert record.best_validation_loss < metrics[0][1]["loss"] / 2
+    assert metrics[-1][1]["gpu_memory_gib"] > 0
 
 
 def test_a_resumed_training_ends_with_the_same_bits(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A signal that ends the process finds the last whole step in a checkpoint, and spoils nothing, whenever it comes."""
+"""A terminating signal leaves the last complete step in a checkpoint, whenever it arrives."""
 
 import contextlib
 import json
@@ -15,24 +15,24 @@ import torch
 
 from lmcore.config.training import TrainingConfig
 from lmcore.models.trainable import TrainableModel
-from lmcore.training import checkpointing, loop
+from lmcore.training import checkpoint_manager, loop
 from lmcore.training.checkpoint import load_checkpoint
 from lmcore.training.loop import train
 from lmcore.training.optimizer import ModelOptimizer
 from lmcore.training.record import TrainingRecord
-from lmcore.training.signals import HeldSignals
+from lmcore.training.signals import DeferredSignals
 from tests.lmcore.training.trainer import CHANGES, CONFIG, MAKERS, batches_for
 
 N_STEPS = 16
 N_INTERRUPTIONS = 5
 MOMENTS = [
     (ModelOptimizer, "step"),
-    (checkpointing, "save_checkpoint"),
+    (checkpoint_manager, "save_checkpoint"),
     (loop, "learning_rate_factor"),
     (loop, "reason_to_skip"),
     (loop, "copy_weights"),
 ]
-"""What is called where a signal may come."""
+"""Functions around whose calls signals are sent."""
 
 
 @pytest.fixture(autouse=True)
@@ -53,14 +53,14 @@ def run(folder: Path, family: str, **changes: Any) -> tuple[TrainingRecord, Trai
         TrainingConfig.model_validate_json(json.dumps(settings)),
         seed=1,
         checkpoints=folder,
-        on_metrics=lambda _step, _figures: None,
+        on_metrics=lambda _step, _metrics: None,
         description="Train",
     )
     return record, model
 
 
 class Sender:
-    """Calls something as before, and sends a signal twice at one of the calls: before it, or after it."""
+    """Wraps functions and sends a signal twice at one of the calls, before or after it."""
 
     def __init__(self, moment: random.Random, number: int) -> None:
         self.calls_left = moment.randint(1, 25)
@@ -93,13 +93,13 @@ def reached(folder: Path) -> int:
 def last_step(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The last step that changed the weights, if one did."""
     steps: list[int] = []
-    move = loop._Training._move
+    update_weights = loop._Trainer._update_weights
 
-    def noted(training: loop._Training, *arguments: Any) -> None:
-        move(training, *arguments)
-        steps[:] = [training.state.done.step]
+    def noted(training: loop._Trainer, *arguments: Any) -> None:
+        update_weights(training, *arguments)
+        steps[:] = [training.state.progress.step]
 
-    monkeypatch.setattr(loop._Training, "_move", noted)
+    monkeypatch.setattr(loop._Trainer, "_update_weights", noted)
     return steps
 
 
@@ -130,26 +130,28 @@ def test_an_interrupted_training_ends_as_one_that_was_not(
 
 
 def test_a_signal_during_validation_does_not_wait_for_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the averages, which were in place of the weights then, are not kept as weights."""
+    """The averaged weights, which the model has during validation, are not saved as its weights."""
     family = "gpt with dropout"
     record, _ = run(tmp_path / "whole", family)
-    judge = loop._Training._judge
-    monkeypatch.setattr(loop._Training, "_judge", lambda *_: pytest.fail("the validation went on to its end"))
-    validation = loop._Training._validated_weights
+    record_validation = loop._Trainer._record_validation
     monkeypatch.setattr(
-        loop._Training,
+        loop._Trainer, "_record_validation", lambda *_: pytest.fail("the validation went on to its end")
+    )
+    validation = loop._Trainer._validated_weights
+    monkeypatch.setattr(
+        loop._Trainer,
         "_validated_weights",
         lambda training: (signal.raise_signal(signal.SIGTERM), validation(training))[1],
     )
     with pytest.raises(SystemExit):
         run(tmp_path / "parts", family)
-    monkeypatch.setattr(loop._Training, "_validated_weights", validation)
-    monkeypatch.setattr(loop._Training, "_judge", judge)
+    monkeypatch.setattr(loop._Trainer, "_validated_weights", validation)
+    monkeypatch.setattr(loop._Trainer, "_record_validation", record_validation)
     assert reached(tmp_path / "parts") == CONFIG["eval_steps"]
     assert run(tmp_path / "parts", family)[0] == record
 
 
-def test_a_handler_that_goes_on_lets_the_training_go_on(tmp_path: Path) -> None:
+def test_a_handler_that_returns_lets_the_training_continue(tmp_path: Path) -> None:
     record, _ = run(tmp_path / "whole", "gpt")
     came: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: came.append(number))
@@ -160,7 +162,7 @@ def test_a_handler_that_goes_on_lets_the_training_go_on(tmp_path: Path) -> None:
     assert came == [signal.SIGTERM]
 
 
-def test_outside_the_main_thread_nothing_is_held(tmp_path: Path) -> None:
+def test_outside_the_main_thread_nothing_is_deferred(tmp_path: Path) -> None:
     record, _ = run(tmp_path / "whole", "gpt")
     found: list[TrainingRecord] = []
     thread = threading.Thread(target=lambda: found.append(run(tmp_path / "thread", "gpt")[0]))
@@ -169,9 +171,9 @@ def test_outside_the_main_thread_nothing_is_held(tmp_path: Path) -> None:
     assert found == [record]
 
 
-def test_handlers_are_given_back() -> None:
+def test_handlers_are_restored() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    with HeldSignals() as held:
+    with DeferredSignals() as deferred:
         assert signal.getsignal(signal.SIGTERM) != before[1]
-        assert not held.are_waiting
+        assert not deferred.are_pending
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before

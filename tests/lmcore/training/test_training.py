@@ -1,4 +1,4 @@
-"""Every family that carries a state learns a stream, batch behind batch, through the one interface for it."""
+"""Every recurrent family learns a stream batch by batch, through one interface."""
 
 import itertools
 import math
@@ -32,14 +32,14 @@ CONFIGS = {
 }
 RATES = {"hmm": 20.0, "lstm": 1.0}
 CYCLE = (0, 3, 4, 3, 5, 3, 6, 7)
-"""What follows a 3 is known only to whoever remembers what stood before it."""
+"""The token after a 3 depends on the token before the 3."""
 BATCH_SIZE, LENGTH = 4, 6
 
 
 def stream_batch(step: int) -> torch.Tensor:
     """The next tokens of four streams, (batch, length + 1), the last one the first of the next batch."""
-    places = torch.arange(step * LENGTH, (step + 1) * LENGTH + 1) + 2 * torch.arange(BATCH_SIZE).unsqueeze(1)
-    return torch.tensor(CYCLE)[places % len(CYCLE)]
+    indices = torch.arange(step * LENGTH, (step + 1) * LENGTH + 1) + 2 * torch.arange(BATCH_SIZE).unsqueeze(1)
+    return torch.tensor(CYCLE)[indices % len(CYCLE)]
 
 
 def build(config: Config) -> RecurrentModel:
@@ -50,7 +50,7 @@ def build(config: Config) -> RecurrentModel:
 
 
 @pytest.mark.parametrize("family", CONFIGS)
-def test_a_stream_read_in_pieces_is_learned_with_the_state_carried(family: str) -> None:
+def test_a_stream_read_in_batches_is_learned_with_the_state_carried(family: str) -> None:
     model = build(CONFIGS[family]).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=RATES[family])
     state, losses = model.new_state(BATCH_SIZE), []
@@ -82,7 +82,7 @@ def test_training_twice_gives_the_same_weights_bit_by_bit(family: str) -> None:
             loss.backward()
             with torch.no_grad():
                 for parameter in model.parameters():
-                    if parameter.grad is not None:  # how a stream begins is learned from its first batch alone
+                    if parameter.grad is not None:  # the initial state has a gradient in the first batch only
                         parameter.sub_(parameter.grad, alpha=0.01)
         weights.append([parameter.detach() for parameter in model.parameters()])
     assert all(itertools.starmap(torch.equal, zip(*weights, strict=True)))

@@ -1,4 +1,4 @@
-"""A training that is killed, however often and wherever, ends as one that was not."""
+"""A killed training resumes bit-identically, and corrupt checkpoints are skipped."""
 
 import multiprocessing
 import random
@@ -52,7 +52,7 @@ def wait_for_another(folder: Path, checkpoint: str, process: ForkServerProcess, 
 
 
 def kill_somewhere(process: ForkServerProcess, folder: Path, moment: random.Random) -> None:
-    """Kill a training that has gone on from where it was, a little later, wherever it then is."""
+    """Kill a training shortly after it has made progress."""
     reached = wait_for_another(folder, newest_checkpoint(folder), process, SECONDS)
     wait_for_another(folder, reached, process, moment.uniform(0, 0.05))
     process.kill()
@@ -88,26 +88,26 @@ def checkpoints(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def assert_passed_over(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def assert_skipped(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.clear()
     loaded = load_checkpoint(folder)
     assert loaded is not None
     assert (loaded.step, loaded.facts) == (6, {"note": 6, "losses": [6.25]})
     assert loaded.tensors["weight"].tolist() == [6.0, 6.0, 6.0]
-    assert "step-00000009 is damaged" in caplog.text
+    assert "step-00000009 is corrupt" in caplog.text
 
 
 @pytest.mark.parametrize("file", ["tensors.safetensors", "state.json"])
-def test_a_checkpoint_with_any_byte_altered_is_named_and_the_one_before_it_is_used(
+def test_a_checkpoint_with_any_byte_altered_is_reported_and_the_previous_one_used(
     checkpoints: Path, file: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path, draw = checkpoints / "step-00000009" / file, random.Random(file)
     whole = path.read_bytes()
-    for place in {0, len(whole) - 1, *draw.sample(range(len(whole)), 60)}:
+    for index in {0, len(whole) - 1, *draw.sample(range(len(whole)), 60)}:
         damaged = bytearray(whole)
-        damaged[place] ^= 1 << draw.randrange(8)
+        damaged[index] ^= 1 << draw.randrange(8)
         path.write_bytes(damaged)
-        assert_passed_over(checkpoints, caplog)
+        assert_skipped(checkpoints, caplog)
 
 
 @pytest.mark.parametrize(
@@ -128,33 +128,33 @@ def test_a_checkpoint_with_any_byte_altered_is_named_and_the_one_before_it_is_us
         lambda _: '{"step": 9}',
     ],
 )
-def test_whatever_else_state_json_holds_is_passed_over(
+def test_whatever_else_state_json_holds_is_skipped(
     checkpoints: Path, damage: Callable[[str], str], caplog: pytest.LogCaptureFixture
 ) -> None:
     path = checkpoints / "step-00000009" / "state.json"
     path.write_text(damage(path.read_text()))
-    assert_passed_over(checkpoints, caplog)
+    assert_skipped(checkpoints, caplog)
 
 
-def test_a_missing_file_and_a_file_in_place_of_a_folder_are_passed_over(
+def test_a_missing_file_and_a_file_instead_of_a_folder_are_skipped(
     checkpoints: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for file in ("state.json", "tensors.safetensors"):
         (checkpoints / "step-00000009" / file).unlink()
-        assert_passed_over(checkpoints, caplog)
+        assert_skipped(checkpoints, caplog)
     (checkpoints / "step-00000009").rmdir()
     (checkpoints / "step-00000009").write_text("")
-    assert_passed_over(checkpoints, caplog)
+    assert_skipped(checkpoints, caplog)
     save_checkpoint(checkpoints, checkpoint(8))
     assert sorted(path.name for path in checkpoints.iterdir()) == ["step-00000006", "step-00000008"]
 
 
-def test_what_an_interruption_leaves_is_resumed_from_but_never_gone_back_to(checkpoints: Path) -> None:
+def test_an_interrupted_checkpoint_is_resumed_from_but_never_rolled_back_to(checkpoints: Path) -> None:
     save_checkpoint(checkpoints, checkpoint(11), is_interrupted=True)
     save_checkpoint(checkpoints, checkpoint(12), is_interrupted=True)
-    steps = [load_checkpoint(checkpoints), load_checkpoint(checkpoints, is_scheduled=True)]
+    steps = [load_checkpoint(checkpoints), load_checkpoint(checkpoints, skip_interrupted=True)]
     assert [found.step for found in steps if found] == [12, 9]
-    before = load_checkpoint(checkpoints, is_scheduled=True, before=9)
+    before = load_checkpoint(checkpoints, skip_interrupted=True, before_step=9)
     assert before is not None
     assert before.step == 6
     save_checkpoint(checkpoints, checkpoint(15))

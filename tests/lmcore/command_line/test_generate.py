@@ -1,4 +1,4 @@
-"""The command line, as a user calls it."""
+"""``lmcore generate``, as a user calls it."""
 
 import io
 import json
@@ -40,7 +40,7 @@ def expected(generator: Generator, folder: Path, *arguments: str) -> list[str]:
 def test_a_prompt_in_another_process_is_answered_on_standard_output(folder: Path, generator: Generator) -> None:
     arguments = ("--prompt", "the list", "--max-new-tokens", "9", "--seed", "3")
     done = subprocess.run(
-        [sys.executable, "-m", "lmcore.generation", str(folder / "language-model"), *arguments],
+        [sys.executable, "-m", "lmcore", "generate", str(folder / "language-model"), *arguments],
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -52,7 +52,7 @@ def test_a_prompt_in_another_process_is_answered_on_standard_output(folder: Path
 
 def test_an_error_in_another_process_is_one_line(folder: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "lmcore.generation", str(folder / "classifier"), "--prompt", "a"],
+        [sys.executable, "-m", "lmcore", "generate", str(folder / "classifier"), "--prompt", "a"],
         capture_output=True,
         text=True,
         check=False,
@@ -70,10 +70,10 @@ def test_several_prompts_are_answered_each_below_its_own(
     assert capsys.readouterr().out == f"--- 1: the list\n{first}\n--- 2: is sorted\n{second}\n"
 
 
-def test_the_n_best_answers_stand_in_order_with_their_log_probabilities(
+def test_the_best_answers_are_shown_in_order_with_their_log_probabilities(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--n-best", "3", "--length-penalty", "0", "--max-new-tokens", "2", "--log-probabilities", "2"]
+    options = ["--num-return-sequences", "3", "--length-penalty", "0", "--max-new-tokens", "2", "--logprobs", "2"]
     main([str(folder / "completion"), "--prompt", "the", *options])
     lines = capsys.readouterr().out.splitlines()
     totals = [float(line.split()[-1]) for line in lines if line.startswith("[")]
@@ -81,10 +81,10 @@ def test_the_n_best_answers_stand_in_order_with_their_log_probabilities(
     assert totals == sorted(totals, reverse=True)
 
 
-def test_figures_are_written_for_every_prompt(folder: Path, tmp_path: Path) -> None:
+def test_plots_are_written_for_every_prompt(folder: Path, tmp_path: Path) -> None:
     arguments = ["--prompt", "the list", "--prompt", "$x$ 世\n\nin place " * 20, "--max-new-tokens", "4"]
-    main([str(folder / "language-model"), *arguments, "--figures", str(tmp_path)])
-    names = {"surprise-1.png", "surprise-2.png", "attention-1.png", "attention-2.png"}
+    main([str(folder / "language-model"), *arguments, "--plots", str(tmp_path)])
+    names = {"surprisal-1.png", "surprisal-2.png", "attention-1.png", "attention-2.png"}
     assert {file.name for file in tmp_path.iterdir()} == names
     assert all(file.read_bytes().startswith(PNG) for file in tmp_path.iterdir())
 
@@ -93,9 +93,19 @@ def test_a_chat_answers_every_line_until_the_input_ends(folder: Path, tmp_path: 
     template = tmp_path / "template.json"
     role = {"prefix": "- ", "suffix": "\n"}
     template.write_text(json.dumps({"system": role, "user": role, "assistant": role}))
-    options = ["--chat", "--system", "be brief", "--template", str(template), "--max-new-tokens", "4", "--seed", "1"]
+    options = [
+        "--chat",
+        "--system",
+        "be brief",
+        "--chat-template",
+        str(template),
+        "--max-new-tokens",
+        "4",
+        "--seed",
+        "1",
+    ]
     done = subprocess.run(
-        [sys.executable, "-m", "lmcore.generation", str(folder / "language-model"), *options],
+        [sys.executable, "-m", "lmcore", "generate", str(folder / "language-model"), *options],
         input="the list\nis sorted\n" * 4,
         capture_output=True,
         text=True,
@@ -109,23 +119,26 @@ def test_a_chat_answers_every_line_until_the_input_ends(folder: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--top-p", "2"], "error: --top-p 2.0: input should be less than or equal to 1"),
+        (["--top-p", "2"], "error: --top-p 2.0: must be less than or equal to 1"),
         (["--max-new-tokens", "99"], "error: max_new_tokens 99 leaves no room for a prompt in the context of 32"),
         (["--num-beams", "2", "--seed", "1"], "error: --seed: beam search does not sample"),
-        (["--num-beams", "2", "--n-best", "3"], "error: --n-best 3: a search with 2 beams has no more answers"),
+        (
+            ["--num-beams", "2", "--num-return-sequences", "3"],
+            "error: --num-return-sequences 3: a search with 2 beams has no more answers",
+        ),
         (["--length-penalty", "1"], "error: --length-penalty needs --num-beams"),
-        (["--num-beams", "0"], "error: --num-beams 0: input should be greater than or equal to 1"),
-        (["--n-best", "0"], "error: --n-best 0: expected 1 or more"),
-        (["--log-probabilities", "-1"], "error: --log-probabilities -1: expected 0 or more"),
-        (["--stop", ""], "error: --stop '': string should have at least 1 character"),
-        (["--stop-token", "-1"], "error: --stop-token -1: input should be greater than or equal to 0"),
-        (["--stop-token", "999999"], "error: --stop-token 999999: the model's tokens are 0 to "),
+        (["--num-beams", "0"], "error: --num-beams 0: must be greater than or equal to 1"),
+        (["--num-return-sequences", "0"], "error: --num-return-sequences 0: expected 1 or more"),
+        (["--logprobs", "-1"], "error: --logprobs -1: expected 0 or more"),
+        (["--stop-strings", ""], "error: --stop-strings '': must have at least 1 character"),
+        (["--stop-token-ids", "-1"], "error: --stop-token-ids -1: must be greater than or equal to 0"),
+        (["--stop-token-ids", "999999"], "error: --stop-token-ids 999999: the model's tokens are 0 to "),
         (["--system", "be brief"], "error: --system: works only with --chat"),
-        (["--template", "nowhere.json"], "error: --template: works only with --chat"),
+        (["--chat-template", "nowhere.json"], "error: --chat-template: works only with --chat"),
         (["--prompt", "caf\udce9"], "error: --prompt: byte 4 of the text is not UTF-8"),
     ],
 )
-def test_options_that_make_no_sense_are_named_in_one_line(
+def test_invalid_options_are_reported_in_one_line(
     folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     with pytest.raises(SystemExit, match="1"):
@@ -136,8 +149,8 @@ def test_options_that_make_no_sense_are_named_in_one_line(
 @pytest.mark.parametrize(
     ("model", "option", "message"),
     [
-        ("language-model", ["--figures", "f"], "error: --figures: works only with --prompt"),
-        ("language-model", ["--log-probabilities", "2"], "error: --log-probabilities: works only with --prompt"),
+        ("language-model", ["--plots", "f"], "error: --plots: works only with --prompt"),
+        ("language-model", ["--logprobs", "2"], "error: --logprobs: works only with --prompt"),
         ("language-model", ["--num-beams", "2"], "error: --num-beams: a chat streams its answers"),
         ("completion", [], "error: --chat: this model completes one prompt at a time"),
     ],
@@ -150,7 +163,7 @@ def test_a_chat_refuses_what_it_would_ignore(
     assert capsys.readouterr().err.startswith(message)
 
 
-def test_standard_input_that_is_not_utf8_or_not_there_is_named(
+def test_standard_input_that_is_missing_or_not_utf8_is_reported(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for given, message in ((io.TextIOWrapper(io.BytesIO(b"caf\xe9")), "not UTF-8"), (None, "no standard input")):
@@ -160,7 +173,7 @@ def test_standard_input_that_is_not_utf8_or_not_there_is_named(
         assert message in capsys.readouterr().err
 
 
-def test_a_prompt_that_loses_its_first_tokens_is_said_to(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_truncated_prompt_is_reported(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     main([str(folder / "language-model"), "--prompt", "the list is sorted in place " * 9, "--max-new-tokens", "20"])
     assert "with max_new_tokens 20, the context of 32 has room for 12, so only their last tokens" in caplog.text
 
@@ -174,7 +187,7 @@ def test_a_prompt_that_loses_its_first_tokens_is_said_to(folder: Path, caplog: p
         ("tokenizer.json", "tokenizer.json was damaged or altered"),
     ],
 )
-def test_a_folder_that_holds_no_whole_model_is_named_in_one_line(
+def test_an_incomplete_model_folder_is_reported_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str | None, message: str
 ) -> None:
     if damage is not None:
@@ -185,3 +198,14 @@ def test_a_folder_that_holds_no_whole_model_is_named_in_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_without_matplotlib_the_option_that_needs_it_says_how_to_install_it(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(SystemExit, match="1"):
+        main([str(folder / "language-model"), "--prompt", "a", "--max-new-tokens", "2", "--plots", str(tmp_path)])
+    captured = capsys.readouterr()
+    assert captured.err == "error: --plots needs matplotlib: install it with `pip install 'lmcore[evaluation]'`\n"
+    assert captured.out == ""

@@ -1,0 +1,150 @@
+"""New models from Python lists, and models from folders."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from lmcore.api.classifier import TextClassifier, checked_pairs
+from lmcore.api.classifier import train_classifier as train_classifier_of
+from lmcore.api.defaults import MASKING, adamw, gpt_config, muon, tokenizer_config, training_config
+from lmcore.api.models import LanguageModel, MaskedLanguageModel
+from lmcore.api.training import checked_texts, seeded, train_on_texts
+from lmcore.errors import UserError
+from lmcore.finetuning.classifier import load_classifier
+from lmcore.models.families import build_model
+from lmcore.models.folder import load_language_model, read_description
+from lmcore.models.generative import GenerativeModel
+from lmcore.models.gpt.model import GPT
+from lmcore.models.gpt2.model import GPT2
+from lmcore.models.huggingface import import_bert, import_gpt2
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
+from lmcore.tokens.tokenizer.training import train_tokenizer
+
+
+def train(
+    texts: Sequence[str],
+    *,
+    max_steps: int = 500,
+    batch_size: int = 16,
+    hidden_size: int = 128,
+    num_hidden_layers: int = 4,
+    max_position_embeddings: int = 128,
+    vocabulary_size: int | None = None,
+    family: Literal["gpt", "gpt2"] = "gpt",
+    seed: int = 0,
+) -> LanguageModel:
+    """Train a small GPT, and a tokenizer for it, on texts. A tenth of the text validates; the best weights are kept.
+
+    Args:
+        texts: any number of strings; the model learns where a text ends.
+        max_steps: the number of training steps.
+        batch_size: sequences per step.
+        hidden_size: the size of the model's vectors, an even number.
+        num_hidden_layers: the number of Transformer blocks.
+        max_position_embeddings: the context, in tokens.
+        vocabulary_size: tokens of the byte-pair tokenizer, at least 259; by default one per 200 characters of text,
+            between 512 and 8192.
+        family: ``gpt``, or ``gpt2``, which learns more slowly and can be exported to Hugging Face.
+        seed: decides the initial weights and the order of the data; the same seed gives the same model.
+
+    Raises:
+        UserError: if there is too little text, or an argument has a value that is not allowed.
+    """
+    config = training_config(max_steps, batch_size, muon())
+    model_config = gpt_config(family, hidden_size, num_hidden_layers, max_position_embeddings)
+    texts = checked_texts(texts)
+    tokenizer = train_tokenizer(texts, tokenizer_config(texts, vocabulary_size))
+    model = _new_model(model_config, tokenizer, seed)
+    record = train_on_texts(model, tokenizer, texts, config, seed)
+    return LanguageModel(model, tokenizer, record)
+
+
+def train_classifier(
+    pairs: Sequence[tuple[str, str]],
+    *,
+    max_steps: int = 300,
+    batch_size: int = 16,
+    hidden_size: int = 64,
+    num_hidden_layers: int = 2,
+    max_tokens: int = 128,
+    seed: int = 0,
+) -> TextClassifier:
+    """Train a small classifier, and a tokenizer for it, on ``(text, label)`` pairs. A tenth of them validates.
+
+    A classifier with a pretrained base is better: see :meth:`lmcore.LanguageModel.train_classifier`.
+
+    Args:
+        pairs: ``(text, label)`` pairs with at least two different labels.
+        max_steps: the number of training steps.
+        batch_size: texts per step.
+        hidden_size: the size of the model's vectors, an even number.
+        num_hidden_layers: the number of Transformer blocks.
+        max_tokens: how many tokens of a text are read.
+        seed: decides the initial weights and the order of the data; the same seed gives the same classifier.
+
+    Raises:
+        UserError: if the pairs are not as described, or an argument has a value that is not allowed.
+    """
+    config = training_config(max_steps, batch_size, adamw(1e-3))
+    model_config = gpt_config("gpt", hidden_size, num_hidden_layers, max_tokens)
+    texts = [text for text, _ in checked_pairs(pairs)]
+    tokenizer = train_tokenizer(texts, tokenizer_config(texts, None))
+    model = _new_model(model_config, tokenizer, seed)
+    return train_classifier_of(model, tokenizer, pairs, config, max_tokens=max_tokens, seed=seed)
+
+
+def load(folder: str | Path) -> LanguageModel | MaskedLanguageModel | TextClassifier:
+    """The model in a model folder, as its ``save`` method or the pipeline wrote it.
+
+    Raises:
+        UserError: if it is not a model folder, or one of its files is missing or was altered.
+    """
+    folder = Path(folder)
+    with missing_files_as_user_errors():
+        description = read_description(folder)
+        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+        if description.kind == "classifier":
+            return TextClassifier(*load_classifier(folder), record)
+        model, tokenizer = load_language_model(folder)
+    if isinstance(model, GenerativeModel):
+        return LanguageModel(model, tokenizer, record, description.prompt_format)
+    return MaskedLanguageModel(model, tokenizer, record)
+
+
+def load_huggingface(folder: str | Path) -> LanguageModel | MaskedLanguageModel:
+    """The GPT-2 or BERT in a folder of Hugging Face ``transformers`` (safetensors, with ``tokenizer.json``).
+
+    Raises:
+        UserError: if it is not such a folder, a file is missing, or its files do not match.
+    """
+    folder = Path(folder)
+    path = folder / "config.json"
+    if not path.exists():
+        raise UserError(f"{folder} is not a Hugging Face model folder: it has no config.json")
+    architecture = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+    with missing_files_as_user_errors():
+        if architecture == "gpt2":
+            return LanguageModel(*import_gpt2(folder))
+        if architecture == "bert":
+            tokenizer = Tokenizer.adopt(folder / "tokenizer.json")
+            return MaskedLanguageModel(import_bert(folder, tokenizer.vocabulary, MASKING), tokenizer)
+    hint = "; it is a model folder of lmcore: use lmcore.load" if (folder / "weights.safetensors").exists() else ""
+    raise UserError(f"{path} has model_type {architecture!r}, expected 'gpt2' or 'bert'{hint}")
+
+
+@contextmanager
+def missing_files_as_user_errors() -> Iterator[None]:
+    """Raise a missing file as a :class:`UserError` with the same message."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UserError(str(error)) from None
+
+
+def _new_model(config: Any, tokenizer: Tokenizer, seed: int) -> GPT | GPT2:
+    with seeded(seed):
+        model = build_model(config, tokenizer.vocabulary)
+    assert isinstance(model, GPT | GPT2)
+    return model

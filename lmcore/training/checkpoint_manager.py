@@ -1,0 +1,117 @@
+"""When a training saves its state to a checkpoint, and when it restores it."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lmcore.errors import UserError
+from lmcore.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from lmcore.training.identity import STARTING_WEIGHTS, differences, tensors_digest
+from lmcore.training.state import TrainerState, tensors_of
+
+logger = logging.getLogger(__name__)
+
+
+class CheckpointManager:
+    """Saves and restores the state of one training.
+
+    Args:
+        folder: the checkpoints of this training, and of no other.
+        state: the state that is saved and restored.
+        identity: what identifies the training, see :mod:`lmcore.training.identity`.
+    """
+
+    def __init__(self, folder: Path, state: TrainerState, identity: dict[str, Any]) -> None:
+        self._folder, self._state, self._identity = folder, state, identity
+        self._is_consistent = True
+        self._saved: tuple[int, int] | None = None
+        """The step of the last checkpoint, and the last step that was completed in it."""
+
+    @contextmanager
+    def state_update(self) -> Iterator[None]:
+        """While the state moves, part by part, from one step to the next; it is not saved in between."""
+        self._is_consistent = False
+        yield
+        self._is_consistent = True
+
+    def resume(self) -> bool:
+        """Restore the newest checkpoint and return True; without one, save the initial state to roll back to.
+
+        Raises:
+            UserError: if the checkpoints belong to another training.
+        """
+        checkpoint = load_checkpoint(self._folder)
+        if checkpoint is None:
+            self.save()
+            return False
+        self._check_identity(checkpoint)
+        self._restore(checkpoint)
+        return True
+
+    def save(self, *, is_interrupted: bool = False) -> None:
+        """Save a checkpoint of the current state."""
+        checkpoint = self._state.to_checkpoint(self._identity)
+        save_checkpoint(self._folder, checkpoint, is_interrupted=is_interrupted)
+        self._saved = (checkpoint.step, self._state.progress.looked_step)
+
+    def save_interrupted(self) -> None:
+        """Save the last complete step, unless it is already saved.
+
+        Nothing is saved while steps are being skipped: an uninterrupted training would have no checkpoint there, and
+        the resumed one repeats those steps.
+        """
+        progress = self._state.progress
+        is_new = self._saved not in (None, (progress.step, progress.looked_step))
+        if self._is_consistent and is_new and not progress.n_skipped_in_a_row:
+            self.save(is_interrupted=True)
+            logger.info("interrupted; saved a checkpoint at step %d", progress.step)
+
+    def roll_back(self, reason: str, max_rollbacks: int) -> None:
+        """Restore the last good checkpoint, and skip the training data that caused the rollback.
+
+        If no step succeeded since the previous rollback, the weights of that checkpoint were already ruined: then the
+        checkpoint before it is restored.
+
+        Raises:
+            FloatingPointError: after ``max_rollbacks`` rollbacks, or if there is no checkpoint.
+        """
+        before = self._state.progress
+        if before.n_rollbacks >= max_rollbacks:
+            raise FloatingPointError(
+                f"{before.n_skipped_in_a_row} steps in a row were skipped, after {before.n_rollbacks} rollbacks "
+                f"(last at step {before.step}: {reason}): lower the learning rate or train in float32; "
+                "the last good checkpoint is kept"
+            )
+        checkpoint = load_checkpoint(self._folder, skip_interrupted=True, before_step=before.returned_to)
+        checkpoint = checkpoint or load_checkpoint(self._folder, skip_interrupted=True)
+        if checkpoint is None:
+            raise FloatingPointError(f"step {before.step}: {reason}, and {self._folder} has no checkpoint to restore")
+        self._restore(checkpoint)
+        self._state.carried = None
+        progress = self._state.progress
+        n_steps_back = before.step - progress.step
+        progress.n_skipped_steps = before.n_skipped_steps
+        progress.n_rollbacks = before.n_rollbacks + 1
+        progress.n_steps_left_out = before.n_steps_left_out + n_steps_back
+        progress.returned_to = progress.step
+        logger.warning(
+            "rolled back to the checkpoint at step %d; the data of %d steps is skipped", progress.step, n_steps_back
+        )
+        self.save()
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        self._state.restore(checkpoint)
+        self._saved = (checkpoint.step, self._state.progress.looked_step)
+
+    def _check_identity(self, checkpoint: Checkpoint) -> None:
+        own = self._identity[STARTING_WEIGHTS]
+        if own in (tensors_digest(tensors_of(checkpoint, group)) for group in ("model", "best")):
+            # The given model is the interrupted one itself, or the result of this training.
+            self._identity[STARTING_WEIGHTS] = checkpoint.identity.get(STARTING_WEIGHTS)
+        if differing := differences(checkpoint.identity, self._identity):
+            raise UserError(
+                f"{self._folder} holds the checkpoints of another training ({'; '.join(differing)}): give this one a "
+                "folder of its own, or remove those checkpoints"
+            )
