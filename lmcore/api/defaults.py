@@ -17,6 +17,8 @@ Optimizer = Mapping[str, Any]
 
 HEAD_SIZE = 32
 LARGE_HIDDEN_SIZE = 512
+PATIENCE = 3
+"""Validations without improvement after which a language model's training ends early."""
 MASKING = MaskingConfig(mlm_probability=0.15, use_whole_words=False)
 
 
@@ -102,7 +104,9 @@ def finetuning_learning_rate(hidden_size: int, learning_rate: float | None) -> f
     return 5e-5 if hidden_size >= LARGE_HIDDEN_SIZE else 1e-3
 
 
-def training_config(max_steps: int, batch_size: int, optimizer: Optimizer) -> TrainingConfig:
+def training_config(
+    max_steps: int, batch_size: int, optimizer: Optimizer, *, early_stopping_patience: int | None = None
+) -> TrainingConfig:
     """A training of ``max_steps`` steps with ten validations, a warm-up and a linear decay of the learning rate."""
     n_steps = max_steps if isinstance(max_steps, int) and max_steps > 0 else 1
     interval = max(1, n_steps // 10)
@@ -111,7 +115,7 @@ def training_config(max_steps: int, batch_size: int, optimizer: Optimizer) -> Tr
         {
             "max_steps": max_steps,
             "num_train_epochs": 1e9,
-            "early_stopping_patience": None,
+            "early_stopping_patience": early_stopping_patience,
             "batch_size": batch_size,
             "gradient_accumulation_steps": 1,
             "optimizer": optimizer,

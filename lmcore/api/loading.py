@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from lmcore.api.classifier import TextClassifier, checked_pairs
 from lmcore.api.classifier import train_classifier as train_classifier_of
-from lmcore.api.defaults import MASKING, adamw, gpt_config, muon, tokenizer_config, training_config
+from lmcore.api.defaults import MASKING, PATIENCE, adamw, gpt_config, muon, tokenizer_config, training_config
 from lmcore.api.models import LanguageModel, MaskedLanguageModel
 from lmcore.api.training import checked_texts, seeded, train_on_texts
 from lmcore.errors import UserError
@@ -39,7 +39,7 @@ def train(
 
     Args:
         texts: any number of strings; the model learns where a text ends.
-        max_steps: the number of training steps.
+        max_steps: training steps at most; three validations without improvement (of ten) end the training early.
         batch_size: sequences per step.
         hidden_size: the size of the model's vectors, an even number.
         num_hidden_layers: the number of Transformer blocks.
@@ -52,7 +52,7 @@ def train(
     Raises:
         UserError: if there is too little text, or an argument has a value that is not allowed.
     """
-    config = training_config(max_steps, batch_size, muon())
+    config = training_config(max_steps, batch_size, muon(), early_stopping_patience=PATIENCE)
     model_config = gpt_config(family, hidden_size, num_hidden_layers, max_position_embeddings)
     texts = checked_texts(texts)
     tokenizer = train_tokenizer(texts, tokenizer_config(texts, vocabulary_size))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from lmcore.api.classifier import TextClassifier, train_classifier
-from lmcore.api.defaults import adamw, finetuning_learning_rate, generation_config, training_config
+from lmcore.api.defaults import PATIENCE, adamw, finetuning_learning_rate, generation_config, training_config
 from lmcore.api.training import checked_text, train_on_texts
 from lmcore.config.generation import GenerationConfig
 from lmcore.errors import UserError
@@ -55,7 +55,7 @@ class PretrainedModel:
 
         Args:
             texts: any number of strings.
-            max_steps: the number of training steps.
+            max_steps: training steps at most; three validations without improvement (of ten) end the training early.
             batch_size: sequences per step.
             learning_rate: the peak; by default 5e-5 for models with a hidden size of 512 or more, else 1e-3.
             seed: decides the order of the data and dropout.
@@ -67,7 +67,7 @@ class PretrainedModel:
             UserError: if there is too little text, or the model is not trained by gradient descent.
         """
         rate = finetuning_learning_rate(getattr(self.model.config, "hidden_size", 0), learning_rate)
-        config = training_config(max_steps, batch_size, adamw(rate))
+        config = training_config(max_steps, batch_size, adamw(rate), early_stopping_patience=PATIENCE)
         self.record = train_on_texts(self.model, self.tokenizer, texts, config, seed)
         self.model.eval()
         return self
