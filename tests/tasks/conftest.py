@@ -17,7 +17,7 @@ from tasks.tracking.client import MLFLOW_SETTINGS
 from tests.tasks.tracking.trainings import found_server, free_port, wait_for
 
 HERE = Path(__file__).parent
-USES_MLFLOW = (HERE / "tracking", HERE / "test_training.py", HERE.parent / "whole")
+USES_MLFLOW = (HERE, HERE.parent / "whole")
 
 # Warnings of MLflow and the libraries it uses.
 EXPECTED_WARNINGS = (

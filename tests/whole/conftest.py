@@ -1,5 +1,5 @@
 """Fixtures for tests from one end to the other."""
 
-from tests.tasks.conftest import empty_store, environment
+from tests.tasks.conftest import empty_store, environment, pytest_collection_modifyitems
 
-__all__ = ["empty_store", "environment"]
+__all__ = ["empty_store", "environment", "pytest_collection_modifyitems"]

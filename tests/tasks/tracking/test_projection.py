@@ -6,8 +6,10 @@ import time
 import pytest
 
 from tasks.context.environment import Environment
+from tasks.tracking.client import Requests, Store
+from tasks.tracking.local_run import LocalRun
 from tasks.tracking.outbox import flatten_metrics
-from tasks.tracking.projection import flatten_parameters, metric_name
+from tasks.tracking.projection import Projection, flatten_parameters, metric_name
 from tests.tasks.tracking.trainings import content, curve, fail, interrupt, only_run, runs, start, store_of, train
 
 DATA_DIGEST_LENGTH = 36
@@ -107,3 +109,19 @@ def test_characters_that_mlflow_refuses_in_names_are_replaced():
         "empty": "{}",
     }
     assert flatten_metrics({"f1": {"macro": 0.5}, "is_good": True}) == {"versus/f1_macro": 0.5}
+
+
+def test_a_sync_that_is_repeated_changes_nothing(environment):
+    interrupt(environment, steps=range(1, 6))
+    before = only_run(environment)
+    (folder,) = environment.work_folder.glob("tracking/*")
+    local = LocalRun.open(folder)
+    for _ in range(2):
+        local.update(is_synced=False)
+        assert Projection(Store(environment, Requests()), local).sync() == before.info.run_id
+    local.lock.release()
+    after = only_run(environment)
+    assert after.data.to_dictionary() == before.data.to_dictionary()
+    assert (after.info.status, after.info.end_time) == (before.info.status, before.info.end_time)
+    assert [step for step, _ in curve(environment, after, "train/loss")] == [1, 2, 3, 4, 5]
+    assert len(after.inputs.dataset_inputs) == 1

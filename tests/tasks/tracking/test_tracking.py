@@ -163,3 +163,22 @@ def test_an_outage_costs_a_training_seconds_and_one_warning_and_nothing_is_lost(
     assert [step for step, _ in curve(environment, run, "train/loss")] == list(range(1, 11))
     assert curve(environment, run, "test/bits") == [(0, 1)]
     assert len(run.outputs.model_outputs) == 1
+
+
+def test_a_server_that_hangs_delays_only_the_first_of_several_evaluations(environment, monkeypatch):
+    monkeypatch.setattr(run_module, "_delayed", [])  # the thread that is left behind is of no other test's concern
+    monkeypatch.setattr(run_module, "MAX_DELAY_SECONDS", 1.0)
+    monkeypatch.setattr(run_module, "START_SECONDS", 1.0)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    save_tiny_model(Path("model"), "language-model")
+    with silent_server(environment) as uri:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        away = Environment(work_folder=environment.work_folder)
+        seconds = []
+        for model in ("language-model", "classifier", "completion"):
+            started = time.monotonic()
+            tracking.log_evaluation(away, model=model, folder=Path("model"), metrics={"bits": 1}, artifacts=[])
+            seconds.append(time.monotonic() - started)
+    assert seconds[0] > 0.9
+    assert max(seconds[1:]) < 0.9
+    assert len(list(environment.work_folder.glob("tracking/evaluation-*"))) == 3
