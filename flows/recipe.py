@@ -13,14 +13,15 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from flows.pipeline import PARAMETERS, run_and_show
+from flows.paths import PARAMETERS
+from flows.pipeline import run_and_show
 from flows.runtime.commands import run_command
 from lmcore.errors import UserError
 from lmcore.runtime.files import atomic_file
 from tasks.context.parameters import load_parameters
 from tasks.context.yaml_values import read_yaml
 
-logger = logging.getLogger("flows.recipe")  # also where this file is run as a command
+logger = logging.getLogger(__name__)
 
 RECIPES = Path("recipes")
 KINDS = {"family", "kind", "method", "name"}

@@ -13,7 +13,7 @@ from tasks.context.environment import Environment
 from tasks.context.named_files import refresh_named_files
 from tasks.context.parameters import Parameters, load_parameters
 
-logger = logging.getLogger("flows.refresh")  # also where this file is run as a command
+logger = logging.getLogger(__name__)
 
 LOCK = Path("sources.lock")
 SHOWN_CHANGES = 20

@@ -6,15 +6,17 @@ When it runs is the cron line in ``LMCORE_SCHEDULE_CRON``, at first every night 
 """
 
 import logging
-import os
 import sys
 
+from flows.pipeline import pipeline
 from flows.runtime.commands import run_command
-from flows.runtime.flow_runs import close_abandoned_runs
+from flows.runtime.serving import serve
 from lmcore.errors import UserError
 from tasks.context.environment import Environment
+from tasks.context.flow_runs import close_abandoned_runs
+from tasks.context.prefect import report_to
 
-logger = logging.getLogger("flows.schedule")  # also where this file is run as a command
+logger = logging.getLogger(__name__)
 
 
 def run_schedule() -> None:
@@ -26,15 +28,13 @@ def run_schedule() -> None:
     environment = Environment()
     if environment.prefect_api_url is None:
         raise UserError("a schedule needs a Prefect server, and none is running; start one with `make up`")
-    os.environ["PREFECT_API_URL"] = environment.prefect_api_url
-    from flows.runtime.serving import serve
-
+    report_to(environment.prefect_api_url)
     logger.info(
         "The pipeline runs on schedule '%s' (cron), time zone %s; Ctrl-C stops it",
         environment.schedule_cron,
         environment.schedule_timezone,
     )
-    number = serve(environment.schedule_cron, environment.schedule_timezone)
+    number = serve(pipeline, environment.schedule_cron, environment.schedule_timezone)
     close_abandoned_runs(environment.work_folder)
     logger.info("The schedule is paused, and its runs have ended")
     sys.exit(128 + number)

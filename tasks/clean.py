@@ -10,14 +10,14 @@ from lmcore.config.tokenize import SplitFractions
 from lmcore.text.clean import clean
 from lmcore.text.describing.losses import NOTABLE_SHARE
 from tasks.context.environment import Environment
-from tasks.step import step
+from tasks.context.prefect import task
 
 BUDGET = "beyond_label_budget"
 
 logger = logging.getLogger(__name__)
 
 
-@step()
+@task
 def clean_documents(
     config: CleanConfig, fractions: SplitFractions, environment: Environment, *, raw: Path, clean_folder: Path
 ) -> None:

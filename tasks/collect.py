@@ -10,12 +10,12 @@ from lmcore.text.sources.lock import check, differences, read_lock, write_lock
 from lmcore.text.sources.pinning import pin_sources
 from lmcore.text.sources.urls import renew_files
 from tasks.context.environment import Environment
-from tasks.step import step
+from tasks.context.prefect import task
 
 logger = logging.getLogger(__name__)
 
 
-@step(retries=2)
+@task(retries=2)
 def collect_documents(config: CollectConfig, environment: Environment, *, lock: Path, raw: Path) -> None:
     """Read all sources, which must be what ``lock`` pins; write document shards, faults and ``summary.json``."""
     with environment.start_workers() as workers:

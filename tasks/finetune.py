@@ -42,7 +42,7 @@ from lmcore.text.documents.shards import read_documents
 from lmcore.tokens.batches.batches import ExampleBatches
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from tasks.context.environment import Environment
-from tasks.step import step
+from tasks.context.prefect import task
 from tasks.training import TrackedTraining, by_gradient
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class FinetuneFiles:
     curves: Path
 
 
-@step()
+@task
 def finetune_classifier(
     config: ClassificationTrainingConfig,
     split: SplitFractions,
@@ -124,7 +124,7 @@ def finetune_classifier(
     return None
 
 
-@step()
+@task
 def finetune_completion(
     config: CompletionTrainingConfig, split: SplitFractions, seed: int, environment: Environment, files: FinetuneFiles
 ) -> str | None:
@@ -203,7 +203,7 @@ def _say_what_is_cut(found: CompletionSequences, prompt_format: PromptFormat) ->
         )
 
 
-@step()
+@task
 def write_summary(path: Path, skipped: dict[str, str]) -> None:
     """Write which models were not trained, and why."""
     write_json(path, {"skipped": skipped})

@@ -18,11 +18,11 @@ from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.training.loop import OnMetrics
 from lmcore.training.pretraining import EVERYTHING, pretraining_batches
 from tasks.context.environment import Environment
-from tasks.step import step
+from tasks.context.prefect import task
 from tasks.training import MakeRecord, TrackedTraining, by_gradient
 
 
-@step()
+@task
 def pretrain_language_model(
     config: PretrainConfig, environment: Environment, *, tokens: Path, model_folder: Path, curves: Path
 ) -> None:

@@ -10,12 +10,12 @@ from lmcore.tokens.corpus.shards import write_shards
 from lmcore.tokens.corpus.training_texts import TrainingTexts
 from lmcore.tokens.tokenizer.training import learn_tokenizer
 from tasks.context.environment import Environment
-from tasks.step import step
+from tasks.context.prefect import task
 
 logger = logging.getLogger(__name__)
 
 
-@step()
+@task
 def tokenize_documents(
     config: TokenizeConfig, environment: Environment, *, weights: Mapping[str, float], clean_folder: Path, tokens: Path
 ) -> None:

@@ -11,9 +11,9 @@ from types import FrameType
 from typing import NoReturn
 
 from flows.runtime.dvc_repository import mend_repository
-from flows.runtime.errors import ShownError, explains_itself, message_of
-from flows.runtime.logs import log_to_terminal
 from tasks.context.environment import answers
+from tasks.context.errors import ShownError, explains_itself, message_of
+from tasks.context.logs import log_to_terminal
 
 logger = logging.getLogger(__name__)
 

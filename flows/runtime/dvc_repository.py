@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from flows.runtime.dvc_locks import TEMPORARY, mend_locks
-from flows.runtime.errors import causes
 from lmcore.errors import UserError
 from lmcore.runtime.files import write_text
 from lmcore.runtime.records import set_aside
+from tasks.context.errors import causes
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -51,6 +51,7 @@ def open_repository() -> "Repo":
     """
     from dvc.fs import LocalFileSystem
     from dvc.repo import Repo
+    from dvc.stage.cache import StageCache
 
     class AtomicFiles(LocalFileSystem):  # type: ignore[misc]
         """A kill while DVC rewrites its lock files leaves the old ones, not empty ones."""
@@ -60,8 +61,26 @@ def open_repository() -> "Repo":
                 return _replacing(Path(path), mode, **options)
             return super().open(path, mode, **options)
 
+    class WatchedStageCache(StageCache):  # type: ignore[misc]
+        """Remembers the stages whose outputs it has restored."""
+
+        def __init__(self, repo: Repo) -> None:
+            super().__init__(repo)
+            self.restored: set[str] = set()
+
+        def restore(self, stage: Any, *arguments: Any, **options: Any) -> None:
+            super().restore(stage, *arguments, **options)
+            self.restored.add(stage.addressing)
+
     with explained():
-        return Repo(fs=AtomicFiles(), _wait_for_lock=True)
+        repository = Repo(fs=AtomicFiles(), _wait_for_lock=True)
+    repository.stage_cache = WatchedStageCache(repository)
+    return repository
+
+
+def is_restored(repository: "Repo", stage: Any) -> bool:
+    """Whether DVC restored a stage's outputs from its cache, in a repository of :func:`open_repository`."""
+    return stage.addressing in repository.stage_cache.restored
 
 
 @contextmanager

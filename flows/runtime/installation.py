@@ -15,7 +15,7 @@ from flows.runtime.commands import run_command
 from lmcore.runtime.files import write_text
 from tasks.context.environment import Environment
 
-logger = logging.getLogger("flows.runtime.installation")  # also where this file is run as a command
+logger = logging.getLogger(__name__)
 
 PROJECT = Path(__file__).resolve().parents[2]
 START = "lmcore-start.pth"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HARMLESS_VARIABLES = {"labels", "name", "stream_output"}
 COMMANDS = ("command", "env", "working_dir")
-OWN_FLOWS = ("flows.runtime.deployment.pipeline",)  # no other function: a worker makes a flow of whatever is named here
+OWN_FLOWS = ("flows.pipeline.pipeline",)  # no other function: a worker makes a flow of whatever is named here
 DEPLOYMENTS = "/api/deployments"
 STEP_INTO_FOLDER = "prefect.deployments.steps.set_working_directory"
 STORED_ELSEWHERE = ("infrastructure_document_id", "storage_document_id")

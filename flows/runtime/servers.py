@@ -18,12 +18,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flows.runtime.commands import run_command
-from flows.runtime.daemon import Daemon
+from flows.runtime.server_process import Daemon
 from tasks.context.environment import Environment
 from tasks.context.server_record import HOST
 from tasks.tracking import experiment_page, relocate_store
 
-logger = logging.getLogger("flows.runtime.servers")  # also where this file is run as a command
+logger = logging.getLogger(__name__)
 
 EXPERIMENTS = "/#/experiments?workflowType=machine_learning"
 ESCAPE = re.compile("%[0-9A-Fa-f]{2}")

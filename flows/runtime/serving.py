@@ -1,7 +1,4 @@
-"""Serves the pipeline as a Prefect deployment: starts due runs one at a time, and shuts down cleanly.
-
-Imported by ``flows/schedule.py`` when ``PREFECT_API_URL`` has been set, which Prefect reads once.
-"""
+"""Serves a flow as a Prefect deployment: starts due runs one at a time, and shuts down cleanly."""
 
 import asyncio
 import logging
@@ -14,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import psutil
+from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     DeploymentFilter,
@@ -31,8 +29,7 @@ from prefect.runner import Runner
 from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
-from flows.runtime.deployment import pipeline
-from flows.runtime.sessions import GRACE_SECONDS
+from flows.runtime.processes import GRACE_SECONDS
 from lmcore.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -70,16 +67,16 @@ class Server(Runner):
         self._leave()
 
 
-def serve(cron: str, timezone: str) -> int:
-    """Serve the pipeline until a signal, and return its number.
+def serve(flow: Flow[..., Any], cron: str, timezone: str) -> int:
+    """Serve a flow on a schedule until a signal arrives, and return the number of the signal.
 
     Raises:
-        UserError: if another deployment runs the pipeline on a schedule as well.
+        UserError: if another deployment runs the flow on a schedule as well.
     """
-    _refuse_second_schedule()
+    _refuse_second_schedule(flow.name)
     server = Server(name=NAME)
     deployment_id = server.add_flow(
-        pipeline,
+        flow,
         name=NAME,
         schedule=Cron(cron, timezone=timezone),
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
@@ -103,21 +100,21 @@ def _kill_later(runs: Sequence[psutil.Process]) -> None:
             run.kill()
 
 
-def _refuse_second_schedule() -> None:
-    """Two schedules would start the pipeline at the same time."""
-    for deployment in _deployments():
+def _refuse_second_schedule(flow_name: str) -> None:
+    """Two schedules would start the flow at the same time."""
+    for deployment in _deployments(flow_name):
         active = [schedule.schedule for schedule in deployment.schedules if schedule.active]
         if deployment.name != NAME and active and not deployment.paused:
-            name = f"{pipeline.name}/{deployment.name}"
+            name = f"{flow_name}/{deployment.name}"
             raise UserError(
-                f"the deployment {name} runs the pipeline on a schedule as well, and both would start it; to leave it "
-                f"to this command: `prefect deployment schedule clear -y {name}`"
+                f"the deployment {name} runs the {flow_name} on a schedule as well, so both would start it; to use "
+                f"this command instead: `prefect deployment schedule clear -y {name}`"
             )
 
 
-def _deployments() -> list[DeploymentResponse]:
+def _deployments(flow_name: str) -> list[DeploymentResponse]:
     with get_client(sync_client=True) as client:
-        return client.read_deployments(flow_filter=FlowFilter(name=FlowFilterName(any_=[pipeline.name])))
+        return client.read_deployments(flow_filter=FlowFilter(name=FlowFilterName(any_=[flow_name])))
 
 
 def _pause(deployment_id: UUID) -> None:

@@ -1,6 +1,7 @@
 """Where things run: the one place that reads the environment. What changes a result is in ``params.yaml``."""
 
 import os
+import warnings
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -17,21 +18,10 @@ from lmcore.errors import UserError
 from lmcore.runtime.workers import Workers
 from tasks.context.library_settings import library_settings, reach_loopback_directly, store_uri, withdraw_defaults
 from tasks.context.process import ProcessIdentity
+from tasks.context.process_start import START_SETTINGS
 from tasks.context.server_record import read_server_record
 
 ANSWER_SECONDS = 2.0
-
-TRAINING_PROCESS = {
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "GOMP_SPINCOUNT": "5000",
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-}
-"""What a process that computes is started with.
-
-Threads that spin while they wait may stall a training on a busy machine; those that sleep at once halve its speed on a
-free one. So they spin for as long as a short operation takes, and then sleep. Large pages spare it a twentieth of its
-time.
-"""
 
 
 def project_folder() -> Path:
@@ -84,6 +74,8 @@ class Environment(BaseSettings):
     """The process of that pipeline; set by the pipeline."""
     dvc_stage: str | None = Field(default=None, validation_alias="DVC_STAGE")
     """The stage that DVC runs this process for; set by DVC."""
+    dvc_experiment: str | None = Field(default=None, validation_alias="DVC_EXP_NAME")
+    """The DVC experiment that this process is part of; set by DVC."""
 
     configured_prefect_api_url: str | None = Field(default=None, validation_alias="PREFECT_API_URL")
     configured_mlflow_tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
@@ -152,7 +144,7 @@ def prepare() -> None:
         work_folder = project_folder() / ".work"
     defaults = {
         **library_settings(work_folder),
-        **TRAINING_PROCESS,
+        **START_SETTINGS,
         # Without it cuBLAS has no deterministic algorithms, which a training may ask for.
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # a page of text for every event a lost server did not get
@@ -161,6 +153,8 @@ def prepare() -> None:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    # Without a server Prefect keeps nothing in its home folder.
+    warnings.filterwarnings("ignore", "Failed to create the Prefect home directory", UserWarning)
     reach_loopback_directly()
     _close_to_others(work_folder / "dvc")
 

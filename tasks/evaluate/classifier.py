@@ -27,10 +27,10 @@ from lmcore.finetuning.supervised import CLASSIFICATION_COLUMNS, classification_
 from lmcore.models.folder import read_description
 from lmcore.runtime.files import write_json
 from lmcore.text.documents.shards import read_documents
+from tasks.context.prefect import task
 from tasks.evaluate.contamination import is_clean
 from tasks.evaluate.models import classifier_on_device, why_absent
 from tasks.evaluate.tables import write_csv
-from tasks.step import step
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class _Task:
         return np.array([label in untrained for label in self.labels], bool)
 
 
-@step()
+@task
 def evaluate_classifier(
     config: EvaluateConfig,
     finetune: FinetuneConfig,

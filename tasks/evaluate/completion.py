@@ -21,14 +21,14 @@ from lmcore.models.folder import read_description
 from lmcore.progress import progress
 from lmcore.runtime.files import write_json
 from lmcore.text.documents.shards import read_documents
+from tasks.context.prefect import task
 from tasks.evaluate.contamination import is_clean
 from tasks.evaluate.models import why_absent, writing_model_on_device
-from tasks.step import step
 
 logger = logging.getLogger(__name__)
 
 
-@step()
+@task
 def evaluate_completion(
     config: EvaluateConfig,
     finetune: FinetuneConfig,

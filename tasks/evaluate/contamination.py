@@ -18,8 +18,8 @@ from lmcore.evaluation.contamination import Contamination, find_contamination
 from lmcore.runtime.files import write_json
 from lmcore.text.documents.shards import batches_of, shards_of
 from lmcore.text.split import divide_by_split
+from tasks.context.prefect import task
 from tasks.evaluate.tables import write_csv
-from tasks.step import step
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ HELD_OUT: tuple[Split, ...] = ("validation", "test")
 TABLE, SUMMARY = "contamination.csv", "contamination.json"
 
 
-@step()
+@task
 def compare_with_training(
     config: HeldOutContaminationConfig, split: SplitFractions, *, documents: Path, output: Path
 ) -> None:

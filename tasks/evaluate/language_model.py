@@ -27,11 +27,11 @@ from lmcore.text.documents.shards import read_documents
 from lmcore.tokens.corpus.shards import TokenShards
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.training.pretraining import seen_pieces
+from tasks.context.prefect import task
 from tasks.evaluate.contamination import is_clean
 from tasks.evaluate.models import language_model_on_device
 from tasks.evaluate.restoration import encoder_decoder_figures, masked_figures
 from tasks.evaluate.tables import write_csv
-from tasks.step import step
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ CAUSAL, MASKED, ENCODER_DECODER = "causal", "masked", "encoder_decoder"
 """What a model predicts, which decides how it is measured."""
 
 
-@step()
+@task
 def evaluate_language_model(
     config: EvaluateConfig, *, tokens: Path, documents: Path, language_model: Path, output: Path
 ) -> None:

@@ -16,7 +16,7 @@ from lmcore.models.folder import read_description
 from lmcore.runtime.files import write_json, write_text
 from tasks import tracking
 from tasks.context.environment import Environment
-from tasks.step import step
+from tasks.context.prefect import task
 
 FOUND = ("language_model", "classifier", "completion")
 """What is measured, as in ``metrics.json`` and as the files of the steps are called."""
@@ -49,7 +49,7 @@ class ReportInputs:
     finetune_curves: Path
 
 
-@step()
+@task
 def write_metrics(*, output: Path, metrics: Path) -> None:
     """Write all figures into ``metrics.json`` in ``output``, and those by which models are chosen into ``metrics``.
 
@@ -60,7 +60,7 @@ def write_metrics(*, output: Path, metrics: Path) -> None:
     write_json(metrics, dict(_headlines(figures)))
 
 
-@step()
+@task
 def write_report(config: EvaluateConfig, parameters: Mapping[str, Any], inputs: ReportInputs, *, output: Path) -> None:
     """Write ``report.html`` and its figures into ``output``; ``parameters`` are all of ``params.yaml``."""
     content = ReportContent(
@@ -78,7 +78,7 @@ def write_report(config: EvaluateConfig, parameters: Mapping[str, Any], inputs: 
         write_text(output / name, figure)
 
 
-@step()
+@task
 def track_evaluation(
     environment: Environment, *, clean: Path, language_model: Path, finetuned: Path, output: Path
 ) -> None:

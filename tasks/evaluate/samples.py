@@ -6,11 +6,11 @@ from lmcore.config.evaluate import SamplesConfig
 from lmcore.generation import Generator
 from lmcore.models.causal import CausalModel
 from lmcore.runtime.files import write_json
+from tasks.context.prefect import task
 from tasks.evaluate.models import language_model_on_device
-from tasks.step import step
 
 
-@step()
+@task
 def generate_samples(config: SamplesConfig, *, language_model: Path, output: Path) -> None:
     """Write ``samples.json`` into ``output``: what a causal model makes of every prompt."""
     model, tokenizer = language_model_on_device(language_model)

@@ -10,7 +10,7 @@ from lmcore.errors import UserError
 from lmcore.text.sources.lock import Content, Lock, NamedFile, Pin, mend_lock, read_lock, write_lock
 from tasks.context.environment import Environment
 from tasks.context.parameters import load_parameters
-from tests.flows.conftest import parameters_of_small_project
+from tests.sample_project import parameters_of_small_project
 
 LOCK = Lock({"notes": Pin(None, {"a.txt": Content(1, 2, "0" * 64)})}, {"tokenize": NamedFile("t.json", "f" * 64)})
 

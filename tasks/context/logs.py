@@ -1,4 +1,4 @@
-"""What the project's own code logs: once on the terminal, and in the Prefect run it belongs to."""
+"""Where log lines go: to the terminal and, inside a Prefect flow run, to the page of that run."""
 
 import logging
 import os
@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows.runtime.errors import explains_itself, message_of
+from tasks.context.errors import explains_itself, message_of
 
 PROJECT_LOGGERS = ("lmcore", "tasks", "flows", "__main__")
 PREFECT_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 
 
 class TerminalHandler(logging.Handler):
-    """Writes to what ``sys.stderr`` is at that moment, so that a progress bar can stay below the lines."""
+    """Writes to the current ``sys.stderr``, which a progress bar replaces so that it stays below the lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line."""
@@ -25,7 +25,7 @@ class TerminalHandler(logging.Handler):
 
 
 class TerminalFormatter(logging.Formatter):
-    """The message alone; a warning or an error says so first."""
+    """The message alone, preceded by the level if it is a warning or an error."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line for a record."""
@@ -34,46 +34,42 @@ class TerminalFormatter(logging.Formatter):
 
 
 def log_to_terminal() -> None:
-    """Show what the project says (INFO) and what libraries warn of; Prefect's own lines stand in its page."""
+    """Show what the project logs (INFO) and what libraries warn about; Prefect's own lines are in its page only."""
     handler = TerminalHandler()
     handler.setFormatter(TerminalFormatter("%(message)s"))
     handler.addFilter(lambda record: "prefect" not in Path(record.pathname).parts)
-    logging.raiseExceptions = False  # that a Prefect server was lost is said once, not again with every line
+    logging.raiseExceptions = False  # a lost Prefect server is reported once, not again with every line
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    for logger in _project_loggers():
-        logger.setLevel(logging.INFO)
-
-
-def _leave_out_traceback(record: logging.LogRecord) -> bool:
-    """Show the user's mistake in Prefect's page as on the terminal: as its message, not as Prefect's insides."""
-    error = record.exc_info[1] if record.exc_info else None
-    if error is not None and explains_itself(error):
-        record.msg, record.args, record.exc_info = "%s", (message_of(error),), None
-    return True
+    for name in PROJECT_LOGGERS:
+        logging.getLogger(name).setLevel(logging.INFO)
 
 
 @contextmanager
 def log_to_flow_run() -> Iterator[None]:
-    """Also send what the project says to the Prefect run that is being executed."""
-    from prefect.logging.handlers import APILogHandler
+    """Also send what the project logs to the Prefect run that is being executed."""
+    from prefect.logging.handlers import APILogHandler  # Prefect takes a second to import
 
     for name in PREFECT_LOGGERS:
         logging.getLogger(name).addFilter(_leave_out_traceback)
-
     owner = os.getpid()
     handler = APILogHandler()
     handler.setLevel(logging.INFO)
-    # The thread that sends the lines does not exist in a forked worker, where waiting for it would never end.
+    # The thread that sends the lines does not exist in a forked worker, which would wait for it forever.
     handler.addFilter(lambda _: os.getpid() == owner)
-    for logger in _project_loggers():
+    loggers = [logging.getLogger(name) for name in PROJECT_LOGGERS]
+    for logger in loggers:
         logger.setLevel(logging.INFO)
         logger.addHandler(handler)
     try:
         yield
     finally:
-        for logger in _project_loggers():
+        for logger in loggers:
             logger.removeHandler(handler)
 
 
-def _project_loggers() -> list[logging.Logger]:
-    return [logging.getLogger(name) for name in PROJECT_LOGGERS]
+def _leave_out_traceback(record: logging.LogRecord) -> bool:
+    """Show a user's mistake in Prefect's page as on the terminal: as its message, without a traceback."""
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None and explains_itself(error):
+        record.msg, record.args, record.exc_info = "%s", (message_of(error),), None
+    return True

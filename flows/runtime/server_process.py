@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from flows.runtime.sessions import session_members, stop_processes
+from flows.runtime.processes import session_members, stop_processes
 from lmcore.errors import UserError
 from lmcore.runtime.files import write_json
 from tasks.context.environment import answers

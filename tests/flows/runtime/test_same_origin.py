@@ -18,7 +18,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.flows.conftest import Servers, plain_environment, wait_until
+from tests.sample_project import Servers, plain_environment, wait_until
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 LIST_ROUTES = """

@@ -11,7 +11,7 @@ from dvc.utils.hydra import apply_overrides
 
 from flows.recipe import apply_recipe
 from flows.runtime.plot_page import PAGE, write_plot_page
-from tests.flows.conftest import PROJECT
+from tests.sample_project import PROJECT
 
 NAMES = sorted(path.stem for path in (PROJECT / "recipes").glob("*.yaml"))
 

@@ -1,21 +1,17 @@
-"""A user's mistake is a message, a defect is a traceback, and a signal is an exit code."""
+"""Which errors are shown to users as a message: their own mistakes and a full machine, not defects."""
 
 import errno
 import json
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import SafetensorError
 
-from flows.runtime.errors import explains_itself, message_of
 from lmcore.runtime.files import file_digest
 from lmcore.runtime.workers import Workers
-
-PROJECT = Path(__file__).parents[2]
+from tasks.context.errors import explains_itself, message_of
 
 
 def raised_by(program: str, name: str) -> Exception:
@@ -95,28 +91,3 @@ def test_a_machine_that_has_no_room_is_one_message(error: Exception, words: str)
 def test_other_errors_of_libraries_are_not_taken_for_a_full_machine() -> None:
     assert not explains_itself(sqlite3.OperationalError("no such table: runs"))
     assert not explains_itself(raised_by("raise RuntimeError('shapes do not fit')", "torch.nn"))
-
-
-@pytest.mark.parametrize(
-    ("body", "code", "shown"),
-    [
-        (
-            "from lmcore.errors import UserError; raise UserError('width 7 is odd')",
-            1,
-            ["error: sample failed: width 7 is odd\n"],
-        ),
-        ("int('seven')", 1, ["error: sample failed unexpectedly:\n", "Traceback", "ValueError: invalid literal"]),
-        ("raise KeyboardInterrupt", 130, ["error: sample was interrupted\n"]),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", 143, ["error: sample was terminated\n"]),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGHUP)", 129, ["error: sample was terminated\n"]),
-        ("pass", 0, []),
-    ],
-)
-def test_a_command_ends_with_a_code_and_says_why(body: str, code: int, shown: list[str]) -> None:
-    program = f"from flows.runtime.commands import run_command\ndef work():\n    {body}\nrun_command('sample', work)"
-    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True)
-    assert done.returncode == code
-    assert all(text in done.stderr for text in shown)
-    assert ("Traceback" in done.stderr) == ("Traceback" in shown)
-    if code == 0:
-        assert done.stderr == ""

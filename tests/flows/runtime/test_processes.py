@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-import flows.runtime.sessions
-from flows.runtime.sessions import run_in_session, session_members, stop_session
+import flows.runtime.processes
+from flows.runtime.processes import run_in_session, session_members, stop_session
 from tasks.context.process import ProcessIdentity
 
 # A leader that starts a child of its own, tells its id, and waits.
@@ -57,7 +57,7 @@ def test_stopping_a_session_ends_the_leader_and_its_children(tmp_path: Path) -> 
 
 
 def test_a_process_that_ignores_the_request_is_ended_by_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flows.runtime.sessions, "GRACE_SECONDS", 0.3)
+    monkeypatch.setattr(flows.runtime.processes, "GRACE_SECONDS", 0.3)
     leader, _ = start(tmp_path, prelude="signal.signal(signal.SIGTERM, signal.SIG_IGN)")
     stop_session(ProcessIdentity.of(psutil.Process(leader.pid)))
     assert leader.wait() == -signal.SIGKILL

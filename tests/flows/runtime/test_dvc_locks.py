@@ -14,7 +14,7 @@ from dvc.lock import LockError
 from dvc.rwlock import rwlock
 
 from flows.runtime.dvc_locks import mend_locks, wait_for_others
-from tests.flows.conftest import wait_until
+from tests.sample_project import wait_until
 
 HOLDING = """
 import sys, time
@@ -125,7 +125,7 @@ def test_a_waiting_process_says_for_whom_and_goes_on_at_once(
             "import flows.runtime.dvc_locks as locks, pathlib; locks.wait_for_others(pathlib.Path.cwd())",
         ],
         cwd=project,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
     )
     with pytest.raises(subprocess.TimeoutExpired):
         waiting.wait(timeout=1.5)

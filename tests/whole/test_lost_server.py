@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from flows.runtime.flow_runs import Outcome
-from tests.flows.conftest import Sample, Servers, wait_until
+from tasks.context.flow_runs import Outcome
+from tests.sample_project import Sample, Servers, wait_until
 
 
 class Relay:

@@ -14,7 +14,7 @@ from dvc_data.hashfile.cache import HashesCache
 from flows.runtime.dvc_repository import mend_repository, open_repository
 from flows.runtime.stage_graph import StageGraph
 from lmcore.errors import UserError
-from tests.flows.conftest import Sample
+from tests.sample_project import Sample
 
 # DVC calls a library in a way that this library is about to give up.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")

@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.flows.conftest import Sample, Servers, wait_until
+from tests.sample_project import Sample, Servers, wait_until
 
 Completed = CompletedProcess[str]
 

@@ -7,7 +7,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.flows.conftest import PROJECT, Servers
+from tests.sample_project import PROJECT, Servers
 
 ID = "8c3f9f0e-2b7a-4a8e-9a39-3f5d0e6c1b27"
 PLAIN_TEMPLATE = {
@@ -34,11 +34,11 @@ COMMANDS: list[tuple[str, str, Any]] = [
     ("PATCH", f"/flow_runs/{ID}", {"job_variables": {"command": "id"}}),
     ("POST", "/deployments/", {"name": "x", "flow_id": ID, "job_variables": {"command": "id"}}),
     ("POST", "/deployments/", {"name": "x", "flow_id": ID, "entrypoint": "os.system"}),
-    ("POST", "/deployments/", {"name": "x", "flow_id": ID, "entrypoint": "flows.runtime.sessions.run_in_session"}),
-    ("POST", "/deployments/", {"name": "x", "flow_id": ID, "entrypoint": ["flows.runtime.deployment.pipeline"]}),
+    ("POST", "/deployments/", {"name": "x", "flow_id": ID, "entrypoint": "flows.runtime.processes.run_in_session"}),
+    ("POST", "/deployments/", {"name": "x", "flow_id": ID, "entrypoint": ["flows.pipeline.pipeline"]}),
     ("POST", "/deployments/", {"name": "x", "flow_id": ID, "entrypoint": "/tmp/file.py:flow"}),
     ("POST", "/deployments/", {"name": "x", "flow_id": ID, "entrypoint": "../flows/file.py:flow"}),
-    ("PATCH", f"/deployments/{ID}", {"entrypoint": "flows.runtime.deployment.pipeline\nos.system"}),
+    ("PATCH", f"/deployments/{ID}", {"entrypoint": "flows.pipeline.pipeline\nos.system"}),
     ("PATCH", f"/deployments/{ID}", {"path": "/tmp"}),
     ("PATCH", f"/deployments/{ID}", {"pull_steps": [{"prefect.deployments.steps.run_shell_script": {"script": "id"}}]}),
     ("PATCH", f"/deployments/{ID}", {"pull_steps": [{STEP: {"directory": "/tmp"}}]}),
@@ -92,7 +92,7 @@ def test_what_prefect_itself_sends_is_taken(servers: Servers) -> None:
     deployment = {
         "name": f"deployment-{ID}",
         "flow_id": flow_id,
-        "entrypoint": "flows.runtime.deployment.pipeline",
+        "entrypoint": "flows.pipeline.pipeline",
         "path": str(PROJECT),
         "pull_steps": [{STEP: {"directory": str(PROJECT)}}],
         "job_variables": {},

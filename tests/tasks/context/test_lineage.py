@@ -19,7 +19,7 @@ from tasks.context.lineage import (
     uncommitted_changes,
 )
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 STAGES = """
 stages:

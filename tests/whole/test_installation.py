@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from flows.runtime.installation import let_mlflow_migrate
-from tests.flows.conftest import PROJECT
+from tests.sample_project import PROJECT
 
 # Folders that a person may have.
 NAMES = ["plain", "sp ace ü#1", "100%20 'quoted' & more"]

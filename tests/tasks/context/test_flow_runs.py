@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from flows.runtime.flow_runs import close_abandoned_runs
-from tests.flows.conftest import Sample, Servers
+from tasks.context.flow_runs import close_abandoned_runs
+from tests.sample_project import Sample, Servers
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"outcome": "completed"}', '{"outcome": "x", "pid": 1}', "\0"])

@@ -11,7 +11,7 @@ from lmcore.text.sources.lock import Content, Lock, Pin, read_lock, write_lock
 from tasks.context.named_files import PARAMETERS, check_named_file, refresh_named_files
 from tasks.context.parameters import load_parameters
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 COUNTED = f"{sys.executable} -c \"open('runs', 'a').write('x')\""
 SOURCES = {"given": Pin("abc", {"a.txt": Content(1, 2, "f" * 64)})}
 

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from flows.runtime.daemon import Daemon
+from flows.runtime.server_process import Daemon
 from tasks.context.environment import Environment
 from tasks.context.process import DAMAGED, ProcessIdentity
 from tasks.context.server_record import ServerRecord, read_server_record

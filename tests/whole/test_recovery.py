@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.flows.conftest import Sample, plain_environment, wait_until
+from tests.sample_project import Sample, plain_environment, wait_until
 
 NUMBERS = itertools.count()
 PYTHON_FIRST = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -84,7 +84,7 @@ def test_after_damage_everywhere_the_same_command_goes_on_and_names_it(sample: S
     assert "Traceback" not in done.stderr
     for name in (".dvc/tmp/rwlock was damaged", "hashes/local/cache.db was damaged", "sources.lock is empty"):
         assert done.stderr.count(name) == 1, done.stderr
-    put_right = "tokens.txt had been changed or damaged and has been restored"
+    put_right = "tokens.txt was changed or damaged and has been restored"
     for shown in (done.stderr, done.stdout):
         assert f"tokenize: from DVC's cache: {put_right}" in shown
         assert "collect: from DVC's cache: raw.txt was missing and has been restored" in shown
@@ -140,7 +140,7 @@ def test_a_pipeline_that_was_killed_goes_on_and_waits_for_what_it_left(slow: Sam
     pipeline = slow.start("flows.pipeline")
     stage = slow.started()
     children = psutil.Process(pipeline.pid).children()
-    (reproducing,) = (child for child in children if "flows.reproduce" in child.cmdline())
+    (reproducing,) = (child for child in children if "flows.runtime.reproduce" in child.cmdline())
     os.kill(stage, signal.SIGSTOP)  # what is left cannot end by itself
     for process in (pipeline, reproducing):
         process.kill()
@@ -152,7 +152,10 @@ def test_a_pipeline_that_was_killed_goes_on_and_waits_for_what_it_left(slow: Sam
         variables = {**plain_environment(), **slow.variables}
         again = subprocess.Popen(command, cwd=slow.folder, env=variables, stdout=subprocess.DEVNULL, stderr=file)
     try:
-        wait_until(lambda: "clean still runs in another process; waiting for its end" in said.read_text(), seconds=60)
+        wait_until(
+            lambda: "clean is still running in another process; waiting for it to finish" in said.read_text(),
+            seconds=60,
+        )
     finally:
         os.kill(stage, signal.SIGCONT)
     assert again.wait(timeout=60) == 0, said.read_text()

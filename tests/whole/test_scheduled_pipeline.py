@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.flows.conftest import Sample, Servers, wait_until
+from tests.sample_project import Sample, Servers, wait_until
 
 EVERY_FIVE_SECONDS = "* * * * * */5"
 ONCE_A_YEAR = "0 3 1 1 *"
@@ -105,7 +105,7 @@ def test_runs_that_were_due_while_no_schedule_ran_do_not_start_later(scheduled: 
 
 def test_a_second_schedule_is_refused(scheduled: Sample, servers: Servers) -> None:
     flow_id = servers.ask("/flows/", {"name": "pipeline"})["id"]
-    nightly = {"name": "nightly", "flow_id": flow_id, "entrypoint": "flows.runtime.deployment.pipeline"}
+    nightly = {"name": "nightly", "flow_id": flow_id, "entrypoint": "flows.pipeline.pipeline"}
     cron = {"schedule": {"cron": "0 3 * * *", "timezone": "UTC"}, "active": True}
     servers.ask("/deployments/", {**nightly, "schedules": [cron]})
     refused = scheduled.run("flows.schedule")

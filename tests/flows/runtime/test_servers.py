@@ -10,9 +10,9 @@ from urllib.request import urlopen
 
 import psutil
 
-from flows.runtime.sessions import session_members
+from flows.runtime.processes import session_members
 from tasks.context.process import ProcessIdentity
-from tests.flows.conftest import PROJECT, Servers, plain_environment, wait_until
+from tests.sample_project import PROJECT, Servers, plain_environment, wait_until
 
 
 def control(action: str, work_folder: Path) -> str:

@@ -12,7 +12,7 @@ import pytest
 from tasks.context.environment import Environment, answers, project_folder
 from tasks.context.process import ProcessIdentity
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("copy", ["tmpq1w2", "standalone/tmpq1w2"])
