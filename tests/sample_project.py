@@ -21,7 +21,7 @@ PROJECT = Path(__file__).parents[1]
 COMMIT = ("-c", "user.name=tests", "-c", "user.email=tests@localhost", "commit", "--quiet", "--message", "all")
 KEPT = ("PATH", "HOME", "LANG", "SHELL", "TMPDIR")
 
-# collect -> clean -> tokenize, each a line of text; what a stage shall do is told by harmless parameters.
+# collect -> clean -> tokenize, each output a line of text; a harmless parameter controls what a stage does.
 STAGES = {
     "collect": """
 import logging
@@ -60,7 +60,7 @@ def wait(started: Path) -> None:
         if not started.exists():
             return
         time.sleep(0.05)
-    raise TimeoutError("nobody has let this stage go on for two minutes")
+    raise TimeoutError("the stage was not released for two minutes")
 
 @flow
 def clean(parameters, environment) -> None:
@@ -114,7 +114,7 @@ class Servers:
     taken_ports: tuple[int, int]
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """What Prefect's API answers to a POST."""
+        """The answer of Prefect's API to a POST."""
         request = Request(f"{self.prefect}/api{path}", json.dumps(body or {}).encode(), method="POST")
         request.add_header("Content-Type", "application/json")
         with urlopen(request, timeout=30) as answer:
@@ -164,8 +164,8 @@ class Sample:
         file = self.folder / "started"
         return int(wait_until(lambda: file.exists() and file.read_text()))
 
-    def let_go_on(self) -> None:
-        """Let the slow stage end."""
+    def release(self) -> None:
+        """Let the slow stage finish."""
         (self.folder / "started").unlink()
 
     def start(self, *command: str, **variables: str) -> "subprocess.Popen[str]":

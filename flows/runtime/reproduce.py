@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from flows.runtime.commands import run_command
-from flows.runtime.dvc_locks import mend_locks, wait_for_others
+from flows.runtime.dvc_locks import repair_locks, wait_for_others
 from flows.runtime.dvc_repository import explained, is_restored, open_repository, reasons
 from flows.runtime.stage_record import StageRecord
 from lmcore.errors import UserError
@@ -37,7 +37,7 @@ def reproduce(name: str) -> bool:
                 return any(not is_restored(repository, stage) for stage in reproduced)
         except (ReproductionError, LockError) as error:
             if isinstance(error.__cause__ or error, LockError):  # another process was first
-                mend_locks(Path.cwd())
+                repair_locks(Path.cwd())
                 continue
             if isinstance(error.__cause__, StageCmdFailedError):
                 raise SystemExit(1) from error

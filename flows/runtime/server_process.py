@@ -1,4 +1,4 @@
-"""A server that outlives the command that started it, known by its recorded process and never by its name."""
+"""A server process that outlives the command that started it, identified by its record and never by its name."""
 
 import logging
 import os
@@ -28,45 +28,45 @@ LAUNCHES = 3
 
 
 @dataclass(frozen=True)
-class Daemon:
-    """A server: how to start it, where it leaves its record and log, and how it shows that it is ready."""
+class ServerProcess:
+    """A server: how to start it and check that it is ready, and where its record and log are."""
 
     name: str
-    title: str
+    label: str
     preferred_port: int
     health_path: str
     command: Callable[[int], Sequence[str]]
-    variables: Callable[[int], Mapping[str, str]]
+    environment: Callable[[int], Mapping[str, str]]
     data_folder: Path
     record: Path
     log: Path
 
     def running(self) -> ServerRecord | None:
-        """The recorded process, if it is there."""
+        """The record of the running process, or None if there is none."""
         return read_server_record(self.record)
 
     def is_ready(self, running: ServerRecord) -> bool:
-        """Whether it answers, and it is really this process that listens on the port."""
+        """Whether the server answers, and its own process listens on the port."""
         return answers(f"{running.url}{self.health_path}") and running.port in _listening_ports(running.process)
 
     def launch(self, avoid: int | None = None) -> ServerRecord:
-        """Start the server on its preferred port, or on another one if that is taken or to be avoided."""
-        self.stop()  # what a server that was killed may have left behind
+        """Start the server on its preferred port, or on another port if that one is taken or to be avoided."""
+        self.stop()  # what may be left of a killed server
         port = _free_port(self.preferred_port, avoid)
         url = f"http://{HOST}:{port}"
         taken = "" if port == self.preferred_port else f" (port {self.preferred_port} is taken)"
-        logger.info("Starting %s on %s%s", self.title, url, taken)
+        logger.info("Starting %s on %s%s", self.label, url, taken)
         self.data_folder.mkdir(parents=True, exist_ok=True)
 
         def record_itself() -> None:
-            # Done by the new process before it becomes the server: there is never a server without a record.
+            # The new process does this before it becomes the server, so that no server is without a record.
             write_json(self.record, ServerRecord.of(ProcessIdentity.current(), url, self.record).model_dump())
 
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 self.command(port),
                 cwd=self.data_folder,
-                env={**os.environ, **self.variables(port), "PYTHONPATH": _path_with_project()},
+                env={**os.environ, **self.environment(port), "PYTHONPATH": _path_with_project()},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -74,14 +74,14 @@ class Daemon:
                 preexec_fn=record_itself,
             )
         identity = ProcessIdentity.of(psutil.Process(process.pid))
-        process.returncode = 0  # it is meant to outlive this process, which must not warn about that
+        process.returncode = 0  # it outlives this process, which Python would warn about otherwise
         return ServerRecord.of(identity, url, self.record)
 
     def wait_until_ready(self, running: ServerRecord) -> ServerRecord:
-        """Wait for a started server; one that lost its port to another program is started again elsewhere.
+        """Wait until the server answers; if another program took its port meanwhile, start it again on another port.
 
         Raises:
-            UserError: if it ends or stays silent; the message holds the end of its log.
+            UserError: if the server exits or does not answer; the message contains the end of its log.
         """
         deadline = time.monotonic() + START_SECONDS
         launches = 1
@@ -98,10 +98,10 @@ class Daemon:
         raise UserError(self._failure(f"did not answer within {START_SECONDS:.0f} s"))
 
     def stop(self) -> bool:
-        """Stop the recorded process and what it started; return whether there was anything to stop.
+        """Stop the recorded process and its children; return whether anything was running.
 
-        A server whose record was lost, damaged or written under another host name is known by its log, which nothing
-        else writes.
+        A server whose record is lost, damaged or from another host name is found by its log, which no other process
+        writes.
         """
         recorded = read_recorded_server(self.record)
         members = session_members(recorded.process) if recorded else []
@@ -111,10 +111,14 @@ class Daemon:
 
     def _writers_of_log(self, known: Set[int]) -> list[psutil.Process]:
         log, others = str(self.log.resolve()), {*known, os.getpid()}
-        return [process for process in psutil.process_iter() if process.pid not in others and _writes(process, log)]
+        return [
+            process
+            for process in psutil.process_iter()
+            if process.pid not in others and _has_open_for_writing(process, log)
+        ]
 
     def describe(self) -> str:
-        """In words, what the server does now."""
+        """The state of the server, in words."""
         if (running := self.running()) is None:
             return "not running"
         state = "ready" if self.is_ready(running) else "not answering"
@@ -122,22 +126,22 @@ class Daemon:
 
     def _failure(self, what: str) -> str:
         end = "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
-        return f"the {self.title} server {what}; the end of {self.log}:\n{end}"
+        return f"the {self.label} server {what}; the last lines of {self.log}:\n{end}"
 
 
 def _path_with_project() -> str:
-    """The server's own modules are those of this project, wherever its folder has been moved to."""
+    """The server imports this project's modules, wherever the folder has been moved to."""
     return os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
 
 
-def _writes(process: psutil.Process, file: str) -> bool:
+def _has_open_for_writing(process: psutil.Process, file: str) -> bool:
     with suppress(psutil.Error):
         return any(opened.path == file and _is_for_writing(opened) for opened in process.open_files())
     return False
 
 
 def _is_for_writing(opened: object) -> bool:
-    """As far as the system tells: on macOS it does not, and somebody may just be reading."""
+    """Whether a file was opened for writing, if the system reports it; macOS does not."""
     return str(getattr(opened, "mode", "r")).startswith(("a", "w"))
 
 

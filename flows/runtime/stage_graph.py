@@ -9,7 +9,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal
 
-from flows.runtime.dvc_locks import mend_locks, wait_for_others
+from flows.runtime.dvc_locks import repair_locks, wait_for_others
 from flows.runtime.dvc_repository import explained, open_repository
 from flows.runtime.processes import run_in_session
 from flows.runtime.stage_record import StageRecord
@@ -64,7 +64,7 @@ class StageGraph:
                 with explained():
                     changed: list[Any] = self._repo.status(targets=[name]).get(name, [])
             except LockError:  # another process was first
-                mend_locks(Path.cwd())
+                repair_locks(Path.cwd())
                 continue
             return changed
 
@@ -105,11 +105,13 @@ def bring_up_to_date(
         raise ShownError(f"stage {name!r} failed: {reason}", f"stage {name!r} failed; see its log above")
     if record is None or record.state == "ran":
         return StageResult(name, "ran", seconds, record.peak_memory_bytes if record else None)
-    restored = tuple(_restored(changes, before, graph.outputs(name)))
+    restored = tuple(_restoration_notes(changes, before, graph.outputs(name)))
     return StageResult(name, "restored" if restored else "cached", seconds, None, restored)
 
 
-def _restored(changes: list[Any], before: Mapping[str, str | None], after: Mapping[str, str | None]) -> list[str]:
+def _restoration_notes(
+    changes: list[Any], before: Mapping[str, str | None], after: Mapping[str, str | None]
+) -> list[str]:
     found = {path: state for change in changes if isinstance(change, dict) for path, state in _outputs_of(change)}
     notes = []
     for path, content in after.items():

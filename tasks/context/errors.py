@@ -1,4 +1,4 @@
-"""Which errors are shown to users without a traceback, and with what message."""
+"""Which errors are shown to users without a traceback, and with which message."""
 
 import errno
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ NO_SPACE = ("no space left on device", "disk is full", "disk quota exceeded")
 
 
 class ShownError(UserError):
-    """An error whose reason another process has shown already; ``summary`` names that process."""
+    """An error whose message another process has already shown; ``summary`` refers to that process."""
 
     def __init__(self, message: str, summary: str) -> None:
         super().__init__(message)
@@ -20,7 +20,7 @@ class ShownError(UserError):
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and those that it came from, the last one first."""
+    """An error and the errors that caused it, the latest first."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause
@@ -28,22 +28,23 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def explains_itself(error: BaseException) -> bool:
-    """Whether the message was written for the user, or is about a file, a connection, a setting or the machine.
+    """Whether an error's message is enough: it was written for the user, or is about a file, a connection, a setting,
+    memory or disk space.
 
-    Any other error is a defect, and needs its traceback.
+    Any other error is a defect and needs its traceback.
     """
     is_for_user = isinstance(error, UserError | OSError | ValidationError | FloatingPointError)
     return is_for_user or is_about_space(error) or is_about_memory(error)
 
 
 def message_of(error: BaseException) -> str:
-    """The message for the user."""
+    """The message shown to the user."""
     if is_about_space(error):
         reason = " ".join(str(error).split())
-        return f"the disk is full ({reason}): free some space and run the command again; it resumes where it stopped"
+        return f"the disk is full ({reason}): free some disk space and repeat the command; it resumes where it stopped"
     if is_about_memory(error):
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return f"not enough memory ({reason}): reduce the model, batch or context size in params.yaml"
+        return f"not enough memory ({reason}): reduce the size of the model, the batch or the sequence in params.yaml"
     return str(error) or type(error).__name__
 
 
@@ -57,7 +58,7 @@ def is_about_memory(error: BaseException) -> bool:
 
 
 def is_about_space(error: BaseException) -> bool:
-    """Whether a write failed because the disk is full, however a library reports it."""
+    """Whether a write failed because the disk is full, in whatever way a library reports it."""
     for cause in causes(error):
         if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
             return True

@@ -1,4 +1,4 @@
-"""Which process executes which Prefect run, so that none whose process was killed stays Running."""
+"""Records which process executes which Prefect flow run, so that no run of a killed process stays ``Running``."""
 
 import logging
 from contextlib import suppress
@@ -18,43 +18,45 @@ Outcome = Literal["completed", "failed"]
 
 
 class FlowRunRecord(ProcessRecord):
-    """The process that executes a run, and how its work ended."""
+    """The process that executes a flow run, and the outcome of its function."""
 
     outcome: Outcome | None
 
 
 def record_flow_run(work_folder: Path, flow_run_id: UUID, outcome: Outcome | None = None) -> None:
-    """Note that this process executes a run, and with ``outcome`` how the work ended."""
+    """Record that this process executes a flow run and, with ``outcome``, how the flow's function ended."""
     record = FlowRunRecord(outcome=outcome, **ProcessIdentity.current().as_json())
-    write_json(_records(work_folder) / f"{flow_run_id}.json", record.model_dump())
+    write_json(_records_folder(work_folder) / f"{flow_run_id}.json", record.model_dump())
 
 
 def close_abandoned_runs(work_folder: Path) -> int:
-    """Give every recorded run whose process is gone its final state, and return how many had none.
+    """Set the final state of every recorded run whose process has ended, and return how many had none.
 
-    A run that was killed becomes Crashed; one that ended while the server was away becomes what it ended as.
+    A run that was killed becomes ``Crashed``; a run that ended while the server was unreachable gets its real outcome.
     """
     records = _read_records(work_folder)
     gone = {flow_run_id: record for flow_run_id, record in records.items() if record.process.is_gone(work_folder)}
     if not gone:
         return 0
-    found = _find(list(gone))
+    found = _find_runs(list(gone))
     unfinished = [run.id for run in found if run.state is None or not run.state.is_final()]
     for flow_run_id in unfinished:
-        _close(flow_run_id, gone[flow_run_id])
-    for run in found:  # a run that is not found belongs to another server, and stays for it
-        (_records(work_folder) / f"{run.id}.json").unlink(missing_ok=True)
+        _close_run(flow_run_id, gone[flow_run_id])
+    for run in found:  # a run that is not found belongs to another server: its record is kept
+        (_records_folder(work_folder) / f"{run.id}.json").unlink(missing_ok=True)
     if unfinished:
-        logger.info("Closed %d Prefect run(s) whose process was gone", len(unfinished))
+        logger.info("Closed %d Prefect run(s) whose process had ended", len(unfinished))
     return len(unfinished)
 
 
-def _records(work_folder: Path) -> Path:
+def _records_folder(work_folder: Path) -> Path:
     return work_folder / "flow-runs"
 
 
 def _read_records(work_folder: Path) -> dict[UUID, FlowRunRecord]:
-    read = ((file.stem, read_record(file, FlowRunRecord)) for file in sorted(_records(work_folder).glob("*.json")))
+    read = (
+        (file.stem, read_record(file, FlowRunRecord)) for file in sorted(_records_folder(work_folder).glob("*.json"))
+    )
     return {UUID(name): record for name, record in read if record and _is_id(name)}
 
 
@@ -64,7 +66,7 @@ def _is_id(name: str) -> bool:
     return False
 
 
-def _find(flow_run_ids: list[UUID]) -> "list[FlowRun]":
+def _find_runs(flow_run_ids: list[UUID]) -> "list[FlowRun]":
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
@@ -72,7 +74,7 @@ def _find(flow_run_ids: list[UUID]) -> "list[FlowRun]":
         return client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=flow_run_ids)))
 
 
-def _close(flow_run_id: UUID, record: FlowRunRecord) -> None:
+def _close_run(flow_run_id: UUID, record: FlowRunRecord) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
     from prefect.client.schemas.objects import State
@@ -81,11 +83,11 @@ def _close(flow_run_id: UUID, record: FlowRunRecord) -> None:
     process = f"process {record.pid} on {record.host}"
     match record.outcome:
         case "completed":
-            state: State[None] = Completed(message=f"{process} completed it while this server was away")
+            state: State[None] = Completed(message=f"{process} completed it while this server was unreachable")
         case "failed":
-            state = Failed(message=f"{process} failed while this server was away")
+            state = Failed(message=f"{process} failed while this server was unreachable")
         case _:
-            state = Crashed(message=f"{process} was killed: it ended without a report")
+            state = Crashed(message=f"{process} was killed: it exited without reporting")
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(flow_run_id, state, force=True)
         of_run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))

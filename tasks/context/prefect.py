@@ -263,7 +263,7 @@ def _value(result: Any) -> Any:
 
 
 def _without_data(result: object) -> object:
-    """Prefect is told the state alone; the data are for the caller."""
+    """What Prefect gets of a returned state; its data are for the caller."""
     if isinstance(result, State):
         return State(type=result.type, name=result.name, message=result.message)
     return result

@@ -1,4 +1,4 @@
-"""A Prefect server that goes away while a stage works costs neither the work nor, later, its place on the page."""
+"""A Prefect server that is lost while a stage runs costs neither the results nor, later, the outcome on its page."""
 
 import json
 import socket
@@ -83,4 +83,4 @@ def test_the_work_is_done_and_the_page_learns_of_it_later(sample: Sample, server
     assert sample.run("sample.collect").returncode == 0
     closed = servers.flow_runs()[run["id"]]
     assert closed["state_name"] == "Completed"
-    assert "while this server was away" in closed["state"]["message"]
+    assert "while this server was unreachable" in closed["state"]["message"]

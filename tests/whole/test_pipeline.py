@@ -58,7 +58,7 @@ def test_the_page_shows_one_run_with_a_child_per_stage(
     assert states(servers, collect) == {"gather": "Completed"}
 
 
-def test_a_line_of_a_stage_stands_once_on_the_terminal_and_once_in_the_log_of_its_run(
+def test_a_log_line_of_a_stage_appears_once_on_the_terminal_and_once_in_its_run(
     first: tuple[Completed, dict[str, Any]], servers: Servers
 ) -> None:
     done, pipeline = first
@@ -121,7 +121,7 @@ def test_the_users_mistake_is_shown_once_and_without_a_traceback(
         assert not any("Traceback" in message for message in messages)
 
 
-def test_what_was_exchanged_for_an_earlier_result_is_told_in_the_page(
+def test_the_page_names_outputs_that_were_replaced_by_those_of_an_earlier_run(
     failed: tuple[Completed, dict[str, Any]], sample: Sample, servers: Servers
 ) -> None:
     sample.set_language("en")
@@ -135,7 +135,7 @@ def test_what_was_exchanged_for_an_earlier_result_is_told_in_the_page(
     assert message in servers.task_runs(pipeline)["clean"]["state"]["message"]
 
 
-def test_a_wrong_parameter_file_is_told_before_any_run_is_opened(sample: Sample, servers: Servers) -> None:
+def test_an_error_in_the_parameters_is_reported_before_a_flow_run_is_created(sample: Sample, servers: Servers) -> None:
     n_runs = len(servers.flow_runs())
     right = (sample.folder / "params.yaml").read_text()
     (sample.folder / "params.yaml").write_text(right + "\nextra: 1\n")
@@ -162,7 +162,7 @@ def test_a_stage_ends_with_the_pipeline_and_the_page_shows_both_as_crashed(
     pipeline, clean = servers.latest("pipeline"), servers.latest("clean")
     if number == signal.SIGKILL:
         assert pipeline["state_name"] == "Running"
-        assert "whose process was gone" in sample.run("sample.collect", DVC_EXP_NAME="puffy-raps").stderr
+        assert "whose process had ended" in sample.run("sample.collect", DVC_EXP_NAME="puffy-raps").stderr
         assert servers.latest("collect")["name"] == "collect puffy-raps"
     runs = servers.flow_runs()
     assert runs[pipeline["id"]]["state_name"] == runs[clean["id"]]["state_name"] == "Crashed"

@@ -1,4 +1,4 @@
-"""Real DVC commands and pipelines that meet, are killed, and find damage: the same command goes on by itself."""
+"""DVC commands and pipelines that run at the same time, are killed, or find damage: repeating the command is enough."""
 
 import itertools
 import os
@@ -46,7 +46,7 @@ def test_a_pipeline_waits_for_a_dvc_repro_and_says_so(slow: Sample) -> None:
     assert pipeline.stderr is not None
     said = next(line for line in pipeline.stderr if "waiting" in line)
     assert f"waiting for process {by_hand.pid}" in said
-    slow.let_go_on()
+    slow.release()
     by_hand.communicate()
     output, error = pipeline.communicate()
     assert (by_hand.returncode, pipeline.returncode) == (0, 0), error
@@ -64,13 +64,13 @@ def test_a_dvc_repro_that_meets_a_pipeline_says_so_and_disturbs_nothing(slow: Sa
     assert by_hand.returncode == 255
     assert "is busy, it is being blocked by" in by_hand.stderr
     assert "python -m flows.pipeline, stage clean" in by_hand.stderr
-    slow.let_go_on()
+    slow.release()
     assert pipeline.communicate()[0].count("ran ") == 2
     assert second.communicate()[0].count("cached") == 3
     assert (pipeline.returncode, second.returncode) == (0, 0)
 
 
-def test_after_damage_everywhere_the_same_command_goes_on_and_names_it(sample: Sample) -> None:
+def test_after_damage_everywhere_the_same_command_recovers_and_reports_it(sample: Sample) -> None:
     assert sample.run("flows.pipeline").returncode == 0
     (sample.folder / ".dvc" / "tmp" / "rwlock").write_text("")
     (hashes,) = (sample.folder / ".work" / "dvc").glob("repo/*/hashes/local/cache.db")
@@ -133,10 +133,10 @@ def test_a_stage_ends_within_seconds_when_dvc_was_killed(language: str, seconds:
     dvc.communicate()
     wait_until(lambda: not is_running(stage))
     assert time.monotonic() - start < seconds
-    slow.let_go_on()
+    slow.release()
 
 
-def test_a_pipeline_that_was_killed_goes_on_and_waits_for_what_it_left(slow: Sample, tmp_path: Path) -> None:
+def test_a_pipeline_that_was_killed_resumes_after_the_stage_it_left_running(slow: Sample, tmp_path: Path) -> None:
     pipeline = slow.start("flows.pipeline")
     stage = slow.started()
     children = psutil.Process(pipeline.pid).children()
@@ -161,4 +161,4 @@ def test_a_pipeline_that_was_killed_goes_on_and_waits_for_what_it_left(slow: Sam
     assert again.wait(timeout=60) == 0, said.read_text()
     assert "Released DVC locks of killed processes" in said.read_text()
     pipeline.communicate()
-    slow.let_go_on()
+    slow.release()

@@ -13,7 +13,7 @@ from dvc.fs import localfs
 from dvc.lock import LockError
 from dvc.rwlock import rwlock
 
-from flows.runtime.dvc_locks import mend_locks, wait_for_others
+from flows.runtime.dvc_locks import repair_locks, wait_for_others
 from tests.sample_project import wait_until
 
 HOLDING = """
@@ -78,7 +78,7 @@ def test_a_damaged_lock_file_is_named_and_set_aside(
 ) -> None:
     file = project / ".dvc" / "tmp" / "rwlock"
     file.write_bytes(content)
-    mend_locks(project)
+    repair_locks(project)
     lock_data(project)
     assert [str(file) in record.message for record in caplog.records] == [True]
     assert file.with_name("rwlock.damaged-1").read_bytes() == content
@@ -86,14 +86,14 @@ def test_a_damaged_lock_file_is_named_and_set_aside(
 
 def test_a_folder_in_the_place_of_the_lock_file_is_set_aside(project: Path) -> None:
     (project / ".dvc" / "tmp" / "rwlock").mkdir()
-    mend_locks(project)
+    repair_locks(project)
     lock_data(project)
 
 
 def test_a_sound_lock_file_stays_as_it_is(project: Path, caplog: pytest.LogCaptureFixture) -> None:
     lock_data(project)
     before = (project / ".dvc" / "tmp" / "rwlock").read_bytes()
-    mend_locks(project)
+    repair_locks(project)
     assert (project / ".dvc" / "tmp" / "rwlock").read_bytes() == before
     assert caplog.records == []
 
@@ -102,19 +102,19 @@ def test_a_running_process_keeps_its_lock_until_it_is_killed(
     project: Path, holder: "subprocess.Popen[str]", caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    mend_locks(project)
+    repair_locks(project)
     with pytest.raises(LockError):
         lock_data(project)
     holder.kill()
     holder.wait()
-    mend_locks(project)
+    repair_locks(project)
     lock_data(project)
     (message,) = [record.message for record in caplog.records if record.name.startswith("flows")]
     assert "killed processes" in message
     assert str(holder.pid) in message
 
 
-def test_a_waiting_process_says_for_whom_and_goes_on_at_once(
+def test_a_waiting_process_names_what_it_waits_for_and_continues_at_once(
     project: Path, holder: "subprocess.Popen[str]", caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -141,13 +141,13 @@ def test_the_lock_of_a_process_whose_id_was_given_to_another_one_is_released(pro
             owner = {"pid": pid, "cmd": "/project/.venv/bin/dvc repro"}
             locks = {"write": {str(project / "data"): owner}, "read": {str(project / "data"): [owner]}}
             (project / ".dvc" / "tmp" / "rwlock").write_text(json.dumps(locks))
-            mend_locks(project)
+            repair_locks(project)
             lock_data(project)
             wait_for_others(project)
         stranger.kill()
 
 
-def test_the_lock_on_the_project_is_waited_for_as_well(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_lock_on_the_project_is_waited_for_too(project: Path, caplog: pytest.LogCaptureFixture) -> None:
     """DVC holds it while it is at work itself; what a killed process left in the file is no lock."""
     caplog.set_level(logging.INFO)
     file = project / ".dvc" / "tmp" / "lock"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from dvc_data.hashfile.cache import HashesCache
 
-from flows.runtime.dvc_repository import mend_repository, open_repository
+from flows.runtime.dvc_repository import open_repository, repair_repository
 from flows.runtime.stage_graph import StageGraph
 from lmcore.errors import UserError
 from tests.sample_project import Sample
@@ -55,7 +55,7 @@ def project(empty_project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
     [
         ("", "dvc.lock is empty"),
         ("\n\n", "dvc.lock is empty"),
-        (f"<<<<<<< HEAD\n{LOCK}=======\n{LOCK}>>>>>>> other\n", "dvc.lock holds the conflict markers of a merge"),
+        (f"<<<<<<< HEAD\n{LOCK}=======\n{LOCK}>>>>>>> other\n", "dvc.lock contains the conflict markers of a merge"),
         (LOCK[: LOCK.index("th: sample")], "dvc.lock is damaged"),
         ("\x00\x01\x02", "dvc.lock is damaged"),
         ("5", "dvc.lock is damaged"),
@@ -78,14 +78,14 @@ def test_a_damaged_record_of_dvc_is_named_and_the_advice_works(content: str, pro
 def test_a_record_of_dvc_that_a_kill_cut_off_is_restored(
     content: str, project: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    mend_repository(project)
+    repair_repository(project)
     (project / "dvc.lock").write_text(content)
-    mend_repository(project)
+    repair_repository(project)
     assert (project / "dvc.lock").read_text() == LOCK
-    assert "dvc.lock was damaged: it is restored" in caplog.text
+    assert "dvc.lock was damaged: its last valid content has been restored" in caplog.text
     merge = f"<<<<<<< HEAD\n{LOCK}=======\n{LOCK}>>>>>>> other\n"
     (project / "dvc.lock").write_text(merge)
-    mend_repository(project)
+    repair_repository(project)
     assert (project / "dvc.lock").read_text() == merge
 
 
@@ -168,7 +168,7 @@ def test_a_damaged_database_of_dvc_is_named_and_made_again(
     damage: Callable[[Path], object], database: Path, project: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     damage(database)
-    mend_repository(project)
+    repair_repository(project)
     assert [str(database) in record.message for record in caplog.records] == [True]
     with HashesCache(str(database.parent)) as cache:
         cache.set_many([("/data/1", "{}")])
@@ -177,7 +177,7 @@ def test_a_damaged_database_of_dvc_is_named_and_made_again(
 
 def test_a_sound_database_of_dvc_stays(database: Path, project: Path, caplog: pytest.LogCaptureFixture) -> None:
     with HashesCache(str(database.parent)) as in_use:
-        mend_repository(project)
+        repair_repository(project)
         assert in_use.get("/data/999") == "{}"
     assert caplog.records == []
 
@@ -188,7 +188,7 @@ def test_nobody_else_may_write_into_the_databases_of_dvc(project: Path) -> None:
     shutil.rmtree(site_cache, ignore_errors=True)
     open_repository().close()
     assert site_cache.stat().st_mode & 0o022
-    mend_repository(project)
+    repair_repository(project)
     open_repository().close()
     assert not site_cache.stat().st_mode & 0o022
     assert not (site_cache / "repo").stat().st_mode & 0o022

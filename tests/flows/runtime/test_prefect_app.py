@@ -80,7 +80,7 @@ def answer(servers: Servers, method: str, path: str, body: bytes) -> tuple[int, 
 def test_a_command_in_a_request_is_refused(servers: Servers, method: str, path: str, body: Any) -> None:
     status, text = answer(servers, method, path, json.dumps(body).encode())
     assert status == 403
-    assert text.startswith("Refused: ")
+    assert text.startswith("Rejected: ")
     hidden = json.dumps(body).replace("job_variables", "job\\u005fvariables").encode("utf-16")
     assert answer(servers, method, path, hidden)[0] == 403
 

@@ -29,10 +29,10 @@ pathlib.Path(sys.argv[1]).write_text(str(child.pid))
 def start(
     tmp_path: Path, *, prelude: str = "", ending: str = "time.sleep(60)"
 ) -> tuple[subprocess.Popen[bytes], psutil.Process]:
-    told = tmp_path / "child"
+    reported = tmp_path / "child"
     program = LEADER.format(prelude=prelude, ending=ending)
-    leader = subprocess.Popen([sys.executable, "-c", program, str(told)], start_new_session=True)
-    return leader, psutil.Process(int(wait_for_text(told)))
+    leader = subprocess.Popen([sys.executable, "-c", program, str(reported)], start_new_session=True)
+    return leader, psutil.Process(int(wait_for_text(reported)))
 
 
 def is_running(pid: int) -> bool:
@@ -83,24 +83,24 @@ def test_a_process_that_got_the_leaders_id_later_is_left_alone(tmp_path: Path) -
 
 
 def test_what_a_command_leaves_running_is_stopped_when_it_ends(tmp_path: Path) -> None:
-    told = tmp_path / "child"
+    reported = tmp_path / "child"
     program = LEADER.format(prelude="", ending="sys.exit(3)")
-    assert run_in_session([sys.executable, "-c", program, str(told)], {}) == 3
-    assert not is_running(int(told.read_text()))
+    assert run_in_session([sys.executable, "-c", program, str(reported)], {}) == 3
+    assert not is_running(int(reported.read_text()))
 
 
 @pytest.fixture
 def interrupted_soon(tmp_path: Path) -> Iterator[Path]:
     """A file by whose appearance this process is interrupted, as by Ctrl-C."""
-    told = tmp_path / "child"
+    reported = tmp_path / "child"
     watcher = f"""
 import os, pathlib, signal, time
-while not pathlib.Path({str(told)!r}).exists():
+while not pathlib.Path({str(reported)!r}).exists():
     time.sleep(0.02)
 os.kill({os.getpid()}, signal.SIGINT)
 """
     process = subprocess.Popen([sys.executable, "-c", watcher])
-    yield told
+    yield reported
     process.wait()
 
 

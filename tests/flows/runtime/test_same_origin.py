@@ -225,4 +225,4 @@ def test_a_page_of_another_origin_changes_nothing_and_reads_nothing_in_a_real_br
     assert len(found) == 8
     assert set(found.values()) == {"refused"}
     assert {flow["name"] for flow in servers.ask("/flows/filter")} & {"forged", "form"} == set()
-    assert "Refused POST /api/flows/: a page of http://localhost" in log.read_text()  # the browser did send them
+    assert "Rejected POST /api/flows/: a page of http://localhost" in log.read_text()  # the browser did send them

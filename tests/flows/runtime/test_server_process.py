@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from flows.runtime.server_process import Daemon
+from flows.runtime.server_process import ServerProcess
 from tasks.context.environment import Environment
 from tasks.context.process import DAMAGED, ProcessIdentity
 from tasks.context.server_record import ServerRecord, read_server_record
@@ -51,26 +51,26 @@ DAMAGE = [
 
 
 @pytest.fixture
-def daemon(tmp_path: Path) -> Daemon:
+def server(tmp_path: Path) -> ServerProcess:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    return Daemon(
+    return ServerProcess(
         name="server",
-        title="Server",
+        label="Server",
         preferred_port=port,
         health_path="/",
         command=lambda port: [sys.executable, "-c", SERVE, str(port)],
-        variables=lambda _: {},
+        environment=lambda _: {},
         data_folder=tmp_path / "data",
         record=tmp_path / "servers" / "server.json",
         log=tmp_path / "servers" / "server.log",
     )
 
 
-def launched(daemon: Daemon) -> ServerRecord:
-    daemon.record.parent.mkdir(exist_ok=True)
-    return daemon.wait_until_ready(daemon.launch())
+def launched(server: ServerProcess) -> ServerRecord:
+    server.record.parent.mkdir(exist_ok=True)
+    return server.wait_until_ready(server.launch())
 
 
 @pytest.mark.parametrize("content", DAMAGE, ids=range(len(DAMAGE)))
@@ -98,60 +98,60 @@ def test_a_damaged_record_is_named_and_set_aside_by_all_who_read_it(
     ]
 
 
-def test_a_server_is_found_and_stopped_whatever_became_of_its_record(daemon: Daemon) -> None:
-    for content in ("", json.dumps({**ALIVE, "host": "renamed", "folder": str(daemon.record.parent)}), None):
-        running = launched(daemon)
-        assert daemon.running() == running
+def test_a_server_is_found_and_stopped_whatever_became_of_its_record(server: ServerProcess) -> None:
+    for content in ("", json.dumps({**ALIVE, "host": "renamed", "folder": str(server.record.parent)}), None):
+        running = launched(server)
+        assert server.running() == running
         if content is None:
-            daemon.record.unlink()
+            server.record.unlink()
         else:
-            daemon.record.write_text(content)
-        assert daemon.stop()
+            server.record.write_text(content)
+        assert server.stop()
         assert running.process.is_gone()
-        assert not daemon.record.exists()
-    assert not daemon.stop()
+        assert not server.record.exists()
+    assert not server.stop()
 
 
-def test_a_damaged_record_costs_no_time_and_no_second_server(daemon: Daemon) -> None:
-    first = launched(daemon)
-    daemon.record.write_text('{"url": "ht')
-    assert daemon.running() is None
-    second = launched(daemon)
+def test_a_damaged_record_costs_no_time_and_no_second_server(server: ServerProcess) -> None:
+    first = launched(server)
+    server.record.write_text('{"url": "ht')
+    assert server.running() is None
+    second = launched(server)
     assert first.process.is_gone()
     assert second.port == first.port
-    daemon.stop()
+    server.stop()
 
 
-def test_a_record_of_another_host_counts_as_no_server_unless_its_process_is_here(daemon: Daemon) -> None:
-    daemon.record.parent.mkdir()
-    ended = {**ALIVE, "pid": 2**22 - 1, "host": "old-name", "folder": str(daemon.record.parent)}
-    daemon.record.write_text(json.dumps(ended))
-    assert read_server_record(daemon.record) is None
-    renamed = launched(daemon).model_copy(update={"host": "old-name"})
-    daemon.record.write_text(renamed.model_dump_json())
-    assert daemon.running() == renamed
-    daemon.stop()
-    assert renamed.process.is_gone(daemon.record.parent)
+def test_a_record_of_another_host_counts_as_no_server_unless_its_process_is_here(server: ServerProcess) -> None:
+    server.record.parent.mkdir()
+    ended = {**ALIVE, "pid": 2**22 - 1, "host": "old-name", "folder": str(server.record.parent)}
+    server.record.write_text(json.dumps(ended))
+    assert read_server_record(server.record) is None
+    renamed = launched(server).model_copy(update={"host": "old-name"})
+    server.record.write_text(renamed.model_dump_json())
+    assert server.running() == renamed
+    server.stop()
+    assert renamed.process.is_gone(server.record.parent)
 
 
 def test_the_record_of_a_copied_folder_is_not_believed_and_its_server_left_alone(
-    daemon: Daemon, tmp_path: Path
+    server: ServerProcess, tmp_path: Path
 ) -> None:
-    running = launched(daemon)
+    running = launched(server)
     copy = tmp_path / "copy"
-    shutil.copytree(daemon.record.parent, copy)
-    copied = Daemon(**{**vars(daemon), "record": copy / "server.json", "log": copy / "server.log"})
+    shutil.copytree(server.record.parent, copy)
+    copied = ServerProcess(**{**vars(server), "record": copy / "server.json", "log": copy / "server.log"})
     assert copied.running() is None
     assert not copied.stop()
     assert not running.process.is_gone()
-    daemon.stop()
+    server.stop()
 
 
-def test_whoever_reads_the_log_is_left_alone(daemon: Daemon) -> None:
-    launched(daemon)
-    with daemon.log.open("rb") as log:
+def test_whoever_reads_the_log_is_left_alone(server: ServerProcess) -> None:
+    launched(server)
+    with server.log.open("rb") as log:
         reader = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], stdin=log)
-    assert daemon.stop()
+    assert server.stop()
     assert reader.poll() is None
     reader.kill()
     reader.wait()

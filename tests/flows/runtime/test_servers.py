@@ -58,7 +58,7 @@ def test_servers_of_a_start_that_was_killed_half_way_are_stopped_by_down(tmp_pat
     assert control("status", tmp_path).count("not running") == 2
 
 
-def test_down_leaves_a_process_alone_that_has_the_id_of_a_server_of_before(tmp_path: Path) -> None:
+def test_down_leaves_a_process_alone_that_has_the_id_of_an_earlier_server(tmp_path: Path) -> None:
     bystander = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True)
     identity = ProcessIdentity.of(psutil.Process(bystander.pid)).as_json()
     record(tmp_path, "mlflow").parent.mkdir()

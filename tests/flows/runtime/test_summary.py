@@ -23,7 +23,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
 
 
-def test_clean_figures_stand_before_those_of_all_documents() -> None:
+def test_metrics_on_clean_documents_come_before_those_on_all_documents() -> None:
     measures = {"bits_per_byte": figure(1.6), "bits_per_byte_clean": figure(1.7), "perplexity_clean": figure(40)}
     sizes = {"n_documents": 10, "n_documents_clean": 8, "differences": {}}
     write("language_model", {"model": "GPT", "ngram": "5-gram"}, {"model": measures, "ngram": measures, **sizes})
@@ -38,7 +38,7 @@ def test_clean_figures_stand_before_those_of_all_documents() -> None:
 
 
 @pytest.mark.parametrize("clean", [{}, {"n_documents_clean": 10}])
-def test_where_all_documents_or_none_are_clean_each_measure_stands_once(clean: dict[str, int]) -> None:
+def test_where_all_documents_or_none_are_clean_each_metric_is_shown_once(clean: dict[str, int]) -> None:
     write("classifier", {"model": "fine-tuned BERT"}, {"model": {"accuracy": figure(0.8)}, "n_documents": 10, **clean})
     write("completion", {}, {})
     assert list(metric_rows()) == [("accuracy", "fine-tuned BERT", "0.800", "0.700 to 0.900")]

@@ -169,7 +169,7 @@ def test_a_stage_belongs_to_the_dvc_process_and_the_experiment_that_run_it(proje
     assert experiment == "brave-try"
 
 
-def test_a_stage_knows_whether_dvc_was_told_to_compute_what_it_has(project):
+def test_a_stage_knows_whether_dvc_was_called_with_force(project):
     for arguments in (["--force", "use"], ["-sf", "use"]):
         (project / "forced.log").unlink()
         run(project, sys.executable, "-m", "dvc", "repro", "--quiet", *arguments)

@@ -72,8 +72,8 @@ def test_another_name_is_a_change_that_needs_no_acceptance(tmp_path: Path) -> No
 def test_what_is_not_there_is_an_error_that_names_the_parameter(tmp_path: Path) -> None:
     for stage, message in (
         ("clean", "clean.pipeline: 'nowhere' is neither a folder nor an installed package: .*pip install"),
-        ("tokenize", "tokenize.tokenizer.path: there is no file 'nowhere'"),
-        ("finetune", "finetune.classification.vectors: there is no file 'nowhere'"),
+        ("tokenize", "tokenize.tokenizer.path: file 'nowhere' does not exist"),
+        ("finetune", "finetune.classification.vectors: file 'nowhere' does not exist"),
     ):
         parameters = load_parameters(settings(tmp_path, stage, "nowhere"))
         with pytest.raises(ValueError, match=message):

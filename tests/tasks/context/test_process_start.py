@@ -66,7 +66,7 @@ def test_a_stage_restarts_once_with_the_settings_of_a_computing_process(
     assert [settings for _, settings in starts] == [dict.fromkeys(START_SETTINGS, "-"), START_SETTINGS]
 
 
-def test_a_stage_that_was_started_with_the_settings_goes_on_without_a_restart(project: Path) -> None:
+def test_a_stage_that_was_started_with_the_settings_does_not_restart(project: Path) -> None:
     starts = starts_of_stage(project, sys.executable, "-m", "flows.collect", "-x", **START_SETTINGS)
     assert [settings for _, settings in starts] == [START_SETTINGS]
 
