@@ -35,15 +35,15 @@ def take_recipe(name: str) -> None:
             neither committed nor from a recipe. The file is left unchanged then.
     """
     if name not in (names := recipe_names()):
-        raise UserError(f"there is no recipe {name!r} in {RECIPES}; recipes: {', '.join(names)}")
+        raise UserError(f"there is no recipe {name!r}; available recipes: {', '.join(names)}")
     for recipe in names:
         _check_recipe(RECIPES / f"{recipe}.yaml")
     committed = _committed_parameters()
     merged = {recipe: apply_recipe(committed, RECIPES / f"{recipe}.yaml") for recipe in names}
     if PARAMETERS.read_bytes() not in [text.encode() for text in (committed, *merged.values())]:
         raise UserError(
-            f"{PARAMETERS} has changes that the recipe would overwrite: commit them, and the recipe applies on top, "
-            f"or put them aside with `git stash`"
+            f"{PARAMETERS} has changes that the recipe would overwrite: commit them (the recipe then builds on "
+            f"them) or put them aside with `git stash`"
         )
     with atomic_file(PARAMETERS) as temporary:
         temporary.write_text(merged[name], encoding="utf-8")
@@ -90,7 +90,7 @@ def _merge(section: Any, changes: Any) -> None:
 def _committed_parameters() -> str:
     shown = subprocess.run(["git", "show", f"HEAD:./{PARAMETERS}"], capture_output=True, text=True, check=False)
     if shown.returncode != 0:
-        raise UserError(f"a recipe changes the committed {PARAMETERS}, but git has none: {shown.stderr.strip()}")
+        raise UserError(f"a recipe is applied to the committed {PARAMETERS}, but git has none: {shown.stderr.strip()}")
     return shown.stdout
 
 
@@ -98,7 +98,7 @@ def _run_recipe() -> None:
     parser = argparse.ArgumentParser(prog="python -m flows.recipe", description="Run the pipeline with a recipe.")
     parser.add_argument("name", nargs="?", help=f"one of {', '.join(recipe_names())}")
     if (name := parser.parse_args().name) is None:
-        raise UserError(f"choose a recipe: {', '.join(recipe_names())}: make recipe NAME={recipe_names()[0]}")
+        raise UserError(f"choose a recipe: {', '.join(recipe_names())} (make recipe NAME={recipe_names()[0]})")
     take_recipe(name)
     logger.info("Recipe %s is now in %s", name, PARAMETERS)
     run_and_show()

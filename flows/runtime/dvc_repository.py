@@ -96,7 +96,7 @@ def explained() -> Iterator[None]:
         raise UserError(f"there is no DVC project in {Path.cwd()}: run from the project's root") from error
     except SCMError as error:
         advice = "clone the project with git, or run `git init` in this folder"
-        raise UserError(f"DVC needs a git repository and found no usable one ({error}): {advice}") from error
+        raise UserError(f"DVC needs a git repository, but found none that it can use ({error}): {advice}") from error
     except (LockError, ReproductionError):
         raise  # about another process, or a stage
     except DvcException as error:

@@ -220,7 +220,7 @@ def run_with_fallback(engine: Callable[[Callable[[], R]], object], function: Cal
     except Exception as error:
         if error not in errors:
             reason = f"{type(error).__name__}: {error}"
-            logger.warning("Prefect could not follow this run (%s); its results are not affected", reason)
+            logger.warning("Prefect could not track this run (%s); its results are not affected", reason)
     if results:
         return results[-1]
     if errors:

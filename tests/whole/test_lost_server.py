@@ -72,7 +72,7 @@ def test_the_work_is_done_and_the_page_learns_of_it_later(sample: Sample, server
 
     assert stage.returncode == 0, said
     assert output.read_text() == "documentsslow"
-    assert said.count("Prefect could not follow this run") == 1
+    assert said.count("Prefect could not track this run") == 1
     assert "Traceback" not in said
     run = servers.latest("clean")
     assert run["state_name"] == "Running"

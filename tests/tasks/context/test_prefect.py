@@ -2,9 +2,12 @@
 
 import importlib
 import logging
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import prefect
@@ -143,3 +146,49 @@ def test_an_engine_that_tries_again_gives_the_last_result() -> None:
                 continue
 
     assert run_with_fallback(engine, work) == "done"
+
+
+class BrokenApi(BaseHTTPRequestHandler):
+    """A Prefect server that says it is healthy and fails every other request, as with a locked database."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/api/health" else 500)
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Keep the tests' output clean."""
+
+
+def test_a_server_that_fails_every_request_costs_one_warning_and_the_work_is_done_once() -> None:
+    program = """
+import flows
+from tasks.context.logs import log_to_terminal
+from tasks.context.prefect import flow, task
+
+calls = []
+
+@task
+def add(number: int) -> int:
+    return number + 1
+
+@flow
+def count() -> int:
+    calls.append(1)
+    return add(1)
+
+log_to_terminal()
+print(count(), len(calls))
+"""
+    with ThreadingHTTPServer(("127.0.0.1", 0), BrokenApi) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}/api"
+        variables = {**os.environ, "PREFECT_API_URL": address, "PREFECT_CLIENT_MAX_RETRIES": "0"}
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False)
+        server.shutdown()
+    assert done.stdout == "2 1\n", done.stderr
+    assert done.stderr.count("Prefect could not track this run") == 1
+    assert "Traceback" not in done.stderr
