@@ -20,7 +20,7 @@ from lmcore.models.device import native_bfloat16, pick_device
 from lmcore.training.memory import keep_freed_memory
 from lmcore.training.optimizer import ModelOptimizer
 from lmcore.training.schedule import learning_rate_factor
-from tasks.context.environment import TRAINING_PROCESS
+from tasks.context.process_start import START_SETTINGS
 
 BASELINE_STEPS, BASELINE_BATCH, BASELINE_LENGTH = 2_000, 12, 64
 OUR_STEPS, OUR_BATCH, OUR_LENGTH = 300, 16, 64
@@ -115,7 +115,7 @@ def character_model() -> list[Line]:
     """One line: seconds of training without validation."""
     with worker(_baseline, {}) as theirs:
         seconds, goal = theirs()[1]
-    with worker(partial(_ours, goal), TRAINING_PROCESS) as ours:
+    with worker(partial(_ours, goal), START_SETTINGS) as ours:
         our_seconds, reached, n_steps = ours()[1]
     note = f"validation loss {goal:.3f}; ours {reached:.3f} after {n_steps} of {OUR_STEPS} steps"
     if reached > goal:

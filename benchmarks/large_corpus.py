@@ -28,8 +28,8 @@ from lmcore.text.sources.scan import scan_sources
 from lmcore.tokens.corpus.shards import write_shards
 from lmcore.tokens.corpus.training_texts import TrainingTexts
 from lmcore.tokens.tokenizer.training import train_tokenizer
-from tasks.context.environment import TRAINING_PROCESS
 from tasks.context.parameters import load_parameters
+from tasks.context.process_start import START_SETTINGS
 
 N_WORKERS = 2
 LARGE_BYTES, GROWN_BYTES = 5_000_000_000, 1_000_000_000
@@ -50,7 +50,7 @@ def large_corpus() -> list[Line]:
         vocabulary = _documentation_words(folder)
         for number in range(LARGE_BYTES // BYTES_PER_FILE):
             _write_documents(folder / "source", number, vocabulary)
-        with worker(partial(_all_stages, folder), TRAINING_PROCESS) as act:
+        with worker(partial(_all_stages, folder), START_SETTINGS) as act:
             _, found = act()
     stages = ", ".join(f"{name} {seconds:,.0f} s" for name, seconds in found["seconds"].items())
     peak = found["peak_bytes"] / GIGABYTE

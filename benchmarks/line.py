@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from benchmarks.worker import Action, worker
-from tasks.context.environment import TRAINING_PROCESS
+from tasks.context.process_start import START_SETTINGS
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def seconds_in_turn(
         The seconds of each round for both actions.
     """
     times: tuple[list[float], list[float]] = ([], [])
-    with worker(ours, TRAINING_PROCESS) as mine, worker(theirs, {}) as other:
+    with worker(ours, START_SETTINGS) as mine, worker(theirs, {}) as other:
         mine()
         other()
         for _ in range(n_rounds):

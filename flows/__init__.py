@@ -1,9 +1,14 @@
-"""One file per stage, thin wiring of tasks; around them the pipeline, its schedule and its servers.
+"""What a person or a schedule starts: a flow per stage, and the commands around them; ``runtime`` has the machinery.
 
-Importing this package points the libraries' own folders into the project's work folder and switches telemetry
-off: most libraries read these settings once, when they are imported, so it has to happen first.
+Importing this package points the libraries' own folders into the project's work folder and turns telemetry off, because
+most libraries read these settings once, when they are imported. For the same reason it restarts the command of a stage
+that lacks the settings of a computing process.
 """
 
 from tasks.context.environment import prepare
+from tasks.context.process_start import restart_with_settings
 
+STAGES = ("collect", "clean", "tokenize", "pretrain", "finetune", "evaluate")
+
+restart_with_settings([f"flows.{stage}" for stage in STAGES])
 prepare()

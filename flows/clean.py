@@ -1,24 +1,19 @@
 """Stage clean: raw to clean documents.  Run: ``python -m flows.clean``."""
 
-from pathlib import Path
-
+from flows.paths import CLEAN, LOCK, RAW
 from flows.runtime.stage import run_stage
 from tasks.clean import clean_documents
 from tasks.context.environment import Environment
 from tasks.context.named_files import check_named_file
 from tasks.context.parameters import Parameters
+from tasks.context.prefect import flow
 
 
-def clean(parameters: Parameters) -> None:
-    """Normalize, filter and analyze the documents."""
-    check_named_file(parameters, "clean", lock=Path("sources.lock"))
-    clean_documents(
-        parameters.clean,
-        parameters.tokenize.split,
-        Environment(),
-        raw=Path("data/raw"),
-        clean_folder=Path("data/clean"),
-    )
+@flow
+def clean(parameters: Parameters, environment: Environment) -> None:
+    """Normalize, filter and annotate the documents."""
+    check_named_file(parameters, "clean", lock=LOCK)
+    clean_documents(parameters.clean, parameters.tokenize.split, environment, raw=RAW, clean_folder=CLEAN)
 
 
 if __name__ == "__main__":

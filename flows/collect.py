@@ -1,16 +1,17 @@
 """Stage collect: sources to raw documents.  Run: ``python -m flows.collect``."""
 
-from pathlib import Path
-
+from flows.paths import LOCK, RAW
 from flows.runtime.stage import run_stage
 from tasks.collect import collect_documents
 from tasks.context.environment import Environment
 from tasks.context.parameters import Parameters
+from tasks.context.prefect import flow
 
 
-def collect(parameters: Parameters) -> None:
-    """Read every source, as it is pinned."""
-    collect_documents(parameters.collect, Environment(), lock=Path("sources.lock"), raw=Path("data/raw"))
+@flow
+def collect(parameters: Parameters, environment: Environment) -> None:
+    """Read the documents of every source, as pinned in ``sources.lock``."""
+    collect_documents(parameters.collect, environment, lock=LOCK, raw=RAW)
 
 
 if __name__ == "__main__":

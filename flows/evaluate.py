@@ -1,11 +1,21 @@
-"""Stage evaluate: the trained models to figures, samples and a report.  Run: ``python -m flows.evaluate``."""
+"""Stage evaluate: the trained models to metrics, samples and a report.  Run: ``python -m flows.evaluate``."""
 
 import shutil
-from pathlib import Path
 
+from flows.paths import (
+    CLEAN,
+    EVALUATION,
+    FINETUNE_CURVES,
+    FINETUNED_MODELS,
+    LANGUAGE_MODEL,
+    METRICS,
+    PRETRAIN_CURVES,
+    TOKENS,
+)
 from flows.runtime.stage import run_stage
 from tasks.context.environment import Environment
 from tasks.context.parameters import Parameters
+from tasks.context.prefect import flow
 from tasks.evaluate import (
     ReportInputs,
     evaluate_classifier,
@@ -18,31 +28,30 @@ from tasks.evaluate import (
     write_report,
 )
 
-CLEAN, TOKENS = Path("data/clean"), Path("data/tokens")
-LANGUAGE_MODEL, FINETUNED = Path("models/language-model"), Path("models/finetuned")
-OUTPUT, METRICS = Path("reports/evaluate"), Path("reports/metrics.json")
 
-
-def evaluate(parameters: Parameters) -> None:
-    """Measure every model that there is, and say why where there is none."""
+@flow
+def evaluate(parameters: Parameters, environment: Environment) -> None:
+    """Evaluate every trained model; for one that was not trained, report why."""
     config, finetune, split = parameters.evaluate, parameters.finetune, parameters.tokenize.split
-    shutil.rmtree(OUTPUT, ignore_errors=True)
-    measure_contamination(config.contamination, split, documents=CLEAN, output=OUTPUT)
-    evaluate_language_model(config, tokens=TOKENS, documents=CLEAN, language_model=LANGUAGE_MODEL, output=OUTPUT)
-    evaluate_classifier(config, finetune, split, documents=CLEAN, models=FINETUNED, output=OUTPUT)
-    evaluate_completion(config, finetune, split, documents=CLEAN, models=FINETUNED, output=OUTPUT)
-    generate_samples(config.samples, language_model=LANGUAGE_MODEL, output=OUTPUT)
-    write_metrics(output=OUTPUT, metrics=METRICS)
+    shutil.rmtree(EVALUATION, ignore_errors=True)
+    measure_contamination(config.contamination, split, documents=CLEAN, output=EVALUATION)
+    evaluate_language_model(config, tokens=TOKENS, documents=CLEAN, language_model=LANGUAGE_MODEL, output=EVALUATION)
+    evaluate_classifier(config, finetune, split, documents=CLEAN, models=FINETUNED_MODELS, output=EVALUATION)
+    evaluate_completion(config, finetune, split, documents=CLEAN, models=FINETUNED_MODELS, output=EVALUATION)
+    generate_samples(config.samples, language_model=LANGUAGE_MODEL, output=EVALUATION)
+    write_metrics(output=EVALUATION, metrics=METRICS)
     inputs = ReportInputs(
         clean=CLEAN,
         tokens=TOKENS,
         language_model=LANGUAGE_MODEL,
-        finetuned=FINETUNED,
-        pretrain_curves=Path("reports/pretrain"),
-        finetune_curves=Path("reports/finetune"),
+        finetuned=FINETUNED_MODELS,
+        pretrain_curves=PRETRAIN_CURVES,
+        finetune_curves=FINETUNE_CURVES,
     )
-    write_report(config, parameters.model_dump(mode="json"), inputs, output=OUTPUT)
-    track_evaluation(Environment(), clean=CLEAN, language_model=LANGUAGE_MODEL, finetuned=FINETUNED, output=OUTPUT)
+    write_report(config, parameters.model_dump(mode="json"), inputs, output=EVALUATION)
+    track_evaluation(
+        environment, clean=CLEAN, language_model=LANGUAGE_MODEL, finetuned=FINETUNED_MODELS, output=EVALUATION
+    )
 
 
 if __name__ == "__main__":

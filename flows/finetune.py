@@ -2,25 +2,24 @@
 
 import logging
 import shutil
-from pathlib import Path
 
+from flows.paths import CLEAN, FINETUNE_CURVES, FINETUNED_MODELS, LANGUAGE_MODEL, LOCK
 from flows.runtime.stage import run_stage
 from tasks.context.environment import Environment
 from tasks.context.named_files import check_named_file
 from tasks.context.parameters import Parameters
+from tasks.context.prefect import flow
 from tasks.finetune import FinetuneFiles, finetune_classifier, finetune_completion, write_summary
 
 logger = logging.getLogger(__name__)
 
-MODELS = Path("models/finetuned")
-CURVES = Path("reports/finetune")
 
-
-def finetune(parameters: Parameters) -> None:
-    """Train what ``params.yaml`` asks for; what the documents cannot feed is left out, with its reason."""
-    check_named_file(parameters, "finetune", lock=Path("sources.lock"))
-    config, split, environment = parameters.finetune, parameters.tokenize.split, Environment()
-    for folder in (MODELS, CURVES):
+@flow
+def finetune(parameters: Parameters, environment: Environment) -> None:
+    """Train the models that ``params.yaml`` configures; skip one that the documents have no data for, and say why."""
+    check_named_file(parameters, "finetune", lock=LOCK)
+    config, split = parameters.finetune, parameters.tokenize.split
+    for folder in (FINETUNED_MODELS, FINETUNE_CURVES):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     skipped = {}
@@ -33,15 +32,15 @@ def finetune(parameters: Parameters) -> None:
     reasons = {model: reason for model, reason in skipped.items() if reason}
     for model, reason in reasons.items():
         logger.warning("%s is not trained: %s", model, reason)
-    write_summary(MODELS / "summary.json", reasons)
+    write_summary(FINETUNED_MODELS / "summary.json", reasons)
 
 
 def _files(model: str) -> FinetuneFiles:
     return FinetuneFiles(
-        documents=Path("data/clean"),
-        language_model=Path("models/language-model"),
-        model_folder=MODELS / model,
-        curves=CURVES / model,
+        documents=CLEAN,
+        language_model=LANGUAGE_MODEL,
+        model_folder=FINETUNED_MODELS / model,
+        curves=FINETUNE_CURVES / model,
     )
 
 

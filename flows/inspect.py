@@ -1,4 +1,4 @@
-"""Shows what a rule of cleaning did, for a person to read.  Run: ``python -m flows.inspect [RULE]``."""
+"""Shows documents that a cleaning rule dropped or changed.  Run: ``python -m flows.inspect [RULE]``."""
 
 import argparse
 import difflib
@@ -10,18 +10,19 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from flows.paths import CLEAN
 from flows.runtime.commands import run_command
 
-CLEAN = Path("data/clean")
 EXCERPT_CHARACTERS = 800
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m flows.inspect", description=__doc__)
-    parser.add_argument("rule", nargs="?", help="a rule; without it, all rules are listed")
-    parser.add_argument("-n", "--count", type=int, default=20, help="how many documents to show (%(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the sample (%(default)s)")
+    description = "Show documents that a cleaning rule dropped or changed."
+    parser = argparse.ArgumentParser(prog="python -m flows.inspect", description=description)
+    parser.add_argument("rule", nargs="?", help="the rule; without it, all rules are listed")
+    parser.add_argument("-n", "--count", type=int, default=20, help="documents to show (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the random sample (default: %(default)s)")
     arguments = parser.parse_args()
     console = Console()
     if arguments.rule is None:
@@ -30,46 +31,46 @@ def main() -> None:
 
 
 def list_rules(console: Console) -> None:
-    """A table of all rules that decided anything."""
-    # Only where something is shown, the libraries that read it are needed.
+    """Print a table of all rules that dropped or changed a document."""
+    # Imported here, so that --help does not wait for it.
     from lmcore.text.describing.ledger import rules_of
 
-    # Without lines between the columns all of it fits into eighty characters.
+    # Without borders the table fits into 80 columns.
     table = Table(title=f"Decisions in {_ledger()}", title_justify="left", box=None, pad_edge=False)
     for name in ("action", "rule"):
         table.add_column(name, no_wrap=True)
     for name in ("documents", "lowest", "highest", "threshold"):
         table.add_column(name, justify="right", no_wrap=True)
     for rule in rules_of(_ledger()):
-        figures = (rule["lowest_score"], rule["highest_score"], rule["threshold"])
-        table.add_row(rule["action"], rule["rule"], f"{rule['count']:,}", *map(_figure, figures))
+        values = (rule["lowest_score"], rule["highest_score"], rule["threshold"])
+        table.add_row(rule["action"], rule["rule"], f"{rule['count']:,}", *map(_number, values))
     console.print(table)
 
 
 def show_decisions(console: Console, rule: str, count: int, seed: int) -> None:
-    """Some documents that the rule decided about, drawn at random."""
+    """Print a random sample of the documents that a rule dropped or changed."""
     from lmcore.text.describing.ledger import decisions_of
 
     for row in decisions_of(_ledger(), rule, count, seed):
-        place = row["path"] if row["line"] is None else f"{row['path']}, line {row['line']}"
-        facts = [f"score {_figure(row['score'])}", f"threshold {_figure(row['threshold'])}", row["detail"] or ""]
+        location = row["path"] if row["line"] is None else f"{row['path']}, line {row['line']}"
+        facts = [f"score {_number(row['score'])}", f"threshold {_number(row['threshold'])}", row["detail"] or ""]
         shown = [] if row["action"] == "unreadable" else [fact for fact in facts if fact and not fact.endswith(" -")]
         subtitle = " · ".join(shown)
-        title = f"{row['action']} · {row['source']} · {row['name'] or place}"
+        title = f"{row['action']} · {row['source']} · {row['name'] or location}"
         console.print(Panel(_content(row), title=title, title_align="left", subtitle=subtitle, subtitle_align="right"))
 
 
 def _content(row: dict[str, Any]) -> Text:
     if row["action"] == "unreadable":
         return Text(row["detail"])
-    # What was masked is masked in the ledger as well: both are equal.
+    # Masked personal data are masked in the ledger, too: then both texts are equal.
     if row["action"] == "changed" and row["text"] != row["changed_to"]:
         return _difference(row["text"] or "", row["changed_to"] or "")
     return Text(_excerpt(row["text"] or ""))
 
 
 def _difference(before: str, after: str) -> Text:
-    """Lines that are only in one of the two, with a sign and a color."""
+    """The lines that differ, marked with a sign and a color."""
     shown = Text()
     for line in difflib.unified_diff(before.splitlines(), after.splitlines(), n=1, lineterm=""):
         if not line.startswith(("---", "+++", "@@")):
@@ -82,7 +83,7 @@ def _excerpt(text: str) -> str:
     return text if len(text) <= EXCERPT_CHARACTERS else f"{text[:EXCERPT_CHARACTERS]} …"
 
 
-def _figure(value: float | None) -> str:
+def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
 
 

@@ -1,21 +1,18 @@
 """Stage pretrain: token shards to a language model.  Run: ``python -m flows.pretrain``."""
 
-from pathlib import Path
-
+from flows.paths import LANGUAGE_MODEL, PRETRAIN_CURVES, TOKENS
 from flows.runtime.stage import run_stage
 from tasks.context.environment import Environment
 from tasks.context.parameters import Parameters
+from tasks.context.prefect import flow
 from tasks.pretrain import pretrain_language_model
 
 
-def pretrain(parameters: Parameters) -> None:
+@flow
+def pretrain(parameters: Parameters, environment: Environment) -> None:
     """Train the language model."""
     pretrain_language_model(
-        parameters.pretrain,
-        Environment(),
-        tokens=Path("data/tokens"),
-        model_folder=Path("models/language-model"),
-        curves=Path("reports/pretrain"),
+        parameters.pretrain, environment, tokens=TOKENS, model_folder=LANGUAGE_MODEL, curves=PRETRAIN_CURVES
     )
 
 

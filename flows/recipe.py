@@ -1,7 +1,7 @@
-"""Runs the pipeline with one of the ready-made settings in ``recipes/``: ``python -m flows.recipe NAME``.
+"""Runs the pipeline with one of the recipes in ``recipes/``: ``python -m flows.recipe NAME``.
 
-A recipe holds what differs from the ``params.yaml`` that is committed. It is written into ``params.yaml``, where DVC,
-MLflow and people look for what was run.
+A recipe holds the parameters that differ from the committed ``params.yaml``. They are written into ``params.yaml``, so
+that DVC, MLflow and the user see what was run.
 """
 
 import argparse
@@ -13,7 +13,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from flows.pipeline import PARAMETERS, run_and_show
+from flows.paths import LOCK, PARAMETERS
+from flows.pipeline import run_and_show
 from flows.runtime.commands import run_command
 from flows.upgrade import upgrade_text
 from lmcore.errors import UserError
@@ -22,22 +23,22 @@ from tasks.context.parameters import load_parameters
 from tasks.context.trainer_section import KIND_KEYS
 from tasks.context.yaml_values import read_yaml
 
-logger = logging.getLogger("flows.recipe")  # also where this file is run as a command
+logger = logging.getLogger(__name__)
 
 RECIPES = Path("recipes")
 
 
 def take_recipe(name: str) -> None:
-    """Write the committed parameters with the recipe's changes into ``params.yaml``.
+    """Write the committed parameters, changed by the recipe, into ``params.yaml``.
 
     Raises:
-        ValueError: if there is no such recipe, if it does not make a valid ``params.yaml``, or if that file has
-            changes that are not committed and do not come from a recipe. It is as it was then.
+        UserError: if there is no such recipe, if the result is not valid, or if ``params.yaml`` has changes that are
+            neither committed nor from a recipe. The file is left unchanged then.
     """
     if name not in (names := recipe_names()):
-        raise UserError(f"there is no recipe {name!r} in {RECIPES}; recipes: {', '.join(names)}")
+        raise UserError(f"there is no recipe {name!r}; available recipes: {', '.join(names)}")
     for recipe in names:
-        _check(RECIPES / f"{recipe}.yaml")
+        _check_recipe(RECIPES / f"{recipe}.yaml")
     chosen = RECIPES / f"{name}.yaml"
     if upgrade_text(chosen.read_text(encoding="utf-8"), is_recipe=True)[1]:
         raise UserError(f"{chosen} is in the last release's format: convert it with `python -m flows.upgrade {chosen}`")
@@ -45,30 +46,30 @@ def take_recipe(name: str) -> None:
     merged = {recipe: apply_recipe(committed, RECIPES / f"{recipe}.yaml") for recipe in names}
     if PARAMETERS.read_bytes() not in [text.encode() for text in (committed, *merged.values())]:
         raise UserError(
-            f"{PARAMETERS} has changes that the recipe would overwrite; commit them, and it builds on them, "
-            f"or put them aside with `git stash`"
+            f"{PARAMETERS} has changes that the recipe would overwrite: commit them (the recipe then builds on "
+            f"them) or put them aside with `git stash`"
         )
     with atomic_file(PARAMETERS) as temporary:
         temporary.write_text(merged[name], encoding="utf-8")
         load_parameters(temporary, shown_as=PARAMETERS)
 
 
-def _check(recipe: Path) -> None:
+def _check_recipe(recipe: Path) -> None:
     try:
         values = read_yaml(recipe)
     except UserError as error:
         raise UserError(f"{recipe} {error}") from None
     if not isinstance(values, dict):
-        raise UserError(f"{recipe} holds no sections: a recipe has those of {PARAMETERS} that differ")
+        raise UserError(f"{recipe} has no sections: a recipe consists of the sections of {PARAMETERS} that it changes")
 
 
 def recipe_names() -> list[str]:
-    """The recipes there are, in the order of the alphabet."""
+    """The names of all recipes, sorted."""
     return sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 
 def apply_recipe(parameters: str, recipe: Path) -> str:
-    """The text of ``params.yaml`` with a recipe's values in their places; comments stay.
+    """The text of ``params.yaml`` with a recipe's values; comments are kept.
 
     Sections are merged key by key. A section of the recipe that says of which kind it is (``kind``, ``family``,
     the ``name`` of an optimizer) replaces the whole section: another kind has other keys.
@@ -99,24 +100,24 @@ def _merge(section: Any, changes: Any) -> None:
 def _committed_parameters() -> str:
     shown = subprocess.run(["git", "show", f"HEAD:./{PARAMETERS}"], capture_output=True, text=True, check=False)
     if shown.returncode != 0:
-        raise UserError(f"a recipe is based on the committed {PARAMETERS}, but git has none: {shown.stderr.strip()}")
+        raise UserError(f"a recipe is applied to the committed {PARAMETERS}, but git has none: {shown.stderr.strip()}")
     return shown.stdout
 
 
-def _run() -> None:
-    parser = argparse.ArgumentParser(prog="python -m flows.recipe", description="Run the pipeline by a recipe.")
+def _run_recipe() -> None:
+    parser = argparse.ArgumentParser(prog="python -m flows.recipe", description="Run the pipeline with a recipe.")
     parser.add_argument("name", nargs="?", help=f"one of {', '.join(recipe_names())}")
     if (name := parser.parse_args().name) is None:
-        raise UserError(f"choose a recipe: {', '.join(recipe_names())}: make recipe NAME={recipe_names()[0]}")
+        raise UserError(f"choose a recipe: {', '.join(recipe_names())} (make recipe NAME={recipe_names()[0]})")
     take_recipe(name)
-    logger.info("%s now holds the recipe %s", PARAMETERS, name)
+    logger.info("Recipe %s is now in %s", name, PARAMETERS)
     run_and_show()
-    logger.info("To go back: git checkout %s sources.lock && dvc repro (from the cache)", PARAMETERS)
+    logger.info("To undo: git checkout %s %s && dvc repro (results come from the cache)", PARAMETERS, LOCK)
 
 
 def main() -> None:
     """The command line."""
-    run_command("recipe", _run)
+    run_command("recipe", _run_recipe)
 
 
 if __name__ == "__main__":

@@ -1,52 +1,51 @@
-"""Looks at the sources again and pins what they hold now in ``sources.lock``.  Run: ``python -m flows.refresh``.
+"""Checks the sources and pins their current content in ``sources.lock``.  Run: ``python -m flows.refresh``.
 
-The stages read what is pinned and nothing else: whoever runs ``dvc repro`` decides by this command when data move. The
-pipeline refreshes first, so that a schedule sees new data.
+The stages read exactly what is pinned. With ``dvc repro``, this command decides when new data are used; the pipeline
+refreshes the sources first, so that a schedule picks up new data.
 """
 
 import logging
-from pathlib import Path
 
+from flows.paths import LOCK, PARAMETERS
 from flows.runtime.commands import run_command
 from tasks.context.environment import Environment
 from tasks.context.named_files import refresh_named_files
 from tasks.context.parameters import Parameters, load_parameters
 from tasks.context.source_lock import set_aside_damaged_lock
 
-logger = logging.getLogger("flows.refresh")  # also where this file is run as a command
+logger = logging.getLogger(__name__)
 
-LOCK = Path("sources.lock")
 SHOWN_CHANGES = 20
 
 
 def refresh(parameters: Parameters, environment: Environment) -> list[str]:
-    """Rewrite ``sources.lock`` if something holds what it does not say; show and return what has changed.
+    """Update ``sources.lock`` to what the sources hold now; log and return the changes.
 
-    One that cannot be read is set aside, and written anew.
+    A damaged ``sources.lock`` is moved aside and written again.
     """
-    # It brings the readers of all formats along, which nobody needs who only looks at parameters.
+    # This imports the readers of all formats, which a command that only checks the parameters does not need.
     from tasks.collect import refresh_lock
 
     set_aside_damaged_lock(LOCK, environment.work_folder / "damaged")
-    # Each is shown as soon as it is pinned: if the other fails, nothing has been accepted that nobody saw.
-    changes = _shown(refresh_named_files(parameters, lock=LOCK))
-    changes += _shown(refresh_lock(parameters.collect, environment, lock=LOCK))
+    # Each change is logged as soon as it is pinned: if the second call fails, no change was accepted silently.
+    changes = _log_changes(refresh_named_files(parameters, lock=LOCK))
+    changes += _log_changes(refresh_lock(parameters.collect, environment, lock=LOCK))
     if not changes:
-        logger.info("Every source holds what %s pins", LOCK)
+        logger.info("All sources match %s", LOCK)
     return changes
 
 
-def _shown(changes: list[str]) -> list[str]:
+def _log_changes(changes: list[str]) -> list[str]:
     for change in changes[:SHOWN_CHANGES]:
         logger.info("%s", change)
     if len(changes) > SHOWN_CHANGES:
-        logger.info("and %s more; `git diff %s` shows them", f"{len(changes) - SHOWN_CHANGES:,}", LOCK)
+        logger.info("... and %s more changes; see `git diff %s`", f"{len(changes) - SHOWN_CHANGES:,}", LOCK)
     return changes
 
 
 def main() -> None:
     """The command line."""
-    run_command("refresh", lambda: refresh(load_parameters(Path("params.yaml")), Environment()))
+    run_command("refresh", lambda: refresh(load_parameters(PARAMETERS), Environment()))
 
 
 if __name__ == "__main__":

@@ -1,42 +1,42 @@
 """Runs the pipeline on a schedule until Ctrl-C or SIGTERM, one run at a time: ``python -m flows.schedule``.
 
-When it runs is the cron line in ``LMCORE_SCHEDULE_CRON``, at first every night at three, in the time zone
-``LMCORE_SCHEDULE_TIMEZONE``, at first UTC. A run that would start while another one is not finished is cancelled.
-``deploy/lmcore-schedule.service`` keeps it running.
+``LMCORE_SCHEDULE_CRON`` sets the schedule (default: every night at 03:00), ``LMCORE_SCHEDULE_TIMEZONE`` its time zone
+(default: UTC). A run that is due while another one is still running is cancelled. ``deploy/lmcore-schedule.service``
+keeps the schedule running under systemd.
 """
 
 import logging
-import os
 import sys
 
+from flows.pipeline import pipeline
 from flows.runtime.commands import run_command
-from flows.runtime.flow_runs import close_abandoned_runs
+from flows.runtime.serving import serve
 from lmcore.errors import UserError
 from tasks.context.environment import Environment
+from tasks.context.flow_runs import close_abandoned_runs
+from tasks.context.prefect import report_to
 
-logger = logging.getLogger("flows.schedule")  # also where this file is run as a command
+logger = logging.getLogger(__name__)
 
 
 def run_schedule() -> None:
-    """Serve the pipeline as a Prefect deployment, and leave with 128 and the number of the signal that ended it.
+    """Serve the pipeline as a Prefect deployment; exit with 128 plus the number of the signal that stopped it.
 
     Raises:
-        UserError: if no Prefect server answers, or another deployment runs the pipeline as well.
+        UserError: if no Prefect server answers, or another deployment runs the pipeline on a schedule.
     """
     environment = Environment()
     if environment.prefect_api_url is None:
         raise UserError("a schedule needs a Prefect server, and none is running; start one with `make up`")
-    os.environ["PREFECT_API_URL"] = environment.prefect_api_url
-    from flows.runtime.serving import serve
-
+    report_to(environment.prefect_api_url)
     logger.info(
-        "The pipeline runs on schedule '%s' (cron), time zone %s; Ctrl-C stops it",
+        "The pipeline runs on schedule '%s' (cron), time zone %s; Ctrl-C stops the schedule",
         environment.schedule_cron,
         environment.schedule_timezone,
     )
-    number = serve(environment.schedule_cron, environment.schedule_timezone)
+    number = serve(pipeline, environment.schedule_cron, environment.schedule_timezone)
     close_abandoned_runs(environment.work_folder)
-    logger.info("The schedule is paused, and its runs have ended")
+    logger.info("The schedule is paused, and its runs have stopped")
     sys.exit(128 + number)
 
 

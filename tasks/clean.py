@@ -11,15 +11,15 @@ from lmcore.text.clean import clean
 from lmcore.text.describing.drop_statistics import NOTABLE_RATIO
 from tasks.context.environment import Environment
 from tasks.context.inputs import require_documents
+from tasks.context.prefect import task
 from tasks.context.stage_code import artifact_cache
-from tasks.step import step
 
 LABEL_LIMIT = "beyond_label_budget"
 
 logger = logging.getLogger(__name__)
 
 
-@step()
+@task
 def clean_documents(
     config: CleanConfig, fractions: SplitFractions, environment: Environment, *, raw: Path, clean_folder: Path
 ) -> None:

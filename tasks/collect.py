@@ -11,14 +11,14 @@ from lmcore.text.sources.collect import StrictReadingError, collect
 from lmcore.text.sources.locations.urls import renew_files
 from lmcore.text.sources.scan import scan_sources
 from tasks.context.environment import Environment
+from tasks.context.prefect import task
 from tasks.context.source_lock import check_sources, read_lock, write_lock
 from tasks.context.stage_code import artifact_cache
-from tasks.step import step
 
 logger = logging.getLogger(__name__)
 
 
-@step(retries=2)
+@task(retries=2)
 def collect_documents(config: CollectConfig, environment: Environment, *, lock: Path, raw: Path) -> None:
     """Read all sources, which must hold what ``lock`` says, and write document shards, read errors and a summary."""
     with environment.start_workers() as workers:

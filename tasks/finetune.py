@@ -30,7 +30,7 @@ from lmcore.models.trainable import TextEncoder, TrainableModel
 from lmcore.runtime.files import write_json
 from lmcore.text.documents.shards import read_documents
 from tasks.context.environment import Environment
-from tasks.step import step
+from tasks.context.prefect import task
 from tasks.training import Training, tracked_training
 
 
@@ -51,7 +51,7 @@ class FinetuneFiles:
     curves: Path
 
 
-@step()
+@task
 def finetune_classifier(
     config: ClassificationTrainingConfig,
     split: SplitFractions,
@@ -87,7 +87,7 @@ def finetune_classifier(
     return None
 
 
-@step()
+@task
 def finetune_completion(
     config: CompletionTrainingConfig, split: SplitFractions, seed: int, environment: Environment, files: FinetuneFiles
 ) -> str | None:
@@ -121,7 +121,7 @@ def finetune_completion(
     return None
 
 
-@step()
+@task
 def write_summary(path: Path, skipped: dict[str, str]) -> None:
     """Write which models were not trained, and why."""
     write_json(path, {"skipped": skipped})

@@ -17,11 +17,11 @@ from lmcore.training.counting import count_ngrams
 from lmcore.training.pretraining import pretraining_batches
 from lmcore.training.record import TrainingRecord
 from tasks.context.environment import Environment
-from tasks.step import step
+from tasks.context.prefect import task
 from tasks.training import Training, tracked_training
 
 
-@step()
+@task
 def pretrain_language_model(
     config: PretrainConfig, environment: Environment, *, tokens: Path, model_folder: Path, curves: Path
 ) -> None:

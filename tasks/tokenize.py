@@ -11,13 +11,13 @@ from lmcore.tokens.corpus.training_texts import TrainingTexts
 from lmcore.tokens.tokenizer.training import train_tokenizer
 from tasks.context.environment import Environment
 from tasks.context.inputs import require_documents
+from tasks.context.prefect import task
 from tasks.context.stage_code import artifact_cache
-from tasks.step import step
 
 logger = logging.getLogger(__name__)
 
 
-@step()
+@task
 def tokenize_documents(
     config: TokenizeConfig, environment: Environment, *, weights: Mapping[str, float], clean_folder: Path, tokens: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """What every test shares."""
 
 import atexit
+import importlib
 import os
 import shutil
 import signal
@@ -19,6 +20,8 @@ for name in [name for name in os.environ if name.startswith(("LMCORE_", "PREFECT
 os.environ["LMCORE_WORK_FOLDER"] = tempfile.mkdtemp(prefix="lmcore-tests-")
 atexit.register(shutil.rmtree, os.environ["LMCORE_WORK_FOLDER"], ignore_errors=True)
 prepare()
+# Prefect configures the root logger when it is first imported; later, it would remove the handler of a test's caplog.
+importlib.import_module("prefect.main")
 
 # A shell lets what it starts in the background ignore Ctrl-C, and a process hands that on to those that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""How a command runs and ends: a message for the user when it fails, a traceback for the unexpected."""
+"""Runs a command: a user's mistake ends it with a message, a defect with a traceback, a signal with an exit code."""
 
 import logging
 import os
@@ -10,33 +10,33 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from flows.runtime.dvc_repository import mend_repository
-from flows.runtime.errors import ShownError, explains_itself, message_of
-from flows.runtime.logs import log_to_terminal
+from flows.runtime.dvc_repository import repair_repository
 from tasks.context.environment import answers
+from tasks.context.errors import ShownError, explains_itself, message_of
+from tasks.context.logs import log_to_terminal
 
 logger = logging.getLogger(__name__)
 
 
 def run_command(name: str, command: Callable[[], object]) -> NoReturn:
-    """Run a command to its end and leave the process with its exit code.
+    """Run a command and exit the process with its exit code.
 
-    What a kill left of DVC's own files is put in order first. An error that explains itself is shown as its message,
-    any other one with its traceback.
+    First, DVC's own files are repaired if an earlier kill damaged them. An error written for the user is shown as its
+    message, any other error with its traceback.
     """
     log_to_terminal()
     exit_when_terminated()
     code = 0
     try:
-        mend_repository(Path.cwd())
+        repair_repository(Path.cwd())
         command()
     except BaseException as error:
-        code = _report(name, error)
+        code = _report_error(name, error)
     leave(code)
 
 
 def leave(code: int) -> NoReturn:
-    """End the process, without waiting for a Prefect server that went away while it reported to it."""
+    """Exit the process, without waiting for a Prefect server that was lost during the run."""
     api_url = os.environ.get("PREFECT_API_URL", "")
     if "prefect" in sys.modules and not answers(f"{api_url}/health"):
         sys.stdout.flush()
@@ -45,11 +45,11 @@ def leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _report(name: str, error: BaseException) -> int:
+def _report_error(name: str, error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         logger.error("%s was interrupted", name)
         return 128 + signal.SIGINT
-    if isinstance(error, SystemExit) and error.code in (0, 1, 2):  # the command has said why
+    if isinstance(error, SystemExit) and error.code in (0, 1, 2):  # the command has shown why
         return int(error.code)
     if not isinstance(error, Exception):
         logger.error("%s was terminated", name)
@@ -64,7 +64,7 @@ def _report(name: str, error: BaseException) -> int:
 
 
 def exit_when_terminated() -> None:
-    """Turn the signals that end a process into an exit, so that files, runs and children stay in order."""
+    """Turn SIGTERM and SIGHUP into a SystemExit, so that files, runs and child processes are cleaned up."""
 
     def exit_with_signal(number: int, _frame: FrameType | None) -> NoReturn:
         sys.exit(128 + number)

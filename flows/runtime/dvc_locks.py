@@ -1,7 +1,7 @@
-"""DVC's record of which process reads and writes what (``.dvc/tmp/rwlock``): repairs it and waits for others.
+"""Repairs DVC's lock file (``.dvc/tmp/rwlock``) after a kill, and waits for other DVC processes.
 
-DVC rewrites that file in place, so a kill may leave it empty, after which every DVC command fails. It also keeps the
-entries of a killed process, and takes any process that later has the same id for their owner.
+DVC rewrites the file in place, so a kill may leave it empty, after which every DVC command fails. It also keeps the
+locks of a killed process, and takes any later process with the same id for their owner.
 """
 
 import fcntl
@@ -22,13 +22,13 @@ from lmcore.runtime.damaged_files import set_aside
 logger = logging.getLogger(__name__)
 
 TEMPORARY = Path(".dvc/tmp")
-GUARD_SECONDS = 3.0  # DVC holds the guard for as long as it takes to rewrite a small file
+GUARD_SECONDS = 3.0  # DVC holds the guard while it rewrites a small file
 SECONDS_BETWEEN_CHECKS = 0.2
-SILENT_SECONDS = 1.0  # so long lasts a `dvc status`, of which nobody needs to hear
+SILENT_SECONDS = 1.0  # about the duration of a `dvc status`, which is not worth a message
 
 
 class Owner(BaseModel):
-    """Who holds a lock, as DVC writes it."""
+    """The owner of a lock, as DVC writes it."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
@@ -37,7 +37,7 @@ class Owner(BaseModel):
 
 
 class Locks(BaseModel):
-    """The content of DVC's lock file: owners by the path that they write, or read."""
+    """The content of DVC's lock file: owners by the path that they write or read."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -48,12 +48,12 @@ class Locks(BaseModel):
         """Every process that holds a lock."""
         return {*self.write.values(), *(owner for owners in self.read.values() for owner in owners)}
 
-    def without(self, gone: set[Owner]) -> "Locks":
-        """The locks of all others."""
-        read = {path: [owner for owner in owners if owner not in gone] for path, owners in self.read.items()}
+    def without(self, owners: set[Owner]) -> "Locks":
+        """The locks of all other owners."""
+        read = {path: [owner for owner in readers if owner not in owners] for path, readers in self.read.items()}
         return Locks(
-            write={path: owner for path, owner in self.write.items() if owner not in gone},
-            read={path: owners for path, owners in read.items() if owners},
+            write={path: owner for path, owner in self.write.items() if owner not in owners},
+            read={path: readers for path, readers in read.items() if readers},
         )
 
 
@@ -68,38 +68,38 @@ class Holder:
         return f"process {self.pid} ({self.command})"
 
 
-def mend_locks(root: Path) -> None:
-    """Set a damaged lock file aside and remove the locks of processes that have ended, so that DVC can continue.
+def repair_locks(root: Path) -> None:
+    """Move a damaged lock file aside and remove the locks of processes that have ended, so that DVC can continue.
 
-    This process must hold no lock of DVC's.
+    Call this only while this process holds no DVC lock.
     """
     folder = root / TEMPORARY
     if not folder.is_dir():
         return
-    with _guarded(folder) as is_ours:
+    with _hold_guard(folder) as is_ours:
         if is_ours:
-            _mend(folder / "rwlock")
+            _repair_locks_file(folder / "rwlock")
 
 
 def wait_for_others(root: Path) -> None:
-    """Wait until no other process uses this project through DVC; log which one."""
+    """Wait until no other process uses DVC in this project; log which process is waited for."""
     start = time.monotonic()
-    told: set[int] = set()
+    reported: set[int] = set()
     while holder := _holder(root / TEMPORARY):
-        if holder.pid not in told and time.monotonic() - start >= SILENT_SECONDS:
-            told.add(holder.pid)
-            logger.info("DVC is running in this folder: waiting for %s", holder)
+        if holder.pid not in reported and time.monotonic() - start >= SILENT_SECONDS:
+            reported.add(holder.pid)
+            logger.info("Another DVC process is running in this folder; waiting for %s", holder)
         time.sleep(SECONDS_BETWEEN_CHECKS)
-        mend_locks(root)
+        repair_locks(root)
 
 
-def _mend(file: Path) -> None:
+def _repair_locks_file(file: Path) -> None:
     try:
         locks = Locks.model_validate_json(file.read_bytes())
     except FileNotFoundError:
         return
     except (OSError, ValidationError):
-        logger.warning("DVC's lock file %s was damaged, probably by a kill: renamed to %s", file, set_aside(file).name)
+        logger.warning("DVC's lock file %s was damaged, probably by a kill; renamed to %s", file, set_aside(file).name)
         return
     if gone := {owner for owner in locks.owners() if owner.pid == os.getpid() or _is_gone(owner)}:
         temporary = file.with_name(f"{file.name}.{os.getpid()}")
@@ -110,7 +110,7 @@ def _mend(file: Path) -> None:
 
 
 def _is_gone(owner: Owner) -> bool:
-    """Whether the owner has ended; its id may by now belong to a process that runs another command."""
+    """Whether the owner has ended; its process id may now belong to a process with another command."""
     try:
         process = psutil.Process(owner.pid)
         words = process.cmdline()
@@ -119,17 +119,17 @@ def _is_gone(owner: Owner) -> bool:
     except psutil.NoSuchProcess:
         return True
     except psutil.Error:
-        return False  # it belongs to another user, of whose processes nothing is certain
-    # DVC writes ``sys.argv``, which ends as the command line does, or has a file's name where that has a module's.
+        return False  # a process of another user, about which nothing is known
+    # DVC writes ``sys.argv``, which ends like the command line but has the file of a module instead of its name.
     last = words[-1]
     return "-c" not in words and not owner.cmd.endswith(last) and last.replace(".", "/") not in owner.cmd
 
 
 def _holder(folder: Path) -> Holder | None:
-    """Another process that holds DVC's lock on the project, or one on some of its files."""
+    """Another process that holds DVC's lock on the project or on some of its files."""
     try:
         locks = Locks.model_validate_json((folder / "rwlock").read_bytes())
-    except (OSError, ValidationError):  # not there, or being rewritten
+    except (OSError, ValidationError):  # missing, or being rewritten
         locks = Locks()
     for owner in locks.owners():
         if owner.pid != os.getpid() and not _is_gone(owner):
@@ -138,7 +138,7 @@ def _holder(folder: Path) -> Holder | None:
 
 
 def _holder_of_project_lock(file: Path) -> Holder | None:
-    """Who holds the lock under which DVC reads and changes the project, which it gives back while a stage runs."""
+    """The process that holds DVC's lock on the project, which DVC releases while a stage runs."""
     try:
         with file.open("r+") as lock:
             if _try_to_lock(lock):
@@ -150,8 +150,8 @@ def _holder_of_project_lock(file: Path) -> Holder | None:
 
 
 @contextmanager
-def _guarded(folder: Path) -> Iterator[bool]:
-    """Keep DVC from rewriting its lock file; false if another process does not release it."""
+def _hold_guard(folder: Path) -> Iterator[bool]:
+    """Keep DVC from rewriting its lock file; yields False if another process does not release the guard."""
     deadline = time.monotonic() + GUARD_SECONDS
     with (folder / "rwlock.lock").open("a+") as guard:
         while not (is_ours := _try_to_lock(guard)) and time.monotonic() < deadline:

@@ -15,11 +15,11 @@ from flows.runtime.commands import run_command
 from lmcore.runtime.files import write_text
 from tasks.context.environment import Environment
 
-logger = logging.getLogger("flows.runtime.installation")  # also where this file is run as a command
+logger = logging.getLogger(__name__)
 
 PROJECT = Path(__file__).resolve().parents[2]
 START = "lmcore-start.pth"
-# Read by `site` when Python starts: a path, and what is run. An interpreter starts whatever happens there.
+# Python reads this file at startup: a path, and a statement to run, whose failure must not keep Python from starting.
 AT_START = (
     "import sys; exec('try:\\n from tasks.context.library_settings import set_defaults\\n set_defaults()\\n"
     'except Exception: pass\\nfor name in ("tasks", "tasks.context", "tasks.context.library_settings"): '
@@ -35,7 +35,7 @@ SHORT, LONG = b"#!", b"#!/bin/sh\n'''exec' "
 
 
 def install() -> None:
-    """Make the project's Python start with its settings, and its commands independent of the folder's path."""
+    """Make the Python of ``.venv`` start with the project's settings, and its commands independent of its path."""
     packages = Path(sysconfig.get_path("purelib"))
     project = os.path.relpath(PROJECT, packages.resolve())
     write_text(packages / START, f"{project}\n{AT_START}\n")
@@ -46,14 +46,14 @@ def install() -> None:
     if "%" in str(packages) and module.exists():
         let_mlflow_migrate(module)
     _forget_index_folder(PROJECT / ".dvc" / "config.local")
-    # DVC would make it writable for everybody.
+    # DVC would make it writable for all users.
     (Environment().work_folder / "dvc").mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _make_independent_of_folder(script: Path) -> None:
-    """Make a command installed by pip use the Python next to it instead of an absolute path."""
+    """Make a command that pip installed use the Python next to it instead of an absolute path."""
     content = script.read_bytes()
-    if content.startswith(LONG):  # for a path that is long, or has spaces
+    if content.startswith(LONG):  # for a long path, or one with spaces
         lines = 3
     elif content.startswith(SHORT) and b"python" in content.partition(b"\n")[0]:
         lines = 1
@@ -76,7 +76,7 @@ def let_mlflow_migrate(module: Path) -> None:
 
 
 def _forget_index_folder(config: Path) -> None:
-    """Remove the absolute path to DVC's index that earlier installations wrote: in a copy it is the other folder's."""
+    """Remove the absolute path of DVC's index that earlier releases wrote: in a copy it is that of the other folder."""
     if config.exists():
         lines = config.read_text(encoding="utf-8", errors="surrogateescape").splitlines(keepends=True)
         kept = [line for line in lines if line.split("=")[0].strip() != "site_cache_dir"]

@@ -1,4 +1,4 @@
-"""Ends a stage that nobody waits for any more: its result would be lost, and a second one may already be running."""
+"""Stops a stage whose parent has ended: its result would be lost, and another run may already have been started."""
 
 import logging
 import os
@@ -14,22 +14,22 @@ from tasks.context.process import ProcessIdentity
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_CHECKS = 0.25
-GRACE_SECONDS = 20.0  # for the step under way, a checkpoint, and what MLflow and Prefect are told
+GRACE_SECONDS = 20.0  # to finish the current step, write a checkpoint, and report to MLflow and Prefect
 SHELLS = {"bash", "dash", "fish", "ksh", "sh", "zsh"}
 
 
 def stop_when_abandoned(pipeline: ProcessIdentity | None, *, is_started_by_dvc: bool) -> None:
-    """Watch for the end of the pipeline's process, or of DVC's, and then end this one, by force if it does not respond.
+    """Wait in a thread until the pipeline's process or DVC's ends; then stop this process, by force if necessary.
 
-    DVC, killed, leaves its command running, and so does a pipeline that was killed outright.
+    When DVC or the pipeline is killed, the stage that it started keeps running.
     """
-    awaited = [*([pipeline] if pipeline else []), *(_starters() if is_started_by_dvc else [])]
-    if awaited:
-        threading.Thread(target=_watch, args=(awaited,), name="abandonment", daemon=True).start()
+    watched = [*([pipeline] if pipeline else []), *(_dvc_and_its_shell() if is_started_by_dvc else [])]
+    if watched:
+        threading.Thread(target=_wait_and_stop, args=(watched,), name="parent-watchdog", daemon=True).start()
 
 
-def _starters() -> list[ProcessIdentity]:
-    """DVC's process, and the shell that may stand between it and this process."""
+def _dvc_and_its_shell() -> list[ProcessIdentity]:
+    """DVC's process, and the shell that DVC may have started this process with."""
     found = []
     for process in psutil.Process().parents():
         found.append(ProcessIdentity.of(process))
@@ -38,12 +38,12 @@ def _starters() -> list[ProcessIdentity]:
     return found
 
 
-def _watch(awaited: Sequence[ProcessIdentity]) -> None:
+def _wait_and_stop(watched: Sequence[ProcessIdentity]) -> None:
     waiting = threading.Event()
-    while not any(process.is_gone() for process in awaited):
+    while not any(process.is_gone() for process in watched):
         waiting.wait(SECONDS_BETWEEN_CHECKS)
-    logger.warning("what started this stage is gone; stopping it")
-    # One signal only: a second one would interrupt what puts files and runs in order.
+    logger.warning("The process that started this stage has ended; stopping the stage")
+    # One signal only: a second one would interrupt the cleanup of files and runs.
     os.kill(os.getpid(), signal.SIGTERM)
     waiting.wait(GRACE_SECONDS)
     _kill_with_children()

@@ -1,9 +1,9 @@
-"""The page that ``dvc plots show`` and ``dvc plots diff`` fill, with its scripts inside.
+"""The HTML template of ``dvc plots show`` and ``dvc plots diff``, with its scripts inlined.
 
 Run: ``python -m flows.runtime.plot_page``.
 
-DVC's own page loads Vega from the internet each time it is opened. ``make install`` writes this one where
-``.dvc/config`` looks for it, so that plots render on a machine without a network.
+DVC's own template loads Vega from the internet each time a page is opened. ``make install`` writes this template to the
+path in ``.dvc/config``, so that plots render on a machine without a network.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from flows.runtime.commands import run_command
 from lmcore.runtime.files import atomic_file
 
 PAGE = Path(".venv/share/lmcore/plots.html")
-VEGA_LITE_VERSION = "5.21"  # the newest of the major version that DVC's plots are written for
+VEGA_LITE_VERSION = "5.21"  # the latest of the major version that DVC writes plots for
 
 TEMPLATE = """<!DOCTYPE html>
 <html lang="en">
@@ -31,7 +31,7 @@ TEMPLATE = """<!DOCTYPE html>
 
 
 def write_plot_page(path: Path) -> None:
-    """Write the template, which holds Vega, Vega-Lite and Vega-Embed (1 MB)."""
+    """Write the template, including Vega, Vega-Lite and Vega-Embed (1 MB)."""
     import vl_convert
 
     scripts = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE_VERSION)

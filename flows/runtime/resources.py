@@ -1,4 +1,4 @@
-"""How long a stage took and how much memory it needed at most, its worker processes included."""
+"""Measures the duration and the peak memory of a stage, including its worker processes."""
 
 import resource
 import sys
@@ -17,7 +17,7 @@ STATUS = Path("/proc/self/status")
 
 @dataclass
 class Resources:
-    """What a piece of work used; complete once :func:`measured` has ended."""
+    """The resources used by a block of code; complete when :func:`measured` has ended."""
 
     seconds: float = 0.0
     peak_memory_bytes: int = 0
@@ -28,19 +28,19 @@ def measured() -> Iterator[Resources]:
     """Measure this process, from its start, and its children until the block ends."""
     resources = Resources()
     ended = threading.Event()
-    sampler = threading.Thread(target=_sample, args=(resources, ended), name="memory-sampler", daemon=True)
+    sampler = threading.Thread(target=_sample_memory, args=(resources, ended), name="memory-sampler", daemon=True)
     sampler.start()
     try:
         yield resources
     finally:
         ended.set()
         sampler.join()
-        # A peak of this process between two samples is still seen by the kernel.
+        # The kernel also knows a peak of this process between two samples.
         resources.peak_memory_bytes = max(resources.peak_memory_bytes, _own_peak_bytes())
         resources.seconds = time.time() - psutil.Process().create_time()
 
 
-def _sample(resources: Resources, ended: threading.Event) -> None:
+def _sample_memory(resources: Resources, ended: threading.Event) -> None:
     process = psutil.Process()
     while not ended.wait(SECONDS_BETWEEN_SAMPLES):
         memory = sum(_resident_bytes(member) for member in (process, *process.children(recursive=True)))
@@ -48,9 +48,9 @@ def _sample(resources: Resources, ended: threading.Event) -> None:
 
 
 def _own_peak_bytes() -> int:
-    """The most memory this process has held; 0 where the kernel does not tell."""
+    """The peak memory of this process; 0 where the kernel does not report it."""
     if STATUS.exists():
-        # Not getrusage: on Linux its maximum starts with what the parent process held.
+        # Not getrusage: on Linux its maximum includes the memory of the parent process.
         for line in STATUS.read_text(encoding="ascii").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024

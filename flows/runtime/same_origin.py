@@ -1,8 +1,8 @@
-"""Keeps other web pages out of the project's servers: they answer only their own pages and local programs.
+"""Keeps other web pages away from the project's servers, which answer only their own pages and local programs.
 
-A browser lets any page send requests to a server on this machine. Such a request names the page in ``Origin`` or in
-``Sec-Fetch-Site``, or, if the page made its own name point here (DNS rebinding), in ``Host``. A program that is no
-browser sends neither of the first two.
+A browser lets any page send requests to a server on this machine. Such a request identifies the page in ``Origin`` or
+``Sec-Fetch-Site`` or, if the page's own host name resolves to this machine (DNS rebinding), in ``Host``. Programs other
+than browsers send neither ``Origin`` nor ``Sec-Fetch-Site``.
 """
 
 import logging
@@ -15,7 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-logger = logging.getLogger("uvicorn.error")  # shown in the servers' own logs
+logger = logging.getLogger("uvicorn.error")  # in the servers' own logs
 
 NAMES = ("127.0.0.1", "localhost")
 OWN_SITE = ("same-origin", "none")
@@ -25,11 +25,11 @@ NO_FOREIGN_FRAMES = (b"content-security-policy", b"frame-ancestors 'self'")
 
 
 class SameOriginOnly:
-    """Passes on requests from the server's own pages or from a program; answers all others with 403.
+    """Passes on requests from the server's own pages and from programs; rejects all others with status 403.
 
     Args:
-        app: what is protected, HTTP and websockets alike.
-        is_page: whether a path shows a page, which a link on another site may open as a whole, but never embed.
+        app: the application to protect, for HTTP and websockets.
+        is_page: whether a path is a page that a link on another site may open (but never embed).
     """
 
     def __init__(self, app: "ASGIApp", is_page: Callable[[str], bool]) -> None:
@@ -37,20 +37,20 @@ class SameOriginOnly:
         self._is_page = is_page
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        """Answer a request, or pass it on."""
+        """Reject a request, or pass it on."""
         if scope["type"] == "lifespan":
             return await self._app(scope, receive, send)
-        if (reason := self._refusal(scope)) is not None:
-            return await refuse(scope, send, reason)
+        if (reason := self._reason_to_reject(scope)) is not None:
+            return await reject(scope, send, reason)
 
-        async def send_guarded(message: Any) -> None:
+        async def send_with_policy(message: Any) -> None:
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message.get("headers", ()), NO_FOREIGN_FRAMES]}
             await send(message)
 
-        return await self._app(scope, receive, send_guarded)
+        return await self._app(scope, receive, send_with_policy)
 
-    def _refusal(self, scope: "Scope") -> str | None:
+    def _reason_to_reject(self, scope: "Scope") -> str | None:
         hosts, origins, sites = (_values(scope, name) for name in (b"host", b"origin", b"sec-fetch-site"))
         port = scope["server"][1]
         own = {f"{name}:{port}" for name in NAMES} | (set(NAMES) if port == HTTP_PORT else set())
@@ -63,14 +63,14 @@ class SameOriginOnly:
         return None
 
     def _opens_page(self, scope: "Scope") -> bool:
-        """Whether a link was followed: the browser shows the answer as a page of its own, which no other one reads."""
+        """Whether a link was followed: the browser then opens the response as a page, which no other page can read."""
         modes, targets = _values(scope, b"sec-fetch-mode"), _values(scope, b"sec-fetch-dest")
         is_link = scope.get("method") == "GET" and modes == ["navigate"] and targets == ["document"]
         return is_link and self._is_page(unquote(scope["path"]))
 
 
 class TrackingServerProtocol(H11Protocol):
-    """Uvicorn's HTTP with MLflow's application behind :class:`SameOriginOnly`; all of its pages are at ``/``.
+    """Uvicorn's HTTP protocol, which wraps MLflow's application in :class:`SameOriginOnly`; all its pages are at ``/``.
 
     MLflow's own checks allow every page of ``localhost``, and let any page read.
     """
@@ -80,15 +80,15 @@ class TrackingServerProtocol(H11Protocol):
         self.app = SameOriginOnly(self.app, is_page=lambda path: path == "/")
 
 
-async def refuse(scope: "Scope", send: "Send", reason: str) -> None:
-    """End a request with 403 and the reason, and no header by which another page could read it."""
-    logger.warning("Refused %s %s: %s", scope.get("method", "a websocket at"), scope["path"], reason)
+async def reject(scope: "Scope", send: "Send", reason: str) -> None:
+    """Answer a request with status 403 and the reason, without a header that would let another page read it."""
+    logger.warning("Rejected %s %s: %s", scope.get("method", "a websocket at"), scope["path"], reason)
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "refused"})
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "rejected"})
         return
     headers = [(b"content-type", b"text/plain; charset=utf-8"), NO_FOREIGN_FRAMES]
     await send({"type": "http.response.start", "status": 403, "headers": headers})
-    await send({"type": "http.response.body", "body": f"Refused: {reason}\n".encode()})
+    await send({"type": "http.response.body", "body": f"Rejected: {reason}\n".encode()})
 
 
 def _values(scope: "Scope", name: bytes) -> list[str]:

@@ -1,7 +1,4 @@
-"""Serves the pipeline as a Prefect deployment: starts due runs one at a time, and shuts down cleanly.
-
-Imported by ``flows/schedule.py`` when ``PREFECT_API_URL`` has been set, which Prefect reads once.
-"""
+"""Serves a flow as a Prefect deployment: starts due runs one at a time, and shuts down cleanly."""
 
 import asyncio
 import logging
@@ -14,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import psutil
+from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     DeploymentFilter,
@@ -31,27 +29,26 @@ from prefect.runner import Runner
 from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
-from flows.runtime.deployment import pipeline
-from flows.runtime.sessions import GRACE_SECONDS
+from flows.runtime.processes import GRACE_SECONDS
 from lmcore.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 NAME = "scheduled"
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-SECONDS_TO_END = GRACE_SECONDS + 10.0  # a training writes its checkpoint
+SECONDS_TO_END = GRACE_SECONDS + 10.0  # to write a checkpoint
 
 
-class Server(Runner):
-    """Prefect's runner, stopped by a signal together with the runs that it has started.
+class StoppableRunner(Runner):
+    """Prefect's runner, which a signal stops together with its runs.
 
-    Prefect's own waits for them without telling them: for ever, unless the signal came from a terminal.
+    The original waits for its runs without stopping them: forever, unless the signal came from a terminal.
     """
 
     ended_by = int(signal.SIGINT)
 
     async def serve(self) -> None:
-        """Start due runs until a signal arrives; then pause the deployment and wait for the runs to end."""
+        """Start due runs until a signal arrives; then pause the deployment and wait for the runs to stop."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
         self._leave = partial(loop.call_soon_threadsafe, task.cancel)
@@ -61,7 +58,7 @@ class Server(Runner):
             await self.start()
 
     def handle_sigterm(self, *arguments: Any, **_: Any) -> None:
-        """End the runs, as each of them ends its stage, and leave."""
+        """Terminate the runs, each of which stops its stage, and stop serving."""
         self.ended_by = arguments[0]
         runs = psutil.Process().children()
         for run in runs:
@@ -70,71 +67,71 @@ class Server(Runner):
         self._leave()
 
 
-def serve(cron: str, timezone: str) -> int:
-    """Serve the pipeline until a signal, and return its number.
+def serve(flow: Flow[..., Any], cron: str, timezone: str) -> int:
+    """Serve a flow on a schedule until a signal arrives, and return the number of the signal.
 
     Raises:
-        UserError: if another deployment runs the pipeline on a schedule as well.
+        UserError: if another deployment runs the flow on a schedule as well.
     """
-    _refuse_second_schedule()
-    server = Server(name=NAME)
-    deployment_id = server.add_flow(
-        pipeline,
+    _refuse_second_schedule(flow.name)
+    runner = StoppableRunner(name=NAME)
+    deployment_id = runner.add_flow(
+        flow,
         name=NAME,
         schedule=Cron(cron, timezone=timezone),
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
-    assert isinstance(deployment_id, UUID)  # only within an event loop it would be something to wait for
+    assert isinstance(deployment_id, UUID)  # outside an event loop
     try:
         _drop_late_runs(deployment_id)
-        asyncio.run(server.serve())
-    except BaseException:  # before the runner was ready to do so itself
-        _pause(deployment_id)
+        asyncio.run(runner.serve())
+    except BaseException:  # before the runner could do so itself
+        _pause_deployment(deployment_id)
         raise
-    return server.ended_by
+    return runner.ended_by
 
 
 def _kill_later(runs: Sequence[psutil.Process]) -> None:
-    """What does not end by itself, because it waits for a server that is gone, is ended; its stage follows it."""
+    """Kill runs that do not stop, because they wait for a lost server; their stages stop with them."""
     psutil.wait_procs(runs, timeout=SECONDS_TO_END)
     for run in runs:
         with suppress(psutil.NoSuchProcess):
             run.kill()
 
 
-def _refuse_second_schedule() -> None:
-    """Two schedules would start the pipeline at the same time."""
-    for deployment in _deployments():
+def _refuse_second_schedule(flow_name: str) -> None:
+    """Two schedules would start the flow at the same time."""
+    for deployment in _deployments(flow_name):
         active = [schedule.schedule for schedule in deployment.schedules if schedule.active]
         if deployment.name != NAME and active and not deployment.paused:
-            name = f"{pipeline.name}/{deployment.name}"
+            name = f"{flow_name}/{deployment.name}"
             raise UserError(
-                f"the deployment {name} runs the pipeline on a schedule as well, and both would start it; to leave it "
-                f"to this command: `prefect deployment schedule clear -y {name}`"
+                f"the deployment {name} runs the {flow_name} on a schedule as well, so both would start it; to use "
+                f"this command instead: `prefect deployment schedule clear -y {name}`"
             )
 
 
-def _deployments() -> list[DeploymentResponse]:
+def _deployments(flow_name: str) -> list[DeploymentResponse]:
     with get_client(sync_client=True) as client:
-        return client.read_deployments(flow_filter=FlowFilter(name=FlowFilterName(any_=[pipeline.name])))
+        return client.read_deployments(flow_filter=FlowFilter(name=FlowFilterName(any_=[flow_name])))
 
 
-def _pause(deployment_id: UUID) -> None:
+def _pause_deployment(deployment_id: UUID) -> None:
     with get_client(sync_client=True) as client:
         client.pause_deployment(deployment_id)
 
 
 def _drop_late_runs(deployment_id: UUID) -> None:
-    """Remove runs that were due while nothing served them; all of them would start now."""
+    """Delete runs that were due while nothing served them; all of them would start now."""
     n_late = 0
     with get_client(sync_client=True) as client:
-        while late := _late_runs(client, deployment_id):  # the server lists some at a time
+        while late := _late_runs(client, deployment_id):  # the server lists a page at a time
             n_late += len(late)
             for run in late:
                 client.delete_flow_run(run.id)
     if n_late:
-        logger.info("Dropped %d run(s) that were due while no schedule was running", n_late)
+        logger.info("Dropped %d run(s) that were due while the schedule was not running", n_late)
 
 
 def _late_runs(client: SyncPrefectClient, deployment_id: UUID) -> list[FlowRun]:

@@ -9,53 +9,53 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal
 
-from flows.runtime.dvc_locks import mend_locks, wait_for_others
+from flows.runtime.dvc_locks import repair_locks, wait_for_others
 from flows.runtime.dvc_repository import explained, open_repository
-from flows.runtime.errors import ShownError
-from flows.runtime.sessions import run_in_session
+from flows.runtime.processes import run_in_session
 from flows.runtime.stage_record import StageRecord
 from tasks.context.environment import Environment
+from tasks.context.errors import ShownError
 
 
 @dataclass(frozen=True)
 class StageResult:
-    """What became of a stage in one execution of the pipeline."""
+    """The outcome of a stage in one run of the pipeline."""
 
     name: str
     state: Literal["ran", "restored", "cached"]
-    """``cached``: nothing that it depends on has changed. ``restored``: its outputs came from DVC's cache."""
+    """``cached``: nothing it depends on has changed. ``restored``: outputs were replaced from DVC's cache."""
     seconds: float
     peak_memory_bytes: int | None
     restored: tuple[str, ...] = ()
-    """For each output that was exchanged for one from DVC's cache: which, and why."""
+    """For each output that was replaced from DVC's cache: which one, and why."""
 
     @property
     def is_cached(self) -> bool:
-        """Whether its outputs are those that were there."""
+        """Whether its outputs are unchanged."""
         return self.state == "cached"
 
     @property
     def note(self) -> str:
-        """What a person has to know, if anything."""
+        """What the user should know about it, if anything."""
         return f"from DVC's cache: {'; '.join(self.restored)}" if self.restored else ""
 
 
 class StageGraph:
-    """The stage graph as DVC sees it now."""
+    """The stage graph as DVC reads it."""
 
     def __init__(self) -> None:
         wait_for_others(Path.cwd())
         self._repo = open_repository()
 
     def names(self) -> list[str]:
-        """Every stage after those it depends on; independent ones as they follow in ``dvc.yaml``."""
+        """Every stage, after those it depends on; independent stages in the order of ``dvc.yaml``."""
         with explained():
             index = self._repo.index
             needs = {stage: list(index.graph.successors(stage)) for stage in index.stages}
         return [stage.addressing for stage in TopologicalSorter(needs).static_order()]
 
     def changes(self, name: str) -> list[Any]:
-        """What DVC finds other than the stage's last run left it; it waits for other DVC processes."""
+        """What DVC reports as changed since the stage's last run; waits for other DVC processes."""
         from dvc.lock import LockError
 
         while True:
@@ -63,13 +63,13 @@ class StageGraph:
             try:
                 with explained():
                     changed: list[Any] = self._repo.status(targets=[name]).get(name, [])
-            except LockError:  # another process came first
-                mend_locks(Path.cwd())
+            except LockError:  # another process was first
+                repair_locks(Path.cwd())
                 continue
             return changed
 
     def outputs(self, name: str) -> dict[str, str | None]:
-        """The hash of each output as ``dvc.lock`` holds it, by its path."""
+        """The hash of each output in ``dvc.lock``, by the output's path."""
         with explained():
             self._repo._reset()
             stage = self._repo.stage.load_one(name=name)
@@ -79,36 +79,39 @@ class StageGraph:
 def bring_up_to_date(
     graph: StageGraph, name: str, environment: Environment, variables: Mapping[str, str]
 ) -> StageResult:
-    """Run a stage through DVC unless nothing that it depends on has changed.
+    """Run a stage through DVC unless nothing it depends on has changed.
 
     Args:
-        graph: the stages.
-        name: the stage.
-        environment: where the stage leaves its record.
+        graph: the stage graph.
+        name: the name of the stage.
+        environment: locates the stage's record.
         variables: environment variables for the stage's process.
 
     Raises:
-        ShownError: if the stage fails; the message is the stage's own.
+        ShownError: if the stage fails, with the message that the stage has shown.
     """
-    start = time.time()
+    start = time.monotonic()
     changes = graph.changes(name)
     if not changes:
-        return StageResult(name, "cached", time.time() - start, None)
+        return StageResult(name, "cached", time.monotonic() - start, None)
     before = graph.outputs(name)
-    command = [sys.executable, "-m", "flows.reproduce", name]
+    environment.stage_record(name).unlink(missing_ok=True)  # what is there afterwards is of this execution
+    command = [sys.executable, "-m", "flows.runtime.reproduce", name]
     code = run_in_session(command, {**variables, "PATH": _path_with_this_python()})
-    record = StageRecord.read(environment.stage_record(name), since=start)
+    record = StageRecord.read(environment.stage_record(name))
+    seconds = time.monotonic() - start
     if code != 0:
-        reason = record.message if record and record.message else f"it ended with exit code {code}"
+        reason = record.message if record and record.message else f"it exited with code {code}"
         raise ShownError(f"stage {name!r} failed: {reason}", f"stage {name!r} failed; see its log above")
-    if record is not None:
-        return StageResult(name, "ran", time.time() - start, record.peak_memory_bytes)
-    # Without a new record DVC found the result of an earlier run in its cache.
-    restored = tuple(_restored(changes, before, graph.outputs(name)))
-    return StageResult(name, "restored" if restored else "cached", time.time() - start, None, restored)
+    if record is None or record.state == "ran":
+        return StageResult(name, "ran", seconds, record.peak_memory_bytes if record else None)
+    restored = tuple(_restoration_notes(changes, before, graph.outputs(name)))
+    return StageResult(name, "restored" if restored else "cached", seconds, None, restored)
 
 
-def _restored(changes: list[Any], before: Mapping[str, str | None], after: Mapping[str, str | None]) -> list[str]:
+def _restoration_notes(
+    changes: list[Any], before: Mapping[str, str | None], after: Mapping[str, str | None]
+) -> list[str]:
     found = {path: state for change in changes if isinstance(change, dict) for path, state in _outputs_of(change)}
     notes = []
     for path, content in after.items():
@@ -117,7 +120,7 @@ def _restored(changes: list[Any], before: Mapping[str, str | None], after: Mappi
         elif found.get(path) == "deleted":
             notes.append(f"{path} was missing and has been restored")
         elif path in found:
-            notes.append(f"{path} had been changed or damaged and has been restored")
+            notes.append(f"{path} was changed or damaged and has been restored")
     return notes
 
 

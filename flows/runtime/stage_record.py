@@ -1,4 +1,4 @@
-"""The record of a stage's last execution, for the process that started it: ``stages/NAME.json`` in the work folder."""
+"""How the last execution of a stage ended, for the pipeline that started it (``.work/stages/NAME.json``)."""
 
 import traceback as tracebacks
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from flows.runtime.errors import explains_itself, message_of
 from lmcore.runtime.files import write_text
+from tasks.context.errors import explains_itself, message_of
 
 
 class StageRecord(BaseModel):
@@ -15,34 +15,31 @@ class StageRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    state: Literal["completed", "failed"]
-    seconds: float
-    peak_memory_bytes: int
-    message: str | None
-    """Why it failed, as it was shown."""
-    traceback: str | None
+    state: Literal["ran", "failed", "restored"]
+    """``restored``: DVC did not run the stage but took its outputs from the cache."""
+    seconds: float = 0.0
+    peak_memory_bytes: int | None = None
+    message: str | None = None
+    """Why it failed, as shown to the user."""
+    traceback: str | None = None
 
     @classmethod
-    def failed(cls, error: BaseException, *, seconds: float, peak_memory_bytes: int) -> Self:
-        """The record of an execution that an error ended."""
-        details = "".join(tracebacks.format_exception(error))
-        message = message_of(error) if explains_itself(error) else repr(error)
+    def failed(cls, error: BaseException, *, seconds: float = 0.0, peak_memory_bytes: int | None = None) -> Self:
+        """The record of an execution that failed with an error."""
         return cls(
             state="failed",
             seconds=seconds,
             peak_memory_bytes=peak_memory_bytes,
-            message=message,
-            traceback=details,
+            message=message_of(error) if explains_itself(error) else repr(error),
+            traceback="".join(tracebacks.format_exception(error)),
         )
 
     @classmethod
-    def read(cls, path: Path, since: float) -> Self | None:
-        """The record of an execution that ended after ``since``, in seconds since the epoch; None if there is none."""
+    def read(cls, path: Path) -> Self | None:
+        """The record at a path, or None if there is no valid one."""
         try:
-            if path.stat().st_mtime < since:
-                return None
             return cls.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError):  # a damaged one is as good as none: the next stage replaces it
+        except (OSError, ValidationError):  # a damaged record is replaced by the next execution
             return None
 
     def write(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a person wants to see when the pipeline has ended: stages, main metrics, samples, and where to look further."""
+"""The summary at the end of a pipeline run: stages, main metrics, samples, and where to find more."""
 
 import json
 import subprocess
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.paths import EVALUATION, METRICS
 from flows.runtime.stage_graph import StageResult
 from tasks.context.environment import Environment
 from tasks.tracking import experiment_page
@@ -14,24 +15,23 @@ from tasks.tracking import experiment_page
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-EVALUATION = Path("reports/evaluate")
-SAMPLES = Path("reports/evaluate/samples.json")
-REPORT = Path("reports/evaluate/report.html")
-OF_GIT = ("dvc.lock", "reports/metrics.json")
+SAMPLES = EVALUATION / "samples.json"
+REPORT = EVALUATION / "report.html"
+COMMITTED_RESULTS = ("dvc.lock", str(METRICS))
 SAMPLE_LINES = 8
 SAMPLE_WIDTH = 96
 
 
 CLEAN = "_clean"
-"""Ends the names of figures on test documents that share no text with the training split."""
+"""The suffix of metrics on test documents that share no text with the training split."""
 
 
 @dataclass(frozen=True)
 class Headline:
-    """A measure by which the models of a part of the evaluation are compared, and how it is called."""
+    """A metric by which the models in a part of the evaluation are compared, and its title."""
 
     part: str
-    measure: str
+    metric: str
     title: str
 
 
@@ -51,31 +51,32 @@ HEADLINES = (
 
 
 def show_summary(results: Sequence[StageResult], environment: Environment) -> None:
-    """Print the end of a pipeline run."""
+    """Print the summary of a pipeline run."""
     from rich.console import Console
 
     console = Console(highlight=False)
-    console.print(_stages(results))
+    console.print(_stage_table(results))
     for result in results:
         for output in result.restored:
             console.print(f"{result.name}: from DVC's cache: {output}", soft_wrap=True)
     if rows := list(metric_rows()):
-        console.print(_metrics(rows))
-    _show_samples(console, _read(SAMPLES, []))
+        console.print(_metric_table(rows))
+    _show_samples(console, _read_json(SAMPLES, []))
     _show_addresses(console, environment)
-    if _is_to_be_committed():
+    if _is_uncommitted():
         console.print(
-            f"\nTo compare experiments with this run: git add {' '.join(OF_GIT)} && git commit", soft_wrap=True
+            f"\nTo compare experiments with this run: git add {' '.join(COMMITTED_RESULTS)} && git commit",
+            soft_wrap=True,
         )
 
 
-def _is_to_be_committed() -> bool:
-    """Whether the run's results are not committed yet; DVC needs a commit to compare experiments with."""
-    command = ["git", "status", "--porcelain", "--", *OF_GIT]
+def _is_uncommitted() -> bool:
+    """Whether the run's results are not committed yet, which DVC needs to compare experiments with them."""
+    command = ["git", "status", "--porcelain", "--", *COMMITTED_RESULTS]
     return bool(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
 
 
-def _stages(results: Sequence[StageResult]) -> "RenderableType":
+def _stage_table(results: Sequence[StageResult]) -> "RenderableType":
     from rich.table import Table
 
     table = Table("stage", "state", title="Stages", title_justify="left")
@@ -87,13 +88,13 @@ def _stages(results: Sequence[StageResult]) -> "RenderableType":
     return table
 
 
-def _metrics(rows: Sequence[tuple[str, str, str, str]]) -> "RenderableType":
+def _metric_table(rows: Sequence[tuple[str, str, str, str]]) -> "RenderableType":
     from rich.table import Table
 
     table = Table(
-        "measure",
+        "metric",
         "model",
-        title="Main metrics (clean: no text shared with training; bits, perplexity: less is better)",
+        title="Main metrics (clean: no text shared with training; bits and perplexity: lower is better)",
         title_justify="left",
     )
     for name in ("value", "interval"):
@@ -104,20 +105,19 @@ def _metrics(rows: Sequence[tuple[str, str, str, str]]) -> "RenderableType":
 
 
 def metric_rows() -> Iterator[tuple[str, str, str, str]]:
-    """Measure (once for the models that share it), model, value, and interval."""
+    """The metric (once, in its first row), the model, the value, and the confidence interval."""
     for headline in HEADLINES:
-        found = _read(EVALUATION / f"{headline.part}.json", {})
-        figures, names = found.get("metrics", {}), found.get("names", {})
-        title, measure = headline.title, headline.measure
-        if (
-            not 0 < figures.get(f"n_documents{CLEAN}", 0) < figures.get("n_documents", 0)
-        ):  # there is nothing to tell apart
-            if not measure.endswith(CLEAN):
+        found = _read_json(EVALUATION / f"{headline.part}.json", {})
+        metrics, names = found.get("metrics", {}), found.get("names", {})
+        title, metric = headline.title, headline.metric
+        are_some_clean = 0 < metrics.get(f"n_documents{CLEAN}", 0) < metrics.get("n_documents", 0)
+        if not are_some_clean:  # but all of them, or none: both metrics are the same
+            if not metric.endswith(CLEAN):
                 continue
-            title, measure = title.removesuffix(" (clean)"), measure.removesuffix(CLEAN)
+            title, metric = title.removesuffix(" (clean)"), metric.removesuffix(CLEAN)
         for model, name in names.items():
-            if figure := figures.get(model, {}).get(measure):
-                value, low, high = (f"{figure[key]:.3f}" for key in ("value", "low", "high"))
+            if estimate := metrics.get(model, {}).get(metric):
+                value, low, high = (f"{estimate[key]:.3f}" for key in ("value", "low", "high"))
                 yield title, name, value, f"{low} to {high}"
                 title = ""
 
@@ -146,5 +146,5 @@ def _show_addresses(console: "Console", environment: Environment) -> None:
         console.print(f"Report   {REPORT}", soft_wrap=True)
 
 
-def _read(path: Path, default: Any) -> Any:
+def _read_json(path: Path, default: Any) -> Any:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else default

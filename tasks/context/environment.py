@@ -1,6 +1,7 @@
-"""Where things run: the one place that reads the environment. What changes a result is in ``params.yaml``."""
+"""Where things run: the settings from environment variables. What changes a result is in ``params.yaml``."""
 
 import os
+import warnings
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -17,28 +18,17 @@ from lmcore.errors import UserError
 from lmcore.runtime.workers import Workers
 from tasks.context.library_settings import library_settings, reach_loopback_directly, store_uri, withdraw_defaults
 from tasks.context.process import ProcessIdentity
+from tasks.context.process_start import START_SETTINGS
 from tasks.context.server_record import read_server_record
 
 ANSWER_SECONDS = 2.0
-
-TRAINING_PROCESS = {
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "GOMP_SPINCOUNT": "5000",
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-}
-"""What a process that computes is started with.
-
-Threads that spin while they wait may stall a training on a busy machine; those that sleep at once halve its speed on a
-free one. So they spin for as long as a short operation takes, and then sleep. Large pages spare it a twentieth of its
-time.
-"""
 
 
 def project_folder() -> Path:
     """The project that owns the work folder: the current folder, or the one a DVC experiment was copied from.
 
-    ``dvc exp run --temp`` and ``--queue`` run stages in ``PROJECT/.dvc/tmp/exps/NAME``, where neither the
-    servers nor the tracking store are.
+    ``dvc exp run --temp`` and ``--queue`` run stages in ``PROJECT/.dvc/tmp/exps/NAME``, which has neither servers nor a
+    tracking store.
     """
     here = Path.cwd()
     for folder in here.parents:
@@ -63,41 +53,42 @@ class Environment(BaseSettings):
     work_folder: Annotated[Path, AfterValidator(Path.absolute)] = Field(
         default_factory=lambda: project_folder() / ".work"
     )
-    """What is written and is no stage's output: servers, tracking store, caches, checkpoints, logs."""
-    workers: PositiveInt = Field(default_factory=lambda: available_processors())
-    """Processes that a stage may use; never changes a result."""
+    """The folder for everything that is no stage output: servers, tracking store, caches, checkpoints, logs."""
+    workers: PositiveInt = Field(default_factory=lambda: available_cpus())
+    """The number of worker processes of a stage; never changes a result."""
     dask_address: str | None = None
-    """A Dask scheduler (``tcp://host:8786``) whose workers prepare the data instead of processes of this machine."""
+    """A Dask scheduler (``tcp://host:8786``) whose workers process the data instead of local processes."""
     mlflow_port: PositiveInt = 5000
     prefect_port: PositiveInt = 4200
-    """Ports the project's own servers try first."""
+    """The preferred ports of the project's own servers."""
     schedule_cron: str = "0 3 * * *"
     schedule_timezone: Annotated[str, AfterValidator(_known_timezone)] = "UTC"
-    """When a served pipeline runs (``make schedule``), and the IANA name of the time zone that this means."""
+    """When the scheduled pipeline runs (``make schedule``), as a cron line and the IANA name of its time zone."""
 
     pipeline_id: str | None = None
-    """The pipeline execution this process belongs to; set by the pipeline."""
+    """The pipeline run that this process is part of; set by the pipeline."""
     parent_task_run_id: UUID | None = None
-    """The Prefect task run a stage's flow run hangs below; set by the pipeline."""
-
+    """The Prefect task run that is the parent of a stage's flow run; set by the pipeline."""
     pipeline_process: ProcessIdentity | None = None
     """The process of that pipeline; set by the pipeline."""
     dvc_stage: str | None = Field(default=None, validation_alias="DVC_STAGE")
     """The stage that DVC runs this process for; set by DVC."""
+    dvc_experiment: str | None = Field(default=None, validation_alias="DVC_EXP_NAME")
+    """The DVC experiment that this process is part of; set by DVC."""
 
     configured_prefect_api_url: str | None = Field(default=None, validation_alias="PREFECT_API_URL")
     configured_mlflow_tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
 
     @cached_property
     def prefect_api_url(self) -> str | None:
-        """The Prefect API to report to: as configured, else the project's own; None if it is silent."""
+        """The address of the Prefect API: the configured one, else the project's own; None if it does not answer."""
         own = read_server_record(self.server_record("prefect"))
         url = self.configured_prefect_api_url or (f"{own.url}/api" if own else None)
         return url if url and answers(f"{url.rstrip('/')}/health") else None
 
     @cached_property
     def mlflow_tracking_uri(self) -> str:
-        """Where MLflow keeps its runs: as configured, else the project's server, else the file behind it."""
+        """MLflow's tracking store: the configured one, else the project's server, else the server's SQLite file."""
         if self.configured_mlflow_tracking_uri:
             return self.configured_mlflow_tracking_uri
         own = read_server_record(self.server_record("mlflow"))
@@ -105,28 +96,28 @@ class Environment(BaseSettings):
 
     @property
     def mlflow_store_uri(self) -> str:
-        """The SQLite file that the project's MLflow server and a run without any server share."""
+        """The SQLite file that is shared by the project's MLflow server and runs without a server."""
         return store_uri(self.work_folder)
 
     @property
     def mlflow_artifacts_uri(self) -> str:
-        """Where new experiments keep artifacts: a folder that is reached with and without a server."""
+        """The artifact folder of new experiments, which is used with and without a server."""
         return (self.mlflow_folder / "artifacts").as_uri()
 
     def server_record(self, name: str) -> Path:
-        """Where ``flows/runtime/daemon.py`` notes the process and the address of one of the project's own servers."""
+        """Where ``flows/runtime/server_process.py`` records the process and address of one of the project's servers."""
         return self.work_folder / "servers" / f"{name}.json"
 
     def stage_record(self, name: str) -> Path:
-        """Where a stage leaves how its last run ended, its seconds and its peak memory."""
+        """Where a stage records how its last run ended, its duration and its peak memory."""
         return self.work_folder / "stages" / f"{name}.json"
 
     def cache_folder(self, stage: str) -> Path:
-        """Where a stage caches parts of its result, so that it need not compute them again."""
+        """The folder of a stage's artifact cache."""
         return self.work_folder / "cache" / stage
 
     def start_workers(self) -> Workers:
-        """Start the processes, on this machine or a cluster, that prepare data."""
+        """Start the processes, local or on a cluster, that process the data."""
         try:
             return Workers(self.workers, dask_address=self.dask_address)
         except OSError as error:
@@ -134,7 +125,7 @@ class Environment(BaseSettings):
 
     @property
     def downloads_folder(self) -> Path:
-        """Where what sources fetch is kept."""
+        """The folder for what sources have downloaded."""
         return self.work_folder / "downloads"
 
     @property
@@ -144,44 +135,46 @@ class Environment(BaseSettings):
 
 
 def prepare() -> None:
-    """Point the libraries' own folders into the work folder and switch telemetry off, unless already set.
+    """Point the libraries' own folders into the work folder and turn telemetry off, by variables that are not set yet.
 
     Most libraries read these variables once, when they are imported: call this before.
     """
     withdraw_defaults()
     try:
         work_folder = Environment().work_folder
-    except ValidationError:  # the command that needs it says so in a line
+    except ValidationError:  # reported by the command that needs it
         work_folder = project_folder() / ".work"
     defaults = {
         **library_settings(work_folder),
-        **TRAINING_PROCESS,
-        # Without it cuBLAS has no deterministic algorithms, which a training may ask for.
+        **START_SETTINGS,
+        # Required by cuBLAS for deterministic algorithms, which a training may be configured to use.
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-        "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # a page of text for every event a lost server did not get
+        "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # a page of text for each event that a lost server missed
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-        "PREFECT_CLIENT_MAX_RETRIES": "2",  # for a server that is gone, work waits 6 s and not a minute a request
+        "PREFECT_CLIENT_MAX_RETRIES": "2",  # a lost server delays each request by 6 s, not by a minute
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    # Without a server Prefect keeps nothing in its home folder.
+    warnings.filterwarnings("ignore", "Failed to create the Prefect home directory", UserWarning)
     reach_loopback_directly()
     _close_to_others(work_folder / "dvc")
 
 
 def _close_to_others(folder: Path) -> None:
-    """DVC makes its index writable for everybody; who writes there decides what DVC believes."""
-    with suppress(OSError):  # not there yet, or somebody else's
+    """DVC makes its index writable for all users, and whoever can write there can make DVC skip a stage."""
+    with suppress(OSError):  # missing, or owned by another user
         if folder.stat().st_mode & 0o077:
             folder.chmod(0o700)
 
 
-def available_processors() -> int:
-    """Processors this process may use."""
+def available_cpus() -> int:
+    """The number of CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def answers(url: str) -> bool:
-    """Whether a server answers at ``url`` within two seconds, be it with a refusal."""
+    """Whether a server answers at ``url`` within two seconds, with any HTTP status."""
     if not url.startswith(("http://", "https://")):
         return False
     try:

@@ -1,4 +1,4 @@
-"""A lock for what only one process at a time may do."""
+"""A lock file, for what only one process at a time may do."""
 
 import fcntl
 import logging
@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def exclusive(path: Path, notice: str) -> Iterator[None]:
-    """Hold the lock on a file, for which processes wait in turn; ``notice`` is logged if it has to be waited for."""
+    """Hold the lock on a file; if another process holds it, log ``notice`` and wait."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         try:

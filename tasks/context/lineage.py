@@ -1,7 +1,7 @@
-"""From what a model came: code, data, parameters, environment, machine and the execution it was part of.
+"""The lineage of a model: code, data, parameters, environment, machine, and the execution that made it.
 
-Everything is read from where it is true now (file contents, git, the running process), nothing from what an
-earlier execution wrote down. Facts come as text under dotted names, ready to be tags.
+All facts are read from their current source (file contents, git, the running process), not from records of earlier
+executions. They are strings under dotted names, ready to be MLflow tags.
 """
 
 import getpass
@@ -21,13 +21,13 @@ from lmcore.runtime.files import content_digest, file_digest
 from tasks.context.environment import Environment
 from tasks.context.process import ProcessIdentity
 
-# DVC rewrites its lock after every stage; it follows from code, parameters and data and adds nothing to them.
+# DVC rewrites its lock file after every stage; it follows from code, parameters and data.
 ALL_BUT_DVC_LOCK = ("--", ".", ":(exclude)dvc.lock")
 MAX_NEW_FILE_BYTES = 1_000_000
 MAX_NEW_FILES = 200
 DIGEST_LENGTH = 36
 DEPENDENCY = "dvc.dep."
-# Alone, or among other flags that take no value.
+# The flag alone or combined with other flags that take no value.
 FORCE = re.compile(r"--force|-[sfmpiPRdvqk]*f[sfmpiPRdvqk]*")
 
 
@@ -35,12 +35,12 @@ def lineage(environment: Environment, project: Path, stage: str) -> dict[str, st
     """All facts about an execution of ``stage`` in the folder ``project``.
 
     Names: ``git.*``, ``dvc.*``, ``prefect.*``, ``lock_file.sha256``, ``pipeline.id``, ``process.*``,
-    ``machine.*`` and ``gpu.*``. What does not exist (no git, no DVC, no Prefect) is left out.
+    ``machine.*`` and ``gpu.*``. Facts without a source (no git, no DVC, no Prefect) are left out.
     """
     from tasks.context.machine import machine_facts  # takes seconds: it imports torch
 
     dvc = dvc_facts(project, stage)
-    # In the order in which people look: MLflow's page keeps it.
+    # The most important facts first: MLflow's page keeps the order.
     return {
         "pipeline.id": pipeline_id(environment),
         **git_facts(project),
@@ -68,9 +68,9 @@ def git_facts(project: Path) -> dict[str, str]:
 
 
 def uncommitted_changes(project: Path) -> bytes:
-    """What ``git apply`` needs to get from the commit to the files as they are, new files included.
+    """A patch for ``git apply`` from the commit to the current files, including new ones.
 
-    New files that are large or very many are left out and named in the first lines.
+    Large new files, and those beyond a maximum number, are left out and listed in the first lines.
     """
     changes = _git(project, "diff", "HEAD", "--binary", "--relative", *ALL_BUT_DVC_LOCK)
     listed = _git(project, "ls-files", "--others", "--exclude-standard", "-z", *ALL_BUT_DVC_LOCK)
@@ -82,9 +82,9 @@ def uncommitted_changes(project: Path) -> bytes:
 
 
 def dvc_facts(project: Path, stage: str) -> dict[str, str]:
-    """The stage, the experiment it runs for, and the content hash of each of its dependencies as DVC has it.
+    """The stage, its DVC experiment, and DVC's content hash of each of its dependencies.
 
-    The hashes are of the files as they are now. ``dvc.lock`` has those of the stage's last execution.
+    The hashes are those of the current files; ``dvc.lock`` has those of the stage's last execution.
     """
     facts = {"dvc.stage": stage}
     if experiment := os.environ.get("DVC_EXP_NAME"):
@@ -99,7 +99,7 @@ def dataset_digest(project: Path, path: Path, facts: Mapping[str, str]) -> str:
     Args:
         project: the folder that ``path`` is relative to.
         path: a file or folder.
-        facts: what :func:`dvc_facts` answered for the stage that reads it.
+        facts: the result of :func:`dvc_facts` for the stage that reads it.
     """
     if digest := facts.get(f"{DEPENDENCY}{path.as_posix()}"):
         return digest
@@ -107,7 +107,7 @@ def dataset_digest(project: Path, path: Path, facts: Mapping[str, str]) -> str:
 
 
 def prefect_facts() -> dict[str, str]:
-    """The Prefect flow run that this code runs in; costs no import of Prefect where there is none."""
+    """The current Prefect flow run, if any."""
     if "prefect" not in sys.modules:
         return {}
     from prefect.runtime import flow_run
@@ -125,9 +125,9 @@ def lock_file_facts(project: Path) -> dict[str, str]:
 
 
 def pipeline_id(environment: Environment) -> str:
-    """What groups the models of one execution: the pipeline's own id, else one for the ``dvc`` process above.
+    """The id of the execution that this process is part of: of the pipeline run, or of the ``dvc`` process above it.
 
-    A stage run by hand, with neither above it, is an execution of its own.
+    A stage that was started directly is an execution of its own.
     """
     if environment.pipeline_id:
         return environment.pipeline_id
@@ -138,7 +138,7 @@ def pipeline_id(environment: Environment) -> str:
 
 
 def is_forced() -> bool:
-    """Whether the ``dvc`` command above was told to compute what it already has."""
+    """Whether the ``dvc`` command above this process was called with ``--force``."""
     dvc = next((process for process in psutil.Process().parents() if _is_dvc(process)), None)
     with suppress(psutil.Error):
         return dvc is not None and any(FORCE.fullmatch(argument) for argument in dvc.cmdline())
@@ -146,13 +146,13 @@ def is_forced() -> bool:
 
 
 def process_facts() -> dict[str, str]:
-    """The process that runs the stage, and for whom."""
+    """The process that runs the stage, and its user."""
     identity = ProcessIdentity.current().as_json()
     return {f"process.{name}": str(value) for name, value in identity.items()} | {"process.user": _user()}
 
 
 def _git(project: Path, *arguments: str) -> bytes:
-    """What git prints, or nothing where there is no git or no repository."""
+    """The output of a git command; empty without git or a repository."""
     command = ["git", "--no-optional-locks", "-c", "core.quotePath=false", *arguments]
     try:
         return subprocess.run(command, cwd=project, capture_output=True, check=False).stdout
@@ -172,7 +172,7 @@ def _size(path: Path) -> int:
 
 
 def _dependency_hashes(project: Path, stage: str) -> dict[str, str]:
-    # Imported here: it takes a third of a second, which only stages that track pay.
+    # Imported here: it takes a third of a second, which only tracked stages need.
     from dvc.dependency import ParamsDependency
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -183,8 +183,7 @@ def _dependency_hashes(project: Path, stage: str) -> dict[str, str]:
             dependencies = [dep for dep in found.deps if not isinstance(dep, ParamsDependency) and dep.exists]
             return {dependency.def_path: dependency.get_hash().value for dependency in dependencies}
     except DvcException:
-        # Not a project of DVC, or a stage that it does not know: there is nothing to tell.
-        return {}
+        return {}  # not a DVC project, or an unknown stage
 
 
 def _is_dvc(process: psutil.Process) -> bool:
@@ -198,4 +197,4 @@ def _user() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError):
-        return "unknown"  # a container may run under a number that has no name
+        return "unknown"  # in a container, the user id may have no name

@@ -1,7 +1,7 @@
-"""Files that stages are given by name besides the sources: a trained pipeline, a tokenizer, word vectors.
+"""Files that parameters name, besides the sources: a trained spaCy pipeline, a tokenizer, word vectors.
 
-DVC sees their names in ``params.yaml`` alone. What they hold is pinned in ``sources.lock``, on whose lines the stages
-depend.
+From ``params.yaml``, DVC knows only their names. Their content is pinned in ``sources.lock``, on whose entries the
+stages depend.
 """
 
 import importlib.metadata
@@ -19,14 +19,14 @@ PARAMETERS = {
     "tokenize": "tokenize.tokenizer.path",
     "finetune": "finetune.classification.vectors",
 }
-"""The parameter that names what a stage is given, by the stage."""
+"""The parameter that names a file, by the stage that reads the file."""
 
 
 def refresh_named_files(parameters: Parameters, *, lock: Path) -> list[str]:
-    """Pin what every named file holds now; returns what is other than it was, in words.
+    """Pin the current content of every named file; return the changes, in words.
 
     Raises:
-        ValueError: if there is no such file.
+        UserError: if a file does not exist.
     """
     pinned = read_lock(lock)
     now = {stage: _named_file(parameters, stage) for stage in PARAMETERS}
@@ -45,10 +45,10 @@ def refresh_named_files(parameters: Parameters, *, lock: Path) -> list[str]:
 
 
 def check_named_file(parameters: Parameters, stage: str, *, lock: Path) -> None:
-    """Make sure that a stage is given what is pinned under that name; another name is a change that DVC sees.
+    """Check that the content of a stage's named file is the pinned one; DVC itself notices another name.
 
     Raises:
-        ValueError: if there is no such file, or it has changed.
+        UserError: if the file does not exist or has changed.
     """
     now, pinned = _named_file(parameters, stage), read_lock(lock).files.get(stage)
     if now is not None and pinned is not None and now.name == pinned.name and now.content != pinned.content:
@@ -77,7 +77,7 @@ def _content(name: str, stage: str) -> str:
     if path.exists():
         return content_digest(path)
     if stage != "clean":
-        raise UserError(f"{PARAMETERS[stage]}: there is no file {name!r}")
+        raise UserError(f"{PARAMETERS[stage]}: file {name!r} does not exist")
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError as error:

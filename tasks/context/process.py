@@ -1,4 +1,4 @@
-"""Which process did something, and whether it still runs."""
+"""Identifies a process, also after it has ended: its host, id and start time."""
 
 import json
 import socket
@@ -9,16 +9,16 @@ from typing import Annotated, Any
 import psutil
 from pydantic import BaseModel, ConfigDict, Field
 
-# An id is not given again within this time, but a clock may be corrected by as much.
+# An id is not reused within this time, but the clock may be adjusted by as much.
 START_TOLERANCE_SECONDS = 2.0
 LARGEST_PID = 2**31 - 1
-# File systems that several machines may use at the same time.
+# File systems that several machines can use at the same time.
 NETWORK_FILE_SYSTEMS = ("9p", "afs", "beegfs", "ceph", "cifs", "fuse.", "glusterfs", "gpfs", "lustre", "nfs", "smb")
 
 
 @dataclass(frozen=True)
 class ProcessIdentity:
-    """A process known for certain: an id alone may by now belong to another one."""
+    """The identity of a process; a process id alone may be reused by another process."""
 
     host: str
     pid: int
@@ -26,7 +26,7 @@ class ProcessIdentity:
 
     @classmethod
     def current(cls) -> "ProcessIdentity":
-        """The process that asks."""
+        """The current process."""
         return cls.of(psutil.Process())
 
     @classmethod
@@ -50,16 +50,16 @@ class ProcessIdentity:
     def is_gone(self, work_folder: Path | None = None) -> bool:
         """Whether the process has certainly ended.
 
-        A host name that is not ours says that the process runs on another machine, or that this machine was renamed,
-        its container made anew, or the folder carried here. So nothing is certain, unless ``work_folder``, in which the
-        process left its trace, is on a file system that no other machine uses.
+        With another host name, the process may run on another machine, or this machine was renamed, its container
+        recreated, or the folder moved here. That is not certain unless ``work_folder``, which holds the record of the
+        process, is on a file system that no other machine uses.
         """
         if self.process() is not None:
             return False
         return self.host == socket.gethostname() or (work_folder is not None and not is_on_network(work_folder))
 
     def process(self) -> psutil.Process | None:
-        """A handle on the process, or None if this machine has none with that id and start, whatever it is called."""
+        """The process on this machine with this id and start time, whatever the host name; None if there is none."""
         try:
             process = psutil.Process(self.pid)
             is_same = abs(process.create_time() - self.create_time) <= START_TOLERANCE_SECONDS
@@ -69,7 +69,7 @@ class ProcessIdentity:
 
 
 class ProcessRecord(BaseModel):
-    """What a process leaves in a file about itself."""
+    """What a process records about itself in a file."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -84,8 +84,8 @@ class ProcessRecord(BaseModel):
 
 
 def is_on_network(folder: Path) -> bool:
-    """Whether a folder is on a file system that other machines may use, too."""
-    places = [(Path(part.mountpoint), part.fstype) for part in psutil.disk_partitions(all=True)]
+    """Whether a folder is on a file system that other machines may use."""
+    mounts = [(Path(part.mountpoint), part.fstype) for part in psutil.disk_partitions(all=True)]
     real = folder.resolve()
-    kind = max(((len(place.parts), kind) for place, kind in places if real.is_relative_to(place)), default=(0, ""))[1]
+    kind = max(((len(path.parts), kind) for path, kind in mounts if real.is_relative_to(path)), default=(0, ""))[1]
     return kind.lower().startswith(NETWORK_FILE_SYSTEMS)

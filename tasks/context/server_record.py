@@ -1,4 +1,4 @@
-"""The record of one of the project's own servers, read for its address."""
+"""The record of one of the project's own servers: its process and its address."""
 
 import socket
 from pathlib import Path
@@ -13,7 +13,7 @@ HOST = "127.0.0.1"
 
 
 class ServerRecord(ProcessRecord):
-    """The process of a server, its address, and the folder that it serves."""
+    """The process of a server, its address, and the folder of its record."""
 
     url: str
     port: Annotated[int, Field(gt=0, lt=2**16)]
@@ -21,7 +21,7 @@ class ServerRecord(ProcessRecord):
 
     @classmethod
     def of(cls, process: ProcessIdentity, url: str, record: Path) -> Self:
-        """The record at the path ``record`` of a server that runs in ``process``."""
+        """The record, at the path ``record``, of a server that runs in ``process``."""
         return cls.model_validate({**process.as_json(), "url": url, "folder": _folder_of(record)})
 
     @model_validator(mode="before")
@@ -38,22 +38,22 @@ class ServerRecord(ProcessRecord):
 
 
 def read_server_record(path: Path) -> ServerRecord | None:
-    """The server of this folder that runs now; None if there is none.
+    """The server of this folder that is running now, or None.
 
-    Servers listen on this machine only: one whose process is not here is none.
+    Servers listen on this machine only, so their process must be on this machine.
     """
     record = _read(path)
     return record if record and record.process.process() else None
 
 
 def read_recorded_server(path: Path) -> ServerRecord | None:
-    """The server of this folder that was started on this machine last, also if its first process has ended."""
+    """The last server of this folder that was started on this machine, even if its first process has ended."""
     record = _read(path)
     return record if record and (record.host == socket.gethostname() or record.process.process()) else None
 
 
 def _read(path: Path) -> ServerRecord | None:
-    """The record, unless it came here in a copy of another folder: then it speaks of the other folder's server."""
+    """The record, unless the folder is a copy: then the record is about the server of the original folder."""
     record = read_record(path, ServerRecord, strict=False)
     return record if record and record.folder in (None, _folder_of(path)) else None
 

@@ -24,10 +24,10 @@ from lmcore.finetuning.supervised import CLASSIFICATION_COLUMNS, classification_
 from lmcore.models.folder import read_description
 from lmcore.runtime.files import write_csv
 from lmcore.text.documents.shards import read_documents
+from tasks.context.prefect import task
 from tasks.evaluate.contamination import read_is_clean
 from tasks.evaluate.models import classifier_on_device, why_absent
 from tasks.evaluate.results import write_result
-from tasks.step import step
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class _Examples:
     labels: list[str]
 
 
-@step()
+@task
 def evaluate_classifier(
     config: EvaluateConfig,
     finetune: FinetuneConfig,

@@ -14,13 +14,13 @@ from lmcore.finetuning.supervised import COMPLETION_COLUMNS, CompletionExample, 
 from lmcore.generation import Generator
 from lmcore.models.folder import read_description
 from lmcore.text.documents.shards import read_documents
+from tasks.context.prefect import task
 from tasks.evaluate.contamination import read_is_clean
 from tasks.evaluate.models import generative_model_on_device, why_absent
 from tasks.evaluate.results import write_result
-from tasks.step import step
 
 
-@step()
+@task
 def evaluate_completion(
     config: EvaluateConfig,
     finetune: FinetuneConfig,

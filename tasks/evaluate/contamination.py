@@ -17,7 +17,7 @@ from lmcore.evaluation.held_out_contamination import find_contamination
 from lmcore.runtime.files import read_csv, write_csv, write_json
 from lmcore.text.documents.shards import batches_of, shards_of
 from lmcore.text.split import group_by_split
-from tasks.step import step
+from tasks.context.prefect import task
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ HELD_OUT: tuple[Split, ...] = ("validation", "test")
 TABLE, SUMMARY = "contamination.csv", "contamination.json"
 
 
-@step()
+@task
 def measure_contamination(
     config: HeldOutContaminationConfig, split: SplitFractions, *, documents: Path, output: Path
 ) -> None:

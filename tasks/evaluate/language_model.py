@@ -25,16 +25,16 @@ from lmcore.text.documents.shards import read_documents
 from lmcore.tokens.corpus.shards import TokenShards
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.training.record import TrainingRecord
+from tasks.context.prefect import task
 from tasks.evaluate.contamination import read_is_clean
 from tasks.evaluate.models import language_model_on_device
 from tasks.evaluate.results import write_result
-from tasks.step import step
 
 CAUSAL, MASKED, ENCODER_DECODER = "causal", "masked", "encoder_decoder"
 """What a model predicts, which decides how it is evaluated."""
 
 
-@step()
+@task
 def evaluate_language_model(
     config: EvaluateConfig, *, tokens: Path, documents: Path, language_model: Path, output: Path
 ) -> None:
@@ -61,7 +61,7 @@ def evaluate_language_model(
     write_result(output, "language_model", result)
 
 
-@step()
+@task
 def generate_samples(config: SamplesConfig, *, language_model: Path, output: Path) -> None:
     """Write ``samples.json`` into ``output``: a causal model's continuation of every prompt."""
     model, tokenizer = language_model_on_device(language_model)

@@ -16,8 +16,8 @@ from lmcore.runtime.files import read_csv, write_json, write_text
 from lmcore.training.record import TrainingRecord
 from tasks import tracking
 from tasks.context.environment import Environment
+from tasks.context.prefect import task
 from tasks.evaluate.results import read_results
-from tasks.step import step
 
 PLOTS = ("bits-per-byte.svg", "pseudo-bits-per-byte.svg", "bits-per-masked-token.svg")
 ARTIFACTS = {
@@ -40,7 +40,7 @@ class ReportInputs:
     finetune_curves: Path
 
 
-@step()
+@task
 def write_metrics(*, output: Path, metrics: Path) -> None:
     """Write all metrics into ``metrics.json`` in ``output``, and the headlines by which models are compared into
     ``metrics``: a few values without nesting, for which ``dvc metrics`` and ``dvc exp show`` have room."""
@@ -50,7 +50,7 @@ def write_metrics(*, output: Path, metrics: Path) -> None:
     write_json(metrics, dict(_headlines(measured)))
 
 
-@step()
+@task
 def write_report(config: EvaluateConfig, parameters: Mapping[str, Any], inputs: ReportInputs, *, output: Path) -> None:
     """Write ``report.html`` and its plots into ``output``; ``parameters`` is the whole of ``params.yaml``."""
     content = ReportContent(
@@ -68,7 +68,7 @@ def write_report(config: EvaluateConfig, parameters: Mapping[str, Any], inputs: 
         write_text(output / name, plot)
 
 
-@step()
+@task
 def track_evaluation(
     environment: Environment, *, clean: Path, language_model: Path, finetuned: Path, output: Path
 ) -> None:

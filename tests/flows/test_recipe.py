@@ -1,11 +1,6 @@
-"""Recipes: every one is valid, nobody's settings are lost, and one runs through all stages."""
+"""Recipes: every one is valid, and no uncommitted settings are lost."""
 
-import gzip
-import json
-import random
 import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,25 +9,14 @@ from ruamel.yaml import YAML
 from flows.recipe import apply_recipe, recipe_names, take_recipe
 from lmcore.errors import UserError
 from tasks.context.parameters import load_parameters
-from tests.flows.conftest import PROJECT, Sample
+from tests.sample_project import PROJECT, Sample, commit_all
 
 NAMES = sorted(path.stem for path in (PROJECT / "recipes").glob("*.yaml"))
-COMMIT = ("-c", "user.name=tests", "-c", "user.email=tests@localhost", "commit", "--quiet", "--message", "all")
 
 
 @pytest.fixture
-def project(make_sample: Callable[..., Sample], monkeypatch: pytest.MonkeyPatch) -> Sample:
-    """A committed project with the project's recipes, in which the test stands."""
-    sample = make_sample()
-    shutil.copytree(PROJECT / "recipes", sample.folder / "recipes")
-    monkeypatch.chdir(sample.folder)
-    commit_all()
-    return sample
-
-
-def commit_all() -> None:
-    subprocess.run(["git", "add", "--all"], check=True)
-    subprocess.run(["git", *COMMIT], check=True)
+def project(committed_project: Sample) -> Sample:
+    return committed_project
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -123,39 +107,3 @@ def test_without_a_name_the_recipes_are_listed(project: Sample) -> None:
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert f"choose a recipe: {', '.join(NAMES)}" in line
-
-
-def test_a_recipe_of_words_in_lines_runs_through_all_stages(project: Sample) -> None:
-    for name in ("lmcore", "tasks", "flows"):
-        shutil.copytree(PROJECT / name, name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", "constraints.txt"):
-        shutil.copy(PROJECT / name, name)
-    yaml = YAML()
-    recipe = yaml.load((PROJECT / "recipes/ptb-lstm.yaml").read_text())
-    n_lines = {"train": 300, "validation": 40, "test": 50}
-    for source in recipe["collect"]["sources"]:
-        path = Path(f"text/{source['split']}.txt.gz")
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(gzip.compress("".join(map(sentence, range(n_lines[source["split"]]))).encode()))
-        source["location"]["paths"] = [str(path)]
-    recipe["pretrain"]["model"] |= {"embedding_size": 16, "hidden_size": 16, "num_hidden_layers": 1}
-    recipe["pretrain"]["training"] |= {"max_steps": 30, "batch_size": 4, "eval_steps": 10}
-    recipe["evaluate"]["samples"]["prompts"] = ["the dog"]
-    yaml.dump(recipe, Path("recipes/small.yaml"))
-    Path(".gitignore").write_text(".work/\n__pycache__/\n/data/\n/models/\n/reports/\n")
-    commit_all()
-    ended = project.run("flows.recipe", "small")
-    assert ended.returncode == 0, ended.stderr
-    assert "bits_per_byte" in json.loads(Path("reports/metrics.json").read_text())
-    metrics = json.loads(Path("reports/evaluate/metrics.json").read_text())
-    assert list(metrics) == ["language_model"]
-    assert metrics["language_model"]["n_documents"] == n_lines["test"]
-    assert 1 < metrics["language_model"]["interpolation"]["perplexity"]["value"] < 20
-    assert "\nthe dog " in ended.stdout
-    assert "git checkout params.yaml sources.lock && dvc repro" in ended.stderr
-    assert "documents, 0.0 MB\n" in ended.stderr
-
-
-def sentence(number: int) -> str:
-    choose = random.Random(number).choice
-    return f" the {choose(['dog', 'cat', 'cow'])} {choose(['runs', 'eats'])} {choose(['N', 'some', '<unk>'])} days \n"

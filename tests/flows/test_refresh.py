@@ -11,7 +11,7 @@ from lmcore.text.sources.snapshot import Content, Snapshot
 from tasks.context.environment import Environment
 from tasks.context.parameters import load_parameters
 from tasks.context.source_lock import Lock, NamedFile, read_lock, set_aside_damaged_lock, write_lock
-from tests.flows.conftest import parameters_of_small_project
+from tests.sample_project import parameters_of_small_project
 
 LOCK = Lock({"notes": Snapshot(None, {"a.txt": Content(1, 2, "0" * 64)})}, {"tokenize": NamedFile("t.json", "f" * 64)})
 

@@ -17,7 +17,7 @@ from flows.upgrade import upgrade
 from lmcore.errors import UserError
 from lmcore.models.folder import read_description
 from tasks.context.parameters import load_parameters
-from tests.flows.conftest import PROJECT
+from tests.sample_project import PROJECT
 
 LAST_RELEASE = Path(__file__).parent / "last_release"
 RECIPES = sorted(path.name for path in (LAST_RELEASE / "recipes").glob("*.yaml"))

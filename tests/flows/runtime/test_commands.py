@@ -1,0 +1,34 @@
+"""A user's mistake is a message, a defect is a traceback, and a signal is an exit code."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "shown"),
+    [
+        (
+            "from lmcore.errors import UserError; raise UserError('width 7 is odd')",
+            1,
+            ["error: sample failed: width 7 is odd\n"],
+        ),
+        ("int('seven')", 1, ["error: sample failed unexpectedly:\n", "Traceback", "ValueError: invalid literal"]),
+        ("raise KeyboardInterrupt", 130, ["error: sample was interrupted\n"]),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", 143, ["error: sample was terminated\n"]),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGHUP)", 129, ["error: sample was terminated\n"]),
+        ("pass", 0, []),
+    ],
+)
+def test_a_command_ends_with_a_code_and_says_why(body: str, code: int, shown: list[str]) -> None:
+    program = f"from flows.runtime.commands import run_command\ndef work():\n    {body}\nrun_command('sample', work)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == code
+    assert all(text in done.stderr for text in shown)
+    assert ("Traceback" in done.stderr) == ("Traceback" in shown)
+    if code == 0:
+        assert done.stderr == ""
