@@ -2,12 +2,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.lmcore.evaluation.test_evaluate_tasks import SPLIT, write_documents
 
 from lmcore.config.finetune import ClassificationTrainingConfig, CompletionTrainingConfig, TargetExamples
 from lmcore.config.training import TrainingConfig
 from tasks.context.environment import Environment
 from tasks.finetune import FinetuneFiles, finetune_classifier, finetune_completion
+from tests.tasks.evaluate.test_evaluate import SPLIT, write_documents
 
 TRAINING = TrainingConfig.model_construct(max_eval_samples=10, batch_size=4)
 
@@ -20,7 +20,7 @@ def files(tmp_path: Path) -> FinetuneFiles:
 
 def test_a_classifier_without_two_frequent_labels_is_not_trained(files: FinetuneFiles, tmp_path: Path) -> None:
     config = ClassificationTrainingConfig.model_construct(
-        min_examples_per_label=1000, max_examples=10, training=TRAINING
+        min_examples_per_label=1000, max_train_samples=10, training=TRAINING
     )
     reason = finetune_classifier(config, SPLIT, 1, Environment(work_folder=tmp_path), files)
     assert reason is not None
@@ -29,7 +29,11 @@ def test_a_classifier_without_two_frequent_labels_is_not_trained(files: Finetune
 
 
 def test_a_completion_model_without_examples_is_not_trained(files: FinetuneFiles, tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"examples": TargetExamples(kind="target"), "max_examples": 10, "training": TRAINING}
+    settings: dict[str, Any] = {
+        "examples": TargetExamples(kind="target"),
+        "max_train_samples": 10,
+        "training": TRAINING,
+    }
     config = CompletionTrainingConfig.model_construct(**settings)
     reason = finetune_completion(config, SPLIT, 1, Environment(work_folder=tmp_path), files)
     assert reason is not None

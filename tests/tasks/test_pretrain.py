@@ -3,12 +3,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.lmcore.evaluation.test_evaluate_tasks import write_documents, write_models
-
 from lmcore.config.training import PretrainConfig
 from lmcore.training.record import TrainingRecord
 from tasks.pretrain import pretrain_language_model
 from tests.lmcore.training.trainer import CONFIG as TRAINING
+from tests.tasks.evaluate.test_evaluate import write_documents, write_models
 from tests.tasks.tracking.trainings import curve, only_run
 
 

@@ -49,7 +49,13 @@ def documents(**columns: Any) -> pa.Table:
 
 
 def classification(**changes: Any) -> ClassificationTrainingConfig:
-    values = {"max_tokens": 100, "max_examples": 6, "min_examples_per_label": 2, "dropout": 0.0, "training": Limits()}
+    values = {
+        "max_tokens": 100,
+        "max_train_samples": 6,
+        "min_examples_per_label": 2,
+        "dropout": 0.0,
+        "training": Limits(),
+    }
     return ClassificationTrainingConfig.model_construct(**values | changes)
 
 
@@ -75,7 +81,7 @@ def test_truncated_completions_are_counted_and_reported(tokenizer: Tokenizer, ca
         separator="\n",
         max_prompt_tokens=8,
         max_completion_tokens=2,
-        max_examples=5,
+        max_train_samples=5,
         training=Limits(),
     )
     training, validation = choose_completion_data(table, HELD_OUT, config, seed=1)

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.lmcore.evaluation.test_evaluate_tasks import write_documents, write_models
 
 from lmcore.config.models import NgramConfig
 from lmcore.models.ngram.model import NgramModel
 from lmcore.tokens.corpus.shards import TokenShards
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.training.counting import count_ngrams
+from tests.tasks.evaluate.test_evaluate import write_documents, write_models
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 from collections.abc import Iterator
 
 import pytest
-from servers import FileServer, serving
+
+from tests.lmcore.text.sources.servers import FileServer, serving
 
 
 @pytest.fixture(scope="module")

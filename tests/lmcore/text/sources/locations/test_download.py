@@ -2,11 +2,11 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from servers import Breaks, Fails, File, FileServer
 
 from lmcore.config.collect import RemoteFile
 from lmcore.text.sources.locations.download import download, renew
 from lmcore.text.sources.locations.http import Patience
+from tests.lmcore.text.sources.servers import Breaks, Fails, File, FileServer
 
 CONTENT = b"what is there at first"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

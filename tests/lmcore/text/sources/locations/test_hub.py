@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from servers import Breaks, DataSet, Fails, File, Hub, serving
 
 from lmcore.config.collect import Hub as HubLocation
 from lmcore.config.collect import Source
 from lmcore.text.sources.locations.locate import Located, locate
 from tests.lmcore.text.sources.reader import records
+from tests.lmcore.text.sources.servers import Breaks, DataSet, Fails, File, Hub, serving
 
 REVISION = "0123456789" * 4
 CARD = """---

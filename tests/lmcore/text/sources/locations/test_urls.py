@@ -11,13 +11,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from servers import Breaks, Fails, File, FileServer, Waits
 
 from lmcore.config.collect import ParallelLines, Reader, RemoteFile, Source, Urls, WholeFiles
 from lmcore.text.sources.locations.download import download
 from lmcore.text.sources.locations.http import Patience, without_secrets
 from lmcore.text.sources.locations.locate import locate
 from lmcore.text.sources.locations.urls import fetch_files
+from tests.lmcore.text.sources.servers import Breaks, Fails, File, FileServer, Waits
 
 CONTENT = random.Random(0).randbytes(1_000_000)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
