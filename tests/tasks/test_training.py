@@ -8,6 +8,7 @@ import pytest
 
 import tasks.training
 from lmcore.runtime.files import folder_digest
+from tasks.context.stage_code import stage_code
 from tests.tasks.tracking.trainings import only_run, runs
 
 PROJECT = Path(__file__).parents[2]
@@ -47,29 +48,28 @@ def test_a_kill_at_any_request_leaves_one_run_one_model_and_each_metric_once(tmp
     assert int(done.stdout) > 2 * REQUESTS_BETWEEN_KILLS
 
 
-def test_tracked_trainings_name_their_stage_code(environment, monkeypatch):
-    named = []
+def test_the_code_of_a_tracked_training_is_that_of_its_stage(environment, monkeypatch):
+    used = []
 
     @contextmanager
     def folder(*_, code, **__):
-        named.extend(code)
+        used.append(code)
         raise KeyboardInterrupt
         yield
 
     monkeypatch.setattr(tasks.training, "checkpoint_folder", folder)
-    with (
-        pytest.raises(KeyboardInterrupt),
-        tasks.training.tracked_training(
+    for stage in ("pretrain", "finetune"):
+        training = tasks.training.tracked_training(
             environment,
-            stage="finetune",
+            stage=stage,
             model="classifier",
             parameters={},
             inputs=[],
             datasets=[],
             model_folder=Path("model"),
             curves=Path("curves"),
-        ),
-    ):
-        pass
-    assert {path.name for path in named} == {"training.py", "finetune.py"}
-    assert all(path.exists() for path in named)
+        )
+        with pytest.raises(KeyboardInterrupt), training:
+            pass
+    assert used == [stage_code("pretrain"), stage_code("finetune")]
+    assert used[0] != used[1]
