@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run recipe test compare bench install fit up down status ui schedule
+.PHONY: help run recipe test compare bench install fit up down status ui schedule docs pictures
 
 # The Python that creates .venv; constraints.txt was resolved for 3.11.
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(if $(shell $(name) --version 2>/dev/null),$(name))))
@@ -37,6 +37,14 @@ compare: install  ## show experiments with their changed parameters and metrics
 
 bench: install  ## compare speed with other libraries; BENCH="training generation" selects benchmarks
 	@$(BIN)/python -W ignore -m benchmarks $(BENCH)
+
+docs: install  ## build the documentation as a site in site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html"
+
+pictures: install  ## regenerate the pictures of the documentation from the last run
+	@$(BIN)/python -m flows.runtime.servers up
+	@$(BIN)/python -m flows.pictures
 
 install: $(INSTALLED) $(MOVED)  ## create .venv with the pinned packages
 
