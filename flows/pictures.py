@@ -68,8 +68,8 @@ def make_pictures() -> None:
         raise UserError(f"no browser found ({', '.join(BROWSERS)}): install one, such as `apt-get install chromium`")
     write_text(PICTURES / "pipeline.svg", draw_pipeline(stages()))
     for screenshot in screenshots(Environment()):
-        path = take(screenshot, browser)
-        logger.info("%s: %s", path, screenshot.address)
+        picture = take(screenshot, browser)
+        logger.info("%s: %s", picture, screenshot.address)
 
 
 def draw_pipeline(boxes: list[Stage]) -> str:

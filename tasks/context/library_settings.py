@@ -81,7 +81,8 @@ def _follow_moved_store(work_folder: Path) -> None:
     import subprocess  # imported here to save time unless the folder was moved
 
     variables = {**os.environ, RELOCATING: "1", "LMCORE_WORK_FOLDER": str(work_folder)}
-    command = [sys.executable, "-m", "tasks.tracking.client"]
+    # Its package imports the module as well, which Python would warn about.
+    command = [sys.executable, "-W", "ignore::RuntimeWarning:runpy", "-m", "tasks.tracking.client"]
     subprocess.run(command, cwd=_project(), env=variables, check=False)
 
 
