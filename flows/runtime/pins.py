@@ -15,7 +15,7 @@ from lmcore.runtime.files import write_text
 
 WHOLE, PARTS = "constraints.txt", "constraints"
 NEVER_PINNED = frozenset({"lmcore", "pip"})
-"""The project itself, and what installs the others."""
+"""The project itself, and the packages that install packages."""
 
 
 def update_pins(project: Path, installed: Mapping[str, str]) -> list[str]:

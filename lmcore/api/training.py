@@ -61,7 +61,7 @@ def checked_texts(texts: Sequence[str]) -> list[str]:
     for index, text in enumerate(texts):
         checked_text(text, f"texts[{index}]")
     if not any(text.strip() for text in texts):
-        raise UserError(f"there is no text to train on: texts holds {len(texts)} strings, none of them with content")
+        raise UserError(f"there is no text to train on: texts contains {len(texts)} strings, none with any content")
     return texts
 
 
@@ -115,7 +115,9 @@ def _split_tokens(texts: list[str], tokenizer: Tokenizer, seed: int) -> TokenSpl
     order = np.random.default_rng(seed).permutation(len(texts))
     stream = np.array([end, *(token for index in order for token in (*encoded[index], end))], dtype=np.int64)
     if len(stream) < MIN_TOKENS:
-        raise UserError(f"the texts have only {len(stream)} tokens, at least {MIN_TOKENS} are needed: add more text")
+        raise UserError(
+            f"the texts have only {len(stream)} tokens, but training needs at least {MIN_TOKENS}: add more text"
+        )
     n_validation = max(round(VALIDATION_FRACTION * len(stream)), MIN_TOKENS // 2)
     return TokenSplits(stream[:-n_validation], stream[-n_validation:])
 

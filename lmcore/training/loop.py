@@ -163,7 +163,7 @@ class _Trainer:
         reason = (
             reason_to_skip(loss, gradient_norm, progress.recent_losses, self.config.stability)
             if n_targets
-            else "its batches hold no targets"
+            else "its batches have no targets"
         )
         with self._checkpoints.state_update():
             progress.step += 1
@@ -257,7 +257,7 @@ class _Trainer:
             progress.n_validations_without_gain += 1
         if math.isfinite(validation_loss):
             return {"validation_loss": validation_loss}
-        logger.warning("step %d: the validation loss is %s; it is skipped", progress.step, validation_loss)
+        logger.warning("step %d: the validation loss is %s; this validation is ignored", progress.step, validation_loss)
         return {}
 
     def _validate(self) -> float:

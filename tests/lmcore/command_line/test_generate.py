@@ -124,7 +124,7 @@ def test_a_chat_answers_every_line_until_the_input_ends(folder: Path, tmp_path: 
         (["--num-beams", "2", "--seed", "1"], "error: --seed: beam search does not sample"),
         (
             ["--num-beams", "2", "--num-return-sequences", "3"],
-            "error: --num-return-sequences 3: a search with 2 beams has no more answers",
+            "error: --num-return-sequences 3: beam search with 2 beams returns at most 2 answers",
         ),
         (["--length-penalty", "1"], "error: --length-penalty needs --num-beams"),
         (["--num-beams", "0"], "error: --num-beams 0: must be greater than or equal to 1"),

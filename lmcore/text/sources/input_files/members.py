@@ -62,7 +62,7 @@ def _problem(name: str, is_replaced: bool) -> InputError | None:
     if not is_unicode(name):
         return InputError("not_unicode", "the file's name is not UTF-8: rename it, and create the archive again")
     if is_replaced:
-        return InputError("replaced", "a later file of this name in the archive is read instead")
+        return InputError("replaced", "a later file with this name in the archive is read instead")
     return None
 
 
