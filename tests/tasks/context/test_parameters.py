@@ -278,7 +278,7 @@ def test_an_encoder_decoder_has_room_for_the_prompt_and_for_the_completion(tmp_p
     load_parameters(path)
     for key in ("max_prompt_tokens", "max_completion_tokens"):
         path.write_text(text.replace(f"{key}: 63", f"{key}: 65"))
-        with pytest.raises(ValueError, match=r"max_position_embeddings is 64, but .*takes 6[56]"):
+        with pytest.raises(ValueError, match=r"max_position_embeddings is 64, but .*needs 6[56]"):
             load_parameters(path)
 
 
