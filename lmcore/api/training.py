@@ -77,7 +77,7 @@ def seeded(seed: int) -> Iterator[None]:
 def train_on_texts(
     model: Model, tokenizer: Tokenizer, texts: Sequence[str], config: TrainingConfig, seed: int
 ) -> dict[str, Any]:
-    """Train a language model in place on texts, a tenth of which it is validated with; returns the training record.
+    """Train a language model in place on texts, a tenth of them held out for validation; returns the training record.
 
     Raises:
         UserError: if the texts are too short, or the model is not trained by gradient descent.
@@ -96,7 +96,7 @@ def train_on_texts(
 def run_training(
     model: TrainableModel, batches: Batches, config: TrainingConfig, seed: int, description: str
 ) -> dict[str, Any]:
-    """Train with the process settings that make it fast, which end with the training, and show its progress."""
+    """Train with the fastest process settings, which are restored afterwards, and show the progress."""
     with keep_freed_memory():
         return train(
             model,

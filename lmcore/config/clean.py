@@ -57,7 +57,7 @@ class FilterConfig(Config):
     max_repeated_run_ratio: Ratio
     """Words in runs of ten words that repeat an earlier run, as a ratio of all words."""
     placeholders: tuple[Name, ...]
-    """Phrases of texts that are still to be written: a short document with one of them, or a longer document full of
+    """Phrases that mark placeholder text: a short document with one of them, or a longer document full of
     them, is dropped."""
 
 

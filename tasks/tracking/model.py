@@ -139,7 +139,7 @@ def headline(run: "Run") -> str:
 
 
 def format_number(value: float) -> str:
-    """A number for people: integers in full, others with four significant digits."""
+    """A number as shown to users: integers in full, other numbers with four significant digits."""
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{value:,.0f}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
