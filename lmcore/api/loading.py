@@ -75,7 +75,8 @@ def train_classifier(
 ) -> TextClassifier:
     """Train a small classifier, and a tokenizer for it, on ``(text, label)`` pairs.
 
-    A tenth of them is held out for validation. A classifier with a pretrained base is better: see :meth:`lmcore.LanguageModel.train_classifier`.
+    A tenth of them is held out for validation. A classifier with a pretrained base is better: see
+    :meth:`lmcore.LanguageModel.train_classifier`.
 
     Args:
         pairs: ``(text, label)`` pairs with at least two different labels.

@@ -135,7 +135,7 @@ class CleanConfig(Config):
     pipeline: Name | None
     """A trained spaCy pipeline for ``language``: name of its package or path of its folder."""
     annotations: tuple[Annotation, ...]
-    """Annotations of each token by the pipeline, besides the boundaries of tokens and sentences."""
+    """Annotations of each token by the pipeline, in addition to the boundaries of tokens and sentences."""
 
     @model_validator(mode="after")
     def _has_the_required_pipeline(self) -> Self:

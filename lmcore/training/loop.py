@@ -152,7 +152,7 @@ class _Trainer:
 
     def _training_step(self, prefetcher: Prefetcher) -> None:
         progress = self.state.progress
-        # Seeded anew for every step, so that a checkpoint needs no random state.
+        # Seeded again for every step, so that a checkpoint needs no random state.
         torch.manual_seed((self.seed * 1_000_003 + progress.step) % 2**63)
         self.model.train()
         factor = learning_rate_factor(self.config.schedule, progress.step, self.n_steps)

@@ -28,7 +28,7 @@ class TrainingRecord(BaseModel):
     n_epochs: float
     """Passes over the training data."""
     n_targets: int
-    """Tokens (of a classifier, documents) whose prediction the weights have learned from."""
+    """Tokens (documents, for a classifier) that the weights were trained to predict."""
     n_skipped_steps: int
     """Steps that left the weights unchanged because the loss or gradient was not finite or spiked."""
     n_rollbacks: int

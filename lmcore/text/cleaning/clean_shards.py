@@ -44,7 +44,7 @@ class DecidedShard:
 
     @property
     def parts(self) -> tuple[str | None, ...]:
-        """Everything besides code that the clean shard depends on."""
+        """Everything that the clean shard depends on, except code."""
         decisions = json.dumps(self.drops.to_pylist())
         return "clean", self.filtered.folder.name, decisions, self.config.pipeline, *self.config.annotations
 
