@@ -72,7 +72,7 @@ def normalized(name: str) -> str:
 
 
 def _sorted_pins(lines: Iterable[str]) -> list[str]:
-    """Lines that are no pins, in their order, and then the pins by the names of their packages."""
+    """Lines that are not pins, in their order, and then the pins by the names of their packages."""
     return sorted(lines, key=lambda line: normalized(line.partition("==")[0]) if "==" in line else "")
 
 

@@ -58,7 +58,7 @@ class TrainingRecord(BaseModel):
 
         Raises:
             FileNotFoundError: if the folder has none.
-            ValueError: if it has another version, or is no record.
+            ValueError: if it has another version, or is not a record.
         """
         path = model_folder / FILE_NAME
         values = json.loads(path.read_text(encoding="utf-8"))

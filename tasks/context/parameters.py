@@ -195,7 +195,7 @@ def _path(location: Location) -> str:
 
 
 def _without_branches(location: Location, values: Any) -> Location:
-    """The path of an error in ``values``: pydantic also names the branch of a union, which is no key."""
+    """The path of an error in ``values``: pydantic also names the branch of a union, which is not a key."""
     path: list[int | str] = []
     for index, part in enumerate(location):
         if has_part(values, part):

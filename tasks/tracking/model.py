@@ -42,7 +42,7 @@ SHAPE = (
 
 
 def log_model(store: Store, run_id: str, folder: Path, digest: str, info: RunInfo) -> None:
-    """Log a model folder to a run and register it; idempotent, also after an interrupted attempt."""
+    """Log a model folder to a run and register it; idempotent, even after an interrupted attempt."""
     from tasks.tracking.serve import interface_of  # imports MLflow
 
     interface = interface_of(folder)

@@ -77,7 +77,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _n_shared_folders(names: Sequence[str]) -> int:
-    """The number of leading folders that all files share, if there are several folders below; they are no labels."""
+    """The number of leading folders that all files share, if there are several folders below; they are not labels."""
     folders = {PurePosixPath(name).parent.parts for name in names}
     n_common = 0
     while all(len(parts) > n_common for parts in folders) and len({parts[n_common] for parts in folders}) == 1:
