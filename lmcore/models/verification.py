@@ -95,4 +95,4 @@ def _check_shapes(found: Mapping[str, tuple[int, ...]], expected: Mapping[str, t
     for name in sorted(found.keys() | expected.keys()):
         if found.get(name) != expected.get(name):
             shapes = [str(list(shapes[name])) if name in shapes else "missing" for shapes in (found, expected)]
-            raise UserError(f"{path} does not fit its config.json: {name} has shape {shapes[0]}, expected {shapes[1]}")
+            raise UserError(f"{path} does not fit its config.json: {name} is {shapes[0]}, not {shapes[1]}")
