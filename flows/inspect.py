@@ -20,7 +20,7 @@ def main() -> None:
     """The command line."""
     description = "Show documents that a cleaning rule dropped or changed."
     parser = argparse.ArgumentParser(prog="python -m flows.inspect", description=description)
-    parser.add_argument("rule", nargs="?", help="the rule; without it, all rules are listed")
+    parser.add_argument("rule", nargs="?", help="the cleaning rule; if omitted, all rules are listed")
     parser.add_argument("-n", "--count", type=int, default=20, help="documents to show (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the random sample (default: %(default)s)")
     arguments = parser.parse_args()

@@ -238,32 +238,32 @@ def _flat(old: dict[str, Any]) -> dict[str, Any]:
 
 
 def _share(text: str) -> tuple[str, list[str]]:
-    """What all trainings have in common moves to the section ``trainer``."""
+    """Move the settings that all trainings have in common to the section ``trainer``."""
     values = YAML(typ="safe").load(text)
     trainings = [path for path in TRAININGS if isinstance(value_at(values, path), dict)]
     kinds = {value_at(values, (*path, "optimizer", "name")) for path in trainings}
     lines, shared = [f"{TRAINER}:"], list[str]()
     opened: KeyPath = ()
     for setting in SHARED:
-        places = [(*path, *setting) for path in trainings]
-        found = {json.dumps(value_at(values, place, "missing")) for place in places}
-        if len(found) > 1 or '"missing"' in found or not yaml_text.has_own_lines(text, places):
+        keys = [(*path, *setting) for path in trainings]
+        found = {json.dumps(value_at(values, key, "missing")) for key in keys}
+        if len(found) > 1 or '"missing"' in found or not yaml_text.has_own_lines(text, keys):
             continue
         if setting[0] == "optimizer" and len(kinds) > 1:
             continue
         parents = [setting[:depth] for depth in range(1, len(setting))]
         lines += [f"{'  ' * len(path)}{path[-1]}:" for path in parents if path != opened[: len(path)]]
         opened = setting[:-1]
-        start, end = yaml_text.lines_of(text, places[0])
+        start, end = yaml_text.lines_of(text, keys[0])
         lines.append(textwrap.indent(textwrap.dedent(text[start:end]).rstrip("\n"), "  " * len(setting)))
         shared.append(_dotted(setting))
-        for place in places:
-            text = yaml_text.without_key(text, place)
+        for key in keys:
+            text = yaml_text.without_key(text, key)
     if not shared:
         lines[0] += " {}"
     section = TRAINER_COMMENT + "\n".join(lines) + "\n\n"
     start = yaml_text.lines_of(text, ("pretrain",))[0]
-    change = f"{TRAINER} is new, with what all trainings have in common: {', '.join(shared)}"
+    change = f"{TRAINER} is new, with the settings that all trainings have in common: {', '.join(shared)}"
     return text[:start] + section + text[start:], [change]
 
 
@@ -280,7 +280,7 @@ def _run() -> None:
         if changes := upgrade(path):
             logger.info("\n  ".join([f"{path} was converted to format {VERSION}:", *changes]))
         else:
-            logger.info("%s has nothing to convert to format %d; it was left as it is", path, VERSION)
+            logger.info("%s needs no conversion to format %d and was not changed", path, VERSION)
 
 
 def main() -> None:

@@ -51,7 +51,7 @@ def _train(
     if isinstance(model, CountedModel):
         return count_ngrams(model, shards, seed=config.seed, on_metrics=training.log_metrics)
     if not isinstance(model, TrainableModel):
-        raise TypeError(f"there is no way to train a model of family {config.model.family}")
+        raise TypeError(f"a model of family {config.model.family} cannot be trained")
     batches = pretraining_batches(model.to(pick_device()), config, shards, tokenizer)
     record = training.train(model, batches, config.training, seed=config.seed)
     return record.model_copy(update={"drawn": batches.drawn(record.n_batches)})

@@ -1,1 +1,1 @@
-"""The machinery under the flows: servers, processes, logs, DVC and Prefect."""
+"""The infrastructure of the flows: servers, processes, logs, DVC and Prefect."""

@@ -170,7 +170,9 @@ def _repair_record(lock: Path, work_folder: Path) -> None:
     elif kept.exists() and CONFLICT not in content:
         aside = set_aside(lock, folder=work_folder / "damaged")
         write_text(lock, kept.read_text(encoding="utf-8"))
-        logger.warning("dvc.lock was damaged: its last valid content has been restored; the damaged file is %s", aside)
+        logger.warning(
+            "dvc.lock was damaged: its last valid content has been restored, the damaged file moved to %s", aside
+        )
 
 
 def _is_record(content: bytes) -> bool:

@@ -15,7 +15,7 @@ from lmcore.runtime.files import write_text
 
 WHOLE, PARTS = "constraints.txt", "constraints"
 NEVER_PINNED = frozenset({"lmcore", "pip"})
-"""The project itself, and what installs the others."""
+"""The project itself, and the packages that install packages."""
 
 
 def update_pins(project: Path, installed: Mapping[str, str]) -> list[str]:
@@ -72,7 +72,7 @@ def normalized(name: str) -> str:
 
 
 def _sorted_pins(lines: Iterable[str]) -> list[str]:
-    """Lines that are no pins, in their order, and then the pins by the names of their packages."""
+    """Lines that are not pins, in their order, and then the pins by the names of their packages."""
     return sorted(lines, key=lambda line: normalized(line.partition("==")[0]) if "==" in line else "")
 
 

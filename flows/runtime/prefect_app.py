@@ -28,7 +28,7 @@ STORED_ELSEWHERE = ("infrastructure_document_id", "storage_document_id")
 
 
 def create_app() -> "ASGIApp":
-    """The application of ``prefect server start``, including its background services, behind both checks."""
+    """The application of ``prefect server start``, including its background services, protected by both checks."""
     from prefect.server.api.server import create_app as create_prefect_app
 
     app = OwnRunsOnly(create_prefect_app(final=True), PROJECT)

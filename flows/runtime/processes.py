@@ -65,7 +65,7 @@ def session_members(leader: ProcessIdentity) -> list[psutil.Process]:
 
 
 def _belongs_to_another(leader: ProcessIdentity) -> bool:
-    """Whether the leader's process id now belongs to another process, whose session is none of ours."""
+    """Whether the leader's process id now belongs to another process, in an unrelated session."""
     with suppress(psutil.NoSuchProcess):
         return abs(psutil.Process(leader.pid).create_time() - leader.create_time) > START_TOLERANCE_SECONDS
     return False

@@ -30,7 +30,7 @@ def find_key(node: Any, path: Sequence[str]) -> tuple[ScalarNode, Any] | None:
 
 
 def has_own_lines(text: str, paths: Sequence[KeyPath]) -> bool:
-    """Whether each key stands on lines of its own."""
+    """Whether each key has lines of its own, outside flow style (``{a: 1}``)."""
     root = compose(text)
     parents = [find_key(root, path[:-1]) for path in paths]
     return all(parent is not None and not parent[1].flow_style for parent in parents)

@@ -92,7 +92,7 @@ def train_classifier(
     max_tokens: int,
     seed: int,
 ) -> TextClassifier:
-    """Train ``backbone``, in place, with a linear head on top; a tenth of the examples validates it."""
+    """Train ``backbone``, in place, with a linear head on top; a tenth of the examples is held out for validation."""
     pairs = checked_pairs(pairs)
     labels = sorted({label for _, label in pairs})
     if len(labels) < 2:

@@ -35,7 +35,9 @@ def train(
     family: Literal["gpt", "gpt2"] = "gpt",
     seed: int = 0,
 ) -> LanguageModel:
-    """Train a small GPT, and a tokenizer for it, on texts. A tenth of the text validates; the best weights are kept.
+    """Train a small GPT, and a tokenizer for it, on texts.
+
+    A tenth of the text is held out for validation; the model gets the weights with the lowest validation loss.
 
     Args:
         texts: any number of strings; the model learns where a text ends.
@@ -71,9 +73,10 @@ def train_classifier(
     max_tokens: int = 128,
     seed: int = 0,
 ) -> TextClassifier:
-    """Train a small classifier, and a tokenizer for it, on ``(text, label)`` pairs. A tenth of them validates.
+    """Train a small classifier, and a tokenizer for it, on ``(text, label)`` pairs.
 
-    A classifier with a pretrained base is better: see :meth:`lmcore.LanguageModel.train_classifier`.
+    A tenth of them is held out for validation. A classifier with a pretrained base is better: see
+    :meth:`lmcore.LanguageModel.train_classifier`.
 
     Args:
         pairs: ``(text, label)`` pairs with at least two different labels.

@@ -51,7 +51,9 @@ class PretrainedModel:
         learning_rate: float | None = None,
         seed: int = 0,
     ) -> Self:
-        """Train further on texts, in place, with AdamW. A tenth of the text validates; the best weights are kept.
+        """Train further on texts, in place, with AdamW.
+
+        A tenth of the text is held out for validation; the model gets the weights with the lowest validation loss.
 
         Args:
             texts: any number of strings.

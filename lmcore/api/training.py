@@ -61,7 +61,7 @@ def checked_texts(texts: Sequence[str]) -> list[str]:
     for index, text in enumerate(texts):
         checked_text(text, f"texts[{index}]")
     if not any(text.strip() for text in texts):
-        raise UserError(f"there is no text to train on: texts holds {len(texts)} strings, none of them with content")
+        raise UserError(f"there is no text to train on: texts contains {len(texts)} strings, none with any content")
     return texts
 
 
@@ -77,7 +77,7 @@ def seeded(seed: int) -> Iterator[None]:
 def train_on_texts(
     model: Model, tokenizer: Tokenizer, texts: Sequence[str], config: TrainingConfig, seed: int
 ) -> dict[str, Any]:
-    """Train a language model in place on texts, a tenth of which it is validated with; returns the training record.
+    """Train a language model in place on texts, a tenth of them held out for validation; returns the training record.
 
     Raises:
         UserError: if the texts are too short, or the model is not trained by gradient descent.
@@ -96,7 +96,7 @@ def train_on_texts(
 def run_training(
     model: TrainableModel, batches: Batches, config: TrainingConfig, seed: int, description: str
 ) -> dict[str, Any]:
-    """Train with the process settings that make it fast, which end with the training, and show its progress."""
+    """Train with the fastest process settings, which are restored afterwards, and show the progress."""
     with keep_freed_memory():
         return train(
             model,
@@ -115,7 +115,9 @@ def _split_tokens(texts: list[str], tokenizer: Tokenizer, seed: int) -> TokenSpl
     order = np.random.default_rng(seed).permutation(len(texts))
     stream = np.array([end, *(token for index in order for token in (*encoded[index], end))], dtype=np.int64)
     if len(stream) < MIN_TOKENS:
-        raise UserError(f"the texts have only {len(stream)} tokens, at least {MIN_TOKENS} are needed: add more text")
+        raise UserError(
+            f"the texts have only {len(stream)} tokens, but training needs at least {MIN_TOKENS}: add more text"
+        )
     n_validation = max(round(VALIDATION_FRACTION * len(stream)), MIN_TOKENS // 2)
     return TokenSplits(stream[:-n_validation], stream[-n_validation:])
 

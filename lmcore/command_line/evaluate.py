@@ -19,7 +19,7 @@ Evaluate the model in a model folder on a file of UTF-8 text.
 
 A language model scores the text: perplexity per token, and bits per byte, which
 compares models with different tokenizers (lower is better for both).
-A classifier predicts labels: the file has a line LABEL<TAB>TEXT per example.
+A classifier predicts labels: every line of the file is LABEL<TAB>TEXT.
 """
 EPILOG = """\
 examples:
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help="model folder")
     parser.add_argument("file", metavar="FILE", type=Path, help="text file")
-    parser.add_argument("--lines", action="store_true", help="score every line as a text of its own")
+    parser.add_argument("--lines", action="store_true", help="score each line as a separate text")
     parser.add_argument("--json", action="store_true", help="print the metrics as one JSON object")
     options = parser.parse_args(arguments)
     with errors_in_one_line():
@@ -109,7 +109,7 @@ def _read_text(file: Path) -> str:
 def _labeled(line: str, file: Path) -> tuple[str, str]:
     label, tab, text = line.partition("\t")
     if not tab:
-        raise UserError(f"{file}: {line[:60]!r} has no label; a classifier needs lines LABEL<TAB>TEXT")
+        raise UserError(f"{file}: {line[:60]!r} has no label; for a classifier, every line is LABEL<TAB>TEXT")
     return text, label
 
 

@@ -82,8 +82,8 @@ def _token_lines(generator: Generator, completion: Completion) -> Iterator[str]:
     for position, (token, value) in enumerate(zip(tokens, completion.logprobs, strict=False)):
         others = ""
         if completion.top_logprobs:
-            likeliest = completion.top_logprobs[position]
-            pairs = zip(likeliest.tokens, likeliest.logprobs, strict=True)
+            most_probable = completion.top_logprobs[position]
+            pairs = zip(most_probable.tokens, most_probable.logprobs, strict=True)
             others = "   ".join(f"{_token_name(generator, other)} {number:.3f}" for other, number in pairs)
         yield f"{value:9.3f}  {_token_name(generator, token):<16}  {others}".rstrip()
 
@@ -137,7 +137,7 @@ def _read_prompt(prompt: str) -> str:
         content = prompt.encode("utf-8", "surrogateescape")
     elif sys.stdin is None:
         raise UserError(
-            "--prompt -: there is no standard input; pass the text itself, or redirect a file with `< FILE`"
+            "--prompt -: standard input is not available; pass the text itself, or redirect a file with `< FILE`"
         )
     else:
         content = sys.stdin.buffer.read()

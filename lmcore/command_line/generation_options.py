@@ -88,9 +88,7 @@ def _check_combination(options: argparse.Namespace, *, is_completion_model: bool
 
 def _add_choices(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("decoding")
-    group.add_argument(
-        "--temperature", type=float, metavar="T", help="0: greedy decoding, always the most probable token"
-    )
+    group.add_argument("--temperature", type=float, metavar="T", help="sampling temperature; 0: greedy decoding")
     group.add_argument("--top-k", type=int, metavar="K", help="sample from the K most probable tokens; 0: from all")
     group.add_argument(
         "--top-p",
@@ -110,25 +108,25 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=1.0,
         metavar="X",
-        help="above 1: makes repetitions less likely (default: 1)",
+        help="values above 1 make repetition less likely (default: 1)",
     )
     group.add_argument("--num-beams", type=int, metavar="N", help="beam search with N beams instead of sampling")
     group.add_argument(
         "--length-penalty",
         type=float,
         metavar="A",
-        help=f"of beam search: higher favors longer answers (default: {DEFAULT_LENGTH_PENALTY})",
+        help=f"length penalty of beam search; higher values favor longer answers (default: {DEFAULT_LENGTH_PENALTY})",
     )
 
 
 def _add_ends(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("stopping, besides at the end token")
+    group = parser.add_argument_group("when to stop, apart from the end token")
     group.add_argument(
         "--max-new-tokens",
         type=int,
         metavar="N",
-        help="longest answer in tokens (default: the limit that a completion model was trained with; otherwise "
-        f"{DEFAULT_MAX_TOKENS}, or half the context if that is less)",
+        help="maximum length of an answer in tokens (default: for a completion model, its limit in training; otherwise "
+        f"{DEFAULT_MAX_TOKENS}, or half the context if that is shorter)",
     )
     group.add_argument(
         "--stop-strings",
@@ -222,14 +220,16 @@ def _check_beam_search(options: argparse.Namespace, num_beams: int) -> None:
     given = [f"--{name.replace('_', '-')}" for name in SAMPLING_OPTIONS if getattr(options, name) is not None]
     if given:
         raise UserError(
-            f"{', '.join(given)}: beam search does not sample; remove this, or --num-beams and --num-return-sequences"
+            f"{', '.join(given)}: beam search does not sample; remove these, or --num-beams and --num-return-sequences"
         )
     if options.chat:
-        raise UserError("--num-beams: a chat streams its answers, but a beam search knows them only at the end")
+        raise UserError(
+            "--num-beams: a chat streams its answers, which beam search cannot do; remove --num-beams or --chat"
+        )
     if options.num_return_sequences is not None and options.num_return_sequences > num_beams:
         raise UserError(
-            f"--num-return-sequences {options.num_return_sequences}: a search with {num_beams} beams has no more "
-            "answers; raise --num-beams"
+            f"--num-return-sequences {options.num_return_sequences}: beam search with {num_beams} beams returns at "
+            f"most {num_beams} answers; raise --num-beams"
         )
 
 

@@ -1,4 +1,4 @@
-"""The command ``lmcore``, which leads to its subcommands; its own help needs no import of PyTorch."""
+"""The command ``lmcore``, which runs its subcommands; its own help needs no import of PyTorch."""
 
 import argparse
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Plots of what a model makes of a text: its surprisal and its attention."""
+"""Plots of how a model reads a text: its surprisal and its attention."""
 
 import math
 import warnings

@@ -57,7 +57,7 @@ class FilterConfig(Config):
     max_repeated_run_ratio: Ratio
     """Words in runs of ten words that repeat an earlier run, as a ratio of all words."""
     placeholders: tuple[Name, ...]
-    """Phrases of texts that are still to be written: a short document with one of them, or a longer document full of
+    """Phrases that mark placeholder text: a short document with one of them, or a longer document full of
     them, is dropped."""
 
 
@@ -135,7 +135,7 @@ class CleanConfig(Config):
     pipeline: Name | None
     """A trained spaCy pipeline for ``language``: name of its package or path of its folder."""
     annotations: tuple[Annotation, ...]
-    """Annotations of each token by the pipeline, besides the boundaries of tokens and sentences."""
+    """Annotations of each token by the pipeline, in addition to the boundaries of tokens and sentences."""
 
     @model_validator(mode="after")
     def _has_the_required_pipeline(self) -> Self:

@@ -177,7 +177,9 @@ class TextLines(Config):
     def _names_parts_of_a_path(cls, label: str | None) -> str | None:
         fields = [name for _, name, *_ in Formatter().parse(label or "") if name is not None]
         if unknown := sorted(set(fields) - set(PATH_PARTS)):
-            raise ValueError(f"{{{unknown[0]}}} is unknown in a label; expected one of {', '.join(PATH_PARTS)}")
+            raise ValueError(
+                f"{{{unknown[0]}}} is not a placeholder of a label; expected one of {', '.join(PATH_PARTS)}"
+            )
         return label
 
 
@@ -252,7 +254,7 @@ class Source(Config):
         if isinstance(reader, ParallelLines) and len(getattr(location, "paths", getattr(location, "files", ()))) != 2:
             raise ValueError("parallel_lines reads two files: give the texts first, their targets second")
         if isinstance(location, Hub | LocalDataSet) and not isinstance(reader, RecordFields):
-            raise ValueError("a data set has records; set reader.kind to records")
+            raise ValueError("a data set consists of records; set reader.kind to records")
         return self
 
 

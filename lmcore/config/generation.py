@@ -17,7 +17,7 @@ class GenerationConfig(Config):
 
     max_new_tokens: PositiveInt
     num_beams: Annotated[int, Field(ge=1, le=10_000)]
-    """Candidates that a beam search keeps at every step; 1 is no beam search."""
+    """Candidates that a beam search keeps at every step; 1 turns beam search off."""
     do_sample: bool
     """Draw tokens from the model's distribution; false takes the most probable ones."""
     temperature: NonNegativeFloat | None

@@ -1,4 +1,4 @@
-"""Settings of the model families, and of the objectives that belong to some of them."""
+"""Settings of the model families, and of the pretraining objectives of two of them."""
 
 from typing import Annotated, ClassVar, Literal
 

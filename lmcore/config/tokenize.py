@@ -9,7 +9,7 @@ from lmcore.config.languages import check_language
 
 
 class SplitFractions(Config):
-    """Ratios of the documents that are held out; the others are training documents."""
+    """Fractions of the documents that are held out; the rest are training documents."""
 
     validation: Ratio
     test: Ratio

@@ -127,6 +127,6 @@ class PretrainConfig(Config):
         family = self.model.family
         if self.training.gradient_checkpointing and not self.model.supports_gradient_checkpointing:
             raise ValueError(
-                f"training.gradient_checkpointing is only for Transformers; set it to false for family {family}"
+                f"training.gradient_checkpointing works only for Transformers; set it to false for family {family}"
             )
         return self

@@ -1,6 +1,6 @@
-"""How settings of models were called in format 1 of parameter files and model folders; for converting these.
+"""The names of model settings in format 1 of parameter files and model folders, for converting these files.
 
-Format 2 calls settings as ``transformers`` does.
+Format 2 names settings as ``transformers`` does.
 """
 
 from collections.abc import Iterator

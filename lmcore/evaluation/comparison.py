@@ -191,7 +191,7 @@ class _Scores:
 
     @property
     def features(self) -> Floats:
-        """What decides the weights, (3, n_tokens): nothing of it depends on the token to predict."""
+        """The features that the weights depend on, (3, n_tokens); none depends on the token to predict."""
         return np.stack((self.model.confidence, self.context.context_lengths.astype(np.float64), self.context.backoff))
 
 

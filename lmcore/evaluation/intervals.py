@@ -40,7 +40,7 @@ class Bootstrap:
 
     def __init__(self, n_items: int, config: BootstrapConfig, seed: int) -> None:
         if n_items < 1:
-            raise UserError("There are no test items to resample: the evaluation needs at least one.")
+            raise UserError("there are no test items to resample: the evaluation needs at least one")
         generator = np.random.default_rng(seed)
         probabilities = np.full(n_items, 1.0 / n_items)
         self.n_items, self.confidence = n_items, config.confidence

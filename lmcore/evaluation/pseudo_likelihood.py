@@ -47,7 +47,7 @@ class SampledTokens:
 
     def bits(self, log_probabilities: Floats | None = None) -> float:
         """The bits of the whole document, extrapolated from the predicted tokens: by the model's log-probabilities, or
-        by others of the same tokens."""
+        by other log-probabilities of the same tokens."""
         values = self.log_probabilities if log_probabilities is None else log_probabilities
         return 0.0 if len(values) == 0 else -float(values.mean()) * self.n_tokens / math.log(2.0)
 
@@ -56,8 +56,8 @@ class PseudoLikelihoodScorer:
     """Scores documents with a masked language model.
 
     Every token is predicted from all others, so that the metrics are not comparable with those of causal models. In a
-    document longer than the context, a token is predicted from the context around it, half of it on either side where
-    there is room. An end token is put before each document; end tokens are read but not predicted.
+    document longer than the context, a token is predicted from a window of that length, with the token in the middle
+    where possible. An end token is put before each document; end tokens are read but not predicted.
 
     Args:
         model: the model with its weights, on its device.
@@ -113,7 +113,9 @@ class PseudoLikelihoodScorer:
         scores = self.log_probabilities(documents)
         n_tokens = sum(map(len, scores))
         if not n_tokens:
-            raise UserError(f"{len(documents)} documents have no token to predict: the pseudo-perplexity is undefined")
+            raise UserError(
+                f"none of the {len(documents)} documents has a token to predict: the pseudo-perplexity is undefined"
+            )
         return math.exp(-sum(float(score.sum()) for score in scores) / n_tokens)
 
     def _framed(self, documents: Sequence[Tokens]) -> list[Tokens]:

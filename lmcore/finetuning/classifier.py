@@ -43,7 +43,7 @@ class Classifier(TrainableModel):
         return f"labels={self.labels}, max_tokens={self.max_tokens}"
 
     def flops_per_token(self) -> float:
-        """Those of the blocks; the head, once a text, is nothing beside them."""
+        """Those of the blocks; the head is applied once per text, and its operations are negligible."""
         return self.backbone.feature_flops_per_token(self.max_tokens)
 
     def compute_in(self, dtype: torch.dtype) -> None:

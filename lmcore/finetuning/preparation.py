@@ -172,7 +172,9 @@ def initialize_from_vectors(model: TextEncoder, tokenizer: Tokenizer, path: Path
     embedding = model.get_parameter("embedding.weight")
     vectors = read_vectors(path, tokenizer, embedding.size(1))
     start_from(embedding, vectors)
-    logger.info("%d of %d tokens start from the vectors in %s", len(vectors.token_ids), tokenizer.vocabulary.size, path)
+    logger.info(
+        "%d of %d token embeddings are initialized from %s", len(vectors.token_ids), tokenizer.vocabulary.size, path
+    )
 
 
 def add_adapters(model: nn.Module, config: LoRAConfig, *, seed: int) -> None:

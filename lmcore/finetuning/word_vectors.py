@@ -54,7 +54,7 @@ def read_vectors(path: Path, tokenizer: Tokenizer, size: int) -> WordVectors:
                 if len(ids) == 1 and ids[0] not in found and tokenizer.decode(ids) == word:
                     found[ids[0]] = values
     if not found:
-        raise UserError(f"{path}: none of its words is a token; word vectors need a tokenizer of kind: words")
+        raise UserError(f"{path}: none of its words is a token; word vectors need a tokenizer of kind `words`")
     return WordVectors(np.array(list(found), dtype=np.int64), np.stack(list(found.values())))
 
 

@@ -99,7 +99,7 @@ class FinishedCompletions:
 
 @dataclass
 class Beams:
-    """Partial completions on the CPU, equally many for each prompt; some of them are inactive.
+    """Partial completions on the CPU, equally many for each prompt; some may be inactive.
 
     Attributes:
         totals: sums of log-probabilities after the repetition penalty, float64 of shape (prompts, beams);

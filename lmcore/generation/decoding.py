@@ -29,8 +29,8 @@ def generate(model: GenerativeModel, prompts: Sequence[Sequence[int]], config: G
     """
     if config.stop_strings:
         raise UserError(
-            f"stop strings need a tokenizer, and here are only tokens: use Generator instead of generate, or no "
-            f"stop_strings; they are {list(config.stop_strings)}"
+            f"stop_strings is {list(config.stop_strings)}, but generate() has no tokenizer to find them with: "
+            "use Generator, or leave stop_strings empty"
         )
     if not prompts:
         return []

@@ -10,7 +10,7 @@ from torch import Tensor
 from lmcore.config.generation import GenerationConfig
 
 N_SORTED_FIRST = 256
-"""Top-p is first tried with so many of the most probable tokens; sorting the whole vocabulary takes far longer."""
+"""Top-p is first tried with this many of the most probable tokens; sorting the whole vocabulary takes far longer."""
 
 
 def sample_tokens(logits: Tensor, config: GenerationConfig, uniform: Tensor) -> Tensor:

@@ -176,7 +176,7 @@ class RecurrentModel(CausalModel, TrainableModel):
         detached; see :class:`TrainableModel`."""
 
     def loss(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-        """Summed loss of sequences that each begin anew, see :class:`TrainableModel`."""
+        """Summed loss of sequences that each start from the initial state, see :class:`TrainableModel`."""
         return self.loss_and_state(tokens, targets, None, label_smoothing=label_smoothing)[0]
 
 

@@ -91,7 +91,7 @@ def import_gpt2(folder: Path) -> tuple[GPT2, Tokenizer]:
     intermediate_size = described.get("n_inner") or INTERMEDIATE_RATIO * hidden_size
     if intermediate_size != INTERMEDIATE_RATIO * hidden_size:
         raise UserError(
-            f"{folder / 'config.json'} has n_inner {intermediate_size}; GPT-2 has {INTERMEDIATE_RATIO}·n_embd"
+            f"{folder / 'config.json'} has n_inner {intermediate_size}, expected {INTERMEDIATE_RATIO}·n_embd"
         )
     tokenizer, n_own_tokens = _read_tokenizer(folder / "tokenizer.json")
     config = GPT2Config(
@@ -161,7 +161,7 @@ def import_bert(folder: Path, vocabulary: Vocabulary, masking: MaskingConfig) ->
     """
     described = _read_config(folder, BERT_FIXED)
     if described["vocab_size"] != vocabulary.size:
-        raise UserError(f"{folder} has {described['vocab_size']} tokens, but the vocabulary given {vocabulary.size}")
+        raise UserError(f"{folder} has {described['vocab_size']} tokens, but the vocabulary has {vocabulary.size}")
     config = BERTConfig(
         family="bert",
         hidden_size=described["hidden_size"],

@@ -100,7 +100,7 @@ def add_lora(
     linears = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     chosen = {name: module for name, module in linears.items() if re.search(pattern, name)}
     if not chosen:
-        raise UserError(f"no linear layer's name matches {pattern!r}; expected one of {', '.join(linears) or 'none'}")
+        raise UserError(f"no linear layer matches {pattern!r}; expected one of {', '.join(linears) or 'none'}")
     model.requires_grad_(False)
     for name, linear in chosen.items():
         _replace(model, name, LoRALinear(linear, rank=rank, alpha=alpha, dropout=dropout, generator=generator))
@@ -147,10 +147,11 @@ def load_adapter_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     if own.keys() != state.keys():
         raise UserError(f"the adapters differ: {sorted(own.keys() ^ state.keys())} are not in both models")
     if any(adapter.is_merged for _, adapter in _adapters(model)):
-        raise UserError("the adapters are merged into the weights: unmerge them before loading others")
+        raise UserError("the adapters are merged into the weights: unmerge them before loading other adapters")
     for name, weight in own.items():
         if weight.shape != state[name].shape:
-            raise UserError(f"{name} is {tuple(state[name].shape)}, not {tuple(weight.shape)}: use the same rank")
+            found, expected = tuple(state[name].shape), tuple(weight.shape)
+            raise UserError(f"{name} has shape {found}, expected {expected}: use the same rank")
     for name, weight in own.items():
         weight.copy_(state[name])
 

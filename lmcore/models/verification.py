@@ -39,7 +39,7 @@ def verify(folder: Path, *names: str) -> None:
     if not path.exists():
         raise FileNotFoundError(
             f"{folder} has no {SUMS}, so its files cannot be verified: train the model again or, if you trust them, "
-            f"write it with `sha256sum *.json *.safetensors > {SUMS}` in that folder"
+            f"create {SUMS} with `sha256sum *.json *.safetensors > {SUMS}` in that folder"
         )
     lines = (SUM_LINE.fullmatch(line) for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
     expected = {line[2]: line[1] for line in lines if line}

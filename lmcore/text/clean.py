@@ -41,7 +41,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 PAGE, CARD, CARD_DATA = "statistics.html", "card.md", "card.json"
-"""Files for people, written next to the documents."""
+"""Files for human readers, written next to the documents."""
 COUNTS = ("documents", "bytes", "words")
 
 

@@ -112,6 +112,6 @@ class CheckpointManager:
             self._identity[STARTING_WEIGHTS] = checkpoint.identity.get(STARTING_WEIGHTS)
         if differing := differences(checkpoint.identity, self._identity):
             raise UserError(
-                f"{self._folder} holds the checkpoints of another training ({'; '.join(differing)}): give this one a "
-                "folder of its own, or remove those checkpoints"
+                f"{self._folder} holds the checkpoints of another training ({'; '.join(differing)}): use a "
+                "separate folder for this training, or remove those checkpoints"
             )

@@ -43,7 +43,7 @@ def training_identity(
 def differences(found: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
     """The differences between two identities, in words, for an error message."""
     return [
-        f"{name} is {found.get(name)} there and {own.get(name)} here"
+        f"{name} was {found.get(name)} there and is {own.get(name)} here"
         if _is_readable(found.get(name)) and _is_readable(own.get(name))
         else f"the {name} differ{'s' if name == 'model' else ''}"
         for name in sorted({*found, *own})
@@ -66,10 +66,10 @@ def _data_digest(batches: Batches, n_batches: int) -> str:
     indices = np.unique(np.linspace(0, n_batches - 1, min(n_batches, SAMPLED_BATCHES)).astype(int))
     sampled = [batches.training_batch(int(index)) for index in indices]
     if not any(batch.n_targets for batch in sampled):
-        raise UserError("the training examples hold no targets to predict: check how they were made")
+        raise UserError("the training examples have no targets to predict: check how they were built")
     validation = list(_until_targets(batches))
     if not any(batch.n_targets for batch in validation):
-        raise UserError("the validation examples hold no targets to predict: add some that do")
+        raise UserError("the validation examples have no targets to predict: add some that have")
     total = hashlib.sha256(f"{batches.n_examples} {batches.batch_size}".encode())
     for batch in (*sampled, *validation):
         total.update(tensors_digest({"tokens": batch.tokens, "targets": batch.targets}).encode())

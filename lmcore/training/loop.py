@@ -152,7 +152,7 @@ class _Trainer:
 
     def _training_step(self, prefetcher: Prefetcher) -> None:
         progress = self.state.progress
-        # Seeded anew for every step, so that a checkpoint needs no random state.
+        # Seeded again for every step, so that a checkpoint needs no random state.
         torch.manual_seed((self.seed * 1_000_003 + progress.step) % 2**63)
         self.model.train()
         factor = learning_rate_factor(self.config.schedule, progress.step, self.n_steps)
@@ -163,7 +163,7 @@ class _Trainer:
         reason = (
             reason_to_skip(loss, gradient_norm, progress.recent_losses, self.config.stability)
             if n_targets
-            else "its batches hold no targets"
+            else "its batches have no targets"
         )
         with self._checkpoints.state_update():
             progress.step += 1
@@ -257,7 +257,7 @@ class _Trainer:
             progress.n_validations_without_gain += 1
         if math.isfinite(validation_loss):
             return {"validation_loss": validation_loss}
-        logger.warning("step %d: the validation loss is %s; it is skipped", progress.step, validation_loss)
+        logger.warning("step %d: the validation loss is %s; this validation is ignored", progress.step, validation_loss)
         return {}
 
     def _validate(self) -> float:

@@ -22,7 +22,7 @@ QUINTICS = (
     (2.4901, -1.8343, 0.4368),
 )
 # Every iteration but the last leaves the largest singular values at the edge of the range in which the next quintic is
-# bounded, and rounding in bfloat16 pushes some over it: without this margin those of an 8 x 256 matrix reach 10.
+# bounded, and rounding in bfloat16 pushes some beyond it: without this margin those of an 8 x 256 matrix reach 10.
 ROUNDING_MARGIN = 1.02
 ROUNDED_QUINTICS = (
     *(

@@ -28,7 +28,7 @@ class TrainingRecord(BaseModel):
     n_epochs: float
     """Passes over the training data."""
     n_targets: int
-    """Tokens (of a classifier, documents) whose prediction the weights have learned from."""
+    """Tokens (documents, for a classifier) that the weights were trained to predict."""
     n_skipped_steps: int
     """Steps that left the weights unchanged because the loss or gradient was not finite or spiked."""
     n_rollbacks: int
@@ -58,7 +58,7 @@ class TrainingRecord(BaseModel):
 
         Raises:
             FileNotFoundError: if the folder has none.
-            ValueError: if it has another version, or is no record.
+            ValueError: if it has another version, or is not a record.
         """
         path = model_folder / FILE_NAME
         values = json.loads(path.read_text(encoding="utf-8"))

@@ -117,7 +117,7 @@ def tensors_of(checkpoint: Checkpoint, group: str) -> dict[str, Tensor]:
 def training_record(
     state: TrainerState, config: TrainingConfig, batches: Batches, *, dtype: torch.dtype, seed: int
 ) -> TrainingRecord:
-    """What is said of a training afterwards; nothing of time or place."""
+    """The record of a training; it has no times, paths or machine names."""
     done = state.progress
     n_batches = (done.step + done.n_steps_left_out) * config.gradient_accumulation_steps
     return TrainingRecord(

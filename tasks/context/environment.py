@@ -53,7 +53,7 @@ class Environment(BaseSettings):
     work_folder: Annotated[Path, AfterValidator(Path.absolute)] = Field(
         default_factory=lambda: project_folder() / ".work"
     )
-    """The folder for everything that is no stage output: servers, tracking store, caches, checkpoints, logs."""
+    """The folder for everything that is not a stage output: servers, tracking store, caches, checkpoints, logs."""
     workers: PositiveInt = Field(default_factory=lambda: available_cpus())
     """The number of worker processes of a stage; never changes a result."""
     dask_address: str | None = None

@@ -1,4 +1,4 @@
-"""A lock file, for what only one process at a time may do."""
+"""A lock file for work that only one process at a time may do."""
 
 import fcntl
 import logging

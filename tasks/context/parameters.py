@@ -42,7 +42,7 @@ class Parameters(Config):
         adapted = [f"finetune.{name}.lora" for name, task in tasks.items() if task is not None and task.lora]
         if adapted and not self.pretrain.model.takes_adapters:
             raise ValueError(
-                f"{' and '.join(adapted)}: a model of family {family} has no linear maps for adapters; set it to null"
+                f"{' and '.join(adapted)}: a model of family {family} has no linear layers for adapters; set it to null"
             )
         return self
 
@@ -64,7 +64,7 @@ class Parameters(Config):
             else:
                 both = completion.max_prompt_tokens + answer
                 sizes["finetune.completion.max_prompt_tokens with the completion"] = both
-        too_large = [f"{name} takes {size}" for name, size in sizes.items() if size > context]
+        too_large = [f"{name} needs {size}" for name, size in sizes.items() if size > context]
         if too_large:
             raise ValueError(
                 f"pretrain.model.max_position_embeddings is {context}, but {' and '.join(too_large)} tokens"
@@ -195,7 +195,7 @@ def _path(location: Location) -> str:
 
 
 def _without_branches(location: Location, values: Any) -> Location:
-    """The path of an error in ``values``: pydantic also names the branch of a union, which is no key."""
+    """The path of an error in ``values``: pydantic also names the branch of a union, which is not a key."""
     path: list[int | str] = []
     for index, part in enumerate(location):
         if has_part(values, part):

@@ -106,7 +106,7 @@ class Flow(prefect.Flow[P, R]):
             report_to(environment.prefect_api_url)
             return _value(run_with_fallback(run_in_prefect, call))
         if environment.pipeline_id is None:  # otherwise the pipeline has said so
-            logger.info("No Prefect server answers, so it will not show this run; `make up` starts one")
+            logger.info("No Prefect server answers, so this run will not appear in its UI; `make up` starts a server")
         return _value(call())
 
     def showing(self, parameters: BaseModel) -> "Flow[P, R]":

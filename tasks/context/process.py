@@ -1,4 +1,4 @@
-"""Identifies a process, also after it has ended: its host, id and start time."""
+"""Identifies a process, even after it has ended: its host, id and start time."""
 
 import json
 import socket

@@ -95,7 +95,7 @@ def check_sources(locked: Mapping[str, Snapshot], found: Mapping[str, Snapshot])
 
 
 class _StoredLock(BaseModel):
-    """The file; the totals of files and bytes beside ``contents`` are for people and are not read."""
+    """The file; the totals of files and bytes next to ``contents`` are for human readers and are not parsed."""
 
     model_config = ConfigDict(strict=True)
 

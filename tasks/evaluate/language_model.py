@@ -57,7 +57,7 @@ def evaluate_language_model(
         record = TrainingRecord.read(language_model)
         result = _evaluate_causal(model, tokenizer, shards, record, documents, config, output)
     else:
-        raise TypeError(f"there is no way to evaluate a model of family {model.config.display_name}")
+        raise TypeError(f"a model of family {model.config.display_name} cannot be evaluated")
     write_result(output, "language_model", result)
 
 

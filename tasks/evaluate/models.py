@@ -40,7 +40,7 @@ def why_absent(models: Path, name: str) -> str | None:
         return None
     skipped: dict[str, str] = json.loads((models / "summary.json").read_text(encoding="utf-8"))["skipped"]
     key = {"classifier": "finetune.classification", "completion": "finetune.completion"}[name]
-    return skipped.get(name, f"params.yaml does not ask for it ({key} is null)")
+    return skipped.get(name, f"it is disabled in params.yaml ({key} is null)")
 
 
 def _on_device(model: AnyModel) -> AnyModel:

@@ -1,4 +1,4 @@
-"""MLflow tracking: one run per trained model, with what is needed to judge the model and to restore it.
+"""MLflow tracking: one run per trained model, with what is needed to assess the model and to restore it.
 
 No other package imports MLflow, and this one only when a stage tracks something, because the import takes seconds.
 Everything is first written below ``tracking/`` in the work folder and from there brought to MLflow, so that neither a

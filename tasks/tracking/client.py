@@ -139,7 +139,7 @@ class Store:
             experiment = self._find_or_create_experiment(environment)
         self.experiment_id = str(experiment.experiment_id)
         self.shown_uri = without_password(environment.configured_mlflow_tracking_uri or environment.mlflow_store_uri)
-        """The address for people, valid whether or not a server runs."""
+        """The address shown to users, valid whether or not a server runs."""
 
     def has_run(self, run_id: str, *, or_deleted: bool = False) -> bool:
         """Whether the store has the run; a run deleted in the UI counts only with ``or_deleted``."""
@@ -205,7 +205,7 @@ def upload_seconds(folder: Path) -> float:
 def set_default_uri(uri: str) -> None:
     """Set the address for MLflow functions that take no client, without leaving it in the process's environment.
 
-    There it would look like a setting of the user's.
+    There it would look like one of the user's settings.
     """
     import mlflow
 

@@ -223,7 +223,7 @@ class LocalRun:
                 file.write("\n" * self._has_partial_line + seal(text) + "\n")
         except OSError as error:
             self._has_write_error = True
-            logger.warning("further metrics of this training are not stored on disk for MLflow: %s", error)
+            logger.warning("the metrics of this training can no longer be stored on disk for MLflow: %s", error)
         self._has_partial_line = False
 
     def last_write_time(self) -> int:

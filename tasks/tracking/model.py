@@ -42,7 +42,7 @@ SHAPE = (
 
 
 def log_model(store: Store, run_id: str, folder: Path, digest: str, info: RunInfo) -> None:
-    """Log a model folder to a run and register it; idempotent, also after an interrupted attempt."""
+    """Log a model folder to a run and register it; idempotent, even after an interrupted attempt."""
     from tasks.tracking.serve import interface_of  # imports MLflow
 
     interface = interface_of(folder)
@@ -139,7 +139,7 @@ def headline(run: "Run") -> str:
 
 
 def format_number(value: float) -> str:
-    """A number for people: integers in full, others with four significant digits."""
+    """A number as shown to users: integers in full, other numbers with four significant digits."""
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{value:,.0f}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -153,7 +153,7 @@ def _unlocked_runs(parent: Path) -> Iterator[LocalRun]:
         try:
             local = LocalRun.open(folder)
         except (OSError, ValueError) as error:
-            logger.warning("%s cannot be read (%s); remove it to give it up", folder, one_line(error))
+            logger.warning("%s cannot be read (%s); delete it to discard that run", folder, one_line(error))
             continue
         if local is not None:
             try:
@@ -164,12 +164,12 @@ def _unlocked_runs(parent: Path) -> Iterator[LocalRun]:
 
 @contextmanager
 def _logged_failure(folder: Path) -> Iterator[None]:
-    """Log an error and continue: what MLflow refuses does not hold up the rest."""
+    """Log an error and continue: what MLflow rejects does not block the rest."""
     try:
         yield
     except Exception as error:
         logger.warning(
-            "MLflow did not accept %s, which is tried again later (%s); remove it to give it up",
+            "MLflow did not accept %s (%s), which will be sent again; delete it to discard it",
             folder,
             one_line(error),
         )
@@ -191,7 +191,7 @@ def sync_evaluation(store: Store, folder: Path, awaited: Collection[str]) -> Non
         evaluation = read_sealed(folder / FILE_NAME, Evaluation)
     except (FileNotFoundError, ValueError) as error:
         set_aside(folder, error)
-        logger.warning("`dvc repro --force --single-item evaluate` repeats the evaluation")
+        logger.warning("to evaluate again, run `dvc repro --force --single-item evaluate`")
     else:
         if evaluation.digest not in awaited:
             _send_evaluation(store, evaluation, folder)

@@ -111,7 +111,7 @@ class Projection:
         if folder is None:
             folders = ", ".join(Path(name).name for name in outcome.folders)
             tags["model.missing"] = (
-                f"no folder holds it any longer ({folders}): another training replaced it before MLflow had it. The "
+                f"no folder holds it any longer ({folders}): another training replaced it before it was sent. The "
                 "commands in the description recreate it"
             )
         else:

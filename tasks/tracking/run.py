@@ -169,7 +169,7 @@ def catch_up(environment: Environment) -> None:
         return
     uploader = Uploader(environment)
     if any(delayed.is_alive() for delayed in _delayed):
-        uploader.warn(TimeoutError("an earlier request still has no answer"))
+        uploader.warn(TimeoutError("an earlier request has not been answered yet"))
         return
     uploader.start()
     uploader.stop()
@@ -205,7 +205,7 @@ class Uploader:
             self._thread.join(0.05)
         if self.is_alive():
             _delayed[:] = [*(uploader for uploader in _delayed if uploader.is_alive()), self]
-            self.warn(TimeoutError("it has not answered for some seconds"))
+            self.warn(TimeoutError("no answer for several seconds"))
 
     def is_alive(self) -> bool:
         """Whether the thread still runs."""

@@ -156,4 +156,4 @@ def test_the_command_converts_parameters_and_model_folders_and_says_what_it_chan
     assert read_description(model).model.family == "lstm"
     again = subprocess.run(command[:4], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert again.returncode == 0
-    assert "has nothing to convert to format 2; it was left as it is" in again.stdout + again.stderr
+    assert "needs no conversion to format 2 and was not changed" in again.stdout + again.stderr

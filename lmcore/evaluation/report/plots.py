@@ -66,7 +66,7 @@ class Curve:
 
 
 def interval_plot(name: str, estimates: Mapping[str, Estimate], *, label: str, description: str) -> str:
-    """Estimates below each other as dots with their intervals; ``description`` is for screen readers."""
+    """A row per estimate: a dot with its interval; ``description`` is for screen readers."""
     with _styled(name):
         figure = Figure(figsize=(7.2, 0.55 * len(estimates) + 0.9), layout="constrained")
         axes = figure.add_subplot()

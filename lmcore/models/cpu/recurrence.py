@@ -14,7 +14,7 @@ N_GATES = 4
 """The gates of an LSTM, stacked in this order: output, input, forget, cell. The three sigmoids are then adjacent, and
 so are the three gates that the cell's gradient flows through."""
 MIN_PRODUCTS_FOR_COPY = 8
-"""From so many matrix products on, a transposed copy of the weights pays."""
+"""At this many matrix products or more, a transposed copy of the weights pays off."""
 MIN_STATE_PROBABILITY = 1e-30
 """Lower bound of the probability of a hidden Markov model's state before its token is known."""
 

@@ -88,7 +88,7 @@ class GPT(CausalModel, TextEncoder):
         return self.output_logits(self.hidden_states(tokens, mask=mask, state=state)[:, -1])
 
     def decoding_weights(self, state: GPTState) -> GPTWeights | None:
-        """The weights that single tokens are read with after ``state``, prepared anew if they have changed.
+        """The weights in the form for reading single tokens after ``state``; prepared again if they have changed.
 
         None if the layers themselves have to be called: in training, outside of inference mode, or with adapters.
         """

@@ -21,7 +21,7 @@ class GPTState(KeyValueCache):
         self.weights: list[Tensor] | None = None
         """The model's parameters, once single tokens are read."""
         self.prepared = PreparedWeights()
-        """What the model has prepared of these to read single tokens with."""
+        """The same weights, prepared for reading single tokens."""
 
     def fork(self, n_continuations: int, is_text: Tensor | None = None) -> None:
         """Give every text several continuations, see :meth:`KeyValueCache.fork`."""

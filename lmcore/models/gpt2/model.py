@@ -23,7 +23,7 @@ from lmcore.models.trainable import TextEncoder
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 INTERMEDIATE_RATIO = 4
-"""The intermediate size of the feed-forward layers, in hidden sizes."""
+"""The intermediate size of the feed-forward layers, as a multiple of the hidden size."""
 
 
 class GPT2(CausalModel, TextEncoder):

@@ -66,7 +66,7 @@ def check_context_length(n_positions: int, max_position_embeddings: int) -> None
 
 
 def text_positions(n_new: int, start: int, mask: Tensor | None, device: torch.device) -> Tensor:
-    """Positions of new tokens, counted from the first token that is no padding: int64 of shape (length,) or
+    """Positions of new tokens, counted from the first token that is not padding: int64 of shape (length,) or
     (batch, length).
 
     Args:

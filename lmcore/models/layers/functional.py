@@ -11,7 +11,7 @@ from torch import Tensor
 from lmcore.models.cpu import fused
 
 LONGEST_EXPLICIT_ATTENTION = 512
-"""Above this length, materializing the attention weights no longer pays, and PyTorch's blocked algorithm is faster."""
+"""Above this length, PyTorch's blocked algorithm is faster than attention with materialized weights."""
 
 
 def normalize(hidden: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ class DecidedShard:
 
     @property
     def parts(self) -> tuple[str | None, ...]:
-        """Everything besides code that the clean shard depends on."""
+        """Everything that the clean shard depends on, except code."""
         decisions = json.dumps(self.drops.to_pylist())
         return "clean", self.filtered.folder.name, decisions, self.config.pipeline, *self.config.annotations
 
@@ -72,7 +72,7 @@ def _write(decided: DecidedShard, folder: Path) -> None:
     kept = candidates.filter(is_kept)
     drops = pa.concat_tables([filtered.drops(), decided.drops]).sort_by("row")
     if len(kept) + len(drops) != len(raw):
-        raise AssertionError(f"{len(kept)} kept + {len(drops)} dropped documents are not {len(raw)}")
+        raise AssertionError(f"{len(kept)} kept and {len(drops)} dropped documents do not add up to {len(raw)}")
     changes = filtered.changes()
     changes = changes.filter(pc.is_in(changes["row"], kept["row"]))
     analysis = analyze_documents(

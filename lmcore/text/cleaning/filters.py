@@ -114,7 +114,7 @@ def words_too_long(text: FilterInput, config: FilterConfig) -> Reason | None:
 def too_few_words_with_letters(text: FilterInput, config: FilterConfig) -> Reason | None:
     """A ratio of words that contain a letter below ``min_alphabetic_word_ratio`` (Gopher).
 
-    A text that fails is measured again without symbols that stand alone, as in program code.
+    A text that fails is measured again without stand-alone symbols, as in program code.
     """
     ratio = _alphabetic_word_ratio(text.text, text.words)
     if ratio < config.min_alphabetic_word_ratio:

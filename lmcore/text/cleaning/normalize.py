@@ -1,4 +1,4 @@
-"""Brings texts into one form: Unicode, control characters, white space."""
+"""Normalizes texts: Unicode, control characters, white space."""
 
 import re
 import unicodedata

@@ -13,7 +13,7 @@ class Rule(NamedTuple):
     Attributes:
         setting: the field of :class:`lmcore.config.clean.CleanConfig` that controls it, as a dotted path; ``None`` if
             it cannot be configured.
-        description: which documents it applies to, as a sentence fragment for people.
+        description: which documents it applies to, as a sentence fragment for human readers.
     """
 
     setting: str | None

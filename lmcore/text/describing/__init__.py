@@ -1,1 +1,1 @@
-"""Describes a clean corpus for people: page, data card, excerpts of the ledger."""
+"""Describes a clean corpus for human readers: page, data card, excerpts of the ledger."""

@@ -102,8 +102,8 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
     masked = card["personal_data"]["masked"]
     described = ", ".join(f"{kind} {count:,}" for kind, count in masked.items())
     dropped = card["personal_data"]["documents_dropped"]
-    yield f"Documents in which it was masked: {described or 'none'}. Documents dropped because of it: {dropped:,}."
-    yield "It is found by patterns and check digits; whatever they miss is still in the corpus."
+    yield f"Documents with masked personal data: {described or 'none'}. Documents dropped for it: {dropped:,}."
+    yield "Personal data is found by patterns and check digits; whatever they miss is still in the corpus."
     yield from (
         "",
         "## Reproduction",

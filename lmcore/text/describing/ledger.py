@@ -1,4 +1,4 @@
-"""Reads the ledger for people: the rules that decided about documents, and examples of their decisions."""
+"""Summarizes the ledger for human readers: the rules that decided about documents, and examples of their decisions."""
 
 from collections.abc import Sequence
 from itertools import pairwise

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 MIN_GROUP_BYTES = 2_000_000
 MAX_GROUP_BYTES = 16_000_000
 FILES_PER_BORDER = 8
-"""One file in so many, chosen by a hash of its name, may end a group."""
+"""One in this many files, chosen by a hash of its name, may end a group."""
 
 
 class StrictReadingError(UserError):

@@ -32,7 +32,7 @@ def masked_spans(length: int, config: CorruptionConfig, generator: np.random.Gen
         UserError: if there are fewer than two tokens.
     """
     if length < 2:
-        raise UserError(f"{length} tokens are too few to mask spans of them: at least 2 are needed")
+        raise UserError(f"{length} tokens are too few to mask spans: at least 2 are needed")
     n_masked = min(max(1, round(config.noise_density * length)), length - 1)
     n_visible = length - n_masked
     n_spans = min(max(1, round(n_masked / config.mean_noise_span_length)), n_masked, n_visible + 1)

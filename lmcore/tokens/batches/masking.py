@@ -158,7 +158,7 @@ def _choose_predicted(
     if config.use_whole_words:
         if starts is None:
             raise UserError(
-                "whole words can only be masked if it is known where they begin: give word_starts(tokenizer) as starts"
+                "masking whole words needs the positions where words start: pass starts=word_starts(tokenizer)"
             )
         words = np.cumsum(starts.of(tokens) | ~is_text, dtype=np.int64).reshape(tokens.shape)
     sizes = np.bincount(words[is_text])

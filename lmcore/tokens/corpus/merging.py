@@ -83,8 +83,8 @@ def merge_indexes(encoded: Sequence[Path], target: Path) -> None:
 def _rounds(encoded: Sequence[Path], split: str) -> Iterator[tuple[Path, pa.Table, npt.NDArray[np.bool_]]]:
     """Go through the encoded files as often as the most repeated document occurs.
 
-    Yields a folder, the index of the split in it, and which of its documents the round includes, so that the
-    whole corpus lies between two copies of a document.
+    Yields a folder, the index of the split in it, and which of its documents the round includes, so that two
+    copies of a document are one whole pass over the corpus apart.
     """
     n_rounds, number = 1, 0
     while number < n_rounds:

@@ -50,7 +50,7 @@ class TokenShards:
         for split in summary["splits"]:
             path, n_tokens = folder / f"{split}.bin", int(shards.offsets(split)[-1])
             if path.stat().st_size != n_tokens * shards.dtype.itemsize:
-                raise UserError(f"{path} does not hold the {n_tokens} tokens its index says: tokenize again")
+                raise UserError(f"{path} does not hold the {n_tokens} tokens of its index: tokenize again")
         return shards
 
     def tokens(self, split: str) -> np.memmap[Any, np.dtype[np.unsignedinteger[Any]]]:
@@ -90,8 +90,8 @@ def write_shards(
     """Encode documents into the folder ``target``: a shard for each split, index, tokenizer, summary and report.
 
     In the training shard, the documents of a source are repeated according to its weight: with a weight of 2.5, all of
-    them twice and half of them, chosen by a hash of their ids, a third time; with 0.5, half of them once. The whole
-    corpus lies between two copies.
+    them twice and half of them, chosen by a hash of their ids, a third time; with 0.5, half of them once. Each copy of
+    the corpus is complete before the next one begins.
 
     Args:
         target: the folder to write; it is replaced as a whole.
@@ -241,6 +241,6 @@ def _check_no_split_is_empty(sizes: Mapping[str, Mapping[str, int]]) -> None:
     for split, size in sizes.items():
         if size["n_documents"] == 0:
             raise UserError(
-                f"the split {split} has no documents ({counts}): add documents (the setting divide cuts a long file "
-                "into several), or increase the fraction of the split"
+                f"the split {split} has no documents ({counts}): add documents (the setting `divide` splits a "
+                "long file into several), or increase the fraction of the split"
             )

@@ -160,7 +160,7 @@ def _lost_features(coder: Coder) -> Iterator[str]:
             yield name
     # Compared by tokens, because a mark may be unknown, but in both texts alike.
     if any(coder.encode(f"{word}{mark} {word}") == coder.encode(f"{word}{mark}{word}") for mark in MARKS):
-        yield "spaces beside punctuation"
+        yield "spaces next to punctuation"
 
 
 def _are_merged(coder: Coder, text: str, other: str) -> bool:

@@ -87,7 +87,7 @@ class Tokenizer:
         except Exception as error:  # The library raises this class itself.
             raise UserError(f"{path} is not a tokenizer file: {error}") from error
         if n_added:
-            logger.warning("%s has no tokens for %d of the 256 bytes: added after its own tokens", path, n_added)
+            logger.warning("%s has no tokens for %d of the 256 bytes: adding them after its own tokens", path, n_added)
         backend.no_truncation()
         backend.no_padding()
         missing = [names[0] for names in SPECIAL_NAMES.values() if _find_special(backend, names) is None]

@@ -172,11 +172,11 @@ def check_logits(model: Any, reference: Any) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: lmcore.train([]), "there is no text to train on: texts holds 0 strings"),
-        (lambda: lmcore.train(["", " "]), "there is no text to train on: texts holds 2 strings, none of them with"),
+        (lambda: lmcore.train([]), "there is no text to train on: texts contains 0 strings"),
+        (lambda: lmcore.train(["", " "]), "there is no text to train on: texts contains 2 strings, none with"),
         (lambda: lmcore.train("a text"), "texts is a single string, expected a list of strings: put it into a list"),
         (lambda: lmcore.train(["a", 3]), r"texts\[1\] is a int, expected a string"),
-        (lambda: lmcore.train(["a"]), "the texts have only 3 tokens, at least 20 are needed: add more text"),
+        (lambda: lmcore.train(["a"]), "the texts have only 3 tokens, but training needs at least 20: add more text"),
         (lambda: lmcore.train(TEXTS, max_steps=0), "max_steps 0: must be greater than 0"),
         (lambda: lmcore.train(TEXTS, hidden_size=33), "hidden_size 33: expected a positive even number"),
         (lambda: lmcore.train(TEXTS, vocabulary_size=5), "vocabulary_size 5: must be greater than or equal to 259"),

@@ -101,7 +101,7 @@ def test_a_model_is_converted_to_hugging_face_and_back(
         (["evaluate", "MODEL", "absent.txt"], "No such file or directory: 'absent.txt'"),
         (["evaluate", "MODEL", "EMPTY"], "has no text"),
         (["evaluate", "MODEL", "LATIN"], "byte 4 is not UTF-8"),
-        (["evaluate", "CLASSIFIER", "TEXT"], "'no label' has no label; a classifier needs lines LABEL<TAB>TEXT"),
+        (["evaluate", "CLASSIFIER", "TEXT"], "'no label' has no label; for a classifier, every line is LABEL<TAB>TEXT"),
         (["evaluate", "absent", "TEXT"], "absent is not a model folder: it has no config.json"),
         (["convert", "absent", "new"], "absent holds no model: it has no config.json"),
         (["convert", "MODEL", "TEXT"], "exists: choose a new folder, or remove it"),

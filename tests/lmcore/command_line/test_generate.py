@@ -124,7 +124,7 @@ def test_a_chat_answers_every_line_until_the_input_ends(folder: Path, tmp_path: 
         (["--num-beams", "2", "--seed", "1"], "error: --seed: beam search does not sample"),
         (
             ["--num-beams", "2", "--num-return-sequences", "3"],
-            "error: --num-return-sequences 3: a search with 2 beams has no more answers",
+            "error: --num-return-sequences 3: beam search with 2 beams returns at most 2 answers",
         ),
         (["--length-penalty", "1"], "error: --length-penalty needs --num-beams"),
         (["--num-beams", "0"], "error: --num-beams 0: must be greater than or equal to 1"),
@@ -166,7 +166,7 @@ def test_a_chat_refuses_what_it_would_ignore(
 def test_standard_input_that_is_missing_or_not_utf8_is_reported(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for given, message in ((io.TextIOWrapper(io.BytesIO(b"caf\xe9")), "not UTF-8"), (None, "no standard input")):
+    for given, message in ((io.TextIOWrapper(io.BytesIO(b"caf\xe9")), "not UTF-8"), (None, "standard input is not")):
         monkeypatch.setattr(sys, "stdin", given)
         with pytest.raises(SystemExit, match="1"):
             main([str(folder / "language-model"), "--prompt", "-"])

@@ -55,5 +55,5 @@ def test_a_source_has_a_reader_for_its_location() -> None:
     with pytest.raises(ValidationError, match="parallel_lines reads two files: give the texts first"):
         Source.model_validate(source | files)
     data_set = {"kind": "dataset", "path": "a", "dataset_split": None, "configuration": None}
-    with pytest.raises(ValidationError, match=r"a data set has records; set reader\.kind to records"):
+    with pytest.raises(ValidationError, match=r"a data set consists of records; set reader\.kind to records"):
         Source.model_validate(source | {"location": data_set})

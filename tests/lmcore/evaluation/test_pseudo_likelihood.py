@@ -88,7 +88,7 @@ def test_an_untrained_model_has_the_vocabulary_size_as_its_pseudo_perplexity() -
 def test_without_tokens_the_pseudo_perplexity_is_undefined() -> None:
     scorer = PseudoLikelihoodScorer(make_model(), batch_tokens=50)
     assert [len(score) for score in scorer.log_probabilities(draw_documents(0))] == [0]
-    with pytest.raises(ValueError, match="1 documents have no token"):
+    with pytest.raises(ValueError, match="none of the 1 documents has a token"):
         scorer.pseudo_perplexity(draw_documents(0))
     with pytest.raises(ValueError, match="less than the model's context of 12"):
         PseudoLikelihoodScorer(make_model(), batch_tokens=11)

@@ -42,7 +42,7 @@ def test_a_file_with_more_lines_than_are_read_at_once(tmp_path: Path) -> None:
         ("good 1 2 3\nbad 1 2\n", r"vectors.txt, line 2: .*expected a vector of 3"),
         ("good 1 2 x\n", r"vectors.txt, line 1: could not convert .*'x'; expected a word and a vector of 3 numbers"),
         ("good 1 2 3\n\n", r"vectors.txt, line 2: "),
-        ("other 1 2 3\n", r"vectors.txt: none of its words is a token; .*kind: words"),
+        ("other 1 2 3\n", r"vectors.txt: none of its words is a token; .*kind `words`"),
         ("", r"vectors.txt: none of its words is a token"),
     ],
 )

@@ -50,9 +50,9 @@ def other_model() -> TrainableModel:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"max_grad_norm": 0.5}, r"max_grad_norm is 1\.0 there and 0\.5 here"),
-        ({"optimizer": ADAMW}, r"optimizer\.name is muon there and adamw here"),
-        ({"seed": 99}, "seed is 1 there and 99 here"),
+        ({"max_grad_norm": 0.5}, r"max_grad_norm was 1\.0 there and is 0\.5 here"),
+        ({"optimizer": ADAMW}, r"optimizer\.name was muon there and is adamw here"),
+        ({"seed": 99}, "seed was 1 there and is 99 here"),
         ({"batches": make_batches(training=STREAM[::-1].copy())}, "the data differ"),
         ({"batches": make_batches(seed=2)}, "the data differ"),
         ({"model": other_model()}, "the starting weights differ"),
@@ -62,7 +62,7 @@ def other_model() -> TrainableModel:
 def test_checkpoints_of_another_training_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     run(tmp_path)
     with pytest.raises(
-        ValueError, match=rf"holds the checkpoints of another training \(.*{message}.*folder of its own"
+        ValueError, match=rf"holds the checkpoints of another training \(.*{message}.*use a separate folder"
     ):
         run(tmp_path, **changes)
 
@@ -114,9 +114,9 @@ def test_the_process_keeps_its_random_state_and_torch_settings(tmp_path: Path) -
     ("training", "validation", "message"),
     [
         ([], EXAMPLES, "there are no training examples"),
-        (EXAMPLES, [], "the validation examples hold no targets"),
-        ([([3, 4], [-100, -100])], [([3, 4], [4, 5])], "the training examples hold no targets"),
-        ([([3, 4], [4, 5])], [([3, 4], [-100, -100])] * 3, "the validation examples hold no targets"),
+        (EXAMPLES, [], "the validation examples have no targets"),
+        ([([3, 4], [-100, -100])], [([3, 4], [4, 5])], "the training examples have no targets"),
+        ([([3, 4], [4, 5])], [([3, 4], [-100, -100])] * 3, "the validation examples have no targets"),
     ],
 )
 def test_missing_targets_are_reported_before_the_first_step(

@@ -191,7 +191,7 @@ def test_a_validation_without_a_finite_loss_is_reported_and_skipped(
     model.__class__ = Unvalidated
     model.spoiled = frozenset(spoiled)
     record, metrics = run(tmp_path, model)
-    assert caplog.text.count("the validation loss is nan; it is skipped") == len(spoiled)
+    assert caplog.text.count("the validation loss is nan; this validation is ignored") == len(spoiled)
     validations = [values["validation_loss"] for _, values in metrics if "validation_loss" in values]
     assert len(validations) == 6 - len(spoiled)
     assert record.best_validation_loss == min(validations)

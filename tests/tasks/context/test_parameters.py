@@ -266,7 +266,7 @@ def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
 def test_sequences_that_exceed_the_context_are_an_error(tmp_path: Path) -> None:
     path = changed(tmp_path, ("max_position_embeddings: 256", "max_position_embeddings: 128"))
     with pytest.raises(
-        ValueError, match=r"max_position_embeddings is 128, but .*max_prompt_tokens with the completion takes 240"
+        ValueError, match=r"max_position_embeddings is 128, but .*max_prompt_tokens with the completion needs 240"
     ):
         load_parameters(path)
 
@@ -278,7 +278,7 @@ def test_an_encoder_decoder_has_room_for_the_prompt_and_for_the_completion(tmp_p
     load_parameters(path)
     for key in ("max_prompt_tokens", "max_completion_tokens"):
         path.write_text(text.replace(f"{key}: 63", f"{key}: 65"))
-        with pytest.raises(ValueError, match=r"max_position_embeddings is 64, but .*takes 6[56]"):
+        with pytest.raises(ValueError, match=r"max_position_embeddings is 64, but .*needs 6[56]"):
             load_parameters(path)
 
 
@@ -289,5 +289,5 @@ def test_adapters_are_refused_for_a_family_without_linear_maps(tmp_path: Path, t
     values["finetune"][task]["lora"] = {"rank": 8, "alpha": 16.0, "dropout": 0.0}
     path = tmp_path / "params.yaml"
     path.write_text(json.dumps(values))
-    with pytest.raises(ValueError, match=rf"finetune\.{task}\.lora: a model of family hmm has no linear maps"):
+    with pytest.raises(ValueError, match=rf"finetune\.{task}\.lora: a model of family hmm has no linear layers"):
         load_parameters(path)

@@ -67,7 +67,7 @@ def test_without_a_server_a_flow_is_its_function_and_says_how_to_get_one(caplog:
     with caplog.at_level(logging.INFO):
         assert double([1, 2]) == [2, 4]
     assert isinstance(double, Flow)
-    assert caplog.text.count("No Prefect server answers, so it will not show this run; `make up` starts one") == 1
+    assert caplog.text.count("so this run will not appear in its UI; `make up` starts a server") == 1
 
 
 def test_a_state_that_a_function_returns_is_unwrapped() -> None:

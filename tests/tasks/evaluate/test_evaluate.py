@@ -309,4 +309,4 @@ def test_missing_models_are_skipped_with_the_reason_from_the_finetuning(project,
     evaluate_classifier(CONFIG, FINETUNE, SPLIT, **folders)
     evaluate_completion(CONFIG, FINETUNE, SPLIT, **folders)
     assert read(tmp_path / "out/classifier.json") == {"skipped": "no document has a label"}
-    assert "does not ask for it" in read(tmp_path / "out/completion.json")["skipped"]
+    assert "it is disabled in params.yaml" in read(tmp_path / "out/completion.json")["skipped"]

@@ -17,7 +17,7 @@ class IdentityNumber:
         module: the module of ``stdnum`` that verifies it; ``None`` if it has no check digits.
         is_distinctive: whether no other numbers look like it, so that it is recognized whatever the region.
         words: a regular expression for words before it, which identify it in any text.
-        needs_words: whether so many other numbers look like it that it needs these words in its own region, too.
+        needs_words: whether the words are required in its own region, too, because many other numbers look like it.
     """
 
     region: str

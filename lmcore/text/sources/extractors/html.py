@@ -130,7 +130,9 @@ def _decoded_narrow(page: bytes) -> str:
         try:
             return page.decode(READ_AS.get(encoding, encoding) if found is None else found.codec)
         except (LookupError, UnicodeError):
-            detail = f"byte {error.start + 1} is not UTF-8: {error.reason}; declared is {declared or 'nothing else'}"
+            detail = (
+                f"byte {error.start + 1} is not UTF-8: {error.reason}; the page declares {declared or 'no encoding'}"
+            )
             raise InputError("not_unicode", f"{detail}; name the encoding in the reader's `encoding`") from None
 
 
@@ -143,7 +145,7 @@ def _decoded_strictly(page: bytes, encoding: Encoding | None) -> str:
     try:
         if encoding is not None:
             return page.decode(encoding.codec)
-        detail = "it has the escapes of ISO-2022, but is not ISO-2022-JP"
+        detail = "it has ISO-2022 escape sequences, but is not ISO-2022-JP"
     except UnicodeDecodeError as error:
         detail = f"byte {error.start + 1} is not {encoding}: {error.reason}"
     raise InputError("not_unicode", f"{detail}; name the encoding in the reader's `encoding`")

@@ -63,4 +63,4 @@ def refuse_unsupported_formats(ending: str, head: bytes) -> None:
         raise InputError("unknown_format", f"this {ending} file {ROWS}")
     for beginning, (what, endings) in BEGINNINGS.items():
         if head.startswith(beginning) and ending not in endings:
-            raise InputError("unknown_format", f"it is {what}, unlike its extension: give it the right one")
+            raise InputError("unknown_format", f"it is {what}, which its extension does not say: rename it")

@@ -29,7 +29,7 @@ GREEK = {"Greek": "αοιετσνηυρπκ"}
 HEBREW = {"Hebrew": "יוהלארתבשמ"}
 ARABIC = {"Arabic": "االيمونترب", "Persian": "ایرندهمتوب"}
 THAI = {"Thai": "านรกอเงวมย่้ีิั"}
-"""By language: the non-ASCII letters of Latin alphabets, and about ten most frequent letters of others."""
+"""By language: the non-ASCII letters of Latin alphabets, and about ten frequent letters of other alphabets."""
 
 CHINESE = frozenset(
     "的一是了我不在人有他这中大来上国个到说们为子和你地出道也时年得就那要下以生会自着去之过家学对可里后小么心多天而能好都然"

@@ -155,7 +155,7 @@ class InputFile:
 
     def too_long(self, what: str) -> InputError:
         """The error for something larger than :attr:`max_bytes`."""
-        return InputError("too_long", f"{what} has more than max_document_bytes, {self.max_bytes} bytes")
+        return InputError("too_long", f"{what} has more than {self.max_bytes} bytes (max_document_bytes)")
 
     def _note(self, encoding: Encoding) -> None:
         self.notes.add(self.path, f"read as {encoding.name}", encoding.confidence)

@@ -62,7 +62,7 @@ def _problem(name: str, is_replaced: bool) -> InputError | None:
     if not is_unicode(name):
         return InputError("not_unicode", "the file's name is not UTF-8: rename it, and create the archive again")
     if is_replaced:
-        return InputError("replaced", "a later file of this name in the archive is read instead")
+        return InputError("replaced", "a later file with this name in the archive is read instead")
     return None
 
 
@@ -77,7 +77,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _n_shared_folders(names: Sequence[str]) -> int:
-    """The number of leading folders that all files share, if there are several folders below; they are no labels."""
+    """The number of leading folders that all files share, if there are several folders below; they are not labels."""
     folders = {PurePosixPath(name).parent.parts for name in names}
     n_common = 0
     while all(len(parts) > n_common for parts in folders) and len({parts[n_common] for parts in folders}) == 1:

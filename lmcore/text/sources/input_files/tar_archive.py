@@ -70,7 +70,7 @@ class TarArchive:
                         raise tarfile.ReadError("it contains too many files: split it into several archives")
                 self._check_end(archive.offset)
         except ARCHIVE_ERRORS as error:
-            detail = f"{error}; before that {len(members)} files were found"
+            detail = f"{error}; {len(members)} files were found before that"
             return members, self.error or InputError("damaged_file", detail)
         return members, self.error
 
@@ -106,7 +106,7 @@ class TarArchive:
     def _check_end(self, end: int) -> None:
         self._file.seek(end)
         if self._file.read(tarfile.BLOCKSIZE).strip(b"\0"):
-            raise tarfile.ReadError(f"at byte {end + 1} no member starts")
+            raise tarfile.ReadError(f"no member starts at byte {end + 1}")
 
 
 def _chunks_with_holes(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Iterator[bytes]:

@@ -73,7 +73,7 @@ def list_members(path: Path) -> tuple[list[ZipMember], InputError | None]:
         return _by_name(_directory(path)), None
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
         members = [member for member in _scan(path) if not member.name.endswith("/")]
-        detail = f"{error}; without its table of contents {len(members)} files were found"
+        detail = f"{error}; {len(members)} files were found without its table of contents"
         return _by_name(members), InputError("damaged_file", detail)
 
 
@@ -93,7 +93,7 @@ def unpack_member(path: Path, member: ZipMember) -> Iterator[bytes]:
         checksum = zlib.crc32(chunk, checksum)
         yield chunk
     if member.checksum is not None and checksum != member.checksum:
-        raise InputError("damaged_file", "its checksum does not match: a part of its content is wrong")
+        raise InputError("damaged_file", "its checksum does not match: its content is damaged")
 
 
 def _by_name(members: list[ZipMember]) -> list[ZipMember]:

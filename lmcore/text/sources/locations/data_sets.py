@@ -35,7 +35,7 @@ def find_data_set(source: str, location: LocalDataSet, downloads: Path) -> list[
     root = folder.resolve()
     outside = [file for file in files if not file.resolve().is_relative_to(root)]
     if outside:
-        raise UserError(f"source {source!r}: {len(outside)} files of {folder} are outside it ({outside[0]})")
+        raise UserError(f"source {source!r}: {folder} links to {len(outside)} files outside it ({outside[0]})")
     unusable = [file for file in files if not READABLE & set(PurePosixPath(file.name.lower()).suffixes[-2:])]
     if unusable or not files:
         shown = ", ".join(file.name for file in unusable[:N_SHOWN]) or "there are none"

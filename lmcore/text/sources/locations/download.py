@@ -171,7 +171,7 @@ def _fetch(file: RemoteFile, partial: _PartialFile, max_bytes: int, patience: Pa
                 if n_failures >= patience.attempts:
                     raise ConnectionError(
                         f"{without_secrets(file.url)} could not be downloaded in {n_failures} attempts ({failure}): "
-                        "check the network and the URL, and start again; the download will be resumed"
+                        "check the network and the URL, and run it again; the download will be resumed"
                     ) from None  # The cause would repeat the whole URL, which may contain a secret.
                 wait = patience.wait(n_failures, failure.retry_after)
                 logger.warning("%s: %s; next attempt in %.1f s", without_secrets(file.url), failure, wait)
@@ -187,7 +187,7 @@ def _open(session: Session, file: RemoteFile, partial: _PartialFile, patience: P
 def _receive(response: Response, file: RemoteFile, partial: _PartialFile, max_bytes: int) -> None:
     if response.status_code == RANGE_NOT_SATISFIABLE and partial.size():
         partial.remove()
-        raise TemporaryError("the file has changed since its first part arrived")
+        raise TemporaryError("the file has changed since the download began")
     check_status(response, file.url)
     total = total_size(response)
     _check_size(file, total or 0, max_bytes)
@@ -195,7 +195,7 @@ def _receive(response: Response, file: RemoteFile, partial: _PartialFile, max_by
         partial.start(version_of(response))
     elif version_of(response) != partial.version() or start_of_range(response) != partial.size():
         partial.remove()
-        raise TemporaryError("the file has changed since its first part arrived")
+        raise TemporaryError("the file has changed since the download began")
     size = partial.size()
     description = f"Download {without_secrets(file.url)}"
     with partial.path.open("ab") as stream, progress(description, total or 0, "bytes") as bar:
@@ -205,7 +205,7 @@ def _receive(response: Response, file: RemoteFile, partial: _PartialFile, max_by
             stream.write(chunk)
             bar.reach(size)
     if total is not None and size != total:
-        raise TemporaryError(f"{size:,} bytes arrived of {total:,}")
+        raise TemporaryError(f"received {size:,} of {total:,} bytes")
 
 
 def _check_size(file: RemoteFile, size: int, max_bytes: int) -> None:

@@ -147,7 +147,7 @@ def _explained(source: str, location: Hub) -> Iterator[None]:
         temporary = next(filter(_is_temporary, _causes(error)), None)
         if temporary is not None:
             raise ConnectionError(
-                f"{what} could not be downloaded ({_in_one_line(temporary)}): check the network, and start again; "
+                f"{what} could not be downloaded ({_in_one_line(temporary)}): check the network, and run it again; "
                 "complete files are kept"
             ) from error
         if isinstance(error, OSError) and error.errno is not None:

@@ -37,7 +37,7 @@ def locate(source: Source, downloads: Path) -> Located:
         downloads: the folder for downloaded files; a file that it holds already is not downloaded again.
 
     Raises:
-        UserError: if the source is not as its configuration says: there are no files, or other ones.
+        UserError: if the source does not match its configuration: it has no files, or other files.
         ConnectionError: if a server cannot be reached or does not deliver.
     """
     name, location = source.name, source.location

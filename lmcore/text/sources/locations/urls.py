@@ -76,7 +76,7 @@ def _names(source: str, urls: list[str]) -> list[str]:
     if repeated:
         same = ", ".join(without_secrets(url) for url, name in zip(urls, names, strict=True) if name in repeated)
         raise UserError(
-            f"source {source!r}: several URLs give files of the same name ({same}): put each in a source of its own"
+            f"source {source!r}: several URLs have files with the same name ({same}): put each in a source of its own"
         )
     return names
 

@@ -118,11 +118,11 @@ def _inspect(entry: os.DirEntry[str], folder: _Folder, root: Path) -> Found | Ob
         return Obstacle(parts, False, reason, describe(error))
     is_folder = stat.S_ISDIR(status.st_mode)
     if not real_path.is_relative_to(root):
-        return Obstacle(parts, is_folder, "outside_folder", "the link leads out of the folder of the source")
+        return Obstacle(parts, is_folder, "outside_folder", "the link points outside the source's folder")
     if is_folder:
         above = (*folder.above, folder.real_path)
         if real_path in above:
-            return Obstacle(parts, True, "symlink_loop", "the link leads to a folder that contains it")
+            return Obstacle(parts, True, "symlink_loop", "the link points to a folder that contains it")
         return _Folder(parts, real_path, above)
     if not stat.S_ISREG(status.st_mode):
         return Obstacle(parts, False, "not_a_file", "it is neither a file nor a folder")

@@ -65,7 +65,7 @@ def read_parallel_lines(
                 continue  # A trailing blank line.
             raise UserError(
                 f"source {source.name!r}: {sides[pair.index(None)].path} has no line {line}, but the other file "
-                "has: both need the same number of lines"
+                "has one: both need the same number of lines"
             )
         yield from _read_pair(line, sides, pair)
         if any(isinstance(content, _EndError) for content in pair):
@@ -104,6 +104,6 @@ def _read_pair(line: int, sides: Sequence[InputFile], pair: Sequence[Content | N
         return
     for file, text in zip(sides, texts, strict=True):
         if not text.strip():
-            yield file.read_error(InputError("empty_text", "the line is blank, but not in the other file"), line)
+            yield file.read_error(InputError("empty_text", "the line is blank here, but not in the other file"), line)
             return
     yield sides[0].document(texts[0], kind="line", line=line, target=texts[1])

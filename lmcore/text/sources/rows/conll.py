@@ -73,7 +73,7 @@ def _add_line(sentence: _Sentence, text: str, columns: Sequence[str] | None, del
     elif len(values) == n_columns:
         sentence.tokens.append(values)
     else:
-        detail = f"a token of {len(values)} columns in a sentence of {n_columns}"
+        detail = f"a token has {len(values)} columns in a sentence with {n_columns}"
         sentence.problem = sentence.problem or InputError("wrong_number_of_columns", detail)
 
 

@@ -74,7 +74,9 @@ def check_columns(file: InputFile, columns: Sequence[str], names: Sequence[str],
         )
     repeated = sorted({name for name in names if list(columns).count(name) > 1})
     if repeated:
-        raise UserError(f"source {file.source.name!r}: {file.path} has two columns {', '.join(map(repr, repeated))}")
+        raise UserError(
+            f"source {file.source.name!r}: {file.path} has several columns named {', '.join(map(repr, repeated))}"
+        )
 
 
 @dataclass(slots=True)

@@ -124,5 +124,5 @@ def _kind(value: Any) -> str:
     if isinstance(value, Mapping) and value:
         return f"an object with the fields {', '.join(f'{name!a:.40}' for name in list(value)[:5])}"
     if isinstance(value, list):
-        return "a list of neither strings nor chat turns" if value else "an empty list"
+        return "a list whose items are neither strings nor chat turns" if value else "an empty list"
     return f"a value of type {type(value).__name__}"

@@ -101,7 +101,7 @@ def test_the_card_says_what_the_corpus_is_made_of_and_what_was_done(corpus: Path
     assert card["personal_data"] == {"masked": {"email": 1}, "documents_dropped": 0}
     assert card["languages"] == ["en"]
     text = (corpus / "card.md").read_text(encoding="utf-8")
-    personal_data = "Documents in which it was masked: email 1. Documents dropped because of it: 0."
+    personal_data = "Documents with masked personal data: email 1. Documents dropped for it: 0."
     for line in ("- CC0-1.0", "- attribution: Made up here.", "- revision: v1", personal_data):
         assert line in text.splitlines()
     assert any(

@@ -92,7 +92,7 @@ def test_a_batch_without_text_is_refused() -> None:
 
 
 def test_whole_words_need_to_know_where_words_begin() -> None:
-    with pytest.raises(ValueError, match="give word_starts"):
+    with pytest.raises(ValueError, match="pass starts=word_starts"):
         mask_tokens(draw_tokens(1, 9), VOCABULARY, WHOLE, np.random.default_rng(0))
 
 

@@ -82,7 +82,7 @@ def test_what_a_tokenizer_cannot_spell_is_added_after_its_own_tokens(
 ) -> None:
     theirs = REPAIRED[kind]()
     tokenizer = adopt(tmp_path, theirs)
-    assert "of the 256 bytes: added after its own tokens" in caplog.text
+    assert "of the 256 bytes: adding them after its own tokens" in caplog.text
     assert tokenizer.decode(tokenizer.encode(TEXT)) == TEXT
     for text in KNOWN:
         assert tokenizer.encode(text) == theirs.encode(text, add_special_tokens=False).ids
@@ -166,11 +166,11 @@ def words_with_a_special_unknown_token() -> tokenizers.Tokenizer:
 
 WHITE_SPACE = "newlines, tabs, runs of spaces"
 LOSSES: dict[str, tuple[Callable[[], tokenizers.Tokenizer], str]] = {
-    "word pieces": (word_pieces, f"upper case, accents, {WHITE_SPACE}, spaces beside punctuation"),
-    "pairs with ends of words": (pairs_with_ends_of_words, f"{WHITE_SPACE}, spaces beside punctuation"),
-    "words": (lambda: words("[UNK]"), f"{WHITE_SPACE}, spaces beside punctuation"),
-    "lower-case words": (lower_case_words, f"upper case, {WHITE_SPACE}, spaces beside punctuation"),
-    "words and a special token": (words_with_a_special_unknown_token, f"{WHITE_SPACE}, spaces beside punctuation"),
+    "word pieces": (word_pieces, f"upper case, accents, {WHITE_SPACE}, spaces next to punctuation"),
+    "pairs with ends of words": (pairs_with_ends_of_words, f"{WHITE_SPACE}, spaces next to punctuation"),
+    "words": (lambda: words("[UNK]"), f"{WHITE_SPACE}, spaces next to punctuation"),
+    "lower-case words": (lower_case_words, f"upper case, {WHITE_SPACE}, spaces next to punctuation"),
+    "words and a special token": (words_with_a_special_unknown_token, f"{WHITE_SPACE}, spaces next to punctuation"),
     "unigrams": (lambda: sentencepiece("unigrams"), WHITE_SPACE),
     "lower case": (lambda: normalized(normalizers.Lowercase()), "upper case"),
     "no accents": (

@@ -96,7 +96,7 @@ def test_lists_of_classes_are_named_as_well(saved: Path) -> None:
         ("single", "train", "has no split 'train'"),
         ("broken", None, "is not a data set that datasets can open"),
         ("lost", None, "is not a data set that datasets can open"),
-        ("leads", None, r"1 files of .* are outside it"),
+        ("leads", None, "links to 1 files outside it"),
         ("texts", None, r"1 files of .* hold no rows \(a.txt\)"),
     ],
 )

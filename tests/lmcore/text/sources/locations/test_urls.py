@@ -294,7 +294,7 @@ def test_files_are_named_by_what_their_addresses_do_not_share(
 
 
 def test_addresses_that_differ_in_their_query_alone_are_an_error(server: FileServer, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="source 'web': several URLs give files of the same name"):
+    with pytest.raises(ValueError, match="source 'web': several URLs have files with the same name"):
         locate(source(server.url("/get?id=1"), server.url("/get?id=2")), tmp_path)
 
 
