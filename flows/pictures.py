@@ -145,7 +145,7 @@ def screenshots(environment: Environment) -> list[Screenshot]:
     return [
         Screenshot("report", report, 1160, 820),
         Screenshot("corpus", corpus, 1160, 820),
-        Screenshot("mlflow", run, 1660, 900, cropped_right=0.26),  # where MLflow opens its assistant
+        Screenshot("mlflow", run, 1900, 1000, cropped_right=0.26),  # where MLflow opens its assistant
     ]
 
 
@@ -188,7 +188,7 @@ def run_page(environment: Environment, model: Path) -> str | None:
         runs = json.load(answer).get("runs", [])
     if not runs:
         return None
-    return f"{server}/#/experiments/{experiment_id}/runs/{runs[0]['info']['run_id']}"
+    return f"{server}/#/experiments/{experiment_id}/runs/{runs[0]['info']['run_id']}?workflowType=machine_learning"
 
 
 def _read(path: Path) -> Any:

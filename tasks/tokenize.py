@@ -26,7 +26,6 @@ def tokenize_documents(
     ``weights`` maps each source to how often its documents are repeated in the training shard.
     """
     require_documents(clean_folder)
-    require_documents(clean_folder)
     documents = shards_of(clean_folder)
     tokenizer = train_tokenizer(TrainingTexts(documents, config.split), config.tokenizer)
     cache = artifact_cache(environment, "tokenize")

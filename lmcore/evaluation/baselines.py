@@ -12,7 +12,7 @@ from lmcore.evaluation.intervals import Flags, Floats
 from lmcore.evaluation.likelihood import Tokens
 from lmcore.models.ngram.kneser_ney import KneserNey
 from lmcore.tokens.corpus.shards import TokenShards
-from lmcore.training.pretraining import seen_pieces
+from lmcore.training.pretraining import seen_tokens
 
 TOKENS_AT_ONCE = 1 << 24
 
@@ -79,7 +79,7 @@ def train_ngram_on_seen(shards: TokenShards, order: int, drawn: dict[str, Any]) 
         order: length of the longest n-gram.
         drawn: which tokens the training has drawn, from its record.
     """
-    seen = SeenDocuments.from_spans(*seen_pieces(shards.tokens("train"), drawn), shards.end_of_text_id)
+    seen = SeenDocuments.from_spans(*seen_tokens(shards.tokens("train"), drawn), shards.end_of_text_id)
     return KneserNey.train(
         seen.tokens,
         seen.offsets,

@@ -15,9 +15,10 @@ from lmcore.evaluation.intervals import Bootstrap, Flags, Floats
 from lmcore.evaluation.likelihood import BitsPerUnit, HeldOutDocuments
 from lmcore.evaluation.names import INTERPOLATION, MODEL, NGRAM, NGRAM_ON_SEEN, SHORTER_NGRAM
 from lmcore.evaluation.result import Metrics, pair_name
-from lmcore.evaluation.scoring import Scorer, TokenScores
+from lmcore.evaluation.scoring import Scorer
 from lmcore.finetuning.examples import choose_examples
 from lmcore.generation.surprisal import text_spans
+from lmcore.models.generative import TokenScores
 from lmcore.models.ngram.kneser_ney import NgramScores
 
 MODELS = (MODEL, NGRAM, SHORTER_NGRAM, INTERPOLATION, NGRAM_ON_SEEN)

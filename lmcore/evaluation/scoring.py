@@ -11,21 +11,8 @@ from lmcore.config.evaluate import LikelihoodConfig
 from lmcore.errors import UserError
 from lmcore.evaluation.intervals import Floats
 from lmcore.evaluation.likelihood import Tokens
-from lmcore.models.generative import CausalModel, CountedModel
+from lmcore.models.generative import CausalModel, CountedModel, TokenScores
 from lmcore.progress import progress
-
-
-@dataclass(frozen=True)
-class TokenScores:
-    """What a model predicts for the tokens of documents, which follow each other in one array.
-
-    Attributes:
-        log_probabilities: natural logarithm of each token's probability, (n_tokens,).
-        confidence: natural logarithm of the highest probability at each position, of any token, (n_tokens,).
-    """
-
-    log_probabilities: Floats
-    confidence: Floats
 
 
 @dataclass(frozen=True)

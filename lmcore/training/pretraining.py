@@ -53,7 +53,7 @@ def pretraining_batches(
     return FOR_OBJECTIVE[model.objective](batches, model, config.seed, tokenizer)
 
 
-def seen_pieces(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, npt.NDArray[np.int64]]:
+def seen_tokens(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, npt.NDArray[np.int64]]:
     """The tokens that a training has seen, from what its batches have reported.
 
     Returns:

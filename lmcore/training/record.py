@@ -46,7 +46,7 @@ class TrainingRecord(BaseModel):
     ``learning_rate`` and ``validation_loss`` (nats per target) those that were measured."""
     drawn: dict[str, Any] | None = None
     """Of a pretrained model: which part of the corpus it was trained on, as
-    :func:`~lmcore.training.pretraining.seen_pieces` reads it."""
+    :func:`~lmcore.training.pretraining.seen_tokens` reads it."""
     n_cut_answers: int | None = None
     """Of a completion model: how many training examples have a truncated completion."""
     n_cut_prompts: int | None = None

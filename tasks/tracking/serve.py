@@ -89,7 +89,7 @@ class ServedModel(PythonModel):
         elif FAMILIES[type(description.model)].objective == "masked_tokens":
             self.masked, self.tokenizer = load_language_model(folder)
             self.column, self.answer = "text", self._fill
-        elif description.model.family == "encoder_decoder" and description.prompt_format is None:
+        elif description.model.reads_source and description.prompt_format is None:
             self.generator: Generator = SpanRestoringGenerator(*load_generative_model(folder))
         else:
             self.generator = Generator(*load_generative_model(folder), description.prompt_format)
@@ -201,7 +201,7 @@ def interface_of(folder: Path) -> Interface:
         outputs = [ColSpec(DataType.string, "label"), ColSpec(DataType.double, "probability")]
         outputs.append(ColSpec(Map(DataType.double), "probabilities"))
         parameters = ParamSchema([ParamSpec("top_k", DataType.long, 0)])
-    elif description.model.family == "bert":
+    elif FAMILIES[type(description.model)].objective == "masked_tokens":
         name, example = "masked-language-model", "Return the [MASK] of rows."
         about = (
             "Fills masks: input column `text`, with `[MASK]` for each missing token; outputs `filled`, the whole "
@@ -225,7 +225,7 @@ def _generative_interface(description: ModelDescription) -> tuple[str, str, str]
     if description.kind == "completion":
         about = "Answers a prompt: input column `prompt`, output column `completion`."
         return "completion", about, "The list is sorted in place, and equal elements keep their order."
-    if description.model.family == "encoder_decoder":
+    if description.model.reads_source:
         about = (
             "Restores missing spans of a text: input column `prompt`, with `[MASK]` for each missing span; output "
             "column `completion` with the whole text."

@@ -8,7 +8,7 @@ import pytest
 from lmcore.evaluation.baselines import NgramBaselines
 from lmcore.evaluation.comparison import LanguageModelComparison, compare_language_models
 from lmcore.evaluation.likelihood import HeldOutDocuments
-from lmcore.evaluation.scoring import TokenScores
+from lmcore.models.generative import TokenScores
 from lmcore.models.ngram.kneser_ney import KneserNey
 from tests.lmcore.evaluation.evaluation_settings import CONFIG
 
