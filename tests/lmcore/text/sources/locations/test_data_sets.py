@@ -112,7 +112,7 @@ def test_what_is_no_data_set_is_named_with_what_to_do(
 
 
 def test_a_data_set_has_rows() -> None:
-    with pytest.raises(ValueError, match="set reader.kind to records"):
+    with pytest.raises(ValueError, match=r"set reader\.kind to records"):
         Source.model_validate(
             source(Path("x"), None).model_dump() | {"reader": {"kind": "lines", "encoding": None, "label": None}}
         )
