@@ -41,6 +41,7 @@ def test_a_second_one_waits_until_the_first_is_done_and_says_so(
             second = threading.Thread(target=work)
             second.start()
             assert is_waiting.wait(30)
+            second.join(0.1)  # as long as one without a lock would need
             events.append("first")
         second.join(30)
         logger.removeHandler(handler)
