@@ -4,7 +4,6 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-import flows
 from flows import paths
 from tests.sample_project import PROJECT
 
@@ -17,7 +16,3 @@ def test_the_paths_of_the_flows_are_the_outputs_of_the_stage_graph() -> None:
     outputs = [out for stage in GRAPH.values() for out in [*stage["outs"], *stage.get("metrics", [])]]
     assert named == {Path(next(iter(out)) if isinstance(out, dict) else out) for out in outputs}
     assert all((PROJECT / path).exists() for path in inputs)
-
-
-def test_the_stages_that_restart_with_the_settings_of_a_computing_process_are_those_of_the_graph() -> None:
-    assert list(flows.STAGES) == list(GRAPH)

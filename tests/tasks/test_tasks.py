@@ -1,17 +1,29 @@
+"""What the functions of all stages have in common."""
+
+import importlib
 import json
 import logging
 from dataclasses import replace
 from pathlib import Path
 
+import prefect
 import pytest
 
 from lmcore.config.tokenize import SplitFractions
 from lmcore.runtime.files import write_json
 from tasks.clean import clean_documents
 from tasks.context.environment import Environment
+from tasks.context.prefect import Task
 from tests.lmcore.text.cleaning_for_tests import DOCUMENT, LENIENT, ORIGIN, configure_cleaning, write_raw
 
 FRACTIONS = SplitFractions(validation=0.0, test=0.0)
+
+
+@pytest.mark.parametrize("module", ["collect", "clean", "tokenize", "pretrain", "finetune", "evaluate"])
+def test_the_functions_that_stages_call_are_tasks_of_prefect(module: str) -> None:
+    found = [value for value in vars(importlib.import_module(f"tasks.{module}")).values() if isinstance(value, Task)]
+    assert found
+    assert all(isinstance(value, prefect.Task) and value.name == value.fn.__name__ for value in found)
 
 
 def test_who_loses_much_is_told_the_rule_some_texts_and_the_key_and_who_wants_it_is_not_warned(

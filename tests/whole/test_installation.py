@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from flows.runtime.installation import let_mlflow_migrate
 from tests.sample_project import PROJECT
 
 # Folders that a person may have.
@@ -98,15 +97,6 @@ def test_a_user_who_changed_a_setting_keeps_it_in_the_projects_own_processes(pro
         'os.environ.get("MLFLOW_TRACKING_URI"))\'])'
     )
     assert run(project, ".venv/bin/python", "-c", program).split() == ["/mine", "None"]
-
-
-def test_mlflow_opens_its_store_in_a_folder_with_a_percent_sign(tmp_path: Path) -> None:
-    installed = Path(sysconfig.get_path("purelib"), "mlflow", "store", "db", "utils.py")
-    module = tmp_path / "utils.py"
-    shutil.copy(installed, module)
-    let_mlflow_migrate(module)
-    let_mlflow_migrate(module)
-    assert module.read_text().count('("script_location", final_alembic_dir.replace("%", "%%"))') == 1
 
 
 PYTHON_SNIPPET = """

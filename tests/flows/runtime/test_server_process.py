@@ -13,42 +13,11 @@ import psutil
 import pytest
 
 from flows.runtime.server_process import ServerProcess
-from lmcore.runtime.damaged_files import DAMAGED
-from tasks.context.environment import Environment
 from tasks.context.process import ProcessIdentity
 from tasks.context.server_record import ServerRecord, read_server_record
 
 SERVE = "import http.server, sys; http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]))"
 ALIVE: dict[str, Any] = {**ProcessIdentity.current().as_json(), "url": "http://127.0.0.1:5000", "port": 5000}
-DAMAGE = [
-    "",
-    "{",
-    '{"url": "ht',
-    "[]",
-    "{}",
-    "null",
-    "\0\0\0\0",
-    "[" * 100_000,
-    '{"url": "http://127.0.0.1:5000"}',
-    *(
-        json.dumps({**ALIVE, "folder": "", **changes})
-        for changes in (
-            {"pid": -1},
-            {"pid": 10**30},
-            {"pid": "x"},
-            {"create_time": "x"},
-            {"create_time": -1},
-            {"port": 0},
-            {"port": 5001},
-            {"port": 10**9},
-            {"url": "http://127.0.0.1:50x0"},
-            {"url": "http://attacker.example:5000"},
-            {"url": None},
-            {"host": None},
-        )
-    ),
-    json.dumps({**ALIVE, "folder": ""}).replace("create_time", "creat_time"),
-]
 
 
 @pytest.fixture
@@ -72,31 +41,6 @@ def server(tmp_path: Path) -> ServerProcess:
 def launched(server: ServerProcess) -> ServerRecord:
     server.record.parent.mkdir(exist_ok=True)
     return server.wait_until_ready(server.launch())
-
-
-@pytest.mark.parametrize("content", DAMAGE, ids=range(len(DAMAGE)))
-def test_a_damaged_record_is_named_and_set_aside_by_all_who_read_it(
-    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv("LMCORE_WORK_FOLDER", str(tmp_path))
-    environment = Environment()
-    for name in ("mlflow", "prefect"):
-        record = environment.server_record(name)
-        record.parent.mkdir(exist_ok=True)
-        record.write_text(content)
-    assert environment.prefect_api_url is None
-    assert environment.mlflow_tracking_uri == environment.mlflow_store_uri
-    assert sorted(file.name for file in (tmp_path / "servers").iterdir()) == [
-        f"mlflow.json{DAMAGED}1",
-        f"prefect.json{DAMAGED}1",
-    ]
-    assert [
-        f"{name}.json is damaged" in message
-        for name, message in zip(("prefect", "mlflow"), caplog.messages, strict=True)
-    ] == [
-        True,
-        True,
-    ]
 
 
 def test_a_server_is_found_and_stopped_whatever_became_of_its_record(server: ServerProcess) -> None:

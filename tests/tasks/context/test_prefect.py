@@ -1,6 +1,5 @@
 """Flows and tasks are Prefect's own, plain functions without a server, and a failure of Prefect loses no result."""
 
-import importlib
 import logging
 import os
 import subprocess
@@ -14,7 +13,7 @@ import prefect
 import pytest
 
 import tasks.context.prefect
-from tasks.context.prefect import Flow, Task, completed, flow, run_with_fallback, task
+from tasks.context.prefect import Flow, completed, flow, run_with_fallback, task
 
 PROJECT = Path(__file__).parents[3]
 
@@ -42,21 +41,6 @@ assert (add.__name__, add.__doc__) == ("add", "Add.")
 assert isinstance(add, prefect.Task)
 """
     subprocess.run([sys.executable, "-c", program], cwd=PROJECT, check=True)
-
-
-@pytest.mark.parametrize("stage", ["collect", "clean", "tokenize", "pretrain", "finetune", "evaluate", "pipeline"])
-def test_every_stage_and_the_pipeline_are_flows_of_prefect(stage: str) -> None:
-    found = getattr(importlib.import_module(f"flows.{stage}"), stage)
-    assert isinstance(found, prefect.Flow)
-    assert found.name == stage
-    assert found.description
-
-
-@pytest.mark.parametrize("module", ["collect", "clean", "tokenize", "pretrain", "finetune", "evaluate"])
-def test_the_functions_that_stages_call_are_tasks_of_prefect(module: str) -> None:
-    found = [value for value in vars(importlib.import_module(f"tasks.{module}")).values() if isinstance(value, Task)]
-    assert found
-    assert all(isinstance(value, prefect.Task) and value.name == value.fn.__name__ for value in found)
 
 
 def test_without_a_server_a_flow_is_its_function_and_says_how_to_get_one(caplog: pytest.LogCaptureFixture) -> None:

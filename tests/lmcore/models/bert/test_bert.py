@@ -1,16 +1,12 @@
-"""BERT gives the same numbers as the reference implementation, with any padding."""
-
-from pathlib import Path
+"""BERT predicts masked tokens from both sides."""
 
 import pytest
 import torch
-import transformers
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from lmcore.config.models import BERTConfig, MaskingConfig
 from lmcore.models.bert.model import BERT
-from lmcore.models.huggingface import import_bert
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(size=23, end_of_text_id=0, padding_id=1, mask_id=2)
@@ -40,59 +36,6 @@ def make_model(**changes: object) -> BERT:
 def draw_tokens(*shape: int) -> torch.Tensor:
     """Tokens of text."""
     return torch.randint(3, VOCABULARY.size, shape, generator=torch.Generator().manual_seed(1))
-
-
-def make_reference(folder: Path, **changes: object) -> transformers.BertForMaskedLM:
-    """A model of the reference implementation, saved to ``folder``."""
-    torch.manual_seed(2)
-    shape = {
-        "vocab_size": VOCABULARY.size,
-        "hidden_size": 16,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "intermediate_size": 40,
-        "max_position_embeddings": 12,
-        "pad_token_id": 1,
-    }
-    model = transformers.BertForMaskedLM(transformers.BertConfig(**shape | changes)).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter), alpha=0.2)
-    model.save_pretrained(folder)
-    return model
-
-
-@torch.no_grad()
-def test_imported_weights_give_the_logits_of_the_reference(tmp_path: Path) -> None:
-    reference, tokens = make_reference(tmp_path), draw_tokens(3, 12)
-    model = import_bert(tmp_path, VOCABULARY, MASKING)
-    assert model.config.model_copy(update={"dropout": 0.0}) == CONFIG
-    torch.testing.assert_close(model(tokens), reference(tokens).logits, rtol=0, atol=1e-5)
-
-
-@torch.no_grad()
-def test_padded_sequences_have_the_logits_of_the_reference_and_those_without_padding(tmp_path: Path) -> None:
-    reference, tokens = make_reference(tmp_path), draw_tokens(3, 12)
-    model = import_bert(tmp_path, VOCABULARY, MASKING)
-    is_text = torch.arange(12) < torch.tensor([12, 5, 8])[:, None]
-    tokens = tokens.where(is_text, VOCABULARY.padding_id)
-    logits = model(tokens)
-    expected = reference(tokens, attention_mask=is_text.long()).logits
-    torch.testing.assert_close(logits[is_text], expected[is_text], rtol=0, atol=1e-5)
-    torch.testing.assert_close(logits[1, :5], model(tokens[1:2, :5])[0], rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"hidden_act": "relu"}, "has hidden_act 'relu'; only models with 'gelu'"),
-        ({"vocab_size": 24}, "has 24 tokens, but the vocabulary has 23"),
-    ],
-)
-def test_what_is_no_such_model_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
-    make_reference(tmp_path, **change)
-    with pytest.raises(ValueError, match=message):
-        import_bert(tmp_path, VOCABULARY, MASKING)
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
