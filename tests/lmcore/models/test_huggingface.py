@@ -235,7 +235,7 @@ def test_padded_sequences_of_bert_have_the_logits_of_the_reference_and_those_wit
     ("change", "message"),
     [
         ({"hidden_act": "relu"}, "has hidden_act 'relu'; only models with 'gelu'"),
-        ({"vocab_size": 24}, "has 24 tokens, but the vocabulary given 23"),
+        ({"vocab_size": 24}, "has 24 tokens, but the vocabulary has 23"),
     ],
 )
 def test_what_is_no_bert_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
