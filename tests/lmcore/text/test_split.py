@@ -62,5 +62,5 @@ def test_a_split_that_the_source_names_is_kept() -> None:
 
 
 def test_training_documents_must_be_left() -> None:
-    with pytest.raises(ValidationError, match="no document is left for training"):
+    with pytest.raises(ValidationError, match="no document would be left for training"):
         SplitFractions(validation=0.5, test=0.5)

@@ -84,7 +84,7 @@ def test_logging_takes_next_to_no_time_of_the_training(environment):
             run.log_metrics(step, dict.fromkeys("abcdef", 1.0))
         seconds = (time.thread_time() - started) / 500
         raise KeyboardInterrupt
-    assert seconds < 0.001  # while a step takes a tenth of a second or more
+    assert seconds < 0.01  # CPU seconds of this thread, while a step takes a tenth of a second or more
 
 
 def test_runs_of_one_execution_have_one_pipeline_id(environment, monkeypatch):
