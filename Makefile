@@ -42,7 +42,7 @@ docs: install  ## build the documentation as a site in site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "site/index.html"
 
-pictures: install  ## regenerate the pictures of the documentation from the last run
+pictures: install  ## regenerate the pictures of the documentation from the last run (needs Chromium)
 	@$(BIN)/python -m flows.runtime.servers up
 	@$(BIN)/python -m flows.pictures
 

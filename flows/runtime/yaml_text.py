@@ -32,8 +32,16 @@ def find_key(node: Any, path: Sequence[str]) -> tuple[ScalarNode, Any] | None:
 def has_own_lines(text: str, paths: Sequence[KeyPath]) -> bool:
     """Whether each key has lines of its own, outside flow style (``{a: 1}``)."""
     root = compose(text)
-    parents = [find_key(root, path[:-1]) for path in paths]
-    return all(parent is not None and not parent[1].flow_style for parent in parents)
+    return all(_is_block(_value_at(root, path[:-1])) for path in paths)
+
+
+def _value_at(root: Any, path: KeyPath) -> Any:
+    found = find_key(root, path) if path else (None, root)
+    return None if found is None else found[1]
+
+
+def _is_block(node: Any) -> bool:
+    return isinstance(node, MappingNode) and not node.flow_style
 
 
 def end_of(key: ScalarNode, value: Any) -> int:

@@ -45,7 +45,7 @@ def load_generator(folder: Path) -> Generator:
 
 def _run(options: argparse.Namespace) -> None:
     if options.plots is not None and find_spec("matplotlib") is None:
-        raise UserError("--plots needs matplotlib: install it with `pip install 'lmcore[evaluation]'`")
+        raise UserError("--plots needs matplotlib: install it with `pip install matplotlib`")
     config = generation_config(options, read_description(options.model))
     generator = load_generator(options.model)
     check_stop_tokens(config, generator.model.vocabulary.size)

@@ -253,7 +253,7 @@ model = mlflow.pyfunc.load_model({address!r})
 
 ```sh
 export MLFLOW_DISABLE_TELEMETRY=true MLFLOW_TRACKING_URI={shlex.quote(uri)}
-mlflow models serve --model-uri {address} --env-manager local
+mlflow models serve --model-uri {address} --env-manager local --port 5001
 ```"""
 
 

@@ -115,3 +115,11 @@ def test_edits_are_of_the_text_as_it_was_in_any_order() -> None:
 
 def test_a_key_at_the_end_of_a_file_without_a_line_end_is_removed() -> None:
     assert without_key("a: 1\nb: 2", ("b",)) == "a: 1\n"
+
+
+def test_a_key_at_the_top_goes_with_its_lines_and_the_comment_above_it() -> None:
+    assert has_own_lines(TEXT, [("a",), ("b",), ("z",)])
+    assert without_key(TEXT, ("b",)).startswith("# the head\na: 1  # one\nz: |\n")
+    assert not has_own_lines(TEXT, [("b", "e", "f")])
+    with pytest.raises(KeyError):
+        without_key(TEXT, ("a", "below a scalar"))

@@ -5,7 +5,7 @@ import logging
 from lmcore.text.documents.document import InputError
 from lmcore.text.sources.input_files.input_file import InputFile
 
-EXTRA = "pip install 'lmcore[documents]'"
+INSTALL = "pip install pypdf"
 
 
 def pdf_text(file: InputFile) -> str:
@@ -18,7 +18,7 @@ def pdf_text(file: InputFile) -> str:
     try:
         import pypdf
     except ImportError:
-        raise InputError("missing_package", f"it is a PDF: to read it, {EXTRA}") from None
+        raise InputError("missing_package", f"it is a PDF: to read it, {INSTALL}") from None
     # pypdf logs hundreds of warnings about a file that users cannot fix.
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     texts: list[str] = []

@@ -156,7 +156,7 @@ def test_without_pypdf_a_pdf_says_what_to_install(tmp_path: Path, monkeypatch: p
     documents, read_errors = read(WHOLE, write(tmp_path / "a.pdf", pdf("Text.")), write(tmp_path / "a.txt", b"good"))
     assert texts(documents) == ["good"]
     assert [(read_error.reason, read_error.detail) for read_error in read_errors] == [
-        ("missing_package", "it is a PDF: to read it, pip install 'lmcore[documents]'")
+        ("missing_package", "it is a PDF: to read it, pip install pypdf")
     ]
 
 
