@@ -130,7 +130,10 @@ def upgrade(path: Path) -> list[str]:
     """
     if path.is_dir():
         from lmcore.models.conversion import convert_model_folder  # imports PyTorch
+        from lmcore.models.folder import folder_version
 
+        if folder_version(path) == VERSION:
+            return []
         return [f"model.{old} -> {new}" for old, new in convert_model_folder(path, path)]
     try:
         values = read_yaml(path)
@@ -138,6 +141,10 @@ def upgrade(path: Path) -> list[str]:
         raise UserError(f"{path} {error}; nothing was written") from None
     if not isinstance(values, dict):
         raise UserError(f"{path} is neither a parameter file nor a recipe: it has no sections; nothing was written")
+    if "version" not in values and "trainer" in values and "collect" in values:
+        raise UserError(
+            f"{path} is in format {VERSION} already, but has no version: add `version: {VERSION}`; nothing was written"
+        )
     version = values.get("version", 1)
     if version == VERSION:
         return []

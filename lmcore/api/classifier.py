@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lmcore.api.folders import model_target
 from lmcore.api.training import checked_text, run_training, seeded
 from lmcore.config.models import max_position_embeddings_of
 from lmcore.config.training import TrainingConfig
@@ -64,8 +65,12 @@ class TextClassifier:
         return float(np.mean([self.labels[index] == label for index, (_, label) in zip(predicted, pairs, strict=True)]))
 
     def save(self, folder: str | Path) -> None:
-        """Save a model folder, which :func:`lmcore.load` loads; an existing folder is replaced."""
-        save_classifier(Path(folder), self.model, self.tokenizer, self.record)
+        """Save a model folder, which :func:`lmcore.load` loads; an existing model is replaced.
+
+        Raises:
+            UserError: if the folder holds anything else.
+        """
+        save_classifier(model_target(folder), self.model, self.tokenizer, self.record)
 
 
 def checked_pairs(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

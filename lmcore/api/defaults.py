@@ -47,6 +47,8 @@ def gpt_config(
     family: Literal["gpt", "gpt2"], hidden_size: int, num_hidden_layers: int, max_position_embeddings: int
 ) -> GPTConfig | GPT2Config:
     """A GPT with heads of about 32 dimensions; ``gpt2`` is the published architecture, for export."""
+    if isinstance(hidden_size, bool) or not isinstance(hidden_size, int):
+        raise UserError(f"hidden_size {hidden_size!r}: expected a positive even number")
     heads = range(max(1, hidden_size // HEAD_SIZE), 0, -1)
     num_attention_heads = next((count for count in heads if hidden_size % (2 * count) == 0), None)
     if num_attention_heads is None:

@@ -1,6 +1,5 @@
 """New models from Python lists, and models from folders."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from lmcore.api.training import checked_texts, seeded, train_on_texts
 from lmcore.errors import UserError
 from lmcore.finetuning.classifier import load_classifier
 from lmcore.models.families import build_model
-from lmcore.models.folder import load_language_model, read_description
+from lmcore.models.folder import load_language_model, read_description, read_json
 from lmcore.models.generative import GenerativeModel
 from lmcore.models.gpt.model import GPT
 from lmcore.models.gpt2.model import GPT2
@@ -107,7 +106,7 @@ def load(folder: str | Path) -> LanguageModel | MaskedLanguageModel | TextClassi
     folder = Path(folder)
     with missing_files_as_user_errors():
         description = read_description(folder)
-        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+        record = read_json(folder / "record.json")
         if description.kind == "classifier":
             return TextClassifier(*load_classifier(folder), record)
         model, tokenizer = load_language_model(folder)
@@ -126,7 +125,7 @@ def load_huggingface(folder: str | Path) -> LanguageModel | MaskedLanguageModel:
     path = folder / "config.json"
     if not path.exists():
         raise UserError(f"{folder} is not a Hugging Face model folder: it has no config.json")
-    architecture = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+    architecture = read_json(path).get("model_type")
     with missing_files_as_user_errors():
         if architecture == "gpt2":
             return LanguageModel(*import_gpt2(folder))

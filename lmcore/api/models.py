@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from lmcore.api.classifier import TextClassifier, train_classifier
 from lmcore.api.defaults import PATIENCE, adamw, finetuning_learning_rate, generation_config, training_config
+from lmcore.api.folders import model_target
 from lmcore.api.training import checked_text, train_on_texts
 from lmcore.config.generation import GenerationConfig
 from lmcore.errors import UserError
@@ -102,20 +103,25 @@ class PretrainedModel:
         return train_classifier(deepcopy(self.model), self.tokenizer, pairs, config, max_tokens=max_tokens, seed=seed)
 
     def save(self, folder: str | Path) -> None:
-        """Save a model folder, which :func:`lmcore.load` loads; an existing folder is replaced."""
-        save_language_model(Path(folder), self.model, self.tokenizer, self.record)
-
-    def save_huggingface(self, folder: str | Path) -> None:
-        """Save a folder for Hugging Face ``transformers``; an existing folder is replaced.
+        """Save a model folder, which :func:`lmcore.load` loads; an existing model is replaced.
 
         Raises:
-            UserError: if ``transformers`` has no such architecture: only GPT-2 and BERT can be exported.
+            UserError: if the folder holds anything else.
+        """
+        save_language_model(model_target(folder), self.model, self.tokenizer, self.record)
+
+    def save_huggingface(self, folder: str | Path) -> None:
+        """Save a folder for Hugging Face ``transformers``; an existing model is replaced.
+
+        Raises:
+            UserError: if the folder holds anything else, or the model is neither a GPT-2 nor a BERT, the only families
+                that can be exported.
         """
         match self.model:
             case GPT2():
-                export_gpt2(self.model, self.tokenizer, Path(folder))
+                export_gpt2(self.model, self.tokenizer, model_target(folder))
             case BERT():
-                export_bert(self.model, self.tokenizer, Path(folder))
+                export_bert(self.model, self.tokenizer, model_target(folder))
             case _:
                 raise UserError(
                     f"a model of family {self.model.config.family} cannot be exported to Hugging Face: only gpt2 and "

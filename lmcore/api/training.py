@@ -46,7 +46,24 @@ def checked_text(text: str, name: str) -> str:
     """
     if not isinstance(text, str):
         raise UserError(f"{name} is a {type(text).__name__}, expected a string")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{name} is not valid Unicode: character {error.start} is a lone surrogate; remove it"
+        ) from None
     return text
+
+
+def checked_seed(seed: int) -> int:
+    """The seed itself.
+
+    Raises:
+        UserError: if it is not a whole number of at least 0.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise UserError(f"seed {seed!r}: expected a whole number from 0 to {2**63 - 1}")
+    return seed
 
 
 def checked_texts(texts: Sequence[str]) -> list[str]:
@@ -70,7 +87,7 @@ def seeded(seed: int) -> Iterator[None]:
     """Draw random numbers from ``seed`` in this context; the caller's random state stays as it is."""
     device = pick_device()
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+        torch.manual_seed(checked_seed(seed))
         yield
 
 
@@ -112,7 +129,7 @@ def _split_tokens(texts: list[str], tokenizer: Tokenizer, seed: int) -> TokenSpl
     """The texts in random order, end to end; their last tenth is for validation."""
     end = tokenizer.vocabulary.end_of_text_id
     encoded = tokenizer.encode_batch(texts)
-    order = np.random.default_rng(seed).permutation(len(texts))
+    order = np.random.default_rng(checked_seed(seed)).permutation(len(texts))
     stream = np.array([end, *(token for index in order for token in (*encoded[index], end))], dtype=np.int64)
     if len(stream) < MIN_TOKENS:
         raise UserError(

@@ -110,6 +110,11 @@ def _check_version(values: dict[str, Any], path: Path, consequence: str) -> None
     Raises:
         UserError: with the command that converts an older file.
     """
+    if "version" not in values and "trainer" in values:
+        raise UserError(
+            f"{path} has no version, but its sections are those of format {VERSION}; {consequence}. "
+            f"Add `version: {VERSION}`"
+        )
     version = values.get("version", 1)
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise UserError(f"{path}: version = {shown(version)}: expected {VERSION}; {consequence}")

@@ -157,3 +157,13 @@ def test_the_command_converts_parameters_and_model_folders_and_says_what_it_chan
     again = subprocess.run(command[:4], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert again.returncode == 0
     assert "needs no conversion to format 2 and was not changed" in again.stdout + again.stderr
+
+
+def test_parameters_of_this_release_without_a_version_are_told_to_add_it(tmp_path: Path) -> None:
+    text = (PROJECT / "params.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "params.yaml"
+    path.write_text(text.replace("version: 2\n", ""), encoding="utf-8")
+    before = path.read_bytes()
+    with pytest.raises(UserError, match="add `version: 2`; nothing was written"):
+        upgrade(path)
+    assert path.read_bytes() == before

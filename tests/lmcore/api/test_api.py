@@ -214,3 +214,65 @@ def test_what_a_model_cannot_do_is_named(model: lmcore.LanguageModel, tmp_path: 
     model.save(tmp_path / "model")
     with pytest.raises(lmcore.UserError, match="expected 'gpt2' or 'bert'; it is a model folder of lmcore: use"):
         lmcore.load_huggingface(tmp_path / "model")
+
+
+@pytest.mark.parametrize("make", ["model", "classifier"])
+def test_saving_replaces_a_model_and_nothing_else(
+    make: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, mine = request.getfixturevalue(make), tmp_path / "mine"
+    (mine / "notes").mkdir(parents=True)
+    (mine / "notes" / "own.txt").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.chdir(mine)
+    for folder in (mine, tmp_path, ".", "..", "", "../file", "../file/below", "../mine"):
+        with pytest.raises(lmcore.UserError, match="choose a new"):
+            model.save(folder)
+    with pytest.raises(lmcore.UserError, match="expected a string or a path"):
+        model.save(None)
+    assert (mine / "notes" / "own.txt").read_text() == (tmp_path / "file").read_text() == "mine"
+    for _ in range(2):
+        model.save("../new/model")
+    assert lmcore.load(tmp_path / "new" / "model").tokenizer.to_json() == model.tokenizer.to_json()
+
+
+def test_an_export_replaces_a_model_and_nothing_else(gpt2: Path, tmp_path: Path) -> None:
+    model = lmcore.load_huggingface(gpt2)
+    (tmp_path / "own.txt").write_text("mine")
+    with pytest.raises(lmcore.UserError, match=r"own\.txt"):
+        model.save_huggingface(tmp_path)
+    for _ in range(2):
+        model.save_huggingface(tmp_path / "new")
+    assert (tmp_path / "own.txt").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b'{"version": 2, "n_par', b"[]", b"\xff"])
+def test_a_damaged_record_is_an_error_that_names_it(
+    model: lmcore.LanguageModel, content: bytes, tmp_path: Path
+) -> None:
+    model.save(tmp_path / "model")
+    (tmp_path / "model" / "record.json").write_bytes(content)
+    with pytest.raises(lmcore.UserError, match=r"record\.json"):
+        lmcore.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": -1}, "seed -1: expected a whole number"),
+        ({"seed": "a"}, "seed 'a': expected a whole number"),
+        ({"seed": 1.5}, "seed 1.5: expected a whole number"),
+        ({"hidden_size": None}, "hidden_size None: expected a positive even number"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(lmcore.UserError, match=message):
+        lmcore.train(TEXTS, **SMALL | changes)
+
+
+def test_a_lone_surrogate_is_named_wherever_a_text_is_given(model: lmcore.LanguageModel) -> None:
+    with pytest.raises(lmcore.UserError, match=r"texts\[1\] is not valid Unicode: character 4"):
+        lmcore.train(["good", "bad \ud800"], **SMALL)
+    for use in (model.generate, model.perplexity):
+        with pytest.raises(lmcore.UserError, match="lone surrogate"):
+            use("\ud800")

@@ -187,7 +187,7 @@ def test_an_error_names_the_place_where_the_value_is_written(
     [
         (
             "",
-            "is in format 1, but this release reads format 2; nothing was started. Convert it with",
+            "has no version, but its sections are those of format 2; nothing was started. Add `version: 2`",
         ),
         ("version: 1", "Convert it with `python -m flows.upgrade "),
         ("version: 3", "is in format 3, but this release reads format 2 at most; nothing was started. Use the release"),
