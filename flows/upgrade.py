@@ -129,12 +129,7 @@ def upgrade(path: Path) -> list[str]:
         UserError: if it cannot be converted; it is unchanged then.
     """
     if path.is_dir():
-        from lmcore.models.conversion import convert_model_folder  # imports PyTorch
-        from lmcore.models.folder import folder_version
-
-        if folder_version(path) == VERSION:
-            return []
-        return [f"model.{old} -> {new}" for old, new in convert_model_folder(path, path)]
+        return _upgrade_folder(path)
     try:
         values = read_yaml(path)
     except UserError as error:
@@ -163,6 +158,16 @@ def upgrade(path: Path) -> list[str]:
         if not is_recipe:
             load_parameters(temporary, consequence="it was not converted", shown_as=path)
     return changes
+
+
+def _upgrade_folder(path: Path) -> list[str]:
+    # These import PyTorch.
+    from lmcore.models.conversion import convert_model_folder
+    from lmcore.models.folder import folder_version
+
+    if folder_version(path) == VERSION:
+        return []
+    return [f"model.{old} -> {new}" for old, new in convert_model_folder(path, path)]
 
 
 def upgrade_text(text: str, *, is_recipe: bool) -> tuple[str, list[str]]:
