@@ -57,11 +57,11 @@ def test_a_narrow_beam_finds_answers_no_better_than_the_best_and_no_worse_than_g
     for seed in range(6):
         model = make_recurrent(SMALL, seed)
         greedy = generate(model, prompts, settings(max_new_tokens=LENGTH))
-        for prompt, found, likeliest in zip(prompts, search(model, prompts, num_beams=3), greedy, strict=True):
+        for prompt, found, greedy_tokens in zip(prompts, search(model, prompts, num_beams=3), greedy, strict=True):
             scores = {tuple(tokens): score for score, tokens in all_answers(model, prompt, 0.0)}
             best = max(scores.values())
-            assert scores[tuple(likeliest)] - 1e-5 <= scores[tuple(found[0])] <= best
-            n_better += scores[tuple(found[0])] > scores[tuple(likeliest)] + 1e-5
+            assert scores[tuple(greedy_tokens)] - 1e-5 <= scores[tuple(found[0])] <= best
+            n_better += scores[tuple(found[0])] > scores[tuple(greedy_tokens)] + 1e-5
     assert n_better > 0
 
 

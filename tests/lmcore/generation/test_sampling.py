@@ -26,8 +26,8 @@ def draw_logits(seed: int = 0, n_rows: int = 4, n_tokens: int = N_TOKENS) -> tor
 @pytest.mark.parametrize("k", [1, 3, N_TOKENS, 100])
 def test_top_k_keeps_k_tokens(k: int) -> None:
     for row, kept in zip(draw_logits(), keep_top_k(draw_logits(), k), strict=True):
-        likeliest = sorted(range(N_TOKENS), key=lambda token: -row[token])[:k]
-        assert set(kept.isfinite().nonzero().flatten().tolist()) == set(likeliest)
+        most_probable = sorted(range(N_TOKENS), key=lambda token: -row[token])[:k]
+        assert set(kept.isfinite().nonzero().flatten().tolist()) == set(most_probable)
 
 
 def test_a_top_p_of_one_keeps_every_token() -> None:
