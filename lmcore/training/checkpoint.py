@@ -44,15 +44,20 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    folder: Path, checkpoint: Checkpoint, *, is_interrupted: bool = False, kept_before_step: int = 0
+    folder: Path,
+    checkpoint: Checkpoint,
+    *,
+    is_interrupted: bool = False,
+    is_last: bool = False,
+    kept_before_step: int = 0,
 ) -> None:
     """Write ``folder/step-XXXXXXXX`` atomically, flushed to disk, and remove the checkpoints that are obsolete.
 
-    The last two scheduled checkpoints are kept, and the last one of a step up to ``kept_before_step``, from which
-    another training may branch off. One that an interruption leaves between them is kept until the next
-    checkpoint: a training resumes from it, but never rolls back to it, because without the interruption it would not
-    exist. Checkpoints of later steps are removed as well: they are corrupt, or the training would have resumed from
-    them.
+    The last two scheduled checkpoints are kept (beside that of the last step one, to which a longer training may roll
+    back), and the last one of a step up to ``kept_before_step``, from which another training may branch off. One that
+    an interruption leaves between them is kept until the next checkpoint: a training resumes from it, but never rolls
+    back to it, because without the interruption it would not exist. Checkpoints of later steps are removed as well:
+    they are corrupt, or the training would have resumed from them.
     """
     name = f"step-{checkpoint.step:08d}{INTERRUPTED if is_interrupted else ''}"
     with atomic_folder(folder / name) as temporary:
@@ -65,9 +70,10 @@ def save_checkpoint(
         }
         (temporary / STATE).write_text(_with_checksum(content), encoding="utf-8")
     scheduled = [path.name for path in _newest_first(folder) if path.name <= name and not _is_interrupted(path)]
+    n_kept = 1 if is_last else SCHEDULED_CHECKPOINTS_KEPT
     branching = [other for other in scheduled if 0 < _step_of(other) <= kept_before_step]
     for other in _newest_first(folder):
-        if other.name not in {name, *scheduled[:SCHEDULED_CHECKPOINTS_KEPT], *branching[:1]}:
+        if other.name not in {name, *scheduled[:n_kept], *branching[:1]}:
             shutil.rmtree(other) if other.is_dir() else other.unlink()
 
 

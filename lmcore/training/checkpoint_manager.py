@@ -81,11 +81,20 @@ class CheckpointManager:
             return stored.path.parent
         return None
 
-    def save(self, *, is_interrupted: bool = False) -> None:
+    def save_last(self) -> None:
+        """Save the last step, for a longer training to continue from, unless steps are being skipped."""
+        if not self._state.progress.n_skipped_in_a_row:
+            self.save(is_interrupted=True, is_last=True)
+
+    def save(self, *, is_interrupted: bool = False, is_last: bool = False) -> None:
         """Save a checkpoint of the current state."""
         checkpoint = self._state.to_checkpoint(self._identity)
         save_checkpoint(
-            self._folder, checkpoint, is_interrupted=is_interrupted, kept_before_step=self._kept_before_step
+            self._folder,
+            checkpoint,
+            is_interrupted=is_interrupted,
+            is_last=is_last,
+            kept_before_step=self._kept_before_step,
         )
         self._saved = (checkpoint.step, self._state.progress.looked_step)
 

@@ -253,7 +253,7 @@ class _Trainer:
         is_last = step == self.n_steps
         if is_last:
             # Before what only the last step has, so that a longer training can continue from here.
-            self._checkpoints.save_interrupted()
+            self._checkpoints.save_last()
         bar.reach(step, f"loss {progress.last_loss():.3f}, {self._throughput.tokens_per_second():,.0f} tokens/s")
         validation_loss = self._validate() if step % config.eval_steps == 0 or is_last else None
         with self._checkpoints.state_update():
