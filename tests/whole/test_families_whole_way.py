@@ -44,7 +44,15 @@ KINDS = {"bert": "masked-language-model", "encoder_decoder": "span-restoring-mod
 def test_a_model_of_every_family_goes_the_whole_way(family: str, environment: Any, tmp_path: Path) -> None:
     write_models(tmp_path, write_documents(tmp_path / "clean"))
     config = PretrainConfig.model_validate_json(
-        json.dumps({"seed": 1, "sequence_length": 24, "model": FAMILIES[family], "training": SHORT})
+        json.dumps(
+            {
+                "seed": 1,
+                "sequence_length": 24,
+                "mask_documents": family in TRANSFORMERS,
+                "model": FAMILIES[family],
+                "training": SHORT,
+            }
+        )
     )
     folders = {"tokens": tmp_path / "tokens", "model_folder": tmp_path / "model", "curves": tmp_path / "curves"}
     pretrain_language_model(config, environment, **folders)
