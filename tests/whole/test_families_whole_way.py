@@ -46,7 +46,11 @@ KINDS = {"bert": "masked-language-model", "encoder_decoder": "span-restoring-mod
 def test_a_model_of_every_family_goes_the_whole_way(family: str, environment: Any, tmp_path: Path) -> None:
     write_models(tmp_path, write_documents(tmp_path / "clean"))
     config = PretrainConfig.model_validate_json(
-        json.dumps(SCRATCH | {"sequence_length": 24, "model": FAMILIES[family], "training": SHORT})
+        json.dumps(
+            SCRATCH
+            | {"mask_documents": family in TRANSFORMERS}
+            | {"sequence_length": 24, "model": FAMILIES[family], "training": SHORT}
+        )
     )
     folders = {"tokens": tmp_path / "tokens", "model_folder": tmp_path / "model", "curves": tmp_path / "curves"}
     pretrain_language_model(config, environment, **folders)
