@@ -169,6 +169,8 @@ class PretrainConfig(Config):
 
     @model_validator(mode="after")
     def _family_attends_to_documents(self) -> Self:
+        if self.model is None:
+            return self
         family = self.model.family
         if self.mask_documents and not self.model.supports_document_mask:
             raise ValueError(
