@@ -24,11 +24,17 @@ from lmcore.config.version_1 import ACTIVATIONS, CORRUPTION_KEYS, MASKING_KEYS, 
 from lmcore.errors import UserError
 from lmcore.runtime.files import atomic_file
 from tasks.context.parameters import VERSION, load_parameters
-from tasks.context.trainer_section import TRAINER, TRAININGS, value_at
+from tasks.context.trainer_section import TRAINER, value_at
 from tasks.context.yaml_values import read_yaml
 
 logger = logging.getLogger("flows.upgrade")  # also where this file is run as a command
 
+TRAININGS: tuple[KeyPath, ...] = (
+    ("pretrain", "training"),
+    ("finetune", "classification", "training"),
+    ("finetune", "completion", "training"),
+)
+"""The trainings of the last release."""
 TRAINING_KEYS = {
     "accumulated_batches": "gradient_accumulation_steps",
     "checkpoint_every_steps": "save_steps",

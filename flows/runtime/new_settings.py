@@ -3,6 +3,9 @@
 from flows.runtime.yaml_text import KeyPath, compose, find_key
 
 NEW_SETTINGS: dict[KeyPath, str | None] = {
+    ("pretrain", "init_from"): "scratch",
+    ("pretrain", "objective"): None,
+    ("finetune", "completion", "init_from"): "language_model",
     ("pretrain", "mask_documents"): "false",
 }
 """The value of each new setting; its section may be missing, and then lacks nothing."""

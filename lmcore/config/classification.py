@@ -1,11 +1,11 @@
 """Settings of fine-tuning a classifier."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, PositiveInt
 
-from lmcore.config.base import Config
+from lmcore.config.base import Config, InitFrom
 from lmcore.config.models import Probability
 from lmcore.config.training import LoRAConfig, TrainingConfig
 
@@ -19,8 +19,8 @@ class ClassificationTrainingConfig(Config):
     min_examples_per_label: PositiveInt
     """Labels with fewer training documents are not learned."""
     dropout: Probability
-    init_from: Literal["language_model", "scratch"]
-    """``scratch`` starts from random weights, which shows what pretraining is worth."""
+    init_from: InitFrom
+    """``scratch`` has random weights in the shape of the language model, which shows what pretraining is worth."""
     vectors: Path | None
     """File of word vectors in GloVe's format, of the model's embedding size, from which the embeddings of its words
     start; None: no vectors."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from lmcore.config.base import Config
+from lmcore.config.base import Config, InitFrom
 from lmcore.config.training import LoRAConfig, TrainingConfig
 
 
@@ -41,6 +41,7 @@ class CompletionTrainingConfig(Config):
     max_prompt_tokens: Annotated[int, Field(ge=2)]
     max_completion_tokens: Annotated[int, Field(ge=2)]
     max_train_samples: PositiveInt
+    init_from: InitFrom
     lora: LoRAConfig | None
     """Train adapters instead of the weights; None trains the weights."""
     training: TrainingConfig
