@@ -10,6 +10,7 @@ from lmcore.evaluation.names import FIRST_SENTENCE, MODEL
 from lmcore.evaluation.overlap import TextOverlap
 from lmcore.evaluation.result import Metrics, pair_name
 from lmcore.generation import Generator
+from lmcore.models.prompt import Prompt
 from lmcore.progress import progress
 
 SENTENCE_END = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)\s|\n\s*\n|(?<=[\u3002\uff01\uff1f])(?![\u201d\u300d])")
@@ -20,7 +21,7 @@ def first_sentence(text: str) -> str:
     return " ".join(SENTENCE_END.split(text.strip(), maxsplit=1)[0].split())
 
 
-def complete_prompts(generator: Generator, prompts: Sequence[str], config: CompletionEvaluationConfig) -> list[str]:
+def complete_prompts(generator: Generator, prompts: Sequence[Prompt], config: CompletionEvaluationConfig) -> list[str]:
     """The model's completion of each prompt, stripped; prompts of similar length share a batch."""
     by_length = sorted(range(len(prompts)), key=lambda index: len(generator.encode(prompts[index])))
     completions = [""] * len(prompts)

@@ -44,15 +44,17 @@ def tracked_finetuning(
     files: FinetuneFiles,
     *,
     vectors: Path | None = None,
+    prompt: Path | None = None,
 ) -> AbstractContextManager[Training | None]:
     """Open the training of a fine-tuned model (:func:`tasks.training.tracked_training`)."""
     vector_files = [] if vectors is None else [vectors]
+    prompt_files = [] if prompt is None else [prompt]
     return tracked_training(
         environment,
         stage="finetune",
         model=model,
         parameters={"seed": seed, "split": split.model_dump(), **config.model_dump(mode="json")},
-        inputs=[files.documents, files.language_model, *vector_files],
+        inputs=[files.documents, files.language_model, *vector_files, *prompt_files],
         datasets=[files.documents, *vector_files],
         model_folder=files.model_folder,
         curves=files.curves,
