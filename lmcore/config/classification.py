@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from lmcore.config.base import Config
+from lmcore.config.base import Config, InitFrom
 from lmcore.config.models import Probability
 from lmcore.config.training import LoRAConfig, TrainingConfig
 
@@ -31,8 +31,8 @@ class ClassificationTrainingConfig(Config):
     """How much an example counts in the loss by its label (with several labels: how much the presence of a label
     counts). ``balanced``: all labels together count the same; a label that is not named has weight 1."""
     dropout: Probability
-    init_from: Literal["language_model", "scratch"]
-    """``scratch`` starts from random weights, which shows what pretraining is worth."""
+    init_from: InitFrom
+    """``scratch`` has random weights in the shape of the language model, which shows what pretraining is worth."""
     vectors: Path | None
     """File of word vectors in GloVe's format, of the model's embedding size, from which the embeddings of its words
     start; None: no vectors."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from lmcore.config.base import Config, Name
+from lmcore.config.base import Config, InitFrom, Name
 from lmcore.config.training import LoRAConfig, TrainingConfig
 
 
@@ -66,6 +66,7 @@ class CompletionTrainingConfig(Config):
     max_prompt_tokens: Annotated[int, Field(ge=2)]
     max_completion_tokens: Annotated[int, Field(ge=2)]
     max_train_samples: PositiveInt
+    init_from: InitFrom
     lora: LoRAConfig | None
     """Train adapters instead of the weights; None trains the weights."""
     training: TrainingConfig

@@ -14,8 +14,6 @@ from lmcore.finetuning.classification.preparation import (
     classifier_on,
 )
 from lmcore.models.device import pick_device
-from lmcore.models.families import build_model
-from lmcore.models.folder import load_language_model
 from lmcore.models.lora import merge_and_unload
 from lmcore.models.trainable import TextEncoder
 from lmcore.text.documents.shards import read_documents
@@ -41,10 +39,9 @@ def finetune_classifier(
             f"{len(data.labels)} labels have at least {config.min_examples_per_label} training documents ({n_needed} "
             f"needed), and {len(data.validation)} validation documents have one of them (one is needed)"
         )
-    backbone, tokenizer = load_language_model(files.language_model)
     torch.manual_seed(seed)
-    if config.init_from == "scratch":
-        backbone = build_model(backbone.config, tokenizer.vocabulary)
+    base = files.load_base_model(config.init_from, seed, environment)
+    backbone, tokenizer = base.model, base.tokenizer
     if not isinstance(backbone, TextEncoder):
         return f"a model of family {backbone.config.family} has no features for a classifier"
     if config.vectors is not None:
@@ -52,7 +49,8 @@ def finetune_classifier(
     if config.lora is not None:
         add_adapters(backbone, config.lora, seed=seed)
     classifier = classifier_on(backbone, data, config).to(pick_device())
-    with tracked_finetuning("classifier", config, split, seed, environment, files, vectors=config.vectors) as training:
+    tracked = tracked_finetuning("classifier", config, split, seed, environment, files, base, vectors=config.vectors)
+    with tracked as training:
         if training is not None:
             batches = classification_batches(data, classifier, tokenizer, config.training, seed=seed)
             record = training.train(classifier, batches, config.training, seed=seed)

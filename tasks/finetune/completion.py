@@ -8,7 +8,7 @@ from lmcore.finetuning.adaptation import add_adapters
 from lmcore.finetuning.completion.examples import completion_columns
 from lmcore.finetuning.completion.preparation import choose_completion_data, completion_batches, prompt_format_of
 from lmcore.models.device import pick_device
-from lmcore.models.folder import load_language_model, save_language_model
+from lmcore.models.folder import save_language_model
 from lmcore.models.generative import GenerativeModel
 from lmcore.models.lora import merge_and_unload
 from lmcore.models.prompt_template import read_prompt
@@ -32,14 +32,16 @@ def finetune_completion(
             f"{len(examples)} training and {len(held_out)} validation documents have a prompt and a completion "
             "(finetune.completion.examples); a completion model needs both"
         )
-    model, tokenizer = load_language_model(files.language_model)
+    base = files.load_base_model(config.init_from, seed, environment)
+    model, tokenizer = base.model, base.tokenizer
     if not isinstance(model, GenerativeModel) or not isinstance(model, TrainableModel):
         return f"a model of family {model.config.family} cannot be trained to complete prompts"
     reads_prompts = model.reads_source
     if config.lora is not None:
         add_adapters(model, config.lora, seed=seed)
     model.to(pick_device())
-    with tracked_finetuning("completion", config, split, seed, environment, files, prompt=config.prompt) as training:
+    tracked = tracked_finetuning("completion", config, split, seed, environment, files, base, prompt=config.prompt)
+    with tracked as training:
         if training is not None:
             batches, encoded = completion_batches(
                 examples, held_out, tokenizer, prompt_format, config.training, seed=seed, reads_prompts=reads_prompts

@@ -30,6 +30,7 @@ SHORT = TRAINING | {
     "save_steps": 2,
     "ema_decay": 0.9,
 }
+SCRATCH = {"seed": 1, "init_from": "scratch", "objective": None}
 LORA = {"rank": 2, "alpha": 2.0, "dropout": 0.0}
 FAMILIES: dict[str, Any] = {
     "ngram": {"family": "ngram", "order": 3},
@@ -46,7 +47,11 @@ KINDS = {"bert": "masked-language-model", "encoder_decoder": "span-restoring-mod
 def test_a_model_of_every_family_goes_the_whole_way(family: str, environment: Any, tmp_path: Path) -> None:
     write_models(tmp_path, write_documents(tmp_path / "clean"))
     config = PretrainConfig.model_validate_json(
-        json.dumps({"seed": 1, "sequence_length": 24, "model": FAMILIES[family], "training": SHORT})
+        json.dumps(
+            SCRATCH
+            | {"mask_documents": family in TRANSFORMERS}
+            | {"sequence_length": 24, "model": FAMILIES[family], "training": SHORT}
+        )
     )
     folders = {"tokens": tmp_path / "tokens", "model_folder": tmp_path / "model", "curves": tmp_path / "curves"}
     pretrain_language_model(config, environment, **folders)
@@ -130,6 +135,7 @@ def finetune(family: str, environment: Any, folder: Path) -> dict[str, str | Non
         max_prompt_tokens=20,
         max_completion_tokens=8,
         max_train_samples=40,
+        init_from="language_model",
         lora=classification.lora,
         training=training,
     )

@@ -90,7 +90,9 @@ class Classifier(TrainableModel):
         logits: Tensor = self.head(self.dropout(torch.cat((mean, maximum), dim=1)))
         return logits
 
-    def loss(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+    def loss(
+        self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, document_ids: Tensor | None = None
+    ) -> Tensor:
         """Summed cross-entropy in nats, weighted by class.
 
         Args:
@@ -99,7 +101,13 @@ class Classifier(TrainableModel):
                 for the others (batch, classes or more), where the cross-entropy is binary and summed over the classes.
             label_smoothing: the fraction of each target's probability that is spread evenly: over the classes, or over
                 presence and absence of a label.
+            document_ids: None, since each sequence is one text.
+
+        Raises:
+            UserError: there are ``document_ids``.
         """
+        if document_ids is not None:
+            raise UserError("a classifier reads one text per sequence, not packed documents: leave document_ids out")
         logits = self(tokens)
         if not self.is_multi_label:
             return F.cross_entropy(
