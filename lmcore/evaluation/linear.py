@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from lmcore.config.evaluate import CharacterNgramsConfig, LinearConfig, WordNgramsConfig
 from lmcore.errors import UserError
+from lmcore.evaluation.intervals import Floats
 from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS
 from lmcore.text.words.segmentation import WORD_OR_CHARACTER
 
@@ -30,11 +31,14 @@ class LinearPrediction:
 
     Attributes:
         labels: the predicted label of each text.
+        scores: the distance of each text from the boundary of each class, (n_texts, n_classes), in the order of the
+            sorted labels.
         inverse_regularization: the setting with the highest accuracy on the validation texts.
         validation_accuracy: the accuracy on the validation texts with that setting.
     """
 
     labels: list[str]
+    scores: Floats
     inverse_regularization: float
     validation_accuracy: float
 
@@ -82,7 +86,9 @@ def _predict(
     if best is None:
         raise UserError("inverse_regularization is empty: the linear classifiers need at least one value to try")
     accuracy, strength, machine = best
-    return LinearPrediction([str(label) for label in machine.predict(test)], strength, accuracy)
+    distances = machine.decision_function(test)
+    scores = np.stack((-distances, distances), axis=1) if distances.ndim == 1 else distances
+    return LinearPrediction([str(label) for label in machine.predict(test)], scores, strength, accuracy)
 
 
 def _word_features(parts: tuple[Sequence[str], ...], config: WordNgramsConfig) -> list[Any]:

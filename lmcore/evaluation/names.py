@@ -11,7 +11,10 @@ MODEL = "model"
 NGRAM, SHORTER_NGRAM, NGRAM_ON_SEEN = "ngram", "shorter_ngram", "ngram_on_seen_tokens"
 INTERPOLATION, UNIGRAM = "interpolation", "unigram"
 BAG_OF_WORDS, CHARACTER_NGRAMS, MAJORITY = "bag_of_words", "character_ngrams", "majority_class"
-FIRST_SENTENCE = "first_sentence"
+UNCALIBRATED = "uncalibrated"
+"""Key of the evaluated classifier without its temperature."""
+NEAREST_BY_WORDS, NEAREST_BY_CHARACTERS = "nearest_by_words", "nearest_by_characters"
+FIRST_SENTENCE, WHOLE_PROMPT, FREQUENT_COMPLETION = "first_sentence", "whole_prompt", "most_frequent_completion"
 
 
 def sized_name(config: FamilyConfig, record: TrainingRecord) -> str:
