@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from lmcore.config.finetune import ClassificationTrainingConfig, CompletionTrainingConfig, SummaryExamples
+from lmcore.config.classification import ClassificationTrainingConfig
+from lmcore.config.completion import CompletionTrainingConfig, SummaryExamples
 from lmcore.config.training import PretrainConfig, TrainingConfig
 from lmcore.generation import Generator
 from lmcore.models.folder import load_generative_model
