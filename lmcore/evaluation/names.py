@@ -13,8 +13,8 @@ INTERPOLATION, UNIGRAM = "interpolation", "unigram"
 BAG_OF_WORDS, CHARACTER_NGRAMS, MAJORITY = "bag_of_words", "character_ngrams", "majority_class"
 UNCALIBRATED = "uncalibrated"
 """Key of the evaluated classifier without its temperature."""
-NEAREST_BY_WORDS, NEAREST_BY_CHARACTERS = "nearest_by_words", "nearest_by_characters"
-FIRST_SENTENCE, WHOLE_PROMPT, FREQUENT_COMPLETION = "first_sentence", "whole_prompt", "most_frequent_completion"
+NEAREST_NEIGHBOR, FREQUENT_COMPLETION = "nearest_neighbor", "most_frequent_completion"
+FIRST_SENTENCE, WHOLE_PROMPT = "first_sentence", "whole_prompt"
 
 
 def sized_name(config: FamilyConfig, record: TrainingRecord) -> str:

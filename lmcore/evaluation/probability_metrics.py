@@ -14,7 +14,7 @@ from lmcore.evaluation.intervals import Bootstrap, Flags, Floats, mean, mean_dif
 from lmcore.evaluation.result import Estimate
 
 N_BINS = 15
-"""Number of bins of confidence, as in Guo et al. 2017."""
+"""Number of bins of equal width between a confidence of 0 and 1, as in Guo et al. 2017."""
 LEAST_PROBABILITY = 1e-12
 
 Labels = npt.NDArray[np.int64]
@@ -35,21 +35,18 @@ class ReliabilityBin:
     accuracy: Estimate
 
 
-def reliability(
-    probabilities: Floats, actual: Labels, confidence: float, *, n_bins: int = N_BINS
-) -> list[ReliabilityBin]:
+def reliability(probabilities: Floats, actual: Labels, confidence: float) -> list[ReliabilityBin]:
     """The bins of a reliability diagram that hold documents, in order of confidence.
 
     Args:
         probabilities: of each class, (n_documents, n_classes).
         actual: the class of each document, (n_documents,).
         confidence: that of the intervals.
-        n_bins: number of bins of equal width between 0 and 1.
     """
-    best, is_right, bins = _confidence_bins(probabilities, actual, n_bins)
+    best, is_right, bins = _confidence_bins(probabilities, actual)
     return [
         ReliabilityBin(int(own.sum()), float(best[own].mean()), proportion(is_right[own], confidence))
-        for number in range(n_bins)
+        for number in range(N_BINS)
         if (own := bins == number).any()
     ]
 
@@ -122,7 +119,11 @@ class RankedScores:
     starts: Labels
 
     def grouped(self, counts: Floats) -> tuple[Floats, Floats]:
-        """Positive and other documents in each group, (n, n_groups) each, from how often each counts (n, n_documents)."""
+        """Positive and other documents in each group, (n, n_groups) each.
+
+        Args:
+            counts: how often each document counts, (n, n_documents).
+        """
         ordered = counts[:, self.order]
         positive = np.add.reduceat(ordered * self.is_positive, self.starts, axis=1)
         return positive, np.add.reduceat(ordered, self.starts, axis=1) - positive
@@ -188,16 +189,16 @@ def _brier_scores(probabilities: Floats, actual: Labels) -> Floats:
     return np.asarray(((probabilities - np.eye(probabilities.shape[1])[actual]) ** 2).sum(axis=1))
 
 
-def _confidence_bins(probabilities: Floats, actual: Labels, n_bins: int) -> tuple[Floats, Flags, Labels]:
+def _confidence_bins(probabilities: Floats, actual: Labels) -> tuple[Floats, Flags, Labels]:
     """The probability of each predicted label, whether it is the right one, and its bin, (n_documents,) each."""
     best = probabilities.max(axis=1)
-    bins = np.clip(np.ceil(best * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
+    bins = np.clip(np.ceil(best * N_BINS).astype(np.int64) - 1, 0, N_BINS - 1)
     return best, probabilities.argmax(axis=1) == actual, bins
 
 
 def _bin_sums(probabilities: Floats, actual: Labels) -> Floats:
     """What the calibration error is a function of: by bin the confidence, by bin the right labels, and 1."""
-    best, is_right, bins = _confidence_bins(probabilities, actual, N_BINS)
+    best, is_right, bins = _confidence_bins(probabilities, actual)
     in_bin = np.eye(N_BINS)[bins]
     return np.concatenate((in_bin * best[:, None], in_bin * is_right[:, None], np.ones((len(bins), 1))), axis=1)
 

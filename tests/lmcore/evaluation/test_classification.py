@@ -84,16 +84,14 @@ def test_scores_and_probabilities_are_measured_on_documents_of_trained_classes()
     generator = np.random.default_rng(4)
     labels = [str(label) for label in generator.choice(["a", "b", "c", "rare"], 80)]
     probabilities = generator.dirichlet([1, 1, 1], 80)
+    sharper = probabilities**2 / (probabilities**2).sum(axis=1, keepdims=True)
     predicted = [("a", "b", "c")[index] for index in probabilities.argmax(axis=1)]
     classified = ClassifiedDocuments(
         ("a", "b", "c"),
         labels,
         {"model": predicted, "majority_class": ["a"] * 80},
         scores={"model": probabilities},
-        probabilities={
-            "model": probabilities,
-            "uncalibrated": probabilities**2 / (probabilities**2).sum(1, keepdims=True),
-        },
+        probabilities={"model": probabilities, "uncalibrated": sharper},
     )
     metrics = classified.evaluate(np.arange(80) < 60, CONFIG)
     known = np.array([label != "rare" for label in labels])
