@@ -1,4 +1,4 @@
-"""How well a model completes prompts, compared with the prompt's first sentence as a baseline."""
+"""How well a model completes prompts, compared with other systems."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from lmcore.config.evaluate import CompletionEvaluationConfig, EvaluateConfig
 from lmcore.evaluation.held_out_contamination import Indices, measure_all_and_clean
 from lmcore.evaluation.intervals import Bootstrap, Flags
-from lmcore.evaluation.names import FIRST_SENTENCE, MODEL
-from lmcore.evaluation.overlap import TextOverlap
+from lmcore.evaluation.names import MODEL
 from lmcore.evaluation.result import Metrics, pair_name
+from lmcore.evaluation.texts.metrics import TextMetrics
 from lmcore.generation import Generator
 from lmcore.models.prompt import Prompt
 from lmcore.progress import progress
@@ -38,10 +38,11 @@ def complete_prompts(generator: Generator, prompts: Sequence[Prompt], config: Co
 def evaluate_completions(
     completions: Mapping[str, Sequence[str]], references: Sequence[str], is_clean: Flags, config: EvaluateConfig
 ) -> tuple[Metrics, dict[str, str]]:
-    """Overlap of the completions of a model, and of first sentences, with their references.
+    """Metrics of the completions of a model and of other systems, and the model's differences to the others.
 
     Args:
-        completions: texts by model; one for each reference.
+        completions: texts by system, the evaluated one under :data:`~lmcore.evaluation.names.MODEL`; one for each
+            reference.
         references: the expected completions.
         is_clean: which of their documents share nothing with the training split, bool (n_documents,).
         config: seed and confidence intervals.
@@ -49,15 +50,19 @@ def evaluate_completions(
     Returns:
         the metrics, and for each metric a signature that tells how exactly it is computed.
     """
-    overlaps = {name: TextOverlap(texts, references) for name, texts in completions.items()}
+    systems = {name: TextMetrics(texts, references) for name, texts in completions.items()}
 
     def measure(indices: Indices) -> Metrics:
         bootstrap = Bootstrap(len(indices), config.bootstrap, config.seed)
-        chosen = {name: overlap.select(indices) for name, overlap in overlaps.items()}
+        chosen = {name: system.select(indices) for name, system in systems.items()}
         return Metrics(
-            {name: overlap.metrics(bootstrap) for name, overlap in chosen.items()},
-            {pair_name(MODEL, FIRST_SENTENCE): chosen[MODEL].differences(chosen[FIRST_SENTENCE], bootstrap)},
+            {name: system.metrics(bootstrap) for name, system in chosen.items()},
+            {
+                pair_name(MODEL, name): chosen[MODEL].differences(system, bootstrap)
+                for name, system in chosen.items()
+                if name != MODEL
+            },
             {"n_documents": len(indices)},
         )
 
-    return measure_all_and_clean(is_clean, measure), overlaps[MODEL].signatures
+    return measure_all_and_clean(is_clean, measure), systems[MODEL].signatures
