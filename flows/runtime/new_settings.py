@@ -14,6 +14,7 @@ NEW_SETTINGS: dict[KeyPath, str | None] = {
     ("finetune", "completion", "init_from"): "language_model",
     **{(*training, "metric_for_best_model"): "loss" for training in TRAININGS},
     **{(*training, "schedule", "restart_steps"): "[]" for training in TRAININGS},
+    ("pretrain", "mask_documents"): "false",
 }
 """The value of each new setting; its section may be missing, and then lacks nothing."""
 

@@ -109,6 +109,7 @@ def train_on_texts(
     settings = PretrainConfig(
         seed=seed,
         sequence_length=sequence_length,
+        mask_documents=False,
         init_from=SCRATCH,
         model=model_config,
         objective=None,

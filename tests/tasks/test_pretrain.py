@@ -17,7 +17,7 @@ from tests.lmcore.training.trainer import CONFIG as TRAINING
 from tests.tasks.evaluate.test_evaluate import SHAPE, write_documents, write_models
 from tests.tasks.tracking.trainings import curve, only_run, runs
 
-SCRATCH = {"seed": 1, "init_from": "scratch", "objective": None}
+SCRATCH = {"seed": 1, "mask_documents": False, "init_from": "scratch", "objective": None}
 
 
 def test_the_record_the_curves_and_mlflow_have_the_same_metrics(environment: Any, tmp_path: Path) -> None:
