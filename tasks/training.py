@@ -25,6 +25,7 @@ from lmcore.training.loop import OnMetrics, train
 from lmcore.training.memory import keep_freed_memory
 from lmcore.training.precision import compute_dtype
 from lmcore.training.record import TrainingRecord
+from lmcore.training.validation import MeasureModel
 from tasks import tracking
 from tasks.context.checkpoints import WorkFolder, checkpoint_folder, training_of
 from tasks.context.environment import Environment
@@ -59,7 +60,15 @@ class Training:
         """Log the metrics of a step (counted from 1) to MLflow."""
         self._run.log_metrics(step, metrics)
 
-    def train(self, model: TrainableModel, batches: Batches, config: TrainingConfig, *, seed: int) -> TrainingRecord:
+    def train(
+        self,
+        model: TrainableModel,
+        batches: Batches,
+        config: TrainingConfig,
+        *,
+        seed: int,
+        measure: MeasureModel | None = None,
+    ) -> TrainingRecord:
         """Train ``model`` in place by :func:`lmcore.training.loop.train`, and log its metrics.
 
         A training that was interrupted is resumed. One that an earlier training has done the first steps of continues
@@ -73,6 +82,7 @@ class Training:
                 seed=seed,
                 checkpoints=self.checkpoints,
                 earlier=() if is_forced() else self._work.earlier,
+                measure=measure,
                 on_metrics=self._with_mfu(model, config),
                 on_continued=lambda folder, step: self._run.continues(training_of(folder), step),
                 description=f"Train {self._name}",

@@ -7,7 +7,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from lmcore.config.base import Config, InitFrom
 from lmcore.config.models import Probability
-from lmcore.config.training import LoRAConfig, TrainingConfig
+from lmcore.config.training import LoRAConfig, TrainingConfig, measured_by
 
 ProblemType = Literal["single_label_classification", "multi_label_classification"]
 """Whether a text has exactly one label, or any number of them, as in ``transformers``."""
@@ -38,7 +38,7 @@ class ClassificationTrainingConfig(Config):
     start; None: no vectors."""
     lora: LoRAConfig | None
     """Train adapters instead of the weights; None trains the weights."""
-    training: TrainingConfig
+    training: Annotated[TrainingConfig, measured_by("accuracy", "macro_f1")]
 
     @property
     def is_multi_label(self) -> bool:

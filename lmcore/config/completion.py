@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PositiveInt, model_validator
 
 from lmcore.config.base import Config, InitFrom, Name
-from lmcore.config.training import LoRAConfig, TrainingConfig
+from lmcore.config.training import LoRAConfig, TrainingConfig, measured_by
 
 
 class SummaryExamples(Config):
@@ -69,4 +69,4 @@ class CompletionTrainingConfig(Config):
     init_from: InitFrom
     lora: LoRAConfig | None
     """Train adapters instead of the weights; None trains the weights."""
-    training: TrainingConfig
+    training: Annotated[TrainingConfig, measured_by("chrf", "exact_match")]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from lmcore.config.base import LANGUAGE_MODEL, SCRATCH, Config, InitFrom, Ratio
 from lmcore.config.models import CorruptionConfig, MaskingConfig, ModelConfig, Probability
@@ -117,6 +117,20 @@ class TrainingConfig(Config):
     """Steps between checkpoints."""
 
 
+def measured_by(*names: MetricName) -> AfterValidator:
+    """Restricts ``metric_for_best_model`` of a training to the metrics that it is measured by, besides the loss."""
+    allowed = ("loss", *names)
+
+    def check(training: TrainingConfig) -> TrainingConfig:
+        if training.metric_for_best_model not in allowed:
+            raise ValueError(
+                f"metric_for_best_model is {training.metric_for_best_model}; expected {' or '.join(allowed)} here"
+            )
+        return training
+
+    return AfterValidator(check)
+
+
 class LoRAConfig(Config):
     """Fine-tuning of low-rank adapters (Hu et al. 2021) instead of all weights."""
 
@@ -157,7 +171,7 @@ class PretrainConfig(Config):
     objective: ObjectiveConfig | None
     """What a masked model or an encoder-decoder from a folder learns to restore; a folder of ``transformers`` does not
     say. None: what the folder says. A model from ``scratch`` has it in ``model``."""
-    training: TrainingConfig
+    training: Annotated[TrainingConfig, measured_by()]
 
     @model_validator(mode="after")
     def _has_one_model(self) -> Self:

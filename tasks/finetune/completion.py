@@ -7,6 +7,7 @@ from lmcore.config.tokenize import SplitFractions
 from lmcore.finetuning.adaptation import add_adapters
 from lmcore.finetuning.completion.examples import completion_columns
 from lmcore.finetuning.completion.preparation import choose_completion_data, completion_batches, prompt_format_of
+from lmcore.generation import Generator
 from lmcore.models.device import pick_device
 from lmcore.models.folder import save_language_model
 from lmcore.models.generative import GenerativeModel
@@ -16,6 +17,7 @@ from lmcore.models.trainable import TrainableModel
 from lmcore.text.documents.shards import read_documents
 from tasks.context.environment import Environment
 from tasks.context.prefect import task
+from tasks.finetune.completion_measure import completion_measure
 from tasks.finetune.files import FinetuneFiles, tracked_finetuning
 
 
@@ -46,7 +48,10 @@ def finetune_completion(
             batches, encoded = completion_batches(
                 examples, held_out, tokenizer, prompt_format, config.training, seed=seed, reads_prompts=reads_prompts
             )
-            record = training.train(model, batches, config.training, seed=seed).model_copy(
+            measure = completion_measure(
+                Generator(model, tokenizer, prompt_format), held_out, config.training.metric_for_best_model
+            )
+            record = training.train(model, batches, config.training, seed=seed, measure=measure).model_copy(
                 update={"n_cut_answers": encoded.n_cut_answers, "n_cut_prompts": encoded.n_cut_prompts}
             )
             merge_and_unload(model)
