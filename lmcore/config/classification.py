@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from lmcore.config.base import Config, InitFrom
 from lmcore.config.models import Probability
-from lmcore.config.training import LoRAConfig, TrainingConfig, measured_by
+from lmcore.config.training import LoRAConfig, TrainingConfig, check_adaptation, measured_by
 
 ProblemType = Literal["single_label_classification", "multi_label_classification"]
 """Whether a text has exactly one label, or any number of them, as in ``transformers``."""
@@ -38,7 +38,16 @@ class ClassificationTrainingConfig(Config):
     start; None: no vectors."""
     lora: LoRAConfig | None
     """Train adapters instead of the weights; None trains the weights."""
+    frozen_layers: NonNegativeInt | None
+    """Leave the embeddings and this many of the first blocks as they are; None trains all weights."""
     training: Annotated[TrainingConfig, measured_by("accuracy", "macro_f1")]
+
+    @model_validator(mode="after")
+    def _trains_its_weights_in_one_way(self) -> Self:
+        check_adaptation(self.lora, self.frozen_layers)
+        if self.lora is not None and self.lora.save_adapter:
+            raise ValueError("lora.save_adapter: the head of a classifier is no adapter; set it to false")
+        return self
 
     @property
     def is_multi_label(self) -> bool:

@@ -140,6 +140,20 @@ class LoRAConfig(Config):
     """Scale of the adapters' output, which is multiplied by ``alpha / rank``."""
     dropout: Probability
     """Dropout of the adapters' input."""
+    save_adapter: bool
+    """Keep the adapters as files beside the merged model, to be loaded beside the model that they were trained on."""
+
+
+def check_adaptation(lora: LoRAConfig | None, frozen_layers: int | None) -> None:
+    """Check that the weights to train are chosen in one way.
+
+    Raises:
+        ValueError: if adapters are trained, beside which all weights are frozen, and layers are frozen as well.
+    """
+    if lora is not None and frozen_layers is not None:
+        raise ValueError(
+            "lora trains adapters alone, so no layer needs to be frozen: set frozen_layers or lora to null"
+        )
 
 
 class MaskedTokensConfig(MaskingConfig):

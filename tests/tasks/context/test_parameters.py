@@ -249,7 +249,7 @@ def test_an_encoder_decoder_has_room_for_the_prompt_and_for_the_completion(tmp_p
 def test_adapters_are_refused_for_a_family_without_linear_maps(tmp_path: Path, task: str) -> None:
     values = YAML(typ="safe").load((PROJECT / "params.yaml").read_text())
     values["pretrain"]["model"] = {"family": "hmm", "num_states": 8, "emission_rank": None}
-    values["finetune"][task]["lora"] = {"rank": 8, "alpha": 16.0, "dropout": 0.0}
+    values["finetune"][task]["lora"] = {"rank": 8, "alpha": 16.0, "dropout": 0.0, "save_adapter": False}
     path = tmp_path / "params.yaml"
     path.write_text(json.dumps(values))
     with pytest.raises(ValueError, match=rf"finetune\.{task}\.lora: a model of family hmm has no linear layers"):
