@@ -13,13 +13,13 @@ from scipy.special import expit, log_softmax, softmax
 
 from lmcore.errors import UserError
 
-Floats = npt.NDArray[np.floating]
+Floats = npt.NDArray[np.float64]
 
 LONGEST_LOG = 5.0
 """Temperatures between exp(-5) and exp(5) are tried."""
 
 
-def fit_temperature(logits: Floats, actual: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> float:
+def fit_temperature(logits: npt.NDArray[np.floating], actual: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> float:
     """The temperature under which the labels are most likely.
 
     Args:
@@ -42,7 +42,9 @@ def fit_temperature(logits: Floats, actual: npt.NDArray[np.integer] | npt.NDArra
     return float(np.exp(found.x))
 
 
-def probabilities(logits: Floats, *, temperature: float = 1.0, is_multi_label: bool = False) -> Floats:
+def probabilities(
+    logits: npt.NDArray[np.floating], *, temperature: float = 1.0, is_multi_label: bool = False
+) -> Floats:
     """The probability of each label, float64 (n_documents, n_labels); rows sum to 1 unless a document can have several
     labels."""
     scaled = np.asarray(logits, np.float64) / temperature

@@ -5,31 +5,39 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from lmcore.config.evaluate import EvaluateConfig
 from lmcore.config.finetune import FinetuneConfig
 from lmcore.config.tokenize import SplitFractions
 from lmcore.errors import UserError
+from lmcore.evaluation.calibration import fit_temperature
+from lmcore.evaluation.calibration import probabilities as class_probabilities
 from lmcore.evaluation.classification import (
     MAX_UNTRAINED_SHOWN,
     ClassifiedDocuments,
     majority_class,
     untrained_classes,
 )
+from lmcore.evaluation.intervals import Floats
 from lmcore.evaluation.linear import linear_predictions, strongest
-from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, MAJORITY, MODEL
+from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, MAJORITY, MODEL, UNCALIBRATED
 from lmcore.evaluation.result import EvaluationResult
-from lmcore.finetuning.classification.classifier import predict
+from lmcore.finetuning.classification.classifier import Classifier, predict
 from lmcore.finetuning.classification.examples import CLASSIFICATION_COLUMNS, classification_examples, labeled_pairs
 from lmcore.finetuning.examples import choose_examples
 from lmcore.models.folder import read_description
 from lmcore.runtime.files import write_csv
 from lmcore.text.documents.shards import read_documents
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from tasks.context.prefect import task
 from tasks.evaluate.contamination import read_is_clean
 from tasks.evaluate.models import classifier_on_device, why_absent
 from tasks.evaluate.results import write_result
 
 logger = logging.getLogger(__name__)
+
+LEAST_PROBABILITY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -73,18 +81,23 @@ def evaluate_classifier(
         return
     _warn_of_untrained(examples)
     classifier, tokenizer = classifier_on_device(models / "classifier")
-    chosen = predict(classifier, tokenizer, examples.texts).argmax(axis=1)
+    logits, temperature = _logits(classifier, tokenizer, examples)
+    probabilities = {
+        MODEL: class_probabilities(logits, temperature=temperature),
+        UNCALIBRATED: class_probabilities(logits),
+    }
     training, validation = (
         ([text for text, _ in pairs], [label for _, label in pairs])
         for pairs in (examples.training, examples.validation)
     )
     linear = linear_predictions(training, validation, examples.texts, config.classification.linear)
     predicted = {
-        MODEL: [examples.trained[index] for index in chosen],
+        MODEL: [examples.trained[index] for index in logits.argmax(axis=1)],
         **{name: found.labels for name, found in linear.items()},
         MAJORITY: majority_class(training[1], len(examples.texts)),
     }
-    classified = ClassifiedDocuments(examples.trained, examples.labels, predicted)
+    scores = {MODEL: probabilities[MODEL], **{name: found.scores for name, found in linear.items()}}
+    classified = ClassifiedDocuments(examples.trained, examples.labels, predicted, scores, probabilities)
     metrics = classified.evaluate(read_is_clean(output, examples.ids), config)
     metrics = metrics.with_counts(
         n_training_documents=len(examples.training),
@@ -96,6 +109,7 @@ def evaluate_classifier(
         BAG_OF_WORDS: "linear SVM on word n-grams",
         CHARACTER_NGRAMS: "linear SVM on character n-grams",
         MAJORITY: "most frequent class (majority baseline)",
+        UNCALIBRATED: "without its temperature",
     }
     details = {
         "strongest_baseline": strongest(linear),
@@ -106,10 +120,24 @@ def evaluate_classifier(
             }
             for name, found in linear.items()
         },
+        "temperature": temperature,
+        "reliability": {name: classified.reliability(name, config.bootstrap.confidence) for name in probabilities},
         **classified.confusion(),
     }
     write_csv(output / "confusion.csv", ("actual", "predicted"), zip(examples.labels, predicted[MODEL], strict=True))
     write_result(output, "classifier", EvaluationResult(names, metrics, details))
+
+
+def _logits(classifier: Classifier, tokenizer: Tokenizer, examples: _Examples) -> tuple[Floats, float]:
+    """The logits of the test documents, (n_documents, n_classes), and the temperature that fits those of the validation
+    documents."""
+    validation, labels = zip(*examples.validation, strict=True) if examples.validation else ((), ())
+    found = np.log(np.maximum(predict(classifier, tokenizer, [*validation, *examples.texts]), LEAST_PROBABILITY))
+    if not labels:
+        return found, 1.0
+    index_of = {label: index for index, label in enumerate(examples.trained)}
+    actual = np.array([index_of[label] for label in labels])
+    return found[len(labels) :], fit_temperature(found[: len(labels)], actual)
 
 
 def _read_examples(
