@@ -117,6 +117,7 @@ def tracked_training(
     *,
     stage: str,
     model: str,
+    family: str,
     parameters: Mapping[str, Any],
     inputs: Sequence[Path],
     datasets: Sequence[Path],
@@ -134,12 +135,13 @@ def tracked_training(
         environment: where the work folder and the tracking store are.
         stage: the DVC stage.
         model: the model's purpose, which is also the name of its run: "language-model", "classifier" or "completion".
+        family: the family of the model.
         parameters: all values in ``params.yaml`` that the result depends on.
         inputs: the files and folders that the result depends on.
         datasets: those inputs that are data.
         model_folder: where the model is written.
         curves: the folder for the tables that ``dvc plots`` draws.
-        base_model: the folder of the model that is fine-tuned, which is one of the inputs.
+        base_model: the folder of the model that the training starts from, which is one of the inputs.
     """
     with checkpoint_folder(
         environment.work_folder / "checkpoints",
@@ -164,6 +166,7 @@ def tracked_training(
             environment,
             stage=stage,
             model=model,
+            family=family,
             parameters=parameters,
             datasets=datasets,
             work_folder=work.path,

@@ -42,6 +42,8 @@ class FamilyConfig(Config):
     """Whether the models have linear layers that low-rank adapters can be added to."""
     supports_gradient_checkpointing: ClassVar[bool] = False
     """Whether the models consist of blocks that can recompute their activations in the backward pass."""
+    supports_document_mask: ClassVar[bool] = False
+    """Whether the models can keep the documents of a sequence apart."""
     reads_source: ClassVar[bool] = False
     """Whether a prompt is a source with a context of its own, so that prompt and answer need not fit one context."""
 
@@ -112,6 +114,7 @@ class GPTConfig(FamilyConfig):
     family_name = "GPT"
     takes_adapters = True
     supports_gradient_checkpointing = True
+    supports_document_mask = True
 
     family: Literal["gpt"]
     hidden_size: Size
@@ -156,6 +159,7 @@ class GPT2Config(FamilyConfig):
     family_name = "GPT-2"
     takes_adapters = True
     supports_gradient_checkpointing = True
+    supports_document_mask = True
 
     family: Literal["gpt2"]
     hidden_size: Size
@@ -176,6 +180,7 @@ class BERTConfig(FamilyConfig):
     family_name = "BERT"
     takes_adapters = True
     supports_gradient_checkpointing = True
+    supports_document_mask = True
 
     family: Literal["bert"]
     hidden_size: Size
@@ -199,6 +204,7 @@ class EncoderDecoderConfig(FamilyConfig):
     family_name = "encoder-decoder"
     takes_adapters = True
     supports_gradient_checkpointing = True
+    supports_document_mask = True
     reads_source = True
 
     family: Literal["encoder_decoder"]

@@ -4,8 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from lmcore.config.base import Config, Ratio
-from lmcore.config.models import ModelConfig, Probability
+from lmcore.config.base import LANGUAGE_MODEL, SCRATCH, Config, InitFrom, Ratio
+from lmcore.config.models import CorruptionConfig, MaskingConfig, ModelConfig, Probability
 
 
 class AdamWGroupConfig(Config):
@@ -113,20 +113,68 @@ class LoRAConfig(Config):
     """Dropout of the adapters' input."""
 
 
+class MaskedTokensConfig(MaskingConfig):
+    """The objective of a masked language model."""
+
+    kind: Literal["masked_tokens"]
+
+
+class CorruptedSpansConfig(CorruptionConfig):
+    """The objective of an encoder-decoder."""
+
+    kind: Literal["corrupted_spans"]
+
+
+ObjectiveConfig = Annotated[MaskedTokensConfig | CorruptedSpansConfig, Field(discriminator="kind")]
+
+
 class PretrainConfig(Config):
-    """Pretraining of a language model."""
+    """Pretraining of a language model, from random weights or from a model folder."""
 
     seed: NonNegativeInt
     sequence_length: Annotated[int, Field(ge=2)]
     """Length of a training sequence in tokens."""
-    model: ModelConfig
+    mask_documents: bool
+    """No token attends to another document of its sequence; false: to all earlier ones."""
+    init_from: InitFrom
+    """``scratch`` or a model folder; the folder says itself what its model is, so that ``model`` is None."""
+    model: ModelConfig | None
+    objective: ObjectiveConfig | None
+    """What a masked model or an encoder-decoder from a folder learns to restore; a folder of ``transformers`` does not
+    say. None: what the folder says. A model from ``scratch`` has it in ``model``."""
     training: TrainingConfig
 
     @model_validator(mode="after")
+    def _has_one_model(self) -> Self:
+        if self.init_from == LANGUAGE_MODEL:
+            raise ValueError(f"init_from = {LANGUAGE_MODEL!r}: expected {SCRATCH!r} or a model folder")
+        if self.init_from == SCRATCH and self.model is None:
+            raise ValueError(f"model is null, but init_from is {SCRATCH}: describe the model, or name a model folder")
+        if self.init_from != SCRATCH and self.model is not None:
+            raise ValueError(f"init_from = {self.init_from!r} says what the model is: set model to null")
+        if self.init_from == SCRATCH and self.objective is not None:
+            raise ValueError("objective is for a model from a folder; set it to null: model has the objective")
+        return self
+
+    @model_validator(mode="after")
     def _family_has_gradient_checkpointing(self) -> Self:
+        if self.model is None:
+            return self
         family = self.model.family
         if self.training.gradient_checkpointing and not self.model.supports_gradient_checkpointing:
             raise ValueError(
                 f"training.gradient_checkpointing works only for Transformers; set it to false for family {family}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _family_attends_to_documents(self) -> Self:
+        if self.model is None:
+            return self
+        family = self.model.family
+        if self.mask_documents and not self.model.supports_document_mask:
+            raise ValueError(
+                f"mask_documents works only for Transformers, which attend to earlier tokens; set it to false for "
+                f"family {family}"
             )
         return self

@@ -7,29 +7,32 @@ from lmcore.config.evaluate import CompletionEvaluationConfig, EvaluateConfig
 from lmcore.evaluation.completion_baselines import Pairs, completion_baselines
 from lmcore.evaluation.held_out_contamination import Indices, measure_all_and_clean
 from lmcore.evaluation.intervals import Bootstrap, Flags
-from lmcore.evaluation.names import MODEL
+from lmcore.evaluation.names import MODEL, WHOLE_PROMPT
 from lmcore.evaluation.result import HEADLINE, EvaluationResult, Metrics, pair_name
 from lmcore.evaluation.texts.metrics import TextMetrics
 from lmcore.generation import Generator
+from lmcore.models.prompt import Prompt
 from lmcore.progress import progress
 
 
 @dataclass(frozen=True)
 class HeldOutPrompts:
-    """Prompts of test documents, as the baselines read them.
+    """Prompts of test documents.
 
     Attributes:
         ids: the ids of the documents.
-        prompts: their prompts.
+        shown: their whole prompts, for readers.
+        prompts: what the baselines read and copy of them.
         references: the expected completions.
     """
 
     ids: Sequence[str]
+    shown: Sequence[str]
     prompts: Sequence[str]
     references: Sequence[str]
 
 
-def complete_prompts(generator: Generator, prompts: Sequence[str], config: CompletionEvaluationConfig) -> list[str]:
+def complete_prompts(generator: Generator, prompts: Sequence[Prompt], config: CompletionEvaluationConfig) -> list[str]:
     """The model's completion of each prompt, stripped; prompts of similar length share a batch."""
     by_length = sorted(range(len(prompts)), key=lambda index: len(generator.encode(prompts[index])))
     completions = [""] * len(prompts)
@@ -67,11 +70,10 @@ def compare_with_baselines(
     baselines = completion_baselines(training, validation, test.prompts, config.completion)
     answers = {MODEL: list(completions), **baselines.completions}
     metrics, signatures = evaluate_completions(answers, test.references, is_clean, config)
-    rows = [
-        {"id": identity, "prompt": prompt, "reference": reference}
-        | {system: texts[index] for system, texts in answers.items() if texts[index] != prompt}
-        for index, (identity, prompt, reference) in enumerate(zip(test.ids, test.prompts, test.references, strict=True))
-    ]
+    columns = {"id": test.ids, "prompt": test.shown, "reference": test.references} | {
+        name: texts for name, texts in answers.items() if name != WHOLE_PROMPT
+    }
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     details = {
         HEADLINE: config.completion.metric,
         "strongest_baseline": baselines.strongest,

@@ -2,42 +2,43 @@
 trained on the same examples."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.special import softmax
 
 from lmcore.config.evaluate import EvaluateConfig
 from lmcore.config.finetune import FinetuneConfig
 from lmcore.config.tokenize import SplitFractions
 from lmcore.errors import UserError
-from lmcore.evaluation.calibration import fit_temperature
-from lmcore.evaluation.calibration import probabilities as class_probabilities
 from lmcore.evaluation.classification import (
     MAX_UNTRAINED_SHOWN,
     ClassifiedDocuments,
     majority_class,
     untrained_classes,
 )
-from lmcore.evaluation.intervals import Floats
 from lmcore.evaluation.linear import linear_predictions, strongest
 from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, MAJORITY, MODEL, UNCALIBRATED
 from lmcore.evaluation.result import EvaluationResult
-from lmcore.finetuning.classification.classifier import Classifier, predict
-from lmcore.finetuning.classification.examples import CLASSIFICATION_COLUMNS, classification_examples, labeled_pairs
+from lmcore.finetuning.classification.classifier import predict_logits
+from lmcore.finetuning.classification.examples import (
+    LabeledTexts,
+    classification_columns,
+    classification_examples,
+    known_examples,
+)
 from lmcore.finetuning.examples import choose_examples
 from lmcore.models.folder import read_description
 from lmcore.runtime.files import write_csv
 from lmcore.text.documents.shards import read_documents
-from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from tasks.context.prefect import task
 from tasks.evaluate.contamination import read_is_clean
 from tasks.evaluate.models import classifier_on_device, why_absent
 from tasks.evaluate.results import write_result
 
 logger = logging.getLogger(__name__)
-
-LEAST_PROBABILITY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,8 @@ def evaluate_classifier(
         return
     _warn_of_untrained(examples)
     classifier, tokenizer = classifier_on_device(models / "classifier")
-    logits, temperature = _logits(classifier, tokenizer, examples)
-    probabilities = {
-        MODEL: class_probabilities(logits, temperature=temperature),
-        UNCALIBRATED: class_probabilities(logits),
-    }
+    logits = predict_logits(classifier, tokenizer, examples.texts).astype(np.float64)
+    probabilities = {MODEL: softmax(logits / classifier.temperature, axis=1), UNCALIBRATED: softmax(logits, axis=1)}
     training, validation = (
         ([text for text, _ in pairs], [label for _, label in pairs])
         for pairs in (examples.training, examples.validation)
@@ -120,24 +118,12 @@ def evaluate_classifier(
             }
             for name, found in linear.items()
         },
-        "temperature": temperature,
+        "temperature": classifier.temperature,
         "reliability": {name: classified.reliability(name, config.bootstrap.confidence) for name in probabilities},
         **classified.confusion(),
     }
     write_csv(output / "confusion.csv", ("actual", "predicted"), zip(examples.labels, predicted[MODEL], strict=True))
     write_result(output, "classifier", EvaluationResult(names, metrics, details))
-
-
-def _logits(classifier: Classifier, tokenizer: Tokenizer, examples: _Examples) -> tuple[Floats, float]:
-    """The logits of the test documents, (n_documents, n_classes), and the temperature that fits those of the validation
-    documents."""
-    validation, labels = zip(*examples.validation, strict=True) if examples.validation else ((), ())
-    found = np.log(np.maximum(predict(classifier, tokenizer, [*validation, *examples.texts]), LEAST_PROBABILITY))
-    if not labels:
-        return found, 1.0
-    index_of = {label: index for index, label in enumerate(examples.trained)}
-    actual = np.array([index_of[label] for label in labels])
-    return found[len(labels) :], fit_temperature(found[: len(labels)], actual)
 
 
 def _read_examples(
@@ -150,20 +136,25 @@ def _read_examples(
             f"{folder} does not hold the classifier that params.yaml describes (finetune.classification): "
             "run `dvc repro finetune`"
         )
-    limit = config.classification.max_documents
-    examples = classification_examples(read_documents(documents, CLASSIFICATION_COLUMNS), split)
+    limit, column = config.classification.max_documents, finetune.classification.label_column
+    examples = classification_examples(read_documents(documents, classification_columns(column)), split, column)
     test = examples["test"]
     chosen = choose_examples(range(len(test.ids)), limit, config.seed)
     return _Examples(
         trained=labels,
         training=choose_examples(
-            labeled_pairs(examples["train"], labels), finetune.classification.max_train_samples, finetune.seed
+            _labeled_pairs(examples["train"], labels), finetune.classification.max_train_samples, finetune.seed
         ),
-        validation=choose_examples(labeled_pairs(examples["validation"], labels), limit, config.seed),
+        validation=choose_examples(_labeled_pairs(examples["validation"], labels), limit, config.seed),
         ids=[test.ids[index] for index in chosen],
         texts=[test.texts[index] for index in chosen],
         labels=[test.labels[index] for index in chosen],
     )
+
+
+def _labeled_pairs(examples: LabeledTexts, labels: Sequence[str]) -> list[tuple[str, str]]:
+    """The texts that have one of the labels, with that label."""
+    return [(text, label) for text, (label,) in known_examples(examples, labels, is_multi_label=False)]
 
 
 def _warn_of_untrained(examples: _Examples) -> None:

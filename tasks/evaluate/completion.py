@@ -12,10 +12,11 @@ from lmcore.errors import UserError
 from lmcore.evaluation.completion import HeldOutPrompts, compare_with_baselines, complete_prompts
 from lmcore.evaluation.completion_baselines import Pairs
 from lmcore.evaluation.result import EvaluationResult
-from lmcore.finetuning.completion.examples import COMPLETION_COLUMNS, CompletionExample, completion_examples
+from lmcore.finetuning.completion.examples import CompletionExample, completion_columns, completion_examples
 from lmcore.finetuning.examples import choose_examples
 from lmcore.generation import Generator
 from lmcore.models.folder import read_description
+from lmcore.models.prompt import PromptFormat
 from lmcore.text.documents.shards import read_documents
 from tasks.context.prefect import task
 from tasks.evaluate.contamination import read_is_clean
@@ -37,21 +38,27 @@ def evaluate_completion(
     reason = why_absent(models, "completion")
     examples: dict[Split, list[CompletionExample]] = {}
     if reason is None:
-        examples = _read_examples(config, finetune, split, documents)
+        prompt_format = _prompt_format(models / "completion")
+        examples = _read_examples(config, finetune, split, documents, prompt_format.fields)
         reason = None if examples["test"] else "no test document has both a prompt and a completion"
     if reason is not None:
         write_result(output, "completion", EvaluationResult(skipped=reason))
         return
-    generator = _load_generator(models / "completion")
+    model, tokenizer = generative_model_on_device(models / "completion")
+    generator = Generator(model, tokenizer, prompt_format)
     test = examples["test"]
     ids = [example.id for example in test]
-    prompts, references = _pairs(test)
     result = compare_with_baselines(
         f"fine-tuned {generator.model.config.display_name}",
-        complete_prompts(generator, prompts, config.completion),
-        HeldOutPrompts(ids, prompts, references),
-        training=_pairs(examples["train"]),
-        validation=_pairs(examples["validation"]),
+        complete_prompts(generator, [example.values for example in test], config.completion),
+        HeldOutPrompts(
+            ids,
+            [generator.prompt_text(example.values) for example in test],
+            [example.values[prompt_format.truncated_field] for example in test],
+            [example.completion for example in test],
+        ),
+        training=_pairs(examples["train"], prompt_format),
+        validation=_pairs(examples["validation"], prompt_format),
         is_clean=read_is_clean(output, ids),
         config=config,
     )
@@ -59,7 +66,11 @@ def evaluate_completion(
 
 
 def _read_examples(
-    config: EvaluateConfig, finetune: FinetuneConfig, split: SplitFractions, documents: Path
+    config: EvaluateConfig,
+    finetune: FinetuneConfig,
+    split: SplitFractions,
+    documents: Path,
+    variables: Sequence[str],
 ) -> dict[Split, list[CompletionExample]]:
     """The examples that the model was trained on, drawn as in its training, and those to select baselines and to
     test."""
@@ -67,7 +78,8 @@ def _read_examples(
         raise UserError(
             "there is a completion model, but finetune.completion is null in params.yaml: run `dvc repro finetune`"
         )
-    found = completion_examples(read_documents(documents, COMPLETION_COLUMNS), split, finetune.completion.examples)
+    table = read_documents(documents, completion_columns(variables))
+    found = completion_examples(table, split, finetune.completion.examples)
     limit = config.completion.max_documents
     return {
         "train": choose_examples(found["train"], finetune.completion.max_train_samples, finetune.seed),
@@ -76,13 +88,16 @@ def _read_examples(
     }
 
 
-def _pairs(examples: Sequence[CompletionExample]) -> Pairs:
-    return [example.prompt for example in examples], [example.completion for example in examples]
+def _pairs(examples: Sequence[CompletionExample], prompt_format: PromptFormat) -> Pairs:
+    """What the baselines read of the prompts, and the completions."""
+    return (
+        [example.values[prompt_format.truncated_field] for example in examples],
+        [example.completion for example in examples],
+    )
 
 
-def _load_generator(folder: Path) -> Generator:
-    model, tokenizer = generative_model_on_device(folder)
+def _prompt_format(folder: Path) -> PromptFormat:
     prompt_format = read_description(folder).prompt_format
     if prompt_format is None:
         raise UserError(f"{folder} holds no completion model: its config.json has no prompt_format")
-    return Generator(model, tokenizer, prompt_format)
+    return prompt_format

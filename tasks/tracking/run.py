@@ -85,6 +85,7 @@ def model_run(
     *,
     stage: str,
     model: str,
+    family: str | None,
     parameters: Mapping[str, Any],
     datasets: Sequence[Path],
     work_folder: Path,
@@ -100,11 +101,12 @@ def model_run(
         environment: where the tracking store is.
         stage: the DVC stage, "pretrain" or "finetune".
         model: "language-model", "classifier" or "completion".
+        family: the family of the model.
         parameters: nested values, logged under dotted names.
         datasets: the datasets, such as ``data/tokens``, relative to the current folder.
         work_folder: the folder of the training's checkpoints, after which the local run is named.
         resumed_from_step: the step of the checkpoint that the training resumes from, or 0.
-        base_model: the folder of the model that is fine-tuned.
+        base_model: the folder of the model that the training starts from.
 
     Raises:
         RuntimeError: if the block ends without :meth:`ModelRun.finish`.
@@ -112,7 +114,7 @@ def model_run(
     facts = lineage(environment, Path.cwd(), stage)
     info = RunInfo(
         model=model,
-        family=_family(parameters, base_model),
+        family=family,
         stage=stage,
         start_time=now(),
         lineage=facts,
@@ -305,16 +307,6 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, SystemExit) and isinstance(error.code, int) and error.code > SIGNAL_EXIT_CODES:
         return f"killed: terminated by {signal.Signals(error.code - SIGNAL_EXIT_CODES).name}"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def _family(parameters: Mapping[str, Any], base_model: Path | None) -> str | None:
-    """The model family, from the parameters or the base model."""
-    if base_model is not None:
-        from lmcore.models.folder import read_description
-
-        return read_description(base_model).model.family
-    model = parameters.get("model")
-    return str(model["family"]) if isinstance(model, Mapping) and "family" in model else None
 
 
 def _dataset(path: Path, facts: Mapping[str, str]) -> Dataset:

@@ -10,11 +10,13 @@ from tests.lmcore.training.trainer import CONFIG as TRAINING
 from tests.tasks.evaluate.test_evaluate import write_documents, write_models
 from tests.tasks.tracking.trainings import curve, only_run
 
+SCRATCH = {"seed": 1, "mask_documents": False, "init_from": "scratch", "objective": None}
+
 
 def test_the_record_the_curves_and_mlflow_have_the_same_metrics(environment: Any, tmp_path: Path) -> None:
     write_models(tmp_path, write_documents(tmp_path / "clean"))
     config = PretrainConfig.model_validate_json(
-        json.dumps({"seed": 1, "sequence_length": 24, "model": {"family": "ngram", "order": 2}, "training": TRAINING})
+        json.dumps(SCRATCH | {"sequence_length": 24, "model": {"family": "ngram", "order": 2}, "training": TRAINING})
     )
     folders = {"tokens": tmp_path / "tokens", "model_folder": tmp_path / "model", "curves": tmp_path / "curves"}
     pretrain_language_model(config, environment, **folders)

@@ -10,7 +10,14 @@ from torch import Tensor, nn
 
 from lmcore.config.models import EncoderDecoderConfig
 from lmcore.models.generative import SequenceToSequenceModel
-from lmcore.models.layers.attention import causal_mask, check_context_length, padding_mask, text_positions
+from lmcore.models.layers.attention import (
+    causal_mask,
+    check_context_length,
+    padding_mask,
+    same_document,
+    starts_document,
+    text_positions,
+)
 from lmcore.models.layers.functional import linear_cross_entropy
 from lmcore.models.layers.key_value_cache import KeyValueCache, selects_all, split_rows
 from lmcore.models.layers.linear import INITIAL_STD
@@ -137,7 +144,15 @@ class EncoderDecoder(SequenceToSequenceModel):
         """Float32 logits (..., vocabulary) of the decoder's output (..., hidden_size)."""
         return F.linear(hidden, self.embedding.weight.to(hidden.dtype)).float()
 
-    def loss(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+    def loss(
+        self,
+        tokens: Tensor,
+        targets: Tensor,
+        *,
+        label_smoothing: float = 0.0,
+        document_ids: Tensor | None = None,
+        target_document_ids: Tensor | None = None,
+    ) -> Tensor:
         """Summed loss of whole targets, see :class:`TrainableModel`.
 
         Args:
@@ -145,27 +160,52 @@ class EncoderDecoder(SequenceToSequenceModel):
             targets: int64 of shape (batch, longest target), right-padded with -100. The decoder reads the targets
                 shifted by one, after an end token.
             label_smoothing: as for :class:`TrainableModel`.
+            document_ids: int64 of shape (batch, length), the documents of the sources, see :class:`TrainableModel`;
+                the encoder's and the decoder's positions both start again with each.
+            target_document_ids: int64 of the shape of ``targets``, those of the targets, given with ``document_ids``.
         """
-        hidden = self.target_hidden_states(tokens, self._shift_right(targets)).flatten(0, 1)
+        hidden = self.target_hidden_states(
+            tokens,
+            self._shift_right(targets, target_document_ids),
+            document_ids=document_ids,
+            target_document_ids=target_document_ids,
+        ).flatten(0, 1)
         return linear_cross_entropy(hidden, self.embedding.weight, targets.flatten(), label_smoothing=label_smoothing)
 
     def target_logits(self, source: Tensor, targets: Tensor) -> Tensor:
         """Logits of every token of whole targets, see :class:`SequenceToSequenceModel`."""
         return self.output_logits(self.target_hidden_states(source, self._shift_right(targets)))
 
-    def target_hidden_states(self, source: Tensor, tokens: Tensor) -> Tensor:
+    def target_hidden_states(
+        self,
+        source: Tensor,
+        tokens: Tensor,
+        *,
+        document_ids: Tensor | None = None,
+        target_document_ids: Tensor | None = None,
+    ) -> Tensor:
         """The decoder's normalized output (batch, length, hidden_size) for whole targets, computed at once.
 
         Args:
             source: int64 of shape (batch, source length), right-padded with the padding token.
             tokens: what the decoder reads, int64 of shape (batch, length), beginning with the end token.
+            document_ids: as for :meth:`loss`.
+            target_document_ids: as for :meth:`loss`.
         """
-        check_context_length(tokens.size(1), self.config.max_position_embeddings)
-        visible_source = self._source_mask(source)
-        encoded = self._encode(source, visible_source)
-        stream = self._embed(tokens, self.target_positions.weight[: tokens.size(1)])
+        length = tokens.size(1)
+        check_context_length(length, self.config.max_position_embeddings)
+        if document_ids is None or target_document_ids is None:
+            visible_in_source = visible_source = self._source_mask(source)
+            visible = None
+        else:
+            visible_in_source = same_document(document_ids, document_ids)
+            visible_source = same_document(target_document_ids, document_ids)
+            visible = causal_mask(length, 0, None, self.device, target_document_ids)
+        encoded = self._encode(source, visible_in_source, document_ids)
+        positions = text_positions(length, 0, None, self.device, target_document_ids)
+        stream = self._embed(tokens, self.target_positions(positions))
         for block in self._decoder_blocks():
-            stream = self.run_block(block, stream, encoded, visible_source=visible_source)
+            stream = self.run_block(block, stream, encoded, visible_source=visible_source, visible=visible)
         normalized: Tensor = self.decoder_norm(stream)
         return normalized
 
@@ -185,9 +225,10 @@ class EncoderDecoder(SequenceToSequenceModel):
     def _source_mask(self, source: Tensor) -> Tensor | None:
         return padding_mask(source != self.vocabulary.padding_id)
 
-    def _encode(self, source: Tensor, visible: Tensor | None) -> Tensor:
+    def _encode(self, source: Tensor, visible: Tensor | None, document_ids: Tensor | None = None) -> Tensor:
         check_context_length(source.size(1), self.config.max_position_embeddings)
-        stream = self._embed(source, self.source_positions.weight[: source.size(1)])
+        positions = text_positions(source.size(1), 0, None, self.device, document_ids)
+        stream = self._embed(source, self.source_positions(positions))
         for block in self.encoder_blocks:
             stream = self.run_block(block, stream, is_causal=False, visible=visible)
         normalized: Tensor = self.encoder_norm(stream)
@@ -209,10 +250,15 @@ class EncoderDecoder(SequenceToSequenceModel):
         normalized: Tensor = self.decoder_norm(stream)
         return normalized
 
-    def _shift_right(self, targets: Tensor) -> Tensor:
-        """What the decoder reads to predict ``targets``: the end token, then all targets but the last."""
+    def _shift_right(self, targets: Tensor, document_ids: Tensor | None = None) -> Tensor:
+        """What the decoder reads to predict ``targets``: the end token, then all targets but the last, for each
+        document."""
         first = targets.new_full((len(targets), 1), self.vocabulary.end_of_text_id)
-        return torch.cat((first, targets[:, :-1].masked_fill(targets[:, :-1] < 0, self.vocabulary.padding_id)), dim=1)
+        shifted = targets[:, :-1].masked_fill(targets[:, :-1] < 0, self.vocabulary.padding_id)
+        tokens = torch.cat((first, shifted), dim=1)
+        if document_ids is None:
+            return tokens
+        return tokens.masked_fill(starts_document(document_ids), self.vocabulary.end_of_text_id)
 
     def _embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
         embedded: Tensor = self.dropout((self.embedding(tokens) + positions).to(self.compute_dtype))
@@ -242,10 +288,12 @@ class CrossAttendingBlock(nn.Module):
         self.feed_forward = _build_feed_forward(config, output_std)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, hidden: Tensor, encoded: Tensor, *, visible_source: Tensor | None = None) -> Tensor:
+    def forward(
+        self, hidden: Tensor, encoded: Tensor, *, visible_source: Tensor | None = None, visible: Tensor | None = None
+    ) -> Tensor:
         """Map whole targets (batch, length, hidden_size), given sources (batch, source length, hidden_size)."""
         keys, values = self.source_attention.keys_and_values(encoded)
-        return self.attend_and_transform(hidden, keys, values, visible_source)
+        return self.attend_and_transform(hidden, keys, values, visible_source, visible=visible)
 
     def attend_and_transform(
         self,

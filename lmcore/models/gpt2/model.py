@@ -46,13 +46,23 @@ class GPT2(CausalModel, TextEncoder):
         self.blocks = nn.ModuleList(_build_block(config) for _ in range(config.num_hidden_layers))
         self.final_norm = LayerNorm(config.hidden_size)
 
-    def hidden_states(self, tokens: Tensor, *, mask: Tensor | None = None, state: ModelState | None = None) -> Tensor:
-        """The normalized output of the last block, shape (batch, length, hidden_size); see :meth:`forward`."""
+    def hidden_states(
+        self,
+        tokens: Tensor,
+        *,
+        mask: Tensor | None = None,
+        state: ModelState | None = None,
+        document_ids: Tensor | None = None,
+    ) -> Tensor:
+        """The normalized output of the last block, shape (batch, length, hidden_size); see :meth:`forward`.
+
+        With ``document_ids``, see :meth:`TrainableModel.loss`, there is neither a mask nor a state.
+        """
         cache = state if isinstance(state, KeyValueCache) else None
         start, n_new = cache.length if cache else 0, tokens.size(1)
         check_context_length(start + n_new, self.config.max_position_embeddings)
-        positions = text_positions(n_new, start, mask, self.device)
-        visible = causal_mask(n_new, start, mask, self.device)
+        positions = text_positions(n_new, start, mask, self.device, document_ids)
+        visible = causal_mask(n_new, start, mask, self.device, document_ids)
         stream = self.dropout((self.embedding(tokens) + self.positions(positions)).to(self.compute_dtype))
         for layer, block in enumerate(self.blocks):
             stream = self.run_block(block, stream, is_causal=True, visible=visible, cache=cache, layer=layer)
@@ -73,9 +83,11 @@ class GPT2(CausalModel, TextEncoder):
         """Float32 logits (..., vocabulary) of hidden states (..., hidden_size)."""
         return F.linear(hidden, self.embedding.weight.to(hidden.dtype)).float()
 
-    def loss(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+    def loss(
+        self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, document_ids: Tensor | None = None
+    ) -> Tensor:
         """Summed loss of next tokens (batch, length), see :class:`TrainableModel`."""
-        hidden = self.hidden_states(tokens).flatten(0, 1)
+        hidden = self.hidden_states(tokens, document_ids=document_ids).flatten(0, 1)
         return linear_cross_entropy(hidden, self.embedding.weight, targets.flatten(), label_smoothing=label_smoothing)
 
     def features(self, tokens: Tensor, is_text: Tensor) -> Tensor:
