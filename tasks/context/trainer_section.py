@@ -23,13 +23,13 @@ def with_trainer(sections: dict[str, Any]) -> dict[str, Any]:
     for *parents, name in TRAININGS:
         parent = value_at(merged, parents)
         if isinstance(parent, dict) and isinstance(parent.get(name), dict):
-            parent[name] = _override(sections.get(TRAINER), parent[name])
+            parent[name] = override(sections.get(TRAINER), parent[name])
     if not isinstance(sections.get(TRAINER), dict):
         merged[TRAINER] = sections.get(TRAINER)  # refused by the check
     return merged
 
 
-def _override(base: Any, changes: Any) -> Any:
+def override(base: Any, changes: Any) -> Any:
     """``base`` with the keys of ``changes``, section by section; a section of another kind replaces all of ``base``."""
     if not isinstance(base, dict) or not isinstance(changes, dict):
         return copy.deepcopy(changes)
@@ -37,7 +37,7 @@ def _override(base: Any, changes: Any) -> Any:
         return copy.deepcopy(changes)
     values = copy.deepcopy(base)
     for key, change in changes.items():
-        values[key] = _override(base.get(key), change)
+        values[key] = override(base.get(key), change)
     return values
 
 
