@@ -75,7 +75,11 @@ class Parameters(Config):
 
 
 def load_parameters(
-    path: Path, *, consequence: str = "nothing was started", shown_as: Path | None = None
+    path: Path,
+    *,
+    consequence: str = "nothing was started",
+    shown_as: Path | None = None,
+    preset: str | None = None,
 ) -> Parameters:
     """Read and check a whole parameter file.
 
@@ -83,6 +87,7 @@ def load_parameters(
         path: the file.
         consequence: what the message says did not happen because of an error.
         shown_as: the path that messages name, if ``path`` is to be renamed to it.
+        preset: the preset of pretraining to use instead of what the file names.
 
     Raises:
         UserError: with one line per error (path in the file, value, remedy), all of them at once; or if the file has
@@ -93,6 +98,8 @@ def load_parameters(
     values = _read(path, name, consequence)
     _check_version(values, name, consequence)
     sections = {name: section for name, section in values.items() if name != "version"}
+    if preset is not None and isinstance(sections.get("pretrain"), dict):
+        sections["pretrain"] = sections["pretrain"] | {"model": preset}
     merged = with_trainer(with_preset(sections))
     try:
         # JSON mode is strict about types but reads lists as tuples and strings as paths.
