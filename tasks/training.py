@@ -64,14 +64,16 @@ class Training:
 
     def train(self, model: TrainableModel, batches: Batches, config: TrainingConfig, *, seed: int) -> TrainingRecord:
         """Train ``model`` in place by :func:`lmcore.training.loop.train`, or resume, and log its metrics."""
+        on_metrics = self._with_mfu(model, config)
         with keep_freed_memory():
+            self.report_start()
             return train(
                 model,
                 batches,
                 config,
                 seed=seed,
                 checkpoints=self.checkpoints,
-                on_metrics=self._with_mfu(model, config),
+                on_metrics=on_metrics,
                 description=f"Train {self._name}",
             )
 
@@ -99,6 +101,11 @@ class Training:
             record.best_validation_loss,
             record.best_step,
         )
+
+    def report_start(self) -> None:
+        """Tell the listener that the training starts now."""
+        if self._on_metrics is not None:
+            self._on_metrics(0, {})
 
     def _with_mfu(self, model: TrainableModel, config: TrainingConfig) -> OnMetrics:
         """Add ``mfu`` to the metrics: the fraction of this machine's peak matrix throughput that the training uses."""
@@ -177,11 +184,11 @@ def tracked_training(
             resumed_from_step=checkpoint.step if (checkpoint := load_checkpoint(work.path)) else 0,
             base_model=base_model,
         ) as run:
-            if on_metrics is not None:
-                on_metrics(0, {})
-            yield Training(
+            training = Training(
                 model, environment, work, run, model_folder=model_folder, curves=curves, on_metrics=on_metrics
             )
+            training.report_start()
+            yield training
 
 
 def write_curves(folder: Path, record: TrainingRecord) -> None:

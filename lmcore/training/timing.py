@@ -12,7 +12,7 @@ from lmcore.config.training import TrainingConfig
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.batches.batches import Batches
 from lmcore.training.loop import train
-from lmcore.training.memory import keep_freed_memory
+from lmcore.training.memory import keep_freed_memory, return_freed_memory
 
 EVERY_STEP = 1
 MANY_EPOCHS = 1e9
@@ -29,14 +29,15 @@ class TrainingCost:
         step_seconds: one optimizer step.
         validation_seconds: one validation.
         checkpoint_seconds: one checkpoint.
-        peak_memory_bytes: the most memory that the process had; None where the system does not tell.
+        memory_bytes: the most memory that the process had, beyond what it had before; None where the system does not
+            tell.
     """
 
     start_seconds: float
     step_seconds: float
     validation_seconds: float
     checkpoint_seconds: float
-    peak_memory_bytes: int | None
+    memory_bytes: int | None
 
     def seconds(self, *, n_steps: int, n_validations: int, n_checkpoints: int) -> float:
         """The duration of a whole training."""
@@ -84,7 +85,7 @@ def measure_cost(
         }
     )
     times: list[float] = []
-    with keep_freed_memory(), peak_memory() as peak:
+    with keep_freed_memory(), added_memory() as added:
         started = time.perf_counter()
         train(
             model,
@@ -106,25 +107,26 @@ def measure_cost(
         step_seconds=step,
         validation_seconds=max(0.0, float(seconds[-1]) - step),
         checkpoint_seconds=max(0.0, ended - times[-1]),
-        peak_memory_bytes=peak(),
+        memory_bytes=added(),
     )
 
 
 @contextmanager
-def peak_memory() -> Iterator[Callable[[], int | None]]:
-    """A block whose peak of resident memory is measured.
+def added_memory() -> Iterator[Callable[[], int | None]]:
+    """A block whose peak of resident memory is measured, beyond the memory that the process has when it begins.
 
-    Yields a function that returns the most memory, in bytes, that the process had since the block began; None where the
-    system has no such counter.
+    Yields a function that returns that peak so far, in bytes; None where the system has no such counter.
     """
+    return_freed_memory()
     try:
         PEAK_RESET.write_text(RESET_PEAK, encoding="ascii")
     except OSError:  # not Linux, or not allowed
         yield lambda: None
     else:
-        yield _peak_bytes
+        before = _status_bytes("VmRSS:")
+        yield lambda: _status_bytes("VmHWM:") - before
 
 
-def _peak_bytes() -> int:
+def _status_bytes(name: str) -> int:
     lines = STATUS.read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))

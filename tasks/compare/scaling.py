@@ -101,7 +101,7 @@ def _forecast(
     seconds = cost.seconds(
         n_steps=training.training.max_steps, n_validations=config.validations, n_checkpoints=config.validations
     )
-    return {"seconds": seconds, "peak_memory_bytes": cost.peak_memory_bytes}
+    return {"seconds": seconds, "memory_bytes": cost.memory_bytes}
 
 
 @task(name="train_size")
@@ -146,7 +146,7 @@ def _measure_size(
                 if "validation_loss" in row
             ],
             "seconds": trained.curve.seconds,
-            "peak_memory_bytes": trained.peak_memory_bytes,
+            "memory_bytes": trained.memory_bytes,
             "accuracies": accuracies,
         }
         remove_model(trained)

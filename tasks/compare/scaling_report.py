@@ -24,7 +24,7 @@ class ScalingReport:
 
     Attributes:
         config: the settings of the study.
-        forecasts: ``seconds`` and ``peak_memory_bytes`` of each size, forecast before its training.
+        forecasts: ``seconds`` and ``memory_bytes`` of each size, forecast before its training.
         measured: what was measured of each size, the held-out one last.
         law: the law of all sizes but the last.
         chance: the accuracy of guessing.
@@ -58,9 +58,7 @@ class ScalingReport:
 
 def forecast_table(forecasts: Mapping[int, dict[str, Any]]) -> str:
     """What all trainings will take, as Markdown."""
-    rows = [
-        [str(size), f"{found['seconds']:.0f}", _memory(found["peak_memory_bytes"])] for size, found in forecasts.items()
-    ]
+    rows = [[str(size), f"{found['seconds']:.0f}", _memory(found["memory_bytes"])] for size, found in forecasts.items()]
     rows.append(["all", f"{sum(found['seconds'] for found in forecasts.values()):.0f}", ""])
     return markdown_table(FORECAST_COLUMNS, rows)
 
@@ -98,7 +96,8 @@ E, the loss of an infinite model on infinite text, is an extrapolation: do not r
 
 ## Forecast and truth
 
-Each training was forecast by {config.calibration_steps} of its steps before the first one started.
+Each training was forecast by {config.calibration_steps} of its steps before the first one started. Memory is what a
+training adds to the process.
 
 {_truth_table(report)}
 
@@ -143,8 +142,8 @@ def _truth_table(report: ScalingReport) -> str:
                 f"{entry['points'][-1]['loss']:.3f}",
                 f"{forecast['seconds']:.0f}",
                 f"{entry['seconds']:.0f} ({_difference(forecast['seconds'], entry['seconds'])})",
-                _memory(forecast["peak_memory_bytes"]),
-                f"{_memory(entry['peak_memory_bytes'])} ({_difference(*_memories(forecast, entry))})",
+                _memory(forecast["memory_bytes"]),
+                f"{_memory(entry['memory_bytes'])} ({_difference(*_memories(forecast, entry))})",
             ]
         )
     columns = ["size", "width, layers", "parameters", "loss", *FORECAST_COLUMNS[1:2], "measured"]
@@ -152,7 +151,7 @@ def _truth_table(report: ScalingReport) -> str:
 
 
 def _memories(*found: Mapping[str, Any]) -> list[float]:
-    return [float(one["peak_memory_bytes"] or 0) for one in found]
+    return [float(one["memory_bytes"] or 0) for one in found]
 
 
 def _difference(forecast: float, measured: float) -> str:

@@ -15,7 +15,7 @@ from lmcore.tokens.corpus.shards import TokenShards
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.training.pretraining import pretraining_batches
 from lmcore.training.record import TrainingRecord
-from lmcore.training.timing import TrainingCost, measure_cost, peak_memory
+from lmcore.training.timing import TrainingCost, added_memory, measure_cost
 from tasks.compare.study import Study
 from tasks.compare.timed_curve import TimedCurve
 from tasks.pretrain import pretrain_language_model
@@ -31,13 +31,14 @@ class TimedTraining:
         model_folder: the trained model.
         record: its training record.
         curve: its metrics over time.
-        peak_memory_bytes: the most memory of the process while it trained; None where the system does not tell.
+        memory_bytes: the most memory that the training added to the process; None where the system does not
+            tell.
     """
 
     model_folder: Path
     record: TrainingRecord
     curve: TimedCurve
-    peak_memory_bytes: int | None
+    memory_bytes: int | None
 
 
 def cost_of(study: Study, name: str, config: PretrainConfig, tokens: Path, *, n_steps: int) -> TrainingCost | None:
@@ -83,7 +84,7 @@ def train_timed(study: Study, name: str, config: PretrainConfig, tokens: Path) -
     """
     curve = TimedCurve(study.folder / "curves" / f"{name}.jsonl")
     folder = study.folder / "models" / name
-    with peak_memory() as peak:
+    with added_memory() as added:
         pretrain_language_model(
             config,
             study.environment,
@@ -94,7 +95,7 @@ def train_timed(study: Study, name: str, config: PretrainConfig, tokens: Path) -
             on_metrics=curve.log,
             reuses_result=bool(curve.rows),
         )
-        memory = peak()
+        memory = added()
     return TimedTraining(folder, TrainingRecord.read(folder), curve, memory)
 
 

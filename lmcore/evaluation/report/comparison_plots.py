@@ -1,9 +1,11 @@
 """Figures of comparisons as files, PNG and SVG, readable on a light and a dark page: they have a background."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -60,12 +62,12 @@ def saved_figure(path: Path, *, size: tuple[float, float]) -> Iterator[Figure]:
 
 def plot_ladder(path: Path, lines: Sequence[TimedLine], *, title: str) -> None:
     """Bits per byte against seconds of training, one color per model."""
-    with saved_figure(path, size=(8.0, 5.0)) as figure:
+    with saved_figure(path, size=(7.5, 6.0)) as figure:
         axes = figure.add_subplot(title=title, xlabel="seconds of training", ylabel="bits per byte (lower is better)")
-        axes.set_xscale("log")
         for line, color in zip(lines, COLORS, strict=False):
             _plot_line(axes, line, color)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9)
+        figure.legend(loc="outside lower center", ncols=2, fontsize=9)
+        axes.set_xlim(left=0.0)
         _limit_to_final_values(axes, lines)
 
 
@@ -153,3 +155,44 @@ def plot_accuracy(path: Path, lines: Sequence[AccuracyLine], *, chance: float) -
 
 def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
     return [x for x, _ in points], [y for _, y in points]
+
+
+def plot_sweep(
+    path: Path, trials: Sequence[tuple[float, bool, Mapping[str, Any]]], *, metric: str, is_minimized: bool
+) -> None:
+    """The values of a sweep by trial, with the best so far, and by each parameter.
+
+    Args:
+        path: the file, without ending.
+        trials: value, whether the trial is complete, and parameters of each trial.
+        metric: what the values are.
+        is_minimized: whether a lower value is better.
+    """
+    names = list(dict.fromkeys(name for _, _, parameters in trials for name in parameters))
+    with saved_figure(path, size=(4.0 * (1 + len(names)), 3.6)) as figure:
+        first, *others = figure.subplots(1, 1 + len(names), sharey=True, squeeze=False)[0]
+        first.set(title="By trial", xlabel="trial", ylabel=metric)
+        _scatter(first, range(1, len(trials) + 1), trials)
+        best, so_far = [], math.inf if is_minimized else -math.inf
+        for value, is_complete, _ in trials:
+            so_far = (min if is_minimized else max)(so_far, value) if is_complete else so_far
+            best.append(so_far)
+        first.step(range(1, len(trials) + 1), best, where="post", color=PALETTE["muted"], label="best so far")
+        for axes, name in zip(others, names, strict=True):
+            axes.set(title=name.rpartition(".")[2], xlabel=name)
+            axes.xaxis.label.set_size(8)
+            values = [parameters.get(name) for _, _, parameters in trials]
+            if all(isinstance(value, float) and value > 0 for value in values):
+                axes.set_xscale("log")
+            _scatter(axes, [value if isinstance(value, int | float) else str(value) for value in values], trials)
+        first.legend(fontsize=8)
+
+
+def _scatter(axes: Axes, x: Sequence[Any], trials: Sequence[tuple[float, bool, Mapping[str, Any]]]) -> None:
+    for is_complete, face, label in ((True, COLORS[0], "complete"), (False, "white", "stopped early")):
+        chosen = [(at, value) for at, (value, complete, _) in zip(x, trials, strict=True) if complete == is_complete]
+        if chosen:
+            axes.plot(
+                [at for at, _ in chosen], [value for _, value in chosen], "o", color=COLORS[0], markerfacecolor=face,
+                label=label,
+            )  # fmt: skip
