@@ -12,8 +12,8 @@ from lmcore.api.models import LanguageModel, MaskedLanguageModel
 from lmcore.api.training import checked_texts, seeded, train_on_texts
 from lmcore.config.classification import ClassWeights
 from lmcore.errors import UserError
+from lmcore.finetuning.adapter_folder import load_adapter
 from lmcore.finetuning.classification.classifier import load_classifier
-from lmcore.models.adapter_folder import load_adapter
 from lmcore.models.families import build_model
 from lmcore.models.folder import load_language_model, read_description, read_json
 from lmcore.models.generative import GenerativeModel

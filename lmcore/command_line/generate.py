@@ -14,9 +14,9 @@ from lmcore.command_line.errors import errors_in_one_line
 from lmcore.command_line.generation_options import check_stop_tokens, generation_config, make_parser
 from lmcore.config.generation import GenerationConfig
 from lmcore.errors import UserError
+from lmcore.finetuning.adapter_folder import load_adapter
 from lmcore.generation.completion import Completion
 from lmcore.generation.generator import Generator
-from lmcore.models.adapter_folder import load_adapter
 from lmcore.models.device import native_bfloat16, pick_device
 from lmcore.models.folder import load_generative_model, read_description
 from lmcore.models.generative import prompt_limit

@@ -10,8 +10,8 @@ from torch import nn
 
 from lmcore.config.training import LoRAConfig
 from lmcore.errors import UserError
+from lmcore.finetuning.adapter_folder import save_adapter
 from lmcore.finetuning.word_vectors import read_vectors, start_from
-from lmcore.models.adapter_folder import save_adapter
 from lmcore.models.lora import add_lora, merge_and_unload
 from lmcore.models.prompt import PromptFormat
 from lmcore.models.trainable import TextEncoder

@@ -17,10 +17,22 @@ def with_trainer(sections: dict[str, Any]) -> dict[str, Any]:
     merged = {name: copy.deepcopy(section) for name, section in sections.items() if name != TRAINER}
     for *parents, name in trainings(merged):
         parent = value_at(merged, parents)
-        parent[name] = _override(sections.get(TRAINER), parent[name])
+        parent[name] = override(sections.get(TRAINER), parent[name])
     if not isinstance(sections.get(TRAINER), dict):
         merged[TRAINER] = sections.get(TRAINER)  # refused by the check
     return merged
+
+
+def shared_training(sections: dict[str, Any]) -> dict[str, Any] | None:
+    """A training with every setting of ``trainer``, also those that all trainings set themselves; None without any.
+
+    What it lacks is missing in a section of ``trainer`` that no training has because it is of another kind.
+    """
+    shared, paths = sections.get(TRAINER), trainings(sections)
+    if not isinstance(shared, dict) or not paths:
+        return None
+    values: dict[str, Any] = override(override(shared, value_at(sections, paths[0])), shared)
+    return values
 
 
 def trainings(sections: dict[str, Any]) -> list[Location]:
@@ -40,7 +52,7 @@ def training_of(location: Location) -> Location | None:
     return None
 
 
-def _override(base: Any, changes: Any) -> Any:
+def override(base: Any, changes: Any) -> Any:
     """``base`` with the keys of ``changes``, section by section; a section of another kind replaces all of ``base``."""
     if not isinstance(base, dict) or not isinstance(changes, dict):
         return copy.deepcopy(changes)
@@ -48,7 +60,7 @@ def _override(base: Any, changes: Any) -> Any:
         return copy.deepcopy(changes)
     values = copy.deepcopy(base)
     for key, change in changes.items():
-        values[key] = _override(base.get(key), change)
+        values[key] = override(base.get(key), change)
     return values
 
 
@@ -62,10 +74,20 @@ def written_at(location: Location, written: dict[str, Any]) -> Location:
     key = location[len(training or ()) :]
     if training is None or not key or value_at(written, location, missing) is not missing:
         return location
+    if any(_replaces(written, training, key[:depth]) for depth in range(1, len(key))):
+        return location
     sections = [value_at(written, other) for other in trainings(written)]
     is_in_none = len(sections) > 1 and all(value_at(section, key, missing) is missing for section in sections)
     is_shared = value_at(written, (TRAINER, *key), missing) is not missing
     return (TRAINER, *key) if is_in_none or is_shared else location
+
+
+def _replaces(written: dict[str, Any], training: Location, key: Location) -> bool:
+    """Whether a section of a training is of another kind than that of ``trainer``, and so has nothing of it."""
+    own, shared = value_at(written, (*training, *key)), value_at(written, (TRAINER, *key))
+    if not isinstance(own, dict) or not isinstance(shared, dict):
+        return False
+    return any(own[kind] != shared.get(kind) for kind in KIND_KEYS & own.keys())
 
 
 def value_at(values: Any, location: Sequence[int | str], default: Any = None) -> Any:

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from lmcore.errors import UserError
-from lmcore.models.adapter_folder import load_adapter, save_adapter, weights_digest
+from lmcore.finetuning.adapter_folder import load_adapter, save_adapter, weights_digest
 from lmcore.models.lora import merge_and_unload
 from lmcore.models.prompt import PromptFormat
 from tests.lmcore.models.gpt.test_gpt import make_model
