@@ -2,7 +2,16 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from lmcore.config.base import LANGUAGE_MODEL, SCRATCH, Config, InitFrom, Ratio
 from lmcore.config.models import CorruptionConfig, MaskingConfig, ModelConfig, Probability
@@ -144,16 +153,15 @@ class LoRAConfig(Config):
     """Keep the adapters as files beside the merged model, to be loaded beside the model that they were trained on."""
 
 
-def check_adaptation(lora: LoRAConfig | None, frozen_layers: int | None) -> None:
-    """Check that the weights to train are chosen in one way.
+def without_adapters(frozen_layers: int | None, info: ValidationInfo) -> int | None:
+    """The value of ``frozen_layers`` in a section that has ``lora`` before it.
 
     Raises:
-        ValueError: if adapters are trained, beside which all weights are frozen, and layers are frozen as well.
+        ValueError: if adapters are trained, beside which all layers are frozen.
     """
-    if lora is not None and frozen_layers is not None:
-        raise ValueError(
-            "lora trains adapters alone, so no layer needs to be frozen: set frozen_layers or lora to null"
-        )
+    if frozen_layers is not None and info.data.get("lora") is not None:
+        raise ValueError("lora trains adapters alone, so all layers are frozen: set frozen_layers or lora to null")
+    return frozen_layers
 
 
 class MaskedTokensConfig(MaskingConfig):
