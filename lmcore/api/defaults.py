@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from lmcore.config.base import Config
 from lmcore.config.generation import GenerationConfig
-from lmcore.config.models import GPT2Config, GPTConfig, MaskingConfig
+from lmcore.config.models import GPTConfig
+from lmcore.config.published_models import GPT2Config
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.config.training import TrainingConfig
 from lmcore.errors import UserError

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from lmcore.config.base import Config
-from lmcore.config.models import Probability
+from lmcore.config.families import Probability
 from lmcore.config.training import LoRAConfig, TrainingConfig
 
 

@@ -5,7 +5,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from lmcore.config.base import Config, Ratio
-from lmcore.config.models import ModelConfig, Probability
+from lmcore.config.families import Probability
+from lmcore.config.models import ModelConfig
 
 
 class AdamWGroupConfig(Config):

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lmcore.config.models import MaskingConfig
+from lmcore.config.families import MaskingConfig
 from lmcore.errors import UserError
 from lmcore.tokens.batches.batches import IGNORED, TRAINING, VALIDATION, Batch, WindowBatches
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer

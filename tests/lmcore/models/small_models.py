@@ -4,14 +4,9 @@ from collections.abc import Iterable
 
 import torch
 
-from lmcore.config.models import (
-    BERTConfig,
-    CorruptionConfig,
-    EncoderDecoderConfig,
-    GPT2Config,
-    GPTConfig,
-    MaskingConfig,
-)
+from lmcore.config.families import CorruptionConfig, MaskingConfig
+from lmcore.config.models import EncoderDecoderConfig, GPTConfig
+from lmcore.config.published_models import BERTConfig, GPT2Config
 from lmcore.models.families import build_model
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from lmcore.config.models import FamilyConfig, ModelConfig
+from lmcore.config.families import FamilyConfig
+from lmcore.config.models import ModelConfig
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.generation import GenerationConfig, generate
 from lmcore.models.folder import save_language_model
