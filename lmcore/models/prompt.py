@@ -1,4 +1,4 @@
-"""The prompts of completion models: the end token, the prompt, a separator, and then the model's answer."""
+"""The prompts of completion models: the token that starts a document, the prompt, a separator, and then the model's answer."""
 
 from lmcore.config.base import Config
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
@@ -24,4 +24,4 @@ def encode_prompt_and_count(tokenizer: Tokenizer, prompt: str, prompt_format: Pr
     """The tokens of :func:`encode_prompt`, and the number of tokens of the whole prompt."""
     body = tokenizer.encode(prompt)
     kept = body[: prompt_format.max_prompt_tokens]
-    return [tokenizer.vocabulary.end_of_text_id, *kept, *tokenizer.encode(prompt_format.separator)], len(body)
+    return [tokenizer.vocabulary.start_id, *kept, *tokenizer.encode(prompt_format.separator)], len(body)
