@@ -78,7 +78,7 @@ def add_missing(backend: tokenizers.Tokenizer, declared: SpecialTokens) -> None:
     before, after = _template(backend)
     end = declared.end or after or _usual(backend, END_OF_TEXT) or END_OF_TEXT
     padding = declared.padding or _padding_name(backend) or _usual(backend, PADDING) or PADDING
-    if padding in (end, _unknown_name(backend)):
+    if padding in (end, unknown_name(backend)):
         # These occur in texts, so that padding could not be told from them.
         padding = PADDING
     start = declared.start or before
@@ -149,7 +149,7 @@ def guard_special_names(backend: tokenizers.Tokenizer) -> None:
     A unigram or word tokenizer takes the name of a special token in a text for that token, which is a part of its
     vocabulary. Such names are split after their first character, which changes no other text.
     """
-    unknown = _unknown_name(backend)
+    unknown = unknown_name(backend)
     special = {token.content for token in backend.get_added_tokens_decoder().values() if token.special}
     unsafe = sorted(name for name in special - {unknown} if _yields(backend, name))
     if not unsafe:
@@ -160,8 +160,8 @@ def guard_special_names(backend: tokenizers.Tokenizer) -> None:
     backend.pre_tokenizer = pre_tokenizers.Sequence([*own, split])
 
 
-def _unknown_name(backend: tokenizers.Tokenizer) -> str | None:
-    """The name of the token for unknown text."""
+def unknown_name(backend: tokenizers.Tokenizer) -> str | None:
+    """The name of the token for unknown text; None if there is none."""
     if not isinstance(backend.model, models.Unigram):
         return getattr(backend.model, "unk_token", None)
     identity = json.loads(backend.to_str())["model"].get("unk_id")

@@ -22,7 +22,9 @@ from lmcore.tokens.tokenizer.special_tokens import (
     declared_special_tokens,
     guard_special_names,
     set_template,
+    unknown_name,
     vocabulary_of,
+    vocabulary_size,
 )
 
 logger = logging.getLogger(__name__)
@@ -38,6 +40,7 @@ class Tokenizer:
 
     Attributes:
         vocabulary: size and special tokens.
+        n_own_tokens: tokens of the file, without those that :meth:`adopt` has added after them.
 
     Raises:
         UserError: if a special token is missing.
@@ -52,6 +55,7 @@ class Tokenizer:
         self._padding = backend.padding
         backend.no_padding()
         self.vocabulary = vocabulary_of(backend, None if self._padding is None else self._padding["pad_token"])
+        self.n_own_tokens = self.vocabulary.size
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -90,12 +94,14 @@ class Tokenizer:
             raise UserError(f"{path} is not a tokenizer file: {error}") from error
         if n_added:
             logger.warning("%s has no tokens for %d of the 256 bytes: adding them after its own tokens", path, n_added)
+        n_own_tokens = vocabulary_size(backend)
         backend.no_truncation()
         add_missing(backend, declared_special_tokens(path.parent, backend) if is_of_model else SpecialTokens())
         tokenizer = cls(backend)
         tokenizer.check_characters(path)
         tokenizer.check_losses(path)
         guard_special_names(backend)
+        tokenizer.n_own_tokens = n_own_tokens
         return tokenizer
 
     @classmethod
@@ -202,10 +208,10 @@ class Tokenizer:
         """The text between the decoded texts of consecutive tokens: a space for word tokenizers, else nothing."""
         return " " if self.has_word_tokens else ""
 
-    @property
+    @cached_property
     def unknown_id(self) -> int | None:
         """The id of the token for unknown text; ``None`` if there is none."""
-        name = getattr(self._backend.model, "unk_token", None)
+        name = unknown_name(self._backend)
         return None if name is None else self._backend.token_to_id(name)
 
     def name_of(self, token: int) -> str:
