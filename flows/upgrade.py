@@ -17,6 +17,7 @@ from ruamel.yaml.nodes import MappingNode
 
 from flows.runtime import yaml_text
 from flows.runtime.commands import run_command
+from flows.runtime.new_settings import with_new_settings
 from flows.runtime.yaml_text import Edit, KeyPath, apply_edits, compose, find_key
 from lmcore.config.evaluate import EvaluateConfig
 from lmcore.config.version_1 import ACTIVATIONS, CORRUPTION_KEYS, MASKING_KEYS, model_keys
@@ -185,8 +186,9 @@ def upgrade_text(text: str, *, is_recipe: bool) -> tuple[str, list[str]]:
     if is_recipe:
         return text, changes
     text, more = _share(text)
+    text, added = with_new_settings(text)
     text = f"{VERSION_COMMENT}version: {VERSION}\n\n{text}"
-    return text, [f"version: {VERSION} is new", *changes, *more]
+    return text, [f"version: {VERSION} is new", *changes, *more, *added]
 
 
 def _rename(text: str) -> tuple[str, list[str]]:

@@ -11,7 +11,7 @@ from lmcore.api.training import checked_text, run_training, seeded
 from lmcore.config.models import max_position_embeddings_of
 from lmcore.config.training import TrainingConfig
 from lmcore.errors import UserError
-from lmcore.finetuning.classifier import Classifier, encode_for_classifier, predict, save_classifier
+from lmcore.finetuning.classification.classifier import Classifier, encode_for_classifier, predict, save_classifier
 from lmcore.models.device import pick_device
 from lmcore.models.model import Model
 from lmcore.models.trainable import TextEncoder

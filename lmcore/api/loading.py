@@ -11,7 +11,7 @@ from lmcore.api.defaults import MASKING, PATIENCE, adamw, gpt_config, muon, toke
 from lmcore.api.models import LanguageModel, MaskedLanguageModel
 from lmcore.api.training import checked_texts, seeded, train_on_texts
 from lmcore.errors import UserError
-from lmcore.finetuning.classifier import load_classifier
+from lmcore.finetuning.classification.classifier import load_classifier
 from lmcore.models.families import build_model
 from lmcore.models.folder import load_language_model, read_description, read_json
 from lmcore.models.generative import GenerativeModel

@@ -105,7 +105,9 @@ def train_on_texts(
     sequence_length = min(longest, len(splits.validation) - 1, len(splits.training) - 1)
     if not isinstance(model, TrainableModel):
         raise UserError(f"a model of family {model_config.family} cannot be trained further")
-    settings = PretrainConfig(seed=seed, sequence_length=sequence_length, model=model_config, training=config)
+    settings = PretrainConfig(
+        seed=seed, sequence_length=sequence_length, mask_documents=False, model=model_config, training=config
+    )
     batches = pretraining_batches(model.to(pick_device()), settings, splits, tokenizer)
     return run_training(model, batches, config, seed, "Train")
 

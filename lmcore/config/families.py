@@ -40,6 +40,8 @@ class FamilyConfig(Config):
     """Whether the models have linear layers that low-rank adapters can be added to."""
     supports_gradient_checkpointing: ClassVar[bool] = False
     """Whether the models consist of blocks that can recompute their activations in the backward pass."""
+    supports_document_mask: ClassVar[bool] = False
+    """Whether the models can keep the documents of a sequence apart."""
     reads_source: ClassVar[bool] = False
     """Whether a prompt is a source with a context of its own, so that prompt and answer need not fit one context."""
 

@@ -81,6 +81,7 @@ class GPTConfig(FamilyConfig):
     family_name = "GPT"
     takes_adapters = True
     supports_gradient_checkpointing = True
+    supports_document_mask = True
 
     family: Literal["gpt"]
     hidden_size: Size
@@ -118,6 +119,7 @@ class EncoderDecoderConfig(FamilyConfig):
     family_name = "encoder-decoder"
     takes_adapters = True
     supports_gradient_checkpointing = True
+    supports_document_mask = True
     reads_source = True
 
     family: Literal["encoder_decoder"]

@@ -31,6 +31,7 @@ class GPT2Config(FamilyConfig):
     family_name = "GPT-2"
     takes_adapters = True
     supports_gradient_checkpointing = True
+    supports_document_mask = True
 
     family: Literal["gpt2"]
     hidden_size: Size
@@ -51,6 +52,7 @@ class BERTConfig(FamilyConfig):
     family_name = "BERT"
     takes_adapters = True
     supports_gradient_checkpointing = True
+    supports_document_mask = True
 
     family: Literal["bert"]
     hidden_size: Size
@@ -98,6 +100,7 @@ class LlamaConfig(FamilyConfig):
     family_name = "Llama"
     takes_adapters = True
     supports_gradient_checkpointing = True
+    supports_document_mask = True
 
     family: Literal["llama"]
     hidden_size: Size
@@ -133,6 +136,7 @@ class T5Config(FamilyConfig):
     family_name = "T5"
     takes_adapters = True
     supports_gradient_checkpointing = True
+    supports_document_mask = True
     reads_source = True
 
     family: Literal["t5"]

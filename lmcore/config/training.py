@@ -120,6 +120,8 @@ class PretrainConfig(Config):
     seed: NonNegativeInt
     sequence_length: Annotated[int, Field(ge=2)]
     """Length of a training sequence in tokens."""
+    mask_documents: bool
+    """No token attends to another document of its sequence; false: to all earlier ones."""
     model: ModelConfig
     training: TrainingConfig
 
@@ -129,5 +131,15 @@ class PretrainConfig(Config):
         if self.training.gradient_checkpointing and not self.model.supports_gradient_checkpointing:
             raise ValueError(
                 f"training.gradient_checkpointing works only for Transformers; set it to false for family {family}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _family_attends_to_documents(self) -> Self:
+        family = self.model.family
+        if self.mask_documents and not self.model.supports_document_mask:
+            raise ValueError(
+                f"mask_documents works only for Transformers, which attend to earlier tokens; set it to false for "
+                f"family {family}"
             )
         return self

@@ -29,8 +29,18 @@ class CausalTransformer(CausalModel, TextEncoder):
         self.feature_size = config.hidden_size
 
     @abstractmethod
-    def hidden_states(self, tokens: Tensor, *, mask: Tensor | None = None, state: ModelState | None = None) -> Tensor:
-        """The normalized output of the last block, shape (batch, length, hidden_size); see :meth:`forward`."""
+    def hidden_states(
+        self,
+        tokens: Tensor,
+        *,
+        mask: Tensor | None = None,
+        state: ModelState | None = None,
+        document_ids: Tensor | None = None,
+    ) -> Tensor:
+        """The normalized output of the last block, shape (batch, length, hidden_size); see :meth:`forward`.
+
+        With ``document_ids``, see :meth:`TrainableModel.loss`, there is neither a mask nor a state.
+        """
 
     @property
     @abstractmethod
@@ -58,9 +68,11 @@ class CausalTransformer(CausalModel, TextEncoder):
         """Float32 logits (..., vocabulary) of hidden states (..., hidden_size)."""
         return F.linear(hidden, self.output_weight.to(hidden.dtype)).float()
 
-    def loss(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+    def loss(
+        self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, document_ids: Tensor | None = None
+    ) -> Tensor:
         """Summed loss of next tokens (batch, length), see :class:`TrainableModel`."""
-        hidden = self.hidden_states(tokens).flatten(0, 1)
+        hidden = self.hidden_states(tokens, document_ids=document_ids).flatten(0, 1)
         return linear_cross_entropy(hidden, self.output_weight, targets.flatten(), label_smoothing=label_smoothing)
 
     def features(self, tokens: Tensor, is_text: Tensor) -> Tensor:

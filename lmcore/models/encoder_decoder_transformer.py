@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmcore.models.generative import SequenceToSequenceModel
-from lmcore.models.layers.attention import padding_mask
+from lmcore.models.layers.attention import padding_mask, same_document, starts_document
 from lmcore.models.layers.functional import linear_cross_entropy
 from lmcore.models.layers.key_value_cache import KeyValueCache, selects_all, split_rows
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
@@ -89,25 +89,30 @@ class EncoderDecoderTransformer(SequenceToSequenceModel):
         """The attention to the source of each block of the decoder."""
 
     @abstractmethod
-    def encode_visible(self, source: Tensor, visible: Tensor | None) -> Tensor:
+    def encode_visible(self, source: Tensor, visible: Tensor | None, document_ids: Tensor | None = None) -> Tensor:
         """The encoder's output (batch, length, hidden_size).
 
         Args:
             source: int64 of shape (batch, length).
-            visible: bool of shape (batch, 1, 1, length), false at padding; None if there is no padding.
+            visible: bool of shape (batch, 1, 1 or length, length), true where a position may attend; None for all.
+            document_ids: int64 of shape (batch, length), the documents that absolute positions start again with.
 
         Raises:
             UserError: the tokens exceed the context.
         """
 
     @abstractmethod
-    def decode_whole(self, tokens: Tensor, encoded: Tensor, visible_source: Tensor | None) -> Tensor:
+    def decode_whole(
+        self, tokens: Tensor, encoded: Tensor, visible_source: Tensor | None, document_ids: Tensor | None = None
+    ) -> Tensor:
         """The decoder's output (batch, length, hidden_size) for whole targets, computed at once.
 
         Args:
             tokens: what the decoder reads, int64 of shape (batch, length).
             encoded: the encoder's output for the sources.
-            visible_source: bool of shape (batch, 1, 1, source length), false at padding; None if there is no padding.
+            visible_source: bool of shape (batch, 1, 1 or length, source length), true where a position may attend; None
+                for all.
+            document_ids: int64 of shape (batch, length), the documents of the targets.
 
         Raises:
             UserError: the tokens exceed the context.
@@ -167,7 +172,15 @@ class EncoderDecoderTransformer(SequenceToSequenceModel):
         """Float32 logits (..., vocabulary) of the decoder's output (..., hidden_size)."""
         return F.linear(hidden, self.output_weight.to(hidden.dtype)).float()
 
-    def loss(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+    def loss(
+        self,
+        tokens: Tensor,
+        targets: Tensor,
+        *,
+        label_smoothing: float = 0.0,
+        document_ids: Tensor | None = None,
+        target_document_ids: Tensor | None = None,
+    ) -> Tensor:
         """Summed loss of whole targets, see :class:`TrainableModel`.
 
         Args:
@@ -175,23 +188,45 @@ class EncoderDecoderTransformer(SequenceToSequenceModel):
             targets: int64 of shape (batch, longest target), right-padded with -100. The decoder reads the targets
                 shifted by one, after its start token.
             label_smoothing: as for :class:`TrainableModel`.
+            document_ids: int64 of shape (batch, length), the documents of the sources, see :class:`TrainableModel`;
+                the encoder's and the decoder's positions both start again with each.
+            target_document_ids: int64 of the shape of ``targets``, those of the targets, given with ``document_ids``.
         """
-        hidden = self.target_hidden_states(tokens, self._shift_right(targets)).flatten(0, 1)
+        hidden = self.target_hidden_states(
+            tokens,
+            self._shift_right(targets, target_document_ids),
+            document_ids=document_ids,
+            target_document_ids=target_document_ids,
+        ).flatten(0, 1)
         return linear_cross_entropy(hidden, self.output_weight, targets.flatten(), label_smoothing=label_smoothing)
 
     def target_logits(self, source: Tensor, targets: Tensor) -> Tensor:
         """Logits of every token of whole targets, see :class:`SequenceToSequenceModel`."""
         return self.output_logits(self.target_hidden_states(source, self._shift_right(targets)))
 
-    def target_hidden_states(self, source: Tensor, tokens: Tensor) -> Tensor:
+    def target_hidden_states(
+        self,
+        source: Tensor,
+        tokens: Tensor,
+        *,
+        document_ids: Tensor | None = None,
+        target_document_ids: Tensor | None = None,
+    ) -> Tensor:
         """The decoder's output (batch, length, hidden_size) for whole targets, computed at once.
 
         Args:
             source: int64 of shape (batch, source length), right-padded with the padding token.
             tokens: what the decoder reads, int64 of shape (batch, length), beginning with the decoder's start token.
+            document_ids: as for :meth:`loss`.
+            target_document_ids: as for :meth:`loss`.
         """
-        visible_source = self._source_mask(source)
-        return self.decode_whole(tokens, self.encode_visible(source, visible_source), visible_source)
+        if document_ids is None or target_document_ids is None:
+            visible_in_source = visible_source = self._source_mask(source)
+        else:
+            visible_in_source = same_document(document_ids, document_ids)
+            visible_source = same_document(target_document_ids, document_ids)
+        encoded = self.encode_visible(source, visible_in_source, document_ids)
+        return self.decode_whole(tokens, encoded, visible_source, target_document_ids)
 
     def flops_per_token(self) -> float:
         """The operations for one token of a source and one of its target, both as long as the context."""
@@ -214,10 +249,13 @@ class EncoderDecoderTransformer(SequenceToSequenceModel):
     def _source_mask(self, source: Tensor) -> Tensor | None:
         return padding_mask(source != self.vocabulary.padding_id)
 
-    def _shift_right(self, targets: Tensor) -> Tensor:
-        """What the decoder reads to predict ``targets``: its start token, then all targets but the last."""
+    def _shift_right(self, targets: Tensor, document_ids: Tensor | None = None) -> Tensor:
+        """What the decoder reads to predict ``targets``: its start token, then all targets but the last, for each
+        document."""
         first = targets.new_full((len(targets), 1), self.decoder_start_id)
-        return torch.cat((first, targets[:, :-1].masked_fill(targets[:, :-1] < 0, self.vocabulary.padding_id)), dim=1)
+        shifted = targets[:, :-1].masked_fill(targets[:, :-1] < 0, self.vocabulary.padding_id)
+        tokens = torch.cat((first, shifted), dim=1)
+        return tokens if document_ids is None else tokens.masked_fill(starts_document(document_ids), self.decoder_start_id)
 
 
 def count_matrix_weights(blocks: nn.Module) -> int:

@@ -183,8 +183,19 @@ class RecurrentModel(CausalModel, TrainableModel):
         """The loss of a batch that continues from ``state`` (None: from the start), and the state after the batch,
         detached; see :class:`TrainableModel`."""
 
-    def loss(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-        """Summed loss of sequences that each start from the initial state, see :class:`TrainableModel`."""
+    def loss(
+        self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, document_ids: Tensor | None = None
+    ) -> Tensor:
+        """Summed loss of sequences that each start from the initial state, see :class:`TrainableModel`.
+
+        Raises:
+            UserError: there are ``document_ids``: the state would carry one document into the next.
+        """
+        if document_ids is not None:
+            raise UserError(
+                f"a model of class {type(self).__name__} carries its state from document to document, so it cannot "
+                "train on packed documents: leave document_ids out, or use a Transformer"
+            )
         return self.loss_and_state(tokens, targets, None, label_smoothing=label_smoothing)[0]
 
 

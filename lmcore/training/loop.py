@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lmcore.config.training import TrainingConfig
+from lmcore.models.generative import RecurrentModel
 from lmcore.models.state import RecurrentState
 from lmcore.models.trainable import TrainableModel
 from lmcore.progress import ProgressBar
@@ -99,7 +100,7 @@ class _Trainer:
         self.state = TrainerState(model, ModelOptimizer(model, config.optimizer), average)
         self._checkpoints = CheckpointManager(checkpoints, self.state, identity)
         is_worth_compiling = model.is_compilable and is_compiled(config, self.n_steps, self.device)
-        self._loss_and_state = torch.compile(model.loss_and_state) if is_worth_compiling else model.loss_and_state
+        self._loss = torch.compile(model.loss) if is_worth_compiling else model.loss
         self._throughput = Throughput()
         self._signals = DeferredSignals()
 
@@ -190,8 +191,10 @@ class _Trainer:
         self, batch: Batch, carried: RecurrentState | None, label_smoothing: float = 0.0
     ) -> tuple[Tensor, RecurrentState | None]:
         """The summed loss of a batch; for a model that carries a state, also the state after it."""
-        state = carried if batch.continues else None
-        return self._loss_and_state(batch.tokens, batch.targets, state, label_smoothing=label_smoothing)
+        if isinstance(self.model, RecurrentModel) and not batch.documents:
+            state = carried if batch.continues else None
+            return self.model.loss_and_state(batch.tokens, batch.targets, state, label_smoothing=label_smoothing)
+        return self._loss(batch.tokens, batch.targets, label_smoothing=label_smoothing, **batch.documents), None
 
     def _update_weights(self, factor: float, loss: float, gradient_norm: float, n_targets: int) -> None:
         progress, optimizer = self.state.progress, self.state.optimizer

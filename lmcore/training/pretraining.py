@@ -41,16 +41,18 @@ def pretraining_batches(
     A model that carries a state reads the corpus as parallel streams. Other models read shuffled windows; in these,
     tokens or spans are masked if the objective is to predict them.
     """
-    kind = StreamBatches if model.carries_state else WindowBatches
-    batches = kind(
-        splits.tokens("train"),
-        splits.tokens("validation"),
-        sequence_length=config.sequence_length,
-        batch_size=config.training.batch_size,
-        seed=config.seed,
-        max_validation_windows=config.training.max_eval_samples,
-    )
-    return FOR_OBJECTIVE[model.objective](batches, model, config.seed, tokenizer)
+    streams = splits.tokens("train"), splits.tokens("validation")
+    sizes: dict[str, Any] = {
+        "sequence_length": config.sequence_length,
+        "batch_size": config.training.batch_size,
+        "seed": config.seed,
+        "max_validation_windows": config.training.max_eval_samples,
+    }
+    if model.carries_state:
+        return FOR_OBJECTIVE[model.objective](StreamBatches(*streams, **sizes), model, config.seed, tokenizer)
+    end_of_text_id = tokenizer.vocabulary.end_of_text_id if config.mask_documents else None
+    windows = WindowBatches(*streams, **sizes, end_of_text_id=end_of_text_id)
+    return FOR_OBJECTIVE[model.objective](windows, model, config.seed, tokenizer)
 
 
 def seen_tokens(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, npt.NDArray[np.int64]]:

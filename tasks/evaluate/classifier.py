@@ -18,9 +18,9 @@ from lmcore.evaluation.classification import (
 from lmcore.evaluation.linear import linear_predictions, strongest
 from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, MAJORITY, MODEL
 from lmcore.evaluation.result import EvaluationResult
-from lmcore.finetuning.classifier import predict
-from lmcore.finetuning.examples import choose_examples, labeled_pairs
-from lmcore.finetuning.supervised import CLASSIFICATION_COLUMNS, classification_examples
+from lmcore.finetuning.classification.classifier import predict
+from lmcore.finetuning.classification.examples import CLASSIFICATION_COLUMNS, classification_examples, labeled_pairs
+from lmcore.finetuning.examples import choose_examples
 from lmcore.models.folder import read_description
 from lmcore.runtime.files import write_csv
 from lmcore.text.documents.shards import read_documents

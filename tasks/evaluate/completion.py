@@ -9,8 +9,8 @@ from lmcore.errors import UserError
 from lmcore.evaluation.completion import complete_prompts, evaluate_completions, first_sentence
 from lmcore.evaluation.names import FIRST_SENTENCE, MODEL
 from lmcore.evaluation.result import EvaluationResult
+from lmcore.finetuning.completion.examples import COMPLETION_COLUMNS, CompletionExample, completion_examples
 from lmcore.finetuning.examples import choose_examples
-from lmcore.finetuning.supervised import COMPLETION_COLUMNS, CompletionExample, completion_examples
 from lmcore.generation import Generator
 from lmcore.models.folder import read_description
 from lmcore.text.documents.shards import read_documents

@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from lmcore.config.models import max_position_embeddings_of
 from lmcore.errors import UserError
-from lmcore.finetuning.classifier import load_classifier, predict
+from lmcore.finetuning.classification.classifier import load_classifier, predict
 from lmcore.generation import GenerationConfig, Generator
 from lmcore.models.families import FAMILIES
 from lmcore.models.folder import ModelDescription, load_generative_model, load_language_model, read_description

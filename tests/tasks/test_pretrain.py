@@ -14,7 +14,15 @@ from tests.tasks.tracking.trainings import curve, only_run
 def test_the_record_the_curves_and_mlflow_have_the_same_metrics(environment: Any, tmp_path: Path) -> None:
     write_models(tmp_path, write_documents(tmp_path / "clean"))
     config = PretrainConfig.model_validate_json(
-        json.dumps({"seed": 1, "sequence_length": 24, "model": {"family": "ngram", "order": 2}, "training": TRAINING})
+        json.dumps(
+            {
+                "seed": 1,
+                "sequence_length": 24,
+                "mask_documents": False,
+                "model": {"family": "ngram", "order": 2},
+                "training": TRAINING,
+            }
+        )
     )
     folders = {"tokens": tmp_path / "tokens", "model_folder": tmp_path / "model", "curves": tmp_path / "curves"}
     pretrain_language_model(config, environment, **folders)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from lmcore.config.finetune import ClassificationTrainingConfig, CompletionTrainingConfig, SummaryExamples
+from lmcore.config.classification import ClassificationTrainingConfig
+from lmcore.config.completion import CompletionTrainingConfig, SummaryExamples
 from lmcore.config.training import PretrainConfig, TrainingConfig
 from lmcore.generation import Generator
 from lmcore.models.folder import load_generative_model
@@ -44,7 +45,15 @@ KINDS = {"bert": "masked-language-model", "encoder_decoder": "span-restoring-mod
 def test_a_model_of_every_family_goes_the_whole_way(family: str, environment: Any, tmp_path: Path) -> None:
     write_models(tmp_path, write_documents(tmp_path / "clean"))
     config = PretrainConfig.model_validate_json(
-        json.dumps({"seed": 1, "sequence_length": 24, "model": FAMILIES[family], "training": SHORT})
+        json.dumps(
+            {
+                "seed": 1,
+                "sequence_length": 24,
+                "mask_documents": family in TRANSFORMERS,
+                "model": FAMILIES[family],
+                "training": SHORT,
+            }
+        )
     )
     folders = {"tokens": tmp_path / "tokens", "model_folder": tmp_path / "model", "curves": tmp_path / "curves"}
     pretrain_language_model(config, environment, **folders)

@@ -60,21 +60,27 @@ class EncoderDecoder(EncoderDecoderTransformer):
         """The attention to the source of each block of the decoder."""
         return [block.source_attention for block in self._decoder_blocks()]
 
-    def encode_visible(self, source: Tensor, visible: Tensor | None) -> Tensor:
+    def encode_visible(self, source: Tensor, visible: Tensor | None, document_ids: Tensor | None = None) -> Tensor:
         """The encoder's normalized output, see :class:`EncoderDecoderTransformer`."""
         check_context_length(source.size(1), self.config.max_position_embeddings)
-        stream = self._embed(source, self.source_positions.weight[: source.size(1)])
+        positions = text_positions(source.size(1), 0, None, self.device, document_ids)
+        stream = self._embed(source, self.source_positions(positions))
         for block in self.encoder_blocks:
             stream = self.run_block(block, stream, is_causal=False, visible=visible)
         normalized: Tensor = self.encoder_norm(stream)
         return normalized
 
-    def decode_whole(self, tokens: Tensor, encoded: Tensor, visible_source: Tensor | None) -> Tensor:
+    def decode_whole(
+        self, tokens: Tensor, encoded: Tensor, visible_source: Tensor | None, document_ids: Tensor | None = None
+    ) -> Tensor:
         """The decoder's normalized output for whole targets, see :class:`EncoderDecoderTransformer`."""
-        check_context_length(tokens.size(1), self.config.max_position_embeddings)
-        stream = self._embed(tokens, self.target_positions.weight[: tokens.size(1)])
+        length = tokens.size(1)
+        check_context_length(length, self.config.max_position_embeddings)
+        positions = text_positions(length, 0, None, self.device, document_ids)
+        visible = causal_mask(length, 0, None, self.device, document_ids)
+        stream = self._embed(tokens, self.target_positions(positions))
         for block in self._decoder_blocks():
-            stream = self.run_block(block, stream, encoded, visible_source=visible_source)
+            stream = self.run_block(block, stream, encoded, visible_source=visible_source, visible=visible)
         normalized: Tensor = self.decoder_norm(stream)
         return normalized
 
@@ -122,10 +128,12 @@ class CrossAttendingBlock(nn.Module):
         self.feed_forward = _build_feed_forward(config, output_std)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, hidden: Tensor, encoded: Tensor, *, visible_source: Tensor | None = None) -> Tensor:
+    def forward(
+        self, hidden: Tensor, encoded: Tensor, *, visible_source: Tensor | None = None, visible: Tensor | None = None
+    ) -> Tensor:
         """Map whole targets (batch, length, hidden_size), given sources (batch, source length, hidden_size)."""
         keys, values = self.source_attention.keys_and_values(encoded)
-        return self.attend_and_transform(hidden, keys, values, visible_source)
+        return self.attend_and_transform(hidden, keys, values, visible_source, visible=visible)
 
     def attend_and_transform(
         self,

@@ -56,15 +56,26 @@ class GPT(CausalModel, TextEncoder):
             None if config.tie_word_embeddings else BiasFreeLinear(config.hidden_size, vocabulary.size, zero_init=True)
         )
 
-    def hidden_states(self, tokens: Tensor, *, mask: Tensor | None = None, state: ModelState | None = None) -> Tensor:
-        """The normalized output of the last block, shape (batch, length, hidden_size); see :meth:`forward`."""
+    def hidden_states(
+        self,
+        tokens: Tensor,
+        *,
+        mask: Tensor | None = None,
+        state: ModelState | None = None,
+        document_ids: Tensor | None = None,
+    ) -> Tensor:
+        """The normalized output of the last block, shape (batch, length, hidden_size); see :meth:`forward`.
+
+        With ``document_ids``, see :meth:`TrainableModel.loss`, there is neither a mask nor a state. Rotary positions
+        are relative, so they need not restart with each document.
+        """
         state = state if isinstance(state, GPTState) else None
         start, n_new = state.length if state else 0, tokens.size(1)
         check_context_length(start + n_new, self.config.max_position_embeddings)
-        visible = causal_mask(n_new, start, mask, self.device)
+        visible = causal_mask(n_new, start, mask, self.device, document_ids)
         embedded = normalize(self.embedding(tokens).to(self.compute_dtype))
         if self.token_shift is not None:
-            embedded = self.token_shift(embedded, mask=mask, state=state)
+            embedded = self.token_shift(embedded, mask=mask, state=state, document_ids=document_ids)
         stream = embedded = self.dropout(embedded)
         for layer, block in enumerate(self.blocks):
             value_embedding = self.value_embeddings[layer](tokens, stream.dtype) if self.value_embeddings else None
@@ -104,10 +115,12 @@ class GPT(CausalModel, TextEncoder):
         cap = self.config.final_logit_softcapping
         return logits if cap is None else cap * torch.tanh(logits / cap)
 
-    def loss(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+    def loss(
+        self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, document_ids: Tensor | None = None
+    ) -> Tensor:
         """Summed loss of next tokens (batch, length), see :class:`TrainableModel`."""
         return linear_cross_entropy(
-            self.hidden_states(tokens).flatten(0, 1),
+            self.hidden_states(tokens, document_ids=document_ids).flatten(0, 1),
             self.output_weight,
             targets.flatten(),
             cap=self.config.final_logit_softcapping,

@@ -41,13 +41,23 @@ class GPT2(CausalTransformer):
         self.blocks = nn.ModuleList(_build_block(config) for _ in range(config.num_hidden_layers))
         self.final_norm = LayerNorm(config.hidden_size)
 
-    def hidden_states(self, tokens: Tensor, *, mask: Tensor | None = None, state: ModelState | None = None) -> Tensor:
-        """The normalized output of the last block, shape (batch, length, hidden_size); see :meth:`forward`."""
+    def hidden_states(
+        self,
+        tokens: Tensor,
+        *,
+        mask: Tensor | None = None,
+        state: ModelState | None = None,
+        document_ids: Tensor | None = None,
+    ) -> Tensor:
+        """The normalized output of the last block, shape (batch, length, hidden_size); see :meth:`forward`.
+
+        With ``document_ids``, see :meth:`TrainableModel.loss`, there is neither a mask nor a state.
+        """
         cache = state if isinstance(state, KeyValueCache) else None
         start, n_new = cache.length if cache else 0, tokens.size(1)
         check_context_length(start + n_new, self.config.max_position_embeddings)
-        positions = text_positions(n_new, start, mask, self.device)
-        visible = causal_mask(n_new, start, mask, self.device)
+        positions = text_positions(n_new, start, mask, self.device, document_ids)
+        visible = causal_mask(n_new, start, mask, self.device, document_ids)
         stream = self.dropout((self.embedding(tokens) + self.positions(positions)).to(self.compute_dtype))
         for layer, block in enumerate(self.blocks):
             stream = self.run_block(block, stream, is_causal=True, visible=visible, cache=cache, layer=layer)

@@ -40,13 +40,23 @@ class Llama(CausalTransformer):
             None if config.tie_word_embeddings else BiasFreeLinear(config.hidden_size, vocabulary.size, zero_init=True)
         )
 
-    def hidden_states(self, tokens: Tensor, *, mask: Tensor | None = None, state: ModelState | None = None) -> Tensor:
-        """The normalized output of the last block, shape (batch, length, hidden_size); see :meth:`forward`."""
+    def hidden_states(
+        self,
+        tokens: Tensor,
+        *,
+        mask: Tensor | None = None,
+        state: ModelState | None = None,
+        document_ids: Tensor | None = None,
+    ) -> Tensor:
+        """The normalized output of the last block, see :class:`CausalTransformer`.
+
+        Rotary attention depends only on distances: positions count padding too, and need not start again with each
+        document.
+        """
         cache = state if isinstance(state, KeyValueCache) else None
         start, n_new = cache.length if cache else 0, tokens.size(1)
         check_context_length(start + n_new, self.config.max_position_embeddings)
-        visible = causal_mask(n_new, start, mask, self.device)
-        # Positions count padding too: rotary attention depends only on distances.
+        visible = causal_mask(n_new, start, mask, self.device, document_ids)
         stream = self.embedding(tokens).to(self.compute_dtype)
         for layer, block in enumerate(self.blocks):
             stream = self.run_block(block, stream, visible=visible, cache=cache, layer=layer)

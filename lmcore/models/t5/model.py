@@ -62,8 +62,8 @@ class T5(EncoderDecoderTransformer):
         """The attention to the source of each block of the decoder."""
         return [block.source_attention for block in self._decoder_blocks()]
 
-    def encode_visible(self, source: Tensor, visible: Tensor | None) -> Tensor:
-        """The encoder's normalized output, see :class:`EncoderDecoderTransformer`."""
+    def encode_visible(self, source: Tensor, visible: Tensor | None, document_ids: Tensor | None = None) -> Tensor:
+        """The encoder's normalized output, see :class:`EncoderDecoderTransformer`; positions are relative."""
         check_context_length(source.size(1), self.config.max_position_embeddings)
         positions = torch.arange(source.size(1), device=source.device)
         bias = self.encoder_bias(positions, positions, self.compute_dtype)
@@ -73,12 +73,16 @@ class T5(EncoderDecoderTransformer):
         normalized: Tensor = self.dropout(self.encoder_norm(stream))
         return normalized
 
-    def decode_whole(self, tokens: Tensor, encoded: Tensor, visible_source: Tensor | None) -> Tensor:
+    def decode_whole(
+        self, tokens: Tensor, encoded: Tensor, visible_source: Tensor | None, document_ids: Tensor | None = None
+    ) -> Tensor:
         """The decoder's output for whole targets, see :class:`EncoderDecoderTransformer`."""
         check_context_length(tokens.size(1), self.config.max_position_embeddings)
         positions = torch.arange(tokens.size(1), device=tokens.device)
         bias = self.decoder_bias(positions, positions, self.compute_dtype)
-        visible = positions <= positions.unsqueeze(1)
+        visible = causal_mask(tokens.size(1), 0, None, self.device, document_ids)
+        if visible is None:
+            visible = positions <= positions.unsqueeze(1)
         stream = self._embed(tokens)
         for block in self._decoder_blocks():
             stream = self.run_block(block, stream, bias, encoded, visible=visible, visible_source=visible_source)

@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -142,7 +142,7 @@ class MaskedBatches:
     def _masked(self, batch: Batch, seeds: list[int]) -> Batch:
         generator = np.random.default_rng(seeds)
         tokens, targets = mask_tokens(batch.tokens.numpy(), self._vocabulary, self._config, generator, self._starts)
-        return Batch(torch.from_numpy(tokens), torch.from_numpy(targets))
+        return replace(batch, tokens=torch.from_numpy(tokens), targets=torch.from_numpy(targets))
 
 
 def _choose_predicted(

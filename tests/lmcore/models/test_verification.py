@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from lmcore.config.models import NgramConfig
 from lmcore.config.tokenize import BytePairConfig
-from lmcore.finetuning.classifier import Classifier, load_classifier, save_classifier
+from lmcore.finetuning.classification.classifier import Classifier, load_classifier, save_classifier
 from lmcore.models.families import build_model
 from lmcore.models.folder import load_language_model, save_language_model
 from lmcore.models.lora import add_lora, save_adapters

@@ -9,16 +9,13 @@ import pyarrow as pa
 import pytest
 import torch
 
+from lmcore.config.classification import ClassificationTrainingConfig
+from lmcore.config.completion import CompletionTrainingConfig, SummaryExamples
 from lmcore.config.evaluate import ReportConfig
-from lmcore.config.finetune import (
-    ClassificationTrainingConfig,
-    CompletionTrainingConfig,
-    FinetuneConfig,
-    SummaryExamples,
-)
+from lmcore.config.finetune import FinetuneConfig
 from lmcore.config.models import GPTConfig
 from lmcore.config.tokenize import BytePairConfig, SplitFractions
-from lmcore.finetuning.classifier import Classifier, load_classifier, save_classifier
+from lmcore.finetuning.classification.classifier import Classifier, load_classifier, save_classifier
 from lmcore.models.folder import load_language_model, save_language_model
 from lmcore.models.gpt.model import GPT
 from lmcore.models.prompt import PromptFormat

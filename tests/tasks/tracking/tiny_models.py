@@ -6,7 +6,7 @@ import torch
 
 from lmcore.config.models import GPTConfig
 from lmcore.config.tokenize import BytePairConfig
-from lmcore.finetuning.classifier import Classifier, save_classifier
+from lmcore.finetuning.classification.classifier import Classifier, save_classifier
 from lmcore.models.folder import save_language_model
 from lmcore.models.gpt.model import GPT
 from lmcore.models.prompt import PromptFormat

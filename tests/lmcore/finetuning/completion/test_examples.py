@@ -1,25 +1,13 @@
 import pyarrow as pa
 import pytest
 
-from lmcore.config.finetune import SummaryExamples, TargetExamples
-from lmcore.config.tokenize import SplitFractions
-from lmcore.finetuning.supervised import classification_examples, completion_examples, split_summary
-from lmcore.text.split import SPLITS, document_id, split_of
+from lmcore.config.completion import SummaryExamples, TargetExamples
+from lmcore.finetuning.classification.examples import classification_examples
+from lmcore.finetuning.completion.examples import completion_examples, split_summary
+from lmcore.text.split import document_id, split_of
+from tests.lmcore.finetuning.sample_documents import DOCUMENTS, FRACTIONS, TARGETS, TEXTS
 
-FRACTIONS = SplitFractions(validation=0.2, test=0.2)
 LENGTHS = SummaryExamples(kind="summary", min_summary_characters=5, max_summary_characters=40, min_body_characters=10)
-TEXTS = [f"Summary of {number}.\n\nThe body that follows {number}." for number in range(50)]
-LABELS = [None if number % 10 == 0 else f"label {number % 3}" for number in range(50)]
-TARGETS = [None if number % 2 else f"target {number}" for number in range(50)]
-DOCUMENTS = pa.table(
-    {
-        "id": [document_id(text) for text in TEXTS],
-        "split": pa.nulls(len(TEXTS), pa.string()),
-        "text": TEXTS,
-        "label": LABELS,
-        "target": TARGETS,
-    }
-)
 
 
 @pytest.mark.parametrize(
@@ -38,18 +26,6 @@ DOCUMENTS = pa.table(
 )
 def test_a_text_is_split_at_its_first_blank_line(text: str, divided: tuple[str, str] | None) -> None:
     assert split_summary(text, LENGTHS) == divided
-
-
-def test_labeled_texts_are_split_as_the_documents_are() -> None:
-    examples = classification_examples(DOCUMENTS, FRACTIONS)
-    for split in SPLITS:
-        expected = [
-            (text, label)
-            for text, label in zip(TEXTS, LABELS, strict=True)
-            if label is not None and split_of(document_id(text), FRACTIONS) == split
-        ]
-        assert list(zip(examples[split].texts, examples[split].labels, strict=True)) == expected
-        assert expected
 
 
 def test_completions_have_the_id_of_their_document() -> None:

@@ -6,7 +6,12 @@ import pytest
 import torch
 
 from lmcore.config.tokenize import BytePairConfig
-from lmcore.finetuning.classifier import Classifier, encode_for_classifier, load_classifier, save_classifier
+from lmcore.finetuning.classification.classifier import (
+    Classifier,
+    encode_for_classifier,
+    load_classifier,
+    save_classifier,
+)
 from lmcore.models.families import build_model
 from lmcore.models.folder import save_language_model
 from lmcore.tokens.tokenizer.training import train_tokenizer

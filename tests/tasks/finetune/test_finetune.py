@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from lmcore.config.finetune import ClassificationTrainingConfig, CompletionTrainingConfig, TargetExamples
+from lmcore.config.classification import ClassificationTrainingConfig
+from lmcore.config.completion import CompletionTrainingConfig, TargetExamples
 from lmcore.config.training import TrainingConfig
 from tasks.context.environment import Environment
 from tasks.finetune import FinetuneFiles, finetune_classifier, finetune_completion

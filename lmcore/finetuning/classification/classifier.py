@@ -61,8 +61,16 @@ class Classifier(TrainableModel):
         logits: Tensor = self.head(self.dropout(torch.cat((mean, maximum), dim=1)))
         return logits
 
-    def loss(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-        """Summed cross-entropy in nats, given the int64 class indices (batch,)."""
+    def loss(
+        self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, document_ids: Tensor | None = None
+    ) -> Tensor:
+        """Summed cross-entropy in nats, given the int64 class indices (batch,).
+
+        Raises:
+            UserError: there are ``document_ids``: each sequence is one text with one class.
+        """
+        if document_ids is not None:
+            raise UserError("a classifier reads one text per sequence, not packed documents: leave document_ids out")
         return F.cross_entropy(self(tokens), targets, reduction="sum", label_smoothing=label_smoothing)
 
 

@@ -1,27 +1,16 @@
-"""Supervised examples from clean documents: their labels, summaries and targets."""
+"""Prompts and completions from documents: their targets, or their summaries."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from lmcore.config.base import Split
-from lmcore.config.finetune import CompletionExamples, SummaryExamples
+from lmcore.config.completion import CompletionExamples, SummaryExamples
 from lmcore.config.tokenize import SplitFractions
-from lmcore.text.split import SPLITS, splits_of
+from lmcore.finetuning.examples import rows_by_split
+from lmcore.text.split import SPLITS
 
-CLASSIFICATION_COLUMNS = ("id", "split", "text", "label")
 COMPLETION_COLUMNS = ("id", "split", "text", "target")
-
-
-@dataclass(frozen=True, slots=True)
-class LabeledTexts:
-    """The ids, texts and labels of documents, in the same order."""
-
-    ids: list[str] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +20,6 @@ class CompletionExample:
     id: str
     prompt: str
     completion: str
-
-
-def classification_examples(documents: pa.Table, fractions: SplitFractions) -> dict[Split, LabeledTexts]:
-    """The documents that have a label, by split, in their order.
-
-    Args:
-        documents: clean documents with the columns :data:`CLASSIFICATION_COLUMNS`.
-        fractions: fractions of held-out documents; the same documents are held out as for the language model.
-    """
-    examples = {split: LabeledTexts() for split in SPLITS}
-    for split, identity, text, label in _rows(documents, fractions, "id", "text", "label"):
-        if label is not None:
-            examples[split].ids.append(identity)
-            examples[split].texts.append(text)
-            examples[split].labels.append(label)
-    return examples
 
 
 def completion_examples(
@@ -60,7 +33,7 @@ def completion_examples(
         config: whether completions are targets of documents or summaries (:func:`split_summary`).
     """
     examples: dict[Split, list[CompletionExample]] = {split: [] for split in SPLITS}
-    for split, identity, text, target in _rows(documents, fractions, "id", "text", "target"):
+    for split, identity, text, target in rows_by_split(documents, fractions, "id", "text", "target"):
         if isinstance(config, SummaryExamples):
             completion, prompt = split_summary(text, config) or (None, text)
         else:
@@ -84,8 +57,3 @@ def split_summary(text: str, config: SummaryExamples) -> tuple[str, str] | None:
     if not fits or len(body) < config.min_body_characters or summary in " ".join(body.split()):
         return None
     return summary, body
-
-
-def _rows(documents: pa.Table, fractions: SplitFractions, *columns: str) -> Iterator[tuple[Any, ...]]:
-    """The split of each document, followed by the values of the given columns."""
-    return zip(splits_of(documents, fractions), *(documents[column].to_pylist() for column in columns), strict=True)
