@@ -20,7 +20,6 @@ HEAD_SIZE = 32
 LARGE_HIDDEN_SIZE = 512
 PATIENCE = 3
 """Validations without improvement after which a language model's training ends early."""
-MASKING = MaskingConfig(mlm_probability=0.15, use_whole_words=False)
 
 
 def validated(kind: type[AnyConfig], values: Mapping[str, Any]) -> AnyConfig:

@@ -81,9 +81,7 @@ class Generator:
                 its end.
         """
         encoded, decode = [self.encode(prompt)], self._decoder(prompt)
-        streamer = TextStreamer(
-            decode, config.stop_strings, lambda token: may_join_bytes(self.tokenizer, token)
-        )
+        streamer = TextStreamer(decode, config.stop_strings, lambda token: may_join_bytes(self.tokenizer, token))
         n_seen, joint = 0, self._joint(prompt)
         for (completion,) in sample(
             self._decoding_state(encoded, config),

@@ -255,7 +255,9 @@ class EncoderDecoderTransformer(SequenceToSequenceModel):
         first = targets.new_full((len(targets), 1), self.decoder_start_id)
         shifted = targets[:, :-1].masked_fill(targets[:, :-1] < 0, self.vocabulary.padding_id)
         tokens = torch.cat((first, shifted), dim=1)
-        return tokens if document_ids is None else tokens.masked_fill(starts_document(document_ids), self.decoder_start_id)
+        return (
+            tokens if document_ids is None else tokens.masked_fill(starts_document(document_ids), self.decoder_start_id)
+        )
 
 
 def count_matrix_weights(blocks: nn.Module) -> int:

@@ -1,4 +1,4 @@
-"""The prompts of completion models: the token that starts a document, the prompt, a separator, and then the model's answer."""
+"""The prompts of completion models: the start token, the prompt, a separator, and then the model's answer."""
 
 from lmcore.config.base import Config
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer

@@ -19,8 +19,8 @@ from lmcore.models.gpt.layers import (
 )
 from lmcore.models.gpt.state import GPTState
 from lmcore.models.layers.attention import causal_mask, check_context_length
-from lmcore.models.layers.functional import linear_cross_entropy, normalize
 from lmcore.models.layers.feed_forward import FeedForward
+from lmcore.models.layers.functional import linear_cross_entropy, normalize
 from lmcore.models.layers.linear import BiasFreeLinear
 from lmcore.models.state import ModelState
 from lmcore.models.trainable import TextEncoder

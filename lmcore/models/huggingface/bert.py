@@ -85,8 +85,10 @@ def export_model(model: BERT) -> Export:
 
 
 def _part_names(name: str) -> tuple[str, ...]:
-    return tuple(replaced(part, NAMES) for part in divided(name, FUSED, PARTS)) if FUSED in name else (
-        replaced(name, NAMES),
+    return (
+        tuple(replaced(part, NAMES) for part in divided(name, FUSED, PARTS))
+        if FUSED in name
+        else (replaced(name, NAMES),)
     )
 
 

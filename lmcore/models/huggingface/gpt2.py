@@ -41,9 +41,7 @@ def import_model(folder: HuggingFaceFolder, vocabulary: Vocabulary) -> GPT2:
     hidden_size = folder.get("n_embd")
     intermediate_size = folder.get("n_inner", INTERMEDIATE_RATIO * hidden_size)
     if intermediate_size != INTERMEDIATE_RATIO * hidden_size:
-        raise UserError(
-            f"{folder.config_path} has n_inner {intermediate_size}, expected {INTERMEDIATE_RATIO}·n_embd"
-        )
+        raise UserError(f"{folder.config_path} has n_inner {intermediate_size}, expected {INTERMEDIATE_RATIO}·n_embd")
     values = {
         "family": "gpt2",
         "hidden_size": hidden_size,

@@ -69,9 +69,7 @@ class HuggingFaceFolder:
         chosen = rates[names[0]]
         if set(rates.values()) != {chosen}:
             shown = ", ".join(f"{name} {rate:g}" for name, rate in rates.items())
-            logger.warning(
-                "%s has %s; only one dropout rate is supported, %g is used", self.config_path, shown, chosen
-            )
+            logger.warning("%s has %s; only one dropout rate is supported, %g is used", self.config_path, shown, chosen)
         return chosen
 
     def config(self, kind: type[AnyConfig], values: Mapping[str, Any]) -> AnyConfig:

@@ -36,7 +36,7 @@ class Export:
 
 def renamed_weights(model: Model, part_names: PartNames) -> dict[str, Tensor]:
     """The weights of ``model`` by their names in ``transformers``, divided where there are several."""
-    renamed = {}
+    renamed: dict[str, Tensor] = {}
     for name, weight in model.state_dict().items():
         names = part_names(name)
         renamed.update(zip(names, weight.chunk(len(names)), strict=True))

@@ -1,5 +1,6 @@
 """Feed-forward layers without biases."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch.nn.functional as F
@@ -8,8 +9,8 @@ from torch import Tensor, nn
 from lmcore.models.layers.functional import squared_relu
 from lmcore.models.layers.linear import BiasFreeLinear
 
-ACTIVATIONS = {"relu": F.relu, "relu2": squared_relu}
-GATES = {"swiglu": F.silu, "gated-gelu": partial(F.gelu, approximate="tanh")}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "relu2": squared_relu}
+GATES: dict[str, Callable[[Tensor], Tensor]] = {"swiglu": F.silu, "gated-gelu": partial(F.gelu, approximate="tanh")}
 
 
 class FeedForward(nn.Module):

@@ -59,7 +59,7 @@ class LlamaAttention(nn.Module):
 
     def _split_heads(self, features: Tensor) -> Tensor:
         """Map (batch, length, heads * head_dim) to (batch, length, heads, head_dim)."""
-        return features.unflatten(-1, (-1, self.head_dim))
+        return features.view(*features.shape[:-1], -1, self.head_dim)
 
 
 class LlamaBlock(nn.Module):

@@ -30,7 +30,10 @@ class RelativePositionBias(nn.Module):
 
     def __init__(self, config: T5Config, *, is_bidirectional: bool) -> None:
         super().__init__()
-        self.n_buckets, self.max_distance = config.relative_attention_num_buckets, config.relative_attention_max_distance
+        self.n_buckets, self.max_distance = (
+            config.relative_attention_num_buckets,
+            config.relative_attention_max_distance,
+        )
         self.is_bidirectional = is_bidirectional
         self.table = nn.Embedding(self.n_buckets, config.num_attention_heads)
         nn.init.normal_(self.table.weight, std=config.hidden_size**-0.5)
@@ -120,7 +123,7 @@ class T5Attention(nn.Module):
 
     def _split_heads(self, features: Tensor) -> Tensor:
         """Map (batch, length, heads * head_dim) to (batch, heads, length, head_dim)."""
-        return features.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        return features.view(*features.shape[:-1], -1, self.head_dim).transpose(1, 2)
 
     def _joined(self, attended: Tensor) -> Tensor:
         projected: Tensor = self.output(attended.transpose(1, 2).flatten(2))

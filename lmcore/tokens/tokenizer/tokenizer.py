@@ -29,6 +29,7 @@ from lmcore.tokens.tokenizer.special_tokens import (
 
 logger = logging.getLogger(__name__)
 
+
 class Tokenizer:
     """Encodes any Unicode text as token ids, and decodes them.
 

@@ -1,4 +1,6 @@
-"""A GPT trained with lmcore, for ``transformers``: ``AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)``.
+"""A GPT trained with lmcore, for ``transformers``.
+
+Load it with ``AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)``.
 
 A causal Transformer with rotary positions, normalized queries and keys, and normalization without weights. Depending on
 its configuration it also has value embeddings, token shift, residual mixing, and a soft cap of its logits.
@@ -49,6 +51,7 @@ class TokenShift(nn.Module):
         self.share = nn.Parameter(torch.zeros(config.hidden_size))
 
     def forward(self, embedded: Tensor, previous: Tensor) -> Tensor:
+        """Both have shape (batch, length, hidden_size); ``previous`` is the embedding before each position."""
         return torch.addcmul(embedded, previous, self.share)
 
 
@@ -62,6 +65,7 @@ class ValueEmbedding(nn.Module):
         self.weight = nn.Parameter(torch.ones(()))
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """Map (batch, length) to (batch, length, key-value heads * head_dim)."""
         return normalize(self.table(tokens)) * self.weight
 
 
@@ -82,6 +86,7 @@ class Attention(nn.Module):
     def forward(
         self, hidden: Tensor, rotation: tuple[Tensor, Tensor], visible: Tensor, values: Tensor | None, cache: Any
     ) -> Tensor:
+        """Map the normalized (batch, length, hidden_size) to the same shape; ``values`` are value embeddings."""
         query = rotate(normalize(self.split_heads(self.query(hidden))), rotation)
         key = rotate(normalize(self.split_heads(self.key(hidden))), rotation)
         value = self.split_heads(self.value(hidden) if values is None else self.value(hidden) + values)
@@ -92,6 +97,7 @@ class Attention(nn.Module):
         return self.output(attended.transpose(1, 2).flatten(2))
 
     def split_heads(self, features: Tensor) -> Tensor:
+        """Map (batch, length, heads * head_dim) to (batch, heads, length, head_dim)."""
         return features.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
 
 
@@ -113,6 +119,7 @@ class FeedForward(nn.Module):
         self.output = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
 
     def forward(self, hidden: Tensor) -> Tensor:
+        """Map (batch, length, hidden_size) to the same shape."""
         expanded = self.input(hidden)
         return self.output(F.relu(expanded).square() if self.gate is None else F.silu(self.gate(hidden)) * expanded)
 
@@ -136,6 +143,7 @@ class Block(nn.Module):
         values: Tensor | None,
         cache: Any,
     ) -> Tensor:
+        """Map (batch, length, hidden_size) to the same shape; ``embedded`` is the input of the first block."""
         if self.mixing is not None:
             hidden = self.mixing[0] * hidden + self.mixing[1] * embedded
         hidden = hidden + self.dropout(self.attention(normalize(hidden), rotation, visible, values, cache))
@@ -178,9 +186,11 @@ class LmcoreGPTForCausalLM(PreTrainedModel, GenerationMixin):
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
+        """The table of token embeddings."""
         return self.embedding
 
     def get_output_embeddings(self) -> nn.Module | None:
+        """The output layer; None if its weights are those of the embeddings."""
         return self.head
 
     def forward(
