@@ -15,7 +15,7 @@ from lmcore.models.huggingface.writing import Export
 from lmcore.models.layers.functional import normalize
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
-MODEL_TYPE = "lmcore_gpt"
+MODEL_TYPE = "lmcore-gpt"
 CODE = Path(__file__).parent / "exported" / "modeling_gpt.py"
 EPSILON = 1e-12
 """Small enough to make no difference: the GPT's normalization adds nothing to the mean square."""

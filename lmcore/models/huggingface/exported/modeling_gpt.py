@@ -18,7 +18,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 class LmcoreGPTConfig(PreTrainedConfig):
     """The shape of the model; names as in Llama, where the same thing exists."""
 
-    model_type = "lmcore_gpt"
+    model_type = "lmcore-gpt"
 
     hidden_size: int = 256
     num_hidden_layers: int = 4

@@ -1,5 +1,6 @@
 """Small random models and tokenizers of ``transformers``, saved to a folder, as others publish them."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,7 @@ def llama2_tokenizer() -> transformers.PreTrainedTokenizerFast:
     backend.train_from_iterator(
         TEXTS, trainers.BpeTrainer(vocab_size=340, special_tokens=special, show_progress=False, limit_alphabet=40)
     )
-    # Only these are special in Llama 2; the bytes are ordinary tokens.
-    described = backend.to_str()
-    backend = tokenizers.Tokenizer.from_str(described)
+    # The bytes are ordinary tokens of Llama 2.
     backend = without_special(backend, keep=["<unk>", "<s>", "</s>"])
     backend.post_processor = template(backend, "<s> $A", "<s>")
     return transformers.PreTrainedTokenizerFast(
@@ -100,19 +99,20 @@ def template(backend: tokenizers.Tokenizer, single: str, *names: str) -> process
 
 
 def without_special(backend: tokenizers.Tokenizer, keep: list[str]) -> tokenizers.Tokenizer:
-    import json
-
     described = json.loads(backend.to_str())
     described["added_tokens"] = [token for token in described["added_tokens"] if token["content"] in keep]
     return tokenizers.Tokenizer.from_str(json.dumps(described))
 
 
-LLAMA3_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+"
+CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+LLAMA3_WORDS = rf"{CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{{1,3}}|{REST}"
+QWEN_WORDS = rf"{CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}|{REST}"
 TOKENIZERS: dict[str, Callable[[], transformers.PreTrainedTokenizerFast]] = {
     "gpt2": lambda: byte_level(None, "<|endoftext|>"),
     "llama2": llama2_tokenizer,
     "llama3": lambda: byte_level("<|begin_of_text|>", "<|eot_id|>", LLAMA3_WORDS),
-    "qwen": lambda: byte_level(None, "<|im_end|>", LLAMA3_WORDS),
+    "qwen": lambda: byte_level(None, "<|im_end|>", QWEN_WORDS),
     "t5": t5_tokenizer,
     "bert": bert_tokenizer,
 }
@@ -196,7 +196,7 @@ def save_reference(folder: Path, name: str, *, extra_rows: int = 0, **changes: o
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.2)
         if name == "t5 1.1":
-            model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.shared.weight))
+            model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.shared.weight) * 0.2)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return model
