@@ -7,7 +7,7 @@ from typing import Any
 from lmcore.config.models import EncoderDecoderConfig, GPTConfig
 from lmcore.config.published_models import BERTConfig, GPT2Config, LlamaConfig, T5Config
 from lmcore.errors import UserError
-from lmcore.models.folder import CONFIG, TOKENIZER, WEIGHTS, read_json
+from lmcore.models.folder import CONFIG, TOKENIZER, read_json
 from lmcore.models.huggingface import bert, gpt, gpt2, llama, pegasus, t5
 from lmcore.models.huggingface.reading import HuggingFaceFolder, read_settings
 from lmcore.models.huggingface.writing import Export, write_folder
@@ -61,10 +61,7 @@ def import_model(folder: Path) -> tuple[Model, Tokenizer]:
     """
     architecture = read_settings(folder)["model_type"]
     if architecture not in IMPORTS:
-        hint = "; it is a model folder of lmcore: use lmcore.load" if (folder / WEIGHTS).exists() else ""
-        raise UserError(
-            f"{folder / CONFIG} has model_type {architecture!r}, expected one of {', '.join(IMPORTS)}{hint}"
-        )
+        raise UserError(f"{folder / CONFIG} has model_type {architecture!r}, expected one of {', '.join(IMPORTS)}")
     if not (folder / TOKENIZER).exists():
         raise FileNotFoundError(f"{folder / TOKENIZER} is missing: save the fast tokenizer to the model's folder")
     tokenizer = Tokenizer.adopt(folder / TOKENIZER)

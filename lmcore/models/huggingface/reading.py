@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lmcore.config.base import Config
 from lmcore.errors import UserError
+from lmcore.models.folder import WEIGHTS as OWN_WEIGHTS
 from lmcore.models.folder import read_json
 from lmcore.models.model import Model
 
@@ -162,7 +163,9 @@ def read_settings(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder} is not a Hugging Face model folder: it has no config.json")
     settings = read_json(path)
     if "model_type" not in settings:
-        raise UserError(f"{path} has no model_type: only folders saved by transformers can be imported")
+        is_own = (folder / OWN_WEIGHTS).exists()
+        hint = "it is a model folder of lmcore: use lmcore.load" if is_own else "only folders of transformers have one"
+        raise UserError(f"{path} has no model_type: {hint}")
     return settings
 
 

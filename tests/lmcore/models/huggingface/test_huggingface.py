@@ -9,11 +9,14 @@ import transformers
 
 from lmcore.generation import generate
 from lmcore.generation.generator import Generator
+from lmcore.models.families import build_model
 from lmcore.models.generative import GenerativeModel
 from lmcore.models.huggingface.folder import export_model, import_model, is_huggingface
 from lmcore.models.model import Model
 from tests.lmcore.generation.toy_models import settings
+from tests.lmcore.models.gpt2.test_gpt2 import TOKENIZER
 from tests.lmcore.models.huggingface.references import REFERENCES, SENTENCES, save_reference
+from tests.lmcore.models.lstm.test_lstm import CONFIG as LSTM
 
 references = pytest.mark.parametrize("name", REFERENCES)
 GENERATIVE = [name for name in REFERENCES if name != "bert"]
@@ -187,3 +190,9 @@ def test_an_unknown_architecture_and_a_folder_of_this_project_are_refused(tmp_pa
     (tmp_path / "config.json").write_text('{"version": 2}')
     with pytest.raises(ValueError, match="has no model_type"):
         import_model(tmp_path)
+
+
+def test_a_family_that_transformers_does_not_have_is_named(tmp_path: Path) -> None:
+    model = build_model(LSTM, TOKENIZER.vocabulary)
+    with pytest.raises(ValueError, match="family lstm cannot be exported to Hugging Face, .*: only gpt, gpt2, llama, "):
+        export_model(model, TOKENIZER, tmp_path / "exported")
