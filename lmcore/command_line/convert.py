@@ -10,8 +10,8 @@ from lmcore.api.models import PretrainedModel
 from lmcore.command_line.errors import errors_in_one_line
 from lmcore.errors import UserError
 from lmcore.models.conversion import convert_model_folder
-from lmcore.models.folder import VERSION, folder_version
-from lmcore.models.huggingface.folder import is_huggingface
+from lmcore.models.folder import CONFIG, VERSION, folder_version
+from lmcore.models.pretrained import is_own_folder
 
 DESCRIPTION = """\
 Convert a model. SOURCE decides the direction:
@@ -56,7 +56,9 @@ def convert(source: Path, target: Path) -> str:
     """
     if target.exists():
         raise UserError(f"{target} exists: choose a new folder, or remove it")
-    if is_huggingface(source):
+    if not (source / CONFIG).exists():
+        raise UserError(f"{source} holds no model: it has no {CONFIG}")
+    if not is_own_folder(source):
         load_huggingface(source).save(target)
         return f"wrote {target}: a model folder of lmcore"
     if folder_version(source) < VERSION:

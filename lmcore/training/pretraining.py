@@ -6,7 +6,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lmcore.config.training import PretrainConfig
+from lmcore.config.families import CorruptionConfig, MaskingConfig
+from lmcore.config.training import ObjectiveConfig, PretrainConfig
+from lmcore.errors import UserError
 from lmcore.models.model import Objective
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.batches.batches import Batches, TokenArray, WindowBatches, tokens_of_windows
@@ -54,6 +56,38 @@ def pretraining_batches(
     end_of_text_id = tokenizer.vocabulary.end_of_text_id if config.mask_documents else None
     windows = WindowBatches(*streams, **sizes, end_of_text_id=end_of_text_id)
     return FOR_OBJECTIVE[model.objective](windows, model, config.seed, tokenizer)
+
+
+def with_objective(model: TrainableModel, objective: ObjectiveConfig | None, *, is_required: bool) -> TrainableModel:
+    """``model`` with another objective of its kind: how many tokens are masked, or spans corrupted.
+
+    Args:
+        model: a model that is trained further.
+        objective: what it learns to restore; None: what its configuration says.
+        is_required: whether its configuration has no objective of its own, but values that fill the place.
+
+    Raises:
+        UserError: if the objective is of another kind than the model, or missing.
+    """
+    if objective is None:
+        if is_required and model.objective != "next_token":
+            raise UserError(
+                f"a model of family {model.config.family} from a folder of transformers needs an objective of kind "
+                f"{model.objective}, which the folder does not have"
+            )
+        return model
+    if objective.kind != model.objective:
+        raise UserError(
+            f"the objective is {objective.kind}, but a model of family {model.config.family} learns "
+            f"{model.objective.replace('_', ' ')}"
+        )
+    settings = objective.model_dump(exclude={"kind"})
+    if model.objective == "masked_tokens":
+        update: dict[str, Any] = {"masking": MaskingConfig(**settings)}
+    else:
+        update = {"corruption": CorruptionConfig(**settings)}
+    model.config = model.config.model_copy(update=update)
+    return model
 
 
 def seen_tokens(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, npt.NDArray[np.int64]]:

@@ -7,7 +7,7 @@ from typing import Any
 from lmcore.config.models import EncoderDecoderConfig, GPTConfig
 from lmcore.config.published_models import BERTConfig, GPT2Config, LlamaConfig, T5Config
 from lmcore.errors import UserError
-from lmcore.models.folder import CONFIG, TOKENIZER, read_json
+from lmcore.models.folder import CONFIG, TOKENIZER
 from lmcore.models.huggingface import bert, gpt, gpt2, llama, pegasus, t5
 from lmcore.models.huggingface.reading import HuggingFaceFolder, read_settings
 from lmcore.models.huggingface.writing import Export, write_folder
@@ -34,18 +34,6 @@ EXPORTS: dict[type, Callable[[Any], Export]] = {
     T5Config: t5.export_model,
 }
 """How to export each family."""
-
-
-def is_huggingface(folder: Path) -> bool:
-    """Whether a folder holds a model of ``transformers``, and not one of this library.
-
-    Raises:
-        UserError: it holds no model.
-    """
-    path = folder / CONFIG
-    if not path.exists():
-        raise UserError(f"{folder} holds no model: it has no {CONFIG}")
-    return "model_type" in read_json(path)
 
 
 def import_model(folder: Path) -> tuple[Model, Tokenizer]:

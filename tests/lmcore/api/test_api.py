@@ -208,7 +208,7 @@ def test_what_a_model_cannot_do_is_named(model: lmcore.LanguageModel, tmp_path: 
     with pytest.raises(lmcore.UserError, match="is not a Hugging Face model folder: it has no config"):
         lmcore.load_huggingface(tmp_path)
     model.save(tmp_path / "model")
-    with pytest.raises(lmcore.UserError, match="has no model_type: it is a model folder of lmcore: use lmcore.load"):
+    with pytest.raises(lmcore.UserError, match=r"has no model_type: it is a model folder of lmcore: use lmcore.load"):
         lmcore.load_huggingface(tmp_path / "model")
 
 
