@@ -9,12 +9,12 @@ from lmcore.config.models import GPTConfig
 from lmcore.models.cpu.gpt_decoding import BlockWeights, GPTWeights
 from lmcore.models.gpt.layers import (
     DecoderBlock,
-    FeedForward,
     RotaryEmbedding,
     SelfAttention,
     TokenShift,
     ValueEmbedding,
 )
+from lmcore.models.layers.feed_forward import FeedForward
 from lmcore.models.layers.linear import BiasFreeLinear
 
 PLAIN_LAYERS = {
