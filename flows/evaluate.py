@@ -23,6 +23,7 @@ from tasks.evaluate import (
     evaluate_language_model,
     generate_samples,
     measure_contamination,
+    probe_models,
     track_evaluation,
     write_metrics,
     write_report,
@@ -39,6 +40,16 @@ def evaluate(parameters: Parameters, environment: Environment) -> None:
     evaluate_classifier(config, finetune, split, documents=CLEAN, models=FINETUNED_MODELS, output=EVALUATION)
     evaluate_completion(config, finetune, split, documents=CLEAN, models=FINETUNED_MODELS, output=EVALUATION)
     generate_samples(config.samples, language_model=LANGUAGE_MODEL, output=EVALUATION)
+    probe_models(
+        config,
+        finetune,
+        split,
+        tokens=TOKENS,
+        documents=CLEAN,
+        language_model=LANGUAGE_MODEL,
+        models=FINETUNED_MODELS,
+        output=EVALUATION,
+    )
     write_metrics(output=EVALUATION, metrics=METRICS)
     inputs = ReportInputs(
         clean=CLEAN,

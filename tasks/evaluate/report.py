@@ -24,7 +24,7 @@ from lmcore.training.record import TrainingRecord
 from tasks import tracking
 from tasks.context.environment import Environment
 from tasks.context.prefect import task
-from tasks.evaluate.results import PARTS, read_results
+from tasks.evaluate.results import PARTS, read_probes, read_results
 
 DATA_CARD = ("card.md", "card.json")
 
@@ -63,6 +63,7 @@ def write_report(config: EvaluateConfig, parameters: Mapping[str, Any], inputs: 
         ],
         contamination=_read(output / "contamination.json"),
         model=_describe(inputs, parameters),
+        probes=[probe for probes in read_probes(output).values() for probe in probes],
         samples=_read(output / "samples.json"),
         trainings=_read_trainings(inputs),
         clean_summary=_read(inputs.clean / "summary.json"),

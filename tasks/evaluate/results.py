@@ -5,6 +5,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from lmcore.evaluation.probes.probe import Probe
 from lmcore.evaluation.result import CLEAN, EvaluationResult
 from lmcore.runtime.files import write_json
 
@@ -52,6 +53,13 @@ PARTS = (
     ),
 )
 """All models, in the order of the report."""
+PROBES = "probes.json"
+
+
+def read_probes(output: Path) -> dict[str, list[Probe]]:
+    """What the probes found, by the name of the model's part."""
+    found = json.loads((output / PROBES).read_text(encoding="utf-8"))
+    return {part: [Probe.from_json(probe) for probe in probes] for part, probes in found.items()}
 
 
 def write_result(output: Path, part: str, result: EvaluationResult) -> None:

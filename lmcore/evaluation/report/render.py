@@ -11,8 +11,9 @@ from markupsafe import Markup
 
 from lmcore.config.evaluate import EvaluateConfig
 from lmcore.evaluation.names import MODEL, UNCALIBRATED
+from lmcore.evaluation.probes.probe import Probe
 from lmcore.evaluation.report.plots import Curve, curve_plot, interval_plot, reliability_plot
-from lmcore.evaluation.report.views import ClassifierView, CompletionView, LanguageModelView
+from lmcore.evaluation.report.views import ClassifierView, CompletionView, LanguageModelView, ProbeView
 from lmcore.evaluation.result import Estimate, EvaluationResult, Metric
 from lmcore.training.record import TrainingRecord
 
@@ -80,6 +81,7 @@ class ReportContent:
         language_model: metrics of the language model.
         classifier: metrics of the classifier, or why there are none.
         completions: the models that answer prompts.
+        probes: what the probes of all models found.
         samples: prompts and their continuations.
         trainings: the trainings of the models, as far as they exist.
         clean_summary: totals of the cleaning.
@@ -92,6 +94,7 @@ class ReportContent:
     language_model: EvaluationResult
     classifier: EvaluationResult
     completions: Sequence[CompletionPart]
+    probes: Sequence[Probe]
     samples: Sequence[Mapping[str, str]]
     trainings: Sequence[Training]
     clean_summary: Mapping[str, Any]
@@ -129,6 +132,7 @@ def render_report(content: ReportContent, config: EvaluateConfig) -> str:
         language=language_model,
         classifier=None if content.classifier.skipped else ClassifierView(content.classifier),
         completions=[_completion_section(part, config) for part in content.completions if not part.result.skipped],
+        probes=[ProbeView(probe) for probe in content.probes if probe.rows],
         skipped=_skipped(content),
         reliability_plot=_reliability_plot(content.classifier),
         intervals_plot=_intervals_plot(language_model),
