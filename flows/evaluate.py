@@ -26,6 +26,7 @@ from tasks.evaluate import (
     probe_models,
     track_evaluation,
     write_metrics,
+    write_model_cards,
     write_report,
 )
 
@@ -60,9 +61,8 @@ def evaluate(parameters: Parameters, environment: Environment) -> None:
         finetune_curves=FINETUNE_CURVES,
     )
     write_report(config, parameters.model_dump(mode="json"), inputs, output=EVALUATION)
-    track_evaluation(
-        environment, clean=CLEAN, language_model=LANGUAGE_MODEL, finetuned=FINETUNED_MODELS, output=EVALUATION
-    )
+    write_model_cards(config, parameters.model_dump(mode="json"), inputs, output=EVALUATION)
+    track_evaluation(environment, inputs, output=EVALUATION)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from tasks.evaluate.completion import evaluate_completion
 from tasks.evaluate.contamination import measure_contamination
 from tasks.evaluate.language_model import evaluate_language_model, generate_samples
 from tasks.evaluate.probes import probe_models
-from tasks.evaluate.report import ReportInputs, track_evaluation, write_metrics, write_report
+from tasks.evaluate.report import ReportInputs, track_evaluation, write_metrics, write_model_cards, write_report
 
 __all__ = [
     "ReportInputs",
@@ -20,5 +20,6 @@ __all__ = [
     "probe_models",
     "track_evaluation",
     "write_metrics",
+    "write_model_cards",
     "write_report",
 ]

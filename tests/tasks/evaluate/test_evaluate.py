@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ from tasks.evaluate import (
     measure_contamination,
     probe_models,
     write_metrics,
+    write_model_cards,
     write_report,
 )
 from tasks.training import write_curves
@@ -80,6 +82,7 @@ TRAINING_RECORD = TrainingRecord(
     drawn={"kind": "windows", "sequence_length": 64, "n_windows": 12, "seed": 3},
 )
 RECORD = TRAINING_RECORD.to_json()
+DATA_CARD = {"documents": 120, "bytes": 9000, "languages": ["en"], "sources": []}
 FINETUNE = FinetuneConfig(
     seed=1,
     classification=ClassificationTrainingConfig.model_construct(
@@ -182,7 +185,10 @@ def run_tasks(project: Path, name: str) -> None:
         pretrain_curves=project / "curves/pretrain",
         finetune_curves=project / "curves/finetune",
     )
-    write_report(CONFIG, {"evaluate": CONFIG.model_dump(mode="json")}, inputs, output=output)
+    parameters = {"evaluate": CONFIG.model_dump(mode="json"), "pretrain": {"model": {}, "seed": 3}, "finetune": {}}
+    write_json(project / "clean/card.json", DATA_CARD)
+    write_report(CONFIG, parameters, inputs, output=output)
+    write_model_cards(CONFIG, parameters, inputs, output=output)
 
 
 def read(path: Path):
@@ -309,6 +315,20 @@ def test_classes_that_were_not_trained_count_as_wrong_and_are_named(project, tmp
     assert sum(map(sum, found["confusion"][2:])) == len(untrained)
     n_wrong = f"{len(untrained)} of {len(test)} test documents count as wrong"
     assert f"{n_wrong}, since their class was not trained: rare" in caplog.text
+
+
+def test_every_evaluated_model_has_a_card_whose_picture_lies_beside_it(project):
+    cards = sorted((project / "reports").glob("model-card-*.md"))
+    assert [card.stem for card in cards] == [
+        "model-card-classifier",
+        "model-card-completion",
+        "model-card-language-model",
+    ]
+    for card in cards:
+        text = card.read_text(encoding="utf-8")
+        assert "## Results" in text
+        for picture in re.findall(r"!\[.*\]\((.*)\)", text):
+            assert (project / "reports" / picture).exists()
 
 
 def test_probes_of_both_models_are_numbers_with_intervals_and_a_method(project):
