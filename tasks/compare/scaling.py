@@ -122,7 +122,9 @@ def _measure_size(
         trained = train_timed(scaling, name, training, tokens)
         model, _ = language_model_on_device(trained.model_folder)
         if not isinstance(model, CausalModel):
-            raise TypeError(f"a model of family {training.scratch_model.family} does not give the probability of a text")
+            raise TypeError(
+                f"a model of family {training.scratch_model.family} does not give the probability of a text"
+            )
         accuracies = {}
         for n_examples in config.examples:
             hits = questions.answer(model, n_examples=n_examples, config=evaluation.likelihood)
