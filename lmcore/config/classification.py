@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from lmcore.config.base import Config, InitFrom
-from lmcore.config.models import Probability
+from lmcore.config.families import Probability
 from lmcore.config.training import LoRAConfig, TrainingConfig, measured_by, without_adapters
 
 ProblemType = Literal["single_label_classification", "multi_label_classification"]

@@ -14,7 +14,8 @@ from pydantic import (
 )
 
 from lmcore.config.base import LANGUAGE_MODEL, SCRATCH, Config, InitFrom, Ratio
-from lmcore.config.models import CorruptionConfig, MaskingConfig, ModelConfig, Probability
+from lmcore.config.families import CorruptionConfig, MaskingConfig, Probability
+from lmcore.config.models import ModelConfig
 
 
 class AdamWGroupConfig(Config):
