@@ -192,8 +192,8 @@ class PretrainConfig(Config):
     """``scratch`` or a model folder; the folder says itself what its model is, so that ``model`` is None."""
     model: ModelConfig | None
     objective: ObjectiveConfig | None
-    """What a masked model or an encoder-decoder from a folder learns to restore; a folder of ``transformers`` does not
-    say. None: what the folder says. A model from ``scratch`` has it in ``model``."""
+    """What a masked model or an encoder-decoder from a folder learns to restore. None: what the folder says; one of
+    ``transformers`` that does not say it has the published values. A model from ``scratch`` has it in ``model``."""
     training: Annotated[TrainingConfig, measured_by()]
 
     @property
