@@ -13,6 +13,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ class Training:
                 config,
                 seed=seed,
                 checkpoints=self.checkpoints,
-                earlier=() if is_forced() else self._work.earlier,
+                earlier=self._work.earlier,
                 measure=measure,
                 on_metrics=on_metrics,
                 on_continued=lambda folder, step: self._run.continues(training_of(folder), step),
@@ -171,7 +172,7 @@ def tracked_training(
         curves: the folder for the tables that ``dvc plots`` draws.
         base_model: the folder of the model that the training starts from, which is one of the inputs.
         on_metrics: also called with all metrics; first with step 0 and none, when the training starts.
-        reuses_result: whether a known result is used instead of training again.
+        reuses_result: whether a known result is used, or an earlier training continued, instead of training again.
     """
     with checkpoint_folder(
         environment.work_folder / "checkpoints",
@@ -182,6 +183,7 @@ def tracked_training(
     ) as work:
         if is_forced() or not reuses_result:
             work.remove_result()
+            work = replace(work, earlier=())
         if (result := work.result()) is not None:
             logger.info(
                 "%s: trained before with the same parameters, inputs and code; reusing that result "
