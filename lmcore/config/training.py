@@ -160,6 +160,17 @@ class PretrainConfig(Config):
     say. None: what the folder says. A model from ``scratch`` has it in ``model``."""
     training: TrainingConfig
 
+    @property
+    def scratch_model(self) -> ModelConfig:
+        """The model that is trained from scratch.
+
+        Raises:
+            ValueError: the training starts from a model folder, which says what its model is.
+        """
+        if self.model is None:
+            raise ValueError(f"the training starts from {self.init_from}, not from scratch")
+        return self.model
+
     @model_validator(mode="after")
     def _has_one_model(self) -> Self:
         if self.init_from == LANGUAGE_MODEL:
