@@ -10,9 +10,11 @@ import transformers
 from lmcore.generation import generate
 from lmcore.generation.generator import Generator
 from lmcore.models.families import build_model
+from lmcore.models.folder import load_language_model, save_language_model
 from lmcore.models.generative import GenerativeModel
 from lmcore.models.huggingface.folder import export_model, import_model
 from lmcore.models.model import Model
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from tests.lmcore.generation.toy_models import settings
 from tests.lmcore.models.gpt2.test_gpt2 import TOKENIZER
 from tests.lmcore.models.huggingface.references import REFERENCES, SENTENCES, save_reference
@@ -115,6 +117,18 @@ def test_what_is_exported_has_the_same_logits_and_comes_back_bit_for_bit(tmp_pat
     for text in SENTENCES:
         assert tokenizer_again.encode(text) == tokenizer.encode(text)
         assert exported(text).input_ids == theirs(text).input_ids
+
+
+@references
+def test_an_own_folder_keeps_the_tokenizer_as_it_is(tmp_path: Path, name: str) -> None:
+    """So that tokens made with ``tokenizer.json`` of either folder fit the model."""
+    save_reference(tmp_path / "theirs", name)
+    model, tokenizer = import_model(tmp_path / "theirs")
+    save_language_model(tmp_path / "own", model, tokenizer, {})
+    _, loaded = load_language_model(tmp_path / "own")
+    adopted = Tokenizer.adopt(tmp_path / "own" / "tokenizer.json")
+    assert loaded.vocabulary == adopted.vocabulary == tokenizer.vocabulary
+    assert loaded.to_json() == adopted.to_json() == tokenizer.to_json()
 
 
 @pytest.mark.parametrize("name", GENERATIVE)
