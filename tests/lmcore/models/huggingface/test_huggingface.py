@@ -1,5 +1,6 @@
 """Folders of ``transformers`` give the same numbers and tokens here, and exported folders give them there."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,12 @@ def reference_logits(reference: Any, tokens: torch.Tensor) -> torch.Tensor:
 
 @references
 @torch.no_grad()
-def test_imported_weights_give_the_logits_of_the_reference(tmp_path: Path, name: str) -> None:
+def test_imported_weights_give_the_logits_of_the_reference(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     reference = save_reference(tmp_path, name)
     model, _ = import_model(tmp_path)
+    assert "left out" not in caplog.text
     tokens = draw_tokens(model, 3, 50)
     expected = reference_logits(reference, tokens)
     assert expected.std() > 0.1
@@ -185,6 +189,16 @@ def test_a_folder_that_is_damaged_or_incomplete_is_named(tmp_path: Path) -> None
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ValueError, match=r"config\.json is not valid JSON"):
         import_model(tmp_path)
+
+
+def test_weights_that_the_configuration_does_not_know_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_reference(tmp_path, "llama with linear scaling", attention_bias=True)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"attention_bias": False}))
+    import_model(tmp_path)
+    assert "has 8 weights that a model with these settings does not have, such as model.layers.0." in caplog.text
 
 
 def test_weights_that_are_not_finite_are_named(tmp_path: Path) -> None:
