@@ -100,5 +100,5 @@ def train_timed(study: Study, name: str, config: PretrainConfig, tokens: Path) -
 
 
 def remove_model(training: TimedTraining) -> None:
-    """Free the disk space of a model that has been evaluated; its run has a copy."""
+    """Free the disk space of a model that has been evaluated."""
     shutil.rmtree(training.model_folder, ignore_errors=True)
