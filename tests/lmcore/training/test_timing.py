@@ -24,6 +24,12 @@ def test_the_duration_is_the_sum_of_its_parts_and_steps_fill_the_time_that_is_le
     assert COST.steps_within(1.0, n_validations=3) == 1
 
 
+def test_validations_take_a_quarter_of_the_time_at_most() -> None:
+    assert COST.validations_within(1000.0, at_most=10) == 10
+    assert COST.validations_within(36.0, at_most=10) == 4  # 2.25 s each
+    assert COST.validations_within(1.0, at_most=10) == 1
+
+
 def test_each_part_of_a_training_is_measured_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model's own time is small beside the sleeps, each of which marks one part."""
     batches = make_batches()
