@@ -24,14 +24,13 @@ def shards() -> Any:
     generator = np.random.default_rng(0)
     documents = [np.append(generator.integers(3, VOCABULARY.size, length), 0) for length in LENGTHS]
     offsets = np.cumsum([0, *map(len, documents)])
-    made = SimpleNamespace(
+    return SimpleNamespace(
         tokens=lambda _split: np.concatenate(documents),
         offsets=lambda _split: offsets,
         n_bytes=lambda _split: np.array(LENGTHS, dtype=np.int64) * 3,
         document_ids=lambda _split: ["a", "b", "c"],
         vocabulary_size=VOCABULARY.size,
     )
-    return made
 
 
 def model_of(family: str) -> Any:
@@ -58,7 +57,7 @@ def test_a_causal_models_bits_are_those_of_each_token_given_those_before(shards:
     model = model_of("gpt")
     found = held_out_bits(model, shards, CONFIG)
     offsets, tokens = shards.offsets("test"), shards.tokens("test")
-    bits = sum(bits_by_hand(model, tokens[start:end]) for start, end in zip(offsets[:-1], offsets[1:], strict=True))
+    bits = sum(bits_by_hand(model, tokens[start:end]) for start, end in pairwise(offsets))
     assert found.measure == "bits_per_byte"
     assert found.estimate.value == pytest.approx(bits / (3 * sum(LENGTHS)), rel=1e-5)
     assert found.estimate.low < found.estimate.value < found.estimate.high
