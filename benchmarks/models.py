@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmcore.config.models import GPT2Config, GPTConfig
+from lmcore.config.models import GPTConfig
+from lmcore.config.published_models import GPT2Config
 from lmcore.config.training import AdamWConfig, MuonConfig
 from lmcore.models.gpt.model import GPT
 from lmcore.models.gpt2.model import GPT2
@@ -115,9 +116,10 @@ class OurTraining:
         self.model.compute_in(dtype)
         self._optimizer = ModelOptimizer(model, optimizer)
 
-    def step(self, tokens: Tensor, targets: Tensor) -> None:
+    def step(self, tokens: Tensor, targets: Tensor, *, document_ids: Tensor | None = None) -> None:
         """One step."""
-        (self.model.loss(tokens, targets) / targets.numel()).backward()  # type: ignore[no-untyped-call]
+        loss = self.model.loss(tokens, targets, document_ids=document_ids)
+        (loss / targets.numel()).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self._optimizer.step(1.0)
 

@@ -44,6 +44,7 @@ def sweep(config: SweepConfig, name: str, environment: Environment, n_jobs: int)
             environment,
             stage="sweep",
             model="sweep",
+            family=None,
             parameters=config.model_dump(mode="json"),
             datasets=[],
             work_folder=folder,

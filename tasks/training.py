@@ -26,7 +26,7 @@ from lmcore.training.memory import keep_freed_memory
 from lmcore.training.precision import compute_dtype
 from lmcore.training.record import TrainingRecord
 from tasks import tracking
-from tasks.context.checkpoints import WorkFolder, checkpoint_folder
+from tasks.context.checkpoints import WorkFolder, checkpoint_folder, training_of
 from tasks.context.environment import Environment
 from tasks.context.lineage import is_forced
 from tasks.context.machine import peak_matrix_rate
@@ -63,7 +63,11 @@ class Training:
             self._on_metrics(step, metrics)
 
     def train(self, model: TrainableModel, batches: Batches, config: TrainingConfig, *, seed: int) -> TrainingRecord:
-        """Train ``model`` in place by :func:`lmcore.training.loop.train`, or resume, and log its metrics."""
+        """Train ``model`` in place by :func:`lmcore.training.loop.train`, and log its metrics.
+
+        A training that was interrupted is resumed. One that an earlier training has done the first steps of continues
+        from there: its run has the whole history, and the run of the earlier training is its parent.
+        """
         on_metrics = self._with_mfu(model, config)
         with keep_freed_memory():
             self.report_start()
@@ -73,7 +77,9 @@ class Training:
                 config,
                 seed=seed,
                 checkpoints=self.checkpoints,
+                earlier=() if is_forced() else self._work.earlier,
                 on_metrics=on_metrics,
+                on_continued=lambda folder, step: self._run.continues(training_of(folder), step),
                 description=f"Train {self._name}",
             )
 
@@ -127,6 +133,7 @@ def tracked_training(
     *,
     stage: str,
     model: str,
+    family: str,
     parameters: Mapping[str, Any],
     inputs: Sequence[Path],
     datasets: Sequence[Path],
@@ -146,12 +153,13 @@ def tracked_training(
         environment: where the work folder and the tracking store are.
         stage: the DVC stage.
         model: the model's purpose, which is also the name of its run, such as "language-model" or "classifier".
+        family: the family of the model.
         parameters: all values in ``params.yaml`` that the result depends on.
         inputs: the files and folders that the result depends on.
         datasets: those inputs that are data.
         model_folder: where the model is written.
         curves: the folder for the tables that ``dvc plots`` draws.
-        base_model: the folder of the model that is fine-tuned, which is one of the inputs.
+        base_model: the folder of the model that the training starts from, which is one of the inputs.
         on_metrics: also called with all metrics; first with step 0 and none, when the training starts.
         reuses_result: whether a known result is used instead of training again.
     """
@@ -178,6 +186,7 @@ def tracked_training(
             environment,
             stage=stage,
             model=model,
+            family=family,
             parameters=parameters,
             datasets=datasets,
             work_folder=work.path,

@@ -101,7 +101,7 @@ def test_the_base_class_of_a_new_family_decides_its_batches_and_its_evaluation(
     torch.manual_seed(0)
     model = Bag(CONFIGS["bert"], VOCABULARY)
     training = TrainingConfig.model_validate_json(json.dumps(CONFIG | {"max_steps": 60}))
-    config: Any = SimpleNamespace(sequence_length=12, seed=1, training=training)
+    config: Any = SimpleNamespace(sequence_length=12, mask_documents=False, seed=1, training=training)
     shards: Any = SimpleNamespace(tokens=lambda _split: STREAM % 5 + 3)
     tokenizer: Any = SimpleNamespace(vocabulary=VOCABULARY)
     record = train(

@@ -191,20 +191,9 @@ class ParallelLines(Config):
     """None: detected for each file."""
 
 
-class RecordFields(Config):
-    """Every record of a JSON, CSV, Parquet, Arrow or CoNLL file is a document.
+class RowSettings(Config):
+    """How the rows of a JSON, CSV, Parquet, Arrow or CoNLL file are found."""
 
-    ``text``, ``label``, ``target`` and ``name`` are names of fields (``text``; ``meta.title`` for nested objects) or
-    templates of several fields (``{title}\\n\\n{body}``); None if there is no such field. Lists of tokens are joined
-    and conversations are rendered; if text and target are the same conversation, its last answer is the target.
-    """
-
-    kind: Literal["records"]
-    text: Name
-    label: Name | None
-    target: Name | None
-    """What a completion model is trained to write: a summary, an answer, a translation."""
-    name: Name | None
     columns: tuple[Name, ...] | None
     """Column names of a table without a header; None if it has a header."""
     rows: Name | None
@@ -221,7 +210,36 @@ class RecordFields(Config):
     """None: detected; ignored for Parquet and Arrow."""
 
 
-Reader = Annotated[Docstrings | WholeFiles | TextLines | ParallelLines | RecordFields, Field(discriminator="kind")]
+class RecordFields(RowSettings):
+    """Every record of a JSON, CSV, Parquet, Arrow or CoNLL file is a document.
+
+    ``text``, ``label``, ``target`` and ``name`` are names of fields (``text``; ``meta.title`` for nested objects) or
+    templates of several fields (``{title}\\n\\n{body}``); None if there is no such field. Lists of tokens are joined
+    and conversations are rendered; if text and target are the same conversation, its last answer is the target.
+    """
+
+    kind: Literal["records"]
+    text: Name
+    label: Name | None
+    """A list as its value gives the document several labels."""
+    target: Name | None
+    """What a completion model is trained to write: a summary, an answer, a translation."""
+    name: Name | None
+
+
+class Conversations(RowSettings):
+    """Every record is a conversation, or a question with a better and a worse answer.
+
+    The usual formats are recognized per row: ``messages`` with role and content, ShareGPT, Alpaca, plain pairs, and
+    ``chosen`` with ``rejected``.
+    """
+
+    kind: Literal["conversations"]
+
+
+Reader = Annotated[
+    Docstrings | WholeFiles | TextLines | ParallelLines | RecordFields | Conversations, Field(discriminator="kind")
+]
 
 
 class Source(Config):
@@ -253,8 +271,8 @@ class Source(Config):
         location, reader = self.location, self.reader
         if isinstance(reader, ParallelLines) and len(getattr(location, "paths", getattr(location, "files", ()))) != 2:
             raise ValueError("parallel_lines reads two files: give the texts first, their targets second")
-        if isinstance(location, Hub | LocalDataSet) and not isinstance(reader, RecordFields):
-            raise ValueError("a data set consists of records; set reader.kind to records")
+        if isinstance(location, Hub | LocalDataSet) and not isinstance(reader, RowSettings):
+            raise ValueError("a data set consists of records; set reader.kind to records or conversations")
         return self
 
 

@@ -1,75 +1,49 @@
-"""Settings of fine-tuning: the classifier and the completion model."""
+"""Settings of fine-tuning: one section per model."""
 
-from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import NonNegativeInt, model_validator
 
 from lmcore.config.base import Config
-from lmcore.config.models import Probability
-from lmcore.config.training import LoRAConfig, TrainingConfig
+from lmcore.config.classification import ClassificationTrainingConfig
+from lmcore.config.completion import CompletionTrainingConfig
 
+CLASSIFICATION = "classification"
 
-class SummaryExamples(Config):
-    """A document's first paragraph is the completion, and the rest is the prompt."""
-
-    kind: Literal["summary"]
-    min_summary_characters: PositiveInt
-    max_summary_characters: PositiveInt
-    min_body_characters: PositiveInt
-
-    @model_validator(mode="after")
-    def _has_ordered_lengths(self) -> Self:
-        if self.max_summary_characters < self.min_summary_characters:
-            raise ValueError("max_summary_characters must be at least min_summary_characters")
-        return self
-
-
-class TargetExamples(Config):
-    """A document's text is the prompt, and its target is the completion."""
-
-    kind: Literal["target"]
-
-
-CompletionExamples = Annotated[SummaryExamples | TargetExamples, Field(discriminator="kind")]
-
-
-class ClassificationTrainingConfig(Config):
-    """Training of a classifier that predicts the label of a document."""
-
-    max_tokens: Annotated[int, Field(ge=2)]
-    """The classifier reads the first tokens of a document, at most this many."""
-    max_train_samples: PositiveInt
-    min_examples_per_label: PositiveInt
-    """Labels with fewer training documents are not learned."""
-    dropout: Probability
-    init_from: Literal["language_model", "scratch"]
-    """``scratch`` starts from random weights, which shows what pretraining is worth."""
-    vectors: Path | None
-    """File of word vectors in GloVe's format, of the model's embedding size, from which the embeddings of its words
-    start; None: no vectors."""
-    lora: LoRAConfig | None
-    """Train adapters instead of the weights; None trains the weights."""
-    training: TrainingConfig
-
-
-class CompletionTrainingConfig(Config):
-    """Training of a model that answers a prompt with a completion."""
-
-    examples: CompletionExamples
-    separator: str
-    """Text between the prompt and the completion."""
-    max_prompt_tokens: Annotated[int, Field(ge=2)]
-    max_completion_tokens: Annotated[int, Field(ge=2)]
-    max_train_samples: PositiveInt
-    lora: LoRAConfig | None
-    """Train adapters instead of the weights; None trains the weights."""
-    training: TrainingConfig
+SectionConfig = ClassificationTrainingConfig | CompletionTrainingConfig
 
 
 class FinetuneConfig(Config):
-    """Models that start from the language model; a task that is None is not trained."""
+    """The models to fine-tune, in the order in which they are trained; one that is None is not trained."""
 
     seed: NonNegativeInt
     classification: ClassificationTrainingConfig | None
     completion: CompletionTrainingConfig | None
+
+    @property
+    def sections(self) -> dict[str, SectionConfig]:
+        """The settings of the models that are trained, by the name of their kind."""
+        return {name: section for name in section_names() if (section := getattr(self, name)) is not None}
+
+    @model_validator(mode="after")
+    def _start_from_models_that_exist(self) -> Self:
+        earlier: list[str] = []
+        for name, section in self.sections.items():
+            # Tests make sections with some of their fields.
+            base = getattr(section, "init_from", None)
+            if base in section_names() and base not in earlier:
+                if base == CLASSIFICATION:
+                    reason = "a classifier is no language model"
+                elif getattr(self, base) is None:
+                    reason = f"{base} is null, so there is no such model"
+                else:
+                    reason = f"{base} is not trained before {name}"
+                raise ValueError(f"{name}.init_from = {base!r}: {reason}")
+            if name != CLASSIFICATION:
+                earlier.append(name)
+        return self
+
+
+def section_names() -> list[str]:
+    """The kinds of fine-tuning."""
+    return [name for name in FinetuneConfig.model_fields if name != "seed"]

@@ -1,24 +1,20 @@
-"""Converts supervised examples to token sequences with targets."""
+"""Which documents give examples, and how many examples are used."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
+import pyarrow as pa
 
-from lmcore.finetuning.classifier import encode_for_classifier
-from lmcore.finetuning.supervised import CompletionExample, LabeledTexts
-from lmcore.models.prompt import PromptFormat, encode_prompt_and_count
-from lmcore.tokens.batches.batches import IGNORED
-from lmcore.tokens.tokenizer.tokenizer import Tokenizer
+from lmcore.config.tokenize import SplitFractions
+from lmcore.text.split import splits_of
 
 Item = TypeVar("Item")
 
 
-def frequent_labels(labels: Iterable[str], min_examples: int) -> tuple[str, ...]:
-    """Labels with at least ``min_examples`` examples, in alphabetical order: the classes."""
-    return tuple(sorted(label for label, count in Counter(labels).items() if count >= min_examples))
+def rows_by_split(documents: pa.Table, fractions: SplitFractions, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """The split of each document, followed by the values of the given columns."""
+    return zip(splits_of(documents, fractions), *(documents[column].to_pylist() for column in columns), strict=True)
 
 
 def choose_examples(examples: Sequence[Item], max_examples: int, seed: int) -> list[Item]:
@@ -27,70 +23,3 @@ def choose_examples(examples: Sequence[Item], max_examples: int, seed: int) -> l
         return list(examples)
     drawn = np.random.default_rng(seed).choice(len(examples), size=max_examples, replace=False)
     return [examples[index] for index in sorted(drawn)]
-
-
-def labeled_pairs(examples: LabeledTexts, labels: Sequence[str]) -> list[tuple[str, str]]:
-    """The (text, label) pairs with one of the given labels."""
-    known = set(labels)
-    return [pair for pair in zip(examples.texts, examples.labels, strict=True) if pair[1] in known]
-
-
-def classification_sequence(
-    tokenizer: Tokenizer, text: str, label: str, labels: Sequence[str], max_tokens: int
-) -> tuple[list[int], int]:
-    """Tokens of a text and the index of its class."""
-    return encode_for_classifier(tokenizer, text, max_tokens), labels.index(label)
-
-
-@dataclass
-class CompletionSequences:
-    """Prompts and completions as token sequences, and how many of them were truncated.
-
-    Attributes:
-        sequences: input tokens and targets of each example, for
-            :class:`~lmcore.tokens.batches.batches.ExampleBatches`.
-        answer_lengths: length of each completion in tokens before truncation, its end token included.
-        n_cut_answers: completions longer than ``max_completion_tokens``; they are truncated and lose their end token.
-        n_cut_prompts: prompts longer than ``max_prompt_tokens``.
-    """
-
-    sequences: list[tuple[list[int], list[int]]] = field(default_factory=list)
-    answer_lengths: list[int] = field(default_factory=list)
-    n_cut_answers: int = 0
-    n_cut_prompts: int = 0
-
-
-def completion_sequences(
-    tokenizer: Tokenizer,
-    examples: Iterable[CompletionExample],
-    prompt_format: PromptFormat,
-    *,
-    reads_prompts: bool,
-) -> CompletionSequences:
-    """Encode prompts and completions as input tokens and targets.
-
-    Args:
-        tokenizer: the model's tokenizer.
-        examples: prompts and completions to learn from.
-        prompt_format: the format of a prompt, and the maximum lengths of prompt and completion.
-        reads_prompts: whether the model is an encoder-decoder, whose encoder reads the prompt. Otherwise prompt and
-            completion follow each other in one sequence, and targets within the prompt are ignored.
-    """
-    found = CompletionSequences()
-    longest = prompt_format.max_completion_tokens
-    for example in examples:
-        prompt, n_prompt_tokens = encode_prompt_and_count(tokenizer, example.prompt, prompt_format)
-        completion = [*tokenizer.encode(example.completion), tokenizer.vocabulary.end_of_text_id]
-        found.answer_lengths.append(len(completion))
-        found.n_cut_answers += len(completion) > longest
-        found.n_cut_prompts += n_prompt_tokens > prompt_format.max_prompt_tokens
-        # The end token is truncated too: the model must not learn to end in the middle of a completion.
-        kept = completion[:longest]
-        found.sequences.append((prompt, kept) if reads_prompts else _continued(prompt, kept))
-    return found
-
-
-def _continued(prompt: Sequence[int], completion: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Tokens of prompt and completion, and the next tokens as targets, ignored within the prompt."""
-    sequence = [*prompt, *completion]
-    return sequence[:-1], [IGNORED] * (len(prompt) - 1) + sequence[len(prompt) :]

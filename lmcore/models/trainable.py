@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lmcore.models.model import Model
-from lmcore.models.state import RecurrentState
 
 
 class TrainableModel(Model):
@@ -27,7 +26,9 @@ class TrainableModel(Model):
     """Whether training carries a state from batch to batch, so that each batch has to continue the one before it."""
 
     @abstractmethod
-    def loss(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+    def loss(
+        self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, document_ids: Tensor | None = None
+    ) -> Tensor:
         """Summed negative log-likelihood of the targets in nats, a float32 scalar.
 
         Args:
@@ -35,16 +36,10 @@ class TrainableModel(Model):
             targets: int64; targets of -100 are ignored.
             label_smoothing: the fraction of each target's probability that is spread evenly over the vocabulary
                 (Szegedy et al. 2016); the loss is then the cross-entropy with that distribution.
+            document_ids: int64 of shape (batch, length), the document of each token, if several are packed into a
+                sequence: equal for adjacent tokens of a document. No token attends to another document, and absolute
+                positions start again with each. None: a sequence is one text.
         """
-
-    def loss_and_state(
-        self, tokens: Tensor, targets: Tensor, state: RecurrentState | None, *, label_smoothing: float = 0.0
-    ) -> tuple[Tensor, RecurrentState | None]:
-        """The loss of a batch that continues from ``state`` (None: from the start), and the state after the batch.
-
-        A model that carries no state ignores ``state`` and returns None.
-        """
-        return self.loss(tokens, targets, label_smoothing=label_smoothing), None
 
     @abstractmethod
     def flops_per_token(self) -> float:

@@ -6,11 +6,14 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lmcore.config.training import PretrainConfig
+from lmcore.config.families import CorruptionConfig, MaskingConfig
+from lmcore.config.training import ObjectiveConfig, PretrainConfig
+from lmcore.errors import UserError
 from lmcore.models.model import Objective
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.batches.batches import Batches, TokenArray, WindowBatches, tokens_of_windows
 from lmcore.tokens.batches.corruption import CorruptedBatches
+from lmcore.tokens.batches.document_starts import DocumentStartBatches
 from lmcore.tokens.batches.masking import MaskedBatches, word_starts
 from lmcore.tokens.batches.streams import StreamBatches, tokens_of_streams
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
@@ -41,16 +44,50 @@ def pretraining_batches(
     A model that carries a state reads the corpus as parallel streams. Other models read shuffled windows; in these,
     tokens or spans are masked if the objective is to predict them.
     """
-    kind = StreamBatches if model.carries_state else WindowBatches
-    batches = kind(
-        splits.tokens("train"),
-        splits.tokens("validation"),
-        sequence_length=config.sequence_length,
-        batch_size=config.training.batch_size,
-        seed=config.seed,
-        max_validation_windows=config.training.max_eval_samples,
-    )
-    return FOR_OBJECTIVE[model.objective](batches, model, config.seed, tokenizer)
+    streams = splits.tokens("train"), splits.tokens("validation")
+    sizes: dict[str, Any] = {
+        "sequence_length": config.sequence_length,
+        "batch_size": config.training.batch_size,
+        "seed": config.seed,
+        "max_validation_windows": config.training.max_eval_samples,
+    }
+    if model.carries_state:
+        return FOR_OBJECTIVE[model.objective](StreamBatches(*streams, **sizes), model, config.seed, tokenizer)
+    end_of_text_id = tokenizer.vocabulary.end_of_text_id if config.mask_documents else None
+    windows = WindowBatches(*streams, **sizes, end_of_text_id=end_of_text_id)
+    return FOR_OBJECTIVE[model.objective](windows, model, config.seed, tokenizer)
+
+
+def with_objective(model: TrainableModel, objective: ObjectiveConfig | None, *, is_required: bool) -> TrainableModel:
+    """``model`` with another objective of its kind: how many tokens are masked, or spans corrupted.
+
+    Args:
+        model: a model that is trained further.
+        objective: what it learns to restore; None: what its configuration says.
+        is_required: whether its configuration has no objective of its own, but values that fill the place.
+
+    Raises:
+        UserError: if the objective is of another kind than the model, or missing.
+    """
+    if objective is None:
+        if is_required and model.objective != "next_token":
+            raise UserError(
+                f"a model of family {model.config.family} from a folder of transformers needs an objective of kind "
+                f"{model.objective}, which the folder does not have"
+            )
+        return model
+    if objective.kind != model.objective:
+        raise UserError(
+            f"the objective is {objective.kind}, but a model of family {model.config.family} learns "
+            f"{model.objective.replace('_', ' ')}"
+        )
+    settings = objective.model_dump(exclude={"kind"})
+    if model.objective == "masked_tokens":
+        update: dict[str, Any] = {"masking": MaskingConfig(**settings)}
+    else:
+        update = {"corruption": CorruptionConfig(**settings)}
+    model.config = model.config.model_copy(update=update)
+    return model
 
 
 def seen_tokens(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, npt.NDArray[np.int64]]:
@@ -64,6 +101,11 @@ def seen_tokens(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, 
     return (tokens_of_streams if drawn["kind"] == "streams" else tokens_of_windows)(stream, drawn)
 
 
+def _next_tokens(batches: Any, model: TrainableModel, seed: int, tokenizer: Tokenizer) -> PretrainingBatches:
+    vocabulary = tokenizer.vocabulary
+    return batches if vocabulary.start_of_text_id is None else DocumentStartBatches(batches, vocabulary)
+
+
 def _masked(batches: Any, model: TrainableModel, seed: int, tokenizer: Tokenizer) -> PretrainingBatches:
     masking = model.config.masking
     starts = word_starts(tokenizer) if masking.use_whole_words else None
@@ -75,7 +117,7 @@ def _corrupted(batches: Any, model: TrainableModel, seed: int, tokenizer: Tokeni
 
 
 FOR_OBJECTIVE: dict[Objective, Callable[[Any, TrainableModel, int, Tokenizer], PretrainingBatches]] = {
-    "next_token": lambda batches, *_: batches,
+    "next_token": _next_tokens,
     "masked_tokens": _masked,
     "corrupted_spans": _corrupted,
 }

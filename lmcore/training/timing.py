@@ -85,6 +85,7 @@ def measure_cost(
             "max_steps": n_steps,
             "num_train_epochs": MANY_EPOCHS,
             "early_stopping_patience": None,
+            "schedule": config.schedule.model_copy(update={"restart_steps": ()}),
             "logging_steps": EVERY_STEP,
             "eval_steps": n_steps // 2,
             "save_steps": n_steps // 2,

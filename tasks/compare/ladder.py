@@ -138,7 +138,7 @@ def _rung(preset: str, training: PretrainConfig, trained: TimedTraining, cost: T
     record = trained.record
     return {
         "preset": preset,
-        "name": sized_name(training.model, record),
+        "name": sized_name(training.scratch_model, record),
         "n_steps": record.n_steps,
         "n_epochs": record.n_epochs,
         "seconds": trained.curve.seconds,

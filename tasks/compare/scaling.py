@@ -97,7 +97,7 @@ def _forecast(
     """Duration and memory of a training, from a few of its steps."""
     cost = cost_of(scaling, f"size-{size}", training, tokens, n_steps=config.calibration_steps)
     if not isinstance(cost, TrainingCost):
-        raise TypeError(f"a model of family {training.model.family} is not trained step by step")
+        raise TypeError(f"a model of family {training.scratch_model.family} is not trained step by step")
     seconds = cost.seconds(
         n_steps=training.training.max_steps, n_validations=config.validations, n_checkpoints=config.validations
     )
@@ -122,7 +122,9 @@ def _measure_size(
         trained = train_timed(scaling, name, training, tokens)
         model, _ = language_model_on_device(trained.model_folder)
         if not isinstance(model, CausalModel):
-            raise TypeError(f"a model of family {training.model.family} does not give the probability of a text")
+            raise TypeError(
+                f"a model of family {training.scratch_model.family} does not give the probability of a text"
+            )
         accuracies = {}
         for n_examples in config.examples:
             hits = questions.answer(model, n_examples=n_examples, config=evaluation.likelihood)
@@ -157,7 +159,7 @@ def _measure_size(
 
 def trained_shape(training: PretrainConfig) -> tuple[int, int]:
     """Width and layers of a scaled model."""
-    values = training.model.model_dump()
+    values = training.scratch_model.model_dump()
     return int(values["hidden_size"]), int(values["num_hidden_layers"])
 
 
@@ -182,7 +184,7 @@ def _questions(
     shards, tokenizer = TokenShards.open(tokens), Tokenizer.load(tokens / "tokenizer.json")
     questions = solved_questions(_texts(shards, tokenizer, QUESTION_SPLIT, None, evaluation.seed))
     examples = solved_questions(_texts(shards, tokenizer, EXAMPLE_SPLIT, MAX_EXAMPLE_DOCUMENTS, evaluation.seed))
-    context = max_position_embeddings_of(pretrain.model) or pretrain.sequence_length
+    context = max_position_embeddings_of(pretrain.scratch_model) or pretrain.sequence_length
     return MultipleChoice(
         tokenizer,
         choose_examples(questions, config.questions, evaluation.seed),

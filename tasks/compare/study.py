@@ -89,6 +89,7 @@ def study(
             environment,
             stage=kind,
             model=kind,
+            family=None,
             parameters=settings,
             datasets=inputs,
             work_folder=work.path,

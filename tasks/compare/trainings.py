@@ -47,7 +47,7 @@ def cost_of(study: Study, name: str, config: PretrainConfig, tokens: Path, *, n_
     def measure() -> dict[str, Any]:
         shards, tokenizer = TokenShards.open(tokens), Tokenizer.load(tokens / "tokenizer.json")
         torch.manual_seed(config.seed)
-        model = build_model(config.model, tokenizer.vocabulary)
+        model = build_model(config.scratch_model, tokenizer.vocabulary)
         if not isinstance(model, TrainableModel):
             return {"is_counted": True}
         batches = pretraining_batches(model.to(pick_device()), config, shards, tokenizer)
@@ -65,6 +65,7 @@ def with_steps(config: PretrainConfig, *, n_steps: int, n_validations: int) -> P
             "max_steps": n_steps,
             "num_train_epochs": UNLIMITED_EPOCHS,
             "early_stopping_patience": None,
+            "schedule": config.training.schedule.model_copy(update={"restart_steps": ()}),
             "eval_steps": interval,
             "save_steps": interval,
             "logging_steps": min(config.training.logging_steps, interval),

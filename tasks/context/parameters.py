@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self, get_args, get_origin
 from pydantic import ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from lmcore.config.base import Config
+from lmcore.config.base import LANGUAGE_MODEL, SCRATCH, Config
 from lmcore.config.clean import CleanConfig
 from lmcore.config.collect import CollectConfig
 from lmcore.config.evaluate import EvaluateConfig
@@ -19,9 +19,11 @@ from lmcore.config.tokenize import TokenizeConfig
 from lmcore.config.training import PretrainConfig
 from lmcore.errors import UserError
 from tasks.context.preset_section import MODEL, PRESETS, describe_unknown, is_unknown, preset_location, with_preset
-from tasks.context.trainer_section import KIND_KEYS, TRAINER, TRAININGS, Location, has_part, with_trainer, written_at
+from tasks.context.trainer_section import KIND_KEYS, TRAINER, Location, has_part, training_of, with_trainer, written_at
 from tasks.context.yaml_values import SHOWN_CHARACTERS, read_yaml, shown
 
+COMPLETION_PROMPTS = Path("prompts/completion")
+"""The folder of prompt templates on which the stage finetune depends."""
 VERSION = 2
 """The format of ``params.yaml``; ``flows/upgrade.py`` converts older files."""
 
@@ -39,9 +41,14 @@ class Parameters(Config):
 
     @model_validator(mode="after")
     def _family_takes_adapters(self) -> Self:
+        if self.pretrain.model is None:
+            return self
         family = self.pretrain.model.family
-        tasks = {"classification": self.finetune.classification, "completion": self.finetune.completion}
-        adapted = [f"finetune.{name}.lora" for name, task in tasks.items() if task is not None and task.lora]
+        adapted = [
+            f"finetune.{name}.lora"
+            for name, section in self.finetune.sections.items()
+            if getattr(section, "lora", None) and self._starts_from_language_model(name)
+        ]
         if adapted and not self.pretrain.model.takes_adapters:
             raise ValueError(
                 f"{' and '.join(adapted)}: a model of family {family} has no linear layers for adapters; set it to null"
@@ -49,19 +56,30 @@ class Parameters(Config):
         return self
 
     @model_validator(mode="after")
+    def _prompts_are_dependencies(self) -> Self:
+        completion = self.finetune.completion
+        if completion is not None and completion.prompt.parent != COMPLETION_PROMPTS:
+            raise ValueError(
+                f"finetune.completion.prompt is {completion.prompt}: put the file into {COMPLETION_PROMPTS}/, which "
+                "the stage depends on"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _sequences_fit_the_context(self) -> Self:
-        context = max_position_embeddings_of(self.pretrain.model)
-        if context is None:
+        context = max_position_embeddings_of(self.pretrain.model) if self.pretrain.model else None
+        if self.pretrain.model is None or context is None:
             return self
         sizes = {
             "pretrain.sequence_length": self.pretrain.sequence_length,
             "evaluate.likelihood.window_stride_tokens": self.evaluate.likelihood.window_stride_tokens,
             "evaluate.samples.generation.max_new_tokens": self.evaluate.samples.generation.max_new_tokens + 1,
         }
-        if completion := self.finetune.completion:
+        completion = self.finetune.completion
+        if completion and self._starts_from_language_model("completion"):
             answer = max(completion.max_completion_tokens, self.evaluate.completion.generation.max_new_tokens)
             if self.pretrain.model.reads_source:
-                sizes["finetune.completion.max_prompt_tokens"] = completion.max_prompt_tokens
+                sizes["finetune.completion.max_prompt_tokens"] = completion.max_prompt_tokens + 1
                 sizes["the completion with its end token"] = answer + 1
             else:
                 both = completion.max_prompt_tokens + answer
@@ -72,6 +90,13 @@ class Parameters(Config):
                 f"pretrain.model.max_position_embeddings is {context}, but {' and '.join(too_large)} tokens"
             )
         return self
+
+    def _starts_from_language_model(self, name: str) -> bool:
+        """Whether a fine-tuned model is the language model trained further, or has its shape."""
+        init_from = self.finetune.sections[name].init_from
+        if init_from in self.finetune.sections:
+            return self._starts_from_language_model(init_from)
+        return init_from in (SCRATCH, LANGUAGE_MODEL)
 
 
 def load_parameters(
@@ -162,7 +187,7 @@ def _only_follows(details: ErrorDetails, errors: Sequence[ErrorDetails], written
     if details["type"] == "missing" and location[0] == "pretrain" and is_unknown(written):
         return True
     if details["type"] in ("missing", "union_tag_not_found") and not isinstance(written.get(TRAINER), dict):
-        return any(location[: len(training)] == training for training in TRAININGS)
+        return training_of(location) is not None
     return details["type"] == "too_short" and any(
         other["loc"][: len(location)] == location for other in errors if other is not details
     )

@@ -6,11 +6,6 @@ from typing import Any
 
 TRAINER = "trainer"
 """The section that all trainings share."""
-TRAININGS = (
-    ("pretrain", "training"),
-    ("finetune", "classification", "training"),
-    ("finetune", "completion", "training"),
-)
 KIND_KEYS = frozenset({"family", "kind", "name"})
 """Keys that set the kind of a section, on which its other keys depend."""
 
@@ -20,13 +15,29 @@ Location = tuple[int | str, ...]
 def with_trainer(sections: dict[str, Any]) -> dict[str, Any]:
     """The sections without ``trainer``, whose keys every training has that does not set them itself."""
     merged = {name: copy.deepcopy(section) for name, section in sections.items() if name != TRAINER}
-    for *parents, name in TRAININGS:
+    for *parents, name in trainings(merged):
         parent = value_at(merged, parents)
-        if isinstance(parent, dict) and isinstance(parent.get(name), dict):
-            parent[name] = override(sections.get(TRAINER), parent[name])
+        parent[name] = override(sections.get(TRAINER), parent[name])
     if not isinstance(sections.get(TRAINER), dict):
         merged[TRAINER] = sections.get(TRAINER)  # refused by the check
     return merged
+
+
+def trainings(sections: dict[str, Any]) -> list[Location]:
+    """The paths of all trainings: of ``pretrain``, and of every model that is fine-tuned."""
+    models = sections.get("finetune")
+    kinds = [name for name in models if isinstance(name, str)] if isinstance(models, dict) else []
+    paths: list[Location] = [("pretrain", "training"), *(("finetune", kind, "training") for kind in kinds)]
+    return [path for path in paths if isinstance(value_at(sections, path), dict)]
+
+
+def training_of(location: Location) -> Location | None:
+    """The path of the training that ``location`` lies in; None if it lies in none."""
+    for depth in (2, 3):
+        path = location[:depth]
+        if len(path) == depth and path[-1] == "training" and path[0] == ("pretrain", "finetune")[depth - 2]:
+            return path
+    return None
 
 
 def override(base: Any, changes: Any) -> Any:
@@ -47,16 +58,14 @@ def written_at(location: Location, written: dict[str, Any]) -> Location:
     A setting that no training has belongs to ``trainer``.
     """
     missing = object()
-    for training in TRAININGS:
-        key = location[len(training) :]
-        is_written = value_at(written, location, missing) is not missing
-        if location[: len(training)] != training or not key or is_written:
-            continue
-        sections = [section for other in TRAININGS if isinstance(section := value_at(written, other), dict)]
-        is_in_none = len(sections) > 1 and all(value_at(section, key, missing) is missing for section in sections)
-        if is_in_none or value_at(written, (TRAINER, *key), missing) is not missing:
-            return (TRAINER, *key)
-    return location
+    training = training_of(location)
+    key = location[len(training or ()) :]
+    if training is None or not key or value_at(written, location, missing) is not missing:
+        return location
+    sections = [value_at(written, other) for other in trainings(written)]
+    is_in_none = len(sections) > 1 and all(value_at(section, key, missing) is missing for section in sections)
+    is_shared = value_at(written, (TRAINER, *key), missing) is not missing
+    return (TRAINER, *key) if is_in_none or is_shared else location
 
 
 def value_at(values: Any, location: Sequence[int | str], default: Any = None) -> Any:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import torch
 
-from lmcore.finetuning.classifier import Classifier, load_classifier
+from lmcore.finetuning.classification.classifier import Classifier, load_classifier
 from lmcore.models.device import native_bfloat16, pick_device
 from lmcore.models.folder import load_generative_model, load_language_model
 from lmcore.models.generative import GenerativeModel

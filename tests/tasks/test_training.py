@@ -63,6 +63,7 @@ def test_the_code_of_a_tracked_training_is_that_of_its_stage(environment, monkey
             environment,
             stage=stage,
             model="classifier",
+            family="gpt",
             parameters={},
             inputs=[],
             datasets=[],

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from lmcore.config.finetune import ClassificationTrainingConfig, CompletionTrainingConfig, SummaryExamples
+from lmcore.config.classification import ClassificationTrainingConfig
+from lmcore.config.completion import CompletionTrainingConfig, SummaryExamples
 from lmcore.config.training import PretrainConfig, TrainingConfig
 from lmcore.generation import Generator
 from lmcore.models.folder import load_generative_model
@@ -18,6 +19,7 @@ from tests.lmcore.models.hmm.test_hmm import CONFIG as HMM
 from tests.lmcore.models.lstm.test_lstm import CONFIG as LSTM
 from tests.lmcore.models.small_models import CONFIGS as TRANSFORMERS
 from tests.lmcore.training.trainer import CONFIG as TRAINING
+from tests.sample_project import PROJECT
 from tests.tasks.evaluate.test_evaluate import CONFIG, SPLIT, write_documents, write_models
 from tests.tasks.tracking.trainings import runs, store_of
 
@@ -28,6 +30,7 @@ SHORT = TRAINING | {
     "save_steps": 2,
     "ema_decay": 0.9,
 }
+SCRATCH = {"seed": 1, "init_from": "scratch", "objective": None}
 LORA = {"rank": 2, "alpha": 2.0, "dropout": 0.0}
 FAMILIES: dict[str, Any] = {
     "ngram": {"family": "ngram", "order": 3},
@@ -44,7 +47,11 @@ KINDS = {"bert": "masked-language-model", "encoder_decoder": "span-restoring-mod
 def test_a_model_of_every_family_goes_the_whole_way(family: str, environment: Any, tmp_path: Path) -> None:
     write_models(tmp_path, write_documents(tmp_path / "clean"))
     config = PretrainConfig.model_validate_json(
-        json.dumps({"seed": 1, "sequence_length": 24, "model": FAMILIES[family], "training": SHORT})
+        json.dumps(
+            SCRATCH
+            | {"mask_documents": family in TRANSFORMERS}
+            | {"sequence_length": 24, "model": FAMILIES[family], "training": SHORT}
+        )
     )
     folders = {"tokens": tmp_path / "tokens", "model_folder": tmp_path / "model", "curves": tmp_path / "curves"}
     pretrain_language_model(config, environment, **folders)
@@ -105,6 +112,9 @@ def finetune(family: str, environment: Any, folder: Path) -> dict[str, str | Non
     training = TrainingConfig.model_validate_json(json.dumps(SHORT))
     classification = ClassificationTrainingConfig.model_validate(
         {
+            "label_column": "label",
+            "problem_type": None,
+            "class_weights": "balanced",
             "max_tokens": 16,
             "max_train_samples": 40,
             "min_examples_per_label": 2,
@@ -119,10 +129,13 @@ def finetune(family: str, environment: Any, folder: Path) -> dict[str, str | Non
         examples=SummaryExamples(
             kind="summary", min_summary_characters=5, max_summary_characters=200, min_body_characters=10
         ),
-        separator="\n=>\n",
+        prompt=PROJECT / "prompts/completion/summary.jinja",
+        truncated_field="text",
+        truncation_side="right",
         max_prompt_tokens=20,
         max_completion_tokens=8,
         max_train_samples=40,
+        init_from="language_model",
         lora=classification.lora,
         training=training,
     )

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lmcore.config.models import BERTConfig
-from lmcore.models.layers.attention import check_context_length, padding_mask
+from lmcore.config.published_models import BERTConfig
+from lmcore.models.layers.attention import check_context_length, padding_mask, same_document, text_positions
 from lmcore.models.layers.linear import BiasedLinear
 from lmcore.models.layers.transformer import GELUFeedForward, LayerNorm, MultiHeadSelfAttention, embedding_table
 from lmcore.models.trainable import MaskedModel
@@ -44,13 +44,12 @@ class BERT(MaskedModel):
         Raises:
             UserError: the tokens exceed the context.
         """
-        check_context_length(tokens.size(1), self.config.max_position_embeddings)
-        embedded = self.embedding(tokens) + self.positions.weight[: tokens.size(1)]
-        hidden: Tensor = self.dropout(self.embedding_norm(embedded.to(self.compute_dtype)))
-        visible = padding_mask(is_text)
-        for block in self.blocks:
-            hidden = self.run_block(block, hidden, visible=visible)
-        return hidden
+        return self._run_blocks(tokens, self.positions.weight[: tokens.size(1)], padding_mask(is_text))
+
+    def packed_features(self, tokens: Tensor, document_ids: Tensor) -> Tensor:
+        """As :meth:`features`, for packed documents, see :meth:`TrainableModel.loss`."""
+        positions = text_positions(tokens.size(1), 0, None, self.device, document_ids)
+        return self._run_blocks(tokens, self.positions(positions), same_document(document_ids, document_ids))
 
     def forward(self, tokens: Tensor, *, is_text: Tensor | None = None) -> Tensor:
         """Logits of the token at every position, see :class:`MaskedModel`."""
@@ -63,9 +62,14 @@ class BERT(MaskedModel):
         logits: Tensor = self.head(hidden, self.embedding.weight)
         return logits
 
-    def loss(self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+    def loss(
+        self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, document_ids: Tensor | None = None
+    ) -> Tensor:
         """Summed loss of the masked tokens, see :class:`TrainableModel`; all other targets have to be -100."""
-        hidden = self.features(tokens, tokens != self.vocabulary.padding_id)
+        if document_ids is None:
+            hidden = self.features(tokens, tokens != self.vocabulary.padding_id)
+        else:
+            hidden = self.packed_features(tokens, document_ids)
         # Only masked positions, which are few, need logits.
         is_masked = targets != -100
         logits = self.output_logits(hidden[is_masked])
@@ -81,6 +85,14 @@ class BERT(MaskedModel):
         """The operations of the blocks, in which every token attends to all others, see :class:`TextEncoder`."""
         weights = sum(parameter.numel() for parameter in self.blocks.parameters() if parameter.ndim == 2)
         return 6.0 * (weights + 2 * self.config.num_hidden_layers * self.config.hidden_size * length)
+
+    def _run_blocks(self, tokens: Tensor, positions: Tensor, visible: Tensor | None) -> Tensor:
+        check_context_length(tokens.size(1), self.config.max_position_embeddings)
+        embedded = (self.embedding(tokens) + positions).to(self.compute_dtype)
+        hidden: Tensor = self.dropout(self.embedding_norm(embedded))
+        for block in self.blocks:
+            hidden = self.run_block(block, hidden, visible=visible)
+        return hidden
 
 
 class PostNormBlock(nn.Module):

@@ -29,9 +29,13 @@ def rotate_normalized(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     return _apply(_RotateNormalized, heads, cosine, sine)
 
 
-def causal_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Causal attention of shape (batch, heads, length, head_dim), with the attention weights in memory."""
-    return _apply(_CausalAttention, query, key, value)
+def attention(query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None = None) -> Tensor:
+    """Attention of (batch, heads, length, head_dim), with the attention weights in memory.
+
+    ``visible`` is bool, broadcast to (batch, 1, length, positions), and true somewhere in each row: where a query may
+    attend; None for causal attention.
+    """
+    return _apply(_Attention, query, key, value, visible)
 
 
 def squared_relu(hidden: Tensor) -> Tensor:
@@ -105,19 +109,24 @@ class _RotateNormalized(torch.autograd.Function):
         return _rotate(for_rotated, cosine, -sine, for_heads), None, None
 
 
-class _CausalAttention(torch.autograd.Function):
+class _Attention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None) -> Tensor:
         batch, n_heads, length, head_dim = query.shape
-        query, key, value = (part.reshape(batch * n_heads, length, head_dim) for part in (query, key, value))
-        future = torch.full((length, length), -math.inf, dtype=query.dtype, device=query.device).triu_(1)
-        scores = torch.baddbmm(future, query, key.transpose(1, 2), alpha=head_dim**-0.5)
+        n_positions = key.size(2)
+        if visible is None:
+            hidden = query.new_full((length, n_positions), -math.inf).triu_(1)
+        else:
+            hidden = query.new_zeros(visible.shape).masked_fill_(~visible, -math.inf)
+        scores = query.new_empty(batch, n_heads, length, n_positions).copy_(hidden).flatten(0, 1)
+        query, key, value = (part.reshape(batch * n_heads, -1, head_dim) for part in (query, key, value))
+        torch.baddbmm(scores, query, key.transpose(1, 2), alpha=head_dim**-0.5, out=scores)
         weights = torch.softmax(scores, dim=-1)
         ctx.save_for_backward(query, key, value, weights)
         return torch.bmm(weights, value).view(batch, n_heads, length, head_dim)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         query, key, value, weights = ctx.saved_tensors
         batch, n_heads, length, head_dim = gradient.shape
         gradient = gradient.reshape(batch * n_heads, length, head_dim)
@@ -126,8 +135,8 @@ class _CausalAttention(torch.autograd.Function):
         for_scores = torch._softmax_backward_data(for_weights, weights, -1, weights.dtype).mul_(head_dim**-0.5)
         for_query = torch.bmm(for_scores, key)
         for_key = torch.bmm(for_scores.transpose(1, 2), query)
-        shape = (batch, n_heads, length, head_dim)
-        return for_query.view(shape), for_key.view(shape), for_value.view(shape)
+        heads = (batch, n_heads, -1, head_dim)
+        return for_query.view(heads), for_key.view(heads), for_value.view(heads), None
 
 
 class _SquaredReLU(torch.autograd.Function):

@@ -5,8 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmcore.models.gpt.state import GPTState
-from lmcore.models.layers.attention import attend, repeat_heads
-from lmcore.models.layers.functional import normalize, rotate_normalized, squared_relu
+from lmcore.models.layers.attention import attend, repeat_heads, starts_document
+from lmcore.models.layers.feed_forward import FeedForward
+from lmcore.models.layers.functional import normalize, rotate_normalized
 from lmcore.models.layers.linear import BiasFreeLinear
 
 
@@ -38,7 +39,14 @@ class TokenShift(nn.Module):
         super().__init__()
         self.share = nn.Parameter(torch.zeros(hidden_size))
 
-    def forward(self, embedded: Tensor, *, mask: Tensor | None = None, state: GPTState | None = None) -> Tensor:
+    def forward(
+        self,
+        embedded: Tensor,
+        *,
+        mask: Tensor | None = None,
+        state: GPTState | None = None,
+        document_ids: Tensor | None = None,
+    ) -> Tensor:
         """Map (batch, length, hidden_size) to the same shape.
 
         Args:
@@ -46,6 +54,7 @@ class TokenShift(nn.Module):
             mask: bool of shape (batch, positions), positions in the state included; false at padding, of which nothing
                 is added to the next token.
             state: has the last embedding before these, and receives the last of these.
+            document_ids: int64 of shape (batch, length); nothing of another document is added.
         """
         start = state.length if state else 0
         first = state.last_embedding if state and state.last_embedding is not None else embedded.new_zeros(1, 1, 1)
@@ -53,6 +62,8 @@ class TokenShift(nn.Module):
         if mask is not None:
             is_text = F.pad(mask, (1, 0))[:, start : start + embedded.size(1)]
             previous = previous * is_text.unsqueeze(-1)
+        if document_ids is not None:
+            previous = previous.masked_fill(starts_document(document_ids).unsqueeze(-1), 0.0)
         if state:
             state.last_embedding = embedded[:, -1:]
         return torch.addcmul(embedded, previous, self.share.to(embedded.dtype))
@@ -125,23 +136,6 @@ class SelfAttention(nn.Module):
     def _split_heads(self, features: Tensor) -> Tensor:
         """Map (batch, length, hidden_size) to (batch, length, heads, head_dim)."""
         return features.view(*features.shape[:-1], -1, self.head_dim)
-
-
-class FeedForward(nn.Module):
-    """Two linear layers with a squared ReLU (So et al. 2021, Primer) or a gate (Shazeer 2020, SwiGLU) between them."""
-
-    def __init__(self, *, hidden_size: int, intermediate_size: int, hidden_act: str) -> None:
-        super().__init__()
-        self.input = BiasFreeLinear(hidden_size, intermediate_size)
-        self.gate = BiasFreeLinear(hidden_size, intermediate_size) if hidden_act == "swiglu" else None
-        self.output = BiasFreeLinear(intermediate_size, hidden_size, zero_init=True)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Map (batch, length, hidden_size) to the same shape."""
-        expanded = self.input(hidden)
-        activated = squared_relu(expanded) if self.gate is None else F.silu(self.gate(hidden)) * expanded
-        projected: Tensor = self.output(activated)
-        return projected
 
 
 class DecoderBlock(nn.Module):

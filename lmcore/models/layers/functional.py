@@ -34,7 +34,12 @@ def rotate_normalized(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     """
     if uses_cpu_code(heads):
         return fused.rotate_normalized(heads, cosine.to(heads.dtype), sine.to(heads.dtype))
-    first, second = normalize(heads).chunk(2, dim=-1)
+    return rotate(normalize(heads), cosine, sine)
+
+
+def rotate(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Rotate each head by its position; arguments and result as for :func:`rotate_normalized`."""
+    first, second = heads.chunk(2, dim=-1)
     cosine, sine = (part.to(heads.dtype).unsqueeze(1) for part in (cosine, sine))
     rotated = (first * cosine - second * sine, second * cosine + first * sine)
     return torch.cat(rotated, dim=-1).transpose(1, 2)
@@ -43,8 +48,23 @@ def rotate_normalized(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
 def causal_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attention of each position to itself and those before it; all have shape (batch, heads, length, head_dim)."""
     if uses_cpu_code(query) and query.size(2) <= LONGEST_EXPLICIT_ATTENTION:
-        return fused.causal_attention(query, key, value)
+        return fused.attention(query, key, value)
     return F.scaled_dot_product_attention(query, key, value, is_causal=True)
+
+
+def masked_attention(query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tensor:
+    """Attention of (batch, heads, length, head_dim) to what ``visible`` says.
+
+    Args:
+        query: shape (batch, heads, length, head_dim).
+        key: shape (batch, heads, positions, head_dim).
+        value: shape of ``key``.
+        visible: bool, broadcast to (batch, 1, length, positions), true where a query may attend, which is somewhere.
+    """
+    is_short = max(query.size(2), key.size(2)) <= LONGEST_EXPLICIT_ATTENTION
+    if uses_cpu_code(query) and is_short and torch.is_grad_enabled():
+        return fused.attention(query, key, value, visible)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=visible)
 
 
 def squared_relu(hidden: Tensor) -> Tensor:

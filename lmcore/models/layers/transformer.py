@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmcore.models.layers.attention import attend_to_shared
-from lmcore.models.layers.functional import causal_attention
+from lmcore.models.layers.functional import causal_attention, masked_attention
 from lmcore.models.layers.key_value_cache import KeyValueCache
 from lmcore.models.layers.linear import INITIAL_STD, BiasedLinear
 
@@ -121,6 +121,8 @@ def _attend(
     """Attention of (batch, heads, length, head_dim), with the heads joined: (batch, length, hidden_size)."""
     if is_causal and visible is None and not dropout:
         attended = causal_attention(query, key, value)
+    elif visible is not None and not dropout:
+        attended = masked_attention(query, key, value, visible)
     else:
         attended = F.scaled_dot_product_attention(
             query, key, value, attn_mask=visible, dropout_p=dropout, is_causal=is_causal and visible is None

@@ -1,7 +1,7 @@
 """Training batches from token ids, in an order that is a pure function of seed and step."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -34,25 +34,39 @@ class Batch:
         tokens: int64 (batch, length).
         targets: int64 (batch, length) token ids, or (batch,) classes; ``IGNORED`` does not count.
         continues: whether every sequence continues the one at the same index of the previous batch.
+        document_ids: int64 (batch, length), the document of each token, equal for adjacent tokens of a document, so
+            that no token attends to another document; None: there is no such mask.
+        target_document_ids: for a model with an encoder and a decoder, that of each target, int64 of its shape.
     """
 
     tokens: Tensor
     targets: Tensor
     continues: bool = False
+    document_ids: Tensor | None = None
+    target_document_ids: Tensor | None = None
 
     @property
     def n_targets(self) -> int:
         """Number of targets that count."""
         return int((self.targets != IGNORED).sum())
 
+    @property
+    def documents(self) -> dict[str, Tensor]:
+        """The documents of tokens and targets, if they are known, as named arguments of a model's loss."""
+        documents = {"document_ids": self.document_ids, "target_document_ids": self.target_document_ids}
+        return {name: ids for name, ids in documents.items() if ids is not None}
+
     def to(self, device: torch.device) -> "Batch":
         """The batch on another device; from pinned memory it is copied asynchronously."""
-        tokens, targets = (tensor.to(device, non_blocking=True) for tensor in (self.tokens, self.targets))
-        return Batch(tokens, targets, self.continues)
+        return self._mapped(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pinned(self) -> "Batch":
         """The batch in page-locked memory, from which a GPU copies asynchronously."""
-        return Batch(self.tokens.pin_memory(), self.targets.pin_memory(), self.continues)
+        return self._mapped(Tensor.pin_memory)
+
+    def _mapped(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        documents = {name: change(ids) for name, ids in self.documents.items()}
+        return Batch(change(self.tokens), change(self.targets), self.continues, **documents)
 
 
 class Batches(Protocol):
@@ -106,6 +120,8 @@ class WindowBatches:
         batch_size: number of windows per batch.
         seed: seed of the order of the windows.
         max_validation_windows: how many of the first validation windows are used.
+        end_of_text_id: the end token, if tokens must not attend to other documents: batches then have the document of
+            each token. An end token belongs to the document after it, whose first token it predicts, as in generation.
 
     Raises:
         UserError: if training or validation has too few tokens for one window.
@@ -120,8 +136,9 @@ class WindowBatches:
         batch_size: int,
         seed: int,
         max_validation_windows: int,
+        end_of_text_id: int | None = None,
     ) -> None:
-        self.batch_size = batch_size
+        self.batch_size, self._end_of_text_id = batch_size, end_of_text_id
         self._training, self._validation = training, validation
         self._window_tokens, self._seed = sequence_length, seed
         self.n_examples = _count_windows(training, sequence_length, "training")
@@ -148,7 +165,10 @@ class WindowBatches:
     def _cut(self, stream: TokenArray, windows: npt.NDArray[np.int64]) -> Batch:
         positions = windows[:, None] * self._window_tokens + np.arange(self._window_tokens + 1)
         cut = torch.from_numpy(stream[positions].astype(np.int64))
-        return Batch(cut[:, :-1].contiguous(), cut[:, 1:].contiguous())
+        tokens, targets = cut[:, :-1].contiguous(), cut[:, 1:].contiguous()
+        if self._end_of_text_id is None:
+            return Batch(tokens, targets)
+        return Batch(tokens, targets, document_ids=(tokens == self._end_of_text_id).cumsum(dim=1))
 
 
 def tokens_of_windows(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, npt.NDArray[np.int64]]:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lmcore.config.models import CorruptionConfig
+from lmcore.config.families import CorruptionConfig
 from lmcore.errors import UserError
 from lmcore.tokens.batches.batches import LENGTH_MULTIPLE, TRAINING, VALIDATION, Batch, WindowBatches
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
@@ -69,7 +69,7 @@ class CorruptedBatches:
     window are always the same, whatever the seed.
 
     Args:
-        windows: the windows of text.
+        windows: the windows of text; if they have documents, the batches have those of sources and targets.
         vocabulary: the tokenizer's vocabulary.
         config: the ratio of masked tokens and the mean span length.
         seed: with the step, it determines the masked spans.
@@ -98,7 +98,21 @@ class CorruptedBatches:
         generator = np.random.default_rng(seeds)
         texts = batch.tokens.numpy()
         sources = [corrupt(text, masked_spans(len(text), self._config, generator), self._vocabulary) for text in texts]
-        return Batch(self._pad(sources, max_length=batch.tokens.size(1)), batch.tokens)
+        padded = self._pad(sources, max_length=batch.tokens.size(1))
+        if batch.document_ids is None:
+            return Batch(padded, batch.tokens)
+        return Batch(
+            padded,
+            batch.tokens,
+            document_ids=self._ended_documents(padded).masked_fill(padded == self._vocabulary.padding_id, -1),
+            target_document_ids=self._ended_documents(batch.tokens),
+        )
+
+    def _ended_documents(self, tokens: torch.Tensor) -> torch.Tensor:
+        """The document of each token; unlike in other batches, an end token belongs to the document that it ends,
+        since the decoder reads the target shifted by one."""
+        is_end = tokens == self._vocabulary.end_of_text_id
+        return is_end.cumsum(dim=1) - is_end.long()
 
     def _pad(self, sources: Sequence[Tokens], *, max_length: int) -> torch.Tensor:
         longest = max(map(len, sources))

@@ -1,41 +1,18 @@
-"""Prompts and completions that are longer than the settings allow."""
-
-import pytest
-
-from lmcore.config.tokenize import BytePairConfig
-from lmcore.finetuning.examples import completion_sequences
-from lmcore.finetuning.supervised import CompletionExample
-from lmcore.models.prompt import PromptFormat, encode_prompt
-from lmcore.tokens.batches.batches import IGNORED
-from lmcore.tokens.tokenizer.training import train_tokenizer
-
-TOKENIZER = train_tokenizer(["a"], BytePairConfig(kind="byte_pair", vocabulary_size=259))
-"""Every byte is a token."""
-FORMAT = PromptFormat(separator="=", max_prompt_tokens=4, max_completion_tokens=6)
-END = TOKENIZER.vocabulary.end_of_text_id
-EXAMPLES = [
-    CompletionExample("id", "ask", "four"),
-    CompletionExample("id", "asking", "fives"),
-    CompletionExample("id", "ask", "sixsix"),
-    CompletionExample("id", "ask", "sevens and more"),
-]
+from lmcore.finetuning.examples import choose_examples, rows_by_split
+from lmcore.text.split import split_of
+from tests.lmcore.finetuning.sample_documents import DOCUMENTS, FRACTIONS
 
 
-@pytest.mark.parametrize("reads_prompts", [False, True])
-def test_a_completion_has_an_end_token_if_and_only_if_it_is_not_truncated(reads_prompts: bool) -> None:
-    found = completion_sequences(TOKENIZER, EXAMPLES, FORMAT, reads_prompts=reads_prompts)
-    for example, (tokens, targets) in zip(EXAMPLES, found.sequences, strict=True):
-        prompt = encode_prompt(TOKENIZER, example.prompt, FORMAT)
-        answer = [target for target in targets if target != IGNORED]
-        assert len(answer) <= FORMAT.max_completion_tokens
-        is_whole = len(example.completion) < FORMAT.max_completion_tokens
-        assert TOKENIZER.decode(answer) == example.completion[: FORMAT.max_completion_tokens]
-        assert (answer[-1] == END) is is_whole
-        assert END not in answer[:-1]
-        if reads_prompts:
-            assert tokens == prompt
-        else:
-            assert tokens == [*prompt, *answer][:-1]
-            assert targets == [IGNORED] * (len(prompt) - 1) + answer
-    assert (found.n_cut_answers, found.n_cut_prompts) == (2, 1)
-    assert found.answer_lengths == [5, 6, 7, 16]
+def test_a_sample_keeps_the_order_and_has_no_example_twice() -> None:
+    chosen = choose_examples(range(100), 20, seed=3)
+    assert len(set(chosen)) == 20
+    assert chosen == sorted(chosen)
+    assert chosen == choose_examples(range(100), 20, seed=3)
+    assert chosen != choose_examples(range(100), 20, seed=4)
+    assert choose_examples(range(5), 20, seed=3) == list(range(5))
+
+
+def test_each_row_has_its_split() -> None:
+    rows = list(rows_by_split(DOCUMENTS, FRACTIONS, "id", "text"))
+    assert [row[2] for row in rows] == DOCUMENTS["text"].to_pylist()
+    assert all(split == split_of(identity, FRACTIONS) for split, identity, _ in rows)

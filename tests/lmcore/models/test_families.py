@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from lmcore.config.models import FamilyConfig
+from lmcore.config.families import FamilyConfig
 from lmcore.config.tokenize import BytePairConfig
-from lmcore.finetuning.classifier import Classifier, load_classifier, predict, save_classifier
+from lmcore.finetuning.classification.classifier import Classifier, load_classifier, predict, save_classifier
 from lmcore.models.families import FAMILIES, build_model
 from lmcore.models.generative import CountedModel, GenerativeModel
 from lmcore.models.trainable import TextEncoder, TrainableModel

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lmcore.config.training import TrainingConfig
-from lmcore.finetuning.classifier import Classifier
+from lmcore.finetuning.classification.classifier import Classifier
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.batches.batches import Batches, ExampleBatches
 from lmcore.training.loop import train

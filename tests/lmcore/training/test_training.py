@@ -86,3 +86,12 @@ def test_training_twice_gives_the_same_weights_bit_by_bit(family: str) -> None:
                         parameter.sub_(parameter.grad, alpha=0.01)
         weights.append([parameter.detach() for parameter in model.parameters()])
     assert all(itertools.starmap(torch.equal, zip(*weights, strict=True)))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_recurrent_family_refuses_packed_documents(name: str) -> None:
+    model = build_model(CONFIGS[name], VOCABULARY)
+    assert isinstance(model, RecurrentModel)
+    tokens = torch.tensor([[3, 4, 0, 5]])
+    with pytest.raises(ValueError, match="carries its state from document to document"):
+        model.loss(tokens, tokens, document_ids=(tokens == 0).cumsum(dim=1))

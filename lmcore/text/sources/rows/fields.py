@@ -167,6 +167,20 @@ class Fields:
         """The fields that a row need not have: all but the text, unless that is a template."""
         return tuple(name for name in self.names if self.text.is_template or name != self.text.name)
 
+    def label_and_labels(self, row: Row) -> tuple[str | None, tuple[str, ...] | None]:
+        """The label, or, if its field holds a list, None and the labels, each once and in their order.
+
+        Raises:
+            InputError: as :meth:`Pattern.label`.
+        """
+        if self.label is None:
+            return None, None
+        value = None if self.label.is_template else field_value(row, self.label.name)
+        if not isinstance(value, list | tuple):
+            return self.label.label(row), None
+        found = [as_label(item, self.label.name) for item in value]
+        return None, tuple(dict.fromkeys(label for label in found if label is not None))
+
     def text_and_target(self, row: Row) -> tuple[str, str | None]:
         """The text and the target; of a conversation that is both, everything before its last answer, and that answer.
 

@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lmcore.models.cpu.fused import causal_attention, normalize, rotate_normalized, squared_relu
+from lmcore.models.cpu.fused import attention, normalize, rotate_normalized, squared_relu
 from lmcore.models.layers.functional import linear_cross_entropy
 
 BATCH, LENGTH, HEADS, WIDTH = 2, 7, 3, 8
+VISIBLE = (torch.arange(BATCH * LENGTH * 4) % 3 > 0).view(BATCH, 1, LENGTH, 4)
 
 
 def draw(*shape: int) -> Tensor:
@@ -40,9 +41,14 @@ CASES: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor], list[Tensor
         [draw(BATCH, LENGTH, HEADS, WIDTH)],
     ),
     "attention": (
-        causal_attention,
+        attention,
         lambda query, key, value: F.scaled_dot_product_attention(query, key, value, is_causal=True),
         [draw(BATCH, HEADS, LENGTH, WIDTH), draw(BATCH, HEADS, LENGTH, WIDTH) + 1, draw(BATCH, HEADS, LENGTH, WIDTH)],
+    ),
+    "masked attention to another sequence": (
+        lambda query, key, value: attention(query, key, value, VISIBLE),
+        lambda query, key, value: F.scaled_dot_product_attention(query, key, value, attn_mask=VISIBLE),
+        [draw(BATCH, HEADS, LENGTH, WIDTH), draw(BATCH, HEADS, 4, WIDTH) + 1, draw(BATCH, HEADS, 4, WIDTH)],
     ),
     "squared_relu": (squared_relu, lambda hidden: F.relu(hidden) ** 2, [draw(BATCH, LENGTH, WIDTH)]),
 }

@@ -95,3 +95,14 @@ def test_padded_targets_do_not_count() -> None:
     (batch,) = batches.validation_batches()
     assert batch.n_targets == 3
     assert (batch.targets[batch.tokens == 0] == IGNORED).all()
+
+
+def test_the_documents_of_a_window_start_with_its_end_tokens() -> None:
+    stream = np.array([7, 8, 0, 9, 0, 0, 5, 6, 7, 8, 9])
+    batches = WindowBatches(
+        stream, stream, sequence_length=5, batch_size=2, seed=1, max_validation_windows=2, end_of_text_id=0
+    )
+    (batch,) = batches.validation_batches()
+    assert batch.tokens.tolist() == [[7, 8, 0, 9, 0], [0, 5, 6, 7, 8]]
+    assert batch.documents["document_ids"].tolist() == [[0, 0, 1, 1, 2], [1, 1, 1, 1, 1]]
+    assert make_windows().training_batch(0).documents == {}

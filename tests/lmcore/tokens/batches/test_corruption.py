@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcore.config.models import CorruptionConfig
+from lmcore.config.families import CorruptionConfig
 from lmcore.tokens.batches.batches import WindowBatches
 from lmcore.tokens.batches.corruption import CorruptedBatches, corrupt, masked_spans
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
@@ -52,11 +52,17 @@ def test_each_span_becomes_one_mask_token_and_end_tokens_stay() -> None:
     assert corrupt(tokens, np.zeros(8, dtype=bool), VOCABULARY).tolist() == tokens.tolist()
 
 
-def make_batches(seed: int = 1, sequence_length: int = 21) -> CorruptedBatches:
+def make_batches(seed: int = 1, sequence_length: int = 21, end_of_text_id: int | None = None) -> CorruptedBatches:
     stream = np.random.default_rng(0).integers(3, 50, 20 * sequence_length + 1)
     stream[::13] = 0
     windows = WindowBatches(
-        stream, stream, sequence_length=sequence_length, batch_size=4, seed=seed, max_validation_windows=6
+        stream,
+        stream,
+        sequence_length=sequence_length,
+        batch_size=4,
+        seed=seed,
+        max_validation_windows=6,
+        end_of_text_id=end_of_text_id,
     )
     return CorruptedBatches(windows, VOCABULARY, CONFIG, seed=seed)
 
@@ -79,6 +85,21 @@ def test_targets_are_the_texts_that_the_sources_were_made_of() -> None:
             assert source[: len(bare)] == bare
             assert VOCABULARY.mask_id in bare
             assert fits(bare, text)
+
+
+def test_each_document_of_a_target_has_its_own_source() -> None:
+    batches = make_batches(end_of_text_id=VOCABULARY.end_of_text_id)
+    for batch in (batches.training_batch(0), *batches.validation_batches()):
+        assert batch.document_ids is not None
+        assert batch.target_document_ids is not None
+        parts = (batch.tokens, batch.document_ids, batch.targets, batch.target_document_ids)
+        for source, source_ids, text, text_ids in zip(*parts, strict=True):
+            assert (source_ids[source == VOCABULARY.padding_id] == -1).all()
+            assert set(text_ids.tolist()) == set(source_ids[source != VOCABULARY.padding_id].tolist())
+            for document in text_ids.unique():
+                own = text[text_ids == document].tolist()
+                assert fits(source[source_ids == document].tolist(), own)
+                assert VOCABULARY.end_of_text_id not in own[:-1]
 
 
 @pytest.mark.parametrize("sequence_length", [2, 9, 21])

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcore.config.models import MaskingConfig
+from lmcore.config.families import MaskingConfig
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.tokens.batches.batches import IGNORED, WindowBatches
 from lmcore.tokens.batches.masking import MaskedBatches, WordStarts, mask_tokens, word_starts
@@ -108,10 +108,24 @@ def test_words_of_a_tokenizer_are_those_of_the_text() -> None:
     assert " fox_1" in words
 
 
-def make_batches(seed: int = 1, config: MaskingConfig = SINGLE) -> MaskedBatches:
+def make_batches(seed: int = 1, config: MaskingConfig = SINGLE, end_of_text_id: int | None = None) -> MaskedBatches:
     stream = draw_tokens(401)
-    windows = WindowBatches(stream, stream, sequence_length=20, batch_size=4, seed=seed, max_validation_windows=6)
+    windows = WindowBatches(
+        stream,
+        stream,
+        sequence_length=20,
+        batch_size=4,
+        seed=seed,
+        max_validation_windows=6,
+        end_of_text_id=end_of_text_id,
+    )
     return MaskedBatches(windows, VOCABULARY, config, seed=seed, starts=STARTS)
+
+
+def test_masking_keeps_the_documents_of_the_windows() -> None:
+    masked, plain = make_batches(end_of_text_id=0).training_batch(2), make_batches().training_batch(2)
+    assert torch.equal(masked.tokens, plain.tokens)
+    assert torch.equal(masked.documents["document_ids"], (plain.tokens == 0).cumsum(dim=1))
 
 
 @pytest.mark.parametrize("config", [SINGLE, WHOLE])

@@ -1,0 +1,36 @@
+"""Settings that the last release did not have, with the values under which its files mean the same as before."""
+
+from flows.runtime.yaml_text import KeyPath, compose, find_key
+
+TRAININGS: tuple[KeyPath, ...] = (
+    ("pretrain", "training"),
+    ("finetune", "classification", "training"),
+    ("finetune", "completion", "training"),
+)
+"""The trainings of the last release."""
+NEW_SETTINGS: dict[KeyPath, str | None] = {
+    ("pretrain", "init_from"): "scratch",
+    ("pretrain", "objective"): None,
+    ("finetune", "completion", "init_from"): "language_model",
+    **{(*training, "metric_for_best_model"): "loss" for training in TRAININGS},
+    **{(*training, "schedule", "restart_steps"): "[]" for training in TRAININGS},
+    ("pretrain", "mask_documents"): "false",
+}
+"""The value of each new setting; its section may be missing, and then lacks nothing."""
+
+
+def with_new_settings(text: str) -> tuple[str, list[str]]:
+    """The text of a parameter file with the new settings that it lacks, and what was added, a line each."""
+    changes = []
+    for path, value in NEW_SETTINGS.items():
+        root = compose(text)
+        section = find_key(root, path[:-1])
+        if section is None or not getattr(section[1], "value", None) or find_key(root, path):
+            continue
+        first = section[1].value[0][0].start_mark
+        separator = ", " if section[1].flow_style else "\n" + " " * first.column
+        null = " null" if section[1].flow_style else ""
+        entry = f"{path[-1]}:{null if value is None else f' {value}'}{separator}"
+        text = text[: first.index] + entry + text[first.index :]
+        changes.append(f"{'.'.join(path)}: {'null' if value is None else value} is new")
+    return text, changes

@@ -1,0 +1,1 @@
+"""Classifiers: labeled documents, their encoding, and the model."""

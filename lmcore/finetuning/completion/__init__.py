@@ -1,0 +1,1 @@
+"""Models that answer prompts: pairs of prompt and completion, and their encoding."""
