@@ -18,6 +18,7 @@ from ruamel.yaml.nodes import MappingNode
 from flows.runtime import yaml_text
 from flows.runtime.commands import run_command
 from flows.runtime.new_settings import with_new_settings
+from flows.runtime.prompt_settings import with_templates
 from flows.runtime.yaml_text import Edit, KeyPath, apply_edits, compose, find_key
 from lmcore.config.evaluate import EvaluateConfig
 from lmcore.config.version_1 import ACTIVATIONS, CORRUPTION_KEYS, MASKING_KEYS, model_keys
@@ -189,6 +190,8 @@ def upgrade_text(text: str, *, is_recipe: bool) -> tuple[str, list[str]]:
     for generation in GENERATIONS:
         text, more = _flatten_decoding(text, generation, is_recipe=is_recipe)
         changes += more
+    text, more = with_templates(text)
+    changes += more
     if is_recipe:
         return text, changes
     text, more = _share(text)

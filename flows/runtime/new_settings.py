@@ -5,7 +5,12 @@ from flows.runtime.yaml_text import KeyPath, compose, find_key
 NEW_SETTINGS: dict[KeyPath, str | None] = {
     ("pretrain", "init_from"): "scratch",
     ("pretrain", "objective"): None,
+    ("finetune", "classification", "label_column"): "label",
+    ("finetune", "classification", "problem_type"): None,
+    ("finetune", "classification", "class_weights"): None,
     ("finetune", "completion", "init_from"): "language_model",
+    ("finetune", "completion", "truncated_field"): "text",
+    ("finetune", "completion", "truncation_side"): "right",
     ("pretrain", "mask_documents"): "false",
 }
 """The value of each new setting; its section may be missing, and then lacks nothing."""

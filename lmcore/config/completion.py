@@ -25,9 +25,16 @@ class SummaryExamples(Config):
 
 
 class TargetExamples(Config):
-    """A document's target is the completion. The prompt's variables are the document's columns and its ``fields``."""
+    """A document's target is the completion. The prompt's variables are columns of the document.
+
+    A question on a context is in the document's text after the context; they are divided into the variables
+    ``context`` and ``question``, so that a long context is shortened and the question stays whole.
+    """
 
     kind: Literal["target"]
+    question_separator: Annotated[str, Field(min_length=1)] | None
+    """What stands between context and question in the text, such as ``"\\nQuestion: "``; the last one counts. None: the
+    text is not divided."""
 
 
 class ParameterQuestions(Config):

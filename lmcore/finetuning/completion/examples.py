@@ -83,7 +83,7 @@ def _pairs(
     match config:
         case TargetExamples():
             if target is not None:
-                yield {}, target
+                yield _divided(values["text"], config.question_separator), target
         case SummaryExamples():
             if (parts := split_summary(values["text"], config)) is not None:
                 yield {"text": parts[1]}, parts[0]
@@ -92,6 +92,14 @@ def _pairs(
         case ParameterExtraction():
             if (found := documented_parameters(values["text"])) and len(found.types) <= config.max_parameters:
                 yield {"text": found.section}, json.dumps(found.types, ensure_ascii=False)
+
+
+def _divided(text: str, question_separator: str | None) -> dict[str, str]:
+    """The context and the question in a text; a text without the separator is a question without a context."""
+    if question_separator is None:
+        return {}
+    context, _, question = text.rpartition(question_separator)
+    return {"context": context, "question": question}
 
 
 def _questions(text: str, config: ParameterQuestions) -> Iterator[tuple[dict[str, Any], str]]:

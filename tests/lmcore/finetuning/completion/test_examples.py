@@ -47,7 +47,7 @@ def test_completions_have_the_id_of_their_document() -> None:
 
 
 def test_targets_complete_their_text() -> None:
-    examples = completion_examples(DOCUMENTS, FRACTIONS, TargetExamples(kind="target"))
+    examples = completion_examples(DOCUMENTS, FRACTIONS, TargetExamples(kind="target", question_separator=None))
     pairs = {(example.values["text"], example.completion) for some in examples.values() for example in some}
     assert pairs == {(text, target) for text, target in zip(TEXTS, TARGETS, strict=True) if target is not None}
 
@@ -92,8 +92,25 @@ def test_an_extraction_is_a_json_object_of_the_parameters() -> None:
 def test_a_prompt_may_use_the_columns_of_a_document_but_not_its_target() -> None:
     assert completion_columns(("name", "question", "target")) == ("id", "split", "text", "target", "name")
     documents = DOCUMENTS.append_column("name", pa.array([None] * len(TEXTS), pa.string()))
-    examples = completion_examples(documents, FRACTIONS, TargetExamples(kind="target"))
+    examples = completion_examples(documents, FRACTIONS, TargetExamples(kind="target", question_separator=None))
     check_variables(("text", "name"), examples)
     assert {example.values["name"] for example in examples["train"]} == {""}
     with pytest.raises(UserError, match="the prompt uses target, but these examples have only"):
         check_variables(("text", "target"), examples)
+
+
+def test_a_text_is_divided_into_context_and_question_at_the_last_separator() -> None:
+    documents = pa.table(
+        {
+            "id": ["x", "y"],
+            "split": ["train", "train"],
+            "text": ["A story.\nQ: no?\nQ: Who is it?", "Who?"],
+            "target": ["me", "you"],
+        }
+    )
+    config = TargetExamples(kind="target", question_separator="\nQ: ")
+    found = completion_examples(documents, FRACTIONS, config)["train"]
+    assert [(example.values["context"], example.values["question"]) for example in found] == [
+        ("A story.\nQ: no?", "Who is it?"),
+        ("", "Who?"),
+    ]
