@@ -120,7 +120,7 @@ class CompletionEvaluationConfig(Config):
 
     max_documents: PositiveInt
     batch_size: PositiveInt
-    metric: Literal["chrf", "bleu", "rouge_1", "rouge_2", "rouge_l", "exact_match", "token_f1"]
+    metric: Literal["chrf", "bleu", "rouge_1", "rouge_2", "rouge_l", "exact_match", "token_f1", "extraction_f1"]
     """The metric by which models are compared, and the strongest baseline is selected on the validation split."""
     neighbors: NeighborsConfig
     generation: GenerationConfig
