@@ -4,7 +4,8 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_softmax
 from sklearn.metrics import log_loss
 
-from lmcore.evaluation.calibration import fit_temperature, probabilities
+from lmcore.evaluation.calibration import probabilities
+from lmcore.finetuning.classification.temperature import fit_temperature
 
 
 def overconfident_logits(seed: int, n_documents: int) -> tuple[np.ndarray, np.ndarray]:
