@@ -12,6 +12,7 @@ NEW_SETTINGS: dict[KeyPath, str | None] = {
     ("finetune", "completion", "truncated_field"): "text",
     ("finetune", "completion", "truncation_side"): "right",
     ("pretrain", "mask_documents"): "false",
+    ("evaluate", "prompts"): None,
 }
 """The value of each new setting; its section may be missing, and then lacks nothing."""
 

@@ -6,6 +6,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from lmcore.config.base import Config
 from lmcore.config.generation import GenerationConfig
+from lmcore.config.prompts import PromptsConfig
 
 
 class LikelihoodConfig(Config):
@@ -155,5 +156,7 @@ class EvaluateConfig(Config):
     bootstrap: BootstrapConfig
     classification: ClassificationEvaluationConfig
     completion: CompletionEvaluationConfig
+    prompts: PromptsConfig | None
+    """Prompts that are compared on the language model; None: none."""
     samples: SamplesConfig
     report: ReportConfig

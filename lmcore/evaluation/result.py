@@ -210,6 +210,10 @@ class EvaluationResult:
     details: Mapping[str, Any] = field(default_factory=dict)
     skipped: str | None = None
 
+    def with_details(self, **details: Any) -> "EvaluationResult":
+        """This result with more details."""
+        return replace(self, details={**self.details, **details})
+
     @property
     def reported(self) -> list[Metric]:
         """The metrics that the model has, the headline first."""

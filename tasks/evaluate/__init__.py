@@ -7,6 +7,7 @@ from tasks.evaluate.classifier import evaluate_classifier
 from tasks.evaluate.completion import evaluate_completion
 from tasks.evaluate.contamination import measure_contamination
 from tasks.evaluate.language_model import evaluate_language_model, generate_samples
+from tasks.evaluate.prompts import evaluate_prompts
 from tasks.evaluate.report import ReportInputs, track_evaluation, write_metrics, write_report
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "evaluate_classifier",
     "evaluate_completion",
     "evaluate_language_model",
+    "evaluate_prompts",
     "generate_samples",
     "measure_contamination",
     "track_evaluation",

@@ -24,7 +24,7 @@ from lmcore.training.record import TrainingRecord
 from tasks import tracking
 from tasks.context.environment import Environment
 from tasks.context.prefect import task
-from tasks.evaluate.results import PARTS, read_results
+from tasks.evaluate.results import PARTS, Part, read_results
 
 DATA_CARD = ("card.md", "card.json")
 
@@ -86,18 +86,27 @@ def track_evaluation(
         files = [*(output / name for name in ("report.html", *part.artifacts)), *(clean / card for card in DATA_CARD)]
         tracking.log_evaluation(
             environment,
-            model=part.name.replace("_", "-"),
+            model="language-model" if part.folder is None else part.name.replace("_", "-"),
             folder=language_model if part.folder is None else finetuned / part.folder,
-            metrics=results[part.name].tracked(),
+            metrics=_tracked(part, results[part.name]),
             artifacts=[file for file in files if file.exists()],
         )
 
 
+def _tracked(part: Part, result: EvaluationResult) -> dict[str, Any]:
+    """The metrics of a part, below its name if they are of a use that the model was not trained for."""
+    return result.tracked() if part.is_trained else {part.name: result.metrics.as_json()}
+
+
 def _headlines(results: Mapping[str, EvaluationResult]) -> Iterator[tuple[str, float]]:
     """The headline of each part, on clean documents if there are any; the language model's also on all documents."""
-    for result in results.values():
+    trained = {part.name for part in PARTS if part.is_trained}
+    for name, result in results.items():
         headline = result.headline
-        yield headline, round(result.metrics.models[MODEL][headline].value, 4)
+        yield (
+            headline if name in trained else f"{name}_{headline}",
+            round(result.metrics.models[MODEL][headline].value, 4),
+        )
     if "language_model" in results:
         own = results["language_model"].metrics.models[MODEL]
         if "bits_per_byte" in own:
@@ -117,6 +126,7 @@ def _read_trainings(inputs: ReportInputs) -> list[Training]:
         if part.folder is None
         else (part.title, inputs.finetuned / part.folder, inputs.finetune_curves / part.folder, part.loss_unit)
         for part in PARTS
+        if part.is_trained
     ]
     return [
         Training(

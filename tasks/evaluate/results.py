@@ -22,6 +22,7 @@ class Part:
         loss_unit: unit of its training loss.
         artifacts: files of the evaluation that are logged with its run, besides the report and its card.
         lead: of a model that answers prompts: what it does, in one sentence.
+        is_trained: whether the model was trained for it.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Part:
     loss_unit: str
     artifacts: tuple[str, ...]
     lead: str | None = None
+    is_trained: bool = True
 
 
 LIKELIHOOD_PLOTS = ("bits-per-byte.svg", "pseudo-bits-per-byte.svg", "bits-per-masked-token.svg")
@@ -49,6 +51,16 @@ PARTS = (
         "nats per token",
         ("completion.json",),
         lead="Completes a prompt: a document's body with its summary line, or a question with its answer.",
+    ),
+    Part(
+        "prompts",
+        "Prompts",
+        None,
+        "",
+        ("prompts.json",),
+        lead="The language model answers prompts without being trained for them; the first prompt is compared with the "
+        "others and with baselines that know the training examples.",
+        is_trained=False,
     ),
 )
 """All models, in the order of the report."""

@@ -54,13 +54,19 @@ def completion_examples(
         config: what the examples are.
     """
     examples: dict[Split, list[CompletionExample]] = {split: [] for split in SPLITS}
-    names = [name for name in VARIABLES if name in documents.column_names]
-    for split, identity, target, *columns in rows_by_split(documents, fractions, "id", "target", *names):
-        values = {name: value or "" for name, value in zip(names, columns, strict=True)}
+    rows = rows_by_split(documents, fractions, "id", "target")
+    for (split, identity, target), values in zip(rows, document_values(documents), strict=True):
         examples[split] += [
             CompletionExample(identity, values | own, completion) for own, completion in _pairs(values, target, config)
         ]
     return examples
+
+
+def document_values(documents: pa.Table) -> Iterator[dict[str, str]]:
+    """The variables that each document gives to a prompt: its columns among :data:`VARIABLES`, empty if null."""
+    names = [name for name in VARIABLES if name in documents.column_names]
+    for row in zip(*(documents[name].to_pylist() for name in names), strict=True):
+        yield {name: value or "" for name, value in zip(names, row, strict=True)}
 
 
 def check_variables(variables: Sequence[str], examples: Mapping[Split, Sequence[CompletionExample]]) -> None:

@@ -51,6 +51,7 @@ CONFIG = EvaluateConfig.model_validate(
             },
             "generation": GENERATION,
         },
+        "prompts": None,
         "samples": {"prompts": ("a",), "generation": GENERATION},
         "report": {"num_documents": 1, "max_document_tokens": 10, "num_completions": 2},
     }
