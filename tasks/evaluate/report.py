@@ -24,7 +24,7 @@ from lmcore.training.record import TrainingRecord
 from tasks import tracking
 from tasks.context.environment import Environment
 from tasks.context.prefect import task
-from tasks.evaluate.results import PARTS, Part, read_results
+from tasks.evaluate.results import PARTS, read_results
 
 DATA_CARD = ("card.md", "card.json")
 
@@ -80,22 +80,24 @@ def track_evaluation(
 ) -> None:
     """Log metrics, artifacts and the data card to the run of every model that was evaluated."""
     results = read_results(output)
-    for part in PARTS:
-        if results[part.name].skipped is not None:
+    measured = [part for part in PARTS if results[part.name].skipped is None]
+    for part in measured:
+        if not part.is_trained:
             continue
-        files = [*(output / name for name in ("report.html", *part.artifacts)), *(clean / card for card in DATA_CARD)]
+        # Uses of the same model without a training of their own belong to its run, below their names.
+        uses = [use for use in measured if use.folder == part.folder and not use.is_trained]
+        names = ("report.html", *part.artifacts, *(name for use in uses for name in use.artifacts))
+        files = [*(output / name for name in names), *(clean / card for card in DATA_CARD)]
         tracking.log_evaluation(
             environment,
-            model="language-model" if part.folder is None else part.name.replace("_", "-"),
+            model=part.name.replace("_", "-"),
             folder=language_model if part.folder is None else finetuned / part.folder,
-            metrics=_tracked(part, results[part.name]),
+            metrics=results[part.name].tracked() | {use.name: results[use.name].metrics.as_json() for use in uses},
             artifacts=[file for file in files if file.exists()],
+            prompts={
+                prompt["name"]: prompt["template"] for use in uses for prompt in results[use.name].details["prompts"]
+            },
         )
-
-
-def _tracked(part: Part, result: EvaluationResult) -> dict[str, Any]:
-    """The metrics of a part, below its name if they are of a use that the model was not trained for."""
-    return result.tracked() if part.is_trained else {part.name: result.metrics.as_json()}
 
 
 def _headlines(results: Mapping[str, EvaluationResult]) -> Iterator[tuple[str, float]]:
