@@ -96,7 +96,8 @@ def _pairs(
         case ParameterQuestions():
             yield from _questions(values["text"], config)
         case ParameterExtraction():
-            if (found := documented_parameters(values["text"])) and len(found.types) <= config.max_parameters:
+            found = documented_parameters(values["text"])
+            if found and len(found.types) <= config.max_parameters and len(found.section) <= config.max_text_characters:
                 yield {"text": found.section}, json.dumps(found.types, ensure_ascii=False)
 
 
@@ -110,7 +111,8 @@ def _divided(text: str, question_separator: str | None) -> dict[str, str]:
 
 def _questions(text: str, config: ParameterQuestions) -> Iterator[tuple[dict[str, Any], str]]:
     """A question for each of the first parameters."""
-    if found := documented_parameters(text):
+    found = documented_parameters(text)
+    if found and len(found.section) <= config.max_context_characters:
         for name, kind in list(found.types.items())[: config.max_questions_per_document]:
             yield {"context": found.section, "question": QUESTION.format(name=name)}, kind
 

@@ -70,7 +70,7 @@ def table_with(text: str) -> pa.Table:
 
 
 def test_every_parameter_gives_a_question_on_the_same_context() -> None:
-    config = ParameterQuestions(kind="parameter_questions", max_questions_per_document=2)
+    config = ParameterQuestions(kind="parameter_questions", max_questions_per_document=2, max_context_characters=200)
     found = completion_examples(table_with(DOCUMENTED), FRACTIONS, config)["train"]
     assert [(example.values["question"], example.completion) for example in found] == [
         ("What is the type of the parameter a?", "int"),
@@ -81,11 +81,11 @@ def test_every_parameter_gives_a_question_on_the_same_context() -> None:
 
 
 def test_an_extraction_is_a_json_object_of_the_parameters() -> None:
-    config = ParameterExtraction(kind="parameter_extraction", max_parameters=2)
+    config = ParameterExtraction(kind="parameter_extraction", max_parameters=2, max_text_characters=200)
     (example,) = completion_examples(table_with(DOCUMENTED), FRACTIONS, config)["train"]
     assert json.loads(example.completion) == {"a": "int", "b": "str or None"}
     assert example.values["text"].startswith("Parameters")
-    fewer = ParameterExtraction(kind="parameter_extraction", max_parameters=1)
+    fewer = ParameterExtraction(kind="parameter_extraction", max_parameters=1, max_text_characters=200)
     assert completion_examples(table_with(DOCUMENTED), FRACTIONS, fewer)["train"] == []
 
 
