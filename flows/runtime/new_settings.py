@@ -2,6 +2,12 @@
 
 from flows.runtime.yaml_text import KeyPath, compose, find_key
 
+TRAININGS: tuple[KeyPath, ...] = (
+    ("pretrain", "training"),
+    ("finetune", "classification", "training"),
+    ("finetune", "completion", "training"),
+)
+"""The trainings of the last release."""
 NEW_SETTINGS: dict[KeyPath, str | None] = {
     ("pretrain", "init_from"): "scratch",
     ("pretrain", "objective"): None,
@@ -11,6 +17,8 @@ NEW_SETTINGS: dict[KeyPath, str | None] = {
     ("finetune", "completion", "init_from"): "language_model",
     ("finetune", "completion", "truncated_field"): "text",
     ("finetune", "completion", "truncation_side"): "right",
+    **{(*training, "metric_for_best_model"): "loss" for training in TRAININGS},
+    **{(*training, "schedule", "restart_steps"): "[]" for training in TRAININGS},
     ("pretrain", "mask_documents"): "false",
     ("evaluate", "prompts"): None,
 }

@@ -7,7 +7,7 @@ from lmcore.config.evaluate import CompletionEvaluationConfig, EvaluateConfig
 from lmcore.evaluation.completion_baselines import Pairs, completion_baselines
 from lmcore.evaluation.held_out_contamination import Indices, measure_all_and_clean
 from lmcore.evaluation.intervals import Bootstrap, Flags
-from lmcore.evaluation.names import MODEL
+from lmcore.evaluation.names import MODEL, WHOLE_PROMPT
 from lmcore.evaluation.result import HEADLINE, EvaluationResult, Metrics, pair_name
 from lmcore.evaluation.texts.metrics import TextMetrics
 from lmcore.generation import Generator
@@ -17,15 +17,17 @@ from lmcore.progress import progress
 
 @dataclass(frozen=True)
 class HeldOutPrompts:
-    """Prompts of test documents, as the baselines read them.
+    """Prompts of test documents.
 
     Attributes:
         ids: the ids of the documents.
-        prompts: their prompts.
+        shown: their whole prompts, for readers.
+        prompts: what the baselines read and copy of them.
         references: the expected completions.
     """
 
     ids: Sequence[str]
+    shown: Sequence[str]
     prompts: Sequence[str]
     references: Sequence[str]
 
@@ -71,11 +73,10 @@ def compare_with_baselines(
     more = others or {}
     answers = {MODEL: list(completions), **{key: list(own) for key, (_, own) in more.items()}, **baselines.completions}
     metrics, signatures = evaluate_completions(answers, test.references, is_clean, config)
-    rows = [
-        {"id": identity, "prompt": prompt, "reference": reference}
-        | {system: texts[index] for system, texts in answers.items() if texts[index] != prompt}
-        for index, (identity, prompt, reference) in enumerate(zip(test.ids, test.prompts, test.references, strict=True))
-    ]
+    columns = {"id": test.ids, "prompt": test.shown, "reference": test.references} | {
+        name: texts for name, texts in answers.items() if name != WHOLE_PROMPT
+    }
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     details = {
         HEADLINE: config.completion.metric,
         "strongest_baseline": baselines.strongest,

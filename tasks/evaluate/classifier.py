@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from scipy.special import softmax
+
 from lmcore.config.evaluate import EvaluateConfig
 from lmcore.config.finetune import FinetuneConfig
 from lmcore.config.tokenize import SplitFractions
 from lmcore.errors import UserError
-from lmcore.evaluation.calibration import probabilities as class_probabilities
 from lmcore.evaluation.classification import (
     MAX_UNTRAINED_SHOWN,
     ClassifiedDocuments,
@@ -85,11 +87,8 @@ def evaluate_classifier(
         return
     _warn_of_untrained(examples)
     classifier, tokenizer = classifier_on_device(models / "classifier")
-    logits = predict_logits(classifier, tokenizer, examples.texts)
-    probabilities = {
-        MODEL: class_probabilities(logits, temperature=classifier.temperature),
-        UNCALIBRATED: class_probabilities(logits),
-    }
+    logits = predict_logits(classifier, tokenizer, examples.texts).astype(np.float64)
+    probabilities = {MODEL: softmax(logits / classifier.temperature, axis=1), UNCALIBRATED: softmax(logits, axis=1)}
     training, validation = (
         ([text for text, _ in pairs], [label for _, label in pairs])
         for pairs in (examples.training, examples.validation)

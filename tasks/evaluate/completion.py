@@ -48,11 +48,14 @@ def evaluate_completion(
     generator = Generator(model, tokenizer, prompt_format)
     test = examples["test"]
     ids = [example.id for example in test]
-    prompts, references = _pairs(test, prompt_format.fields)
     result = compare_with_baselines(
         f"fine-tuned {generator.model.config.display_name}",
         complete_prompts(generator, [example.values for example in test], config.completion),
-        HeldOutPrompts(ids, prompts, references),
+        HeldOutPrompts(
+            ids,
+            [generator.prompt_text(example.values) for example in test],
+            *_pairs(test, prompt_format.fields),
+        ),
         training=_pairs(examples["train"], prompt_format.fields),
         validation=_pairs(examples["validation"], prompt_format.fields),
         is_clean=read_is_clean(output, ids),
@@ -85,7 +88,7 @@ def _read_examples(
 
 
 def _pairs(examples: Sequence[CompletionExample], variables: Sequence[str]) -> Pairs:
-    """What baselines know: the values of the prompt's variables, one after the other, and the completions."""
+    """What the baselines read of the prompts, the values of their variables one after the other; and completions."""
     return (
         ["\n".join(example.values[name] for name in variables) for example in examples],
         [example.completion for example in examples],

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import expit
 
 from lmcore.config.evaluate import EvaluateConfig
-from lmcore.evaluation.calibration import probabilities
 from lmcore.evaluation.intervals import Flags
 from lmcore.evaluation.multi_label import evaluate_multi_label
 from lmcore.evaluation.multi_label_baselines import LabeledTexts, multi_label_baselines
@@ -44,7 +44,7 @@ def evaluate_labels(
         asked,
         config.classification.linear,
     )
-    own = probabilities(logits, temperature=classifier.temperature, is_multi_label=True)
+    own = expit(logits.astype(np.float64) / classifier.temperature)
     metrics = evaluate_multi_label(has_label, {MODEL: own, **baselines.probabilities}, is_clean, config)
     names = {
         MODEL: f"fine-tuned {classifier.config.display_name}",

@@ -63,7 +63,7 @@ def evaluate_prompts(
     result = compare_with_baselines(
         f"{model.config.display_name}, {first}",
         own,
-        HeldOutPrompts(ids, _texts(test), [example.completion for example in test]),
+        HeldOutPrompts(ids, _texts(test), _texts(test), [example.completion for example in test]),
         training=(_texts(pool), [example.completion for example in pool]),
         validation=(_texts(validation), [example.completion for example in validation]),
         is_clean=read_is_clean(output, ids),

@@ -46,7 +46,7 @@ def test_a_model_is_compared_with_every_baseline_by_the_metric_of_the_settings()
     result = compare_with_baselines(
         "fine-tuned GPT",
         references,
-        HeldOutPrompts([str(number) for number in range(8)], prompts, references),
+        HeldOutPrompts([str(number) for number in range(8)], prompts, prompts, references),
         training=(["The number 3 of an axis."], ["Return number 3."]),
         validation=(prompts[:2], references[:2]),
         is_clean=np.zeros(8, bool),
