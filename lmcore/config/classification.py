@@ -11,8 +11,11 @@ from lmcore.config.training import LoRAConfig, TrainingConfig, measured_by, with
 
 ProblemType = Literal["single_label_classification", "multi_label_classification"]
 """Whether a text has exactly one label, or any number of them, as in ``transformers``."""
-LabelColumn = Literal["label", "labels", "kind", "package", "source", "language"]
-"""The column of a document that holds its label; ``labels`` holds any number of them."""
+LabelColumn = Literal["label", "labels", "modules", "kind", "package", "source", "language"]
+"""The column of a document that holds its label; ``labels`` holds any number of them. ``modules`` are labels from the
+name of what a docstring documents: ``numpy`` and ``numpy.linalg`` for ``numpy.linalg.norm``."""
+SEVERAL = ("labels", "modules")
+"""The columns with any number of labels."""
 ClassWeights = Literal["balanced"] | dict[str, PositiveFloat]
 
 
@@ -21,7 +24,7 @@ class ClassificationTrainingConfig(Config):
 
     label_column: LabelColumn
     problem_type: ProblemType | None
-    """None: ``multi_label_classification`` for the column ``labels``, else ``single_label_classification``."""
+    """None: ``multi_label_classification`` for ``labels`` and ``modules``, else ``single_label_classification``."""
     max_tokens: Annotated[int, Field(ge=2)]
     """The classifier reads the first tokens of a document, at most this many."""
     max_train_samples: PositiveInt
@@ -58,14 +61,14 @@ class ClassificationTrainingConfig(Config):
     def is_multi_label(self) -> bool:
         """Whether a document may have any number of labels."""
         if self.problem_type is None:
-            return self.label_column == "labels"
+            return self.label_column in SEVERAL
         return self.problem_type == "multi_label_classification"
 
     @model_validator(mode="after")
     def _has_one_label_in_a_column_of_one(self) -> Self:
-        if self.problem_type == "single_label_classification" and self.label_column == "labels":
+        if self.problem_type == "single_label_classification" and self.label_column in SEVERAL:
             raise ValueError(
-                "label_column labels holds any number of labels: set problem_type to multi_label_classification or "
-                "null, or label_column to label"
+                f"label_column {self.label_column} holds any number of labels: set problem_type to "
+                "multi_label_classification or null, or label_column to label"
             )
         return self

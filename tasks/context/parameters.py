@@ -19,8 +19,8 @@ from tasks.context.preset_section import PRESETS, with_preset
 from tasks.context.trainer_section import TRAINER, with_trainer
 from tasks.context.yaml_values import read_yaml, shown
 
-COMPLETION_PROMPTS = Path("prompts/completion")
-"""The folder of prompt templates on which the stage finetune depends."""
+COMPLETION_PROMPTS, EVALUATION_PROMPTS = Path("prompts/completion"), Path("prompts/evaluation")
+"""The folders of prompt templates on which the stages finetune and evaluate depend."""
 VERSION = 2
 """The format of ``params.yaml``; ``flows/upgrade.py`` converts older files."""
 
@@ -54,12 +54,15 @@ class Parameters(Config):
 
     @model_validator(mode="after")
     def _prompts_are_dependencies(self) -> Self:
-        completion = self.finetune.completion
-        if completion is not None and completion.prompt.parent != COMPLETION_PROMPTS:
-            raise ValueError(
-                f"finetune.completion.prompt is {completion.prompt}: put the file into {COMPLETION_PROMPTS}/, which "
-                "the stage depends on"
-            )
+        completion, prompts = self.finetune.completion, self.evaluate.prompts
+        named = [] if completion is None else [("finetune.completion.prompt", completion.prompt, COMPLETION_PROMPTS)]
+        named += [
+            (f"evaluate.prompts.variants.{index}.template", variant.template, EVALUATION_PROMPTS)
+            for index, variant in enumerate(() if prompts is None else prompts.variants)
+        ]
+        for name, path, folder in named:
+            if path.parent != folder:
+                raise ValueError(f"{name} is {path}: put the file into {folder}/, which the stage depends on")
         return self
 
     @model_validator(mode="after")

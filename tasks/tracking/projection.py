@@ -134,7 +134,8 @@ class Projection:
         else:
             record = TrainingRecord.read(folder)
             self._send(record_metrics(record, self._local.info.start_time, outcome.end_time))
-            log_model(self._store, self._run_id, folder, digest, self._local.info)
+            if self._local.info.is_kept:
+                log_model(self._store, self._run_id, folder, digest, self._local.info)
         set_tags(self._store, self._run_id, tags)
 
     def _send_comparison(self) -> None:

@@ -40,7 +40,10 @@ FAMILIES: dict[str, Any] = {
 }
 WITHOUT_FEATURES = {"ngram", "hmm"}
 NOT_GENERATIVE = {"ngram", "bert"}
-KINDS = {"bert": "masked-language-model", "encoder_decoder": "span-restoring-model"}
+KINDS = {
+    "bert": "masked-language-model",
+    **dict.fromkeys(("encoder_decoder", "t5"), "span-restoring-model"),
+}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -67,7 +70,7 @@ def test_a_model_of_every_family_goes_the_whole_way(family: str, environment: An
     assert (reasons["completion"] is not None) == (family in NOT_GENERATIVE)
     assert_versions_answer(environment, family, reasons)
     found = evaluate(tmp_path)
-    kind = {"bert": "masked", "encoder_decoder": "encoder_decoder"}.get(family, "causal")
+    kind = {"bert": "masked", **dict.fromkeys(("encoder_decoder", "t5"), "encoder_decoder")}.get(family, "causal")
     measure = {"masked": "pseudo_bits_per_byte", "encoder_decoder": "bits_per_masked_token"}.get(kind, "bits_per_byte")
     assert found["kind"] == kind
     for model in {"model", "unigram", "ngram"} & set(found["metrics"]):
