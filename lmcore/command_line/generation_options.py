@@ -16,7 +16,7 @@ examples:
   lmcore generate models/language-model --prompt - --temperature 0.7 --top-p 0.95 < prompt.txt
   lmcore generate models/language-model --prompt "Compute the" --logprobs 3 --plots plots
   lmcore generate models/finetuned/completion --prompt "Sort the list ..." --num-beams 4
-  lmcore generate models/language-model --chat
+  lmcore generate models/finetuned/chat --chat --system "Answer in one sentence."
 """
 DEFAULT_MAX_TOKENS = 128
 DEFAULT_LENGTH_PENALTY = 0.6
@@ -31,7 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog="lmcore generate",
         description="Continue prompts with the model in a model folder, or chat with it.\n\n"
         "By default a language model samples from its 50 most probable tokens at temperature\n"
-        "0.8; a completion model decodes greedily.",
+        "0.8; a completion or chat model decodes greedily.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -51,14 +51,19 @@ def generation_config(options: argparse.Namespace, description: ModelDescription
     Raises:
         UserError: naming the option, if options contradict each other or a value is out of range.
     """
-    _check_combination(options, is_completion_model=description.prompt_format is not None)
+    _check_combination(options, is_completion_model=description.kind == "completion")
     try:
-        return _chosen_by(options, _sampling(options, description), is_greedy=description.prompt_format is not None)
+        return _chosen_by(options, _sampling(options, description), is_greedy=answers_prompts(description))
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).replace("_", "-")
         message = first["msg"].replace("Input should", "must").replace("String should", "must")
         raise UserError(f"--{name} {first['input']!r}: {message}") from None
+
+
+def answers_prompts(description: ModelDescription) -> bool:
+    """Whether a model was trained to answer, so that its most probable answer is the best one."""
+    return description.kind in ("completion", "chat")
 
 
 def check_stop_tokens(config: GenerationConfig, vocabulary_size: int) -> None:
@@ -167,7 +172,7 @@ def _add_answers(parser: argparse.ArgumentParser) -> None:
         "--chat-template",
         type=Path,
         metavar="FILE",
-        help="JSON file with the prefix and suffix of the roles system, user and assistant in a chat",
+        help="Jinja chat template, as in transformers (default: the model's own, or a dialogue as plain text)",
     )
 
 
@@ -182,7 +187,7 @@ def _max_tokens(options: argparse.Namespace, description: ModelDescription) -> i
 
 def _sampling(options: argparse.Namespace, description: ModelDescription) -> GenerationConfig:
     """The options as settings for sampling; a temperature of 0 is 1 here."""
-    top_k = 50 if options.top_k is None and description.prompt_format is None else options.top_k
+    top_k = 50 if options.top_k is None and not answers_prompts(description) else options.top_k
     temperature = 0.8 if options.temperature is None else options.temperature
     return GenerationConfig(
         max_new_tokens=_max_tokens(options, description),

@@ -16,6 +16,8 @@ from lmcore.models.generative import GenerativeModel
 from lmcore.models.prompt import PromptFormat, encode_prompt
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
+Prompt = str | Sequence[int]
+"""A text, or the tokens that the model reads."""
 BYTE_TOKEN = re.compile("<0x[0-9A-F]{2}>")
 """The names of tokens for single bytes, which some tokenizers use for rare characters."""
 
@@ -38,12 +40,12 @@ class Generator:
     prompt_format: PromptFormat | None = None
 
     def complete(
-        self, prompts: Sequence[str], config: GenerationConfig, *, n_top_logprobs: int = 0
+        self, prompts: Sequence[Prompt], config: GenerationConfig, *, n_top_logprobs: int = 0
     ) -> list[Completion]:
         """The best completion of each prompt, with its text.
 
         Args:
-            prompts: any number of prompts; each is completed independently of the others.
+            prompts: any number of prompts, texts or token ids; each is completed independently of the others.
             config: how tokens are chosen, and when a completion ends.
             n_top_logprobs: how many of the most probable tokens to report at each position.
 
@@ -53,7 +55,7 @@ class Generator:
         return [completions[0] for completions in self.complete_n_best(prompts, config, n_top_logprobs=n_top_logprobs)]
 
     def complete_n_best(
-        self, prompts: Sequence[str], config: GenerationConfig, *, n_top_logprobs: int = 0
+        self, prompts: Sequence[Prompt], config: GenerationConfig, *, n_top_logprobs: int = 0
     ) -> list[list[Completion]]:
         """As :meth:`complete`, with all completions that a beam search has found, best first."""
         if not prompts:
@@ -73,7 +75,7 @@ class Generator:
                 completion.text = self._joint(prompt) + text if text else ""
         return completions
 
-    def stream(self, prompt: str, config: GenerationConfig) -> Iterator[str]:
+    def stream(self, prompt: Prompt, config: GenerationConfig) -> Iterator[str]:
         """Yield the text of the completion in chunks; joined, they are the text of :meth:`complete`.
 
         Raises:
@@ -110,8 +112,10 @@ class Generator:
         logprobs = self.model.token_log_probabilities(tokens)
         return TextScore(tokens, logprobs, span_surprisals(tokens, logprobs, self.tokenizer.decode))
 
-    def encode(self, prompt: str) -> list[int]:
-        """The tokens that the model reads for ``prompt``."""
+    def encode(self, prompt: Prompt) -> list[int]:
+        """The tokens that the model reads for ``prompt``: those of a text, or the given ones."""
+        if not isinstance(prompt, str):
+            return list(prompt)
         if self.prompt_format is not None:
             return encode_prompt(self.tokenizer, prompt, self.prompt_format)
         if self.model.reads_source:
@@ -119,9 +123,9 @@ class Generator:
         # In training, an end token precedes every document.
         return [self.tokenizer.vocabulary.end_of_text_id, *self.tokenizer.encode(prompt)]
 
-    def _joint(self, prompt: str) -> str:
+    def _joint(self, prompt: Prompt) -> str:
         """What joins a completion to its prompt."""
-        is_continued = not self.model.reads_source and self.prompt_format is None
+        is_continued = isinstance(prompt, str) and not self.model.reads_source and self.prompt_format is None
         return self.tokenizer.token_separator if prompt and is_continued else ""
 
     def _decoding_state(self, encoded: Sequence[Sequence[int]], config: GenerationConfig) -> DecodingState:

@@ -26,6 +26,7 @@ from lmcore.config.models import max_position_embeddings_of
 from lmcore.errors import UserError
 from lmcore.finetuning.classification.classifier import load_classifier, predict
 from lmcore.generation import GenerationConfig, Generator
+from lmcore.generation.generator import Prompt
 from lmcore.models.families import FAMILIES
 from lmcore.models.folder import ModelDescription, load_generative_model, load_language_model, read_description
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
@@ -150,9 +151,9 @@ class ServedModel(PythonModel):
 class SpanRestoringGenerator(Generator):
     """A pretrained encoder-decoder, which restores the masked spans of a text."""
 
-    def encode(self, prompt: str) -> list[int]:
+    def encode(self, prompt: Prompt) -> list[int]:
         """The tokens of the text, with the mask token for each mask."""
-        return encode_with_masks(self.tokenizer, prompt)
+        return encode_with_masks(self.tokenizer, prompt) if isinstance(prompt, str) else list(prompt)
 
 
 def encode_with_masks(tokenizer: Tokenizer, text: str) -> list[int]:
