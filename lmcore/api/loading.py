@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from lmcore.api.classifier import TextClassifier, checked_pairs
+from lmcore.api.classifier import LabeledPair, TextClassifier, checked_pairs
 from lmcore.api.classifier import train_classifier as train_classifier_of
 from lmcore.api.defaults import MASKING, PATIENCE, adamw, gpt_config, muon, tokenizer_config, training_config
 from lmcore.api.models import LanguageModel, MaskedLanguageModel
 from lmcore.api.training import checked_texts, seeded, train_on_texts
+from lmcore.config.classification import ClassWeights
 from lmcore.errors import UserError
 from lmcore.finetuning.classification.classifier import load_classifier
 from lmcore.models.families import build_model
@@ -63,13 +64,14 @@ def train(
 
 
 def train_classifier(
-    pairs: Sequence[tuple[str, str]],
+    pairs: Sequence[LabeledPair],
     *,
     max_steps: int = 300,
     batch_size: int = 16,
     hidden_size: int = 64,
     num_hidden_layers: int = 2,
     max_tokens: int = 128,
+    class_weights: ClassWeights | None = None,
     seed: int = 0,
 ) -> TextClassifier:
     """Train a small classifier, and a tokenizer for it, on ``(text, label)`` pairs.
@@ -78,12 +80,14 @@ def train_classifier(
     :meth:`lmcore.LanguageModel.train_classifier`.
 
     Args:
-        pairs: ``(text, label)`` pairs with at least two different labels.
+        pairs: ``(text, label)`` pairs with at least two different labels; or ``(text, labels)`` pairs, where a text
+            has any number of labels.
         max_steps: the number of training steps.
         batch_size: texts per step.
         hidden_size: the size of the model's vectors, an even number.
         num_hidden_layers: the number of Transformer blocks.
         max_tokens: how many tokens of a text are read.
+        class_weights: ``"balanced"`` if rare labels are to count as much as frequent ones, or weights by label.
         seed: decides the initial weights and the order of the data; the same seed gives the same classifier.
 
     Raises:
@@ -94,7 +98,9 @@ def train_classifier(
     texts = [text for text, _ in checked_pairs(pairs)]
     tokenizer = train_tokenizer(texts, tokenizer_config(texts, None))
     model = _new_model(model_config, tokenizer, seed)
-    return train_classifier_of(model, tokenizer, pairs, config, max_tokens=max_tokens, seed=seed)
+    return train_classifier_of(
+        model, tokenizer, pairs, config, max_tokens=max_tokens, class_weights=class_weights, seed=seed
+    )
 
 
 def load(folder: str | Path) -> LanguageModel | MaskedLanguageModel | TextClassifier:

@@ -1,23 +1,35 @@
 """Settings of fine-tuning a classifier."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from lmcore.config.base import Config, InitFrom
 from lmcore.config.models import Probability
 from lmcore.config.training import LoRAConfig, TrainingConfig
 
+ProblemType = Literal["single_label_classification", "multi_label_classification"]
+"""Whether a text has exactly one label, or any number of them, as in ``transformers``."""
+LabelColumn = Literal["label", "labels", "kind", "package", "source", "language"]
+"""The column of a document that holds its label; ``labels`` holds any number of them."""
+ClassWeights = Literal["balanced"] | dict[str, PositiveFloat]
+
 
 class ClassificationTrainingConfig(Config):
-    """Training of a classifier that predicts the label of a document."""
+    """Training of a classifier that predicts the label of a document, or its labels."""
 
+    label_column: LabelColumn
+    problem_type: ProblemType | None
+    """None: ``multi_label_classification`` for the column ``labels``, else ``single_label_classification``."""
     max_tokens: Annotated[int, Field(ge=2)]
     """The classifier reads the first tokens of a document, at most this many."""
     max_train_samples: PositiveInt
     min_examples_per_label: PositiveInt
     """Labels with fewer training documents are not learned."""
+    class_weights: ClassWeights | None
+    """How much an example counts in the loss by its label (with several labels: how much the presence of a label
+    counts). ``balanced``: all labels together count the same; a label that is not named has weight 1."""
     dropout: Probability
     init_from: InitFrom
     """``scratch`` has random weights in the shape of the language model, which shows what pretraining is worth."""
@@ -27,3 +39,19 @@ class ClassificationTrainingConfig(Config):
     lora: LoRAConfig | None
     """Train adapters instead of the weights; None trains the weights."""
     training: TrainingConfig
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether a document may have any number of labels."""
+        if self.problem_type is None:
+            return self.label_column == "labels"
+        return self.problem_type == "multi_label_classification"
+
+    @model_validator(mode="after")
+    def _has_one_label_in_a_column_of_one(self) -> Self:
+        if self.problem_type == "single_label_classification" and self.label_column == "labels":
+            raise ValueError(
+                "label_column labels holds any number of labels: set problem_type to multi_label_classification or "
+                "null, or label_column to label"
+            )
+        return self

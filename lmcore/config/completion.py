@@ -1,15 +1,16 @@
 """Settings of fine-tuning a model that answers prompts."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from lmcore.config.base import Config, InitFrom
+from lmcore.config.base import Config, InitFrom, Name
 from lmcore.config.training import LoRAConfig, TrainingConfig
 
 
 class SummaryExamples(Config):
-    """A document's first paragraph is the completion, and the rest is the prompt."""
+    """A document's first paragraph is the completion, and the rest is the prompt's ``text``."""
 
     kind: Literal["summary"]
     min_summary_characters: PositiveInt
@@ -24,20 +25,44 @@ class SummaryExamples(Config):
 
 
 class TargetExamples(Config):
-    """A document's text is the prompt, and its target is the completion."""
+    """A document's target is the completion. The prompt's variables are the document's columns and its ``fields``."""
 
     kind: Literal["target"]
 
 
-CompletionExamples = Annotated[SummaryExamples | TargetExamples, Field(discriminator="kind")]
+class ParameterQuestions(Config):
+    """Questions on documented parameters: what is the type, or the default, of a parameter of this function?
+
+    A docstring is the prompt's ``context``; each of its parameters gives a ``question`` and an answer.
+    """
+
+    kind: Literal["parameter_questions"]
+    max_questions_per_document: PositiveInt
+
+
+class ParameterExtraction(Config):
+    """The names and types of a docstring's parameters, as a JSON object, are the completion; it is the ``text``."""
+
+    kind: Literal["parameter_extraction"]
+    max_parameters: PositiveInt
+    """Docstrings with more parameters are not used."""
+
+
+CompletionExamples = Annotated[
+    SummaryExamples | TargetExamples | ParameterQuestions | ParameterExtraction, Field(discriminator="kind")
+]
 
 
 class CompletionTrainingConfig(Config):
     """Training of a model that answers a prompt with a completion."""
 
     examples: CompletionExamples
-    separator: str
-    """Text between the prompt and the completion."""
+    prompt: Path
+    """File of the prompt's template, in Jinja's language; its variables are fields of an example."""
+    truncated_field: Name
+    """The variable that is shortened if a prompt is longer than ``max_prompt_tokens``."""
+    truncation_side: Literal["left", "right"]
+    """Where it loses tokens: ``right`` keeps its beginning, ``left`` its end."""
     max_prompt_tokens: Annotated[int, Field(ge=2)]
     max_completion_tokens: Annotated[int, Field(ge=2)]
     max_train_samples: PositiveInt

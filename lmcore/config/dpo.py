@@ -21,7 +21,7 @@ class DPOTrainingConfig(Config):
     label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)]
     """The probability that a preference is wrong (Mitchell 2023, conservative DPO); 0 trusts all of them."""
     sft_weight: NonNegativeFloat
-    """Weight of the chosen answer's negative log-likelihood per token, which is added to the loss (Pang et al. 2024)."""
+    """Weight of the chosen answer's negative log-likelihood per token, added to the loss (Pang et al. 2024)."""
     lora: LoRAConfig | None
     """Train adapters instead of the weights; None trains the weights."""
     training: TrainingConfig

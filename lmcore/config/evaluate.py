@@ -107,11 +107,22 @@ class ClassificationEvaluationConfig(Config):
     linear: LinearConfig
 
 
+class NeighborsConfig(Config):
+    """Features by which the training prompt most similar to a prompt is found; those that find the better completions
+    on the validation split are used."""
+
+    words: WordNgramsConfig
+    characters: CharacterNgramsConfig
+
+
 class CompletionEvaluationConfig(Config):
     """Evaluation of the completion model on at most ``max_documents`` test prompts, ``batch_size`` at once."""
 
     max_documents: PositiveInt
     batch_size: PositiveInt
+    metric: Literal["chrf", "bleu", "rouge_1", "rouge_2", "rouge_l", "exact_match", "token_f1"]
+    """The metric by which models are compared, and the strongest baseline is selected on the validation split."""
+    neighbors: NeighborsConfig
     generation: GenerationConfig
 
 

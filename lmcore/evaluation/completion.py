@@ -1,4 +1,4 @@
-"""How well a model completes prompts, compared with the prompt's first sentence as a baseline."""
+"""How well a model completes prompts, compared with other systems."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from lmcore.config.evaluate import CompletionEvaluationConfig, EvaluateConfig
 from lmcore.evaluation.held_out_contamination import Indices, measure_all_and_clean
 from lmcore.evaluation.intervals import Bootstrap, Flags
-from lmcore.evaluation.names import FIRST_SENTENCE, MODEL
-from lmcore.evaluation.overlap import TextOverlap
+from lmcore.evaluation.names import MODEL
 from lmcore.evaluation.result import Metrics, pair_name
+from lmcore.evaluation.texts.metrics import TextMetrics
 from lmcore.generation import Generator
+from lmcore.models.prompt import Prompt
 from lmcore.progress import progress
 
 SENTENCE_END = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)\s|\n\s*\n|(?<=[\u3002\uff01\uff1f])(?![\u201d\u300d])")
@@ -20,7 +21,7 @@ def first_sentence(text: str) -> str:
     return " ".join(SENTENCE_END.split(text.strip(), maxsplit=1)[0].split())
 
 
-def complete_prompts(generator: Generator, prompts: Sequence[str], config: CompletionEvaluationConfig) -> list[str]:
+def complete_prompts(generator: Generator, prompts: Sequence[Prompt], config: CompletionEvaluationConfig) -> list[str]:
     """The model's completion of each prompt, stripped; prompts of similar length share a batch."""
     by_length = sorted(range(len(prompts)), key=lambda index: len(generator.encode(prompts[index])))
     completions = [""] * len(prompts)
@@ -37,10 +38,11 @@ def complete_prompts(generator: Generator, prompts: Sequence[str], config: Compl
 def evaluate_completions(
     completions: Mapping[str, Sequence[str]], references: Sequence[str], is_clean: Flags, config: EvaluateConfig
 ) -> tuple[Metrics, dict[str, str]]:
-    """Overlap of the completions of a model, and of first sentences, with their references.
+    """Metrics of the completions of a model and of other systems, and the model's differences to the others.
 
     Args:
-        completions: texts by model; one for each reference.
+        completions: texts by system, the evaluated one under :data:`~lmcore.evaluation.names.MODEL`; one for each
+            reference.
         references: the expected completions.
         is_clean: which of their documents share nothing with the training split, bool (n_documents,).
         config: seed and confidence intervals.
@@ -48,15 +50,19 @@ def evaluate_completions(
     Returns:
         the metrics, and for each metric a signature that tells how exactly it is computed.
     """
-    overlaps = {name: TextOverlap(texts, references) for name, texts in completions.items()}
+    systems = {name: TextMetrics(texts, references) for name, texts in completions.items()}
 
     def measure(indices: Indices) -> Metrics:
         bootstrap = Bootstrap(len(indices), config.bootstrap, config.seed)
-        chosen = {name: overlap.select(indices) for name, overlap in overlaps.items()}
+        chosen = {name: system.select(indices) for name, system in systems.items()}
         return Metrics(
-            {name: overlap.metrics(bootstrap) for name, overlap in chosen.items()},
-            {pair_name(MODEL, FIRST_SENTENCE): chosen[MODEL].differences(chosen[FIRST_SENTENCE], bootstrap)},
+            {name: system.metrics(bootstrap) for name, system in chosen.items()},
+            {
+                pair_name(MODEL, name): chosen[MODEL].differences(system, bootstrap)
+                for name, system in chosen.items()
+                if name != MODEL
+            },
             {"n_documents": len(indices)},
         )
 
-    return measure_all_and_clean(is_clean, measure), overlaps[MODEL].signatures
+    return measure_all_and_clean(is_clean, measure), systems[MODEL].signatures

@@ -11,7 +11,10 @@ MODEL = "model"
 NGRAM, SHORTER_NGRAM, NGRAM_ON_SEEN = "ngram", "shorter_ngram", "ngram_on_seen_tokens"
 INTERPOLATION, UNIGRAM = "interpolation", "unigram"
 BAG_OF_WORDS, CHARACTER_NGRAMS, MAJORITY = "bag_of_words", "character_ngrams", "majority_class"
-FIRST_SENTENCE = "first_sentence"
+UNCALIBRATED = "uncalibrated"
+"""Key of the evaluated classifier without its temperature."""
+NEAREST_NEIGHBOR, FREQUENT_COMPLETION = "nearest_neighbor", "most_frequent_completion"
+FIRST_SENTENCE, WHOLE_PROMPT = "first_sentence", "whole_prompt"
 
 
 def sized_name(config: FamilyConfig, record: TrainingRecord) -> str:

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 import torch
 
 from lmcore.config.generation import GenerationConfig
+from lmcore.errors import UserError
 from lmcore.generation.completion import Completion
 from lmcore.generation.decoding import decode, sample
 from lmcore.generation.decoding_state import DecodingState
 from lmcore.generation.streaming import TextStreamer, stop_string_check, truncate_at_stop_string
 from lmcore.generation.surprisal import TextScore, span_surprisals
 from lmcore.models.generative import GenerativeModel
-from lmcore.models.prompt import PromptFormat, encode_prompt
+from lmcore.models.prompt import Prompt, PromptFormat, encode_prompt, prompt_values
+from lmcore.models.prompt_template import render_template
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
-Prompt = str | Sequence[int]
-"""A text, or the tokens that the model reads."""
+AnyPrompt = Prompt | list[int]
+"""What a model continues or answers; a list holds the tokens that it reads."""
 BYTE_TOKEN = re.compile("<0x[0-9A-F]{2}>")
 """The names of tokens for single bytes, which some tokenizers use for rare characters."""
 
@@ -40,12 +42,13 @@ class Generator:
     prompt_format: PromptFormat | None = None
 
     def complete(
-        self, prompts: Sequence[Prompt], config: GenerationConfig, *, n_top_logprobs: int = 0
+        self, prompts: Sequence[AnyPrompt], config: GenerationConfig, *, n_top_logprobs: int = 0
     ) -> list[Completion]:
         """The best completion of each prompt, with its text.
 
         Args:
-            prompts: any number of prompts, texts or token ids; each is completed independently of the others.
+            prompts: any number of prompts, each completed independently of the others: a text, or for a completion
+                model the values of its prompt's fields by name; a list of token ids is read as it is.
             config: how tokens are chosen, and when a completion ends.
             n_top_logprobs: how many of the most probable tokens to report at each position.
 
@@ -55,7 +58,7 @@ class Generator:
         return [completions[0] for completions in self.complete_n_best(prompts, config, n_top_logprobs=n_top_logprobs)]
 
     def complete_n_best(
-        self, prompts: Sequence[Prompt], config: GenerationConfig, *, n_top_logprobs: int = 0
+        self, prompts: Sequence[AnyPrompt], config: GenerationConfig, *, n_top_logprobs: int = 0
     ) -> list[list[Completion]]:
         """As :meth:`complete`, with all completions that a beam search has found, best first."""
         if not prompts:
@@ -75,7 +78,7 @@ class Generator:
                 completion.text = self._joint(prompt) + text if text else ""
         return completions
 
-    def stream(self, prompt: Prompt, config: GenerationConfig) -> Iterator[str]:
+    def stream(self, prompt: AnyPrompt, config: GenerationConfig) -> Iterator[str]:
         """Yield the text of the completion in chunks; joined, they are the text of :meth:`complete`.
 
         Raises:
@@ -112,18 +115,26 @@ class Generator:
         logprobs = self.model.token_log_probabilities(tokens)
         return TextScore(tokens, logprobs, span_surprisals(tokens, logprobs, self.tokenizer.decode))
 
-    def encode(self, prompt: Prompt) -> list[int]:
+    def encode(self, prompt: AnyPrompt) -> list[int]:
         """The tokens that the model reads for ``prompt``: those of a text, or the given ones."""
-        if not isinstance(prompt, str):
-            return list(prompt)
+        if isinstance(prompt, list):
+            return prompt
         if self.prompt_format is not None:
             return encode_prompt(self.tokenizer, prompt, self.prompt_format)
+        if not isinstance(prompt, str):
+            raise UserError(f"the prompt of this model is one text, not the fields {', '.join(map(str, prompt))}")
         if self.model.reads_source:
             return self.tokenizer.encode(prompt)
         # In training, an end token precedes every document.
         return [self.tokenizer.vocabulary.end_of_text_id, *self.tokenizer.encode(prompt)]
 
-    def _joint(self, prompt: Prompt) -> str:
+    def prompt_text(self, prompt: Prompt) -> str:
+        """The text of a prompt, whole: for a completion model, its rendered template."""
+        if self.prompt_format is None:
+            return str(prompt)
+        return render_template(self.prompt_format.template, prompt_values(prompt, self.prompt_format))
+
+    def _joint(self, prompt: AnyPrompt) -> str:
         """What joins a completion to its prompt."""
         is_continued = isinstance(prompt, str) and not self.model.reads_source and self.prompt_format is None
         return self.tokenizer.token_separator if prompt and is_continued else ""

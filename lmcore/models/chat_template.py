@@ -1,9 +1,9 @@
 """Chat templates: how the messages of a conversation become tokens.
 
 A template is a Jinja file as in ``transformers`` (https://huggingface.co/docs/transformers/chat_templating), stored
-with the model as ``chat_template.jinja``. It runs in a sandbox, because it may come from somebody else. The special tokens
-that a template writes become the ids of these tokens; the same characters in a message stay ordinary text, so that
-nobody can write a turn for somebody else.
+with the model as ``chat_template.jinja``. It runs in a sandbox, because it may come from somebody else. The special
+tokens that a template writes become the ids of these tokens; the same characters in a message stay ordinary text, so
+that nobody can write a turn for somebody else.
 """
 
 import json

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from lmcore.config.base import Config
+from lmcore.config.classification import ProblemType
 from lmcore.config.models import ModelConfig
 from lmcore.errors import UserError
 from lmcore.models.chat_template import FILE_NAME as TEMPLATE
@@ -42,6 +43,10 @@ class ModelDescription(Config):
     """Of a classifier: its labels, in the order of the logits."""
     max_tokens: int | None
     """Of a classifier: how many tokens of a text it reads."""
+    problem_type: ProblemType | None
+    """Of a classifier: whether a text has one label or any number of them."""
+    temperature: float | None
+    """Of a classifier: what its logits are divided by."""
     prompt_format: PromptFormat | None
     """Of a completion model: how its prompts are encoded."""
 
@@ -61,6 +66,8 @@ def save_language_model(
         model=model.config,
         labels=None,
         max_tokens=None,
+        problem_type=None,
+        temperature=None,
         prompt_format=prompt_format,
     )
     save_folder(folder, description, model, tokenizer, record, chat_template=chat_template)

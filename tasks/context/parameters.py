@@ -21,6 +21,8 @@ from lmcore.errors import UserError
 from tasks.context.trainer_section import KIND_KEYS, TRAINER, Location, has_part, training_of, with_trainer, written_at
 from tasks.context.yaml_values import SHOWN_CHARACTERS, read_yaml, shown
 
+COMPLETION_PROMPTS = Path("prompts/completion")
+"""The folder of prompt templates on which the stage finetune depends."""
 VERSION = 2
 """The format of ``params.yaml``; ``flows/upgrade.py`` converts older files."""
 
@@ -52,6 +54,16 @@ class Parameters(Config):
         return self
 
     @model_validator(mode="after")
+    def _prompts_are_dependencies(self) -> Self:
+        completion = self.finetune.completion
+        if completion is not None and completion.prompt.parent != COMPLETION_PROMPTS:
+            raise ValueError(
+                f"finetune.completion.prompt is {completion.prompt}: put the file into {COMPLETION_PROMPTS}/, which "
+                "the stage depends on"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _sequences_fit_the_context(self) -> Self:
         context = max_position_embeddings_of(self.pretrain.model) if self.pretrain.model else None
         if self.pretrain.model is None or context is None:
@@ -65,7 +77,7 @@ class Parameters(Config):
         if completion and self._starts_from_language_model("completion"):
             answer = max(completion.max_completion_tokens, self.evaluate.completion.generation.max_new_tokens)
             if self.pretrain.model.reads_source:
-                sizes["finetune.completion.max_prompt_tokens"] = completion.max_prompt_tokens
+                sizes["finetune.completion.max_prompt_tokens"] = completion.max_prompt_tokens + 1
                 sizes["the completion with its end token"] = answer + 1
             else:
                 both = completion.max_prompt_tokens + answer

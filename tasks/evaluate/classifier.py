@@ -2,6 +2,7 @@
 trained on the same examples."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,12 @@ from lmcore.evaluation.linear import linear_predictions, strongest
 from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, MAJORITY, MODEL
 from lmcore.evaluation.result import EvaluationResult
 from lmcore.finetuning.classification.classifier import predict
-from lmcore.finetuning.classification.examples import CLASSIFICATION_COLUMNS, classification_examples, labeled_pairs
+from lmcore.finetuning.classification.examples import (
+    LabeledTexts,
+    classification_columns,
+    classification_examples,
+    known_examples,
+)
 from lmcore.finetuning.examples import choose_examples
 from lmcore.models.folder import read_description
 from lmcore.runtime.files import write_csv
@@ -122,20 +128,25 @@ def _read_examples(
             f"{folder} does not hold the classifier that params.yaml describes (finetune.classification): "
             "run `dvc repro finetune`"
         )
-    limit = config.classification.max_documents
-    examples = classification_examples(read_documents(documents, CLASSIFICATION_COLUMNS), split)
+    limit, column = config.classification.max_documents, finetune.classification.label_column
+    examples = classification_examples(read_documents(documents, classification_columns(column)), split, column)
     test = examples["test"]
     chosen = choose_examples(range(len(test.ids)), limit, config.seed)
     return _Examples(
         trained=labels,
         training=choose_examples(
-            labeled_pairs(examples["train"], labels), finetune.classification.max_train_samples, finetune.seed
+            _labeled_pairs(examples["train"], labels), finetune.classification.max_train_samples, finetune.seed
         ),
-        validation=choose_examples(labeled_pairs(examples["validation"], labels), limit, config.seed),
+        validation=choose_examples(_labeled_pairs(examples["validation"], labels), limit, config.seed),
         ids=[test.ids[index] for index in chosen],
         texts=[test.texts[index] for index in chosen],
         labels=[test.labels[index] for index in chosen],
     )
+
+
+def _labeled_pairs(examples: LabeledTexts, labels: Sequence[str]) -> list[tuple[str, str]]:
+    """The texts that have one of the labels, with that label."""
+    return [(text, label) for text, (label,) in known_examples(examples, labels, is_multi_label=False)]
 
 
 def _warn_of_untrained(examples: _Examples) -> None:

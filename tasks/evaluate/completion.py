@@ -1,5 +1,6 @@
 """Evaluates the completion model on test prompts, compared with the first sentence of each prompt."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from lmcore.config.evaluate import EvaluateConfig
@@ -9,10 +10,11 @@ from lmcore.errors import UserError
 from lmcore.evaluation.completion import complete_prompts, evaluate_completions, first_sentence
 from lmcore.evaluation.names import FIRST_SENTENCE, MODEL
 from lmcore.evaluation.result import EvaluationResult
-from lmcore.finetuning.completion.examples import COMPLETION_COLUMNS, CompletionExample, completion_examples
+from lmcore.finetuning.completion.examples import CompletionExample, completion_columns, completion_examples
 from lmcore.finetuning.examples import choose_examples
 from lmcore.generation import Generator
 from lmcore.models.folder import read_description
+from lmcore.models.prompt import PromptFormat
 from lmcore.text.documents.shards import read_documents
 from tasks.context.prefect import task
 from tasks.evaluate.contamination import read_is_clean
@@ -34,16 +36,17 @@ def evaluate_completion(
     reason = why_absent(models, "completion")
     examples: list[CompletionExample] = []
     if reason is None:
-        examples = _read_examples(config, finetune, split, documents)
+        prompt_format = _prompt_format(models / "completion")
+        examples = _read_examples(config, finetune, split, documents, prompt_format.fields)
         reason = None if examples else "no test document has both a prompt and a completion"
     if reason is not None:
         write_result(output, "completion", EvaluationResult(skipped=reason))
         return
-    generator = _load_generator(models / "completion")
-    prompts = [example.prompt for example in examples]
+    model, tokenizer = generative_model_on_device(models / "completion")
+    generator = Generator(model, tokenizer, prompt_format)
     completions = {
-        MODEL: complete_prompts(generator, prompts, config.completion),
-        FIRST_SENTENCE: [first_sentence(prompt) for prompt in prompts],
+        MODEL: complete_prompts(generator, [example.values for example in examples], config.completion),
+        FIRST_SENTENCE: [first_sentence(example.values[prompt_format.truncated_field]) for example in examples],
     }
     references = [example.completion for example in examples]
     is_clean = read_is_clean(output, [example.id for example in examples])
@@ -53,7 +56,11 @@ def evaluate_completion(
         FIRST_SENTENCE: "first sentence of the prompt",
     }
     rows = [
-        {"id": example.id, "prompt": example.prompt, "reference": example.completion}
+        {
+            "id": example.id,
+            "prompt": generator.prompt_text(example.values),
+            "reference": example.completion,
+        }
         | {name: texts[index] for name, texts in completions.items()}
         for index, example in enumerate(examples)
     ]
@@ -62,20 +69,23 @@ def evaluate_completion(
 
 
 def _read_examples(
-    config: EvaluateConfig, finetune: FinetuneConfig, split: SplitFractions, documents: Path
+    config: EvaluateConfig,
+    finetune: FinetuneConfig,
+    split: SplitFractions,
+    documents: Path,
+    variables: Sequence[str],
 ) -> list[CompletionExample]:
     if finetune.completion is None:
         raise UserError(
             "there is a completion model, but finetune.completion is null in params.yaml: run `dvc repro finetune`"
         )
-    table = read_documents(documents, COMPLETION_COLUMNS)
+    table = read_documents(documents, completion_columns(variables))
     test = completion_examples(table, split, finetune.completion.examples)["test"]
     return choose_examples(test, config.completion.max_documents, config.seed)
 
 
-def _load_generator(folder: Path) -> Generator:
-    model, tokenizer = generative_model_on_device(folder)
+def _prompt_format(folder: Path) -> PromptFormat:
     prompt_format = read_description(folder).prompt_format
     if prompt_format is None:
         raise UserError(f"{folder} holds no completion model: its config.json has no prompt_format")
-    return Generator(model, tokenizer, prompt_format)
+    return prompt_format

@@ -9,7 +9,7 @@ from lmcore.finetuning.chat.examples import CHAT_COLUMNS
 from lmcore.finetuning.chat.preparation import chat_batches, chat_template_of, choose_conversations
 from lmcore.models.device import pick_device
 from lmcore.models.folder import save_language_model
-from lmcore.models.generative import GenerativeModel, RecurrentModel
+from lmcore.models.generative import GenerativeModel
 from lmcore.models.lora import merge_and_unload
 from lmcore.models.trainable import TrainableModel
 from lmcore.text.documents.shards import read_documents
@@ -35,7 +35,7 @@ def finetune_chat(
     model, tokenizer = base.model, base.tokenizer
     if not isinstance(model, GenerativeModel) or not isinstance(model, TrainableModel):
         return f"a model of family {model.config.family} cannot be trained to hold conversations"
-    if config.packing and isinstance(model, RecurrentModel):
+    if config.packing and not model.config.supports_document_mask:
         return f"a model of family {model.config.family} cannot train on packed conversations: set packing to false"
     template = chat_template_of(base.folder, config.chat_template, tokenizer)
     reads_source, padding = model.reads_source, tokenizer.vocabulary.padding_id

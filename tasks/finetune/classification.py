@@ -6,8 +6,9 @@ from lmcore.config.classification import ClassificationTrainingConfig
 from lmcore.config.tokenize import SplitFractions
 from lmcore.finetuning.adaptation import add_adapters, initialize_from_vectors
 from lmcore.finetuning.classification.classifier import save_classifier
-from lmcore.finetuning.classification.examples import CLASSIFICATION_COLUMNS
+from lmcore.finetuning.classification.examples import classification_columns
 from lmcore.finetuning.classification.preparation import (
+    calibrate,
     choose_classification_data,
     classification_batches,
     classifier_on,
@@ -30,11 +31,12 @@ def finetune_classifier(
     files: FinetuneFiles,
 ) -> str | None:
     """Train a classifier of the documents' labels; return why it is not trained, or None if it is."""
-    documents = read_documents(files.documents, CLASSIFICATION_COLUMNS)
+    documents = read_documents(files.documents, classification_columns(config.label_column))
     data = choose_classification_data(documents, split, config, seed=seed)
-    if len(data.labels) < 2 or not data.validation:
+    n_needed = 1 if config.is_multi_label else 2
+    if len(data.labels) < n_needed or not data.validation:
         return (
-            f"{len(data.labels)} labels have at least {config.min_examples_per_label} training documents (two are "
+            f"{len(data.labels)} labels have at least {config.min_examples_per_label} training documents ({n_needed} "
             f"needed), and {len(data.validation)} validation documents have one of them (one is needed)"
         )
     torch.manual_seed(seed)
@@ -46,12 +48,13 @@ def finetune_classifier(
         initialize_from_vectors(backbone, tokenizer, config.vectors)
     if config.lora is not None:
         add_adapters(backbone, config.lora, seed=seed)
-    classifier = classifier_on(backbone, data.labels, config).to(pick_device())
+    classifier = classifier_on(backbone, data, config).to(pick_device())
     tracked = tracked_finetuning("classifier", config, split, seed, environment, files, base, vectors=config.vectors)
     with tracked as training:
         if training is not None:
             batches = classification_batches(data, classifier, tokenizer, config.training, seed=seed)
             record = training.train(classifier, batches, config.training, seed=seed)
             merge_and_unload(classifier)
+            calibrate(classifier, tokenizer, data.validation)
             training.save(record, lambda folder: save_classifier(folder, classifier, tokenizer, record.to_json()))
     return None

@@ -5,12 +5,13 @@ from functools import partial
 from lmcore.config.completion import CompletionTrainingConfig
 from lmcore.config.tokenize import SplitFractions
 from lmcore.finetuning.adaptation import add_adapters
-from lmcore.finetuning.completion.examples import COMPLETION_COLUMNS
+from lmcore.finetuning.completion.examples import completion_columns
 from lmcore.finetuning.completion.preparation import choose_completion_data, completion_batches, prompt_format_of
 from lmcore.models.device import pick_device
 from lmcore.models.folder import save_language_model
 from lmcore.models.generative import GenerativeModel
 from lmcore.models.lora import merge_and_unload
+from lmcore.models.prompt_template import read_prompt
 from lmcore.models.trainable import TrainableModel
 from lmcore.text.documents.shards import read_documents
 from tasks.context.environment import Environment
@@ -23,8 +24,9 @@ def finetune_completion(
     config: CompletionTrainingConfig, split: SplitFractions, seed: int, environment: Environment, files: FinetuneFiles
 ) -> str | None:
     """Train a model that completes prompts; return why it is not trained, or None if it is."""
-    documents = read_documents(files.documents, COMPLETION_COLUMNS)
-    examples, held_out = choose_completion_data(documents, split, config, seed=seed)
+    prompt_format = prompt_format_of(config, read_prompt(config.prompt))
+    documents = read_documents(files.documents, completion_columns(prompt_format.fields))
+    examples, held_out = choose_completion_data(documents, split, config, prompt_format, seed=seed)
     if not examples or not held_out:
         return (
             f"{len(examples)} training and {len(held_out)} validation documents have a prompt and a completion "
@@ -34,12 +36,12 @@ def finetune_completion(
     model, tokenizer = base.model, base.tokenizer
     if not isinstance(model, GenerativeModel) or not isinstance(model, TrainableModel):
         return f"a model of family {model.config.family} cannot be trained to complete prompts"
-    prompt_format = prompt_format_of(config)
     reads_prompts = model.reads_source
     if config.lora is not None:
         add_adapters(model, config.lora, seed=seed)
     model.to(pick_device())
-    with tracked_finetuning("completion", config, split, seed, environment, files, base) as training:
+    tracked = tracked_finetuning("completion", config, split, seed, environment, files, base, prompt=config.prompt)
+    with tracked as training:
         if training is not None:
             batches, encoded = completion_batches(
                 examples, held_out, tokenizer, prompt_format, config.training, seed=seed, reads_prompts=reads_prompts

@@ -61,16 +61,18 @@ def tracked_finetuning(
     base: BaseModel,
     *,
     vectors: Path | None = None,
+    prompt: Path | None = None,
 ) -> AbstractContextManager[Training | None]:
     """Open the training of a fine-tuned model (:func:`tasks.training.tracked_training`)."""
     vector_files = [] if vectors is None else [vectors]
+    prompt_files = [] if prompt is None else [prompt]
     return tracked_training(
         environment,
         stage="finetune",
         model=model,
         family=base.model.config.family,
         parameters={"seed": seed, "split": split.model_dump(), **config.model_dump(mode="json")},
-        inputs=[files.documents, base.folder, *vector_files],
+        inputs=[files.documents, base.folder, *vector_files, *prompt_files],
         datasets=[files.documents, *vector_files],
         model_folder=files.model_folder,
         curves=files.curves,

@@ -26,7 +26,18 @@ if TYPE_CHECKING:
     from tasks.tracking.serve import Interface
 
 # The packages that serve.py and lmcore's generation and classification import; pip resolves their dependencies.
-REQUIREMENTS = ("mlflow", "numpy", "pandas", "psutil", "pydantic", "rich", "safetensors", "tokenizers", "torch")
+REQUIREMENTS = (
+    "jinja2",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "psutil",
+    "pydantic",
+    "rich",
+    "safetensors",
+    "tokenizers",
+    "torch",
+)
 MAX_METRICS_SHOWN = 12
 MAX_HEADLINE_METRICS = 2
 TRAINING_METRICS = ("validation/best_loss", "validation/loss", "train/loss", "train/tokens_per_second")
@@ -94,7 +105,7 @@ def write_mlflow_model(files: Path, folder: Path, digest: str, run_id: str, logg
         artifacts={"model": str(folder)},
         code_paths=[str(Path(lmcore.__file__).parent)],
         signature=interface.signature,
-        input_example=pandas.DataFrame({interface.column: [interface.example]}),
+        input_example=pandas.DataFrame({column: [example] for column, example in interface.examples.items()}),
         pip_requirements=requirements(),
         metadata={"model.digest": digest},
     )

@@ -19,6 +19,7 @@ from tests.lmcore.models.hmm.test_hmm import CONFIG as HMM
 from tests.lmcore.models.lstm.test_lstm import CONFIG as LSTM
 from tests.lmcore.models.small_models import CONFIGS as TRANSFORMERS
 from tests.lmcore.training.trainer import CONFIG as TRAINING
+from tests.sample_project import PROJECT
 from tests.tasks.evaluate.test_evaluate import CONFIG, SPLIT, write_documents, write_models
 from tests.tasks.tracking.trainings import runs, store_of
 
@@ -111,6 +112,9 @@ def finetune(family: str, environment: Any, folder: Path) -> dict[str, str | Non
     training = TrainingConfig.model_validate_json(json.dumps(SHORT))
     classification = ClassificationTrainingConfig.model_validate(
         {
+            "label_column": "label",
+            "problem_type": None,
+            "class_weights": "balanced",
             "max_tokens": 16,
             "max_train_samples": 40,
             "min_examples_per_label": 2,
@@ -125,7 +129,9 @@ def finetune(family: str, environment: Any, folder: Path) -> dict[str, str | Non
         examples=SummaryExamples(
             kind="summary", min_summary_characters=5, max_summary_characters=200, min_body_characters=10
         ),
-        separator="\n=>\n",
+        prompt=PROJECT / "prompts/completion/summary.jinja",
+        truncated_field="text",
+        truncation_side="right",
         max_prompt_tokens=20,
         max_completion_tokens=8,
         max_train_samples=40,

@@ -32,13 +32,6 @@ TRAINED_ON = {
 }
 
 
-def verdict(difference: Estimate, *, lower_is_better: bool) -> str:
-    """What the interval of a difference to a reference says: better, worse, or unclear if it contains zero."""
-    if difference.low <= 0 <= difference.high:
-        return "unclear"
-    return "better" if (difference.high < 0) == lower_is_better else "worse"
-
-
 class View:
     """One section of the report.
 
@@ -71,7 +64,7 @@ class View:
     def verdict(self, model: str, reference: str, column: Metric | None = None) -> str:
         """Whether a model is better than a reference."""
         lower_is_better = (column or self.headline).lower_is_better
-        return verdict(self.difference(model, reference, column), lower_is_better=lower_is_better)
+        return self.difference(model, reference, column).verdict(lower_is_better=lower_is_better)
 
 
 class LanguageModelView(View):

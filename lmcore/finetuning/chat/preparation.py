@@ -73,9 +73,7 @@ def chat_batches(
         UserError: if packing is configured for an encoder-decoder.
     """
     if config.packing and reads_source:
-        raise UserError(
-            "an encoder-decoder reads every conversation so far as a source of its own: set packing to false"
-        )
+        raise UserError("an encoder-decoder reads every conversation so far as one source: set packing to false")
     encoded, held_out = (
         chat_sequences(examples, template, max_tokens=config.max_tokens, reads_source=reads_source)
         for examples in (training, validation)

@@ -41,7 +41,16 @@ CONFIG = EvaluateConfig.model_validate(
                 "max_iterations": 1000,
             },
         },
-        "completion": {"max_documents": 10, "batch_size": 2, "generation": GENERATION},
+        "completion": {
+            "max_documents": 10,
+            "batch_size": 2,
+            "metric": "chrf",
+            "neighbors": {
+                "words": {"longest": 1, "max_features": 100},
+                "characters": {"shortest": 2, "longest": 3, "max_characters": 1000},
+            },
+            "generation": GENERATION,
+        },
         "samples": {"prompts": ("a",), "generation": GENERATION},
         "report": {"num_documents": 1, "max_document_tokens": 10, "num_completions": 2},
     }

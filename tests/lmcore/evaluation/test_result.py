@@ -59,3 +59,18 @@ def test_results_are_read_without_importing_anything_heavy() -> None:
     program = "import sys, lmcore.evaluation.result; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert {"torch", "numpy", "scipy", "sklearn", "matplotlib"} & set(done.stdout.split()) == set()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "lower_is_better", "expected"),
+    [
+        (-2, -1, True, "better"),
+        (-2, -1, False, "worse"),
+        (1, 2, True, "worse"),
+        (1, 2, False, "better"),
+        (-1, 1, True, "not distinguishable"),
+        (0, 1, False, "not distinguishable"),
+    ],
+)
+def test_a_verdict_needs_the_whole_interval(low, high, lower_is_better, expected):
+    assert Estimate((low + high) / 2, low, high).verdict(lower_is_better=lower_is_better) == expected

@@ -12,9 +12,9 @@ from lmcore.finetuning.classification.classifier import Classifier, save_classif
 from lmcore.models.conversion import convert_model_folder
 from lmcore.models.families import build_model
 from lmcore.models.folder import load_generative_model, load_language_model, read_description, save_language_model
-from lmcore.models.prompt import PromptFormat
 from lmcore.models.verification import write_sums
 from lmcore.runtime.files import folder_digest
+from tests.lmcore.models.prompt_formats import prompt_format_with
 from tests.lmcore.models.small_models import CONFIGS
 from tests.lmcore.models.test_conversion import LAST_RELEASE, NAMES
 from tests.lmcore.models.test_families import TOKENIZER, families, make_encoder
@@ -50,7 +50,7 @@ def test_equal_models_have_equal_folders_and_another_model_replaces_one_complete
 
 
 def test_a_prompt_format_makes_a_completion_model(tmp_path: Path) -> None:
-    prompt_format = PromptFormat(separator=" => ", max_prompt_tokens=3, max_completion_tokens=4)
+    prompt_format = prompt_format_with(" => ", 3, 4)
     save_language_model(tmp_path / "model", make_encoder("gpt"), TOKENIZER, {}, prompt_format=prompt_format)
     description = read_description(tmp_path / "model")
     assert (description.kind, description.prompt_format) == ("completion", prompt_format)

@@ -229,7 +229,7 @@ def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
 def test_sequences_that_exceed_the_context_are_an_error(tmp_path: Path) -> None:
     path = changed(tmp_path, ("max_position_embeddings: 256", "max_position_embeddings: 128"))
     with pytest.raises(
-        ValueError, match=r"max_position_embeddings is 128, but .*max_prompt_tokens with the completion needs 240"
+        ValueError, match=r"max_position_embeddings is 128, but .*max_prompt_tokens with the completion needs 245"
     ):
         load_parameters(path)
 

@@ -18,7 +18,6 @@ from lmcore.config.tokenize import BytePairConfig, SplitFractions
 from lmcore.finetuning.classification.classifier import Classifier, load_classifier, save_classifier
 from lmcore.models.folder import load_language_model, save_language_model
 from lmcore.models.gpt.model import GPT
-from lmcore.models.prompt import PromptFormat
 from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.files import folder_digest, write_json
 from lmcore.runtime.workers import Workers
@@ -40,6 +39,7 @@ from tasks.evaluate import (
 )
 from tasks.training import write_curves
 from tests.lmcore.evaluation.evaluation_settings import CONFIG as SMALL_CONFIG
+from tests.lmcore.models.prompt_formats import prompt_format_with
 
 CONFIG = SMALL_CONFIG.model_copy(
     update={"report": ReportConfig(num_documents=2, max_document_tokens=63, num_completions=2)}
@@ -80,7 +80,9 @@ TRAINING_RECORD = TrainingRecord(
 RECORD = TRAINING_RECORD.to_json()
 FINETUNE = FinetuneConfig(
     seed=1,
-    classification=ClassificationTrainingConfig.model_construct(max_train_samples=40),
+    classification=ClassificationTrainingConfig.model_construct(
+        max_train_samples=40, label_column="label", problem_type=None
+    ),
     completion=CompletionTrainingConfig.model_construct(
         examples=SummaryExamples(
             kind="summary", min_summary_characters=5, max_summary_characters=200, min_body_characters=10
@@ -133,7 +135,7 @@ def write_models(project: Path, texts: list[str]) -> None:
     torch.manual_seed(0)
     model = GPT(SHAPE, tokenizer.vocabulary)
     save_language_model(project / "language-model", model, tokenizer, RECORD)
-    prompt_format = PromptFormat(separator="\n=>\n", max_prompt_tokens=20, max_completion_tokens=8)
+    prompt_format = prompt_format_with("\n=>\n", 20, 8)
     save_language_model(project / "finetuned/completion", model, tokenizer, RECORD, prompt_format=prompt_format)
     classifier = Classifier(model, ("numpy", "prefect"), max_tokens=16)
     save_classifier(project / "finetuned/classifier", classifier, tokenizer, RECORD)

@@ -131,4 +131,4 @@ def client(tmp_path_factory):
 
 
 def test_requirements_are_versions_that_an_index_has():
-    assert all(re.fullmatch(r"[a-z]+==[0-9.]+", requirement) for requirement in requirements())
+    assert all(re.fullmatch(r"[a-z0-9]+==[0-9.]+", requirement) for requirement in requirements())

@@ -6,7 +6,6 @@ import pytest
 
 from lmcore.evaluation.report.plots import interval_plot
 from lmcore.evaluation.report.render import render_plots, render_report
-from lmcore.evaluation.report.views import verdict
 from lmcore.evaluation.result import Estimate, EvaluationResult
 from tests.lmcore.evaluation.evaluation_settings import CONFIG
 from tests.lmcore.evaluation.report.report_content import ENCODER_DECODER, MASKED, NGRAM, content
@@ -173,21 +172,6 @@ def test_equal_content_gives_equal_bytes():
     assert plots == render_plots(content("a"))
     assert sorted(plots) == ["bits-per-byte.svg", "loss-language-model.svg"]
     assert not any(re.search(r"<dc:date>|<metadata>", plot) for plot in plots.values())
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "lower_is_better", "expected"),
-    [
-        (-2, -1, True, "better"),
-        (-2, -1, False, "worse"),
-        (1, 2, True, "worse"),
-        (1, 2, False, "better"),
-        (-1, 1, True, "unclear"),
-        (0, 1, False, "unclear"),
-    ],
-)
-def test_a_verdict_needs_the_whole_interval(low, high, lower_is_better, expected):
-    assert verdict(Estimate((low + high) / 2, low, high), lower_is_better=lower_is_better) == expected
 
 
 def test_a_plot_is_an_svg_file_of_its_own():

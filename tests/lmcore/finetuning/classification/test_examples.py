@@ -4,7 +4,7 @@ from tests.lmcore.finetuning.sample_documents import DOCUMENTS, FRACTIONS, LABEL
 
 
 def test_labeled_texts_are_split_as_the_documents_are() -> None:
-    examples = classification_examples(DOCUMENTS, FRACTIONS)
+    examples = classification_examples(DOCUMENTS, FRACTIONS, "label")
     for split in SPLITS:
         expected = [
             (text, label)

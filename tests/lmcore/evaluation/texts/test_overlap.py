@@ -5,8 +5,7 @@ from rouge_score import rouge_scorer
 
 from lmcore.config.evaluate import BootstrapConfig
 from lmcore.evaluation.intervals import Bootstrap
-from lmcore.evaluation.overlap import TextOverlap
-from lmcore.evaluation.result import Estimate
+from lmcore.evaluation.texts.metrics import TextMetrics
 
 BOOTSTRAP = BootstrapConfig(num_resamples=200, confidence=0.95)
 WORDS = ["return", "the", "sum", "of", "an", "array", "over", "its", "last", "axis", "compute", "a", "new", "tensor"]
@@ -24,12 +23,13 @@ def random_texts(seed: int, n_texts: int) -> tuple[list[str], list[str]]:
 
 def test_metrics_are_those_of_sacrebleu_and_rouge_score():
     texts, references = random_texts(0, 60)
-    metrics = TextOverlap(texts, references).metrics(Bootstrap(60, BOOTSTRAP, seed=0))
+    metrics = TextMetrics(texts, references).metrics(Bootstrap(60, BOOTSTRAP, seed=0))
     assert metrics["bleu"].value == pytest.approx(sacrebleu.corpus_bleu(texts, [references]).score)
     assert metrics["chrf"].value == pytest.approx(sacrebleu.corpus_chrf(texts, [references]).score)
-    scorer = rouge_scorer.RougeScorer(["rougeL"])
-    f_measures = [scorer.score(r, t)["rougeL"].fmeasure for r, t in zip(references, texts, strict=True)]
-    assert metrics["rouge_l"].value == pytest.approx(100 * np.mean(f_measures))
+    scorer = rouge_scorer.RougeScorer(["rouge1", "rouge2", "rougeL"])
+    scores = [scorer.score(r, t) for r, t in zip(references, texts, strict=True)]
+    for name, variant in (("rouge_1", "rouge1"), ("rouge_2", "rouge2"), ("rouge_l", "rougeL")):
+        assert metrics[name].value == pytest.approx(100 * np.mean([score[variant].fmeasure for score in scores]))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_words_are_found_in_any_script(tokenizer, words):
     between = " " if isinstance(words, list) else ""
     references = [between.join(generator.choice(list(words), 12)) + "." for _ in range(20)]
     texts = [reference[:-1].replace(words[0], words[1]) for reference in references]
-    overlap = TextOverlap(texts, references)
+    overlap = TextMetrics(texts, references)
     metrics = overlap.metrics(Bootstrap(20, BOOTSTRAP, seed=0))
     expected = sacrebleu.corpus_bleu(texts, [references], tokenize=tokenizer).score
     assert metrics["bleu"].value == pytest.approx(expected)
@@ -61,7 +61,7 @@ def test_words_are_found_in_any_script(tokenizer, words):
 @pytest.mark.parametrize("metric", ["bleu", "chrf"])
 def test_intervals_are_those_of_sacrebleu_over_drawn_texts(metric):
     texts, references = random_texts(1, 30)
-    estimate = TextOverlap(texts, references).metrics(Bootstrap(30, BOOTSTRAP, seed=0))[metric]
+    estimate = TextMetrics(texts, references).metrics(Bootstrap(30, BOOTSTRAP, seed=0))[metric]
     score = {"bleu": sacrebleu.corpus_bleu, "chrf": sacrebleu.corpus_chrf}[metric]
     generator = np.random.default_rng(2)
     drawn = [generator.integers(0, 30, 30) for _ in range(100)]
@@ -74,11 +74,12 @@ def test_intervals_are_those_of_sacrebleu_over_drawn_texts(metric):
 def test_texts_equal_to_their_references_reach_100_and_empty_ones_0():
     references = random_texts(3, 10)[1]
     bootstrap = Bootstrap(10, BOOTSTRAP, seed=0)
-    perfect = TextOverlap(references, references)
-    empty = TextOverlap([""] * 10, references)
-    for name in ("bleu", "chrf", "rouge_l"):
+    perfect = TextMetrics(references, references)
+    empty = TextMetrics([""] * 10, references)
+    for name in ("bleu", "chrf", "rouge_1", "rouge_2", "rouge_l"):
         assert perfect.metrics(bootstrap)[name].value == pytest.approx(100)
-        assert empty.metrics(bootstrap)[name] == Estimate(0, 0, 0)
+        found = empty.metrics(bootstrap)[name]
+        assert (found.value, found.low, found.high) == (0, 0, 0)
         assert perfect.differences(empty, bootstrap)[name].low == pytest.approx(100)
 
 
@@ -88,15 +89,18 @@ def test_a_difference_is_that_of_the_metrics_and_paired():
         reference if index % 2 else text for index, (text, reference) in enumerate(zip(worse, references, strict=True))
     ]
     bootstrap = Bootstrap(40, BOOTSTRAP, seed=0)
-    first, second = TextOverlap(better, references), TextOverlap(worse, references)
-    for name, difference in first.differences(second, bootstrap).items():
+    first, second = TextMetrics(better, references), TextMetrics(worse, references)
+    differences = first.differences(second, bootstrap)
+    for name in ("bleu", "chrf", "rouge_1", "rouge_2", "rouge_l", "token_f1"):
+        difference = differences[name]
         expected = first.metrics(bootstrap)[name].value - second.metrics(bootstrap)[name].value
         assert difference.value == pytest.approx(expected)
         assert 0 < difference.low < difference.high
+        assert difference.p_value < 0.05
 
 
 def test_signatures_tell_how_the_metrics_are_computed():
-    signatures = TextOverlap(["a b"], ["a b"]).signatures
+    signatures = TextMetrics(["a b"], ["a b"]).signatures
     assert signatures["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
     assert signatures["chrf"].startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|version:")
     assert "rougeL" in signatures["rouge_l"]

@@ -1,4 +1,4 @@
-"""Overlap of generated texts with their references: BLEU, chrF and ROUGE-L.
+"""Overlap of generated texts with their references: BLEU, chrF and ROUGE.
 
 Sources: Papineni et al. (2002), https://aclanthology.org/P02-1040; Popović (2015),
 https://aclanthology.org/W15-3049; Lin (2004), https://aclanthology.org/W04-1013. BLEU and chrF are those of
@@ -10,87 +10,41 @@ word.
 
 import re
 from collections.abc import Sequence
-from copy import copy
-from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import Tokenizer
 from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-from lmcore.evaluation.intervals import Bootstrap, Floats, Measure, ratio
-from lmcore.evaluation.result import Estimate
+from lmcore.evaluation.intervals import Floats, Measure, ratio
+from lmcore.evaluation.texts.statistics import MetricOfSums, TextMetric
 from lmcore.text.words.segmentation import bare_words_of, count_unspaced
 
+ROUGE = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_l": "rougeL"}
+"""The metrics by the names that the package has for them."""
 HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
 
 
-@dataclass(frozen=True)
-class _OverlapMetric:
-    """A metric from 0 to 100 as a function of sums of statistics of the texts, (n_texts, n_statistics)."""
+def overlap_metrics(texts: Sequence[str], references: Sequence[str]) -> dict[str, TextMetric]:
+    """``bleu``, ``chrf``, ``rouge_1``, ``rouge_2`` and ``rouge_l`` of texts, 0 to 100.
 
-    statistics: Floats
-    measure: Measure
-    signature: str
-
-    def difference(self, reference: "_OverlapMetric", bootstrap: Bootstrap) -> Estimate:
-        """This metric minus that of another system."""
-        n_statistics = self.statistics.shape[1]
-        return bootstrap.estimate(
-            np.concatenate((self.statistics, reference.statistics), axis=1),
-            lambda sums: self.measure(sums[..., :n_statistics]) - self.measure(sums[..., n_statistics:]),
-            within=(-100.0, 100.0),
-        )
-
-
-class TextOverlap:
-    """Overlap of a system's texts with their references, one reference for each text.
-
-    BLEU and chrF sum the matches over all texts, then divide; ROUGE-L is the mean F-measure of the texts.
+    BLEU and chrF sum the matches over all texts, then divide; ROUGE is the mean F-measure of the texts.
     """
-
-    def __init__(self, texts: Sequence[str], references: Sequence[str]) -> None:
-        self._metrics = {
-            "bleu": _sacrebleu(BLEU(tokenize=_bleu_tokenizer(references)), _bleu, texts, references),
-            "chrf": _sacrebleu(CHRF(), _chrf, texts, references),
-            "rouge_l": _rouge_l(texts, references),
-        }
-
-    @property
-    def signatures(self) -> dict[str, str]:
-        """How exactly each metric is computed."""
-        return {name: metric.signature for name, metric in self._metrics.items()}
-
-    def metrics(self, bootstrap: Bootstrap) -> dict[str, Estimate]:
-        """The metrics by name."""
-        return {
-            name: bootstrap.estimate(metric.statistics, metric.measure, within=(0.0, 100.0))
-            for name, metric in self._metrics.items()
-        }
-
-    def select(self, indices: npt.NDArray[np.int64]) -> Self:
-        """The overlap of the texts with the given indices."""
-        chosen = copy(self)
-        chosen._metrics = {
-            name: replace(metric, statistics=metric.statistics[indices]) for name, metric in self._metrics.items()
-        }
-        return chosen
-
-    def differences(self, reference: "TextOverlap", bootstrap: Bootstrap) -> dict[str, Estimate]:
-        """These metrics minus those of another system's texts for the same references."""
-        return {name: metric.difference(reference._metrics[name], bootstrap) for name, metric in self._metrics.items()}
+    return {
+        "bleu": _sacrebleu(BLEU(tokenize=_bleu_tokenizer(references)), _bleu, texts, references),
+        "chrf": _sacrebleu(CHRF(), _chrf, texts, references),
+        **_rouge(texts, references),
+    }
 
 
-def _sacrebleu(metric: Metric, measure: Measure, texts: Sequence[str], references: Sequence[str]) -> _OverlapMetric:
+def _sacrebleu(metric: Metric, measure: Measure, texts: Sequence[str], references: Sequence[str]) -> MetricOfSums:
     # sacreBLEU's own resampling reads its seed from the environment. Its counts of matches per text and the metric of
     # many sums at once are not part of its public interface, so tests compare the results with its public functions.
     statistics = np.asarray(metric._extract_corpus_statistics(texts, [references]), dtype=np.float64)
-    return _OverlapMetric(statistics, measure, str(metric.get_signature()))
+    return MetricOfSums(statistics, measure, 100.0, str(metric.get_signature()))
 
 
 def _bleu(sums: Floats) -> Floats:
@@ -139,13 +93,19 @@ class _WordsOfAnyScript(Tokenizer):  # type: ignore[misc]  # The package has no 
         return bare_words_of(text.lower())
 
 
-def _rouge_l(texts: Sequence[str], references: Sequence[str]) -> _OverlapMetric:
+def _rouge(texts: Sequence[str], references: Sequence[str]) -> dict[str, TextMetric]:
     # The package's own tokenizer knows ASCII letters only.
     letters = "".join(filter(str.isalpha, "".join(references)))
     is_ascii = 2 * len(letters.encode("ascii", "ignore")) >= len(letters)
-    scorer = RougeScorer(["rougeL"], use_stemmer=False, tokenizer=None if is_ascii else _WordsOfAnyScript())
-    pairs = zip(texts, references, strict=True)
-    scores = [100 * scorer.score(reference, text)["rougeL"].fmeasure for text, reference in pairs]
+    scorer = RougeScorer(list(ROUGE.values()), use_stemmer=False, tokenizer=None if is_ascii else _WordsOfAnyScript())
+    scores = [scorer.score(reference, text) for text, reference in zip(texts, references, strict=True)]
     words = "" if is_ascii else "|words:any script"
-    signature = f"rouge-score rougeL|f-measure|stemmer:no{words}|version:{version('rouge-score')}"
-    return _OverlapMetric(np.stack((scores, np.ones(len(scores))), axis=1), ratio, signature)
+    return {
+        name: MetricOfSums(
+            np.array([(100 * score[variant].fmeasure, 1.0) for score in scores]).reshape(len(scores), 2),
+            ratio,
+            100.0,
+            f"rouge-score {variant}|f-measure|stemmer:no{words}|version:{version('rouge-score')}",
+        )
+        for name, variant in ROUGE.items()
+    }
