@@ -7,6 +7,9 @@ NEW_SETTINGS: dict[KeyPath, str | None] = {
     ("pretrain", "objective"): None,
     ("finetune", "completion", "init_from"): "language_model",
     ("pretrain", "mask_documents"): "false",
+    ("finetune", "chat"): None,
+    ("finetune", "dpo"): None,
+    ("finetune", "grpo"): None,
 }
 """The value of each new setting; its section may be missing, and then lacks nothing."""
 

@@ -1,9 +1,9 @@
 """Settings of reinforcement learning with verifiable rewards: group relative policy optimization."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from lmcore.config.base import Config, InitFrom
 from lmcore.config.training import LoRAConfig, TrainingConfig
@@ -69,3 +69,11 @@ class GRPOTrainingConfig(Config):
     lora: LoRAConfig | None
     """Train adapters instead of the weights; None trains the weights."""
     training: TrainingConfig
+
+    @model_validator(mode="after")
+    def _samples_once_per_step(self) -> Self:
+        if (n_batches := self.training.gradient_accumulation_steps) != 1:
+            raise ValueError(
+                f"training.gradient_accumulation_steps is {n_batches}, but a step has one batch: set it to 1"
+            )
+        return self

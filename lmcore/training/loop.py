@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from lmcore.config.training import TrainingConfig
-from lmcore.models.generative import RecurrentModel
 from lmcore.models.state import RecurrentState
-from lmcore.models.trainable import TrainableModel
+from lmcore.models.trainable import StatefulModel, TrainableModel
 from lmcore.progress import ProgressBar
 from lmcore.progress import progress as progress_bar
 from lmcore.tokens.batches.batches import Batch, Batches
 from lmcore.training.checkpoint_manager import CheckpointManager
 from lmcore.training.ema import AveragedWeights
 from lmcore.training.identity import training_identity
+from lmcore.training.mean_metrics import MeanMetrics
 from lmcore.training.optimizer import ModelOptimizer
 from lmcore.training.precision import compute_dtype, is_compiled, training_torch_settings
 from lmcore.training.prefetch import Prefetcher
@@ -159,7 +159,7 @@ class _Trainer:
         factor = learning_rate_factor(self.config.schedule, progress.step, self.n_steps)
         batches = prefetcher.batches_of_step(progress.step + progress.n_steps_left_out)
         n_targets = sum(batch.n_targets for batch in batches)
-        loss, carried = self._accumulate_gradients(batches, max(n_targets, 1))
+        loss, carried, measured = self._accumulate_gradients(batches, max(n_targets, 1))
         gradient_norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm).item()
         reason = (
             reason_to_skip(loss, gradient_norm, progress.recent_losses, self.config.stability)
@@ -170,6 +170,7 @@ class _Trainer:
             progress.step += 1
             if reason is None:
                 self._update_weights(factor, loss, gradient_norm, n_targets)
+                progress.unreported_metrics.append(measured)
                 self.state.carried = carried
                 self._throughput.add(sum(batch.tokens.numel() for batch in batches))
             else:
@@ -177,24 +178,28 @@ class _Trainer:
                 self.state.carried = carried if math.isfinite(loss) else None
                 self._skip_update(reason)
 
-    def _accumulate_gradients(self, batches: Sequence[Batch], n_targets: int) -> tuple[float, RecurrentState | None]:
-        """Sum the gradients of a step's batches; returns the mean loss per target, and the carried state."""
+    def _accumulate_gradients(
+        self, batches: Sequence[Batch], n_targets: int
+    ) -> tuple[float, RecurrentState | None, dict[str, float]]:
+        """Sum a step's gradients; returns the mean loss per target, the carried state, and what the model measured."""
+        measured = MeanMetrics()
         loss, carried = torch.zeros((), device=self.device), self.state.carried
         for batch in batches:
             self._deliver_signals()
             batch_loss, carried = self._loss_of(batch, carried, self.config.label_smoothing)
             (batch_loss / n_targets).backward()  # type: ignore[no-untyped-call]
             loss += batch_loss.detach() / n_targets
-        return loss.item(), carried
+            measured.add(self.model.measured(), batch.n_targets)
+        return loss.item(), carried, measured.means()
 
     def _loss_of(
         self, batch: Batch, carried: RecurrentState | None, label_smoothing: float = 0.0
     ) -> tuple[Tensor, RecurrentState | None]:
         """The summed loss of a batch; for a model that carries a state, also the state after it."""
-        if isinstance(self.model, RecurrentModel) and not batch.documents:
+        if isinstance(self.model, StatefulModel) and not batch.arguments:
             state = carried if batch.continues else None
             return self.model.loss_and_state(batch.tokens, batch.targets, state, label_smoothing=label_smoothing)
-        return self._loss(batch.tokens, batch.targets, label_smoothing=label_smoothing, **batch.documents), None
+        return self._loss(batch.tokens, batch.targets, label_smoothing=label_smoothing, **batch.arguments), None
 
     def _update_weights(self, factor: float, loss: float, gradient_norm: float, n_targets: int) -> None:
         progress, optimizer = self.state.progress, self.state.optimizer
@@ -223,13 +228,13 @@ class _Trainer:
         progress, config, step = self.state.progress, self.config, self.state.progress.step
         is_last = step == self.n_steps
         bar.reach(step, f"loss {progress.last_loss():.3f}, {self._throughput.tokens_per_second():,.0f} tokens/s")
-        validation_loss = self._validate() if step % config.eval_steps == 0 or is_last else None
+        validation = self._validate() if step % config.eval_steps == 0 or is_last else None
         with self._checkpoints.state_update():
             metrics: dict[str, float] = {}
             if (step % config.logging_steps == 0 or is_last) and progress.unreported:
                 metrics |= progress.report()
-            if validation_loss is not None:
-                metrics |= self._record_validation(validation_loss)
+            if validation is not None:
+                metrics |= self._record_validation(validation[0]) | validation[1]
             if metrics:
                 progress.history.append({"step": step, **metrics})
             progress.looked_step = step
@@ -263,19 +268,19 @@ class _Trainer:
         logger.warning("step %d: the validation loss is %s; this validation is ignored", progress.step, validation_loss)
         return {}
 
-    def _validate(self) -> float:
-        """Mean validation loss in nats per target."""
+    def _validate(self) -> tuple[float, dict[str, float]]:
+        """Mean validation loss in nats per target, and what the model measured."""
         started = time.monotonic()
-        while (loss := self._validation_loss()) is None:
+        while (found := self._validation_loss()) is None:
             self._deliver_signals()
         self._throughput.exclude(time.monotonic() - started)
-        return loss
+        return found
 
     @torch.no_grad()
-    def _validation_loss(self) -> float | None:
+    def _validation_loss(self) -> tuple[float, dict[str, float]] | None:
         """None if a signal arrived: it is delivered only once the model has its own weights back."""
         self.model.eval()
-        total, n_targets, carried = 0.0, 0, None
+        total, n_targets, carried, measured = 0.0, 0, None, MeanMetrics()
         with self._validated_weights():
             for batch in self.batches.validation_batches():
                 if self._signals.are_pending:
@@ -283,7 +288,8 @@ class _Trainer:
                 loss, carried = self._loss_of(batch.to(self.device), carried)
                 total += loss.item()
                 n_targets += batch.n_targets
-        return total / n_targets
+                measured.add(self.model.measured(), batch.n_targets)
+        return total / n_targets, measured.means(prefix="validation_")
 
     def _validated_weights(self) -> AbstractContextManager[None]:
         """A context in which the model has the weights that are validated and kept: their average, if there is one."""
