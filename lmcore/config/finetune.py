@@ -1,6 +1,6 @@
 """Settings of fine-tuning: one section per model."""
 
-from typing import Self
+from typing import Self, Union
 
 from pydantic import NonNegativeInt, model_validator
 
@@ -13,13 +13,13 @@ from lmcore.config.grpo import GRPOTrainingConfig
 
 CLASSIFICATION = "classification"
 
-SectionConfig = (
-    ClassificationTrainingConfig
-    | CompletionTrainingConfig
-    | ChatTrainingConfig
-    | DPOTrainingConfig
-    | GRPOTrainingConfig
-)
+SectionConfig = Union[  # noqa: UP007 (one line each)
+    ClassificationTrainingConfig,
+    CompletionTrainingConfig,
+    ChatTrainingConfig,
+    DPOTrainingConfig,
+    GRPOTrainingConfig,
+]
 
 
 class FinetuneConfig(Config):

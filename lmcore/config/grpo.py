@@ -73,7 +73,5 @@ class GRPOTrainingConfig(Config):
     @model_validator(mode="after")
     def _samples_once_per_step(self) -> Self:
         if (n_batches := self.training.gradient_accumulation_steps) != 1:
-            raise ValueError(
-                f"training.gradient_accumulation_steps is {n_batches}, but a step has one batch: set it to 1"
-            )
+            raise ValueError(f"training.gradient_accumulation_steps = {n_batches}: a step has one batch; set it to 1")
         return self

@@ -88,6 +88,9 @@ FINETUNE = FinetuneConfig(
             kind="summary", min_summary_characters=5, max_summary_characters=200, min_body_characters=10
         )
     ),
+    chat=None,
+    dpo=None,
+    grpo=None,
 )
 
 
