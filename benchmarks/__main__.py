@@ -16,12 +16,13 @@ from benchmarks.line import Line
 from benchmarks.ngram_speed import penn_treebank
 from benchmarks.precision import precision
 from benchmarks.tracking_cost import tracking_cost
-from benchmarks.training_speed import memory, speed
+from benchmarks.training_speed import memory, packing, speed
 from lmcore.runtime.files import write_json
 from tasks.context.machine import machine_facts
 
 BENCHMARKS = {
     "training": speed,
+    "packing": packing,
     "memory": memory,
     "precision": precision,
     "generation": generation,

@@ -22,73 +22,17 @@ from lmcore.runtime.files import write_text
 FOLDER = Path(".work/dialogues")
 SEED = 1
 N_DIALOGUES, N_SUMS = 6_000, 4_000
-NAMES = [
-    "Anna",
-    "Ben",
-    "Clara",
-    "David",
-    "Emma",
-    "Felix",
-    "Greta",
-    "Hugo",
-    "Ida",
-    "Jonas",
-    "Karin",
-    "Leo",
-    "Maria",
-    "Nils",
-    "Olga",
-    "Paul",
-    "Rosa",
-    "Simon",
-    "Tina",
-    "Ute",
-    "Viktor",
-    "Wanda",
-    "Xaver",
-    "Yara",
-    "Zoe",
-    "Adam",
-    "Bella",
-    "Carl",
-    "Dora",
-    "Erik",
-]
-COLORS = ["red", "blue", "green", "yellow", "black", "white", "brown", "grey"]
-THINGS = [
-    "kettle",
-    "lamp",
-    "chair",
-    "table",
-    "bottle",
-    "basket",
-    "ladder",
-    "bucket",
-    "mirror",
-    "clock",
-    "radio",
-    "pillow",
-    "jacket",
-    "hammer",
-    "book",
-    "bag",
-]
-PLACES = [
-    "kitchen",
-    "garden",
-    "cellar",
-    "garage",
-    "attic",
-    "hall",
-    "office",
-    "bathroom",
-    "bedroom",
-    "library",
-    "shed",
-    "stable",
-    "workshop",
-    "studio",
-]
+NAMES = tuple(
+    "Anna Ben Clara David Emma Felix Greta Hugo Ida Jonas Karin Leo Maria Nils Olga Paul Rosa Simon Tina Ute Viktor "  # noqa: SIM905
+    "Wanda Xaver Yara Zoe Adam Bella Carl Dora Erik".split()
+)
+COLORS = ("red", "blue", "green", "yellow", "black", "white", "brown", "grey")
+THINGS = tuple(
+    "kettle lamp chair table bottle basket ladder bucket mirror clock radio pillow jacket hammer book bag".split()  # noqa: SIM905
+)
+PLACES = tuple(
+    "kitchen garden cellar garage attic hall office bathroom bedroom library shed stable workshop studio".split()  # noqa: SIM905
+)
 LARGEST = 99
 
 

@@ -1,12 +1,14 @@
 """One line of the table of results, and timing of two alternatives in turn on a machine that is not idle."""
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from benchmarks.worker import Action, worker
 from tasks.context.process_start import START_SETTINGS
+
+NOTHING_CHANGED: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -46,20 +48,25 @@ class Line:
 
 
 def seconds_in_turn(
-    ours: Callable[[], Action], theirs: Callable[[], Action], *, n_rounds: int
+    ours: Callable[[], Action],
+    theirs: Callable[[], Action],
+    *,
+    n_rounds: int,
+    environment: Mapping[str, str] = NOTHING_CHANGED,
 ) -> tuple[list[float], list[float]]:
     """Time two actions in turn, each in a process of its own, after a warm-up of each.
 
     Args:
         ours: returns the action of this project; its process has the environment of a training process.
-        theirs: returns the action of the baseline; its process has an unchanged environment.
+        theirs: returns the action of the baseline.
         n_rounds: how often each action is timed.
+        environment: additional environment variables of the baseline's process.
 
     Returns:
         The seconds of each round for both actions.
     """
     times: tuple[list[float], list[float]] = ([], [])
-    with worker(ours, START_SETTINGS) as mine, worker(theirs, {}) as other:
+    with worker(ours, START_SETTINGS) as mine, worker(theirs, environment) as other:
         mine()
         other()
         for _ in range(n_rounds):

@@ -115,9 +115,10 @@ class OurTraining:
         self.model.compute_in(dtype)
         self._optimizer = ModelOptimizer(model, optimizer)
 
-    def step(self, tokens: Tensor, targets: Tensor) -> None:
+    def step(self, tokens: Tensor, targets: Tensor, *, document_ids: Tensor | None = None) -> None:
         """One step."""
-        (self.model.loss(tokens, targets) / targets.numel()).backward()  # type: ignore[no-untyped-call]
+        loss = self.model.loss(tokens, targets, document_ids=document_ids)
+        (loss / targets.numel()).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self._optimizer.step(1.0)
 

@@ -18,6 +18,7 @@ from benchmarks.worker import PROCESS_SETTINGS, Action
 from lmcore.models.device import native_bfloat16, pick_device
 from lmcore.training.memory import keep_freed_memory
 from tasks.context.machine import peak_matrix_rate
+from tasks.context.process_start import START_SETTINGS
 
 SHAPE = {
     "num_hidden_layers": 6,
@@ -27,14 +28,18 @@ SHAPE = {
     "max_position_embeddings": 256,
 }
 BATCH, LENGTH = 16, 256
+DOCUMENT_TOKENS = 60
+"""Mean length of the documents of packed sequences."""
 N_ROUNDS = 15
 
 
-def our_step(dtype: torch.dtype) -> Action:
-    """A training step of this project's GPT."""
+def our_step(dtype: torch.dtype, *, with_documents: bool = False) -> Action:
+    """A training step of this project's GPT, on one text per sequence or on many short documents."""
     PROCESS_SETTINGS.enter_context(keep_freed_memory())
     training, tokens = OurTraining(our_gpt(**SHAPE), dtype), draw()
-    return partial(training.step, tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous())
+    is_start = torch.rand(BATCH, LENGTH) < 1 / DOCUMENT_TOKENS
+    documents = {"document_ids": is_start.cumsum(dim=1)} if with_documents else {}
+    return partial(training.step, tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous(), **documents)
 
 
 def their_step(dtype: torch.dtype) -> Action:
@@ -77,6 +82,20 @@ def speed() -> list[Line]:
         f"of {str(dtype).removeprefix('torch.')} products",
     )
     return [*lines, Line(name, reached / 1e9, peak / 1e9, "GFLOP/s", reached / peak, 0.5, "higher", note)]
+
+
+def packing() -> list[Line]:
+    """Training in which no token attends to another document, against the same without this mask."""
+    masked, plain = seconds_in_turn(
+        partial(our_step, chosen_dtype(), with_documents=True),
+        partial(our_step, chosen_dtype()),
+        n_rounds=N_ROUNDS,
+        environment=START_SETTINGS,
+    )
+    n_tokens, name = BATCH * LENGTH, "training with documents kept apart, against the same without a mask"
+    speeds = n_tokens / statistics.median(masked), n_tokens / statistics.median(plain)
+    note = f"documents of {DOCUMENT_TOKENS} tokens on average"
+    return [Line(name, *speeds, "tokens/s", median_ratio(plain, masked), 0.95, "higher", note)]
 
 
 def memory() -> list[Line]:

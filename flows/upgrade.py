@@ -17,7 +17,7 @@ from ruamel.yaml.nodes import MappingNode
 
 from flows.runtime import yaml_text
 from flows.runtime.commands import run_command
-from flows.runtime.new_settings import with_new_settings
+from flows.runtime.new_settings import TRAININGS, with_new_settings
 from flows.runtime.yaml_text import Edit, KeyPath, apply_edits, compose, find_key
 from lmcore.config.evaluate import EvaluateConfig
 from lmcore.config.version_1 import ACTIVATIONS, CORRUPTION_KEYS, MASKING_KEYS, model_keys
@@ -29,12 +29,6 @@ from tasks.context.yaml_values import read_yaml
 
 logger = logging.getLogger("flows.upgrade")  # also where this file is run as a command
 
-TRAININGS: tuple[KeyPath, ...] = (
-    ("pretrain", "training"),
-    ("finetune", "classification", "training"),
-    ("finetune", "completion", "training"),
-)
-"""The trainings of the last release."""
 TRAINING_KEYS = {
     "accumulated_batches": "gradient_accumulation_steps",
     "checkpoint_every_steps": "save_steps",
@@ -101,6 +95,7 @@ COMMENTS = {
 """Comments of the last release that name what is called otherwise now."""
 SHARED: tuple[KeyPath, ...] = (
     ("early_stopping_patience",),
+    ("metric_for_best_model",),
     ("gradient_accumulation_steps",),
     ("optimizer", "name"),
     ("optimizer", "momentum"),
@@ -108,6 +103,7 @@ SHARED: tuple[KeyPath, ...] = (
     ("optimizer", "adamw", "beta1"),
     ("schedule", "warmup_steps"),
     ("schedule", "decay_type"),
+    ("schedule", "restart_steps"),
     ("max_grad_norm",),
     ("label_smoothing",),
     ("ema_decay",),
@@ -191,10 +187,10 @@ def upgrade_text(text: str, *, is_recipe: bool) -> tuple[str, list[str]]:
         changes += more
     if is_recipe:
         return text, changes
-    text, more = _share(text)
     text, added = with_new_settings(text)
+    text, more = _share(text)
     text = f"{VERSION_COMMENT}version: {VERSION}\n\n{text}"
-    return text, [f"version: {VERSION} is new", *changes, *more, *added]
+    return text, [f"version: {VERSION} is new", *changes, *added, *more]
 
 
 def _rename(text: str) -> tuple[str, list[str]]:

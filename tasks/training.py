@@ -26,7 +26,7 @@ from lmcore.training.memory import keep_freed_memory
 from lmcore.training.precision import compute_dtype
 from lmcore.training.record import TrainingRecord
 from tasks import tracking
-from tasks.context.checkpoints import WorkFolder, checkpoint_folder
+from tasks.context.checkpoints import WorkFolder, checkpoint_folder, training_of
 from tasks.context.environment import Environment
 from tasks.context.lineage import is_forced
 from tasks.context.machine import peak_matrix_rate
@@ -60,7 +60,11 @@ class Training:
         self._run.log_metrics(step, metrics)
 
     def train(self, model: TrainableModel, batches: Batches, config: TrainingConfig, *, seed: int) -> TrainingRecord:
-        """Train ``model`` in place by :func:`lmcore.training.loop.train`, or resume, and log its metrics."""
+        """Train ``model`` in place by :func:`lmcore.training.loop.train`, and log its metrics.
+
+        A training that was interrupted is resumed. One that an earlier training has done the first steps of continues
+        from there: its run has the whole history, and the run of the earlier training is its parent.
+        """
         with keep_freed_memory():
             return train(
                 model,
@@ -68,7 +72,9 @@ class Training:
                 config,
                 seed=seed,
                 checkpoints=self.checkpoints,
+                earlier=() if is_forced() else self._work.earlier,
                 on_metrics=self._with_mfu(model, config),
+                on_continued=lambda folder, step: self._run.continues(training_of(folder), step),
                 description=f"Train {self._name}",
             )
 

@@ -2,10 +2,18 @@
 
 from flows.runtime.yaml_text import KeyPath, compose, find_key
 
+TRAININGS: tuple[KeyPath, ...] = (
+    ("pretrain", "training"),
+    ("finetune", "classification", "training"),
+    ("finetune", "completion", "training"),
+)
+"""The trainings of the last release."""
 NEW_SETTINGS: dict[KeyPath, str | None] = {
     ("pretrain", "init_from"): "scratch",
     ("pretrain", "objective"): None,
     ("finetune", "completion", "init_from"): "language_model",
+    **{(*training, "metric_for_best_model"): "loss" for training in TRAININGS},
+    **{(*training, "schedule", "restart_steps"): "[]" for training in TRAININGS},
     ("pretrain", "mask_documents"): "false",
     ("finetune", "chat"): None,
     ("finetune", "dpo"): None,

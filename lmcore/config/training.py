@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from lmcore.config.base import LANGUAGE_MODEL, SCRATCH, Config, InitFrom, Ratio
 from lmcore.config.models import CorruptionConfig, MaskingConfig, ModelConfig, Probability
@@ -40,13 +40,22 @@ class ScheduleConfig(Config):
     """Learning rate schedule: linear warm-up, constant rate, decay (WSD).
 
     The rate rises during ``warmup_steps``. During the last ``decay_ratio`` of all steps (1: all after the warm-up) it
-    decays to ``min_lr_ratio`` of its peak.
+    decays to ``min_lr_ratio`` of its peak. After each of ``restart_steps`` all of this starts anew (warm restarts,
+    Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983), for the steps up to the next restart or the end.
     """
 
     warmup_steps: NonNegativeInt
     decay_type: Literal["linear", "cosine"]
     decay_ratio: Ratio
     min_lr_ratio: Ratio
+    restart_steps: tuple[PositiveInt, ...]
+
+    @field_validator("restart_steps")
+    @classmethod
+    def _rise(cls, restart_steps: tuple[int, ...]) -> tuple[int, ...]:
+        if list(restart_steps) != sorted(set(restart_steps)):
+            raise ValueError("must rise, as in [900, 1800]")
+        return restart_steps
 
 
 class StabilityConfig(Config):
@@ -63,6 +72,9 @@ class StabilityConfig(Config):
     max_rollbacks: NonNegativeInt
 
 
+MetricName = Literal["loss", "accuracy", "macro_f1", "chrf", "exact_match"]
+
+
 class TrainingConfig(Config):
     """Settings of one training.
 
@@ -74,6 +86,9 @@ class TrainingConfig(Config):
     num_train_epochs: PositiveFloat
     early_stopping_patience: PositiveInt | None
     """Validations without improvement after which training stops early; None: no early stopping."""
+    metric_for_best_model: MetricName
+    """The measure on the validation data by which the weights to keep are chosen, and early stopping is decided: the
+    lowest ``loss``, or the highest value of another one. Which others there are depends on what is trained."""
     batch_size: PositiveInt
     gradient_accumulation_steps: PositiveInt
     optimizer: Annotated[AdamWConfig | MuonConfig, Field(discriminator="name")]

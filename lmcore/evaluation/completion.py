@@ -1,24 +1,35 @@
 """How well a model completes prompts, compared with other systems."""
 
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from lmcore.config.evaluate import CompletionEvaluationConfig, EvaluateConfig
+from lmcore.evaluation.completion_baselines import Pairs, completion_baselines
 from lmcore.evaluation.held_out_contamination import Indices, measure_all_and_clean
 from lmcore.evaluation.intervals import Bootstrap, Flags
-from lmcore.evaluation.names import MODEL
-from lmcore.evaluation.result import Metrics, pair_name
+from lmcore.evaluation.names import MODEL, WHOLE_PROMPT
+from lmcore.evaluation.result import HEADLINE, EvaluationResult, Metrics, pair_name
 from lmcore.evaluation.texts.metrics import TextMetrics
 from lmcore.generation import Generator
 from lmcore.models.prompt import Prompt
 from lmcore.progress import progress
 
-SENTENCE_END = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)\s|\n\s*\n|(?<=[\u3002\uff01\uff1f])(?![\u201d\u300d])")
 
+@dataclass(frozen=True)
+class HeldOutPrompts:
+    """Prompts of test documents.
 
-def first_sentence(text: str) -> str:
-    """A text up to its first sentence end or blank line, with collapsed white space."""
-    return " ".join(SENTENCE_END.split(text.strip(), maxsplit=1)[0].split())
+    Attributes:
+        ids: the ids of the documents.
+        shown: their whole prompts, for readers.
+        prompts: what the baselines read and copy of them.
+        references: the expected completions.
+    """
+
+    ids: Sequence[str]
+    shown: Sequence[str]
+    prompts: Sequence[str]
+    references: Sequence[str]
 
 
 def complete_prompts(generator: Generator, prompts: Sequence[Prompt], config: CompletionEvaluationConfig) -> list[str]:
@@ -33,6 +44,44 @@ def complete_prompts(generator: Generator, prompts: Sequence[Prompt], config: Co
                 completions[index] = (answer.text or "").strip()
             bar.advance(len(batch))
     return completions
+
+
+def compare_with_baselines(
+    name: str,
+    completions: Sequence[str],
+    test: HeldOutPrompts,
+    *,
+    training: Pairs,
+    validation: Pairs,
+    is_clean: Flags,
+    config: EvaluateConfig,
+) -> EvaluationResult:
+    """Evaluate a model's completions, and compare them with those of the baselines.
+
+    Args:
+        name: what the model is called in text.
+        completions: its completion of each test prompt.
+        test: the prompts and what is expected.
+        training: prompts and completions that the model was trained on, from which the baselines copy.
+        validation: prompts and completions that select among the baselines.
+        is_clean: which test documents share nothing with the training split, bool (n_documents,).
+        config: seed, confidence intervals, and the settings of completions.
+    """
+    baselines = completion_baselines(training, validation, test.prompts, config.completion)
+    answers = {MODEL: list(completions), **baselines.completions}
+    metrics, signatures = evaluate_completions(answers, test.references, is_clean, config)
+    columns = {"id": test.ids, "prompt": test.shown, "reference": test.references} | {
+        name: texts for name, texts in answers.items() if name != WHOLE_PROMPT
+    }
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    details = {
+        HEADLINE: config.completion.metric,
+        "strongest_baseline": baselines.strongest,
+        "validation": {system: round(value, 4) for system, value in baselines.validation.items()},
+        "signatures": signatures,
+        "completions": rows,
+    }
+    return EvaluationResult({MODEL: name, **baselines.names}, metrics, details)
 
 
 def evaluate_completions(

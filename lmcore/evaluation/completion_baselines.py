@@ -6,6 +6,7 @@
 * **first sentence** of the prompt, and the **whole prompt**.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from lmcore.config.evaluate import CompletionEvaluationConfig
-from lmcore.evaluation.completion import first_sentence
 from lmcore.evaluation.names import FIRST_SENTENCE, FREQUENT_COMPLETION, NEAREST_NEIGHBOR, WHOLE_PROMPT
 from lmcore.evaluation.ngram_features import character_features, word_features
 from lmcore.evaluation.texts.metrics import TextMetrics
 
+SENTENCE_END = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)\s|\n\s*\n|(?<=[\u3002\uff01\uff1f])(?![\u201d\u300d])")
 ROWS_AT_ONCE = 256
 
 Pairs = tuple[Sequence[str], Sequence[str]]
@@ -94,6 +95,11 @@ def most_frequent(texts: Sequence[str]) -> str:
     """The most frequent text, on ties the first in alphabetical order; empty if there is none."""
     counts = Counter(texts)
     return min(counts, key=lambda text: (-counts[text], text), default="")
+
+
+def first_sentence(text: str) -> str:
+    """A text up to its first sentence end or blank line, with collapsed white space."""
+    return " ".join(SENTENCE_END.split(text.strip(), maxsplit=1)[0].split())
 
 
 def _nearest_completions(training: Pairs, features: Sequence[Any]) -> list[str]:

@@ -13,7 +13,7 @@ from lmcore.evaluation.names import MODEL
 
 CLEAN = "_clean"
 """Suffix of metrics and counts that are restricted to clean documents."""
-DIFFERENCES = "differences"
+DIFFERENCES, SOURCES = "differences", "by_source"
 
 Unit = Literal[
     "bits per byte",
@@ -130,11 +130,13 @@ class Metrics:
         models: the metrics of each model by name.
         differences: metrics of one model minus those of another, under ``<model>_minus_<reference>``.
         counts: numbers of documents, tokens and the like.
+        by_source: the same for the documents of each source, where there are several.
     """
 
     models: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     differences: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    by_source: Mapping[str, "Metrics"] = field(default_factory=dict)
 
     def with_clean(self, clean: "Metrics") -> "Metrics":
         """These metrics, each followed by the one on clean documents."""
@@ -142,11 +144,13 @@ class Metrics:
             {model: _interleaved(own, clean.models.get(model, {})) for model, own in self.models.items()},
             {pair: _interleaved(own, clean.differences.get(pair, {})) for pair, own in self.differences.items()},
             _interleaved(self.counts, clean.counts),
+            self.by_source,
         )
 
     def joined(self, other: "Metrics") -> "Metrics":
         """These metrics together with others of the same documents, which may have more models."""
-        return Metrics(_joined(self.models, other.models), _joined(self.differences, other.differences), self.counts)
+        models, differences = _joined(self.models, other.models), _joined(self.differences, other.differences)
+        return replace(self, models=models, differences=differences)
 
     def with_counts(self, **counts: int) -> "Metrics":
         """These metrics with more counts."""
@@ -171,16 +175,19 @@ class Metrics:
         """As in ``metrics.json``: the models' metrics by model, the differences, and the counts."""
         differences = {pair: _estimates_as_json(own) for pair, own in self.differences.items()}
         models = {model: _estimates_as_json(own) for model, own in self.models.items()}
-        return {**models, DIFFERENCES: differences, **self.counts}
+        by_source = {source: own.as_json() for source, own in self.by_source.items()}
+        return {**models, DIFFERENCES: differences, **({SOURCES: by_source} if by_source else {}), **self.counts}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """The inverse of :meth:`as_json`."""
-        nested = {name: found for name, found in value.items() if isinstance(found, Mapping) and name != DIFFERENCES}
+        kept_apart = (DIFFERENCES, SOURCES)
+        nested = {name: found for name, found in value.items() if isinstance(found, Mapping) and name not in kept_apart}
         return cls(
             models={model: _estimates_from_json(found) for model, found in nested.items()},
             differences={pair: _estimates_from_json(found) for pair, found in value[DIFFERENCES].items()},
-            counts={name: found for name, found in value.items() if name != DIFFERENCES and name not in nested},
+            counts={name: found for name, found in value.items() if name not in kept_apart and name not in nested},
+            by_source={source: cls.from_json(found) for source, found in value.get(SOURCES, {}).items()},
         )
 
 
@@ -213,8 +220,9 @@ class EvaluationResult:
         return f"{name}{CLEAN}" if f"{name}{CLEAN}" in self.metrics.models[MODEL] else name
 
     def tracked(self) -> dict[str, Any]:
-        """The metrics as an experiment tracker gets them: the model's own at the top, those of baselines by model."""
-        found = self.metrics.as_json()
+        """The metrics as an experiment tracker gets them: the model's own at the top, those of baselines by model, and
+        none by source."""
+        found = replace(self.metrics, by_source={}).as_json()
         return {**found.pop(MODEL), **found}
 
     def as_json(self) -> dict[str, Any]:

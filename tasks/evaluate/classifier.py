@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from scipy.special import softmax
+
 from lmcore.config.evaluate import EvaluateConfig
 from lmcore.config.finetune import FinetuneConfig
 from lmcore.config.tokenize import SplitFractions
@@ -17,9 +20,9 @@ from lmcore.evaluation.classification import (
     untrained_classes,
 )
 from lmcore.evaluation.linear import linear_predictions, strongest
-from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, MAJORITY, MODEL
+from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, MAJORITY, MODEL, UNCALIBRATED
 from lmcore.evaluation.result import EvaluationResult
-from lmcore.finetuning.classification.classifier import predict
+from lmcore.finetuning.classification.classifier import predict_logits
 from lmcore.finetuning.classification.examples import (
     LabeledTexts,
     classification_columns,
@@ -79,18 +82,20 @@ def evaluate_classifier(
         return
     _warn_of_untrained(examples)
     classifier, tokenizer = classifier_on_device(models / "classifier")
-    chosen = predict(classifier, tokenizer, examples.texts).argmax(axis=1)
+    logits = predict_logits(classifier, tokenizer, examples.texts).astype(np.float64)
+    probabilities = {MODEL: softmax(logits / classifier.temperature, axis=1), UNCALIBRATED: softmax(logits, axis=1)}
     training, validation = (
         ([text for text, _ in pairs], [label for _, label in pairs])
         for pairs in (examples.training, examples.validation)
     )
     linear = linear_predictions(training, validation, examples.texts, config.classification.linear)
     predicted = {
-        MODEL: [examples.trained[index] for index in chosen],
+        MODEL: [examples.trained[index] for index in logits.argmax(axis=1)],
         **{name: found.labels for name, found in linear.items()},
         MAJORITY: majority_class(training[1], len(examples.texts)),
     }
-    classified = ClassifiedDocuments(examples.trained, examples.labels, predicted)
+    scores = {MODEL: probabilities[MODEL], **{name: found.scores for name, found in linear.items()}}
+    classified = ClassifiedDocuments(examples.trained, examples.labels, predicted, scores, probabilities)
     metrics = classified.evaluate(read_is_clean(output, examples.ids), config)
     metrics = metrics.with_counts(
         n_training_documents=len(examples.training),
@@ -102,6 +107,7 @@ def evaluate_classifier(
         BAG_OF_WORDS: "linear SVM on word n-grams",
         CHARACTER_NGRAMS: "linear SVM on character n-grams",
         MAJORITY: "most frequent class (majority baseline)",
+        UNCALIBRATED: "without its temperature",
     }
     details = {
         "strongest_baseline": strongest(linear),
@@ -112,6 +118,8 @@ def evaluate_classifier(
             }
             for name, found in linear.items()
         },
+        "temperature": classifier.temperature,
+        "reliability": {name: classified.reliability(name, config.bootstrap.confidence) for name in probabilities},
         **classified.confusion(),
     }
     write_csv(output / "confusion.csv", ("actual", "predicted"), zip(examples.labels, predicted[MODEL], strict=True))

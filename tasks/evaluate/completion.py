@@ -1,14 +1,16 @@
-"""Evaluates the completion model on test prompts, compared with the first sentence of each prompt."""
+"""Evaluates the completion model on test prompts, compared with baselines that copy from the prompt or from training
+examples."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from lmcore.config.base import Split
 from lmcore.config.evaluate import EvaluateConfig
 from lmcore.config.finetune import FinetuneConfig
 from lmcore.config.tokenize import SplitFractions
 from lmcore.errors import UserError
-from lmcore.evaluation.completion import complete_prompts, evaluate_completions, first_sentence
-from lmcore.evaluation.names import FIRST_SENTENCE, MODEL
+from lmcore.evaluation.completion import HeldOutPrompts, compare_with_baselines, complete_prompts
+from lmcore.evaluation.completion_baselines import Pairs
 from lmcore.evaluation.result import EvaluationResult
 from lmcore.finetuning.completion.examples import CompletionExample, completion_columns, completion_examples
 from lmcore.finetuning.examples import choose_examples
@@ -34,37 +36,32 @@ def evaluate_completion(
 ) -> None:
     """Write ``completion.json`` into ``output``: metrics, and every prompt with its reference and completions."""
     reason = why_absent(models, "completion")
-    examples: list[CompletionExample] = []
+    examples: dict[Split, list[CompletionExample]] = {}
     if reason is None:
         prompt_format = _prompt_format(models / "completion")
         examples = _read_examples(config, finetune, split, documents, prompt_format.fields)
-        reason = None if examples else "no test document has both a prompt and a completion"
+        reason = None if examples["test"] else "no test document has both a prompt and a completion"
     if reason is not None:
         write_result(output, "completion", EvaluationResult(skipped=reason))
         return
     model, tokenizer = generative_model_on_device(models / "completion")
     generator = Generator(model, tokenizer, prompt_format)
-    completions = {
-        MODEL: complete_prompts(generator, [example.values for example in examples], config.completion),
-        FIRST_SENTENCE: [first_sentence(example.values[prompt_format.truncated_field]) for example in examples],
-    }
-    references = [example.completion for example in examples]
-    is_clean = read_is_clean(output, [example.id for example in examples])
-    metrics, signatures = evaluate_completions(completions, references, is_clean, config)
-    names = {
-        MODEL: f"fine-tuned {generator.model.config.display_name}",
-        FIRST_SENTENCE: "first sentence of the prompt",
-    }
-    rows = [
-        {
-            "id": example.id,
-            "prompt": generator.prompt_text(example.values),
-            "reference": example.completion,
-        }
-        | {name: texts[index] for name, texts in completions.items()}
-        for index, example in enumerate(examples)
-    ]
-    result = EvaluationResult(names, metrics, {"signatures": signatures, "completions": rows})
+    test = examples["test"]
+    ids = [example.id for example in test]
+    result = compare_with_baselines(
+        f"fine-tuned {generator.model.config.display_name}",
+        complete_prompts(generator, [example.values for example in test], config.completion),
+        HeldOutPrompts(
+            ids,
+            [generator.prompt_text(example.values) for example in test],
+            [example.values[prompt_format.truncated_field] for example in test],
+            [example.completion for example in test],
+        ),
+        training=_pairs(examples["train"], prompt_format),
+        validation=_pairs(examples["validation"], prompt_format),
+        is_clean=read_is_clean(output, ids),
+        config=config,
+    )
     write_result(output, "completion", result)
 
 
@@ -74,14 +71,29 @@ def _read_examples(
     split: SplitFractions,
     documents: Path,
     variables: Sequence[str],
-) -> list[CompletionExample]:
+) -> dict[Split, list[CompletionExample]]:
+    """The examples that the model was trained on, drawn as in its training, and those to select baselines and to
+    test."""
     if finetune.completion is None:
         raise UserError(
             "there is a completion model, but finetune.completion is null in params.yaml: run `dvc repro finetune`"
         )
     table = read_documents(documents, completion_columns(variables))
-    test = completion_examples(table, split, finetune.completion.examples)["test"]
-    return choose_examples(test, config.completion.max_documents, config.seed)
+    found = completion_examples(table, split, finetune.completion.examples)
+    limit = config.completion.max_documents
+    return {
+        "train": choose_examples(found["train"], finetune.completion.max_train_samples, finetune.seed),
+        "validation": choose_examples(found["validation"], limit, config.seed),
+        "test": choose_examples(found["test"], limit, config.seed),
+    }
+
+
+def _pairs(examples: Sequence[CompletionExample], prompt_format: PromptFormat) -> Pairs:
+    """What the baselines read of the prompts, and the completions."""
+    return (
+        [example.values[prompt_format.truncated_field] for example in examples],
+        [example.completion for example in examples],
+    )
 
 
 def _prompt_format(folder: Path) -> PromptFormat:

@@ -9,7 +9,14 @@ from typing import Any
 from lmcore.config.evaluate import EvaluateConfig
 from lmcore.evaluation.names import MODEL, sized_name, training_data
 from lmcore.evaluation.report.plots import Curve
-from lmcore.evaluation.report.render import ModelTitle, ReportContent, Training, render_plots, render_report
+from lmcore.evaluation.report.render import (
+    CompletionPart,
+    ModelTitle,
+    ReportContent,
+    Training,
+    render_plots,
+    render_report,
+)
 from lmcore.evaluation.result import EvaluationResult
 from lmcore.models.folder import read_description
 from lmcore.runtime.files import read_csv, write_json, write_text
@@ -17,14 +24,8 @@ from lmcore.training.record import TrainingRecord
 from tasks import tracking
 from tasks.context.environment import Environment
 from tasks.context.prefect import task
-from tasks.evaluate.results import read_results
+from tasks.evaluate.results import PARTS, read_results
 
-PLOTS = ("bits-per-byte.svg", "pseudo-bits-per-byte.svg", "bits-per-masked-token.svg")
-ARTIFACTS = {
-    "language_model": ("report.html", "samples.json", "bits_per_byte.csv", "contamination.csv", *PLOTS),
-    "classifier": ("report.html", "confusion.csv"),
-    "completion": ("report.html", "completion.json"),
-}
 DATA_CARD = ("card.md", "card.json")
 
 
@@ -53,8 +54,13 @@ def write_metrics(*, output: Path, metrics: Path) -> None:
 @task
 def write_report(config: EvaluateConfig, parameters: Mapping[str, Any], inputs: ReportInputs, *, output: Path) -> None:
     """Write ``report.html`` and its plots into ``output``; ``parameters`` is the whole of ``params.yaml``."""
+    results = read_results(output)
     content = ReportContent(
-        **read_results(output),
+        language_model=results["language_model"],
+        classifier=results["classifier"],
+        completions=[
+            CompletionPart(part.name, part.title, part.lead, results[part.name]) for part in PARTS if part.lead
+        ],
         contamination=_read(output / "contamination.json"),
         model=_describe(inputs, parameters),
         samples=_read(output / "samples.json"),
@@ -73,20 +79,16 @@ def track_evaluation(
     environment: Environment, *, clean: Path, language_model: Path, finetuned: Path, output: Path
 ) -> None:
     """Log metrics, artifacts and the data card to the run of every model that was evaluated."""
-    folders = {
-        "language_model": language_model,
-        "classifier": finetuned / "classifier",
-        "completion": finetuned / "completion",
-    }
-    for part, result in read_results(output).items():
-        if result.skipped is not None:
+    results = read_results(output)
+    for part in PARTS:
+        if results[part.name].skipped is not None:
             continue
-        files = [*(output / artifact for artifact in ARTIFACTS[part]), *(clean / card for card in DATA_CARD)]
+        files = [*(output / name for name in ("report.html", *part.artifacts)), *(clean / card for card in DATA_CARD)]
         tracking.log_evaluation(
             environment,
-            model=part.replace("_", "-"),
-            folder=folders[part],
-            metrics=result.tracked(),
+            model=part.name.replace("_", "-"),
+            folder=language_model if part.folder is None else finetuned / part.folder,
+            metrics=results[part.name].tracked(),
             artifacts=[file for file in files if file.exists()],
         )
 
@@ -111,9 +113,10 @@ def _describe(inputs: ReportInputs, parameters: Mapping[str, Any]) -> ModelTitle
 
 def _read_trainings(inputs: ReportInputs) -> list[Training]:
     trainings = [
-        ("Language model", inputs.language_model, inputs.pretrain_curves, "nats per token"),
-        ("Classifier", inputs.finetuned / "classifier", inputs.finetune_curves / "classifier", "nats per document"),
-        ("Completion", inputs.finetuned / "completion", inputs.finetune_curves / "completion", "nats per token"),
+        (part.title, inputs.language_model, inputs.pretrain_curves, part.loss_unit)
+        if part.folder is None
+        else (part.title, inputs.finetuned / part.folder, inputs.finetune_curves / part.folder, part.loss_unit)
+        for part in PARTS
     ]
     return [
         Training(

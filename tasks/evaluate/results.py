@@ -1,7 +1,8 @@
-"""The results of the evaluations as files."""
+"""What is evaluated, and the results of the evaluations as files."""
 
 import json
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from lmcore.evaluation.result import CLEAN, EvaluationResult
@@ -9,8 +10,48 @@ from lmcore.runtime.files import write_json
 
 logger = logging.getLogger(__name__)
 
-PARTS = ("language_model", "classifier", "completion")
-"""What is evaluated: the keys of ``metrics.json`` and the names of the result files."""
+
+@dataclass(frozen=True)
+class Part:
+    """A model that is evaluated.
+
+    Attributes:
+        name: the key of its metrics in ``metrics.json``, and the name of its result file.
+        title: what it is called in the report.
+        folder: its folder below that of the fine-tuned models; None for the language model.
+        loss_unit: unit of its training loss.
+        artifacts: files of the evaluation that are logged with its run, besides the report and its card.
+        lead: of a model that answers prompts: what it does, in one sentence.
+    """
+
+    name: str
+    title: str
+    folder: str | None
+    loss_unit: str
+    artifacts: tuple[str, ...]
+    lead: str | None = None
+
+
+LIKELIHOOD_PLOTS = ("bits-per-byte.svg", "pseudo-bits-per-byte.svg", "bits-per-masked-token.svg")
+PARTS = (
+    Part(
+        "language_model",
+        "Language model",
+        None,
+        "nats per token",
+        ("samples.json", "bits_per_byte.csv", "document_bits.csv", "contamination.csv", *LIKELIHOOD_PLOTS),
+    ),
+    Part("classifier", "Classifier", "classifier", "nats per document", ("confusion.csv", "reliability.svg")),
+    Part(
+        "completion",
+        "Completion",
+        "completion",
+        "nats per token",
+        ("completion.json",),
+        lead="Completes a prompt: a document's body with its summary line, or a question with its answer.",
+    ),
+)
+"""All models, in the order of the report."""
 
 
 def write_result(output: Path, part: str, result: EvaluationResult) -> None:
@@ -28,13 +69,15 @@ def write_result(output: Path, part: str, result: EvaluationResult) -> None:
         title,
         metrics.n_clean if is_clean else metrics.n_documents,
         "clean " if is_clean else "",
-        ", ".join(f"{result.names[name]} {own[headline].value:.3f}" for name, own in metrics.models.items()),
+        ", ".join(
+            f"{result.names[name]} {own[headline].value:.3f}" for name, own in metrics.models.items() if headline in own
+        ),
     )
 
 
 def read_results(output: Path) -> dict[str, EvaluationResult]:
-    """All results in ``output`` by part."""
+    """All results in ``output`` by the name of their part."""
     return {
-        part: EvaluationResult.from_json(json.loads((output / f"{part}.json").read_text(encoding="utf-8")))
+        part.name: EvaluationResult.from_json(json.loads((output / f"{part.name}.json").read_text(encoding="utf-8")))
         for part in PARTS
     }

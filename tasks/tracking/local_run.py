@@ -54,6 +54,17 @@ class Dataset(BaseModel):
     """Its size, as JSON."""
 
 
+class Continued(BaseModel):
+    """An earlier training that a training continues."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    training: str
+    """The name of its checkpoint folder."""
+    step: int
+    """The step from which it is continued."""
+
+
 class Outcome(BaseModel):
     """How a training ended."""
 
@@ -86,6 +97,7 @@ class RunInfo(BaseModel):
     """The hash of the model folder that the training starts from."""
     resume_tags: dict[str, str] = {}
     """How often the training was resumed, and from which step the last time."""
+    continued: Continued | None = None
     run_id: str | None = None
     """MLflow's id of the run, once MLflow has it."""
     outcome: Outcome | None = None

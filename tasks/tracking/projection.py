@@ -29,6 +29,7 @@ MAX_PARAMETER_CHARACTERS = 6000
 MAX_TAGS = 100
 MAX_TAG_CHARACTERS = 8000
 
+PARENT_TAG = "mlflow.parentRunId"
 LOCAL_RUN_TAG = "training.id"
 """The tag with the name of the local run, so that no MLflow run is ever created twice."""
 
@@ -52,6 +53,7 @@ class Projection:
         self._run_id: str | None = None
         self._steps: dict[str, set[int]] = {}
         self._n_sent = 0
+        self._is_linked = False
 
     def sync(self) -> str:
         """Send everything that MLflow does not have, with the model or the reason why there is none; return the run id.
@@ -67,6 +69,7 @@ class Projection:
         if outcome is not None and outcome.status != "FINISHED":
             set_tags(self._store, run_id, {"error": outcome.error or ""})
             self._store.client.set_terminated(run_id, outcome.status, outcome.end_time)
+        self._link_to_parent()
         new = self._local.metrics[self._n_sent :]
         self._send(new)
         self._n_sent += len(new)
@@ -103,6 +106,17 @@ class Projection:
         if "error" in run.data.tags and not (info.outcome and info.outcome.error):
             store.client.delete_tag(run_id, "error")
         return run_id
+
+    def _link_to_parent(self) -> None:
+        """Make the run of the training that this one continues its parent, under which the UI shows it."""
+        continued = self._local.info.continued
+        if continued is None or self._is_linked:
+            return
+        tags = {"continued.training": continued.training, "continued.from_step": str(continued.step)}
+        if parent := self._store.find_run(f"tags.`{LOCAL_RUN_TAG}` LIKE '%-{continued.training}'"):
+            tags[PARENT_TAG] = parent
+        set_tags(self._store, self._run_id or "", tags)
+        self._is_linked = True
 
     def _send_model(self, outcome: Outcome) -> None:
         assert self._run_id is not None

@@ -15,7 +15,16 @@ from lmcore.training.signals import DeferredSignals
 from tasks.context.environment import Environment
 from tasks.context.lineage import dataset_digest, lineage, uncommitted_changes
 from tasks.tracking.client import Requests, Store, one_line, without_password
-from tasks.tracking.local_run import Dataset, LocalRun, Outcome, RunInfo, new_run_folder, newest_run_folder, now
+from tasks.tracking.local_run import (
+    Continued,
+    Dataset,
+    LocalRun,
+    Outcome,
+    RunInfo,
+    new_run_folder,
+    newest_run_folder,
+    now,
+)
 from tasks.tracking.outbox import is_empty, sync_outbox, tracking_folder
 from tasks.tracking.projection import Projection
 
@@ -34,6 +43,8 @@ MAX_DELAY_SECONDS = 4.0
 """How long a request may have no answer before nobody waits for MLflow any more."""
 MAX_END_SECONDS = 60.0
 """How long the end of a training waits for a store that answers slowly."""
+KEPT_FIELDS = ("start_time", "run_id", "continued")
+"""What a run keeps when its training is resumed."""
 SIGNAL_EXIT_CODES = 128
 """Exit codes above this one are those of signals."""
 
@@ -54,6 +65,15 @@ class ModelRun:
         A value that the step already has, from before the training was resumed, is kept.
         """
         self._local.log_metrics(step, metrics)
+
+    def continues(self, training: str, step: int) -> None:
+        """Note that the training continues an earlier one, whose run becomes the parent of this one.
+
+        Args:
+            training: the name of the earlier training's checkpoint folder.
+            step: the step from which it is continued.
+        """
+        self._local.update(continued=Continued(training=training, step=step))
 
     def finish(self, *folders: Path) -> None:
         """Log the finished model; the last call in the block.
@@ -131,7 +151,11 @@ def model_run(
         local = LocalRun.create(new_run_folder(parent, work_folder), info, uncommitted_changes(Path.cwd()))
     else:
         count = int(local.info.resume_tags.get("resume.count", "0")) + 1
-        new = {name: getattr(info, name) for name in RunInfo.model_fields if name not in ("start_time", "run_id")}
+        new = {
+            name: getattr(info, name)
+            for name in RunInfo.model_fields
+            if name not in ("start_time", "run_id", "continued")
+        }
         tags = {"resume.count": str(count), "resume.from_step": str(resumed_from_step)}
         local.update(**new | {"resume_tags": tags})
     uploader = Uploader(environment, local)

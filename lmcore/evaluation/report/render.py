@@ -10,9 +10,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from lmcore.config.evaluate import EvaluateConfig
-from lmcore.evaluation.report.plots import Curve, curve_plot, interval_plot
+from lmcore.evaluation.names import MODEL, UNCALIBRATED
+from lmcore.evaluation.report.plots import Curve, curve_plot, interval_plot, reliability_plot
 from lmcore.evaluation.report.views import ClassifierView, CompletionView, LanguageModelView
-from lmcore.evaluation.result import EvaluationResult, Metric
+from lmcore.evaluation.result import Estimate, EvaluationResult, Metric
 from lmcore.training.record import TrainingRecord
 
 TEMPLATE = "report.html.jinja"
@@ -53,6 +54,23 @@ class ModelTitle:
 
 
 @dataclass(frozen=True)
+class CompletionPart:
+    """A model that answers prompts, as the report shows it.
+
+    Attributes:
+        name: its key in results.
+        title: heading of its section.
+        lead: what it does, in one sentence.
+        result: its metrics, or why there are none.
+    """
+
+    name: str
+    title: str
+    lead: str
+    result: EvaluationResult
+
+
+@dataclass(frozen=True)
 class ReportContent:
     """Everything on the page.
 
@@ -61,9 +79,9 @@ class ReportContent:
         contamination: totals of ``contamination.json``.
         language_model: metrics of the language model.
         classifier: metrics of the classifier, or why there are none.
-        completion: metrics of the completion model, or why there are none.
+        completions: the models that answer prompts.
         samples: prompts and their continuations.
-        trainings: the trainings of the three models, as far as they exist.
+        trainings: the trainings of the models, as far as they exist.
         clean_summary: totals of the cleaning.
         token_summary: sizes of the splits.
         parameters: all settings by stage.
@@ -73,7 +91,7 @@ class ReportContent:
     contamination: Mapping[str, Any]
     language_model: EvaluationResult
     classifier: EvaluationResult
-    completion: EvaluationResult
+    completions: Sequence[CompletionPart]
     samples: Sequence[Mapping[str, str]]
     trainings: Sequence[Training]
     clean_summary: Mapping[str, Any]
@@ -95,7 +113,7 @@ def render_report(content: ReportContent, config: EvaluateConfig) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "capitalized": lambda text: text[:1].upper() + text[1:],
+        "capitalized": capitalized,
         "fixed": _fixed,
         "percent": _percent,
         "shade": _surprisal_shade,
@@ -110,14 +128,13 @@ def render_report(content: ReportContent, config: EvaluateConfig) -> str:
         style=Markup((folder / "report.css").read_text(encoding="utf-8")),
         language=language_model,
         classifier=None if content.classifier.skipped else ClassifierView(content.classifier),
-        completion=None if content.completion.skipped else CompletionView(content.completion),
+        completions=[_completion_section(part, config) for part in content.completions if not part.result.skipped],
+        skipped=_skipped(content),
+        reliability_plot=_reliability_plot(content.classifier),
         intervals_plot=_intervals_plot(language_model),
         curve_plots=[
             _curve_plot(f"curve-{index}", item) for index, item in enumerate(content.trainings) if _has_curve(item)
         ],
-        shown_completions=_evenly_spaced(
-            content.completion.details.get("completions", []), config.report.num_completions
-        ),
         flat_parameters={section: dict(_flatten(values)) for section, values in content.parameters.items()},
     )
     return page + "\n"
@@ -131,7 +148,52 @@ def render_plots(content: ReportContent) -> dict[str, str]:
         if _has_curve(item)
     }
     name = content.language_model.reported[0].name.replace("_", "-")
-    return {f"{name}.svg": str(_intervals_plot(LanguageModelView(content.language_model))), **curves}
+    reliability = _reliability_plot(content.classifier)
+    return {
+        f"{name}.svg": str(_intervals_plot(LanguageModelView(content.language_model))),
+        **curves,
+        **({} if reliability is None else {"reliability.svg": str(reliability)}),
+    }
+
+
+def capitalized(text: str) -> str:
+    """A text that begins with a capital letter; the rest stays as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def _completion_section(part: CompletionPart, config: EvaluateConfig) -> dict[str, Any]:
+    examples = _evenly_spaced(part.result.details.get("completions", []), config.report.num_completions)
+    return {
+        "name": part.name.replace("_", "-"),
+        "title": part.title,
+        "lead": part.lead,
+        "view": CompletionView(part.result),
+        "examples": examples,
+    }
+
+
+def _skipped(content: ReportContent) -> dict[str, str]:
+    """Why models were not evaluated, by title."""
+    parts = [("Classifier", content.classifier), *((part.title, part.result) for part in content.completions)]
+    return {title: result.skipped for title, result in parts if result.skipped is not None}
+
+
+def _reliability_plot(classifier: EvaluationResult) -> Markup | None:
+    by_model = classifier.details.get("reliability")
+    if not by_model:
+        return None
+    curves = {
+        label: [(row["confidence"], Estimate(**row["accuracy"])) for row in by_model[name]]
+        for name, label in ((MODEL, "with the temperature"), (UNCALIBRATED, "without"))
+        if name in by_model
+    }
+    errors = [
+        f"{label} {100 * classifier.metrics.models[name]['calibration_error'].value:.1f} %"
+        for name, label in ((MODEL, "with the temperature"), (UNCALIBRATED, "without"))
+        if "calibration_error" in classifier.metrics.models.get(name, {})
+    ]
+    description = f"How often predictions of a given probability are right. Calibration error: {', '.join(errors)}."
+    return Markup(reliability_plot("reliability", curves, description=description))
 
 
 def _intervals_plot(language_model: LanguageModelView) -> Markup:

@@ -1,4 +1,6 @@
-from lmcore.evaluation.completion_baselines import completion_baselines, most_frequent
+import pytest
+
+from lmcore.evaluation.completion_baselines import completion_baselines, first_sentence, most_frequent
 from tests.lmcore.evaluation.evaluation_settings import CONFIG
 
 TRAINING = (
@@ -37,3 +39,19 @@ def test_without_validation_examples_there_are_baselines_too():
 def test_the_most_frequent_text_is_on_ties_the_first_in_alphabetical_order():
     assert most_frequent(["b", "a", "b", "a", "c"]) == "a"
     assert most_frequent([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("Return the sum. Then more.", "Return the sum."),
+        ("One line\nand another\n\nA paragraph", "One line and another"),
+        ("Version 3.11 is out! Yes.", "Version 3.11 is out!"),
+        ("  no end at all", "no end at all"),
+        ("A name (e.g. an id) of it. More.", "A name (e.g. an id) of it."),
+        ("今天下雨。明天不下。", "今天下雨。"),
+        ("", ""),
+    ],
+)
+def test_the_first_sentence_ends_at_a_full_stop_or_a_blank_line(text, sentence):
+    assert first_sentence(text) == sentence

