@@ -38,7 +38,7 @@ LARGEST = 99
 
 def dialogues(generator: random.Random) -> Iterator[dict[str, Any]]:
     """Yield dialogues, none of them twice."""
-    seen = set()
+    seen: set[tuple[str, ...]] = set()
     while len(seen) < N_DIALOGUES:
         facts = tuple(map(generator.choice, (NAMES, COLORS, THINGS, PLACES)))
         if facts in seen:
@@ -64,7 +64,7 @@ def dialogues(generator: random.Random) -> Iterator[dict[str, Any]]:
 
 def sums(generator: random.Random) -> Iterator[dict[str, Any]]:
     """Yield questions on lengths, none of them twice."""
-    seen = set()
+    seen: set[tuple[int, int, str]] = set()
     while len(seen) < N_SUMS:
         one, other = generator.randint(1, LARGEST), generator.randint(1, LARGEST)
         word = generator.choice(["plus", "minus"])

@@ -23,7 +23,7 @@ BOTTOM = {"config", "errors", "progress", "runtime"}
 BELOW = {
     "text": set(),
     "tokens": {"text"},
-    "models": {"tokens"},
+    "models": {"text", "tokens"},
     "training": {"text", "tokens", "models"},
     "generation": {"text", "tokens", "models"},
     "finetuning": {"text", "tokens", "models", "generation"},

@@ -50,6 +50,30 @@ PARTS = (
         ("completion.json",),
         lead="Completes a prompt: a document's body with its summary line, or a question with its answer.",
     ),
+    Part(
+        "chat",
+        "Chat",
+        "chat",
+        "nats per token",
+        ("chat.json",),
+        lead="Holds conversations; every answer follows the conversation as it should have been until then.",
+    ),
+    Part(
+        "dpo",
+        "Preferences",
+        "dpo",
+        "nats per pair",
+        ("dpo.json",),
+        lead="Trained on pairs of a better and a worse answer (direct preference optimization).",
+    ),
+    Part(
+        "grpo",
+        "Rewards",
+        "grpo",
+        "per prompt",
+        ("grpo.json",),
+        lead="Trained on its own answers with verifiable rewards (group relative policy optimization).",
+    ),
 )
 """All models, in the order of the report."""
 

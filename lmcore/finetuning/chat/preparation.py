@@ -11,9 +11,9 @@ from lmcore.errors import UserError
 from lmcore.finetuning.chat.examples import Conversation, conversations
 from lmcore.finetuning.chat.sequences import ChatSequences, chat_sequences
 from lmcore.finetuning.examples import choose_examples
+from lmcore.finetuning.packing import PackedBatches
 from lmcore.models.chat_template import DEFAULT_TEMPLATE, ChatTemplate, read_template
 from lmcore.tokens.batches.batches import Batches, ExampleBatches
-from lmcore.tokens.batches.packing import PackedBatches
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -18,6 +18,9 @@ from lmcore.tokens.batches.batches import IGNORED, padded
 
 SMALLEST_DEVIATION = 1e-4
 """Added to the standard deviation of a group's rewards."""
+MEASURED = ("reward", "reward_deviation", "answer_tokens", "finished")
+"""Metrics of sampled answers: means of the reward, of its deviation within a group, of the length, and of whether the
+model ended the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class Answers:
         advantages: float32 (n_answers,).
         old: float32 as the targets, their log-probabilities when they were sampled.
         reference: the same under the reference model.
+        measured: float64, what :data:`MEASURED` names.
     """
 
     tokens: Tensor
@@ -37,6 +41,7 @@ class Answers:
     advantages: Tensor
     old: Tensor
     reference: Tensor
+    measured: Tensor
 
 
 class GroupRelativeObjective(Objective, StatefulModel):
@@ -66,7 +71,6 @@ class GroupRelativeObjective(Objective, StatefulModel):
         self._settings, self._sampler, self._prompts = config, sampler, prompts
         # In a tuple, so that its weights are not this module's.
         self._reference = (reference.eval().requires_grad_(requires_grad=False),)
-        self._sampled: dict[str, float] = {}
 
     def compute_in(self, dtype: torch.dtype) -> None:
         """Compute the activations of policy and reference in ``dtype`` from now on."""
@@ -100,9 +104,8 @@ class GroupRelativeObjective(Objective, StatefulModel):
             beta=self._settings.beta,
             epsilon=self._settings.epsilon,
         )
-        self._measured = self._sampled | measured
-        names = ("tokens", "targets", "advantages", "old", "reference")
-        carried = RecurrentState({name: getattr(answers, name) for name in names})
+        self._measured = dict(zip(MEASURED, answers.measured.tolist(), strict=True)) | measured
+        carried = RecurrentState({field.name: getattr(answers, field.name) for field in fields(answers)})
         return losses.sum() / self._settings.num_generations, carried
 
     def _validation_loss(self, prompts: Sequence[VerifiablePrompt], device: torch.device) -> Tensor:
@@ -123,14 +126,20 @@ class GroupRelativeObjective(Objective, StatefulModel):
         rewards = torch.tensor([found.reward for found in rollouts], device=self.device)
         old = target_log_probabilities(self.policy, batch.tokens, batch.targets)
         reference = target_log_probabilities(self._reference[0], batch.tokens, batch.targets)
-        lengths = [len(found.tokens) for found in rollouts]
-        self._sampled = {
-            "reward": rewards.mean().item(),
-            "reward_deviation": rewards.view(-1, num_generations).std(dim=1).mean().item(),
-            "answer_tokens": sum(lengths) / len(lengths),
-            "finished": sum(found.is_finished for found in rollouts) / len(rollouts),
-        }
-        return Answers(batch.tokens, batch.targets, advantages_of(rewards, num_generations), old, reference)
+        measured = [
+            rewards.mean().item(),
+            rewards.view(-1, num_generations).std(dim=1).mean().item(),
+            sum(len(found.tokens) for found in rollouts) / len(rollouts),
+            sum(found.is_finished for found in rollouts) / len(rollouts),
+        ]
+        return Answers(
+            tokens=batch.tokens,
+            targets=batch.targets,
+            advantages=advantages_of(rewards, num_generations),
+            old=old,
+            reference=reference,
+            measured=torch.tensor(measured, dtype=torch.float64),
+        )
 
     @property
     def _generative(self) -> GenerativeModel:
