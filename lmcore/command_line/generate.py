@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line (or ``arguments``)."""
     options = make_parser().parse_args(arguments)
     with errors_in_one_line():
-        _run(options)
+        run(options)
 
 
 def load_generator(folder: Path) -> Generator:
@@ -42,7 +42,8 @@ def load_generator(folder: Path) -> Generator:
     return Generator(model.to(device), tokenizer, read_description(folder).prompt_format)
 
 
-def _run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
+    """Do what the options say."""
     if options.plots is not None and find_spec("matplotlib") is None:
         raise UserError("--plots needs matplotlib: install it with `pip install matplotlib`")
     config = generation_config(options, read_description(options.model))

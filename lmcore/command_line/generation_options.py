@@ -18,6 +18,24 @@ examples:
   lmcore generate models/finetuned/completion --prompt "Sort the list ..." --num-beams 4
   lmcore generate models/finetuned/chat --chat --system "Answer in one sentence."
 """
+DESCRIPTION = """\
+Continue prompts with the model in a model folder, or chat with it.
+
+By default a language model samples from its 50 most probable tokens at temperature
+0.8; a completion or chat model decodes greedily.
+"""
+CHAT_DESCRIPTION = """\
+Chat with the model in a model folder; Ctrl-D ends the chat. The model reads the whole
+conversation; where that is longer than its context, the oldest messages are left out.
+
+By default a chat model decodes greedily; a language model, which continues a dialogue
+as plain text, samples from its 50 most probable tokens at temperature 0.8.
+"""
+CHAT_EPILOG = """\
+examples:
+  lmcore chat models/finetuned/chat
+  lmcore chat models/finetuned/chat --system "Answer in one sentence." --temperature 0.7
+"""
 DEFAULT_MAX_TOKENS = 128
 DEFAULT_LENGTH_PENALTY = 0.6
 SAMPLING_OPTIONS = ("temperature", "top_k", "top_p", "min_p", "seed")
@@ -25,23 +43,27 @@ CHAT_ONLY = ("system", "chat_template")
 PROMPT_ONLY = ("logprobs", "plots", "num_return_sequences")
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The parser of the command line."""
+def make_parser(*, is_chat: bool = False) -> argparse.ArgumentParser:
+    """The parser of ``lmcore generate`` or, with the options of a chat alone, of ``lmcore chat``."""
     parser = argparse.ArgumentParser(
-        prog="lmcore generate",
-        description="Continue prompts with the model in a model folder, or chat with it.\n\n"
-        "By default a language model samples from its 50 most probable tokens at temperature\n"
-        "0.8; a completion or chat model decodes greedily.",
-        epilog=EPILOG,
+        prog="lmcore chat" if is_chat else "lmcore generate",
+        description=CHAT_DESCRIPTION if is_chat else DESCRIPTION,
+        epilog=CHAT_EPILOG if is_chat else EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help="model folder")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--prompt", action="append", help="text to continue; may be repeated; - reads standard input")
-    what.add_argument("--chat", action="store_true", help="chat with the model in the terminal; Ctrl-D ends it")
+    if is_chat:
+        parser.set_defaults(chat=True, prompt=None, **dict.fromkeys(PROMPT_ONLY))
+    else:
+        what = parser.add_mutually_exclusive_group(required=True)
+        what.add_argument("--prompt", action="append", help="text to continue; may be repeated; - reads standard input")
+        what.add_argument("--chat", action="store_true", help="chat with the model in the terminal; Ctrl-D ends it")
     _add_choices(parser)
     _add_ends(parser)
-    _add_answers(parser)
+    group = parser.add_argument_group("output")
+    if not is_chat:
+        _add_answers(group)
+    _add_chat(group)
     return parser
 
 
@@ -150,8 +172,7 @@ def _add_ends(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_answers(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("output")
+def _add_answers(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--num-return-sequences", type=int, metavar="N", help="show the N best answers of beam search")
     group.add_argument(
         "--logprobs",
@@ -167,6 +188,9 @@ def _add_answers(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="write PNGs: the text colored by surprisal, and attention maps (needs matplotlib)",
     )
+
+
+def _add_chat(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--system", metavar="TEXT", help="system message of a chat")
     group.add_argument(
         "--chat-template",
