@@ -5,7 +5,7 @@ Everything is made up or comes from this Python's own standard library, and equa
 * ``chat.jsonl``: dialogues of three turns. The user says a name and where a thing is, asks about "it", and then for the
   name. No combination of a test dialogue occurs in training, so an answer has to be read from the first turn.
 * ``preferences.jsonl``: the documentation of a function, with its summary and that of another function of the module.
-* ``arithmetic.jsonl``: sums and differences of lengths, such as 17 m plus 25 m.
+* ``arithmetic.jsonl``: quantities in another unit, such as 17 m in cm.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from lmcore.runtime.files import write_text
 
 FOLDER = Path(".work/dialogues")
 SEED = 1
-N_DIALOGUES, N_SUMS = 6_000, 4_000
+N_DIALOGUES, N_CONVERSIONS = 4_000, 1_500
 NAMES = tuple(
     "Anna Ben Clara David Emma Felix Greta Hugo Ida Jonas Karin Leo Maria Nils Olga Paul Rosa Simon Tina Ute Viktor "  # noqa: SIM905
     "Wanda Xaver Yara Zoe Adam Bella Carl Dora Erik".split()
@@ -33,7 +33,8 @@ THINGS = tuple(
 PLACES = tuple(
     "kitchen garden cellar garage attic hall office bathroom bedroom library shed stable workshop studio".split()  # noqa: SIM905
 )
-LARGEST = 99
+LARGEST = 400
+UNITS = (("km", "m", 1000), ("m", "cm", 100), ("cm", "mm", 10), ("kg", "g", 1000), ("t", "kg", 1000), ("l", "ml", 1000))
 
 
 def dialogues(generator: random.Random) -> Iterator[dict[str, Any]]:
@@ -62,19 +63,11 @@ def dialogues(generator: random.Random) -> Iterator[dict[str, Any]]:
         }
 
 
-def sums(generator: random.Random) -> Iterator[dict[str, Any]]:
-    """Yield questions on lengths, none of them twice."""
-    seen: set[tuple[int, int, str]] = set()
-    while len(seen) < N_SUMS:
-        one, other = generator.randint(1, LARGEST), generator.randint(1, LARGEST)
-        word = generator.choice(["plus", "minus"])
-        if word == "minus" and one < other:
-            one, other = other, one
-        if (one, other, word) in seen:
-            continue
-        seen.add((one, other, word))
-        result = one + other if word == "plus" else one - other
-        yield {"question": f"What is {one} m {word} {other} m?", "answer": f"{result} m"}
+def conversions(generator: random.Random) -> Iterator[dict[str, Any]]:
+    """Yield questions on quantities in another unit, none of them twice."""
+    every = [(number, *units) for number in range(2, LARGEST + 1) for units in UNITS]
+    for number, large, small, factor in generator.sample(every, N_CONVERSIONS):
+        yield {"question": f"What is {number} {large} in {small}?", "answer": f"{number * factor} {small}"}
 
 
 def preferences(generator: random.Random) -> Iterator[dict[str, Any]]:
@@ -100,7 +93,7 @@ def _summaries(file: Path) -> Iterator[tuple[str, str, str]]:
 def write_data(folder: Path) -> None:
     """Write the three files."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, make in (("chat", dialogues), ("preferences", preferences), ("arithmetic", sums)):
+    for name, make in (("chat", dialogues), ("preferences", preferences), ("arithmetic", conversions)):
         lines = [json.dumps(row) for row in make(random.Random(SEED))]
         write_text(folder / f"{name}.jsonl", "\n".join(lines) + "\n")
 

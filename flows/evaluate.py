@@ -29,8 +29,10 @@ from tasks.evaluate import (
     evaluate_language_model,
     generate_samples,
     measure_contamination,
+    probe_models,
     track_evaluation,
     write_metrics,
+    write_model_cards,
     write_report,
 )
 
@@ -55,6 +57,16 @@ def evaluate(parameters: Parameters, environment: Environment) -> None:
     for evaluate_part in (evaluate_dpo, evaluate_grpo):
         evaluate_part(config, finetune, split, base_models, documents=CLEAN, models=FINETUNED_MODELS, output=EVALUATION)
     generate_samples(config.samples, language_model=LANGUAGE_MODEL, output=EVALUATION)
+    probe_models(
+        config,
+        finetune,
+        split,
+        tokens=TOKENS,
+        documents=CLEAN,
+        language_model=LANGUAGE_MODEL,
+        models=FINETUNED_MODELS,
+        output=EVALUATION,
+    )
     write_metrics(output=EVALUATION, metrics=METRICS)
     inputs = ReportInputs(
         clean=CLEAN,
@@ -65,9 +77,8 @@ def evaluate(parameters: Parameters, environment: Environment) -> None:
         finetune_curves=FINETUNE_CURVES,
     )
     write_report(config, parameters.model_dump(mode="json"), inputs, output=EVALUATION)
-    track_evaluation(
-        environment, clean=CLEAN, language_model=LANGUAGE_MODEL, finetuned=FINETUNED_MODELS, output=EVALUATION
-    )
+    write_model_cards(config, parameters.model_dump(mode="json"), inputs, output=EVALUATION)
+    track_evaluation(environment, inputs, output=EVALUATION)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.corpus.shards import TokenShards
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.training.counting import count_ngrams
+from lmcore.training.loop import OnMetrics
 from lmcore.training.pretraining import pretraining_batches, with_objective
 from lmcore.training.record import TrainingRecord
 from tasks.base_models import load_base_model
@@ -41,15 +42,30 @@ def pretrain_language_model(
     model_folder: Path,
     curves: Path,
     pinned: Sequence[NamedFile] = (),
+    name: str = "language-model",
+    on_metrics: OnMetrics | None = None,
+    reuses_result: bool = True,
 ) -> None:
-    """Train on the shards in ``tokens``; write the model folder, and the tables for ``dvc plots`` to ``curves``."""
+    """Train on the shards in ``tokens``; write the model folder, and the tables for ``dvc plots`` to ``curves``.
+
+    Args:
+        config: model and training.
+        environment: where the work folder and the tracking store are.
+        tokens: the folder of the shards and the tokenizer.
+        model_folder: where the model is written.
+        curves: the folder for the tables.
+        pinned: the pinned contents of the folder that the training starts from.
+        name: the model's purpose, which is also the name of its run.
+        on_metrics: also called with all metrics.
+        reuses_result: whether the result of an earlier training with the same settings, data and code is used.
+    """
     shards = TokenShards.open(tokens)
     tokenizer = Tokenizer.load(tokens / "tokenizer.json")
     model, base_folder = _starting_model(config, environment, tokenizer, pinned)
     with tracked_training(
         environment,
         stage="pretrain",
-        model="language-model",
+        model=name,
         family=model.config.family,
         parameters=config.model_dump(mode="json"),
         inputs=[tokens, *([] if base_folder is None else [base_folder])],
@@ -57,6 +73,8 @@ def pretrain_language_model(
         model_folder=model_folder,
         curves=curves,
         base_model=base_folder,
+        on_metrics=on_metrics,
+        reuses_result=reuses_result,
     ) as training:
         if training is not None:
             record = _train(training, model, config, shards, tokenizer)

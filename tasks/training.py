@@ -49,15 +49,18 @@ class Training:
         *,
         model_folder: Path,
         curves: Path,
+        on_metrics: OnMetrics | None,
     ) -> None:
         self._name, self._environment, self._work, self._run = name, environment, work, run
-        self._model_folder, self._curves = model_folder, curves
+        self._model_folder, self._curves, self._on_metrics = model_folder, curves, on_metrics
         self.checkpoints = work.path
         """The folder for checkpoints; it survives a kill."""
 
     def log_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """Log the metrics of a step (counted from 1) to MLflow."""
         self._run.log_metrics(step, metrics)
+        if self._on_metrics is not None:
+            self._on_metrics(step, metrics)
 
     def train(self, model: TrainableModel, batches: Batches, config: TrainingConfig, *, seed: int) -> TrainingRecord:
         """Train ``model`` in place by :func:`lmcore.training.loop.train`, and log its metrics.
@@ -65,7 +68,9 @@ class Training:
         A training that was interrupted is resumed. One that an earlier training has done the first steps of continues
         from there: its run has the whole history, and the run of the earlier training is its parent.
         """
+        on_metrics = self._with_mfu(model, config)
         with keep_freed_memory():
+            self.report_start()
             return train(
                 model,
                 batches,
@@ -73,7 +78,7 @@ class Training:
                 seed=seed,
                 checkpoints=self.checkpoints,
                 earlier=() if is_forced() else self._work.earlier,
-                on_metrics=self._with_mfu(model, config),
+                on_metrics=on_metrics,
                 on_continued=lambda folder, step: self._run.continues(training_of(folder), step),
                 description=f"Train {self._name}",
             )
@@ -103,6 +108,11 @@ class Training:
             record.best_step,
         )
 
+    def report_start(self) -> None:
+        """Tell the listener that the training starts now."""
+        if self._on_metrics is not None:
+            self._on_metrics(0, {})
+
     def _with_mfu(self, model: TrainableModel, config: TrainingConfig) -> OnMetrics:
         """Add ``mfu`` to the metrics: the fraction of this machine's peak matrix throughput that the training uses."""
         rates = self._environment.work_folder / "matrix-rates.json"
@@ -130,6 +140,8 @@ def tracked_training(
     model_folder: Path,
     curves: Path,
     base_model: Path | None = None,
+    on_metrics: OnMetrics | None = None,
+    reuses_result: bool = True,
 ) -> Iterator[Training | None]:
     """Open a training, which ends with :meth:`Training.save`, or yield None where its result is already known.
 
@@ -140,7 +152,7 @@ def tracked_training(
     Args:
         environment: where the work folder and the tracking store are.
         stage: the DVC stage.
-        model: the model's purpose, which is also the name of its run: "language-model", "classifier" or "completion".
+        model: the model's purpose, which is also the name of its run, such as "language-model" or "classifier".
         family: the family of the model.
         parameters: all values in ``params.yaml`` that the result depends on.
         inputs: the files and folders that the result depends on.
@@ -148,6 +160,8 @@ def tracked_training(
         model_folder: where the model is written.
         curves: the folder for the tables that ``dvc plots`` draws.
         base_model: the folder of the model that the training starts from, which is one of the inputs.
+        on_metrics: also called with all metrics; first with step 0 and none, when the training starts.
+        reuses_result: whether a known result is used instead of training again.
     """
     with checkpoint_folder(
         environment.work_folder / "checkpoints",
@@ -156,7 +170,7 @@ def tracked_training(
         inputs=inputs,
         code=stage_code(stage),
     ) as work:
-        if is_forced():
+        if is_forced() or not reuses_result:
             work.remove_result()
         if (result := work.result()) is not None:
             logger.info(
@@ -179,7 +193,11 @@ def tracked_training(
             resumed_from_step=checkpoint.step if (checkpoint := load_checkpoint(work.path)) else 0,
             base_model=base_model,
         ) as run:
-            yield Training(model, environment, work, run, model_folder=model_folder, curves=curves)
+            training = Training(
+                model, environment, work, run, model_folder=model_folder, curves=curves, on_metrics=on_metrics
+            )
+            training.report_start()
+            yield training
 
 
 def write_curves(folder: Path, record: TrainingRecord) -> None:

@@ -5,7 +5,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from lmcore.config.base import LANGUAGE_MODEL, SCRATCH, Config, InitFrom, Ratio
-from lmcore.config.models import CorruptionConfig, MaskingConfig, ModelConfig, Probability
+from lmcore.config.families import CorruptionConfig, MaskingConfig, Probability
+from lmcore.config.models import ModelConfig
 
 
 class AdamWGroupConfig(Config):
@@ -158,6 +159,17 @@ class PretrainConfig(Config):
     """What a masked model or an encoder-decoder from a folder learns to restore; a folder of ``transformers`` does not
     say. None: what the folder says. A model from ``scratch`` has it in ``model``."""
     training: TrainingConfig
+
+    @property
+    def scratch_model(self) -> ModelConfig:
+        """The model that is trained from scratch.
+
+        Raises:
+            ValueError: the training starts from a model folder, which says what its model is.
+        """
+        if self.model is None:
+            raise ValueError(f"the training starts from {self.init_from}, not from scratch")
+        return self.model
 
     @model_validator(mode="after")
     def _has_one_model(self) -> Self:

@@ -90,6 +90,12 @@ class WorkFolder:
         """Remove the result, so that the training is repeated."""
         discard(self.path / RESULT)
 
+    def remove_checkpoints(self) -> None:
+        """Remove everything but the result."""
+        for entry in self.path.iterdir():
+            if entry.name != RESULT:
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
     def keep_state(self) -> None:
         """Move the checkpoints out of the way of a later start, and remove everything else but the result."""
         checkpoints = [entry for entry in self.path.iterdir() if entry.name.startswith(CHECKPOINT)]

@@ -18,6 +18,7 @@ from lmcore.config.models import max_position_embeddings_of
 from lmcore.config.tokenize import TokenizeConfig
 from lmcore.config.training import PretrainConfig
 from lmcore.errors import UserError
+from tasks.context.preset_section import MODEL, PRESETS, describe_unknown, is_unknown, preset_location, with_preset
 from tasks.context.trainer_section import KIND_KEYS, TRAINER, Location, has_part, training_of, with_trainer, written_at
 from tasks.context.yaml_values import SHOWN_CHARACTERS, read_yaml, shown
 
@@ -28,7 +29,8 @@ VERSION = 2
 
 
 class Parameters(Config):
-    """The sections of ``params.yaml``, one per stage. Every training has the keys of ``trainer`` as well as its own."""
+    """The sections of ``params.yaml``, one per stage. Every training has the keys of ``trainer`` as well as its own,
+    and pretraining those of the preset that it names."""
 
     collect: CollectConfig
     clean: CleanConfig
@@ -98,7 +100,11 @@ class Parameters(Config):
 
 
 def load_parameters(
-    path: Path, *, consequence: str = "nothing was started", shown_as: Path | None = None
+    path: Path,
+    *,
+    consequence: str = "nothing was started",
+    shown_as: Path | None = None,
+    preset: str | None = None,
 ) -> Parameters:
     """Read and check a whole parameter file.
 
@@ -106,6 +112,7 @@ def load_parameters(
         path: the file.
         consequence: what the message says did not happen because of an error.
         shown_as: the path that messages name, if ``path`` is to be renamed to it.
+        preset: the preset of pretraining to use instead of what the file names.
 
     Raises:
         UserError: with one line per error (path in the file, value, remedy), all of them at once; or if the file has
@@ -116,7 +123,9 @@ def load_parameters(
     values = _read(path, name, consequence)
     _check_version(values, name, consequence)
     sections = {name: section for name, section in values.items() if name != "version"}
-    merged = with_trainer(sections)
+    if preset is not None and isinstance(sections.get("pretrain"), dict):
+        sections["pretrain"] = sections["pretrain"] | {"model": preset}
+    merged = with_trainer(with_preset(sections))
     try:
         # JSON mode is strict about types but reads lists as tuples and strings as paths.
         return Parameters.model_validate_json(json.dumps(merged))
@@ -167,7 +176,7 @@ def _read(path: Path, name: Path, consequence: str) -> dict[str, Any]:
     if values is None:
         raise UserError(f"{name} is empty; {consequence}: restore it with `git checkout {name}`")
     if not isinstance(values, dict):
-        sections = ", ".join([*Parameters.model_fields, TRAINER])
+        sections = ", ".join([*Parameters.model_fields, TRAINER, PRESETS])
         raise UserError(f"{name} contains {shown(values)}; {consequence}: it needs the sections {sections}")
     return values
 
@@ -175,6 +184,8 @@ def _read(path: Path, name: Path, consequence: str) -> dict[str, Any]:
 def _only_follows(details: ErrorDetails, errors: Sequence[ErrorDetails], written: dict[str, Any]) -> bool:
     """Whether an error goes away with another: a list is too short because of its entries, ``trainer`` is missing."""
     location = details["loc"]
+    if details["type"] == "missing" and location[0] == "pretrain" and is_unknown(written):
+        return True
     if details["type"] in ("missing", "union_tag_not_found") and not isinstance(written.get(TRAINER), dict):
         return training_of(location) is not None
     return details["type"] == "too_short" and any(
@@ -190,7 +201,9 @@ def _describe(details: ErrorDetails, merged: dict[str, Any], written: dict[str, 
         return message
     if location == (TRAINER,):
         return f"{TRAINER}: expected a section with the settings that all trainings share"
-    path = _path(written_at(location, written))
+    if location == MODEL and is_unknown(written):
+        return f"{_path(location)} = {_shown(details['input'])}: {describe_unknown(written)}"
+    path = _path(_place(location, written))
     match details["type"]:
         case "extra_forbidden":
             return f"{path}: unknown key{_suggest(location, merged)}"
@@ -202,11 +215,17 @@ def _describe(details: ErrorDetails, merged: dict[str, Any], written: dict[str, 
     return f"{path}{value}: {message[0].lower()}{message[1:]}"
 
 
+def _place(location: Location, written: dict[str, Any]) -> Location:
+    """Where the value at ``location`` of the merged sections is written, or where a missing one should be."""
+    place = preset_location(location, written)
+    return place if place != location else written_at(location, written)
+
+
 def _describe_kind(location: Location, details: ErrorDetails, written: dict[str, Any]) -> str:
     """A section of an unknown kind (``family``, ``kind``, ``name``): the known kinds instead of the whole section."""
     context = details.get("ctx", {})
     key = str(context["discriminator"]).strip("'")
-    path = _path(written_at((*location, key), written))
+    path = _path(_place((*location, key), written))
     if details["type"] == "union_tag_not_found":
         return f"{path}: missing; it sets the kind of this section"
     known = str(context["expected_tags"]).replace("'", "")
@@ -238,7 +257,7 @@ def _without_branches(location: Location, values: Any) -> Location:
 
 def _suggest(location: Location, values: Any) -> str:
     """The known key most similar to the unknown one at ``location``, or all known keys of its section."""
-    known = [*Parameters.model_fields, TRAINER]
+    known = [*Parameters.model_fields, TRAINER, PRESETS]
     if len(location) > 1:
         section = _section_type(location[:-1], values)
         known = list(section.model_fields) if section else []

@@ -17,7 +17,7 @@ def with_trainer(sections: dict[str, Any]) -> dict[str, Any]:
     merged = {name: copy.deepcopy(section) for name, section in sections.items() if name != TRAINER}
     for *parents, name in trainings(merged):
         parent = value_at(merged, parents)
-        parent[name] = _override(sections.get(TRAINER), parent[name])
+        parent[name] = override(sections.get(TRAINER), parent[name])
     if not isinstance(sections.get(TRAINER), dict):
         merged[TRAINER] = sections.get(TRAINER)  # refused by the check
     return merged
@@ -40,7 +40,7 @@ def training_of(location: Location) -> Location | None:
     return None
 
 
-def _override(base: Any, changes: Any) -> Any:
+def override(base: Any, changes: Any) -> Any:
     """``base`` with the keys of ``changes``, section by section; a section of another kind replaces all of ``base``."""
     if not isinstance(base, dict) or not isinstance(changes, dict):
         return copy.deepcopy(changes)
@@ -48,7 +48,7 @@ def _override(base: Any, changes: Any) -> Any:
         return copy.deepcopy(changes)
     values = copy.deepcopy(base)
     for key, change in changes.items():
-        values[key] = _override(base.get(key), change)
+        values[key] = override(base.get(key), change)
     return values
 
 

@@ -11,7 +11,8 @@ from tasks.evaluate.dpo import evaluate_dpo
 from tasks.evaluate.grpo import evaluate_grpo
 from tasks.evaluate.language_model import evaluate_language_model, generate_samples
 from tasks.evaluate.models import BaseModels
-from tasks.evaluate.report import ReportInputs, track_evaluation, write_metrics, write_report
+from tasks.evaluate.probes import probe_models
+from tasks.evaluate.report import ReportInputs, track_evaluation, write_metrics, write_model_cards, write_report
 
 __all__ = [
     "BaseModels",
@@ -24,7 +25,9 @@ __all__ = [
     "evaluate_language_model",
     "generate_samples",
     "measure_contamination",
+    "probe_models",
     "track_evaluation",
     "write_metrics",
+    "write_model_cards",
     "write_report",
 ]

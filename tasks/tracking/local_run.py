@@ -77,6 +77,8 @@ class Outcome(BaseModel):
     """Folders that hold the model or a copy of it, relative to the work folder."""
     digest: str | None = None
     """The hash of the model folder."""
+    has_model: bool = True
+    """Whether the folders hold a model; those of a comparison hold its table and figures."""
 
 
 class RunInfo(BaseModel):
@@ -95,6 +97,8 @@ class RunInfo(BaseModel):
     datasets: list[Dataset]
     base_digest: str | None = None
     """The hash of the model folder that the training starts from."""
+    parent: str | None = None
+    """The name of the local run of the comparison that this run is a part of."""
     resume_tags: dict[str, str] = {}
     """How often the training was resumed, and from which step the last time."""
     continued: Continued | None = None

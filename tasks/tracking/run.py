@@ -83,6 +83,15 @@ class ModelRun:
         """
         self._end(_finished(self._local, folders))
 
+    def finish_comparison(self, folder: Path) -> None:
+        """Log the table and the figures of a comparison; the last call in the block of a run without a model."""
+        self._end(_finished(self._local, [folder]).model_copy(update={"has_model": False}))
+
+    @property
+    def name(self) -> str:
+        """The name of the local run, by which the runs of a comparison name their parent."""
+        return self._local.folder.name
+
     @property
     def is_ended(self) -> bool:
         """Whether the outcome is known."""
@@ -141,6 +150,7 @@ def model_run(
         parameters=dict(parameters),
         datasets=[_dataset(path, facts) for path in datasets],
         base_digest=folder_digest(base_model) if base_model else None,
+        parent=environment.comparison_run,
     )
     parent = tracking_folder(environment)
     local = _open_latest(parent, work_folder)

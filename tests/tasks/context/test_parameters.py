@@ -39,7 +39,7 @@ def test_all_errors_are_reported_at_once_with_path_value_and_remedy(tmp_path: Pa
     with pytest.raises(ValueError, match="5 errors; nothing was started") as caught:
         load_parameters(path)
     message = str(caught.value)
-    assert "pretrain.model.num_attention_heads = 5: must divide hidden_size 256" in message
+    assert "presets.gpt.model.num_attention_heads = 5: must divide hidden_size 256" in message
     assert "pretrain.training.max_stepz: unknown key; did you mean 'max_steps'?" in message
     assert "pretrain.training.max_steps: missing" in message
     assert "clean.language = 3: input should be a valid string" in message
@@ -74,21 +74,21 @@ def test_a_file_that_cannot_be_read_is_one_message(content: bytes, problem: str,
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("family: gpt", "family: gtp", 'pretrain.model.family = "gtp": expected one of ngram, hmm, lstm, gpt,'),
+        ("family: gpt", "family: gtp", 'presets.gpt.model.family = "gtp": expected one of ngram, hmm, lstm, gpt,'),
         ("family: gpt", "family: gtp", "did you mean 'gpt'?"),
-        ("    family: gpt\n", "", "pretrain.model.family: missing; it sets the kind of this section"),
+        ("      family: gpt\n", "", "presets.gpt.model.family: missing; it sets the kind of this section"),
         ("kind: docstrings", "kind: magic", 'reader.kind = "magic": expected one of docstrings,'),
         ("seed: 1", f"seed: {2**63}", f"seed = {2**63}: expected an integer of at most {2**63 - 1}"),
         ("seed: 1", "seed: -1", "seed = -1: input should be greater than or equal to 0"),
         (
             "hidden_size: 256",
             "hidden_size: 1000000000",
-            "pretrain.model.hidden_size = 1000000000: input should be less than or equal to",
+            "presets.gpt.model.hidden_size = 1000000000: input should be less than or equal to",
         ),
         (
             "num_hidden_layers: ",
             "num_hidden_layers: 10000000 #",
-            "pretrain.model.num_hidden_layers = 10000000: input should be less than",
+            "presets.gpt.model.num_hidden_layers = 10000000: input should be less than",
         ),
         (
             "max_position_embeddings: 256",
@@ -161,7 +161,7 @@ def test_an_optimizer_of_another_kind_in_a_section_replaces_the_shared_one(tmp_p
         (
             "hidden_act: ",
             "hiden_act: ",
-            ["missing", "pretrain.model.hiden_act: unknown key; did you mean 'hidden_act'?"],
+            ["missing", "presets.gpt.model.hiden_act: unknown key; did you mean 'hidden_act'?"],
         ),
         (
             "\n    license:",
@@ -248,7 +248,7 @@ def test_an_encoder_decoder_has_room_for_the_prompt_and_for_the_completion(tmp_p
 @pytest.mark.parametrize("task", ["classification", "completion"])
 def test_adapters_are_refused_for_a_family_without_linear_maps(tmp_path: Path, task: str) -> None:
     values = YAML(typ="safe").load((PROJECT / "params.yaml").read_text())
-    values["pretrain"]["model"] = {"family": "hmm", "num_states": 8, "emission_rank": None}
+    values["pretrain"]["model"] = "hmm"
     values["finetune"][task]["lora"] = {"rank": 8, "alpha": 16.0, "dropout": 0.0}
     path = tmp_path / "params.yaml"
     path.write_text(json.dumps(values))
