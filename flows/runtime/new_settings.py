@@ -23,6 +23,9 @@ NEW_SETTINGS: dict[KeyPath, str | None] = {
     **{(*training, "schedule", "restart_steps"): "[]" for training in TRAININGS},
     ("pretrain", "mask_documents"): "false",
     ("evaluate", "prompts"): None,
+    ("finetune", "chat"): None,
+    ("finetune", "dpo"): None,
+    ("finetune", "grpo"): None,
 }
 """The value of each new setting; its section may be missing, and then lacks nothing."""
 

@@ -7,26 +7,25 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 
-from lmcore.command_line.chat import PLAIN_TEMPLATE, ChatTemplate, Message, chat_config, render_within
+from lmcore.command_line.chat import chat, show_stream
 from lmcore.command_line.errors import errors_in_one_line
 from lmcore.command_line.generation_options import check_stop_tokens, generation_config, make_parser
-from lmcore.config.generation import GenerationConfig
 from lmcore.errors import UserError
 from lmcore.finetuning.adapter_folder import load_adapter
+from lmcore.generation.chat import ChatGenerator
 from lmcore.generation.completion import Completion
 from lmcore.generation.generator import Generator
+from lmcore.models.chat_template import ChatTemplate
 from lmcore.models.device import native_bfloat16, pick_device
-from lmcore.models.folder import load_generative_model, read_description
-from lmcore.models.generative import prompt_limit
+from lmcore.models.folder import load_chat_template, load_generative_model, read_description
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line (or ``arguments``)."""
     options = make_parser().parse_args(arguments)
     with errors_in_one_line():
-        _run(options)
+        run(options)
 
 
 def load_generator(folder: Path, adapter: Path | None = None) -> Generator:
@@ -51,19 +50,20 @@ def load_generator(folder: Path, adapter: Path | None = None) -> Generator:
     return Generator(model.to(device), tokenizer, prompt_format)
 
 
-def _run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
+    """Do what the options say."""
     if options.plots is not None and find_spec("matplotlib") is None:
         raise UserError("--plots needs matplotlib: install it with `pip install matplotlib`")
     config = generation_config(options, read_description(options.model))
     generator = load_generator(options.model, options.adapter)
     check_stop_tokens(config, generator.model.vocabulary.size)
     if options.chat:
-        _chat(generator, config, _template(options.chat_template), options.system)
+        chat(ChatGenerator(generator, _template(options, generator)), config, options.system)
         return
     prompts = [_read_prompt(prompt) for prompt in options.prompt]
     is_plain = options.logprobs is None and options.plots is None
     if len(prompts) == 1 and is_plain and config.num_beams == 1 and options.num_return_sequences is None:
-        _show_stream(generator.stream(prompts[0], config))
+        show_stream(generator.stream(prompts[0], config))
         return
     answers = generator.complete_n_best(prompts, config, n_top_logprobs=options.logprobs or 0)
     for number, (prompt, candidates) in enumerate(zip(prompts, answers, strict=True), start=1):
@@ -123,17 +123,6 @@ def _write_plots(generator: Generator, prompt: str, completion: Completion, fold
     sys.stderr.write(f"wrote {' and '.join(map(str, paths))}\n")
 
 
-def _chat(generator: Generator, config: GenerationConfig, template: ChatTemplate, system: str | None) -> None:
-    config = chat_config(config, template)
-    room = prompt_limit(generator.model.max_position_embeddings, config.max_new_tokens)
-    messages = [Message("system", system)] if system else []
-    while (line := _read_line()) is not None:
-        messages.append(Message("user", line))
-        prompt = render_within(messages, template, lambda text: len(generator.encode(text)), room)
-        answer = _show_stream(generator.stream(prompt, config))
-        messages.append(Message("assistant", answer))
-
-
 def _read_prompt(prompt: str) -> str:
     """The text of ``--prompt``, or of standard input if it is ``-``.
 
@@ -157,34 +146,12 @@ def _read_prompt(prompt: str) -> str:
         ) from None
 
 
-def _read_line() -> str | None:
-    """The next line of the user; None at the end of the input."""
-    try:
-        return input("> ")
-    except (EOFError, RuntimeError):  # RuntimeError: there is no standard input
-        sys.stdout.write("\n")
-        return None
-
-
-def _template(path: Path | None) -> ChatTemplate:
+def _template(options: argparse.Namespace, generator: Generator) -> ChatTemplate | None:
+    """The given chat template, or that of the model."""
+    path: Path | None = options.chat_template
     if path is None:
-        return PLAIN_TEMPLATE
-    try:
-        return ChatTemplate.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-
-
-def _show_stream(parts: Iterator[str]) -> str:
-    """Write the parts of a text as they arrive, and a line end; returns the text."""
-    shown = []
-    for part in parts:
-        sys.stdout.write(part)
-        sys.stdout.flush()
-        shown.append(part)
-    sys.stdout.write("\n")
-    return "".join(shown)
+        return load_chat_template(options.model, generator.tokenizer)
+    return ChatTemplate(path.read_text(encoding="utf-8"), generator.tokenizer)
 
 
 def _shortened(prompt: str, length: int = 40) -> str:

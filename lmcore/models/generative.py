@@ -14,7 +14,7 @@ from torch import Tensor
 from lmcore.errors import UserError
 from lmcore.models.model import Model
 from lmcore.models.state import ModelState, RecurrentState
-from lmcore.models.trainable import TextEncoder, TrainableModel
+from lmcore.models.trainable import StatefulModel, TextEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -164,7 +164,7 @@ class CausalModel(GenerativeModel):
         return values
 
 
-class RecurrentModel(CausalModel, TrainableModel):
+class RecurrentModel(CausalModel, StatefulModel):
     """A causal model whose state training carries from batch to batch (truncated backpropagation through time,
     Mikolov et al. 2010)."""
 
@@ -175,13 +175,6 @@ class RecurrentModel(CausalModel, TrainableModel):
     @abstractmethod
     def new_state(self, batch_size: int) -> RecurrentState:
         """The state before the first token of ``batch_size`` sequences."""
-
-    @abstractmethod
-    def loss_and_state(
-        self, tokens: Tensor, targets: Tensor, state: RecurrentState | None, *, label_smoothing: float = 0.0
-    ) -> tuple[Tensor, RecurrentState]:
-        """The loss of a batch that continues from ``state`` (None: from the start), and the state after the batch,
-        detached; see :class:`TrainableModel`."""
 
     def loss(
         self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, document_ids: Tensor | None = None

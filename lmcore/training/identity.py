@@ -110,7 +110,7 @@ def _data_digest(batches: Batches, n_batches: int) -> str:
         raise UserError("the validation examples have no targets to predict: add some that have")
     total = hashlib.sha256(f"{batches.n_examples} {batches.batch_size}".encode())
     for batch in (*sampled, *validation):
-        total.update(tensors_digest({"tokens": batch.tokens, "targets": batch.targets, **batch.documents}).encode())
+        total.update(tensors_digest({"tokens": batch.tokens, "targets": batch.targets, **batch.arguments}).encode())
     return total.hexdigest()
 
 

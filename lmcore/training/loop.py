@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from lmcore.config.training import TrainingConfig
 from lmcore.errors import UserError
-from lmcore.models.generative import RecurrentModel
 from lmcore.models.state import RecurrentState
-from lmcore.models.trainable import TrainableModel
+from lmcore.models.trainable import StatefulModel, TrainableModel
 from lmcore.progress import ProgressBar
 from lmcore.progress import progress as progress_bar
 from lmcore.tokens.batches.batches import Batch, Batches
@@ -23,6 +22,7 @@ from lmcore.training.checkpoint import StoredCheckpoint
 from lmcore.training.checkpoint_manager import CheckpointManager
 from lmcore.training.ema import AveragedWeights
 from lmcore.training.identity import is_same_so_far, training_identity
+from lmcore.training.mean_metrics import MeanMetrics
 from lmcore.training.optimizer import ModelOptimizer
 from lmcore.training.precision import compute_dtype, is_compiled, training_torch_settings
 from lmcore.training.prefetch import Prefetcher
@@ -205,7 +205,7 @@ class _Trainer:
         factor = learning_rate_factor(self.config.schedule, progress.step, self.n_steps)
         batches = prefetcher.batches_of_step(progress.step + progress.n_steps_left_out)
         n_targets = sum(batch.n_targets for batch in batches)
-        loss, carried = self._accumulate_gradients(batches, max(n_targets, 1))
+        loss, carried, measured = self._accumulate_gradients(batches, max(n_targets, 1))
         gradient_norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm).item()
         reason = (
             reason_to_skip(loss, gradient_norm, progress.recent_losses, self.config.stability)
@@ -216,6 +216,7 @@ class _Trainer:
             progress.step += 1
             if reason is None:
                 self._update_weights(factor, loss, gradient_norm, n_targets)
+                progress.unreported_metrics.append(measured)
                 self.state.carried = carried
                 self._throughput.add(sum(batch.tokens.numel() for batch in batches))
             else:
@@ -223,24 +224,28 @@ class _Trainer:
                 self.state.carried = carried if math.isfinite(loss) else None
                 self._skip_update(reason)
 
-    def _accumulate_gradients(self, batches: Sequence[Batch], n_targets: int) -> tuple[float, RecurrentState | None]:
-        """Sum the gradients of a step's batches; returns the mean loss per target, and the carried state."""
+    def _accumulate_gradients(
+        self, batches: Sequence[Batch], n_targets: int
+    ) -> tuple[float, RecurrentState | None, dict[str, float]]:
+        """Sum a step's gradients; returns the mean loss per target, the carried state, and what the model measured."""
+        measured = MeanMetrics()
         loss, carried = torch.zeros((), device=self.device), self.state.carried
         for batch in batches:
             self._deliver_signals()
             batch_loss, carried = self._loss_of(batch, carried, self.config.label_smoothing)
             (batch_loss / n_targets).backward()  # type: ignore[no-untyped-call]
             loss += batch_loss.detach() / n_targets
-        return loss.item(), carried
+            measured.add(self.model.measured(), batch.n_targets)
+        return loss.item(), carried, measured.means()
 
     def _loss_of(
         self, batch: Batch, carried: RecurrentState | None, label_smoothing: float = 0.0
     ) -> tuple[Tensor, RecurrentState | None]:
         """The summed loss of a batch; for a model that carries a state, also the state after it."""
-        if isinstance(self.model, RecurrentModel) and not batch.documents:
+        if isinstance(self.model, StatefulModel) and not batch.arguments:
             state = carried if batch.continues else None
             return self.model.loss_and_state(batch.tokens, batch.targets, state, label_smoothing=label_smoothing)
-        return self._loss(batch.tokens, batch.targets, label_smoothing=label_smoothing, **batch.documents), None
+        return self._loss(batch.tokens, batch.targets, label_smoothing=label_smoothing, **batch.arguments), None
 
     def _update_weights(self, factor: float, loss: float, gradient_norm: float, n_targets: int) -> None:
         progress, optimizer = self.state.progress, self.state.optimizer
@@ -309,7 +314,8 @@ class _Trainer:
             )
             return {}
         name, score = self.config.metric_for_best_model, validation.score
-        return {"validation_loss": validation.loss} | ({} if score is None else {f"validation_{name}": score})
+        metrics = {"validation_loss": validation.loss, **validation.measured}
+        return metrics if score is None else metrics | {f"validation_{name}": score}
 
     def _validate(self) -> Validation:
         started = time.monotonic()

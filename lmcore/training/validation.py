@@ -11,6 +11,7 @@ from lmcore.models.state import RecurrentState
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.batches.batches import Batch, Batches
 from lmcore.training.ema import AveragedWeights
+from lmcore.training.mean_metrics import MeanMetrics
 from lmcore.training.signals import DeferredSignals
 
 LossOf = Callable[[Batch, RecurrentState | None], tuple[Tensor, RecurrentState | None]]
@@ -25,10 +26,12 @@ class Validation:
 
     Attributes:
         loss: the mean loss in nats per target.
+        measured: what the model measured besides its loss, by names that begin with ``validation_``.
         score: the metric by which the best weights are chosen; None if that is the loss.
     """
 
     loss: float
+    measured: dict[str, float]
     score: float | None
 
 
@@ -56,7 +59,7 @@ class Validator:
     def validate(self) -> Validation | None:
         """None if a signal arrived: it is delivered only once the model has its own weights back."""
         self.model.eval()
-        total, n_targets, carried = 0.0, 0, None
+        total, n_targets, carried, measured = 0.0, 0, None, MeanMetrics()
         with self.validated_weights():
             for batch in self.batches.validation_batches():
                 if self.signals.are_pending:
@@ -64,8 +67,9 @@ class Validator:
                 loss, carried = self.loss_of(batch.to(self.model.device), carried)
                 total += loss.item()
                 n_targets += batch.n_targets
+                measured.add(self.model.measured(), batch.n_targets)
             score = None if self.measure is None else self.measure()
-        return Validation(total / n_targets, score)
+        return Validation(total / n_targets, measured.means(prefix="validation_"), score)
 
     def validated_weights(self) -> AbstractContextManager[None]:
         """A context in which the model has the weights that are validated and kept."""

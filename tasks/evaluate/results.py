@@ -86,6 +86,36 @@ PARTS = (
         is_prompted=True,
         is_trained=False,
     ),
+    Part(
+        "chat",
+        "Chat",
+        "chat",
+        ("finetune", "chat"),
+        "nats per token",
+        "Holds conversations; every answer follows the conversation as it should have been until then.",
+        ("chat.json",),
+        is_prompted=True,
+    ),
+    Part(
+        "dpo",
+        "Preferences",
+        "dpo",
+        ("finetune", "dpo"),
+        "nats per pair",
+        "Trained on pairs of a better and a worse answer (direct preference optimization).",
+        ("dpo.json",),
+        is_prompted=True,
+    ),
+    Part(
+        "grpo",
+        "Rewards",
+        "grpo",
+        ("finetune", "grpo"),
+        "per prompt",
+        "Trained on its own answers with verifiable rewards (group relative policy optimization).",
+        ("grpo.json",),
+        is_prompted=True,
+    ),
 )
 """All models, in the order of the report."""
 PROBES = "probes.json"

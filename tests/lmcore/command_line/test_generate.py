@@ -1,7 +1,6 @@
 """``lmcore generate``, as a user calls it."""
 
 import io
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from lmcore.command_line.generate import load_generator, main
 from lmcore.command_line.generation_options import generation_config, make_parser
 from lmcore.generation import Generator
+from lmcore.models.chat_template import DEFAULT_TEMPLATE
 from lmcore.models.folder import read_description
 from tests.tasks.tracking.tiny_models import save_tiny_model
 
@@ -90,29 +90,19 @@ def test_plots_are_written_for_every_prompt(folder: Path, tmp_path: Path) -> Non
 
 
 def test_a_chat_answers_every_line_until_the_input_ends(folder: Path, tmp_path: Path) -> None:
-    template = tmp_path / "template.json"
-    role = {"prefix": "- ", "suffix": "\n"}
-    template.write_text(json.dumps({"system": role, "user": role, "assistant": role}))
-    options = [
-        "--chat",
-        "--system",
-        "be brief",
-        "--chat-template",
-        str(template),
-        "--max-new-tokens",
-        "4",
-        "--seed",
-        "1",
-    ]
+    template = tmp_path / "template.jinja"
+    template.write_text(DEFAULT_TEMPLATE)
+    options = ["--chat-template", str(template), "--max-new-tokens", "4", "--seed", "1"]
     done = subprocess.run(
-        [sys.executable, "-m", "lmcore", "generate", str(folder / "language-model"), *options],
-        input="the list\nis sorted\n" * 4,
+        [sys.executable, "-m", "lmcore", "chat", str(folder / "language-model"), *options],
+        input="the list\n\nis sorted\n" * 4,
         capture_output=True,
         text=True,
         encoding="utf-8",
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert done.stderr.startswith("(the context is full: the oldest ")
     assert done.stdout.count("> ") >= 9
 
 

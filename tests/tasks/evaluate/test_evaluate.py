@@ -95,6 +95,9 @@ FINETUNE = FinetuneConfig(
         ),
         max_train_samples=40,
     ),
+    chat=None,
+    dpo=None,
+    grpo=None,
 )
 
 
