@@ -1,6 +1,7 @@
 from ruamel.yaml import YAML
 
 from flows.runtime.new_settings import NEW_SETTINGS, with_new_settings
+from tasks.context.trainer_section import value_at
 
 BEFORE = """\
 pretrain:
@@ -9,27 +10,22 @@ pretrain:
 finetune:
   completion: {seed: 1}
 """
+SECTIONS = {("pretrain",), ("finetune",), ("finetune", "completion")}
 
 
 def test_a_file_gets_the_settings_that_it_lacks_once_and_keeps_its_comments() -> None:
     text, changes = with_new_settings(BEFORE)
-    assert YAML(typ="safe").load(text) == {
-        "pretrain": {"init_from": "scratch", "objective": None, "mask_documents": False, "seed": 1},
-        "finetune": {
-            "completion": {
-                "init_from": "language_model",
-                "truncated_field": "text",
-                "truncation_side": "right",
-                "seed": 1,
-            }
-        },
-    }
+    values = YAML(typ="safe").load(text)
+    lacking = {path for path in NEW_SETTINGS if path[:-1] in SECTIONS}
+    assert len(changes) == len(lacking)
+    for path in lacking:
+        expected = YAML(typ="safe").load(NEW_SETTINGS[path] or "null")
+        assert value_at(values, path, "missing") == expected
+    assert value_at(values, ("pretrain", "seed")) == value_at(values, ("finetune", "completion", "seed")) == 1
     assert "  # why\n" in text
-    absent = {("finetune", "classification"), ("evaluate", "prompts")}
-    assert len(changes) == sum("training" not in path and path[:2] not in absent for path in NEW_SETTINGS)
     assert with_new_settings(text) == (text, [])
 
 
 def test_a_section_that_is_missing_or_null_gets_nothing() -> None:
-    for text in ("collect: 1\n", "pretrain:\nfinetune:\n  completion:\n"):
+    for text in ("collect: 1\n", "pretrain:\nfinetune:\n"):
         assert with_new_settings(text) == (text, [])
