@@ -21,7 +21,7 @@ from benchmarks.worker import PROCESS_SETTINGS, Action
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.generation import GenerationConfig, generate
 from lmcore.models.generative import CausalModel
-from lmcore.models.huggingface import export_gpt2
+from lmcore.models.huggingface.folder import export_model
 from lmcore.runtime.files import write_json
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.tokens.tokenizer.training import train_tokenizer
@@ -83,7 +83,7 @@ def ctranslate2(load: dict[str, int], compute_type: str) -> Action:
     tokenizer = _tokenizer()
     with tempfile.TemporaryDirectory() as folder:
         exported, converted = Path(folder) / "exported", Path(folder) / "converted"
-        export_gpt2(our_gpt2(**_shape_of(tokenizer)), tokenizer, exported)
+        export_model(our_gpt2(**_shape_of(tokenizer)), tokenizer, exported)
         TransformersConverter(str(exported)).convert(str(converted))
         settings = json.loads((converted / "config.json").read_text(encoding="utf-8"))
         # The engine requires a token for unknown text, although byte pairs have none.

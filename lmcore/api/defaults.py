@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from lmcore.config.base import Config
 from lmcore.config.generation import GenerationConfig
-from lmcore.config.models import GPT2Config, GPTConfig, MaskingConfig
+from lmcore.config.models import GPTConfig
+from lmcore.config.published_models import GPT2Config
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.config.training import TrainingConfig
 from lmcore.errors import UserError
@@ -19,7 +20,6 @@ HEAD_SIZE = 32
 LARGE_HIDDEN_SIZE = 512
 PATIENCE = 3
 """Validations without improvement after which a language model's training ends early."""
-MASKING = MaskingConfig(mlm_probability=0.15, use_whole_words=False)
 
 
 def validated(kind: type[AnyConfig], values: Mapping[str, Any]) -> AnyConfig:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from lmcore.api.classifier import LabeledPair, TextClassifier, checked_pairs
 from lmcore.api.classifier import train_classifier as train_classifier_of
-from lmcore.api.defaults import MASKING, PATIENCE, adamw, gpt_config, muon, tokenizer_config, training_config
+from lmcore.api.defaults import PATIENCE, adamw, gpt_config, muon, tokenizer_config, training_config
 from lmcore.api.models import LanguageModel, MaskedLanguageModel
 from lmcore.api.training import checked_texts, seeded, train_on_texts
 from lmcore.config.classification import ClassWeights
@@ -18,7 +18,9 @@ from lmcore.models.folder import load_language_model, read_description, read_jso
 from lmcore.models.generative import GenerativeModel
 from lmcore.models.gpt.model import GPT
 from lmcore.models.gpt2.model import GPT2
-from lmcore.models.huggingface import import_bert, import_gpt2
+from lmcore.models.huggingface.folder import import_model
+from lmcore.models.model import Model
+from lmcore.models.prompt import PromptFormat
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.tokens.tokenizer.training import train_tokenizer
 
@@ -116,30 +118,19 @@ def load(folder: str | Path) -> LanguageModel | MaskedLanguageModel | TextClassi
         if description.kind == "classifier":
             return TextClassifier(*load_classifier(folder), record)
         model, tokenizer = load_language_model(folder)
-    if isinstance(model, GenerativeModel):
-        return LanguageModel(model, tokenizer, record, description.prompt_format)
-    return MaskedLanguageModel(model, tokenizer, record)
+    return _pretrained(model, tokenizer, record, description.prompt_format)
 
 
 def load_huggingface(folder: str | Path) -> LanguageModel | MaskedLanguageModel:
-    """The GPT-2 or BERT in a folder of Hugging Face ``transformers`` (safetensors, with ``tokenizer.json``).
+    """The model in a folder of Hugging Face ``transformers`` (safetensors, with ``tokenizer.json``).
+
+    It is a GPT-2, BERT, Llama, Mistral, Qwen2, Qwen3 or T5, or what ``save_huggingface`` has written.
 
     Raises:
         UserError: if it is not such a folder, a file is missing, or its files do not match.
     """
-    folder = Path(folder)
-    path = folder / "config.json"
-    if not path.exists():
-        raise UserError(f"{folder} is not a Hugging Face model folder: it has no config.json")
-    architecture = read_json(path).get("model_type")
     with missing_files_as_user_errors():
-        if architecture == "gpt2":
-            return LanguageModel(*import_gpt2(folder))
-        if architecture == "bert":
-            tokenizer = Tokenizer.adopt(folder / "tokenizer.json")
-            return MaskedLanguageModel(import_bert(folder, tokenizer.vocabulary, MASKING), tokenizer)
-    hint = "; it is a model folder of lmcore: use lmcore.load" if (folder / "weights.safetensors").exists() else ""
-    raise UserError(f"{path} has model_type {architecture!r}, expected 'gpt2' or 'bert'{hint}")
+        return _pretrained(*import_model(Path(folder)))
 
 
 @contextmanager
@@ -149,6 +140,14 @@ def missing_files_as_user_errors() -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise UserError(str(error)) from None
+
+
+def _pretrained(
+    model: Model, tokenizer: Tokenizer, record: Any = None, prompt_format: PromptFormat | None = None
+) -> LanguageModel | MaskedLanguageModel:
+    if isinstance(model, GenerativeModel):
+        return LanguageModel(model, tokenizer, record, prompt_format)
+    return MaskedLanguageModel(model, tokenizer, record)
 
 
 def _new_model(config: Any, tokenizer: Tokenizer, seed: int) -> GPT | GPT2:

@@ -15,12 +15,10 @@ from lmcore.config.generation import GenerationConfig
 from lmcore.errors import UserError
 from lmcore.generation.generator import Generator
 from lmcore.generation.surprisal import TextScore
-from lmcore.models.bert.model import BERT
 from lmcore.models.device import pick_device
 from lmcore.models.folder import save_language_model
 from lmcore.models.generative import GenerativeModel
-from lmcore.models.gpt2.model import GPT2
-from lmcore.models.huggingface import export_bert, export_gpt2
+from lmcore.models.huggingface.folder import export_model
 from lmcore.models.model import Model
 from lmcore.models.prompt import Prompt, PromptFormat
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
@@ -125,20 +123,13 @@ class PretrainedModel:
     def save_huggingface(self, folder: str | Path) -> None:
         """Save a folder for Hugging Face ``transformers``; an existing model is replaced.
 
+        A GPT that computes what no architecture of ``transformers`` does comes with its code: load it there with
+        ``trust_remote_code=True``.
+
         Raises:
-            UserError: if the folder holds anything else, or the model is neither a GPT-2 nor a BERT, the only families
-                that can be exported.
+            UserError: if the folder holds anything else, or ``transformers`` has no such model.
         """
-        match self.model:
-            case GPT2():
-                export_gpt2(self.model, self.tokenizer, model_target(folder))
-            case BERT():
-                export_bert(self.model, self.tokenizer, model_target(folder))
-            case _:
-                raise UserError(
-                    f"a model of family {self.model.config.family} cannot be exported to Hugging Face: only gpt2 and "
-                    "bert can; lmcore.train(texts, family='gpt2') trains one"
-                )
+        export_model(self.model, self.tokenizer, model_target(folder))
 
 
 class MaskedLanguageModel(PretrainedModel):

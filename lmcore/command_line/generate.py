@@ -101,7 +101,7 @@ def _write_plots(generator: Generator, prompt: str, completion: Completion, fold
     from lmcore.generation.surprisal import span_surprisals
 
     model = generator.model
-    start = generator.tokenizer.vocabulary.end_of_text_id
+    start = generator.tokenizer.vocabulary.start_id
     tokens = [*generator.encode(prompt), *completion.tokens]
     tokens = tokens[1:] if tokens[:1] == [start] else tokens
     spans = span_surprisals(tokens, model.token_log_probabilities(tokens), generator.tokenizer.decode)
@@ -109,7 +109,7 @@ def _write_plots(generator: Generator, prompt: str, completion: Completion, fold
     draw_surprisal(paths[0], spans, title=f"Surprisal of “{_shortened(prompt)}” and its answer")
     if has_attention(model):
         shown = [start, *tokens][-(model.max_position_embeddings or 0) :]
-        names = ["<end>" if token == start else generator.tokenizer.decode([token]) for token in shown]
+        names = ["<start>" if token == start else generator.tokenizer.decode([token]) for token in shown]
         paths.append(folder / f"attention-{number}.png")
         draw_attention(paths[1], attention_maps(model, shown), names, title=f"Attention in “{_shortened(prompt)}”")
     sys.stderr.write(f"wrote {' and '.join(map(str, paths))}\n")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from lmcore.config.base import Config, InitFrom
-from lmcore.config.models import Probability
+from lmcore.config.families import Probability
 from lmcore.config.training import LoRAConfig, TrainingConfig
 
 ProblemType = Literal["single_label_classification", "multi_label_classification"]

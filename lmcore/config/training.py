@@ -5,7 +5,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from lmcore.config.base import LANGUAGE_MODEL, SCRATCH, Config, InitFrom, Ratio
-from lmcore.config.models import CorruptionConfig, MaskingConfig, ModelConfig, Probability
+from lmcore.config.families import CorruptionConfig, MaskingConfig, Probability
+from lmcore.config.models import ModelConfig
 
 
 class AdamWGroupConfig(Config):

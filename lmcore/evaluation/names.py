@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmcore.config.models import FamilyConfig
+from lmcore.config.families import FamilyConfig
 from lmcore.training.record import TrainingRecord
 
 MODEL = "model"

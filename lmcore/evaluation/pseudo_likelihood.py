@@ -57,7 +57,7 @@ class PseudoLikelihoodScorer:
 
     Every token is predicted from all others, so that the metrics are not comparable with those of causal models. In a
     document longer than the context, a token is predicted from a window of that length, with the token in the middle
-    where possible. An end token is put before each document; end tokens are read but not predicted.
+    where possible. The start token is put before each document; special tokens are read but not predicted.
 
     Args:
         model: the model with its weights, on its device.
@@ -76,7 +76,7 @@ class PseudoLikelihoodScorer:
         self._model = model
         self._batch_tokens = batch_tokens
         vocabulary = model.vocabulary
-        self._specials = [vocabulary.end_of_text_id, vocabulary.padding_id, vocabulary.mask_id]
+        self._specials = vocabulary.special_ids
 
     def log_probabilities(self, documents: Sequence[Tokens]) -> list[Floats]:
         """The natural logarithm of each token's probability given all others, for each document.
@@ -119,8 +119,8 @@ class PseudoLikelihoodScorer:
         return math.exp(-sum(float(score.sum()) for score in scores) / n_tokens)
 
     def _framed(self, documents: Sequence[Tokens]) -> list[Tokens]:
-        end = self._model.vocabulary.end_of_text_id
-        return [np.concatenate(([end], document)).astype(np.int64) for document in documents]
+        start = self._model.vocabulary.start_id
+        return [np.concatenate(([start], document)).astype(np.int64) for document in documents]
 
     def _predictable(self, document: Tokens) -> Tokens:
         """Positions of the tokens that are not special."""

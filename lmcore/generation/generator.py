@@ -1,7 +1,7 @@
 """Generates text with a model and its tokenizer."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -67,12 +67,12 @@ class Generator:
             encoded,
             config,
             self.model.vocabulary,
-            ends_text=stop_string_check(config.stop_strings, self.tokenizer.decode),
+            ends_text=stop_string_check(config.stop_strings, self._decoder(prompts[0])),
             n_top_logprobs=n_top_logprobs,
         )
         for prompt, candidates in zip(prompts, completions, strict=True):
             for completion in candidates:
-                text = truncate_at_stop_string(self.tokenizer.decode(completion.tokens), config.stop_strings)
+                text = truncate_at_stop_string(self._decoder(prompt)(completion.tokens), config.stop_strings)
                 completion.text = self._joint(prompt) + text if text else ""
         return completions
 
@@ -83,17 +83,15 @@ class Generator:
             UserError: as :meth:`complete`, and if tokens are not sampled: the result of a beam search is known only at
                 its end.
         """
-        encoded = [self.encode(prompt)]
-        streamer = TextStreamer(
-            self.tokenizer.decode, config.stop_strings, lambda token: may_join_bytes(self.tokenizer, token)
-        )
+        encoded, decode = [self.encode(prompt)], self._decoder(prompt)
+        streamer = TextStreamer(decode, config.stop_strings, lambda token: may_join_bytes(self.tokenizer, token))
         n_seen, joint = 0, self._joint(prompt)
         for (completion,) in sample(
             self._decoding_state(encoded, config),
             encoded,
             config,
             self.model.vocabulary,
-            ends_text=stop_string_check(config.stop_strings, self.tokenizer.decode),
+            ends_text=stop_string_check(config.stop_strings, decode),
         ):
             for token in completion.tokens[n_seen:]:
                 if chunk := streamer.put(token):
@@ -119,10 +117,7 @@ class Generator:
             return encode_prompt(self.tokenizer, prompt, self.prompt_format)
         if not isinstance(prompt, str):
             raise UserError(f"the prompt of this model is one text, not the fields {', '.join(map(str, prompt))}")
-        if self.model.reads_source:
-            return self.tokenizer.encode(prompt)
-        # In training, an end token precedes every document.
-        return [self.tokenizer.vocabulary.end_of_text_id, *self.tokenizer.encode(prompt)]
+        return self.model.framed(self.tokenizer.encode(prompt))
 
     def prompt_text(self, prompt: Prompt) -> str:
         """The text of a prompt, whole: for a completion model, its rendered template."""
@@ -132,8 +127,17 @@ class Generator:
 
     def _joint(self, prompt: Prompt) -> str:
         """What joins a completion to its prompt."""
-        is_continued = not self.model.reads_source and self.prompt_format is None
-        return self.tokenizer.token_separator if prompt and is_continued else ""
+        return self.tokenizer.token_separator if prompt and self._continues_prompt else ""
+
+    def _decoder(self, prompt: Prompt) -> Callable[[Sequence[int]], str]:
+        """Decodes completions of ``prompt``."""
+        is_continued = prompt and self._continues_prompt
+        return self.tokenizer.decode_continuation if is_continued else self.tokenizer.decode
+
+    @property
+    def _continues_prompt(self) -> bool:
+        """Whether a completion is the rest of the text that the prompt begins."""
+        return not self.model.reads_source and self.prompt_format is None
 
     def _decoding_state(self, encoded: Sequence[Sequence[int]], config: GenerationConfig) -> DecodingState:
         self.model.eval()
@@ -144,6 +148,5 @@ class Generator:
 def may_join_bytes(tokenizer: Tokenizer, token: int) -> bool:
     """Whether a token is one byte of a character that has no token of its own, or a special token, which has no text
     and so does not separate such bytes."""
-    vocabulary = tokenizer.vocabulary
-    is_special = token in (vocabulary.end_of_text_id, vocabulary.padding_id, vocabulary.mask_id)
+    is_special = token in tokenizer.vocabulary.special_ids
     return is_special or BYTE_TOKEN.fullmatch(tokenizer.name_of(token)) is not None

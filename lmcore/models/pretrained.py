@@ -2,15 +2,11 @@
 
 from pathlib import Path
 
-from lmcore.config.models import MaskingConfig
 from lmcore.errors import UserError
-from lmcore.models.folder import CONFIG, TOKENIZER, WEIGHTS, load_language_model, read_json
-from lmcore.models.huggingface import import_bert, import_gpt2
+from lmcore.models.folder import CONFIG, WEIGHTS, load_language_model
+from lmcore.models.huggingface.folder import import_model
 from lmcore.models.model import Model
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
-
-MASKING = MaskingConfig(mlm_probability=0.15, use_whole_words=False)
-"""What BERT was trained to restore (Devlin et al. 2019), which its folders do not say."""
 
 
 def load_pretrained(folder: Path) -> tuple[Model, Tokenizer]:
@@ -20,18 +16,9 @@ def load_pretrained(folder: Path) -> tuple[Model, Tokenizer]:
         FileNotFoundError: a file is missing.
         UserError: the folder has no such model, or a damaged file.
     """
-    if is_own_folder(folder):
-        return load_language_model(folder)
-    path = folder / CONFIG
-    if not path.exists():
+    if not (folder / CONFIG).exists():
         raise UserError(f"{folder} is not a model folder: it has no {CONFIG}")
-    match architecture := read_json(path).get("model_type"):
-        case "gpt2":
-            return import_gpt2(folder)
-        case "bert":
-            tokenizer = Tokenizer.adopt(folder / TOKENIZER)
-            return import_bert(folder, tokenizer.vocabulary, MASKING), tokenizer
-    raise UserError(f"{path} has model_type {architecture!r}; models that can be loaded have 'gpt2' or 'bert'")
+    return load_language_model(folder) if is_own_folder(folder) else import_model(folder)
 
 
 def is_own_folder(folder: Path) -> bool:

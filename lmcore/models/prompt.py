@@ -1,4 +1,4 @@
-"""The prompts of completion models: the end token, the rendered template, and then the model's answer."""
+"""The prompts of completion models: the start token, the rendered template, and then the model's answer."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -26,7 +26,7 @@ class PromptFormat(Config):
     truncation_side: Literal["left", "right"]
     """Where it loses tokens, as in ``transformers``: ``right`` keeps its beginning, ``left`` its end."""
     max_prompt_tokens: int
-    """Tokens of the whole prompt, without the end token before it."""
+    """Tokens of the whole prompt, without the start token before it."""
     max_completion_tokens: int
 
     @property
@@ -70,7 +70,7 @@ def encode_prompt_and_count(tokenizer: Tokenizer, prompt: Prompt, prompt_format:
     kept = _shortened(body, longest - len(before) - len(after), prompt_format.truncation_side)
     # If the rest alone is too long, its end stays: it asks for the answer.
     prompt_tokens = [*before, *kept, *after][-longest:]
-    return [tokenizer.vocabulary.end_of_text_id, *prompt_tokens], len(before) + len(body) + len(after)
+    return [tokenizer.vocabulary.start_id, *prompt_tokens], len(before) + len(body) + len(after)
 
 
 def _shortened(tokens: Sequence[int], longest: int, side: Literal["left", "right"]) -> Sequence[int]:

@@ -37,7 +37,7 @@ def keep_freed_memory() -> Iterator[None]:
 
 
 def return_freed_memory() -> None:
-    """Collect what nothing refers to any more, and return freed memory to the operating system where that is possible."""
+    """Collect what nothing refers to, and return freed memory to the operating system where that is possible."""
     gc.collect()
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)

@@ -6,13 +6,14 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lmcore.config.models import CorruptionConfig, MaskingConfig
+from lmcore.config.families import CorruptionConfig, MaskingConfig
 from lmcore.config.training import ObjectiveConfig, PretrainConfig
 from lmcore.errors import UserError
 from lmcore.models.model import Objective
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.batches.batches import Batches, TokenArray, WindowBatches, tokens_of_windows
 from lmcore.tokens.batches.corruption import CorruptedBatches
+from lmcore.tokens.batches.document_starts import DocumentStartBatches
 from lmcore.tokens.batches.masking import MaskedBatches, word_starts
 from lmcore.tokens.batches.streams import StreamBatches, tokens_of_streams
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
@@ -100,6 +101,11 @@ def seen_tokens(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, 
     return (tokens_of_streams if drawn["kind"] == "streams" else tokens_of_windows)(stream, drawn)
 
 
+def _next_tokens(batches: Any, model: TrainableModel, seed: int, tokenizer: Tokenizer) -> PretrainingBatches:
+    vocabulary = tokenizer.vocabulary
+    return batches if vocabulary.start_of_text_id is None else DocumentStartBatches(batches, vocabulary)
+
+
 def _masked(batches: Any, model: TrainableModel, seed: int, tokenizer: Tokenizer) -> PretrainingBatches:
     masking = model.config.masking
     starts = word_starts(tokenizer) if masking.use_whole_words else None
@@ -111,7 +117,7 @@ def _corrupted(batches: Any, model: TrainableModel, seed: int, tokenizer: Tokeni
 
 
 FOR_OBJECTIVE: dict[Objective, Callable[[Any, TrainableModel, int, Tokenizer], PretrainingBatches]] = {
-    "next_token": lambda batches, *_: batches,
+    "next_token": _next_tokens,
     "masked_tokens": _masked,
     "corrupted_spans": _corrupted,
 }

@@ -19,7 +19,7 @@ in the layers grows about five times:
 import math
 from typing import Any
 
-from lmcore.config.models import FamilyConfig
+from lmcore.config.families import FamilyConfig
 from lmcore.config.training import MuonConfig, PretrainConfig
 from lmcore.errors import UserError
 

@@ -57,7 +57,7 @@ def evaluate_completion(
             *_pairs(test, prompt_format.fields),
         ),
         training=_pairs(examples["train"], prompt_format.fields),
-        validation=_pairs(examples["validation"], prompt_format.fields),
+        validation=_pairs(_clean(examples["validation"], output), prompt_format.fields),
         is_clean=read_is_clean(output, ids),
         config=config,
     )
@@ -85,6 +85,12 @@ def _read_examples(
         "validation": choose_examples(found["validation"], limit, config.seed),
         "test": choose_examples(found["test"], limit, config.seed),
     }
+
+
+def _clean(examples: Sequence[CompletionExample], output: Path) -> Sequence[CompletionExample]:
+    """The examples from clean documents, on which models are compared; all, if there are none."""
+    is_clean = read_is_clean(output, [example.id for example in examples])
+    return [example for example, clean in zip(examples, is_clean, strict=True) if clean] or examples
 
 
 def _pairs(examples: Sequence[CompletionExample], variables: Sequence[str]) -> Pairs:

@@ -19,6 +19,7 @@ from tasks.context.environment import Environment
 from tasks.context.lineage import git_facts, lock_file_facts, uncommitted_changes
 from tasks.context.sealed import discard, read_sealed, write_sealed
 from tasks.tracking.client import Store, leaves, one_line, safe_name, upload_seconds
+from tasks.tracking.cost import add_cost
 from tasks.tracking.local_run import (
     CHANGES_NAME,
     INFO_NAME,
@@ -222,6 +223,7 @@ def _send_evaluation(store: Store, evaluation: Evaluation, folder: Path) -> None
     log_metrics(store, run_id, new, find_logged_model(store, run_id, evaluation.digest))
     link_prompts(store, run_id, evaluation.prompts)
     if (artifacts := folder / ARTIFACTS).is_dir():
+        add_cost(store, store.client.get_run(run_id), artifacts)
         with store.requests.request(upload_seconds(artifacts)):
             store.client.log_artifacts(run_id, str(artifacts), ARTIFACTS)
     refresh_description(store, run_id)

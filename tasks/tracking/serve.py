@@ -176,12 +176,12 @@ def fill_masks(model: Any, tokenizer: Tokenizer, text: str, n_candidates: int) -
         ValueError: if the text has no mask, or is longer than the model can read.
     """
     vocabulary = tokenizer.vocabulary
-    tokens = torch.tensor([vocabulary.end_of_text_id, *encode_with_masks(tokenizer, text)])
+    tokens = torch.tensor([vocabulary.start_id, *encode_with_masks(tokenizer, text)])
     masks = (tokens == vocabulary.mask_id).nonzero().flatten()
     if not len(masks):
         raise UserError(f"there is no mask in {text[:80]!r}: write {MASK} for each missing token")
     logits = model(tokens.unsqueeze(0))[0, masks]
-    logits[:, [vocabulary.end_of_text_id, vocabulary.padding_id, vocabulary.mask_id]] = -torch.inf
+    logits[:, vocabulary.special_ids] = -torch.inf
     top = logits.softmax(dim=-1).topk(min(n_candidates, logits.size(-1)), dim=-1)
     tokens[masks] = top.indices[:, 0]
     candidates = [

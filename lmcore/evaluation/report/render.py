@@ -1,7 +1,6 @@
 """The report: one self-contained HTML page with a model's metrics, compared with those of its baselines."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,11 @@ from markupsafe import Markup
 
 from lmcore.config.evaluate import EvaluateConfig
 from lmcore.evaluation.names import MODEL, UNCALIBRATED
+from lmcore.evaluation.probes.probe import Probe
 from lmcore.evaluation.report.plots import Curve, curve_plot, interval_plot, reliability_plot
-from lmcore.evaluation.report.views import ClassifierView, CompletionView, LanguageModelView
-from lmcore.evaluation.result import Estimate, EvaluationResult, Metric
+from lmcore.evaluation.report.shown import fixed, flatten, percent, shown_value
+from lmcore.evaluation.report.views import ClassifierView, CompletionView, LanguageModelView, ProbeView
+from lmcore.evaluation.result import Estimate, EvaluationResult
 from lmcore.training.record import TrainingRecord
 
 TEMPLATE = "report.html.jinja"
@@ -36,6 +37,11 @@ class Training:
     record: TrainingRecord
     curves: Sequence[Curve]
     loss_unit: str
+
+    @property
+    def has_curve(self) -> bool:
+        """Whether there is a line to draw."""
+        return any(len(curve.points) > 1 for curve in self.curves)
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,7 @@ class ReportContent:
         language_model: metrics of the language model.
         classifier: metrics of the classifier, or why there are none.
         completions: the models that answer prompts.
+        probes: what the probes of all models found.
         samples: prompts and their continuations.
         trainings: the trainings of the models, as far as they exist.
         clean_summary: totals of the cleaning.
@@ -92,6 +99,7 @@ class ReportContent:
     language_model: EvaluationResult
     classifier: EvaluationResult
     completions: Sequence[CompletionPart]
+    probes: Sequence[Probe]
     samples: Sequence[Mapping[str, str]]
     trainings: Sequence[Training]
     clean_summary: Mapping[str, Any]
@@ -114,12 +122,12 @@ def render_report(content: ReportContent, config: EvaluateConfig) -> str:
     )
     environment.filters |= {
         "capitalized": capitalized,
-        "fixed": _fixed,
-        "percent": _percent,
+        "fixed": fixed,
+        "percent": percent,
         "shade": _surprisal_shade,
         "thousands": _thousands,
         "uncapitalized": lambda text: text[:1].lower() + text[1:],
-        "value": _value,
+        "value": shown_value,
     }
     language_model = LanguageModelView(content.language_model)
     page = environment.get_template(TEMPLATE).render(
@@ -129,13 +137,14 @@ def render_report(content: ReportContent, config: EvaluateConfig) -> str:
         language=language_model,
         classifier=None if content.classifier.skipped else ClassifierView(content.classifier),
         completions=[_completion_section(part, config) for part in content.completions if not part.result.skipped],
+        probes=[ProbeView(probe) for probe in content.probes if probe.rows],
         skipped=_skipped(content),
         reliability_plot=_reliability_plot(content.classifier),
         intervals_plot=_intervals_plot(language_model),
         curve_plots=[
-            _curve_plot(f"curve-{index}", item) for index, item in enumerate(content.trainings) if _has_curve(item)
+            _curve_plot(f"curve-{index}", item) for index, item in enumerate(content.trainings) if item.has_curve
         ],
-        flat_parameters={section: dict(_flatten(values)) for section, values in content.parameters.items()},
+        flat_parameters={section: dict(flatten(values)) for section, values in content.parameters.items()},
     )
     return page + "\n"
 
@@ -143,9 +152,9 @@ def render_report(content: ReportContent, config: EvaluateConfig) -> str:
 def render_plots(content: ReportContent) -> dict[str, str]:
     """The plots of the page by file name, each as an SVG file of its own."""
     curves = {
-        f"loss-{item.title.lower().replace(' ', '-')}.svg": str(_curve_plot(f"curve-{index}", item))
+        curves_file(item.title): str(_curve_plot(f"curve-{index}", item))
         for index, item in enumerate(content.trainings)
-        if _has_curve(item)
+        if item.has_curve
     }
     name = content.language_model.reported[0].name.replace("_", "-")
     reliability = _reliability_plot(content.classifier)
@@ -154,6 +163,11 @@ def render_plots(content: ReportContent) -> dict[str, str]:
         **curves,
         **({} if reliability is None else {"reliability.svg": str(reliability)}),
     }
+
+
+def curves_file(title: str) -> str:
+    """The name of the file with the curves of a training."""
+    return f"loss-{title.lower().replace(' ', '-')}.svg"
 
 
 def capitalized(text: str) -> str:
@@ -209,10 +223,6 @@ def _intervals_plot(language_model: LanguageModelView) -> Markup:
     )
 
 
-def _has_curve(training: Training) -> bool:
-    return any(len(curve.points) > 1 for curve in training.curves)
-
-
 def _curve_plot(name: str, training: Training) -> Markup:
     ends = [f"{curve.name} ends at {curve.points[-1][1]:.3f}" for curve in training.curves if curve.points]
     return Markup(
@@ -230,28 +240,6 @@ def _evenly_spaced(items: Sequence[Any], count: int) -> list[Any]:
     """``count`` of the items at equal distances, so that none is picked by hand."""
     count = min(count, len(items))
     return [items[index * len(items) // count] for index in range(count)]
-
-
-def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted names and values of nested mappings."""
-    if not isinstance(value, Mapping):
-        yield path, json.dumps(value, ensure_ascii=False)
-        return
-    for key, nested in value.items():
-        yield from _flatten(nested, f"{path}.{key}" if path else str(key))
-
-
-def _value(value: float, metric: Metric) -> str:
-    """A value of a metric as it is shown."""
-    return _percent(value) if metric.unit == "fraction" else _fixed(value, metric.digits)
-
-
-def _fixed(value: float, digits: int) -> str:
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _percent(value: float) -> str:
-    return f"{_fixed(100 * value, 1)}\N{NARROW NO-BREAK SPACE}%"
 
 
 def _thousands(value: float) -> str:

@@ -18,6 +18,7 @@ from lmcore.evaluation.names import (
     UNCALIBRATED,
     UNIGRAM,
 )
+from lmcore.evaluation.probes.probe import Probe
 from lmcore.evaluation.result import CLEAN, Estimate, EvaluationResult, Metric, pair_name
 
 TRAINED_ON = {
@@ -123,6 +124,15 @@ class ClassifierView(View):
         names = ("auroc", "log_loss", "brier_score", "calibration_error")
         self.probability_metrics = [self.shown(metric) for metric in result.reported if metric.name in names]
         """How good the scores and the probabilities are."""
+
+
+class ProbeView:
+    """A probe, and how its numbers are shown."""
+
+    def __init__(self, probe: Probe) -> None:
+        self.probe = probe
+        digits = {"fraction": 1, "bits per byte": 3}.get(probe.unit, 2)
+        self.metric = Metric(probe.name, probe.measure, probe.unit, digits)
 
 
 class CompletionView(View):

@@ -205,5 +205,5 @@ def chosen_labels(classifier: Classifier, probabilities: npt.NDArray[np.floating
 
 
 def encode_for_classifier(tokenizer: Tokenizer, text: str, max_tokens: int) -> list[int]:
-    """The end token, as before every document, followed by the text's first tokens, ``max_tokens`` in total."""
-    return [tokenizer.vocabulary.end_of_text_id, *tokenizer.encode(text)[: max_tokens - 1]]
+    """The token that starts every document, followed by the text's first tokens, ``max_tokens`` in total."""
+    return [tokenizer.vocabulary.start_id, *tokenizer.encode(text)[: max_tokens - 1]]

@@ -1,7 +1,7 @@
-"""The GPT for one more token per text, in as few operations as possible.
+"""The GPT for a few more tokens per text, in as few operations as possible.
 
 When a model reads one token at a time, a CPU spends more time on starting operations than on arithmetic. So queries,
-keys and values come from one matrix product, weights are cast and transposed once, and nothing is kept for a backward
+keys and values come from one matrix product, weights are packed once, and nothing is kept for a backward
 pass. The result is that of :meth:`lmcore.models.gpt.model.GPT.forward`.
 """
 
@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lmcore.models.cpu.packed_linear import PackedLinear
+
 
 class DecodingCache(Protocol):
     """The keys and values that a step attends to."""
@@ -21,7 +23,7 @@ class DecodingCache(Protocol):
     last_embedding: Tensor | None
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None = None) -> Tensor:
-        """Append to one layer and attend; all have shape (batch, heads, 1, head_dim)."""
+        """Append to one layer and attend; all have shape (batch, heads, new positions, head_dim)."""
 
     def advance(self, n_positions: int) -> None:
         """Count positions as read."""
@@ -29,21 +31,21 @@ class DecodingCache(Protocol):
 
 @dataclass(frozen=True)
 class BlockWeights:
-    """The weights of one block in the dtype of the activations; output weights are transposed."""
+    """The layers of one block."""
 
     mixing: tuple[float, float] | None
-    query_key_value: Tensor
-    attention_output: Tensor
-    feed_forward_input: Tensor
-    gate: Tensor | None
-    feed_forward_output: Tensor
+    query_key_value: PackedLinear
+    attention_output: PackedLinear
+    feed_forward_input: PackedLinear
+    gate: PackedLinear | None
+    feed_forward_output: PackedLinear
 
     def expand(self, normalized: Tensor) -> Tensor:
-        """The activations (batch, intermediate_size) of the feed-forward layer."""
-        expanded = F.linear(normalized, self.feed_forward_input)
+        """The activations (rows, intermediate_size) of the feed-forward layer."""
+        expanded = self.feed_forward_input(normalized)
         if self.gate is None:
-            return F.relu(expanded).square_()
-        return F.silu(F.linear(normalized, self.gate)).mul_(expanded)
+            return expanded.relu_().square_()
+        return F.silu(self.gate(normalized)).mul_(expanded)
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class GPTWeights:
         value_scales: shape (layers, 1, 1), likewise.
         cosine: shape (positions, head_dim), the factor of each feature.
         sine: shape (positions, head_dim), the signed factor of the feature that it is paired with.
-        output: shape (vocabulary, hidden_size).
+        output: maps hidden states to logits.
         cap: soft cap of the logits, if any.
         n_heads: number of query heads.
         n_key_value_heads: number of key-value heads.
@@ -72,71 +74,78 @@ class GPTWeights:
     value_scales: Tensor | None
     cosine: Tensor
     sine: Tensor
-    output: Tensor
+    output: PackedLinear
     cap: float | None
     n_heads: int
     n_key_value_heads: int
     dtype: torch.dtype
 
 
-def decode_step(weights: GPTWeights, tokens: Tensor, cache: DecodingCache, mask: Tensor | None) -> Tensor:
-    """Next-token logits after one more token per text, float32 of shape (batch, vocabulary).
+def decode(
+    weights: GPTWeights, tokens: Tensor, cache: DecodingCache, visible: Tensor | None, mask: Tensor | None
+) -> Tensor:
+    """The normalized output of the last block after more tokens per text, shape (batch, length, hidden_size).
 
     Args:
         weights: the model.
-        tokens: int64 of shape (batch, 1).
-        cache: the positions before; advanced by one.
+        tokens: int64 of shape (batch, length).
+        cache: the positions before; advanced by the length.
+        visible: bool, broadcast to (batch, 1, length, positions), true where a token may attend; None if a text begins
+            with these tokens, without padding, or if a single token may attend to all before it.
         mask: bool of shape (batch, positions), false at left padding; None if there is no padding.
     """
-    tokens = tokens[:, 0]
-    position, head_dim = cache.length, weights.cosine.size(1)
+    batch, length = tokens.shape
+    positions, head_dim = slice(cache.length, cache.length + length), weights.cosine.size(1)
     n_rotated = weights.n_heads + weights.n_key_value_heads
-    visible = None if mask is None else mask[:, None, None, :]
-    stream = embedded = _embed(weights, tokens, cache, mask)
-    value_embeddings = _value_embeddings(weights, tokens)
+    cosine, sine = weights.cosine[positions].unsqueeze(1), weights.sine[positions].unsqueeze(1)
+    stream = embedded = _embed(weights, tokens, cache, mask).flatten(0, 1)
+    value_embeddings = _value_embeddings(weights, tokens.flatten())
     for layer, block in enumerate(weights.blocks):
         if block.mixing is not None:
             stream = torch.add(stream * block.mixing[0], embedded, alpha=block.mixing[1])
-        product = F.linear(_normalize(stream), block.query_key_value)
-        heads = product.view(len(tokens), -1, head_dim)
-        rotated = _rotate_normalized(heads[:, :n_rotated], weights.cosine[position], weights.sine[position])
-        value = heads[:, n_rotated:]
+        heads = block.query_key_value(_normalize(stream)).view(batch, length, -1, head_dim)
+        rotated = _rotate_normalized(heads[:, :, :n_rotated], cosine, sine).transpose(1, 2)
+        value = heads[:, :, n_rotated:]
         if value_embeddings is not None:
-            value = value + value_embeddings[layer]
-        query, key = rotated[:, : weights.n_heads].unsqueeze(2), rotated[:, weights.n_heads :].unsqueeze(2)
-        attended = cache.attend(layer, query, key, value.unsqueeze(2), visible)
-        stream = torch.addmm(stream, attended.reshape(len(tokens), -1), block.attention_output)
-        stream = torch.addmm(stream, block.expand(_normalize(stream)), block.feed_forward_output)
-    cache.advance(1)
-    logits = F.linear(_normalize(stream), weights.output).float()
+            value = value + value_embeddings[layer].view(value.shape)
+        query, key = rotated[:, : weights.n_heads], rotated[:, weights.n_heads :]
+        attended = cache.attend(layer, query, key, value.transpose(1, 2), visible)
+        stream = block.attention_output.added_to(stream, attended.transpose(1, 2).reshape(batch * length, -1))
+        stream = block.feed_forward_output.added_to(stream, block.expand(_normalize(stream)))
+    cache.advance(length)
+    return _normalize(stream).view(batch, length, -1)
+
+
+def output_logits(weights: GPTWeights, hidden: Tensor) -> Tensor:
+    """Float32 logits (..., vocabulary) of hidden states (..., hidden_size)."""
+    logits = weights.output(hidden).float()
     return logits if weights.cap is None else logits.div_(weights.cap).tanh_().mul_(weights.cap)
 
 
 def _embed(weights: GPTWeights, tokens: Tensor, cache: DecodingCache, mask: Tensor | None) -> Tensor:
-    """Embeddings (batch, hidden_size), after token shift."""
+    """Embeddings (batch, length, hidden_size), after token shift."""
     embedded = _normalize(F.embedding(tokens, weights.embedding).to(weights.dtype))
     if weights.token_shift is None:
         return embedded
-    previous, cache.last_embedding = cache.last_embedding, embedded.unsqueeze(1)
-    if previous is None:
-        return embedded
-    previous = previous[:, 0]
+    first = torch.zeros_like(embedded[:, :1]) if cache.last_embedding is None else cache.last_embedding
+    cache.last_embedding = embedded[:, -1:]
+    previous = first if tokens.size(1) == 1 else torch.cat((first, embedded[:, :-1]), dim=1)
     if mask is not None:
-        previous = previous * mask[:, -2:-1]
+        is_text = F.pad(mask, (1, 0))[:, cache.length : cache.length + tokens.size(1)]
+        previous = previous * is_text.unsqueeze(2)
     return torch.addcmul(embedded, previous, weights.token_shift)
 
 
 def _value_embeddings(weights: GPTWeights, tokens: Tensor) -> Tensor | None:
-    """Value embeddings of the tokens in each layer, shape (layers, batch, key-value heads, head_dim)."""
+    """Value embeddings of the tokens in each layer, shape (layers, rows, key-value size)."""
     if weights.value_scales is None:
         return None
     looked_up = torch.stack([F.embedding(tokens, table) for table in weights.value_tables]).to(weights.dtype)
-    scaled = _normalize(looked_up) * weights.value_scales
-    return scaled.view(*scaled.shape[:2], -1, weights.cosine.size(1))
+    return _normalize(looked_up) * weights.value_scales
 
 
 def _rotate_normalized(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Normalize and rotate heads (batch, heads, head_dim) of one position."""
+    """Normalize and rotate heads (batch, length, heads, head_dim)."""
     normalized = _normalize(heads)
     # Rotation is a sum of two products, the second with the halves of each head swapped.
     swapped = normalized.roll(heads.size(-1) // 2, dims=-1)

@@ -7,12 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmcore.config.models import GPTConfig
-from lmcore.models.cpu.gpt_decoding import GPTWeights, decode_step
+from lmcore.models.cpu.gpt_decoding import GPTWeights, decode, output_logits
 from lmcore.models.generative import CausalModel
 from lmcore.models.gpt.decoding import has_plain_layers, prepare_weights
 from lmcore.models.gpt.layers import (
     DecoderBlock,
-    FeedForward,
     RotaryEmbedding,
     SelfAttention,
     TokenShift,
@@ -20,6 +19,7 @@ from lmcore.models.gpt.layers import (
 )
 from lmcore.models.gpt.state import GPTState
 from lmcore.models.layers.attention import causal_mask, check_context_length
+from lmcore.models.layers.feed_forward import FeedForward
 from lmcore.models.layers.functional import linear_cross_entropy, normalize
 from lmcore.models.layers.linear import BiasFreeLinear
 from lmcore.models.state import ModelState
@@ -43,6 +43,7 @@ class GPT(CausalModel, TextEncoder):
         self.feature_size = config.hidden_size
         self.embedding = nn.Embedding(vocabulary.size, config.hidden_size)
         nn.init.normal_(self.embedding.weight, std=0.02)
+        self._in_8bit: GPTWeights | None = None
         self.token_shift = TokenShift(config.hidden_size) if config.use_token_shift else None
         self.dropout = nn.Dropout(config.dropout)
         head_dim = config.hidden_size // config.num_attention_heads
@@ -89,22 +90,21 @@ class GPT(CausalModel, TextEncoder):
 
     def forward(self, tokens: Tensor, *, mask: Tensor | None = None, state: ModelState | None = None) -> Tensor:
         """Next-token logits, see :class:`CausalModel`."""
-        return self.output_logits(self.hidden_states(tokens, mask=mask, state=state))
+        return self._logits(tokens, mask, state, slice(None))
 
     def next_logits(self, tokens: Tensor, *, mask: Tensor | None = None, state: ModelState | None = None) -> Tensor:
         """Logits of the token after the last one, see :class:`CausalModel`."""
-        if isinstance(state, GPTState) and tokens.size(1) == 1 and (weights := self.decoding_weights(state)):
-            check_context_length(state.length + 1, self.config.max_position_embeddings)
-            return decode_step(weights, tokens, state, mask)
-        return self.output_logits(self.hidden_states(tokens, mask=mask, state=state)[:, -1])
+        return self._logits(tokens, mask, state, slice(-1, None)).squeeze(1)
 
     def decoding_weights(self, state: GPTState) -> GPTWeights | None:
-        """The weights in the form for reading single tokens after ``state``; prepared again if they have changed.
+        """The weights in the form for reading tokens after ``state``; prepared again if they have changed.
 
         None if the layers themselves have to be called: in training, outside of inference mode, or with adapters.
         """
         if self.training or not torch.is_inference_mode_enabled():
             return None
+        if self._in_8bit is not None:
+            return self._in_8bit
         if state.weights is None:
             state.weights = list(self.parameters())
         return state.prepared.get("decoding", state.weights, self._prepare_weights)
@@ -151,7 +151,26 @@ class GPT(CausalModel, TextEncoder):
         """Shape (vocabulary, hidden_size); its product with a hidden state gives the logits."""
         return self.embedding.weight if self.head is None else self.head.weight
 
-    def _prepare_weights(self) -> GPTWeights | None:
+    def store_in_8bit(self) -> bool:
+        """Compute with 8-bit weights from now on, see :class:`EightBitModel`."""
+        self._in_8bit = self._prepare_weights(in_8bit=True)
+        return self._in_8bit is not None
+
+    def _logits(self, tokens: Tensor, mask: Tensor | None, state: ModelState | None, positions: slice) -> Tensor:
+        """The logits of some of the new positions."""
+        if state is None and self._in_8bit is not None:
+            state = self.new_state(len(tokens))
+        if not isinstance(state, GPTState) or (weights := self.decoding_weights(state)) is None:
+            return self.output_logits(self.hidden_states(tokens, mask=mask, state=state)[:, positions])
+        n_new = tokens.size(1)
+        check_context_length(state.length + n_new, self.config.max_position_embeddings)
+        if n_new == 1:
+            visible = None if mask is None else mask[:, None, None]
+        else:
+            visible = causal_mask(n_new, state.length, mask, self.device)
+        return output_logits(weights, decode(weights, tokens, state, visible, mask)[:, positions])
+
+    def _prepare_weights(self, *, in_8bit: bool = False) -> GPTWeights | None:
         if not has_plain_layers(self):
             return None
         return prepare_weights(
@@ -162,6 +181,7 @@ class GPT(CausalModel, TextEncoder):
             value_embeddings=[cast("ValueEmbedding", table) for table in self.value_embeddings],
             output_weight=self.output_weight,
             dtype=self.compute_dtype,
+            in_8bit=in_8bit,
         )
 
 

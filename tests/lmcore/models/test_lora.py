@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from lmcore.config.models import FamilyConfig, ModelConfig
+from lmcore.config.families import FamilyConfig
+from lmcore.config.models import ModelConfig
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.generation import GenerationConfig, generate
 from lmcore.models.folder import save_language_model
@@ -53,7 +54,7 @@ def add(model: nn.Module, seed: int = 5, **changes: object) -> list[str]:
 def logits_of(model: TrainableModel) -> torch.Tensor:
     tokens = draw_tokens(2, 12)
     with torch.no_grad():
-        if model.config.family == "encoder_decoder":
+        if model.config.reads_source:
             return model(tokens, state=model.new_state(tokens))
         return model(tokens)
 
@@ -110,7 +111,7 @@ def test_merged_and_unmerged_adapters_give_the_same_logits(family: str) -> None:
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("family", ["gpt", "gpt2"])
+@pytest.mark.parametrize("family", ["gpt", "gpt2", "llama"])
 def test_an_adapted_model_writes_what_the_folded_one_does(family: str) -> None:
     model = make_model(family)
     add(model)

@@ -6,16 +6,15 @@ import torch
 from lmcore.errors import UserError
 from lmcore.models.folder import save_language_model
 from lmcore.models.pretrained import is_own_folder, load_pretrained
-from tests.lmcore.models.gpt2.test_gpt2 import TOKENIZER, draw_tokens
-from tests.lmcore.models.test_huggingface import make_gpt2_reference
+from tests.lmcore.models.huggingface.references import save_reference
 
 
 @torch.no_grad()
 def test_an_own_folder_and_one_of_transformers_are_loaded_alike(tmp_path: Path) -> None:
-    reference, tokens = make_gpt2_reference(tmp_path / "theirs"), draw_tokens(3, 12)
-    TOKENIZER.save(tmp_path / "theirs" / "tokenizer.json")
+    reference, tokens = save_reference(tmp_path / "theirs", "llama 3"), torch.arange(36).view(3, 12)
     model, tokenizer = load_pretrained(tmp_path / "theirs")
-    torch.testing.assert_close(model(tokens), reference(tokens).logits, rtol=0, atol=1e-5)
+    n_own = tokenizer.n_own_tokens
+    torch.testing.assert_close(model(tokens)[..., :n_own], reference(tokens).logits, rtol=0, atol=1e-5)
     save_language_model(tmp_path / "own", model, tokenizer, {})
     again, _ = load_pretrained(tmp_path / "own")
     assert all(torch.equal(weight, again.state_dict()[name]) for name, weight in model.state_dict().items())

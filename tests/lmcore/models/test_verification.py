@@ -94,6 +94,13 @@ def test_weights_that_are_not_finite_are_refused(models: Path, value: float) -> 
         load_language_model(models / "gpt")
 
 
+WITHOUT_WEIGHTS = {
+    *((family, "num_attention_heads") for family in ("gpt", "gpt2", "bert", "encoder_decoder")),
+    *((family, "max_position_embeddings") for family in ("gpt", "llama", "t5")),
+    ("t5", "relative_attention_max_distance"),
+}
+
+
 @pytest.mark.parametrize("family", CONFIGS)
 def test_sizes_that_are_not_those_of_the_weights_are_refused_before_they_cost_anything(
     models: Path, family: str
@@ -104,7 +111,7 @@ def test_sizes_that_are_not_those_of_the_weights_are_refused_before_they_cost_an
     assert len(sizes) > 3
     for name, value in sizes.items():
         # Of what no weight's shape tells, only what no machine has the memory for is refused.
-        has_no_weight = name == "num_attention_heads" or (family, name) == ("gpt", "max_position_embeddings")
+        has_no_weight = (family, name) in WITHOUT_WEIGHTS
         factors = (10**7, 10**9) if has_no_weight else (4, 10**3, 10**5, 10**7)
         for factor in factors:
             changed = description | {"model": description["model"] | {name: value * factor}}

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,11 @@ import torch
 
 from lmcore.config.classification import ClassificationTrainingConfig
 from lmcore.config.completion import CompletionTrainingConfig, SummaryExamples
-from lmcore.config.evaluate import ReportConfig
+from lmcore.config.evaluate import BiasConfig, ReportConfig
 from lmcore.config.finetune import FinetuneConfig
 from lmcore.config.models import GPTConfig
 from lmcore.config.tokenize import BytePairConfig, SplitFractions
+from lmcore.errors import UserError
 from lmcore.finetuning.classification.classifier import Classifier, load_classifier, save_classifier
 from lmcore.models.folder import load_language_model, save_language_model
 from lmcore.models.gpt.model import GPT
@@ -35,7 +37,9 @@ from tasks.evaluate import (
     evaluate_prompts,
     generate_samples,
     measure_contamination,
+    probe_models,
     write_metrics,
+    write_model_cards,
     write_report,
 )
 from tasks.training import write_curves
@@ -79,6 +83,7 @@ TRAINING_RECORD = TrainingRecord(
     drawn={"kind": "windows", "sequence_length": 64, "n_windows": 12, "seed": 3},
 )
 RECORD = TRAINING_RECORD.to_json()
+DATA_CARD = {"documents": 120, "bytes": 9000, "languages": ["en"], "sources": []}
 FINETUNE = FinetuneConfig(
     seed=1,
     classification=ClassificationTrainingConfig.model_construct(
@@ -163,6 +168,16 @@ def run_tasks(project: Path, name: str) -> None:
     evaluate_completion(CONFIG, FINETUNE, SPLIT, models=project / "finetuned", **folders)
     evaluate_prompts(CONFIG, SPLIT, language_model=project / "language-model", **folders)
     generate_samples(CONFIG.samples, language_model=project / "language-model", output=output)
+    probe_models(
+        CONFIG,
+        FINETUNE,
+        SPLIT,
+        tokens=project / "tokens",
+        documents=project / "clean",
+        language_model=project / "language-model",
+        models=project / "finetuned",
+        output=output,
+    )
     write_metrics(output=output, metrics=output / "slim.json")
     inputs = ReportInputs(
         clean=project / "clean",
@@ -172,7 +187,10 @@ def run_tasks(project: Path, name: str) -> None:
         pretrain_curves=project / "curves/pretrain",
         finetune_curves=project / "curves/finetune",
     )
-    write_report(CONFIG, {"evaluate": CONFIG.model_dump(mode="json")}, inputs, output=output)
+    parameters = {"evaluate": CONFIG.model_dump(mode="json"), "pretrain": {"model": {}, "seed": 3}, "finetune": {}}
+    write_json(project / "clean/card.json", DATA_CARD)
+    write_report(CONFIG, parameters, inputs, output=output)
+    write_model_cards(CONFIG, parameters, inputs, output=output)
 
 
 def read(path: Path):
@@ -299,6 +317,45 @@ def test_classes_that_were_not_trained_count_as_wrong_and_are_named(project, tmp
     assert sum(map(sum, found["confusion"][2:])) == len(untrained)
     n_wrong = f"{len(untrained)} of {len(test)} test documents count as wrong"
     assert f"{n_wrong}, since their class was not trained: rare" in caplog.text
+
+
+def test_every_evaluated_model_has_a_card_whose_picture_lies_beside_it(project):
+    cards = sorted((project / "reports").glob("model-card-*.md"))
+    assert [card.stem for card in cards] == [
+        "model-card-classifier",
+        "model-card-completion",
+        "model-card-language-model",
+    ]
+    for card in cards:
+        text = card.read_text(encoding="utf-8")
+        assert "## Results" in text
+        for picture in re.findall(r"!\[.*\]\((.*)\)", text):
+            assert (project / "reports" / picture).exists()
+
+
+def test_probes_of_both_models_are_numbers_with_intervals_and_a_method(project):
+    found = read(project / "reports/probes.json")
+    names = {part: [probe["name"] for probe in probes] for part, probes in found.items()}
+    assert names == {"language_model": ["memorization", "bias", "typos"], "classifier": ["typos_classifier"]}
+    for probe in (probe for probes in found.values() for probe in probes):
+        assert probe["method"].endswith(".")
+        for row in probe["rows"]:
+            assert row["estimate"]["low"] <= row["estimate"]["value"] <= row["estimate"]["high"]
+    bits = [row["estimate"]["value"] for row in found["language_model"][2]["rows"]]
+    metrics = read(project / "reports/metrics.json")["language_model"]["model"]["bits_per_byte"]["value"]
+    assert bits[0] == pytest.approx(metrics, rel=0.2)
+
+
+def test_a_file_of_templates_that_is_missing_or_wrong_is_named(project, tmp_path):
+    file = tmp_path / "bias.yaml"
+    probes = CONFIG.probes.model_copy(update={"memorization": None, "bias": BiasConfig(templates=file)})
+    config = CONFIG.model_copy(update={"probes": probes})
+    folders = {"tokens": project / "tokens", "documents": project / "clean", "models": tmp_path, "output": tmp_path}
+    for text, message in ((None, "does not exist"), ("pairs: 3", "bias.yaml"), ("a: [", "bias.yaml")):
+        if text is not None:
+            file.write_text(text, encoding="utf-8")
+        with pytest.raises(UserError, match=message):
+            probe_models(config, FINETUNE, SPLIT, language_model=project / "language-model", **folders)
 
 
 def test_equal_inputs_give_equal_files(project):

@@ -1,8 +1,9 @@
 """Content of a report with made-up metrics, and one text of the test's choice wherever texts are shown."""
 
+from lmcore.evaluation.probes.probe import Probe, ProbeRow
 from lmcore.evaluation.report.plots import Curve
 from lmcore.evaluation.report.render import CompletionPart, ModelTitle, ReportContent, Training
-from lmcore.evaluation.result import EvaluationResult
+from lmcore.evaluation.result import Estimate, EvaluationResult
 from lmcore.training.record import TrainingRecord
 
 
@@ -173,6 +174,17 @@ def content(text: str) -> ReportContent:
             }
         ),
         completions=[CompletionPart("completion", "Completion", f"Completes {text}.", completion(text))],
+        probes=[
+            Probe(
+                "memorization",
+                "Memorization",
+                f"Decoding {text}.",
+                "reproduced texts",
+                "fraction",
+                ("prefix", "occurs"),
+                [ProbeRow(("16 tokens", text), 100, Estimate(0.02, 0.0, 0.07))],
+            )
+        ],
         samples=[{"prompt": text, "continuation": text}],
         trainings=[Training("Language model", record, curves, "nats per token")],
         clean_summary={

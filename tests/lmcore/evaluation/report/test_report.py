@@ -133,6 +133,12 @@ def test_the_metrics_of_each_source_are_shown_if_there_are_several():
     assert "books 10 1.200 1.100 to 1.300" in text
 
 
+def test_probes_are_shown_with_their_method_and_intervals():
+    text = words_of(render_report(content("text"), CONFIG))
+    assert "Memorization. Decoding text." in text
+    assert "16 tokens text 100 2.0 % 0.0 % to 7.0 %" in text.replace("\N{NARROW NO-BREAK SPACE}", " ")
+
+
 def test_the_page_tells_that_a_baseline_is_better_and_which_classes_were_not_trained():
     text = words_of(render_report(content("text"), CONFIG))
     assert "selected on the validation split: characters, linear. Compared with it, the classifier is worse" in text
