@@ -31,7 +31,7 @@ SHORT = TRAINING | {
     "ema_decay": 0.9,
 }
 SCRATCH = {"seed": 1, "init_from": "scratch", "objective": None}
-LORA = {"rank": 2, "alpha": 2.0, "dropout": 0.0}
+LORA = {"rank": 2, "alpha": 2.0, "dropout": 0.0, "save_adapter": False}
 FAMILIES: dict[str, Any] = {
     "ngram": {"family": "ngram", "order": 3},
     "hmm": HMM.model_dump(),
@@ -125,6 +125,7 @@ def finetune(family: str, environment: Any, folder: Path) -> dict[str, str | Non
             "init_from": "language_model",
             "vectors": write_vectors(folder / "vectors.txt") if family == "lstm" else None,
             "lora": lora,
+            "frozen_layers": None,
             "training": training,
         }
     )
@@ -140,6 +141,7 @@ def finetune(family: str, environment: Any, folder: Path) -> dict[str, str | Non
         max_train_samples=40,
         init_from="language_model",
         lora=classification.lora,
+        frozen_layers=None,
         training=training,
     )
     steps = {"classifier": (finetune_classifier, classification), "completion": (finetune_completion, completion)}
