@@ -27,6 +27,7 @@ from tasks.evaluate import (
     evaluate_dpo,
     evaluate_grpo,
     evaluate_language_model,
+    evaluate_prompts,
     generate_samples,
     measure_contamination,
     probe_models,
@@ -56,6 +57,7 @@ def evaluate(parameters: Parameters, environment: Environment) -> None:
     )
     for evaluate_part in (evaluate_dpo, evaluate_grpo):
         evaluate_part(config, finetune, split, base_models, documents=CLEAN, models=FINETUNED_MODELS, output=EVALUATION)
+    evaluate_prompts(config, split, documents=CLEAN, language_model=LANGUAGE_MODEL, output=EVALUATION)
     generate_samples(config.samples, language_model=LANGUAGE_MODEL, output=EVALUATION)
     probe_models(
         config,

@@ -52,6 +52,7 @@ def make_parser(*, is_chat: bool = False) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help="model folder")
+    parser.add_argument("--adapter", metavar="FOLDER", type=Path, help="low-rank adapters trained on this model")
     if is_chat:
         parser.set_defaults(chat=True, prompt=None, **dict.fromkeys(PROMPT_ONLY))
     else:

@@ -12,6 +12,7 @@ from tasks.evaluate.grpo import evaluate_grpo
 from tasks.evaluate.language_model import evaluate_language_model, generate_samples
 from tasks.evaluate.models import BaseModels
 from tasks.evaluate.probes import probe_models
+from tasks.evaluate.prompts import evaluate_prompts
 from tasks.evaluate.report import ReportInputs, track_evaluation, write_metrics, write_model_cards, write_report
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "evaluate_dpo",
     "evaluate_grpo",
     "evaluate_language_model",
+    "evaluate_prompts",
     "generate_samples",
     "measure_contamination",
     "probe_models",
