@@ -47,7 +47,6 @@ def evaluate(parameters: Parameters, environment: Environment) -> None:
     evaluate_language_model(config, tokens=TOKENS, documents=CLEAN, language_model=LANGUAGE_MODEL, output=EVALUATION)
     evaluate_classifier(config, finetune, split, documents=CLEAN, models=FINETUNED_MODELS, output=EVALUATION)
     evaluate_completion(config, finetune, split, documents=CLEAN, models=FINETUNED_MODELS, output=EVALUATION)
-    evaluate_prompts(config, split, documents=CLEAN, language_model=LANGUAGE_MODEL, output=EVALUATION)
     evaluate_chat_model(config, finetune, split, documents=CLEAN, models=FINETUNED_MODELS, output=EVALUATION)
     base_models = BaseModels(
         environment=environment,
@@ -58,6 +57,7 @@ def evaluate(parameters: Parameters, environment: Environment) -> None:
     )
     for evaluate_part in (evaluate_dpo, evaluate_grpo):
         evaluate_part(config, finetune, split, base_models, documents=CLEAN, models=FINETUNED_MODELS, output=EVALUATION)
+    evaluate_prompts(config, split, documents=CLEAN, language_model=LANGUAGE_MODEL, output=EVALUATION)
     generate_samples(config.samples, language_model=LANGUAGE_MODEL, output=EVALUATION)
     probe_models(
         config,

@@ -15,17 +15,17 @@ NEW_SETTINGS: dict[KeyPath, str | None] = {
     ("finetune", "classification", "problem_type"): None,
     ("finetune", "classification", "class_weights"): None,
     ("finetune", "completion", "init_from"): "language_model",
-    **{("finetune", kind, "frozen_layers"): None for kind in ("classification", "completion")},
-    **{("finetune", kind, "lora", "save_adapter"): "false" for kind in ("classification", "completion")},
     ("finetune", "completion", "truncated_field"): "text",
     ("finetune", "completion", "truncation_side"): "right",
+    **{("finetune", kind, "frozen_layers"): None for kind in ("classification", "completion")},
+    **{("finetune", kind, "lora", "save_adapter"): "false" for kind in ("classification", "completion")},
     **{(*training, "metric_for_best_model"): "loss" for training in TRAININGS},
     **{(*training, "schedule", "restart_steps"): "[]" for training in TRAININGS},
     ("pretrain", "mask_documents"): "false",
-    ("evaluate", "prompts"): None,
     ("finetune", "chat"): None,
     ("finetune", "dpo"): None,
     ("finetune", "grpo"): None,
+    ("evaluate", "prompts"): None,
 }
 """The value of each new setting; its section may be missing, and then lacks nothing."""
 

@@ -314,8 +314,8 @@ class _Trainer:
             )
             return {}
         name, score = self.config.metric_for_best_model, validation.score
-        metrics = {"validation_loss": validation.loss, **validation.measured}
-        return metrics if score is None else metrics | {f"validation_{name}": score}
+        metrics = {"validation_loss": validation.loss} | validation.measured
+        return metrics | ({} if score is None else {f"validation_{name}": score})
 
     def _validate(self) -> Validation:
         started = time.monotonic()

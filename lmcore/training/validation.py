@@ -26,13 +26,13 @@ class Validation:
 
     Attributes:
         loss: the mean loss in nats per target.
-        measured: what the model measured besides its loss, by names that begin with ``validation_``.
         score: the metric by which the best weights are chosen; None if that is the loss.
+        measured: what the model measured besides the loss, by names that begin with ``validation_``.
     """
 
     loss: float
-    measured: dict[str, float]
     score: float | None
+    measured: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Validator:
                 n_targets += batch.n_targets
                 measured.add(self.model.measured(), batch.n_targets)
             score = None if self.measure is None else self.measure()
-        return Validation(total / n_targets, measured.means(prefix="validation_"), score)
+        return Validation(total / n_targets, score, measured.means(prefix="validation_"))
 
     def validated_weights(self) -> AbstractContextManager[None]:
         """A context in which the model has the weights that are validated and kept."""

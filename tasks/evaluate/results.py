@@ -25,7 +25,7 @@ class Part:
         summary: what it does, in one sentence.
         artifacts: files of the evaluation that are logged with its run, besides the report, its card and its curves.
         is_prompted: whether it answers prompts, and is compared with baselines that do.
-        is_trained: whether the model was trained for it.
+        is_trained: whether the model was trained for it; if not, it is a use of another part's model.
     """
 
     name: str
@@ -75,18 +75,6 @@ PARTS = (
         is_prompted=True,
     ),
     Part(
-        "prompts",
-        "Prompts",
-        None,
-        ("evaluate", "prompts"),
-        "",
-        "The language model answers prompts without being trained for them; the first prompt is compared with the "
-        "others and with baselines that know the training examples.",
-        ("prompts.json",),
-        is_prompted=True,
-        is_trained=False,
-    ),
-    Part(
         "chat",
         "Chat",
         "chat",
@@ -115,6 +103,18 @@ PARTS = (
         "Trained on its own answers with verifiable rewards (group relative policy optimization).",
         ("grpo.json",),
         is_prompted=True,
+    ),
+    Part(
+        "prompts",
+        "Prompts",
+        None,
+        ("evaluate", "prompts"),
+        "",
+        "The language model answers prompts without being trained for them; the first prompt is compared with the "
+        "others and with baselines that know the training examples.",
+        ("prompts.json",),
+        is_prompted=True,
+        is_trained=False,
     ),
 )
 """All models, in the order of the report."""
