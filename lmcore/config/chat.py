@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, PositiveInt
 
 from lmcore.config.base import Config, InitFrom
-from lmcore.config.training import LoRAConfig, TrainingConfig
+from lmcore.config.training import LoRAConfig, TrainingConfig, measured_by, merged_only
 
 
 class ChatTrainingConfig(Config):
@@ -23,6 +23,6 @@ class ChatTrainingConfig(Config):
     """Several conversations share a sequence of ``max_tokens``, and no token attends to another conversation; for
     causal Transformers only."""
     max_train_samples: PositiveInt
-    lora: LoRAConfig | None
+    lora: Annotated[LoRAConfig | None, merged_only("adapters keep no chat template")]
     """Train adapters instead of the weights; None trains the weights."""
-    training: TrainingConfig
+    training: Annotated[TrainingConfig, measured_by()]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from lmcore.config.base import Config, InitFrom
-from lmcore.config.training import LoRAConfig, TrainingConfig
+from lmcore.config.training import LoRAConfig, TrainingConfig, measured_by, merged_only
 
 
 class ExactMatchReward(Config):
@@ -66,9 +66,9 @@ class GRPOTrainingConfig(Config):
     epsilon: Annotated[float, Field(gt=0.0, lt=1.0)]
     """An answer's probability moves at most by this ratio per set of answers (Schulman et al. 2017)."""
     max_train_samples: PositiveInt
-    lora: LoRAConfig | None
+    lora: Annotated[LoRAConfig | None, merged_only("adapters keep no chat template")]
     """Train adapters instead of the weights; None trains the weights."""
-    training: TrainingConfig
+    training: Annotated[TrainingConfig, measured_by()]
 
     @model_validator(mode="after")
     def _samples_once_per_step(self) -> Self:
