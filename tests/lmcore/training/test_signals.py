@@ -21,6 +21,8 @@ from lmcore.training.loop import train
 from lmcore.training.optimizer import ModelOptimizer
 from lmcore.training.record import TrainingRecord
 from lmcore.training.signals import DeferredSignals
+from lmcore.training.state import TrainerState
+from lmcore.training.validation import Validator
 from tests.lmcore.training.trainer import CHANGES, CONFIG, MAKERS, batches_for
 
 N_STEPS = 16
@@ -93,13 +95,13 @@ def reached(folder: Path) -> int:
 def last_step(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The last step that changed the weights, if one did."""
     steps: list[int] = []
-    update_weights = loop._Trainer._update_weights
+    update_weights = TrainerState.update_weights
 
-    def noted(training: loop._Trainer, *arguments: Any) -> None:
-        update_weights(training, *arguments)
-        steps[:] = [training.state.progress.step]
+    def noted(state: TrainerState, *arguments: Any) -> None:
+        update_weights(state, *arguments)
+        steps[:] = [state.progress.step]
 
-    monkeypatch.setattr(loop._Trainer, "_update_weights", noted)
+    monkeypatch.setattr(TrainerState, "update_weights", noted)
     return steps
 
 
@@ -137,15 +139,15 @@ def test_a_signal_during_validation_does_not_wait_for_its_end(tmp_path: Path, mo
     monkeypatch.setattr(
         loop._Trainer, "_record_validation", lambda *_: pytest.fail("the validation went on to its end")
     )
-    validation = loop._Trainer._validated_weights
+    validation = Validator.validated_weights
     monkeypatch.setattr(
-        loop._Trainer,
-        "_validated_weights",
-        lambda training: (signal.raise_signal(signal.SIGTERM), validation(training))[1],
+        Validator,
+        "validated_weights",
+        lambda validator: (signal.raise_signal(signal.SIGTERM), validation(validator))[1],
     )
     with pytest.raises(SystemExit):
         run(tmp_path / "parts", family)
-    monkeypatch.setattr(loop._Trainer, "_validated_weights", validation)
+    monkeypatch.setattr(Validator, "validated_weights", validation)
     monkeypatch.setattr(loop._Trainer, "_record_validation", record_validation)
     assert reached(tmp_path / "parts") == CONFIG["eval_steps"]
     assert run(tmp_path / "parts", family)[0] == record
