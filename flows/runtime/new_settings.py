@@ -45,6 +45,8 @@ NEW_SETTINGS: dict[KeyPath, str | None] = {
     ("finetune", "completion", "init_from"): "language_model",
     ("finetune", "completion", "truncated_field"): "text",
     ("finetune", "completion", "truncation_side"): "right",
+    **{("finetune", kind, "frozen_layers"): None for kind in ("classification", "completion")},
+    **{("finetune", kind, "lora", "save_adapter"): "false" for kind in ("classification", "completion")},
     **{(*training, "metric_for_best_model"): "loss" for training in TRAININGS},
     **{(*training, "schedule", "restart_steps"): "[]" for training in TRAININGS},
     ("pretrain", "mask_documents"): "false",

@@ -58,7 +58,9 @@ def evaluate_labels(
         "labels": classifier.labels,
         "temperature": classifier.temperature,
     }
-    return EvaluationResult(names, metrics.with_counts(n_training_documents=len(training)), details)
+    return EvaluationResult(
+        names, metrics.with_counts(n_training_documents=len(training), n_untrained_classes=0), details
+    )
 
 
 def _as_table(examples: Sequence[LabeledText], labels: Sequence[str]) -> LabeledTexts:

@@ -25,7 +25,7 @@ class Part:
         summary: what it does, in one sentence.
         artifacts: files of the evaluation that are logged with its run, besides the report, its card and its curves.
         is_prompted: whether it answers prompts, and is compared with baselines that do.
-        is_trained: whether the model was trained for it.
+        is_trained: whether the model was trained for it; if not, it is a use of another part's model.
     """
 
     name: str
