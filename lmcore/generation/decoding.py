@@ -11,6 +11,7 @@ from lmcore.generation.beam_search import beam_search
 from lmcore.generation.completion import Completion, FinishReason, StoppingCriteria, top_logprobs_of
 from lmcore.generation.decoding_state import DecodingState
 from lmcore.generation.sampling import apply_repetition_penalty, sample_tokens, uniform_samples, used_tokens
+from lmcore.generation.speculative import is_close_call
 from lmcore.models.generative import GenerativeModel
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
@@ -91,9 +92,10 @@ def sample(
     completions = [Completion() for _ in prompts]
     rows = list(range(len(prompts)))  # the prompt that each row of the batch belongs to
     for position in range(config.max_new_tokens):
-        logits = state.logits
-        if is_used is not None:
-            logits = apply_repetition_penalty(logits, is_used, config.repetition_penalty)
+        logits = _penalized(state, is_used, config)
+        if config.temperature is None and state.has_drafted and is_close_call(logits):
+            state.reread()
+            logits = _penalized(state, is_used, config)
         tokens = sample_tokens(logits, config, uniform[:, position])
         if is_used is not None:
             is_used.scatter_(1, tokens.unsqueeze(1), True)
@@ -117,6 +119,12 @@ def stopping_criteria(config: GenerationConfig, vocabulary: Vocabulary, ends_tex
     token_reasons: dict[int, FinishReason] = dict.fromkeys(config.stop_token_ids, "stop")
     token_reasons[vocabulary.end_of_text_id] = "end_of_text"
     return StoppingCriteria(token_reasons, config.max_new_tokens, ends_text)
+
+
+def _penalized(state: DecodingState, is_used: Tensor | None, config: GenerationConfig) -> Tensor:
+    if is_used is None:
+        return state.logits
+    return apply_repetition_penalty(state.logits, is_used, config.repetition_penalty)
 
 
 def _append_tokens(
