@@ -12,6 +12,7 @@ from lmcore.api.models import LanguageModel, MaskedLanguageModel
 from lmcore.api.training import checked_texts, seeded, train_on_texts
 from lmcore.errors import UserError
 from lmcore.finetuning.classification.classifier import load_classifier
+from lmcore.models import quantization
 from lmcore.models.families import build_model
 from lmcore.models.folder import load_language_model, read_description, read_json
 from lmcore.models.generative import GenerativeModel
@@ -97,19 +98,29 @@ def train_classifier(
     return train_classifier_of(model, tokenizer, pairs, config, max_tokens=max_tokens, seed=seed)
 
 
-def load(folder: str | Path) -> LanguageModel | MaskedLanguageModel | TextClassifier:
+def load(folder: str | Path, *, load_in_8bit: bool = False) -> LanguageModel | MaskedLanguageModel | TextClassifier:
     """The model in a model folder, as its ``save`` method or the pipeline wrote it.
 
+    Args:
+        folder: the folder.
+        load_in_8bit: generate and score with 8-bit weights, which is faster and a little less exact (families gpt and
+            gpt2).
+
     Raises:
-        UserError: if it is not a model folder, or one of its files is missing or was altered.
+        UserError: if it is not a model folder, one of its files is missing or was altered, or the model has no 8-bit
+            weights.
     """
     folder = Path(folder)
     with missing_files_as_user_errors():
         description = read_description(folder)
         record = read_json(folder / "record.json")
         if description.kind == "classifier":
+            if load_in_8bit:
+                raise UserError(f"{folder} holds a classifier, which has no 8-bit weights: leave out load_in_8bit")
             return TextClassifier(*load_classifier(folder), record)
         model, tokenizer = load_language_model(folder)
+    if load_in_8bit:
+        quantization.load_in_8bit(model)
     if isinstance(model, GenerativeModel):
         return LanguageModel(model, tokenizer, record, description.prompt_format)
     return MaskedLanguageModel(model, tokenizer, record)

@@ -19,6 +19,7 @@ from lmcore.generation.generator import Generator
 from lmcore.models.device import native_bfloat16, pick_device
 from lmcore.models.folder import load_generative_model, read_description
 from lmcore.models.generative import prompt_limit
+from lmcore.models.quantization import load_in_8bit
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -28,26 +29,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _run(options)
 
 
-def load_generator(folder: Path) -> Generator:
+def load_generator(folder: Path, *, in_8bit: bool = False) -> Generator:
     """The model in ``folder``, on the GPU if there is one, in the precision that is fastest for one prompt.
 
     Raises:
         FileNotFoundError: if a file is missing.
-        UserError: if the model does not generate text.
+        UserError: if the model does not generate text, or has no 8-bit weights.
     """
     model, tokenizer = load_generative_model(folder)
     device = pick_device()
     # A CPU multiplies a single row faster by the float32 weights, which need no conversion.
     is_fast = device.type == "cuda" and native_bfloat16(device)
     model.compute_in(torch.bfloat16 if is_fast else torch.float32)
-    return Generator(model.to(device), tokenizer, read_description(folder).prompt_format)
+    model = model.to(device)
+    if in_8bit:
+        load_in_8bit(model)
+    return Generator(model, tokenizer, read_description(folder).prompt_format)
 
 
 def _run(options: argparse.Namespace) -> None:
     if options.plots is not None and find_spec("matplotlib") is None:
         raise UserError("--plots needs matplotlib: install it with `pip install matplotlib`")
     config = generation_config(options, read_description(options.model))
-    generator = load_generator(options.model)
+    generator = load_generator(options.model, in_8bit=options.load_in_8bit)
     check_stop_tokens(config, generator.model.vocabulary.size)
     if options.chat:
         _chat(generator, config, _template(options.chat_template), options.system)
