@@ -19,11 +19,11 @@ import torch
 
 from benchmarks.line import Line, median_ratio, seconds_in_turn
 from benchmarks.models import our_gpt, our_gpt2, their_gpt2
-from benchmarks.trained_models import N_HELD_OUT, held_out, tokenizer, trained
+from benchmarks.trained_models import N_HELD_OUT, assistant, held_out, tokenizer, trained
 from benchmarks.training_speed import SHAPE
 from benchmarks.worker import PROCESS_SETTINGS, Action
 from lmcore.generation import GenerationConfig, generate
-from lmcore.generation.drafts import PromptLookup
+from lmcore.generation.drafts import Drafts
 from lmcore.models.generative import CausalModel
 from lmcore.models.gpt.model import GPT
 from lmcore.models.gpt2.model import GPT2
@@ -51,7 +51,8 @@ MAKERS: dict[str, Callable[..., GPT | GPT2]] = {"gpt": our_gpt, "gpt2": our_gpt2
 def generation() -> list[Line]:
     """One and many prompts, greedily and with beam search, in float32 and with 8-bit weights.
 
-    A single prompt is read with drafts, whose success depends on the text: these models are trained for a minute.
+    A single prompt is read with drafts of a 5-gram model, whose success depends on the text: these models are trained
+    for a minute.
     """
     one_prompt = _against_hugging_face("generation, one prompt", "gpt", ONE_PROMPT, 3.0)
     lines = [
@@ -163,7 +164,7 @@ def _drafted() -> str:
 
     with patch.object(GPT, "forward", count):
         found = action()
-    with patch.object(PromptLookup, "draft", lambda *_: []):
+    with patch.object(Drafts, "draft", lambda *_: []):
         is_same = action() == found
     tokens = "the same tokens" if is_same else "OTHER TOKENS"
     return f"{ONE_PROMPT['n_new'] / n_passes:.2f} tokens a pass; {tokens} as without drafts"
@@ -198,7 +199,8 @@ def _our_generation(model: CausalModel, load: dict[str, int]) -> Action:
         stop_token_ids=(),
     )
     prompts = draw_prompts(load).tolist()
-    return lambda: generate(model.eval(), prompts, config)
+    drafter = assistant() if len(prompts) == 1 and num_beams == 1 else None
+    return lambda: generate(model.eval(), prompts, config, assistant_model=drafter)
 
 
 def _their_generation(model: Any, load: dict[str, int]) -> Action:

@@ -16,10 +16,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmarks.models import OurTraining
+from lmcore.config.models import NgramConfig
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.models.device import native_bfloat16, pick_device
 from lmcore.models.gpt.model import GPT
 from lmcore.models.gpt2.model import GPT2
+from lmcore.models.ngram.model import NgramModel
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.tokens.tokenizer.training import train_tokenizer
 
@@ -41,6 +43,16 @@ def trained(name: str, make: Callable[..., Model], shape: dict[str, int]) -> Mod
     model.load_state_dict(load_file(path))
     model.vocabulary = dataclasses.replace(model.vocabulary, end_of_text_id=model.vocabulary.mask_id)
     return model.eval()
+
+
+@cache
+def assistant() -> NgramModel:
+    """An n-gram model of the texts that the models have seen."""
+    model = NgramModel(NgramConfig(family="ngram", order=5), tokenizer().vocabulary)
+    stream = _stream()
+    ends = np.flatnonzero(stream == tokenizer().vocabulary.end_of_text_id) + 1
+    model.fit(stream, np.concatenate(([0], ends)))
+    return model
 
 
 def held_out() -> list[str]:

@@ -19,7 +19,9 @@ from lmcore.generation.generator import Generator
 from lmcore.models.device import native_bfloat16, pick_device
 from lmcore.models.folder import load_generative_model, read_description
 from lmcore.models.generative import prompt_limit
+from lmcore.models.ngram.model import NgramModel
 from lmcore.models.quantization import load_in_8bit
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -29,12 +31,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _run(options)
 
 
-def load_generator(folder: Path, *, in_8bit: bool = False) -> Generator:
+def load_generator(folder: Path, *, in_8bit: bool = False, assistant_folder: Path | None = None) -> Generator:
     """The model in ``folder``, on the GPU if there is one, in the precision that is fastest for one prompt.
+
+    Args:
+        folder: a model folder.
+        in_8bit: compute with 8-bit weights.
+        assistant_folder: the folder of an n-gram model that drafts, with the same tokenizer.
 
     Raises:
         FileNotFoundError: if a file is missing.
-        UserError: if the model does not generate text, or has no 8-bit weights.
+        UserError: if the model does not generate text, has no 8-bit weights, or the drafts are not from an n-gram
+            model with the same tokenizer.
     """
     model, tokenizer = load_generative_model(folder)
     device = pick_device()
@@ -44,14 +52,24 @@ def load_generator(folder: Path, *, in_8bit: bool = False) -> Generator:
     model = model.to(device)
     if in_8bit:
         load_in_8bit(model)
-    return Generator(model, tokenizer, read_description(folder).prompt_format)
+    assistant = None if assistant_folder is None else _load_assistant(assistant_folder, tokenizer)
+    return Generator(model, tokenizer, read_description(folder).prompt_format, assistant)
+
+
+def _load_assistant(folder: Path, tokenizer: Tokenizer) -> NgramModel:
+    model, own_tokenizer = load_generative_model(folder)
+    if not isinstance(model, NgramModel):
+        raise UserError(f"{folder} holds a model of class {type(model).__name__}: only n-gram models draft tokens")
+    if own_tokenizer.to_json() != tokenizer.to_json():
+        raise UserError(f"the model in {folder} has another tokenizer, so its drafts do not fit")
+    return model
 
 
 def _run(options: argparse.Namespace) -> None:
     if options.plots is not None and find_spec("matplotlib") is None:
         raise UserError("--plots needs matplotlib: install it with `pip install matplotlib`")
     config = generation_config(options, read_description(options.model))
-    generator = load_generator(options.model, in_8bit=options.load_in_8bit)
+    generator = load_generator(options.model, in_8bit=options.load_in_8bit, assistant_folder=options.assistant_model)
     check_stop_tokens(config, generator.model.vocabulary.size)
     if options.chat:
         _chat(generator, config, _template(options.chat_template), options.system)

@@ -37,6 +37,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help="model folder")
     parser.add_argument("--load-in-8bit", action="store_true", help="8-bit weights: faster, a little less exact")
+    parser.add_argument(
+        "--assistant-model",
+        metavar="MODEL",
+        type=Path,
+        help="folder of an n-gram model with the same tokenizer, whose drafts make one prompt faster",
+    )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--prompt", action="append", help="text to continue; may be repeated; - reads standard input")
     what.add_argument("--chat", action="store_true", help="chat with the model in the terminal; Ctrl-D ends it")

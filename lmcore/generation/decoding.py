@@ -10,6 +10,7 @@ from lmcore.errors import UserError
 from lmcore.generation.beam_search import beam_search
 from lmcore.generation.completion import Completion, FinishReason, StoppingCriteria, top_logprobs_of
 from lmcore.generation.decoding_state import DecodingState
+from lmcore.generation.drafts import AssistantModel
 from lmcore.generation.sampling import apply_repetition_penalty, sample_tokens, uniform_samples, used_tokens
 from lmcore.generation.speculative import is_close_call
 from lmcore.models.generative import GenerativeModel
@@ -18,11 +19,18 @@ from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 EndsText = Callable[[Sequence[int]], bool]
 
 
-def generate(model: GenerativeModel, prompts: Sequence[Sequence[int]], config: GenerationConfig) -> list[list[int]]:
+def generate(
+    model: GenerativeModel,
+    prompts: Sequence[Sequence[int]],
+    config: GenerationConfig,
+    *,
+    assistant_model: AssistantModel | None = None,
+) -> list[list[int]]:
     """One completion per prompt, without the prompt and without the end token.
 
     Prompts may differ in length; each is completed independently of the others. An empty prompt starts a new document.
-    A prompt that is too long for the context is truncated.
+    A prompt that is too long for the context is truncated. An ``assistant_model`` makes the completion of a single
+    prompt faster, and does not change it.
 
     Raises:
         UserError: ``max_new_tokens`` leaves no room for any prompt, or there are stop strings, which need
@@ -37,7 +45,7 @@ def generate(model: GenerativeModel, prompts: Sequence[Sequence[int]], config: G
         return []
     model.eval()
     with torch.inference_mode():
-        state = DecodingState.from_prompts(model, prompts, config.max_new_tokens)
+        state = DecodingState.from_prompts(model, prompts, config.max_new_tokens, assistant_model)
     completions = decode(state, prompts, config, model.vocabulary)
     return [candidates[0].tokens for candidates in completions]
 

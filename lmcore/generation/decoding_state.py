@@ -6,6 +6,7 @@ from typing import Self, cast
 import torch
 from torch import Tensor
 
+from lmcore.generation.drafts import AssistantModel
 from lmcore.generation.speculative import SpeculativeReader, TruncatableState
 from lmcore.models.generative import CausalModel, GenerationInputs, GenerativeModel
 
@@ -16,13 +17,16 @@ class DecodingState:
     Args:
         model: the model, in evaluation mode.
         inputs: what the model reads first.
+        assistant_model: drafts the tokens of a single text, see :class:`~lmcore.generation.drafts.Drafts`.
 
     Attributes:
         logits: logits of the next token, float32 of shape (batch, vocabulary).
     """
 
-    def __init__(self, model: GenerativeModel, inputs: GenerationInputs) -> None:
-        self._model = model
+    def __init__(
+        self, model: GenerativeModel, inputs: GenerationInputs, assistant_model: AssistantModel | None = None
+    ) -> None:
+        self._model, self._assistant_model = model, assistant_model
         self._state = inputs.state
         self._is_text = inputs.is_text
         self._prompt, self._written = inputs.tokens, list[int]()
@@ -30,9 +34,15 @@ class DecodingState:
         self._reader = self._new_reader()
 
     @classmethod
-    def from_prompts(cls, model: GenerativeModel, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Self:
+    def from_prompts(
+        cls,
+        model: GenerativeModel,
+        prompts: Sequence[Sequence[int]],
+        max_new_tokens: int,
+        assistant_model: AssistantModel | None = None,
+    ) -> Self:
         """The state after prompts (one or more, of any length), see :meth:`GenerativeModel.prepare_inputs`."""
-        return cls(model, model.prepare_inputs(prompts, max_new_tokens))
+        return cls(model, model.prepare_inputs(prompts, max_new_tokens), assistant_model)
 
     @property
     def has_drafted(self) -> bool:
@@ -81,7 +91,7 @@ class DecodingState:
         if len(self._prompt) > 1 or not isinstance(self._model, CausalModel) or not self._model.reads_alike:
             return None
         text = [*self._prompt[0].tolist(), *self._written]
-        return SpeculativeReader(self._model, cast("TruncatableState", self._state), text)
+        return SpeculativeReader(self._model, cast("TruncatableState", self._state), text, self._assistant_model)
 
     def _read(self, tokens: Tensor) -> Tensor:
         return self._model.next_logits(tokens, mask=self._is_text, state=self._state)

@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from lmcore.generation.drafts import PromptLookup
+from lmcore.generation.drafts import AssistantModel, Drafts
 from lmcore.models.generative import CausalModel
 from lmcore.models.state import ModelState
 
@@ -35,11 +35,18 @@ class SpeculativeReader:
         model: the model, in evaluation mode.
         state: its state after ``text``.
         text: the tokens so far.
+        assistant_model: see :class:`Drafts`.
     """
 
-    def __init__(self, model: CausalModel, state: TruncatableState, text: Sequence[int]) -> None:
+    def __init__(
+        self,
+        model: CausalModel,
+        state: TruncatableState,
+        text: Sequence[int],
+        assistant_model: AssistantModel | None = None,
+    ) -> None:
         self._model, self._state = model, state
-        self._lookup = PromptLookup(text)
+        self._drafts = Drafts(text, assistant_model)
         self._length = state.length  # of the text, without a draft
         self._draft: list[int] = []
         self._logits = torch.empty(0)
@@ -49,7 +56,7 @@ class SpeculativeReader:
 
     def read(self, token: int) -> Tensor:
         """The logits (1, vocabulary) after one more token."""
-        self._lookup.append(token)
+        self._drafts.append(token)
         self._length += 1
         if self._n_right < len(self._draft) and self._draft[self._n_right] == token:
             self._n_right += 1
@@ -58,11 +65,11 @@ class SpeculativeReader:
         return self._logits[self._n_right : self._n_right + 1]
 
     def _read_with_draft(self, token: int) -> None:
-        self._lookup.learn(len(self._draft), self._n_right)
+        self._drafts.learn(len(self._draft), self._n_right)
         self._state.truncate(self._length - 1)
         limit = self._model.max_position_embeddings
         room = len(self._draft) + self._length if limit is None else limit - self._length
-        self._draft, self._n_right = self._lookup.draft(room), 0
+        self._draft, self._n_right = self._drafts.draft(room), 0
         self.has_drafted = self.has_drafted or bool(self._draft)
         tokens = torch.tensor([[token, *self._draft]], device=self._model.device)
         self._logits = self._model(tokens, state=self._state)[0]

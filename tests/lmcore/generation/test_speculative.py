@@ -7,7 +7,7 @@ import torch
 
 from lmcore.generation import decoding, generate, speculative
 from lmcore.generation.decoding_state import DecodingState
-from lmcore.generation.drafts import PromptLookup
+from lmcore.generation.drafts import Drafts
 from lmcore.generation.generator import Completion
 from lmcore.models.generative import CausalModel
 from tests.lmcore.generation.toy_models import settings
@@ -36,7 +36,7 @@ def complete(model: CausalModel, prompt: list[int], **changes: object) -> Comple
 
 
 def without_drafts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PromptLookup, "draft", lambda _lookup, _max_tokens: [])
+    monkeypatch.setattr(Drafts, "draft", lambda _drafts, _max_tokens: [])
 
 
 @pytest.mark.parametrize("family", ["gpt", "gpt2"])
@@ -48,10 +48,10 @@ def test_answers_are_the_same_with_drafts_as_without(
     model, chance = make_causal(family), random.Random(0)
     if drafts == "random":
 
-        def draw(_lookup: PromptLookup, room: int) -> list[int]:
+        def draw(_drafts: Drafts, room: int) -> list[int]:
             return [chance.randrange(VOCABULARY.size) for _ in range(min(5, room))]
 
-        monkeypatch.setattr(PromptLookup, "draft", draw)
+        monkeypatch.setattr(Drafts, "draft", draw)
     if drafts == "always close calls":
         monkeypatch.setattr(speculative, "CLOSE_CALL", 1e9)
     found = [complete(model, prompt, **WAYS[way]) for prompt in PROMPTS]
