@@ -142,7 +142,9 @@ def _train_baseline(text: Text) -> tuple[float, float]:
     others = [parameter for parameter in model.parameters() if parameter.ndim != 2]
     groups = [{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99), fused=True)
-    schedule = ScheduleConfig(warmup_steps=100, decay_type="cosine", decay_ratio=1.0, min_lr_ratio=0.1)
+    schedule = ScheduleConfig(
+        warmup_steps=100, decay_type="cosine", decay_ratio=1.0, min_lr_ratio=0.1, restart_steps=()
+    )
     draw = text.draw(BASELINE_BATCH, BASELINE_LENGTH, seed=1)
     start = time.perf_counter()
     for step in range(BASELINE_STEPS):
@@ -168,7 +170,7 @@ def _train_ours(text: Text, goal: float) -> tuple[float, float, int]:
     if native_bfloat16(pick_device()):
         model.compute_in(torch.bfloat16)
     optimizer = ModelOptimizer(model, OPTIMIZER)
-    schedule = ScheduleConfig(warmup_steps=10, decay_type="linear", decay_ratio=0.8, min_lr_ratio=0.0)
+    schedule = ScheduleConfig(warmup_steps=10, decay_type="linear", decay_ratio=0.8, min_lr_ratio=0.0, restart_steps=())
     draw, seconds, reached = text.draw(OUR_BATCH, OUR_LENGTH, seed=1), 0.0, math.inf
     for step in range(OUR_STEPS):
         start = time.perf_counter()

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from unittest.mock import patch
 
 import psutil
@@ -27,7 +27,7 @@ from lmcore.generation.drafts import Drafts
 from lmcore.models.generative import CausalModel
 from lmcore.models.gpt.model import GPT
 from lmcore.models.gpt2.model import GPT2
-from lmcore.models.huggingface import export_gpt2
+from lmcore.models.huggingface.folder import export_model
 from lmcore.models.quantization import load_in_8bit
 from lmcore.runtime.files import write_json
 from lmcore.training.memory import keep_freed_memory
@@ -108,7 +108,7 @@ def ctranslate2(load: dict[str, int], compute_type: str) -> Action:
 
     with tempfile.TemporaryDirectory() as folder:
         exported, converted = Path(folder) / "exported", Path(folder) / "converted"
-        export_gpt2(cast("GPT2", trained("gpt2", our_gpt2, SHAPE)), tokenizer(), exported)
+        export_model(trained("gpt2", our_gpt2, SHAPE), tokenizer(), exported)
         TransformersConverter(str(exported)).convert(str(converted))
         settings = json.loads((converted / "config.json").read_text(encoding="utf-8"))
         # The engine requires a token for unknown text, although byte pairs have none.

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmcore.config.models import GPT2Config, GPTConfig
+from lmcore.config.models import GPTConfig
+from lmcore.config.published_models import GPT2Config
 from lmcore.config.training import AdamWConfig, MuonConfig
 from lmcore.models.gpt.model import GPT
 from lmcore.models.gpt2.model import GPT2

@@ -81,6 +81,7 @@ def _train_tracked(
         Environment(),
         stage="pretrain",
         model="benchmark",
+        family="gpt",
         parameters={},
         datasets=[],
         work_folder=folder / "checkpoints",

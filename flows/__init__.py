@@ -10,5 +10,5 @@ from tasks.context.process_start import restart_with_settings
 
 STAGES = ("collect", "clean", "tokenize", "pretrain", "finetune", "evaluate")
 
-restart_with_settings([f"flows.{stage}" for stage in STAGES])
+restart_with_settings([f"flows.{name}" for name in (*STAGES, "ladder", "scaling")])
 prepare()

@@ -4,7 +4,7 @@ from flows.paths import CLEAN, LOCK, RAW
 from flows.runtime.stage import run_stage
 from tasks.clean import clean_documents
 from tasks.context.environment import Environment
-from tasks.context.named_files import check_named_file
+from tasks.context.named_files import check_named_files
 from tasks.context.parameters import Parameters
 from tasks.context.prefect import flow
 
@@ -12,7 +12,7 @@ from tasks.context.prefect import flow
 @flow
 def clean(parameters: Parameters, environment: Environment) -> None:
     """Normalize, filter and annotate the documents."""
-    check_named_file(parameters, "clean", lock=LOCK)
+    check_named_files(parameters, "clean", lock=LOCK)
     clean_documents(parameters.clean, parameters.tokenize.split, environment, raw=RAW, clean_folder=CLEAN)
 
 

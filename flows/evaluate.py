@@ -21,10 +21,13 @@ from tasks.evaluate import (
     evaluate_classifier,
     evaluate_completion,
     evaluate_language_model,
+    evaluate_prompts,
     generate_samples,
     measure_contamination,
+    probe_models,
     track_evaluation,
     write_metrics,
+    write_model_cards,
     write_report,
 )
 
@@ -38,7 +41,18 @@ def evaluate(parameters: Parameters, environment: Environment) -> None:
     evaluate_language_model(config, tokens=TOKENS, documents=CLEAN, language_model=LANGUAGE_MODEL, output=EVALUATION)
     evaluate_classifier(config, finetune, split, documents=CLEAN, models=FINETUNED_MODELS, output=EVALUATION)
     evaluate_completion(config, finetune, split, documents=CLEAN, models=FINETUNED_MODELS, output=EVALUATION)
+    evaluate_prompts(config, split, documents=CLEAN, language_model=LANGUAGE_MODEL, output=EVALUATION)
     generate_samples(config.samples, language_model=LANGUAGE_MODEL, output=EVALUATION)
+    probe_models(
+        config,
+        finetune,
+        split,
+        tokens=TOKENS,
+        documents=CLEAN,
+        language_model=LANGUAGE_MODEL,
+        models=FINETUNED_MODELS,
+        output=EVALUATION,
+    )
     write_metrics(output=EVALUATION, metrics=METRICS)
     inputs = ReportInputs(
         clean=CLEAN,
@@ -49,9 +63,8 @@ def evaluate(parameters: Parameters, environment: Environment) -> None:
         finetune_curves=FINETUNE_CURVES,
     )
     write_report(config, parameters.model_dump(mode="json"), inputs, output=EVALUATION)
-    track_evaluation(
-        environment, clean=CLEAN, language_model=LANGUAGE_MODEL, finetuned=FINETUNED_MODELS, output=EVALUATION
-    )
+    write_model_cards(config, parameters.model_dump(mode="json"), inputs, output=EVALUATION)
+    track_evaluation(environment, inputs, output=EVALUATION)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The files and folders of the pipeline, relative to the project's root: those that ``dvc.yaml`` names as outputs."""
+"""The files and folders of the pipeline, relative to the project's root: those that ``dvc.yaml`` names as outputs, and
+the folders of comparisons."""
 
 from pathlib import Path
 
@@ -14,3 +15,6 @@ PRETRAIN_CURVES = Path("reports/pretrain")
 FINETUNE_CURVES = Path("reports/finetune")
 EVALUATION = Path("reports/evaluate")
 METRICS = Path("reports/metrics.json")
+LADDER = Path("reports/ladder")
+SCALING = Path("reports/scaling")
+SWEEPS = Path("reports/sweeps")

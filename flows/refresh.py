@@ -5,6 +5,7 @@ refreshes the sources first, so that a schedule picks up new data.
 """
 
 import logging
+from functools import partial
 
 from flows.paths import LOCK, PARAMETERS
 from flows.runtime.commands import run_command
@@ -12,6 +13,7 @@ from tasks.context.environment import Environment
 from tasks.context.named_files import refresh_named_files
 from tasks.context.parameters import Parameters, load_parameters
 from tasks.context.source_lock import set_aside_damaged_lock
+from tasks.tracking import pin_registered_model
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +30,9 @@ def refresh(parameters: Parameters, environment: Environment) -> list[str]:
 
     set_aside_damaged_lock(LOCK, environment.work_folder / "damaged")
     # Each change is logged as soon as it is pinned: if the second call fails, no change was accepted silently.
-    changes = _log_changes(refresh_named_files(parameters, lock=LOCK))
+    changes = _log_changes(
+        refresh_named_files(parameters, lock=LOCK, pin_model=partial(pin_registered_model, environment))
+    )
     changes += _log_changes(refresh_lock(parameters.collect, environment, lock=LOCK))
     if not changes:
         logger.info("All sources match %s", LOCK)

@@ -17,14 +17,15 @@ from ruamel.yaml.nodes import MappingNode
 
 from flows.runtime import yaml_text
 from flows.runtime.commands import run_command
-from flows.runtime.new_settings import with_new_settings
+from flows.runtime.new_settings import NEW_SETTINGS, TRAININGS, with_new_settings
+from flows.runtime.prompt_settings import with_templates
 from flows.runtime.yaml_text import Edit, KeyPath, apply_edits, compose, find_key
 from lmcore.config.evaluate import EvaluateConfig
 from lmcore.config.version_1 import ACTIVATIONS, CORRUPTION_KEYS, MASKING_KEYS, model_keys
 from lmcore.errors import UserError
 from lmcore.runtime.files import atomic_file
 from tasks.context.parameters import VERSION, load_parameters
-from tasks.context.trainer_section import TRAINER, TRAININGS, value_at
+from tasks.context.trainer_section import TRAINER, value_at
 from tasks.context.yaml_values import read_yaml
 
 logger = logging.getLogger("flows.upgrade")  # also where this file is run as a command
@@ -95,6 +96,7 @@ COMMENTS = {
 """Comments of the last release that name what is called otherwise now."""
 SHARED: tuple[KeyPath, ...] = (
     ("early_stopping_patience",),
+    ("metric_for_best_model",),
     ("gradient_accumulation_steps",),
     ("optimizer", "name"),
     ("optimizer", "momentum"),
@@ -102,6 +104,7 @@ SHARED: tuple[KeyPath, ...] = (
     ("optimizer", "adamw", "beta1"),
     ("schedule", "warmup_steps"),
     ("schedule", "decay_type"),
+    ("schedule", "restart_steps"),
     ("max_grad_norm",),
     ("label_smoothing",),
     ("ema_decay",),
@@ -147,7 +150,8 @@ def upgrade(path: Path) -> list[str]:
     if version != 1:
         raise UserError(f"{path}: version {version} is unknown to this release; nothing was written")
     sections = values.get("evaluate")
-    is_recipe = not isinstance(sections, dict) or not sections.keys() >= EvaluateConfig.model_fields.keys()
+    had = EvaluateConfig.model_fields.keys() - {path[-1] for path in NEW_SETTINGS if path[:-1] == ("evaluate",)}
+    is_recipe = not isinstance(sections, dict) or not sections.keys() >= had
     try:
         text, changes = upgrade_text(path.read_text(encoding="utf-8"), is_recipe=is_recipe)
     except UserError as error:
@@ -183,12 +187,14 @@ def upgrade_text(text: str, *, is_recipe: bool) -> tuple[str, list[str]]:
     for generation in GENERATIONS:
         text, more = _flatten_decoding(text, generation, is_recipe=is_recipe)
         changes += more
+    text, more = with_templates(text)
+    changes += more
     if is_recipe:
         return text, changes
-    text, more = _share(text)
     text, added = with_new_settings(text)
+    text, more = _share(text)
     text = f"{VERSION_COMMENT}version: {VERSION}\n\n{text}"
-    return text, [f"version: {VERSION} is new", *changes, *more, *added]
+    return text, [f"version: {VERSION} is new", *changes, *added, *more]
 
 
 def _rename(text: str) -> tuple[str, list[str]]:

@@ -13,6 +13,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ from lmcore.training.loop import OnMetrics, train
 from lmcore.training.memory import keep_freed_memory
 from lmcore.training.precision import compute_dtype
 from lmcore.training.record import TrainingRecord
+from lmcore.training.validation import MeasureModel
 from tasks import tracking
-from tasks.context.checkpoints import WorkFolder, checkpoint_folder
+from tasks.context.checkpoints import WorkFolder, checkpoint_folder, training_of
 from tasks.context.environment import Environment
 from tasks.context.lineage import is_forced
 from tasks.context.machine import peak_matrix_rate
@@ -49,26 +51,46 @@ class Training:
         *,
         model_folder: Path,
         curves: Path,
+        on_metrics: OnMetrics | None,
     ) -> None:
         self._name, self._environment, self._work, self._run = name, environment, work, run
-        self._model_folder, self._curves = model_folder, curves
+        self._model_folder, self._curves, self._on_metrics = model_folder, curves, on_metrics
         self.checkpoints = work.path
         """The folder for checkpoints; it survives a kill."""
 
     def log_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """Log the metrics of a step (counted from 1) to MLflow."""
         self._run.log_metrics(step, metrics)
+        if self._on_metrics is not None:
+            self._on_metrics(step, metrics)
 
-    def train(self, model: TrainableModel, batches: Batches, config: TrainingConfig, *, seed: int) -> TrainingRecord:
-        """Train ``model`` in place by :func:`lmcore.training.loop.train`, or resume, and log its metrics."""
+    def train(
+        self,
+        model: TrainableModel,
+        batches: Batches,
+        config: TrainingConfig,
+        *,
+        seed: int,
+        measure: MeasureModel | None = None,
+    ) -> TrainingRecord:
+        """Train ``model`` in place by :func:`lmcore.training.loop.train`, and log its metrics.
+
+        A training that was interrupted is resumed. One that an earlier training has done the first steps of continues
+        from there: its run has the whole history, and the run of the earlier training is its parent.
+        """
+        on_metrics = self._with_mfu(model, config)
         with keep_freed_memory():
+            self.report_start()
             return train(
                 model,
                 batches,
                 config,
                 seed=seed,
                 checkpoints=self.checkpoints,
-                on_metrics=self._with_mfu(model, config),
+                earlier=self._work.earlier,
+                measure=measure,
+                on_metrics=on_metrics,
+                on_continued=lambda folder, step: self._run.continues(training_of(folder), step),
                 description=f"Train {self._name}",
             )
 
@@ -97,6 +119,11 @@ class Training:
             record.best_step,
         )
 
+    def report_start(self) -> None:
+        """Tell the listener that the training starts now."""
+        if self._on_metrics is not None:
+            self._on_metrics(0, {})
+
     def _with_mfu(self, model: TrainableModel, config: TrainingConfig) -> OnMetrics:
         """Add ``mfu`` to the metrics: the fraction of this machine's peak matrix throughput that the training uses."""
         rates = self._environment.work_folder / "matrix-rates.json"
@@ -117,12 +144,15 @@ def tracked_training(
     *,
     stage: str,
     model: str,
+    family: str,
     parameters: Mapping[str, Any],
     inputs: Sequence[Path],
     datasets: Sequence[Path],
     model_folder: Path,
     curves: Path,
     base_model: Path | None = None,
+    on_metrics: OnMetrics | None = None,
+    reuses_result: bool = True,
 ) -> Iterator[Training | None]:
     """Open a training, which ends with :meth:`Training.save`, or yield None where its result is already known.
 
@@ -133,13 +163,16 @@ def tracked_training(
     Args:
         environment: where the work folder and the tracking store are.
         stage: the DVC stage.
-        model: the model's purpose, which is also the name of its run: "language-model", "classifier" or "completion".
+        model: the model's purpose, which is also the name of its run, such as "language-model" or "classifier".
+        family: the family of the model.
         parameters: all values in ``params.yaml`` that the result depends on.
         inputs: the files and folders that the result depends on.
         datasets: those inputs that are data.
         model_folder: where the model is written.
         curves: the folder for the tables that ``dvc plots`` draws.
-        base_model: the folder of the model that is fine-tuned, which is one of the inputs.
+        base_model: the folder of the model that the training starts from, which is one of the inputs.
+        on_metrics: also called with all metrics; first with step 0 and none, when the training starts.
+        reuses_result: whether a known result is used, or an earlier training continued, instead of training again.
     """
     with checkpoint_folder(
         environment.work_folder / "checkpoints",
@@ -148,8 +181,9 @@ def tracked_training(
         inputs=inputs,
         code=stage_code(stage),
     ) as work:
-        if is_forced():
+        if is_forced() or not reuses_result:
             work.remove_result()
+            work = replace(work, earlier=())
         if (result := work.result()) is not None:
             logger.info(
                 "%s: trained before with the same parameters, inputs and code; reusing that result "
@@ -164,13 +198,18 @@ def tracked_training(
             environment,
             stage=stage,
             model=model,
+            family=family,
             parameters=parameters,
             datasets=datasets,
             work_folder=work.path,
             resumed_from_step=checkpoint.step if (checkpoint := load_checkpoint(work.path)) else 0,
             base_model=base_model,
         ) as run:
-            yield Training(model, environment, work, run, model_folder=model_folder, curves=curves)
+            training = Training(
+                model, environment, work, run, model_folder=model_folder, curves=curves, on_metrics=on_metrics
+            )
+            training.report_start()
+            yield training
 
 
 def write_curves(folder: Path, record: TrainingRecord) -> None:

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from lmcore.config.base import Config
 from lmcore.config.generation import GenerationConfig
-from lmcore.config.models import GPT2Config, GPTConfig, MaskingConfig
+from lmcore.config.models import GPTConfig
+from lmcore.config.published_models import GPT2Config
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.config.training import TrainingConfig
 from lmcore.errors import UserError
@@ -19,7 +20,6 @@ HEAD_SIZE = 32
 LARGE_HIDDEN_SIZE = 512
 PATIENCE = 3
 """Validations without improvement after which a language model's training ends early."""
-MASKING = MaskingConfig(mlm_probability=0.15, use_whole_words=False)
 
 
 def validated(kind: type[AnyConfig], values: Mapping[str, Any]) -> AnyConfig:
@@ -118,6 +118,7 @@ def training_config(
             "max_steps": max_steps,
             "num_train_epochs": 1e9,
             "early_stopping_patience": early_stopping_patience,
+            "metric_for_best_model": "loss",
             "batch_size": batch_size,
             "gradient_accumulation_steps": 1,
             "optimizer": optimizer,
@@ -126,6 +127,7 @@ def training_config(
                 "decay_type": "linear",
                 "decay_ratio": 0.6,
                 "min_lr_ratio": 0.02,
+                "restart_steps": (),
             },
             "max_grad_norm": 1.0,
             "label_smoothing": 0.0,

@@ -6,7 +6,9 @@ from lmcore.errors import UserError
 
 MODEL_FILES = {
     *("SHA256SUMS", "config.json", "record.json", "tokenizer.json", "weights.safetensors"),
+    "adapter",
     *("generation_config.json", "model.safetensors", "special_tokens_map.json", "tokenizer_config.json"),
+    "modeling_gpt.py",
 }
 """The files of a model folder, and those of a folder of Hugging Face ``transformers``."""
 

@@ -5,12 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from lmcore.api.classifier import TextClassifier, checked_pairs
+from lmcore.api.classifier import LabeledPair, TextClassifier, checked_pairs
 from lmcore.api.classifier import train_classifier as train_classifier_of
-from lmcore.api.defaults import MASKING, PATIENCE, adamw, gpt_config, muon, tokenizer_config, training_config
+from lmcore.api.defaults import PATIENCE, adamw, gpt_config, muon, tokenizer_config, training_config
 from lmcore.api.models import LanguageModel, MaskedLanguageModel
 from lmcore.api.training import checked_texts, seeded, train_on_texts
+from lmcore.config.classification import ClassWeights
 from lmcore.errors import UserError
+from lmcore.finetuning.adapter_folder import load_adapter
 from lmcore.finetuning.classification.classifier import load_classifier
 from lmcore.models import quantization
 from lmcore.models.families import build_model
@@ -18,7 +20,9 @@ from lmcore.models.folder import load_language_model, read_description, read_jso
 from lmcore.models.generative import GenerativeModel
 from lmcore.models.gpt.model import GPT
 from lmcore.models.gpt2.model import GPT2
-from lmcore.models.huggingface import import_bert, import_gpt2
+from lmcore.models.huggingface.folder import import_model
+from lmcore.models.model import Model
+from lmcore.models.prompt import PromptFormat
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.tokens.tokenizer.training import train_tokenizer
 
@@ -64,13 +68,14 @@ def train(
 
 
 def train_classifier(
-    pairs: Sequence[tuple[str, str]],
+    pairs: Sequence[LabeledPair],
     *,
     max_steps: int = 300,
     batch_size: int = 16,
     hidden_size: int = 64,
     num_hidden_layers: int = 2,
     max_tokens: int = 128,
+    class_weights: ClassWeights | None = None,
     seed: int = 0,
 ) -> TextClassifier:
     """Train a small classifier, and a tokenizer for it, on ``(text, label)`` pairs.
@@ -79,12 +84,14 @@ def train_classifier(
     :meth:`lmcore.LanguageModel.train_classifier`.
 
     Args:
-        pairs: ``(text, label)`` pairs with at least two different labels.
+        pairs: ``(text, label)`` pairs with at least two different labels; or ``(text, labels)`` pairs, where a text
+            has any number of labels.
         max_steps: the number of training steps.
         batch_size: texts per step.
         hidden_size: the size of the model's vectors, an even number.
         num_hidden_layers: the number of Transformer blocks.
         max_tokens: how many tokens of a text are read.
+        class_weights: ``"balanced"`` if rare labels are to count as much as frequent ones, or weights by label.
         seed: decides the initial weights and the order of the data; the same seed gives the same classifier.
 
     Raises:
@@ -95,56 +102,55 @@ def train_classifier(
     texts = [text for text, _ in checked_pairs(pairs)]
     tokenizer = train_tokenizer(texts, tokenizer_config(texts, None))
     model = _new_model(model_config, tokenizer, seed)
-    return train_classifier_of(model, tokenizer, pairs, config, max_tokens=max_tokens, seed=seed)
+    return train_classifier_of(
+        model, tokenizer, pairs, config, max_tokens=max_tokens, class_weights=class_weights, seed=seed
+    )
 
 
-def load(folder: str | Path, *, load_in_8bit: bool = False) -> LanguageModel | MaskedLanguageModel | TextClassifier:
+def load(
+    folder: str | Path, *, adapter: str | Path | None = None, load_in_8bit: bool = False
+) -> LanguageModel | MaskedLanguageModel | TextClassifier:
     """The model in a model folder, as its ``save`` method or the pipeline wrote it.
 
     Args:
-        folder: the folder.
+        folder: the model folder.
+        adapter: a folder of low-rank adapters that were trained on this model, whose effect it gets.
         load_in_8bit: generate and score with 8-bit weights, which is faster and a little less exact (families gpt and
             gpt2).
 
     Raises:
-        UserError: if it is not a model folder, one of its files is missing or was altered, or the model has no 8-bit
-            weights.
+        UserError: if it is not a model folder, one of its files is missing or was altered, the adapters belong to
+            another model, or the model has no 8-bit weights.
     """
     folder = Path(folder)
     with missing_files_as_user_errors():
         description = read_description(folder)
         record = read_json(folder / "record.json")
         if description.kind == "classifier":
+            if adapter is not None:
+                raise UserError(f"{folder} holds a classifier, beside which no adapters are loaded")
             if load_in_8bit:
                 raise UserError(f"{folder} holds a classifier, which has no 8-bit weights: leave out load_in_8bit")
             return TextClassifier(*load_classifier(folder), record)
         model, tokenizer = load_language_model(folder)
+        prompt_format = description.prompt_format
+        if adapter is not None:
+            prompt_format = load_adapter(Path(adapter), model).prompt_format
     if load_in_8bit:
         quantization.load_in_8bit(model)
-    if isinstance(model, GenerativeModel):
-        return LanguageModel(model, tokenizer, record, description.prompt_format)
-    return MaskedLanguageModel(model, tokenizer, record)
+    return _pretrained(model, tokenizer, record, prompt_format)
 
 
 def load_huggingface(folder: str | Path) -> LanguageModel | MaskedLanguageModel:
-    """The GPT-2 or BERT in a folder of Hugging Face ``transformers`` (safetensors, with ``tokenizer.json``).
+    """The model in a folder of Hugging Face ``transformers`` (safetensors, with ``tokenizer.json``).
+
+    It is a GPT-2, BERT, Llama, Mistral, Qwen2, Qwen3 or T5, or what ``save_huggingface`` has written.
 
     Raises:
         UserError: if it is not such a folder, a file is missing, or its files do not match.
     """
-    folder = Path(folder)
-    path = folder / "config.json"
-    if not path.exists():
-        raise UserError(f"{folder} is not a Hugging Face model folder: it has no config.json")
-    architecture = read_json(path).get("model_type")
     with missing_files_as_user_errors():
-        if architecture == "gpt2":
-            return LanguageModel(*import_gpt2(folder))
-        if architecture == "bert":
-            tokenizer = Tokenizer.adopt(folder / "tokenizer.json")
-            return MaskedLanguageModel(import_bert(folder, tokenizer.vocabulary, MASKING), tokenizer)
-    hint = "; it is a model folder of lmcore: use lmcore.load" if (folder / "weights.safetensors").exists() else ""
-    raise UserError(f"{path} has model_type {architecture!r}, expected 'gpt2' or 'bert'{hint}")
+        return _pretrained(*import_model(Path(folder)))
 
 
 @contextmanager
@@ -154,6 +160,14 @@ def missing_files_as_user_errors() -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise UserError(str(error)) from None
+
+
+def _pretrained(
+    model: Model, tokenizer: Tokenizer, record: Any = None, prompt_format: PromptFormat | None = None
+) -> LanguageModel | MaskedLanguageModel:
+    if isinstance(model, GenerativeModel):
+        return LanguageModel(model, tokenizer, record, prompt_format)
+    return MaskedLanguageModel(model, tokenizer, record)
 
 
 def _new_model(config: Any, tokenizer: Tokenizer, seed: int) -> GPT | GPT2:

@@ -1,27 +1,26 @@
 """Language models with their tokenizer: from text to text."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Self
 
-from lmcore.api.classifier import TextClassifier, train_classifier
+from lmcore.api.classifier import LabeledPair, TextClassifier, train_classifier
 from lmcore.api.defaults import PATIENCE, adamw, finetuning_learning_rate, generation_config, training_config
 from lmcore.api.folders import model_target
 from lmcore.api.training import checked_text, train_on_texts
+from lmcore.config.classification import ClassWeights
 from lmcore.config.generation import GenerationConfig
 from lmcore.errors import UserError
 from lmcore.generation.generator import Generator
 from lmcore.generation.surprisal import TextScore
-from lmcore.models.bert.model import BERT
 from lmcore.models.device import pick_device
 from lmcore.models.folder import save_language_model
 from lmcore.models.generative import GenerativeModel
-from lmcore.models.gpt2.model import GPT2
-from lmcore.models.huggingface import export_bert, export_gpt2
+from lmcore.models.huggingface.folder import export_model
 from lmcore.models.model import Model
-from lmcore.models.prompt import PromptFormat
+from lmcore.models.prompt import Prompt, PromptFormat
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 
@@ -77,22 +76,25 @@ class PretrainedModel:
 
     def train_classifier(
         self,
-        pairs: Sequence[tuple[str, str]],
+        pairs: Sequence[LabeledPair],
         *,
         max_steps: int = 200,
         batch_size: int = 16,
         learning_rate: float | None = None,
         max_tokens: int = 128,
+        class_weights: ClassWeights | None = None,
         seed: int = 0,
     ) -> TextClassifier:
         """Fine-tune a copy of this model to classify texts; this model stays as it is.
 
         Args:
-            pairs: ``(text, label)`` pairs with at least two different labels.
+            pairs: ``(text, label)`` pairs with at least two different labels; or ``(text, labels)`` pairs, where a text
+            has any number of labels.
             max_steps: the number of training steps.
             batch_size: texts per step.
             learning_rate: the peak; by default 5e-5 for models with a hidden size of 512 or more, else 1e-3.
             max_tokens: how many tokens of a text are read.
+            class_weights: ``"balanced"`` if rare labels are to count as much as frequent ones, or weights by label.
             seed: decides the order of the data and dropout.
 
         Raises:
@@ -100,7 +102,15 @@ class PretrainedModel:
         """
         rate = finetuning_learning_rate(getattr(self.model.config, "hidden_size", 0), learning_rate)
         config = training_config(max_steps, batch_size, adamw(rate))
-        return train_classifier(deepcopy(self.model), self.tokenizer, pairs, config, max_tokens=max_tokens, seed=seed)
+        return train_classifier(
+            deepcopy(self.model),
+            self.tokenizer,
+            pairs,
+            config,
+            max_tokens=max_tokens,
+            class_weights=class_weights,
+            seed=seed,
+        )
 
     def save(self, folder: str | Path) -> None:
         """Save a model folder, which :func:`lmcore.load` loads; an existing model is replaced.
@@ -113,20 +123,13 @@ class PretrainedModel:
     def save_huggingface(self, folder: str | Path) -> None:
         """Save a folder for Hugging Face ``transformers``; an existing model is replaced.
 
+        A GPT that computes what no architecture of ``transformers`` does comes with its code: load it there with
+        ``trust_remote_code=True``.
+
         Raises:
-            UserError: if the folder holds anything else, or the model is neither a GPT-2 nor a BERT, the only families
-                that can be exported.
+            UserError: if the folder holds anything else, or ``transformers`` has no such model.
         """
-        match self.model:
-            case GPT2():
-                export_gpt2(self.model, self.tokenizer, model_target(folder))
-            case BERT():
-                export_bert(self.model, self.tokenizer, model_target(folder))
-            case _:
-                raise UserError(
-                    f"a model of family {self.model.config.family} cannot be exported to Hugging Face: only gpt2 and "
-                    "bert can; lmcore.train(texts, family='gpt2') trains one"
-                )
+        export_model(self.model, self.tokenizer, model_target(folder))
 
 
 class MaskedLanguageModel(PretrainedModel):
@@ -155,7 +158,7 @@ class LanguageModel(PretrainedModel):
 
     def generate(
         self,
-        prompt: str,
+        prompt: Prompt,
         *,
         max_new_tokens: int | None = None,
         temperature: float = 0.8,
@@ -167,7 +170,8 @@ class LanguageModel(PretrainedModel):
         """The text that follows ``prompt``.
 
         Args:
-            prompt: the beginning of a text; it may be empty.
+            prompt: the beginning of a text; it may be empty. For a completion model whose prompt has several fields,
+                the value of each by its name.
             max_new_tokens: the longest answer; by default 100 tokens, or half the context if that is less.
             temperature: 0 always takes the most probable token; higher values are more varied.
             top_k: sample only from the k most probable tokens; None from all.
@@ -179,12 +183,12 @@ class LanguageModel(PretrainedModel):
             UserError: naming an argument whose value is not allowed.
         """
         config = self._generation_config(max_new_tokens, temperature, top_k, top_p, num_beams, seed)
-        (completion,) = self._generator.complete([checked_text(prompt, "prompt")], config)
+        (completion,) = self._generator.complete([_checked_prompt(prompt)], config)
         return completion.text or ""
 
     def stream(
         self,
-        prompt: str,
+        prompt: Prompt,
         *,
         max_new_tokens: int | None = None,
         temperature: float = 0.8,
@@ -194,7 +198,7 @@ class LanguageModel(PretrainedModel):
     ) -> Iterator[str]:
         """Yield the text that :meth:`generate` returns for the same arguments, part by part as it is generated."""
         config = self._generation_config(max_new_tokens, temperature, top_k, top_p, 1, seed)
-        return self._generator.stream(checked_text(prompt, "prompt"), config)
+        return self._generator.stream(_checked_prompt(prompt), config)
 
     def score(self, text: str) -> TextScore:
         """The tokens of ``text`` and the log-probability of each; errors as for :meth:`perplexity`."""
@@ -234,3 +238,14 @@ class LanguageModel(PretrainedModel):
             num_beams=num_beams,
             seed=seed,
         )
+
+
+def _checked_prompt(prompt: Prompt) -> Prompt:
+    """The prompt itself.
+
+    Raises:
+        UserError: if it is neither a string nor strings by name.
+    """
+    if not isinstance(prompt, Mapping):
+        return checked_text(prompt, "prompt")
+    return {str(name): checked_text(value, f"prompt[{name!r}]") for name, value in prompt.items()}

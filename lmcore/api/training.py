@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lmcore.config.base import SCRATCH
 from lmcore.config.models import ModelConfig, max_position_embeddings_of
 from lmcore.config.training import PretrainConfig, TrainingConfig
 from lmcore.errors import UserError
@@ -106,7 +107,13 @@ def train_on_texts(
     if not isinstance(model, TrainableModel):
         raise UserError(f"a model of family {model_config.family} cannot be trained further")
     settings = PretrainConfig(
-        seed=seed, sequence_length=sequence_length, mask_documents=False, model=model_config, training=config
+        seed=seed,
+        sequence_length=sequence_length,
+        mask_documents=False,
+        init_from=SCRATCH,
+        model=model_config,
+        objective=None,
+        training=config,
     )
     batches = pretraining_batches(model.to(pick_device()), settings, splits, tokenizer)
     return run_training(model, batches, config, seed, "Train")

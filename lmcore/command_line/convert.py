@@ -1,7 +1,6 @@
 """``lmcore convert``: from or to Hugging Face, or from the format of an older release."""
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,15 +10,20 @@ from lmcore.api.models import PretrainedModel
 from lmcore.command_line.errors import errors_in_one_line
 from lmcore.errors import UserError
 from lmcore.models.conversion import convert_model_folder
-from lmcore.models.folder import VERSION, folder_version
+from lmcore.models.folder import CONFIG, VERSION, folder_version
+from lmcore.models.pretrained import is_own_folder
 
 DESCRIPTION = """\
 Convert a model. SOURCE decides the direction:
 
-  a folder of Hugging Face transformers (GPT-2 or BERT, saved as safetensors
-  with tokenizer.json) becomes a model folder of lmcore;
-  a model folder of family gpt2 or bert becomes a folder for transformers;
+  a folder of Hugging Face transformers (GPT-2, BERT, Llama, Mistral, Qwen2,
+  Qwen3 or T5, saved as safetensors with tokenizer.json) becomes a model
+  folder of lmcore;
+  a model folder of a Transformer becomes a folder for transformers;
   a model folder of an older release becomes one that this release reads.
+
+A folder for transformers with the file modeling_gpt.py brings its own code:
+load it with trust_remote_code=True.
 """
 EPILOG = """\
 examples:
@@ -52,7 +56,9 @@ def convert(source: Path, target: Path) -> str:
     """
     if target.exists():
         raise UserError(f"{target} exists: choose a new folder, or remove it")
-    if _is_huggingface(source):
+    if not (source / CONFIG).exists():
+        raise UserError(f"{source} holds no model: it has no {CONFIG}")
+    if not is_own_folder(source):
         load_huggingface(source).save(target)
         return f"wrote {target}: a model folder of lmcore"
     if folder_version(source) < VERSION:
@@ -60,17 +66,9 @@ def convert(source: Path, target: Path) -> str:
         return f"wrote {target}: the same model in the format of this release"
     model = load(source)
     if not isinstance(model, PretrainedModel):
-        raise UserError(f"{source} holds a classifier, which cannot be exported to Hugging Face")
+        raise UserError(
+            f"{source} holds a classifier, which cannot be exported to Hugging Face: its head reads the mean and the "
+            "maximum of all positions, and no classifier of transformers does"
+        )
     model.save_huggingface(target)
     return f"wrote {target}: a folder for Hugging Face transformers"
-
-
-def _is_huggingface(folder: Path) -> bool:
-    path = folder / "config.json"
-    if not path.exists():
-        raise UserError(f"{folder} holds no model: it has no config.json")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON: {error}") from None
-    return isinstance(config, dict) and "model_type" in config

@@ -14,6 +14,7 @@ from lmcore.command_line.errors import errors_in_one_line
 from lmcore.command_line.generation_options import check_stop_tokens, generation_config, make_parser
 from lmcore.config.generation import GenerationConfig
 from lmcore.errors import UserError
+from lmcore.finetuning.adapter_folder import load_adapter
 from lmcore.generation.completion import Completion
 from lmcore.generation.generator import Generator
 from lmcore.models.device import native_bfloat16, pick_device
@@ -31,20 +32,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _run(options)
 
 
-def load_generator(folder: Path, *, in_8bit: bool = False, assistant_folder: Path | None = None) -> Generator:
+def load_generator(
+    folder: Path, adapter: Path | None = None, *, in_8bit: bool = False, assistant_folder: Path | None = None
+) -> Generator:
     """The model in ``folder``, on the GPU if there is one, in the precision that is fastest for one prompt.
 
     Args:
-        folder: a model folder.
+        folder: the model folder.
+        adapter: a folder of low-rank adapters that were trained on this model.
         in_8bit: compute with 8-bit weights.
         assistant_folder: the folder of an n-gram model that drafts, with the same tokenizer.
 
     Raises:
         FileNotFoundError: if a file is missing.
-        UserError: if the model does not generate text, has no 8-bit weights, or the drafts are not from an n-gram
-            model with the same tokenizer.
+        UserError: if the model does not generate text, the adapters belong to another model, it has no 8-bit weights,
+            or the drafts are not from an n-gram model with the same tokenizer.
     """
     model, tokenizer = load_generative_model(folder)
+    prompt_format = read_description(folder).prompt_format
+    if adapter is not None:
+        prompt_format = load_adapter(adapter, model).prompt_format
     device = pick_device()
     # A CPU multiplies a single row faster by the float32 weights, which need no conversion.
     is_fast = device.type == "cuda" and native_bfloat16(device)
@@ -53,7 +60,7 @@ def load_generator(folder: Path, *, in_8bit: bool = False, assistant_folder: Pat
     if in_8bit:
         load_in_8bit(model)
     assistant = None if assistant_folder is None else _load_assistant(assistant_folder, tokenizer)
-    return Generator(model, tokenizer, read_description(folder).prompt_format, assistant)
+    return Generator(model, tokenizer, prompt_format, assistant)
 
 
 def _load_assistant(folder: Path, tokenizer: Tokenizer) -> NgramModel:
@@ -69,7 +76,9 @@ def _run(options: argparse.Namespace) -> None:
     if options.plots is not None and find_spec("matplotlib") is None:
         raise UserError("--plots needs matplotlib: install it with `pip install matplotlib`")
     config = generation_config(options, read_description(options.model))
-    generator = load_generator(options.model, in_8bit=options.load_in_8bit, assistant_folder=options.assistant_model)
+    generator = load_generator(
+        options.model, options.adapter, in_8bit=options.load_in_8bit, assistant_folder=options.assistant_model
+    )
     check_stop_tokens(config, generator.model.vocabulary.size)
     if options.chat:
         _chat(generator, config, _template(options.chat_template), options.system)
@@ -123,7 +132,7 @@ def _write_plots(generator: Generator, prompt: str, completion: Completion, fold
     from lmcore.generation.surprisal import span_surprisals
 
     model = generator.model
-    start = generator.tokenizer.vocabulary.end_of_text_id
+    start = generator.tokenizer.vocabulary.start_id
     tokens = [*generator.encode(prompt), *completion.tokens]
     tokens = tokens[1:] if tokens[:1] == [start] else tokens
     spans = span_surprisals(tokens, model.token_log_probabilities(tokens), generator.tokenizer.decode)
@@ -131,7 +140,7 @@ def _write_plots(generator: Generator, prompt: str, completion: Completion, fold
     draw_surprisal(paths[0], spans, title=f"Surprisal of “{_shortened(prompt)}” and its answer")
     if has_attention(model):
         shown = [start, *tokens][-(model.max_position_embeddings or 0) :]
-        names = ["<end>" if token == start else generator.tokenizer.decode([token]) for token in shown]
+        names = ["<start>" if token == start else generator.tokenizer.decode([token]) for token in shown]
         paths.append(folder / f"attention-{number}.png")
         draw_attention(paths[1], attention_maps(model, shown), names, title=f"Attention in “{_shortened(prompt)}”")
     sys.stderr.write(f"wrote {' and '.join(map(str, paths))}\n")

@@ -36,6 +36,7 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help="model folder")
+    parser.add_argument("--adapter", metavar="FOLDER", type=Path, help="low-rank adapters trained on this model")
     parser.add_argument("--load-in-8bit", action="store_true", help="8-bit weights: faster, a little less exact")
     parser.add_argument(
         "--assistant-model",

@@ -19,7 +19,7 @@ from lmcore.config.base import Config, GivenSplit, Name
 
 MAX_NAME_CHARACTERS = 100
 Revision = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
-RowFormat = Literal["jsonl", "json", "csv", "tsv", "psv", "parquet", "arrow", "conll"]
+RowFormat = Literal["jsonl", "json", "csv", "tsv", "psv", "parquet", "arrow", "conll", "babi"]
 PATH_PARTS = ("file", "stem", "ending", "folder")
 Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 NOT_FOR_FILES = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
@@ -191,20 +191,9 @@ class ParallelLines(Config):
     """None: detected for each file."""
 
 
-class RecordFields(Config):
-    """Every record of a JSON, CSV, Parquet, Arrow or CoNLL file is a document.
+class RowSettings(Config):
+    """How the rows of a JSON, CSV, Parquet, Arrow or CoNLL file are found."""
 
-    ``text``, ``label``, ``target`` and ``name`` are names of fields (``text``; ``meta.title`` for nested objects) or
-    templates of several fields (``{title}\\n\\n{body}``); None if there is no such field. Lists of tokens are joined
-    and conversations are rendered; if text and target are the same conversation, its last answer is the target.
-    """
-
-    kind: Literal["records"]
-    text: Name
-    label: Name | None
-    target: Name | None
-    """What a completion model is trained to write: a summary, an answer, a translation."""
-    name: Name | None
     columns: tuple[Name, ...] | None
     """Column names of a table without a header; None if it has a header."""
     rows: Name | None
@@ -221,7 +210,64 @@ class RecordFields(Config):
     """None: detected; ignored for Parquet and Arrow."""
 
 
-Reader = Annotated[Docstrings | WholeFiles | TextLines | ParallelLines | RecordFields, Field(discriminator="kind")]
+class EntityTags(Config):
+    """The target is what entities a sentence has, told by a list of tags (IOB and the like) beside its tokens."""
+
+    kind: Literal["tags"]
+    tokens: Name
+    tags: Name
+    write_as: Literal["json", "lines"]
+    """``{"PER": ["Ada"]}``, or a line ``PER: Ada`` for each entity."""
+
+
+class EntitySpans(Config):
+    """The target is what entities a text has, told by a list of objects with positions in the text."""
+
+    kind: Literal["spans"]
+    entities: Name
+    """The field with the list."""
+    start: Name
+    """In an object: the position of the entity's first character, from 0."""
+    end: Name
+    """The position after its last character."""
+    label: Name
+    """The entity's type."""
+    write_as: Literal["json", "lines"]
+
+
+EntityTarget = Annotated[EntityTags | EntitySpans, Field(discriminator="kind")]
+
+
+class RecordFields(RowSettings):
+    """Every record of a JSON, CSV, Parquet, Arrow or CoNLL file is a document.
+
+    ``text``, ``label``, ``target`` and ``name`` are names of fields (``text``; ``meta.title`` for nested objects) or
+    templates of several fields (``{title}\\n\\n{body}``); None if there is no such field. Lists of tokens are joined
+    and conversations are rendered; if text and target are the same conversation, its last answer is the target.
+    """
+
+    kind: Literal["records"]
+    text: Name
+    label: Name | None
+    """A list as its value gives the document several labels."""
+    target: Name | EntityTarget | None
+    """What a completion model is trained to write: a summary, an answer, a translation, the entities of the text."""
+    name: Name | None
+
+
+class Conversations(RowSettings):
+    """Every record is a conversation, or a question with a better and a worse answer.
+
+    The usual formats are recognized per row: ``messages`` with role and content, ShareGPT, Alpaca, plain pairs, and
+    ``chosen`` with ``rejected``.
+    """
+
+    kind: Literal["conversations"]
+
+
+Reader = Annotated[
+    Docstrings | WholeFiles | TextLines | ParallelLines | RecordFields | Conversations, Field(discriminator="kind")
+]
 
 
 class Source(Config):
@@ -253,8 +299,8 @@ class Source(Config):
         location, reader = self.location, self.reader
         if isinstance(reader, ParallelLines) and len(getattr(location, "paths", getattr(location, "files", ()))) != 2:
             raise ValueError("parallel_lines reads two files: give the texts first, their targets second")
-        if isinstance(location, Hub | LocalDataSet) and not isinstance(reader, RecordFields):
-            raise ValueError("a data set consists of records; set reader.kind to records")
+        if isinstance(location, Hub | LocalDataSet) and not isinstance(reader, RowSettings):
+            raise ValueError("a data set consists of records; set reader.kind to records or conversations")
         return self
 
 

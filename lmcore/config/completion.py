@@ -1,15 +1,16 @@
 """Settings of fine-tuning a model that answers prompts."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationInfo, field_validator, model_validator
 
-from lmcore.config.base import Config
-from lmcore.config.training import LoRAConfig, TrainingConfig
+from lmcore.config.base import Config, InitFrom, Name
+from lmcore.config.training import LoRAConfig, TrainingConfig, measured_by, without_adapters
 
 
 class SummaryExamples(Config):
-    """A document's first paragraph is the completion, and the rest is the prompt."""
+    """A document's first paragraph is the completion, and the rest is the prompt's ``text``."""
 
     kind: Literal["summary"]
     min_summary_characters: PositiveInt
@@ -24,23 +25,70 @@ class SummaryExamples(Config):
 
 
 class TargetExamples(Config):
-    """A document's text is the prompt, and its target is the completion."""
+    """A document's target is the completion. The prompt's variables are columns of the document.
+
+    A question on a context is in the document's text after the context; they are divided into the variables
+    ``context`` and ``question``, so that a long context is shortened and the question stays whole.
+    """
 
     kind: Literal["target"]
+    question_separator: Annotated[str, Field(min_length=1)] | None
+    """What stands between context and question in the text, such as ``"\\nQuestion: "``; the last one counts. None: the
+    text is not divided."""
 
 
-CompletionExamples = Annotated[SummaryExamples | TargetExamples, Field(discriminator="kind")]
+class ParameterQuestions(Config):
+    """Questions on documented parameters: what is the type of a parameter of this function?
+
+    The section of a docstring that documents its parameters is the prompt's ``context``; each parameter gives a
+    ``question`` and an answer.
+    """
+
+    kind: Literal["parameter_questions"]
+    max_questions_per_document: PositiveInt
+    max_context_characters: PositiveInt
+    """Docstrings whose parameters take more are not used."""
+
+
+class ParameterExtraction(Config):
+    """The names and types of a docstring's parameters, as a JSON object, are the completion.
+
+    The section that documents them is the prompt's ``text``.
+    """
+
+    kind: Literal["parameter_extraction"]
+    max_parameters: PositiveInt
+    """Docstrings with more parameters are not used."""
+    max_text_characters: PositiveInt
+    """Docstrings whose parameters take more are not used."""
+
+
+CompletionExamples = Annotated[
+    SummaryExamples | TargetExamples | ParameterQuestions | ParameterExtraction, Field(discriminator="kind")
+]
 
 
 class CompletionTrainingConfig(Config):
     """Training of a model that answers a prompt with a completion."""
 
     examples: CompletionExamples
-    separator: str
-    """Text between the prompt and the completion."""
+    prompt: Path
+    """File of the prompt's template, in Jinja's language; its variables are fields of an example."""
+    truncated_field: Name
+    """The variable that is shortened if a prompt is longer than ``max_prompt_tokens``."""
+    truncation_side: Literal["left", "right"]
+    """Where it loses tokens: ``right`` keeps its beginning, ``left`` its end."""
     max_prompt_tokens: Annotated[int, Field(ge=2)]
     max_completion_tokens: Annotated[int, Field(ge=2)]
     max_train_samples: PositiveInt
+    init_from: InitFrom
     lora: LoRAConfig | None
     """Train adapters instead of the weights; None trains the weights."""
-    training: TrainingConfig
+    frozen_layers: NonNegativeInt | None
+    """Leave the embeddings and this many of the first blocks as they are; None trains all weights."""
+    training: Annotated[TrainingConfig, measured_by("chrf", "exact_match")]
+
+    @field_validator("frozen_layers")
+    @classmethod
+    def _trains_its_weights_in_one_way(cls, frozen_layers: int | None, info: ValidationInfo) -> int | None:
+        return without_adapters(frozen_layers, info)

@@ -1,11 +1,13 @@
 """Settings of evaluation."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from lmcore.config.base import Config
+from lmcore.config.base import Config, Name
 from lmcore.config.generation import GenerationConfig
+from lmcore.config.prompts import PromptsConfig
 
 
 class LikelihoodConfig(Config):
@@ -107,12 +109,62 @@ class ClassificationEvaluationConfig(Config):
     linear: LinearConfig
 
 
+class NeighborsConfig(Config):
+    """Features by which the training prompt most similar to a prompt is found; those that find the better completions
+    on the validation split are used."""
+
+    words: WordNgramsConfig
+    characters: CharacterNgramsConfig
+
+
 class CompletionEvaluationConfig(Config):
     """Evaluation of the completion model on at most ``max_documents`` test prompts, ``batch_size`` at once."""
 
     max_documents: PositiveInt
     batch_size: PositiveInt
+    metric: Literal["chrf", "bleu", "rouge_1", "rouge_2", "rouge_l", "exact_match", "token_f1", "extraction_f1"]
+    """The metric by which models are compared, and the strongest baseline is selected on the validation split."""
+    neighbors: NeighborsConfig
     generation: GenerationConfig
+
+
+class MemorizationConfig(Config):
+    """Whether greedy decoding from ``prefix_tokens`` tokens of a training text gives the ``continuation_tokens`` that
+    follow, for ``max_texts`` texts that occur once, and as many that occur more often."""
+
+    prefix_tokens: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    continuation_tokens: PositiveInt
+    max_texts: PositiveInt
+
+
+class CanariesConfig(Config):
+    """How probable the secrets of planted documents are: those of ``sources``, compared with ``num_alternatives``."""
+
+    sources: Annotated[tuple[Name, ...], Field(min_length=1)]
+    num_alternatives: PositiveInt
+
+
+class BiasConfig(Config):
+    """How much more probable sentences are about one group of people than about another."""
+
+    templates: Path
+    """A YAML file of sentences."""
+
+
+class TyposConfig(Config):
+    """How much worse the models are on ``max_documents`` test documents with typing errors at these rates."""
+
+    rates: Annotated[tuple[Annotated[float, Field(gt=0.0, le=0.5)], ...], Field(min_length=1)]
+    max_documents: PositiveInt
+
+
+class ProbesConfig(Config):
+    """Probes of the language model, and of the classifier; one that is None is left out."""
+
+    memorization: MemorizationConfig | None
+    canaries: CanariesConfig | None
+    bias: BiasConfig | None
+    typos: TyposConfig | None
 
 
 class SamplesConfig(Config):
@@ -144,5 +196,8 @@ class EvaluateConfig(Config):
     bootstrap: BootstrapConfig
     classification: ClassificationEvaluationConfig
     completion: CompletionEvaluationConfig
+    probes: ProbesConfig
+    prompts: PromptsConfig | None
+    """Prompts that are compared on the language model; None: none."""
     samples: SamplesConfig
     report: ReportConfig

@@ -1,56 +1,23 @@
-"""Settings of the model families, and of the pretraining objectives of two of them."""
+"""Settings of the model families."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from lmcore.config.base import Config
-
-
-class MaskingConfig(Config):
-    """What a masked language model predicts: ``mlm_probability`` of all tokens, of which 80 % are masked, 10 %
-    replaced by a random token and 10 % left as they are (Devlin et al. 2019)."""
-
-    mlm_probability: Annotated[float, Field(gt=0.0, lt=1.0)]
-    use_whole_words: bool
-
-
-class CorruptionConfig(Config):
-    """What an encoder-decoder restores in pretraining: spans of ``mean_noise_span_length`` tokens on average that cover
-    ``noise_density`` of the text, each replaced by one mask token (Raffel et al. 2020; Lewis et al. 2020)."""
-
-    noise_density: Annotated[float, Field(gt=0.0, lt=1.0)]
-    mean_noise_span_length: Annotated[float, Field(ge=1.0)]
-
+from lmcore.config.families import (
+    CorruptionConfig,
+    Count,
+    FamilyConfig,
+    Length,
+    Probability,
+    Size,
+    dividing_groups,
+    dividing_heads,
+)
+from lmcore.config.published_models import BERTConfig, GPT2Config, LlamaConfig, T5Config
 
 PositiveInteger = Annotated[int, Field(ge=1)]
-Size = Annotated[int, Field(ge=1, le=2**20)]
-"""Size of vectors; the limit is far above what fits into memory as a matrix."""
-Count = Annotated[int, Field(ge=1, le=10_000)]
-Length = Annotated[int, Field(ge=2, le=2**20)]
-Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
-
-
-class FamilyConfig(Config):
-    """What the configuration of every family says about its models."""
-
-    family_name: ClassVar[str]
-    """The family's name in reports."""
-    size_unit: ClassVar[str] = "parameters"
-    """What the size of a model is counted in."""
-    takes_adapters: ClassVar[bool] = False
-    """Whether the models have linear layers that low-rank adapters can be added to."""
-    supports_gradient_checkpointing: ClassVar[bool] = False
-    """Whether the models consist of blocks that can recompute their activations in the backward pass."""
-    supports_document_mask: ClassVar[bool] = False
-    """Whether the models can keep the documents of a sequence apart."""
-    reads_source: ClassVar[bool] = False
-    """Whether a prompt is a source with a context of its own, so that prompt and answer need not fit one context."""
-
-    @property
-    def display_name(self) -> str:
-        """The name of a model with this configuration in reports."""
-        return self.family_name
 
 
 class NgramConfig(FamilyConfig):
@@ -137,64 +104,12 @@ class GPTConfig(FamilyConfig):
     @field_validator("num_attention_heads")
     @classmethod
     def _heads_divide_hidden_size(cls, num_attention_heads: int, info: ValidationInfo) -> int:
-        return _dividing_heads(num_attention_heads, info, multiple=2)
+        return dividing_heads(num_attention_heads, info, multiple=2)
 
     @field_validator("num_key_value_heads")
     @classmethod
     def _groups_divide_heads(cls, num_key_value_heads: int, info: ValidationInfo) -> int:
-        num_attention_heads = info.data.get("num_attention_heads")
-        if num_attention_heads is not None and num_attention_heads % num_key_value_heads:
-            fitting = ", ".join(
-                str(count) for count in range(1, num_attention_heads + 1) if num_attention_heads % count == 0
-            )
-            raise ValueError(
-                f"must divide num_attention_heads ({num_attention_heads}) into groups; expected one of {fitting}"
-            )
-        return num_key_value_heads
-
-
-class GPT2Config(FamilyConfig):
-    """The exact architecture of GPT-2 (Radford et al. 2019), so that the published weights fit."""
-
-    family_name = "GPT-2"
-    takes_adapters = True
-    supports_gradient_checkpointing = True
-    supports_document_mask = True
-
-    family: Literal["gpt2"]
-    hidden_size: Size
-    num_hidden_layers: Count
-    num_attention_heads: Count
-    max_position_embeddings: Length
-    dropout: Probability
-
-    @field_validator("num_attention_heads")
-    @classmethod
-    def _heads_divide_hidden_size(cls, num_attention_heads: int, info: ValidationInfo) -> int:
-        return _dividing_heads(num_attention_heads, info)
-
-
-class BERTConfig(FamilyConfig):
-    """The exact architecture of BERT (Devlin et al. 2019), which predicts masked tokens."""
-
-    family_name = "BERT"
-    takes_adapters = True
-    supports_gradient_checkpointing = True
-    supports_document_mask = True
-
-    family: Literal["bert"]
-    hidden_size: Size
-    num_hidden_layers: Count
-    num_attention_heads: Count
-    intermediate_size: Size
-    max_position_embeddings: Length
-    dropout: Probability
-    masking: MaskingConfig
-
-    @field_validator("num_attention_heads")
-    @classmethod
-    def _heads_divide_hidden_size(cls, num_attention_heads: int, info: ValidationInfo) -> int:
-        return _dividing_heads(num_attention_heads, info)
+        return dividing_groups(num_key_value_heads, info)
 
 
 class EncoderDecoderConfig(FamilyConfig):
@@ -221,11 +136,19 @@ class EncoderDecoderConfig(FamilyConfig):
     @field_validator("num_attention_heads")
     @classmethod
     def _heads_divide_hidden_size(cls, num_attention_heads: int, info: ValidationInfo) -> int:
-        return _dividing_heads(num_attention_heads, info)
+        return dividing_heads(num_attention_heads, info)
 
 
 ModelConfig = Annotated[
-    NgramConfig | HMMConfig | LSTMConfig | GPTConfig | GPT2Config | BERTConfig | EncoderDecoderConfig,
+    NgramConfig
+    | HMMConfig
+    | LSTMConfig
+    | GPTConfig
+    | GPT2Config
+    | LlamaConfig
+    | BERTConfig
+    | EncoderDecoderConfig
+    | T5Config,
     Field(discriminator="family"),
 ]
 
@@ -233,16 +156,3 @@ ModelConfig = Annotated[
 def max_position_embeddings_of(config: Config) -> int | None:
     """The longest sequence that models of this configuration read, in tokens; None if there is no limit."""
     return getattr(config, "max_position_embeddings", None)
-
-
-def _dividing_heads(num_attention_heads: int, info: ValidationInfo, multiple: int = 1) -> int:
-    """Refuse a number of heads that does not divide ``hidden_size`` into multiples of ``multiple``."""
-    hidden_size = info.data.get("hidden_size")
-    if hidden_size is None:
-        return num_attention_heads  # hidden_size has an error of its own
-    if hidden_size % (multiple * num_attention_heads):
-        fitting = [heads for heads in range(1, hidden_size // multiple + 1) if hidden_size % (multiple * heads) == 0]
-        right = ", ".join(map(str, fitting)) or "none: choose an even hidden_size"
-        size = "heads of even size" if multiple == 2 else "heads"
-        raise ValueError(f"must divide hidden_size {hidden_size} into {size}; expected one of {right}")
-    return num_attention_heads

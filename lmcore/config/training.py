@@ -2,10 +2,20 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from lmcore.config.base import Config, Ratio
-from lmcore.config.models import ModelConfig, Probability
+from lmcore.config.base import LANGUAGE_MODEL, SCRATCH, Config, InitFrom, Ratio
+from lmcore.config.families import CorruptionConfig, MaskingConfig, Probability
+from lmcore.config.models import ModelConfig
 
 
 class AdamWGroupConfig(Config):
@@ -40,13 +50,22 @@ class ScheduleConfig(Config):
     """Learning rate schedule: linear warm-up, constant rate, decay (WSD).
 
     The rate rises during ``warmup_steps``. During the last ``decay_ratio`` of all steps (1: all after the warm-up) it
-    decays to ``min_lr_ratio`` of its peak.
+    decays to ``min_lr_ratio`` of its peak. After each of ``restart_steps`` all of this starts anew (warm restarts,
+    Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983), for the steps up to the next restart or the end.
     """
 
     warmup_steps: NonNegativeInt
     decay_type: Literal["linear", "cosine"]
     decay_ratio: Ratio
     min_lr_ratio: Ratio
+    restart_steps: tuple[PositiveInt, ...]
+
+    @field_validator("restart_steps")
+    @classmethod
+    def _rise(cls, restart_steps: tuple[int, ...]) -> tuple[int, ...]:
+        if list(restart_steps) != sorted(set(restart_steps)):
+            raise ValueError("must rise, as in [900, 1800]")
+        return restart_steps
 
 
 class StabilityConfig(Config):
@@ -63,6 +82,9 @@ class StabilityConfig(Config):
     max_rollbacks: NonNegativeInt
 
 
+MetricName = Literal["loss", "accuracy", "macro_f1", "chrf", "exact_match"]
+
+
 class TrainingConfig(Config):
     """Settings of one training.
 
@@ -74,6 +96,9 @@ class TrainingConfig(Config):
     num_train_epochs: PositiveFloat
     early_stopping_patience: PositiveInt | None
     """Validations without improvement after which training stops early; None: no early stopping."""
+    metric_for_best_model: MetricName
+    """The measure on the validation data by which the weights to keep are chosen, and early stopping is decided: the
+    lowest ``loss``, or the highest value of another one. Which others there are depends on what is trained."""
     batch_size: PositiveInt
     gradient_accumulation_steps: PositiveInt
     optimizer: Annotated[AdamWConfig | MuonConfig, Field(discriminator="name")]
@@ -102,6 +127,20 @@ class TrainingConfig(Config):
     """Steps between checkpoints."""
 
 
+def measured_by(*names: MetricName) -> AfterValidator:
+    """Restricts ``metric_for_best_model`` of a training to the metrics that it is measured by, besides the loss."""
+    allowed = ("loss", *names)
+
+    def check(training: TrainingConfig) -> TrainingConfig:
+        if training.metric_for_best_model not in allowed:
+            raise ValueError(
+                f"metric_for_best_model is {training.metric_for_best_model}; expected {' or '.join(allowed)} here"
+            )
+        return training
+
+    return AfterValidator(check)
+
+
 class LoRAConfig(Config):
     """Fine-tuning of low-rank adapters (Hu et al. 2021) instead of all weights."""
 
@@ -111,21 +150,79 @@ class LoRAConfig(Config):
     """Scale of the adapters' output, which is multiplied by ``alpha / rank``."""
     dropout: Probability
     """Dropout of the adapters' input."""
+    save_adapter: bool
+    """Keep the adapters as files beside the merged model, to be loaded beside the model that they were trained on."""
+
+
+def without_adapters(frozen_layers: int | None, info: ValidationInfo) -> int | None:
+    """The value of ``frozen_layers`` in a section that has ``lora`` before it.
+
+    Raises:
+        ValueError: if adapters are trained, beside which all layers are frozen.
+    """
+    if frozen_layers is not None and info.data.get("lora") is not None:
+        raise ValueError("lora trains adapters alone, so all layers are frozen: set frozen_layers or lora to null")
+    return frozen_layers
+
+
+class MaskedTokensConfig(MaskingConfig):
+    """The objective of a masked language model."""
+
+    kind: Literal["masked_tokens"]
+
+
+class CorruptedSpansConfig(CorruptionConfig):
+    """The objective of an encoder-decoder."""
+
+    kind: Literal["corrupted_spans"]
+
+
+ObjectiveConfig = Annotated[MaskedTokensConfig | CorruptedSpansConfig, Field(discriminator="kind")]
 
 
 class PretrainConfig(Config):
-    """Pretraining of a language model."""
+    """Pretraining of a language model, from random weights or from a model folder."""
 
     seed: NonNegativeInt
     sequence_length: Annotated[int, Field(ge=2)]
     """Length of a training sequence in tokens."""
     mask_documents: bool
     """No token attends to another document of its sequence; false: to all earlier ones."""
-    model: ModelConfig
-    training: TrainingConfig
+    init_from: InitFrom
+    """``scratch`` or a model folder; the folder says itself what its model is, so that ``model`` is None."""
+    model: ModelConfig | None
+    objective: ObjectiveConfig | None
+    """What a masked model or an encoder-decoder from a folder learns to restore. None: what the folder says; one of
+    ``transformers`` that does not say it has the published values. A model from ``scratch`` has it in ``model``."""
+    training: Annotated[TrainingConfig, measured_by()]
+
+    @property
+    def scratch_model(self) -> ModelConfig:
+        """The model that is trained from scratch.
+
+        Raises:
+            ValueError: the training starts from a model folder, which says what its model is.
+        """
+        if self.model is None:
+            raise ValueError(f"the training starts from {self.init_from}, not from scratch")
+        return self.model
+
+    @model_validator(mode="after")
+    def _has_one_model(self) -> Self:
+        if self.init_from == LANGUAGE_MODEL:
+            raise ValueError(f"init_from = {LANGUAGE_MODEL!r}: expected {SCRATCH!r} or a model folder")
+        if self.init_from == SCRATCH and self.model is None:
+            raise ValueError(f"model is null, but init_from is {SCRATCH}: describe the model, or name a model folder")
+        if self.init_from != SCRATCH and self.model is not None:
+            raise ValueError(f"init_from = {self.init_from!r} says what the model is: set model to null")
+        if self.init_from == SCRATCH and self.objective is not None:
+            raise ValueError("objective is for a model from a folder; set it to null: model has the objective")
+        return self
 
     @model_validator(mode="after")
     def _family_has_gradient_checkpointing(self) -> Self:
+        if self.model is None:
+            return self
         family = self.model.family
         if self.training.gradient_checkpointing and not self.model.supports_gradient_checkpointing:
             raise ValueError(
@@ -135,6 +232,8 @@ class PretrainConfig(Config):
 
     @model_validator(mode="after")
     def _family_attends_to_documents(self) -> Self:
+        if self.model is None:
+            return self
         family = self.model.family
         if self.mask_documents and not self.model.supports_document_mask:
             raise ValueError(

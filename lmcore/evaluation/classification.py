@@ -1,8 +1,9 @@
-"""How well a classifier separates classes: accuracy, macro-averaged F1 and the confusion matrix."""
+"""How well a classifier separates classes: accuracy, macro-averaged F1, AUROC, its probabilities and the confusion
+matrix."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,14 @@ from lmcore.config.evaluate import EvaluateConfig
 from lmcore.evaluation.held_out_contamination import Indices, measure_all_and_clean
 from lmcore.evaluation.intervals import Bootstrap, Flags, Floats, proportion, proportion_difference
 from lmcore.evaluation.names import MODEL
-from lmcore.evaluation.result import Estimate, Metrics, pair_name
+from lmcore.evaluation.probability_metrics import (
+    auroc,
+    auroc_difference,
+    probability_differences,
+    probability_metrics,
+    reliability,
+)
+from lmcore.evaluation.result import Estimate, Metrics, defined, pair_name
 
 Labels = npt.NDArray[np.int64]
 
@@ -29,11 +37,15 @@ class ClassifiedDocuments:
         trained: the classes that the classifier knows.
         labels: the label of each document, of any class.
         predicted: predicted labels by model, one for each document.
+        scores: by model, as far as it has them, a score of each trained class, (n_documents, n_trained).
+        probabilities: likewise the probability of each trained class.
     """
 
     trained: Sequence[str]
     labels: Sequence[str]
     predicted: Mapping[str, Sequence[str]]
+    scores: Mapping[str, Floats] = field(default_factory=dict)
+    probabilities: Mapping[str, Floats] = field(default_factory=dict)
 
     @property
     def untrained(self) -> tuple[str, ...]:
@@ -41,7 +53,8 @@ class ClassifiedDocuments:
         return untrained_classes(self.trained, self.labels)
 
     def evaluate(self, is_clean: Flags, config: EvaluateConfig) -> Metrics:
-        """Accuracy and macro F1 of each model; documents of unknown classes count as wrong.
+        """Accuracy and macro F1 of each model, where documents of unknown classes count as wrong; on documents of
+        trained classes, the area under the ROC curve and the quality of the probabilities of those that have them.
 
         Args:
             is_clean: which documents share nothing with the training split, bool (n_documents,).
@@ -54,9 +67,47 @@ class ClassifiedDocuments:
 
         def measure(indices: Indices) -> Metrics:
             chosen = {name: own[indices] for name, own in predicted.items()}
-            return _measure(actual[indices], chosen, is_untrained[indices], config)
+            found = _measure(actual[indices], chosen, is_untrained[indices], config)
+            trained = indices[~is_untrained[indices]]
+            return found.joined(self._measure_scores(actual, trained, config)) if len(trained) > 1 else found
 
         return measure_all_and_clean(is_clean, measure)
+
+    def reliability(self, name: str, confidence: float) -> list[dict[str, Any]]:
+        """The bins of a model's reliability diagram as JSON values, from its probabilities for documents of trained
+        classes: ``n_documents``, ``confidence`` and ``accuracy`` with its interval."""
+        actual = self._numbers(self.labels)
+        is_trained = actual < len(self.trained)
+        bins = reliability(self.probabilities[name][is_trained], actual[is_trained], confidence)
+        return [
+            {"n_documents": one.n_documents, "confidence": one.confidence, "accuracy": one.accuracy.as_json()}
+            for one in bins
+        ]
+
+    def _measure_scores(self, actual: Labels, indices: Indices, config: EvaluateConfig) -> Metrics:
+        """Metrics of scores and probabilities on documents of trained classes."""
+        bootstrap = Bootstrap(len(indices), config.bootstrap, config.seed)
+        chosen = actual[indices]
+        is_class = np.eye(len(self.trained), dtype=bool)[chosen]
+        scores = {name: own[indices] for name, own in self.scores.items()}
+        probabilities = {name: own[indices] for name, own in self.probabilities.items()}
+        return Metrics(
+            {name: defined({"auroc": auroc(own, is_class, bootstrap)}) for name, own in scores.items()},
+            {
+                pair_name(MODEL, name): defined({"auroc": auroc_difference(scores[MODEL], own, is_class, bootstrap)})
+                for name, own in scores.items()
+                if name != MODEL
+            },
+        ).joined(
+            Metrics(
+                {name: probability_metrics(own, chosen, bootstrap) for name, own in probabilities.items()},
+                {
+                    pair_name(MODEL, name): probability_differences(probabilities[MODEL], own, chosen, bootstrap)
+                    for name, own in probabilities.items()
+                    if name != MODEL
+                },
+            )
+        )
 
     def confusion(self) -> dict[str, Any]:
         """The classifier's confusion matrix as JSON values: ``labels`` of rows and columns, ``confusion``, and which
@@ -103,7 +154,7 @@ def classification_metrics(
     statistics = np.concatenate((one_hot[actual] * is_right[:, None], sizes), axis=1)
     return {
         "accuracy": proportion(is_right, bootstrap.confidence),
-        "macro_f1": bootstrap.estimate(statistics, macro_f1, within=(0.0, 1.0), gradient=_macro_f1_gradient),
+        "macro_f1": bootstrap.estimate(statistics, macro_f1, within=(0.0, 1.0), gradient=macro_f1_gradient),
     }
 
 
@@ -122,15 +173,16 @@ def macro_f1(sums: Floats) -> Floats:
     hits, sizes = np.split(sums, 2, axis=-1)
     occurs = sizes > 0
     scores = np.divide(2 * hits, sizes, out=np.zeros_like(sizes), where=occurs)
-    return np.asarray(scores.sum(axis=-1) / occurs.sum(axis=-1))
+    return np.asarray(scores.sum(axis=-1) / np.maximum(occurs.sum(axis=-1), 1))
 
 
-def _macro_f1_gradient(sums: Floats) -> Floats:
+def macro_f1_gradient(sums: Floats) -> Floats:
+    """The derivatives of :func:`macro_f1` with respect to the sums, (..., 2 * n_classes)."""
     hits, sizes = np.split(sums, 2, axis=-1)
     occurs = sizes > 0
     by_hits = np.divide(2.0, sizes, out=np.zeros_like(sizes), where=occurs)
     gradient = np.concatenate((by_hits, -by_hits * np.divide(hits, sizes, out=np.zeros_like(sizes), where=occurs)), -1)
-    return np.asarray(gradient / occurs.sum(axis=-1, keepdims=True))
+    return np.asarray(gradient / np.maximum(occurs.sum(axis=-1, keepdims=True), 1))
 
 
 def _measure(actual: Labels, predicted: Mapping[str, Labels], is_untrained: Flags, config: EvaluateConfig) -> Metrics:

@@ -61,11 +61,13 @@ class LanguageModelComparison:
 
     Attributes:
         log_probabilities: natural logarithms of the probabilities of all test tokens, (n_tokens,), by model.
-        metrics: bits per byte, perplexity and differences.
+        bits: the bits of each test document, (n_documents,), by model.
+        metrics: bits per byte and per character, perplexity and differences.
         interpolation: the weights of the language model; None if no n-gram model is interpolated with it.
     """
 
     log_probabilities: Mapping[str, Floats]
+    bits: Mapping[str, Floats]
     metrics: Metrics
     interpolation: InterpolationTable | None
 
@@ -109,6 +111,7 @@ def compare_language_models(
     validation: HeldOutDocuments,
     test: HeldOutDocuments,
     is_clean: Flags,
+    sources: Sequence[str],
     config: EvaluateConfig,
 ) -> LanguageModelComparison:
     """Score the test documents with every model; the weights of the interpolation come from the validation documents.
@@ -119,6 +122,7 @@ def compare_language_models(
         validation: documents that the interpolation is fitted on.
         test: documents that all metrics are computed on.
         is_clean: which test documents share nothing with the training split, bool (n_documents,).
+        sources: the source of each test document.
         config: settings of the interpolation and the confidence intervals.
     """
     scores = _Scores.compute(model, baselines, test, config.interpolation.cache)
@@ -133,8 +137,10 @@ def compare_language_models(
         log_probabilities[INTERPOLATION] = mixture.log_probabilities(scores)
         table = mixture.table(scores, baselines.context.order) if NGRAM in baselines.models else None
     bits = {name: test.bits(log_probabilities[name]) for name in MODELS if name in log_probabilities}
-    metrics = measure_all_and_clean(is_clean, lambda indices: _measure(bits, test.select(indices), indices, config))
-    return LanguageModelComparison(log_probabilities, metrics, table)
+    metrics = measure_all_and_clean(
+        is_clean, lambda indices: _measure(bits, test.select(indices), indices, config), sources
+    )
+    return LanguageModelComparison(log_probabilities, bits, metrics, table)
 
 
 def _measure(
@@ -143,17 +149,20 @@ def _measure(
     bootstrap = Bootstrap(len(indices), config.bootstrap, config.seed)
     n_bytes, n_tokens = documents.n_bytes, documents.n_tokens
     per_byte, per_token = BitsPerUnit(n_bytes, bootstrap), BitsPerUnit(n_tokens, bootstrap)
+    per_character = BitsPerUnit(documents.n_characters, bootstrap)
     return Metrics(
         {
             name: {
                 "bits_per_byte": per_byte.estimate(values[indices]),
                 "perplexity": per_token.perplexity(values[indices]),
+                "bits_per_character": per_character.estimate(values[indices]),
             }
             for name, values in bits.items()
         },
         {
             pair_name(name, reference): {
-                "bits_per_byte": per_byte.difference(bits[name][indices], bits[reference][indices])
+                "bits_per_byte": per_byte.difference(bits[name][indices], bits[reference][indices]),
+                "bits_per_character": per_character.difference(bits[name][indices], bits[reference][indices]),
             }
             for name, reference in COMPARISONS
             if name in bits and reference in bits

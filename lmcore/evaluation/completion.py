@@ -1,26 +1,38 @@
-"""How well a model completes prompts, compared with the prompt's first sentence as a baseline."""
+"""How well a model completes prompts, compared with other systems."""
 
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from lmcore.config.evaluate import CompletionEvaluationConfig, EvaluateConfig
+from lmcore.evaluation.completion_baselines import Pairs, completion_baselines
 from lmcore.evaluation.held_out_contamination import Indices, measure_all_and_clean
 from lmcore.evaluation.intervals import Bootstrap, Flags
-from lmcore.evaluation.names import FIRST_SENTENCE, MODEL
-from lmcore.evaluation.overlap import TextOverlap
-from lmcore.evaluation.result import Metrics, pair_name
+from lmcore.evaluation.names import MODEL, WHOLE_PROMPT
+from lmcore.evaluation.result import HEADLINE, EvaluationResult, Metrics, pair_name
+from lmcore.evaluation.texts.metrics import TextMetrics
 from lmcore.generation import Generator
+from lmcore.models.prompt import Prompt
 from lmcore.progress import progress
 
-SENTENCE_END = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)\s|\n\s*\n|(?<=[\u3002\uff01\uff1f])(?![\u201d\u300d])")
+
+@dataclass(frozen=True)
+class HeldOutPrompts:
+    """Prompts of test documents.
+
+    Attributes:
+        ids: the ids of the documents.
+        shown: their whole prompts, for readers.
+        prompts: what the baselines read and copy of them.
+        references: the expected completions.
+    """
+
+    ids: Sequence[str]
+    shown: Sequence[str]
+    prompts: Sequence[str]
+    references: Sequence[str]
 
 
-def first_sentence(text: str) -> str:
-    """A text up to its first sentence end or blank line, with collapsed white space."""
-    return " ".join(SENTENCE_END.split(text.strip(), maxsplit=1)[0].split())
-
-
-def complete_prompts(generator: Generator, prompts: Sequence[str], config: CompletionEvaluationConfig) -> list[str]:
+def complete_prompts(generator: Generator, prompts: Sequence[Prompt], config: CompletionEvaluationConfig) -> list[str]:
     """The model's completion of each prompt, stripped; prompts of similar length share a batch."""
     by_length = sorted(range(len(prompts)), key=lambda index: len(generator.encode(prompts[index])))
     completions = [""] * len(prompts)
@@ -34,13 +46,56 @@ def complete_prompts(generator: Generator, prompts: Sequence[str], config: Compl
     return completions
 
 
+def compare_with_baselines(
+    name: str,
+    completions: Sequence[str],
+    test: HeldOutPrompts,
+    *,
+    training: Pairs,
+    validation: Pairs,
+    is_clean: Flags,
+    config: EvaluateConfig,
+    others: Mapping[str, tuple[str, Sequence[str]]] | None = None,
+) -> EvaluationResult:
+    """Evaluate a model's completions, and compare them with those of the baselines.
+
+    Args:
+        name: what the model is called in text.
+        completions: its completion of each test prompt.
+        test: the prompts and what is expected.
+        training: prompts and completions that the model was trained on, from which the baselines copy.
+        validation: prompts and completions that select among the baselines.
+        is_clean: which test documents share nothing with the training split, bool (n_documents,).
+        config: seed, confidence intervals, and the settings of completions.
+        others: by key, more systems that the model is compared with: their names in text and their completions.
+    """
+    baselines = completion_baselines(training, validation, test.prompts, config.completion)
+    more = others or {}
+    answers = {MODEL: list(completions), **{key: list(own) for key, (_, own) in more.items()}, **baselines.completions}
+    metrics, signatures = evaluate_completions(answers, test.references, is_clean, config)
+    columns = {"id": test.ids, "prompt": test.shown, "reference": test.references} | {
+        name: texts for name, texts in answers.items() if name != WHOLE_PROMPT
+    }
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    details = {
+        HEADLINE: config.completion.metric,
+        "strongest_baseline": baselines.strongest,
+        "validation": {system: round(value, 4) for system, value in baselines.validation.items()},
+        "signatures": signatures,
+        "completions": rows,
+    }
+    names = {MODEL: name, **{key: title for key, (title, _) in more.items()}, **baselines.names}
+    return EvaluationResult(names, metrics, details)
+
+
 def evaluate_completions(
     completions: Mapping[str, Sequence[str]], references: Sequence[str], is_clean: Flags, config: EvaluateConfig
 ) -> tuple[Metrics, dict[str, str]]:
-    """Overlap of the completions of a model, and of first sentences, with their references.
+    """Metrics of the completions of a model and of other systems, and the model's differences to the others.
 
     Args:
-        completions: texts by model; one for each reference.
+        completions: texts by system, the evaluated one under :data:`~lmcore.evaluation.names.MODEL`; one for each
+            reference.
         references: the expected completions.
         is_clean: which of their documents share nothing with the training split, bool (n_documents,).
         config: seed and confidence intervals.
@@ -48,15 +103,19 @@ def evaluate_completions(
     Returns:
         the metrics, and for each metric a signature that tells how exactly it is computed.
     """
-    overlaps = {name: TextOverlap(texts, references) for name, texts in completions.items()}
+    systems = {name: TextMetrics(texts, references) for name, texts in completions.items()}
 
     def measure(indices: Indices) -> Metrics:
         bootstrap = Bootstrap(len(indices), config.bootstrap, config.seed)
-        chosen = {name: overlap.select(indices) for name, overlap in overlaps.items()}
+        chosen = {name: system.select(indices) for name, system in systems.items()}
         return Metrics(
-            {name: overlap.metrics(bootstrap) for name, overlap in chosen.items()},
-            {pair_name(MODEL, FIRST_SENTENCE): chosen[MODEL].differences(chosen[FIRST_SENTENCE], bootstrap)},
+            {name: system.metrics(bootstrap) for name, system in chosen.items()},
+            {
+                pair_name(MODEL, name): chosen[MODEL].differences(system, bootstrap)
+                for name, system in chosen.items()
+                if name != MODEL
+            },
             {"n_documents": len(indices)},
         )
 
-    return measure_all_and_clean(is_clean, measure), overlaps[MODEL].signatures
+    return measure_all_and_clean(is_clean, measure), systems[MODEL].signatures

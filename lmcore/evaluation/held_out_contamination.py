@@ -10,7 +10,7 @@ boilerplate of the corpus, such as a prompt template, and do not count.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import pairwise
 
@@ -87,14 +87,20 @@ def find_contamination(
     return Contamination(np.concatenate([np.empty(0, np.int64), *sizes]), np.concatenate([np.empty(0), *fractions]))
 
 
-def measure_all_and_clean(is_clean: Flags, measure: Callable[[Indices], Metrics]) -> Metrics:
+def measure_all_and_clean(
+    is_clean: Flags, measure: Callable[[Indices], Metrics], sources: Sequence[str] = ()
+) -> Metrics:
     """Metrics on all documents, and next to each the one on clean documents, if there are any.
 
     Args:
         is_clean: which documents are clean, bool (n_documents,).
         measure: computes the metrics on the documents with the given indices.
+        sources: the source of each document; with several, all documents of each source are measured on their own.
     """
     metrics = measure(np.arange(len(is_clean)))
+    if len(names := sorted(set(sources))) > 1:
+        source_of = np.array(sources)
+        metrics = replace(metrics, by_source={name: measure(np.flatnonzero(source_of == name)) for name in names})
     if not is_clean.any():
         return metrics
     return metrics.with_clean(metrics if is_clean.all() else measure(np.flatnonzero(is_clean)))

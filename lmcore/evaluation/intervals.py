@@ -3,13 +3,18 @@
 The bootstrap interval is symmetric and studentized: in each resample, the metric's distance from its value on all items
 is divided by its own standard error there. With few items of very different sizes, percentiles of the resampled metric
 would be too narrow: with 20 documents, intervals of 95 % confidence cover the true value in 84 to 89 % of cases.
+Metrics that are no functions of sums, such as the area under a curve, have the standard error of the resamples, on the
+scale of log-odds.
 
 Proportions close to 0 or 1 need intervals of their own. That of Clopper and Pearson never covers less than the
 confidence; that of Bonett and Price is for the difference of two proportions of the same items.
 
-Sources: Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapters 11 and 12; Hall (1988), "Theoretical
-Comparison of Bootstrap Confidence Intervals", https://doi.org/10.1214/aos/1176350933; Clopper and Pearson (1934),
-https://doi.org/10.1093/biomet/26.4.404; Bonett and Price (2012), https://doi.org/10.3102/1076998611411915.
+The p value of a difference is that of the same studentized bootstrap, and of McNemar's exact test for proportions.
+
+Sources: Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapters 11, 12 and 16; Hall (1988),
+"Theoretical Comparison of Bootstrap Confidence Intervals", https://doi.org/10.1214/aos/1176350933; Clopper and Pearson
+(1934), https://doi.org/10.1093/biomet/26.4.404; Bonett and Price (2012), https://doi.org/10.3102/1076998611411915;
+McNemar (1947), https://doi.org/10.1007/BF02295996.
 """
 
 import math
@@ -17,7 +22,7 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaincinv, ndtri, stdtrit
+from scipy.special import bdtr, betaincinv, expit, logit, ndtr, ndtri, stdtr, stdtrit
 
 from lmcore.config.evaluate import BootstrapConfig
 from lmcore.errors import UserError
@@ -33,6 +38,8 @@ RELATIVE_STEP = 1e-4
 NEGLIGIBLE = 1e-9
 """A standard error counts as zero if it is this much smaller than the one on all items."""
 CELLS_AT_ONCE = 4_000_000
+MAX_RESAMPLES_OF_ERRORS = 300
+"""A standard error needs fewer resamples than the ends of an interval."""
 
 
 class Bootstrap:
@@ -64,19 +71,87 @@ class Bootstrap:
             gradient: the derivatives (..., n_statistics) of the metric with respect to the sums; computed numerically
                 if not given.
         """
+        return self._estimate(statistics, measure, within, gradient, is_difference=False)
+
+    def difference(
+        self,
+        statistics: Floats,
+        measure: Measure,
+        *,
+        within: tuple[float, float] = (-np.inf, np.inf),
+        gradient: Measure | None = None,
+    ) -> Estimate:
+        """The same for a metric that is the difference between two models, with its p value."""
+        return self._estimate(statistics, measure, within, gradient, is_difference=True)
+
+    def weighted(self, measure: Measure) -> Estimate:
+        """A metric between 0 and 1 that is no function of sums, with the standard error of its resamples.
+
+        Args:
+            measure: the metric as a function of how often each item counts: (n,) from float64 (n, n_items). NaN where
+                it is not defined.
+        """
+        value, error = self._value_and_error(measure)
+        if not 0.0 < value < 1.0:
+            ends = proportion(np.full(self.n_items, value >= 1.0), self.confidence)
+            return Estimate(value, min(value, ends.low), max(value, ends.high))
+        half = float(ndtri((1 + self.confidence) / 2)) * error / (value * (1 - value))
+        return Estimate(value, float(expit(logit(value) - half)), float(expit(logit(value) + half)))
+
+    def weighted_difference(self, measure: Measure) -> Estimate:
+        """The difference between two such metrics, with its p value; arguments as for :meth:`weighted`."""
+        value, error = self._value_and_error(measure)
+        half = float(ndtri((1 + self.confidence) / 2)) * error
+        p_value = 2 * float(ndtr(-abs(value) / error)) if error > 0 else float(value == 0)
+        return Estimate(value, max(value - half, -1.0), min(value + half, 1.0), p_value)
+
+    def _value_and_error(self, measure: Measure) -> tuple[float, float]:
+        value = float(measure(np.ones((1, self.n_items)))[0])
+        counts = self._counts[:MAX_RESAMPLES_OF_ERRORS]
+        rows = max(1, CELLS_AT_ONCE // self.n_items)
+        parts = [measure(counts[start : start + rows].astype(np.float64)) for start in range(0, len(counts), rows)]
+        found = np.concatenate(parts)
+        return value, float(np.std(found[~np.isnan(found)])) if (~np.isnan(found)).any() else 0.0
+
+    def _estimate(
+        self,
+        statistics: Floats,
+        measure: Measure,
+        within: tuple[float, float],
+        gradient: Measure | None,
+        *,
+        is_difference: bool,
+    ) -> Estimate:
         sums = statistics.sum(axis=0)
         value = float(measure(sums))
         if self.n_items == 1:
-            return Estimate(value, value, value)
+            return Estimate(value, value, value, 1.0 if is_difference else None)
         derive = gradient or (lambda points: _numeric_gradient(measure, points))
         without_one = measure(sums - statistics)
-        error = np.sqrt((self.n_items - 1) * np.var(without_one))
-        half = float(self._critical_value(statistics, measure, derive, value) * error)
-        return Estimate(value, min(value, max(value - half, within[0])), max(value, min(value + half, within[1])))
+        error = float(np.sqrt((self.n_items - 1) * np.var(without_one)))
+        distances = self._distances(statistics, measure, derive, value)
+        half = self._critical_value(distances) * error
+        low, high = min(value, max(value - half, within[0])), max(value, min(value + half, within[1]))
+        return Estimate(value, low, high, self._p_value(distances, value, error) if is_difference else None)
 
-    def _critical_value(self, statistics: Floats, measure: Measure, gradient: Measure, value: float) -> float:
+    def _critical_value(self, distances: Floats) -> float:
         """Half the width of the interval in standard errors: at least that of Student's t."""
         least = float(stdtrit(self.n_items - 1, (1.0 + self.confidence) / 2))
+        found = float(np.quantile(distances, self.confidence, method="higher"))
+        return max(found, least) if np.isfinite(found) else least
+
+    def _p_value(self, distances: Floats, value: float, error: float) -> float:
+        """How often a distance is at least that of zero from the value: at least Student's probability of it."""
+        if error == 0.0:
+            return float(value == 0.0)
+        distance = abs(value) / error
+        least = 2 * float(stdtr(self.n_items - 1, -distance))
+        if not np.isfinite(np.quantile(distances, self.confidence, method="higher")):
+            return least
+        return max(least, (1 + int(np.count_nonzero(distances >= distance))) / (1 + len(distances)))
+
+    def _distances(self, statistics: Floats, measure: Measure, gradient: Measure, value: float) -> Floats:
+        """How far the metric of each resample is from that of all items, in its own standard errors, (n_resamples,)."""
         negligible = NEGLIGIBLE * float(_standard_errors(np.ones((1, self.n_items)), statistics, gradient)[0])
         rows = max(1, CELLS_AT_ONCE // self.n_items)
         distances = []
@@ -88,8 +163,17 @@ class Bootstrap:
             # A resample of identical items has no standard error: its distance is infinite, or zero if it did not move.
             unknown = np.where(moved > negligible, np.inf, 0.0)
             distances.append(np.where(is_known, moved / np.where(is_known, errors, 1.0), unknown))
-        found = float(np.quantile(np.concatenate(distances), self.confidence, method="higher"))
-        return max(found, least) if np.isfinite(found) else least
+        return np.concatenate(distances)
+
+
+def mean(values: Floats, bootstrap: Bootstrap, within: tuple[float, float] = (-np.inf, np.inf)) -> Estimate:
+    """The mean of one value per item, (n_items,), with its interval."""
+    return bootstrap.estimate(_with_ones(values), ratio, within=within, gradient=_ratio_gradient)
+
+
+def mean_difference(values: Floats, reference: Floats, bootstrap: Bootstrap) -> Estimate:
+    """The mean of one value per item, (n_items,), minus that of a reference on the same items."""
+    return bootstrap.difference(_with_ones(values - reference), ratio, gradient=_ratio_gradient)
 
 
 def ratio(sums: Floats) -> Floats:
@@ -112,13 +196,31 @@ def proportion(hits: Flags, confidence: float) -> Estimate:
 
 
 def proportion_difference(hits: Flags, reference: Flags, confidence: float) -> Estimate:
-    """The fraction of ``hits`` minus that of a reference on the same items, with the interval of Bonett and Price."""
+    """The fraction of ``hits`` minus that of a reference on the same items, with the interval of Bonett and Price and
+    the p value of McNemar's exact test."""
     n, z = len(hits), float(ndtri((1 + confidence) / 2))
     gained = (np.count_nonzero(hits & ~reference) + 1) / (n + 2)
     lost = (np.count_nonzero(reference & ~hits) + 1) / (n + 2)
     center, half = gained - lost, z * math.sqrt((gained + lost - (gained - lost) ** 2) / (n + 2))
     value = float(hits.mean() - reference.mean())
-    return Estimate(value, min(value, max(-1.0, center - half)), max(value, min(1.0, center + half)))
+    low, high = min(value, max(-1.0, center - half)), max(value, min(1.0, center + half))
+    return Estimate(value, low, high, mcnemar_p_value(hits, reference))
+
+
+def mcnemar_p_value(hits: Flags, reference: Flags) -> float:
+    """The two-sided p value of McNemar's exact test: of the items on which two systems differ, each is as likely to be
+    right."""
+    n_gained, n_lost = int(np.count_nonzero(hits & ~reference)), int(np.count_nonzero(reference & ~hits))
+    return min(1.0, 2 * float(bdtr(min(n_gained, n_lost), n_gained + n_lost, 0.5)))
+
+
+def _with_ones(values: Floats) -> Floats:
+    return np.stack((values, np.ones(len(values))), axis=1)
+
+
+def _ratio_gradient(sums: Floats) -> Floats:
+    part, whole = sums[..., 0], sums[..., 1]
+    return np.stack((1 / whole, -part / whole**2), axis=-1)
 
 
 def _standard_errors(counts: Floats, statistics: Floats, gradient: Measure) -> Floats:

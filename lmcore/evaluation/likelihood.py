@@ -1,4 +1,4 @@
-"""How well a model predicts held-out documents: perplexity per token and bits per byte."""
+"""How well a model predicts held-out documents: perplexity per token, bits per byte and bits per character."""
 
 import math
 from dataclasses import dataclass, replace
@@ -19,18 +19,20 @@ class HeldOutDocuments:
     """Documents of one split.
 
     Bits per byte compare models with different vocabularies: the bits of all tokens, the end token included, divided by
-    the bytes of the text in UTF-8.
+    the bytes of the text in UTF-8. So do bits per character; perplexity per token does not.
 
     Attributes:
         ids: the documents' ids.
         tokens: the tokens of each document, with its end token.
         n_bytes: size of each document's text in UTF-8, int64 (n_documents,).
+        n_characters: its length in characters, int64 (n_documents,).
         is_stream: whether a document is read as the continuation of those before it, and not on its own.
     """
 
     ids: tuple[str, ...]
     tokens: tuple[Tokens, ...]
     n_bytes: npt.NDArray[np.int64]
+    n_characters: npt.NDArray[np.int64]
     is_stream: bool = False
 
     @property
@@ -45,6 +47,7 @@ class HeldOutDocuments:
             ids=tuple(self.ids[index] for index in indices),
             tokens=tuple(self.tokens[index] for index in indices),
             n_bytes=self.n_bytes[indices],
+            n_characters=self.n_characters[indices],
         )
 
     @property
@@ -70,12 +73,13 @@ def read_held_out(
         ids=tuple(ids[index] for index in chosen),
         tokens=tuple(np.array(tokens[offsets[index] : offsets[index + 1]]) for index in chosen),
         n_bytes=shards.n_bytes(split)[chosen],
+        n_characters=shards.n_characters(split)[chosen],
         is_stream=is_stream,
     )
 
 
 class BitsPerUnit:
-    """Bits that models need per unit (byte or token) of the same items, all from the same resamples.
+    """Bits that models need per unit (byte, character or token) of the same items, all from the same resamples.
 
     Args:
         units: number of units of each item, (n_items,).
@@ -97,4 +101,4 @@ class BitsPerUnit:
     def difference(self, bits: Floats, reference: Floats) -> Estimate:
         """Bits per unit minus those of a reference on the same items."""
         statistics = np.stack((bits, self._units, reference, self._units), axis=1)
-        return self._bootstrap.estimate(statistics, ratio_difference)
+        return self._bootstrap.difference(statistics, ratio_difference)

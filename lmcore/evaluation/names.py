@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmcore.config.models import FamilyConfig
+from lmcore.config.families import FamilyConfig
 from lmcore.training.record import TrainingRecord
 
 MODEL = "model"
@@ -11,7 +11,11 @@ MODEL = "model"
 NGRAM, SHORTER_NGRAM, NGRAM_ON_SEEN = "ngram", "shorter_ngram", "ngram_on_seen_tokens"
 INTERPOLATION, UNIGRAM = "interpolation", "unigram"
 BAG_OF_WORDS, CHARACTER_NGRAMS, MAJORITY = "bag_of_words", "character_ngrams", "majority_class"
-FIRST_SENTENCE = "first_sentence"
+LABEL_FREQUENCIES = "label_frequencies"
+UNCALIBRATED = "uncalibrated"
+"""Key of the evaluated classifier without its temperature."""
+NEAREST_NEIGHBOR, FREQUENT_COMPLETION = "nearest_neighbor", "most_frequent_completion"
+FIRST_SENTENCE, WHOLE_PROMPT = "first_sentence", "whole_prompt"
 
 
 def sized_name(config: FamilyConfig, record: TrainingRecord) -> str:

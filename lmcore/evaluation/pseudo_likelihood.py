@@ -57,7 +57,7 @@ class PseudoLikelihoodScorer:
 
     Every token is predicted from all others, so that the metrics are not comparable with those of causal models. In a
     document longer than the context, a token is predicted from a window of that length, with the token in the middle
-    where possible. An end token is put before each document; end tokens are read but not predicted.
+    where possible. The start token is put before each document; special tokens are read but not predicted.
 
     Args:
         model: the model with its weights, on its device.
@@ -76,7 +76,7 @@ class PseudoLikelihoodScorer:
         self._model = model
         self._batch_tokens = batch_tokens
         vocabulary = model.vocabulary
-        self._specials = [vocabulary.end_of_text_id, vocabulary.padding_id, vocabulary.mask_id]
+        self._specials = vocabulary.special_ids
 
     def log_probabilities(self, documents: Sequence[Tokens]) -> list[Floats]:
         """The natural logarithm of each token's probability given all others, for each document.
@@ -119,8 +119,8 @@ class PseudoLikelihoodScorer:
         return math.exp(-sum(float(score.sum()) for score in scores) / n_tokens)
 
     def _framed(self, documents: Sequence[Tokens]) -> list[Tokens]:
-        end = self._model.vocabulary.end_of_text_id
-        return [np.concatenate(([end], document)).astype(np.int64) for document in documents]
+        start = self._model.vocabulary.start_id
+        return [np.concatenate(([start], document)).astype(np.int64) for document in documents]
 
     def _predictable(self, document: Tokens) -> Tokens:
         """Positions of the tokens that are not special."""
@@ -174,7 +174,12 @@ def _in_context(document: int, length: int, masked: int, max_position_embeddings
 
 
 def evaluate_masked(
-    model: MaskedModel, shards: TokenShards, test: HeldOutDocuments, is_clean: Flags, config: EvaluateConfig
+    model: MaskedModel,
+    shards: TokenShards,
+    test: HeldOutDocuments,
+    is_clean: Flags,
+    sources: Sequence[str],
+    config: EvaluateConfig,
 ) -> Metrics:
     """Compare a masked language model with token frequencies on a sample of the tokens of each document.
 
@@ -183,6 +188,7 @@ def evaluate_masked(
         shards: the tokenized corpus, whose training split gives the frequencies.
         test: the documents to predict.
         is_clean: which of them share nothing with the training split, bool (n_documents,).
+        sources: the source of each of them.
         config: number of tokens per document and per batch, seed, and confidence intervals.
     """
     scorer = PseudoLikelihoodScorer(
@@ -200,12 +206,14 @@ def evaluate_masked(
         bootstrap = Bootstrap(len(indices), config.bootstrap, config.seed)
         per_byte = BitsPerUnit(test.n_bytes[indices], bootstrap)
         per_token = BitsPerUnit(n_tokens[indices], bootstrap)
+        per_character = BitsPerUnit(test.n_characters[indices], bootstrap)
         difference = per_byte.difference(bits[MODEL][indices], bits[UNIGRAM][indices])
         return Metrics(
             {
                 name: {
                     "pseudo_bits_per_byte": per_byte.estimate(values[indices]),
                     "pseudo_perplexity": per_token.perplexity(values[indices]),
+                    "pseudo_bits_per_character": per_character.estimate(values[indices]),
                 }
                 for name, values in bits.items()
             },
@@ -216,4 +224,4 @@ def evaluate_masked(
             },
         )
 
-    return measure_all_and_clean(is_clean, measure)
+    return measure_all_and_clean(is_clean, measure, sources)

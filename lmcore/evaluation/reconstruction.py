@@ -112,7 +112,12 @@ def _right_padded(sequences: Sequence[Tokens], value: int) -> torch.Tensor:
 
 
 def evaluate_encoder_decoder(
-    model: SequenceToSequenceModel, shards: TokenShards, test: HeldOutDocuments, is_clean: Flags, config: EvaluateConfig
+    model: SequenceToSequenceModel,
+    shards: TokenShards,
+    test: HeldOutDocuments,
+    is_clean: Flags,
+    sources: Sequence[str],
+    config: EvaluateConfig,
 ) -> Metrics:
     """Compare an encoder-decoder with token frequencies on documents reconstructed from masked ones.
 
@@ -121,6 +126,7 @@ def evaluate_encoder_decoder(
         shards: the tokenized corpus, whose training split gives the frequencies.
         test: the documents to reconstruct.
         is_clean: which of them share nothing with the training split, bool (n_documents,).
+        sources: the source of each of them.
         config: number of tokens per batch, seed, and confidence intervals.
     """
     scorer = ReconstructionScorer(model, batch_tokens=config.likelihood.batch_tokens, seed=config.seed)
@@ -166,4 +172,4 @@ def evaluate_encoder_decoder(
             {"n_documents": len(indices), "n_masked_tokens": int(n_masked[indices].sum())},
         )
 
-    return measure_all_and_clean(is_clean, measure)
+    return measure_all_and_clean(is_clean, measure, sources)

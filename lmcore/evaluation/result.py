@@ -4,31 +4,58 @@ The report, the metrics files and an experiment tracker all read the same result
 of them. On clean documents, those that share no text with the training split, its name ends in ``_clean``.
 """
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self, TypeVar
 
 from lmcore.evaluation.names import MODEL
 
 CLEAN = "_clean"
 """Suffix of metrics and counts that are restricted to clean documents."""
-DIFFERENCES = "differences"
+DIFFERENCES, SOURCES = "differences", "by_source"
 
-Unit = Literal["bits per byte", "bits per token", "choices per token", "fraction", "points of 100"]
+Unit = Literal[
+    "bits per byte",
+    "bits per character",
+    "bits per token",
+    "choices per token",
+    "fraction",
+    "nats per document",
+    "points of 100",
+    "ratio",
+]
+Verdict = Literal["better", "worse", "not distinguishable"]
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The value of a metric with its confidence interval."""
+    """The value of a metric, or the difference between two, with its confidence interval.
+
+    Attributes:
+        value: the metric on all items.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        p_value: of a difference: the probability of one at least as large if the two systems were equally good; None
+            where no test was made.
+    """
 
     value: float
     low: float
     high: float
+    p_value: float | None = None
 
     def as_json(self) -> dict[str, float]:
-        """The three numbers by name."""
-        return asdict(self)
+        """The numbers by name, without a p value that there is not."""
+        found = {"value": self.value, "low": self.low, "high": self.high}
+        return found if self.p_value is None else {**found, "p_value": self.p_value}
+
+    def verdict(self, *, lower_is_better: bool) -> Verdict:
+        """What the interval of a difference to a reference says: nothing, if it contains zero."""
+        if self.low <= 0 <= self.high:
+            return "not distinguishable"
+        return "better" if (self.high < 0) == lower_is_better else "worse"
 
     def mapped(self, function: Callable[[float], float]) -> "Estimate":
         """The same estimate on another scale; ``function`` must be increasing."""
@@ -45,6 +72,7 @@ class Metric:
         unit: what its values are measured in; fractions are shown in percent.
         digits: decimal places to show.
         lower_is_better: whether a lower value is the better one.
+        is_descriptive: whether it describes texts without saying how good they are: no value is the better one.
     """
 
     name: str
@@ -52,6 +80,7 @@ class Metric:
     unit: Unit
     digits: int
     lower_is_better: bool = False
+    is_descriptive: bool = False
 
     def labeled(self, label: str, suffix: str = "") -> Self:
         """The same metric on a subset of the documents: ``label`` in its title, ``suffix`` in its name."""
@@ -61,17 +90,39 @@ class Metric:
 METRICS = (
     Metric("bits_per_byte", "Bits per byte", "bits per byte", 3, lower_is_better=True),
     Metric("perplexity", "Perplexity", "choices per token", 2, lower_is_better=True),
+    Metric("bits_per_character", "Bits per character", "bits per character", 3, lower_is_better=True),
     Metric("pseudo_bits_per_byte", "Pseudo bits per byte", "bits per byte", 3, lower_is_better=True),
     Metric("pseudo_perplexity", "Pseudo-perplexity", "choices per token", 2, lower_is_better=True),
+    Metric("pseudo_bits_per_character", "Pseudo bits per character", "bits per character", 3, lower_is_better=True),
     Metric("bits_per_masked_token", "Bits per masked token", "bits per token", 3, lower_is_better=True),
     Metric("bits_per_target_token", "Bits per token of the whole text", "bits per token", 3, lower_is_better=True),
     Metric("accuracy", "Accuracy", "fraction", 1),
+    Metric("micro_f1", "Micro F1", "fraction", 1),
     Metric("macro_f1", "Macro F1", "fraction", 1),
+    Metric("subset_accuracy", "All labels right", "fraction", 1),
+    Metric("auroc", "AUROC", "fraction", 1),
+    Metric("mean_average_precision", "Mean average precision", "fraction", 1),
+    Metric("log_loss", "Log loss", "nats per document", 3, lower_is_better=True),
+    Metric("brier_score", "Brier score", "ratio", 3, lower_is_better=True),
+    Metric("calibration_error", "Calibration error", "fraction", 1, lower_is_better=True),
     Metric("chrf", "chrF", "points of 100", 1),
     Metric("bleu", "BLEU", "points of 100", 1),
+    Metric("rouge_1", "ROUGE-1", "points of 100", 1),
+    Metric("rouge_2", "ROUGE-2", "points of 100", 1),
     Metric("rouge_l", "ROUGE-L", "points of 100", 1),
+    Metric("extraction_f1", "Extraction F1", "fraction", 1),
+    Metric("extraction_exact_match", "All items right", "fraction", 1),
+    Metric("valid_json", "Valid JSON", "fraction", 1),
+    Metric("exact_match", "Exact match", "fraction", 1),
+    Metric("token_f1", "Token F1", "fraction", 1),
+    Metric("length_ratio", "Length ratio", "ratio", 2, is_descriptive=True),
+    Metric("distinct_1", "Distinct words", "fraction", 1, is_descriptive=True),
+    Metric("distinct_2", "Distinct pairs of words", "fraction", 1, is_descriptive=True),
+    Metric("repetition", "Repeated runs of 4 words", "fraction", 1, is_descriptive=True),
 )
-"""All metrics. The first of those that a result has is its headline."""
+"""All metrics. The first of those that a result has is its headline, unless the result names another one."""
+HEADLINE = "headline"
+"""The detail of a result that names its headline."""
 
 
 @dataclass(frozen=True)
@@ -82,19 +133,27 @@ class Metrics:
         models: the metrics of each model by name.
         differences: metrics of one model minus those of another, under ``<model>_minus_<reference>``.
         counts: numbers of documents, tokens and the like.
+        by_source: the same for the documents of each source, where there are several.
     """
 
     models: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     differences: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    by_source: Mapping[str, "Metrics"] = field(default_factory=dict)
 
     def with_clean(self, clean: "Metrics") -> "Metrics":
         """These metrics, each followed by the one on clean documents."""
         return Metrics(
-            {model: _interleaved(own, clean.models[model]) for model, own in self.models.items()},
-            {pair: _interleaved(own, clean.differences[pair]) for pair, own in self.differences.items()},
+            {model: _interleaved(own, clean.models.get(model, {})) for model, own in self.models.items()},
+            {pair: _interleaved(own, clean.differences.get(pair, {})) for pair, own in self.differences.items()},
             _interleaved(self.counts, clean.counts),
+            self.by_source,
         )
+
+    def joined(self, other: "Metrics") -> "Metrics":
+        """These metrics together with others of the same documents, which may have more models."""
+        models, differences = _joined(self.models, other.models), _joined(self.differences, other.differences)
+        return replace(self, models=models, differences=differences)
 
     def with_counts(self, **counts: int) -> "Metrics":
         """These metrics with more counts."""
@@ -119,16 +178,19 @@ class Metrics:
         """As in ``metrics.json``: the models' metrics by model, the differences, and the counts."""
         differences = {pair: _estimates_as_json(own) for pair, own in self.differences.items()}
         models = {model: _estimates_as_json(own) for model, own in self.models.items()}
-        return {**models, DIFFERENCES: differences, **self.counts}
+        by_source = {source: own.as_json() for source, own in self.by_source.items()}
+        return {**models, DIFFERENCES: differences, **({SOURCES: by_source} if by_source else {}), **self.counts}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """The inverse of :meth:`as_json`."""
-        nested = {name: found for name, found in value.items() if isinstance(found, Mapping) and name != DIFFERENCES}
+        kept_apart = (DIFFERENCES, SOURCES)
+        nested = {name: found for name, found in value.items() if isinstance(found, Mapping) and name not in kept_apart}
         return cls(
             models={model: _estimates_from_json(found) for model, found in nested.items()},
             differences={pair: _estimates_from_json(found) for pair, found in value[DIFFERENCES].items()},
-            counts={name: found for name, found in value.items() if name != DIFFERENCES and name not in nested},
+            counts={name: found for name, found in value.items() if name not in kept_apart and name not in nested},
+            by_source={source: cls.from_json(found) for source, found in value.get(SOURCES, {}).items()},
         )
 
 
@@ -148,10 +210,15 @@ class EvaluationResult:
     details: Mapping[str, Any] = field(default_factory=dict)
     skipped: str | None = None
 
+    def with_details(self, **details: Any) -> "EvaluationResult":
+        """This result with more details."""
+        return replace(self, details={**self.details, **details})
+
     @property
     def reported(self) -> list[Metric]:
         """The metrics that the model has, the headline first."""
-        return [metric for metric in METRICS if metric.name in self.metrics.models.get(MODEL, {})]
+        found = [metric for metric in METRICS if metric.name in self.metrics.models.get(MODEL, {})]
+        return sorted(found, key=lambda metric: metric.name != self.details.get(HEADLINE))
 
     @property
     def headline(self) -> str:
@@ -160,8 +227,9 @@ class EvaluationResult:
         return f"{name}{CLEAN}" if f"{name}{CLEAN}" in self.metrics.models[MODEL] else name
 
     def tracked(self) -> dict[str, Any]:
-        """The metrics as an experiment tracker gets them: the model's own at the top, those of baselines by model."""
-        found = self.metrics.as_json()
+        """The metrics as an experiment tracker gets them: the model's own at the top, those of baselines by model, and
+        none by source."""
+        found = replace(self.metrics, by_source={}).as_json()
         return {**found.pop(MODEL), **found}
 
     def as_json(self) -> dict[str, Any]:
@@ -179,14 +247,28 @@ class EvaluationResult:
         return cls(value["names"], Metrics.from_json(value["metrics"]), details)
 
 
+def defined(estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """The metrics that have a value: without those that are NaN, such as an area under the curve of one class."""
+    return {name: found for name, found in estimates.items() if not math.isnan(found.value)}
+
+
 def pair_name(model: str, reference: str) -> str:
     """The name of the difference between two models."""
     return f"{model}_minus_{reference}"
 
 
+def _joined(
+    first: Mapping[str, Mapping[str, Estimate]], second: Mapping[str, Mapping[str, Estimate]]
+) -> dict[str, dict[str, Estimate]]:
+    return {name: {**first.get(name, {}), **second.get(name, {})} for name in {**first, **second}}
+
+
 def _interleaved(values: Mapping[str, Value], clean: Mapping[str, Value]) -> dict[str, Value]:
     return {
-        key: found for name, value in values.items() for key, found in ((name, value), (f"{name}{CLEAN}", clean[name]))
+        key: found
+        for name, value in values.items()
+        for key, found in ((name, value), (f"{name}{CLEAN}", clean.get(name)))
+        if found is not None
     }
 
 

@@ -53,7 +53,7 @@ class NeuralScorer:
                 f"Use at most {model.max_position_embeddings}."
             )
         self._model = model
-        self._end_token = model.vocabulary.end_of_text_id
+        self._start_token = model.vocabulary.start_id
         self._config = config
 
     def log_probabilities(self, documents: Sequence[Tokens]) -> list[Floats]:
@@ -121,7 +121,7 @@ class NeuralScorer:
     def _tensors(self, batch: Sequence[Window], documents: Sequence[Tokens]) -> tuple[Tensor, Tensor]:
         """Inputs and targets of windows, int64 (n_windows, longest window), the longest window first."""
         # Right padding does not change the scores, since the model is causal.
-        inputs = np.full((len(batch), len(batch[0])), self._end_token, dtype=np.int64)
+        inputs = np.full((len(batch), len(batch[0])), self._start_token, dtype=np.int64)
         targets = inputs.copy()
         for row, window in enumerate(batch):
             tokens = documents[window.document]

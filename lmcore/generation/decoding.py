@@ -157,10 +157,10 @@ def _penalized_tokens(
 ) -> Tensor | None:
     """The tokens that the repetition penalty applies to, bool of shape (batch, vocabulary); None for no penalty.
 
-    The end token, which precedes every document, does not count as a repetition.
+    The tokens that surround every document do not count as a repetition.
     """
     if config.repetition_penalty == 1.0:
         return None
     is_used = used_tokens(prompts, vocabulary.size, device)
-    is_used[:, vocabulary.end_of_text_id] = False
+    is_used[:, [vocabulary.start_id, vocabulary.end_of_text_id]] = False
     return is_used

@@ -1,12 +1,13 @@
 """Generates text with a model and its tokenizer."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from lmcore.config.generation import GenerationConfig
+from lmcore.errors import UserError
 from lmcore.generation.completion import Completion
 from lmcore.generation.decoding import decode, sample
 from lmcore.generation.decoding_state import DecodingState
@@ -14,7 +15,8 @@ from lmcore.generation.drafts import AssistantModel
 from lmcore.generation.streaming import TextStreamer, stop_string_check, truncate_at_stop_string
 from lmcore.generation.surprisal import TextScore, span_surprisals
 from lmcore.models.generative import GenerativeModel
-from lmcore.models.prompt import PromptFormat, encode_prompt
+from lmcore.models.prompt import Prompt, PromptFormat, encode_prompt, prompt_values
+from lmcore.models.prompt_template import render_template
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 BYTE_TOKEN = re.compile("<0x[0-9A-F]{2}>")
@@ -42,12 +44,13 @@ class Generator:
     assistant_model: AssistantModel | None = None
 
     def complete(
-        self, prompts: Sequence[str], config: GenerationConfig, *, n_top_logprobs: int = 0
+        self, prompts: Sequence[Prompt], config: GenerationConfig, *, n_top_logprobs: int = 0
     ) -> list[Completion]:
         """The best completion of each prompt, with its text.
 
         Args:
-            prompts: any number of prompts; each is completed independently of the others.
+            prompts: any number of prompts, each completed independently of the others: a text, or for a completion
+                model the values of its prompt's fields by name.
             config: how tokens are chosen, and when a completion ends.
             n_top_logprobs: how many of the most probable tokens to report at each position.
 
@@ -57,7 +60,7 @@ class Generator:
         return [completions[0] for completions in self.complete_n_best(prompts, config, n_top_logprobs=n_top_logprobs)]
 
     def complete_n_best(
-        self, prompts: Sequence[str], config: GenerationConfig, *, n_top_logprobs: int = 0
+        self, prompts: Sequence[Prompt], config: GenerationConfig, *, n_top_logprobs: int = 0
     ) -> list[list[Completion]]:
         """As :meth:`complete`, with all completions that a beam search has found, best first."""
         if not prompts:
@@ -68,33 +71,31 @@ class Generator:
             encoded,
             config,
             self.model.vocabulary,
-            ends_text=stop_string_check(config.stop_strings, self.tokenizer.decode),
+            ends_text=stop_string_check(config.stop_strings, self._decoder(prompts[0])),
             n_top_logprobs=n_top_logprobs,
         )
         for prompt, candidates in zip(prompts, completions, strict=True):
             for completion in candidates:
-                text = truncate_at_stop_string(self.tokenizer.decode(completion.tokens), config.stop_strings)
+                text = truncate_at_stop_string(self._decoder(prompt)(completion.tokens), config.stop_strings)
                 completion.text = self._joint(prompt) + text if text else ""
         return completions
 
-    def stream(self, prompt: str, config: GenerationConfig) -> Iterator[str]:
+    def stream(self, prompt: Prompt, config: GenerationConfig) -> Iterator[str]:
         """Yield the text of the completion in chunks; joined, they are the text of :meth:`complete`.
 
         Raises:
             UserError: as :meth:`complete`, and if tokens are not sampled: the result of a beam search is known only at
                 its end.
         """
-        encoded = [self.encode(prompt)]
-        streamer = TextStreamer(
-            self.tokenizer.decode, config.stop_strings, lambda token: may_join_bytes(self.tokenizer, token)
-        )
+        encoded, decode = [self.encode(prompt)], self._decoder(prompt)
+        streamer = TextStreamer(decode, config.stop_strings, lambda token: may_join_bytes(self.tokenizer, token))
         n_seen, joint = 0, self._joint(prompt)
         for (completion,) in sample(
             self._decoding_state(encoded, config),
             encoded,
             config,
             self.model.vocabulary,
-            ends_text=stop_string_check(config.stop_strings, self.tokenizer.decode),
+            ends_text=stop_string_check(config.stop_strings, decode),
         ):
             for token in completion.tokens[n_seen:]:
                 if chunk := streamer.put(token):
@@ -114,19 +115,33 @@ class Generator:
         logprobs = self.model.token_log_probabilities(tokens)
         return TextScore(tokens, logprobs, span_surprisals(tokens, logprobs, self.tokenizer.decode))
 
-    def encode(self, prompt: str) -> list[int]:
+    def encode(self, prompt: Prompt) -> list[int]:
         """The tokens that the model reads for ``prompt``."""
         if self.prompt_format is not None:
             return encode_prompt(self.tokenizer, prompt, self.prompt_format)
-        if self.model.reads_source:
-            return self.tokenizer.encode(prompt)
-        # In training, an end token precedes every document.
-        return [self.tokenizer.vocabulary.end_of_text_id, *self.tokenizer.encode(prompt)]
+        if not isinstance(prompt, str):
+            raise UserError(f"the prompt of this model is one text, not the fields {', '.join(map(str, prompt))}")
+        return self.model.framed(self.tokenizer.encode(prompt))
 
-    def _joint(self, prompt: str) -> str:
+    def prompt_text(self, prompt: Prompt) -> str:
+        """The text of a prompt, whole: for a completion model, its rendered template."""
+        if self.prompt_format is None:
+            return str(prompt)
+        return render_template(self.prompt_format.template, prompt_values(prompt, self.prompt_format))
+
+    def _joint(self, prompt: Prompt) -> str:
         """What joins a completion to its prompt."""
-        is_continued = not self.model.reads_source and self.prompt_format is None
-        return self.tokenizer.token_separator if prompt and is_continued else ""
+        return self.tokenizer.token_separator if prompt and self._continues_prompt else ""
+
+    def _decoder(self, prompt: Prompt) -> Callable[[Sequence[int]], str]:
+        """Decodes completions of ``prompt``."""
+        is_continued = prompt and self._continues_prompt
+        return self.tokenizer.decode_continuation if is_continued else self.tokenizer.decode
+
+    @property
+    def _continues_prompt(self) -> bool:
+        """Whether a completion is the rest of the text that the prompt begins."""
+        return not self.model.reads_source and self.prompt_format is None
 
     def _decoding_state(self, encoded: Sequence[Sequence[int]], config: GenerationConfig) -> DecodingState:
         self.model.eval()
@@ -137,6 +152,5 @@ class Generator:
 def may_join_bytes(tokenizer: Tokenizer, token: int) -> bool:
     """Whether a token is one byte of a character that has no token of its own, or a special token, which has no text
     and so does not separate such bytes."""
-    vocabulary = tokenizer.vocabulary
-    is_special = token in (vocabulary.end_of_text_id, vocabulary.padding_id, vocabulary.mask_id)
+    is_special = token in tokenizer.vocabulary.special_ids
     return is_special or BYTE_TOKEN.fullmatch(tokenizer.name_of(token)) is not None

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from lmcore.config.base import Config
+from lmcore.config.classification import ProblemType
 from lmcore.config.models import ModelConfig
 from lmcore.errors import UserError
 from lmcore.models.families import build_model
@@ -39,6 +40,10 @@ class ModelDescription(Config):
     """Of a classifier: its labels, in the order of the logits."""
     max_tokens: int | None
     """Of a classifier: how many tokens of a text it reads."""
+    problem_type: ProblemType | None
+    """Of a classifier: whether a text has one label or any number of them."""
+    temperature: float | None
+    """Of a classifier: what its logits are divided by."""
     prompt_format: PromptFormat | None
     """Of a completion model: how its prompts are encoded."""
 
@@ -57,6 +62,8 @@ def save_language_model(
         model=model.config,
         labels=None,
         max_tokens=None,
+        problem_type=None,
+        temperature=None,
         prompt_format=prompt_format,
     )
     save_folder(folder, description, model, tokenizer, record)
@@ -148,11 +155,39 @@ def as_description(values: dict[str, Any], path: Path) -> ModelDescription:
     Raises:
         ValueError: naming every wrong field.
     """
+    values = _with_newer_fields(values, path.parent)
     try:
         # JSON mode is strict about types but reads lists as tuples.
         return ModelDescription.model_validate_json(json.dumps(values))
     except ValidationError as error:
         raise UserError(f"{path} does not describe a model: {error}") from None
+
+
+def _with_newer_fields(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The values with the fields that a folder has lacked, as they were before: one label, no temperature, and prompts
+    of a text and a separator."""
+    is_classifier = values.get("kind") == "classifier"
+    missing: dict[str, Any] = {
+        "problem_type": "single_label_classification" if is_classifier else None,
+        "temperature": 1.0 if is_classifier else None,
+    }
+    prompt_format = values.get("prompt_format")
+    if isinstance(prompt_format, dict) and isinstance(separator := prompt_format.get("separator"), str):
+        verify(folder, TOKENIZER)
+        n_tokens = len(Tokenizer.load(folder / TOKENIZER).encode(separator))
+        missing["prompt_format"] = _with_template(prompt_format, separator, n_tokens)
+        values = {name: value for name, value in values.items() if name != "prompt_format"}
+    return missing | values
+
+
+def _with_template(prompt_format: dict[str, Any], separator: str, n_tokens: int) -> dict[str, Any]:
+    """The same prompts with a template; ``max_prompt_tokens`` did not count the tokens of the separator."""
+    others = {name: value for name, value in prompt_format.items() if name != "separator"}
+    constant = f"{{% raw %}}{separator}{{% endraw %}}" if "{" in separator else separator
+    new = {"template": f"{{{{ text }}}}{constant}", "truncated_field": "text", "truncation_side": "right"}
+    if isinstance(longest := others.get("max_prompt_tokens"), int):
+        others["max_prompt_tokens"] = longest + n_tokens
+    return new | others
 
 
 def description_values(description: ModelDescription) -> dict[str, Any]:

@@ -50,6 +50,10 @@ class GenerativeModel(Model):
     """Whether a prompt is a source that the model reads apart from what it writes, not the beginning of its text."""
 
     @abstractmethod
+    def framed(self, tokens: Sequence[int]) -> list[int]:
+        """What the model reads of a text: its tokens, with the special tokens that surround them."""
+
+    @abstractmethod
     def prepare_inputs(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> GenerationInputs:
         """The inputs of a generation of at most ``max_new_tokens`` for each of the prompts (any number and length).
 
@@ -109,6 +113,10 @@ class CausalModel(GenerativeModel):
             UserError: the tokens, with those in the state, exceed the context.
         """
 
+    def framed(self, tokens: Sequence[int]) -> list[int]:
+        """The token that precedes every document, and the tokens of the text."""
+        return [self.vocabulary.start_id, *tokens]
+
     def next_logits(self, tokens: Tensor, *, mask: Tensor | None = None, state: Any = None) -> Tensor:
         """Logits of the token after the last one, see :meth:`GenerativeModel.next_logits`."""
         logits: Tensor = self(tokens, mask=mask, state=state)[:, -1]
@@ -131,7 +139,7 @@ class CausalModel(GenerativeModel):
                 self.max_position_embeddings,
                 limit,
             )
-        start = self.vocabulary.end_of_text_id
+        start = self.vocabulary.start_id
         kept = [list(prompt if limit is None else prompt[-limit:]) or [start] for prompt in prompts]
         lengths = torch.tensor([len(prompt) for prompt in kept], device=self.device)
         longest = max(map(len, kept))
@@ -149,7 +157,7 @@ class CausalModel(GenerativeModel):
         window is predicted from at least half a context.
         """
         self.eval()
-        inputs = [self.vocabulary.end_of_text_id, *tokens[:-1]]
+        inputs = self.framed(tokens[:-1])
         window = self.max_position_embeddings or max(len(tokens), 1)
         stride = max(window // 2, 1)
         values: list[float] = []
@@ -240,6 +248,11 @@ class SequenceToSequenceModel(GenerativeModel, TextEncoder):
     reads_source = True
     max_position_embeddings: int
 
+    @property
+    def decoder_start_id(self) -> int:
+        """The token that precedes the first token of a target."""
+        return self.vocabulary.end_of_text_id
+
     @abstractmethod
     def new_state(self, source: Tensor) -> ModelState:
         """The state before the first token of the targets.
@@ -257,15 +270,19 @@ class SequenceToSequenceModel(GenerativeModel, TextEncoder):
             targets: int64 of shape (batch, length), right-padded with -100.
         """
 
+    def framed(self, tokens: Sequence[int]) -> list[int]:
+        """The tokens alone; a family whose sources end with a token adds it."""
+        return list(tokens)
+
     def prepare_inputs(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> GenerationInputs:
         """The prompts as sources, see :meth:`GenerativeModel.prepare_inputs`; a too long one loses its last tokens."""
         prompt_limit(self.max_position_embeddings, max_new_tokens)
-        padding, start = self.vocabulary.padding_id, self.vocabulary.end_of_text_id
+        padding, end = self.vocabulary.padding_id, self.vocabulary.end_of_text_id
         # Attention to an empty source would be undefined.
-        kept = [list(prompt[: self.max_position_embeddings]) or [start] for prompt in prompts]
+        kept = [list(prompt[: self.max_position_embeddings]) or [end] for prompt in prompts]
         longest = max(map(len, kept))
         source = torch.tensor([[*prompt, *[padding] * (longest - len(prompt))] for prompt in kept], device=self.device)
-        tokens = torch.full((len(kept), 1), start, device=self.device)
+        tokens = torch.full((len(kept), 1), self.decoder_start_id, device=self.device)
         return GenerationInputs(tokens, None, self.new_state(source))
 
     def token_log_probabilities(self, tokens: Sequence[int]) -> list[float]:

@@ -1,13 +1,20 @@
 """When a training saves its state to a checkpoint, and when it restores it."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lmcore.errors import UserError
-from lmcore.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from lmcore.training.checkpoint import (
+    Checkpoint,
+    StoredCheckpoint,
+    load_checkpoint,
+    save_checkpoint,
+    stored_checkpoints,
+)
 from lmcore.training.identity import STARTING_WEIGHTS, differences, tensors_digest
 from lmcore.training.state import TrainerState, tensors_of
 
@@ -21,10 +28,14 @@ class CheckpointManager:
         folder: the checkpoints of this training, and of no other.
         state: the state that is saved and restored.
         identity: what identifies the training, see :mod:`lmcore.training.identity`.
+        kept_before_step: the last scheduled checkpoint of a step up to this one is kept to the end.
     """
 
-    def __init__(self, folder: Path, state: TrainerState, identity: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, state: TrainerState, identity: dict[str, Any], *, kept_before_step: int = 0
+    ) -> None:
         self._folder, self._state, self._identity = folder, state, identity
+        self._kept_before_step = kept_before_step
         self._is_consistent = True
         self._saved: tuple[int, int] | None = None
         """The step of the last checkpoint, and the last step that was completed in it."""
@@ -37,23 +48,54 @@ class CheckpointManager:
         self._is_consistent = True
 
     def resume(self) -> bool:
-        """Restore the newest checkpoint and return True; without one, save the initial state to roll back to.
+        """Restore the newest checkpoint and return True; False without one.
 
         Raises:
             UserError: if the checkpoints belong to another training.
         """
         checkpoint = load_checkpoint(self._folder)
         if checkpoint is None:
-            self.save()
             return False
         self._check_identity(checkpoint)
         self._restore(checkpoint)
         return True
 
-    def save(self, *, is_interrupted: bool = False) -> None:
+    def continue_from(self, folders: Sequence[Path], is_same: Callable[[StoredCheckpoint], bool]) -> Path | None:
+        """Restore the checkpoint of another training that did most of this training's steps; returns its folder.
+
+        Args:
+            folders: the folders with the checkpoints of other trainings.
+            is_same: whether this training would have the state of a checkpoint.
+        """
+        found = [stored for folder in folders for stored in stored_checkpoints(folder) if stored.step]
+        for stored in sorted(found, key=lambda stored: (-stored.step, stored.path)):
+            if not is_same(stored) or (checkpoint := stored.load()) is None:
+                continue
+            scheduled = [other for other in stored_checkpoints(stored.path.parent) if not other.is_interrupted]
+            before = next((other for other in scheduled if other.step < stored.step), None)
+            # What this training would roll back to.
+            if before is not None and (earlier := before.load()) is not None:
+                save_checkpoint(self._folder, replace(earlier, identity=self._identity))
+            self._restore(checkpoint)
+            self.save(is_interrupted=stored.is_interrupted)
+            return stored.path.parent
+        return None
+
+    def save_last(self) -> None:
+        """Save the last step, for a longer training to continue from, unless steps are being skipped."""
+        if not self._state.progress.n_skipped_in_a_row:
+            self.save(is_interrupted=True, is_last=True)
+
+    def save(self, *, is_interrupted: bool = False, is_last: bool = False) -> None:
         """Save a checkpoint of the current state."""
         checkpoint = self._state.to_checkpoint(self._identity)
-        save_checkpoint(self._folder, checkpoint, is_interrupted=is_interrupted)
+        save_checkpoint(
+            self._folder,
+            checkpoint,
+            is_interrupted=is_interrupted,
+            is_last=is_last,
+            kept_before_step=self._kept_before_step,
+        )
         self._saved = (checkpoint.step, self._state.progress.looked_step)
 
     def save_interrupted(self) -> None:

@@ -9,17 +9,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lmcore.config.training import TrainingConfig
+from lmcore.config.training import ScheduleConfig, TrainingConfig
 from lmcore.errors import UserError
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.batches.batches import Batch, Batches
+from lmcore.training.schedule import learning_rate_factor
 
 SAMPLED_BATCHES = 32
-STARTING_WEIGHTS = "starting weights"
+STARTING_WEIGHTS, DATA, N_BATCHES, IS_COMPILED = "starting weights", "data", "n_batches", "is_compiled"
+LIMITS = ("max_steps", "num_train_epochs", "early_stopping_patience")
+"""Settings that decide only when a training ends."""
+SCHEDULE = "schedule."
 
 
 def training_identity(
-    model: TrainableModel, batches: Batches, config: TrainingConfig, *, seed: int, n_batches: int
+    model: TrainableModel, batches: Batches, config: TrainingConfig, *, seed: int, n_batches: int, is_compiled: bool
 ) -> dict[str, Any]:
     """Everything that a training's result depends on: the settings, and checksums of the model and the data.
 
@@ -35,9 +39,43 @@ def training_identity(
         **dict(_flat("", settings)),
         "seed": seed,
         "model": hashlib.sha256(structure.encode()).hexdigest(),
-        "data": _data_digest(batches, n_batches),
+        DATA: _data_digest(batches, n_batches),
+        N_BATCHES: n_batches,
+        IS_COMPILED: is_compiled,
         STARTING_WEIGHTS: tensors_digest(model.state_dict()),
     }
+
+
+def is_same_so_far(
+    earlier: Mapping[str, Any], own: Mapping[str, Any], batches: Batches, config: TrainingConfig, *, step: int
+) -> bool:
+    """Whether a training with the identity ``own`` would have the state of an earlier one after ``step`` steps.
+
+    It would if they differ only in when they end and in the learning rates of later steps.
+
+    Args:
+        earlier: the identity of the earlier training.
+        own: the identity of the training that may continue from it.
+        batches: the batches of the training that may continue.
+        config: the settings of that training.
+        step: the number of steps that the earlier training has done.
+    """
+    if earlier.keys() != own.keys():
+        return False
+    if any(earlier[name] != own[name] for name in own if not _decides_only_later_steps(name)):
+        return False
+    schedule = {key.removeprefix(SCHEDULE): value for key, value in earlier.items() if key.startswith(SCHEDULE)}
+    n_steps = [identity[N_BATCHES] // config.gradient_accumulation_steps for identity in (earlier, own)]
+    before, now = ScheduleConfig.model_validate_json(json.dumps(schedule)), config.schedule
+    has_same_rates = step <= n_steps[1] and all(
+        learning_rate_factor(before, number, n_steps[0]) == learning_rate_factor(now, number, n_steps[1])
+        for number in range(step)
+    )
+    return has_same_rates and _data_digest(batches, earlier[N_BATCHES]) == earlier[DATA]
+
+
+def _decides_only_later_steps(name: str) -> bool:
+    return name in (*LIMITS, DATA, N_BATCHES) or name.startswith(SCHEDULE)
 
 
 def differences(found: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:

@@ -5,34 +5,40 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from lmcore.config.training import TrainingConfig
+from lmcore.errors import UserError
 from lmcore.models.generative import RecurrentModel
 from lmcore.models.state import RecurrentState
 from lmcore.models.trainable import TrainableModel
 from lmcore.progress import ProgressBar
 from lmcore.progress import progress as progress_bar
 from lmcore.tokens.batches.batches import Batch, Batches
+from lmcore.training.checkpoint import StoredCheckpoint
 from lmcore.training.checkpoint_manager import CheckpointManager
 from lmcore.training.ema import AveragedWeights
-from lmcore.training.identity import training_identity
+from lmcore.training.identity import is_same_so_far, training_identity
 from lmcore.training.optimizer import ModelOptimizer
 from lmcore.training.precision import compute_dtype, is_compiled, training_torch_settings
 from lmcore.training.prefetch import Prefetcher
 from lmcore.training.record import TrainingRecord
-from lmcore.training.schedule import count_steps, learning_rate_factor
+from lmcore.training.schedule import count_steps, first_decay_step, learning_rate_factor
 from lmcore.training.signals import DeferredSignals
 from lmcore.training.stability import reason_to_skip
 from lmcore.training.state import TrainerState, copy_weights, training_record
 from lmcore.training.throughput import Throughput
+from lmcore.training.validation import MeasureModel, Validation, Validator
 
 logger = logging.getLogger(__name__)
 
+LOSS = "loss"
+OnContinued = Callable[[Path, int], None]
+"""A listener, called with the folder of an earlier training and the step from which its training is continued."""
 OnMetrics = Callable[[int, Mapping[str, float]], None]
 """A listener, called with a step (counted from 1) and metrics by name."""
 
@@ -44,7 +50,10 @@ def train(
     *,
     seed: int,
     checkpoints: Path | None = None,
+    earlier: Sequence[Path] = (),
+    measure: MeasureModel | None = None,
     on_metrics: OnMetrics,
+    on_continued: OnContinued | None = None,
     description: str,
 ) -> TrainingRecord:
     """Train ``model`` in place; it ends with the weights of the best validation.
@@ -54,6 +63,10 @@ def train(
     training (on a GPU with ``full_determinism``). A signal that ends the process (SIGTERM, Ctrl-C) takes effect after
     the current batch, once the last complete step is saved.
 
+    Without a checkpoint, training continues from that of an earlier training which has the same steps so far: the same
+    model, data, seed and settings but for the limits (steps, epochs, patience), and the same learning rates up to
+    there. The result is then bit-identical to that of a training that has not been continued.
+
     The process's random state and torch settings are the same after training as before.
 
     Args:
@@ -62,7 +75,11 @@ def train(
         config: how to train.
         seed: the seed of dropout; ``batches`` have their own seed for shuffling and sampling.
         checkpoints: a folder for the checkpoints of this training alone; None keeps them in a temporary folder.
+        earlier: folders with the checkpoints of earlier trainings that this one may continue.
+        measure: gives ``config.metric_for_best_model`` of the model on the validation data, in evaluation mode and
+            without gradients; not needed for ``loss``.
         on_metrics: called with all metrics.
+        on_continued: called with the folder of the training that is continued, and the step.
         description: the label of the progress bar.
 
     Returns:
@@ -70,14 +87,14 @@ def train(
         host names.
 
     Raises:
-        UserError: if the checkpoints belong to another training, or there are no training or validation targets.
+        UserError: if the checkpoints belong to another training, there are no training or validation targets, or
+            there is no ``measure`` for the metric by which the best weights are chosen.
         FloatingPointError: if steps keep being skipped and rolling back does not help, or no validation gives a
             finite loss.
     """
-    if checkpoints is not None:
-        return _Trainer(model, batches, config, seed, checkpoints, on_metrics).run(description)
-    with tempfile.TemporaryDirectory(prefix="checkpoints-") as folder:
-        return _Trainer(model, batches, config, seed, Path(folder), on_metrics).run(description)
+    with nullcontext(checkpoints) if checkpoints else tempfile.TemporaryDirectory(prefix="checkpoints-") as folder:
+        trainer = _Trainer(model, batches, config, seed, Path(folder), on_metrics, measure)
+        return trainer.run(description, earlier, on_continued)
 
 
 class _Trainer:
@@ -89,27 +106,40 @@ class _Trainer:
         seed: int,
         checkpoints: Path,
         on_metrics: OnMetrics,
+        measure: MeasureModel | None,
     ) -> None:
+        metric = config.metric_for_best_model
+        if measure is None and metric != LOSS:
+            raise UserError(f"metric_for_best_model is {metric}, but only {LOSS} is measured here")
         self.model, self.batches, self.config, self.seed = model, batches, config, seed
         self.on_metrics = on_metrics
         self.device = model.device
         self.n_steps = count_steps(config, batches)
         n_batches = self.n_steps * config.gradient_accumulation_steps
-        identity = training_identity(model, batches, config, seed=seed, n_batches=n_batches)
+        is_worth_compiling = model.is_compilable and is_compiled(config, self.n_steps, self.device)
+        identity = training_identity(
+            model, batches, config, seed=seed, n_batches=n_batches, is_compiled=is_worth_compiling
+        )
         average = None if config.ema_decay is None else AveragedWeights(model, config.ema_decay)
         self.state = TrainerState(model, ModelOptimizer(model, config.optimizer), average)
-        self._checkpoints = CheckpointManager(checkpoints, self.state, identity)
-        is_worth_compiling = model.is_compilable and is_compiled(config, self.n_steps, self.device)
+        self._identity = identity
+        self._checkpoints = CheckpointManager(
+            checkpoints, self.state, identity, kept_before_step=first_decay_step(config.schedule, self.n_steps)
+        )
         self._loss = torch.compile(model.loss) if is_worth_compiling else model.loss
         self._throughput = Throughput()
         self._signals = DeferredSignals()
+        self._validator = Validator(
+            model, batches, average, self._loss_of, self._signals, None if metric == LOSS else measure
+        )
 
-    def run(self, description: str) -> TrainingRecord:
+    def run(self, description: str, earlier: Sequence[Path], on_continued: OnContinued | None) -> TrainingRecord:
         dtype = compute_dtype(self.config, self.device)
         with training_torch_settings(self.config, self.device), self._signals:
             self.model.compute_in(dtype)
             self.model.gradient_checkpointing = self.config.gradient_checkpointing
             try:
+                self._start(earlier, on_continued)
                 self._run_steps(description)
             except BaseException as error:
                 if not isinstance(error, Exception):
@@ -126,11 +156,27 @@ class _Trainer:
             self.model.load_state_dict(self.state.best_weights)
         return training_record(self.state, self.config, self.batches, dtype=dtype, seed=self.seed)
 
-    def _run_steps(self, description: str) -> None:
+    def _start(self, earlier: Sequence[Path], on_continued: OnContinued | None) -> None:
+        """Restore the state of an interrupted training, or of an earlier one; or save the initial state."""
         if self._checkpoints.resume():
             logger.info("resuming from the checkpoint at step %d of %d", self.state.progress.step, self.n_steps)
-            for entry in self.state.progress.history:
-                self.on_metrics(int(entry["step"]), {name: value for name, value in entry.items() if name != "step"})
+        elif folder := self._checkpoints.continue_from(earlier, self._has_state_of):
+            step = self.state.progress.step
+            logger.info("continuing an earlier training from its step %d to %d", step, self.n_steps)
+            if on_continued is not None:
+                on_continued(folder, step)
+        else:
+            self._checkpoints.save()
+        for entry in self.state.progress.history:
+            self.on_metrics(int(entry["step"]), {name: value for name, value in entry.items() if name != "step"})
+
+    def _has_state_of(self, stored: StoredCheckpoint) -> bool:
+        """Whether this training would have the state of a checkpoint of an earlier one."""
+        # The last step is validated although its number is none of those at which validations are due.
+        is_open = stored.step < self.n_steps or stored.facts["looked_step"] < stored.step
+        return is_open and is_same_so_far(stored.identity, self._identity, self.batches, self.config, step=stored.step)
+
+    def _run_steps(self, description: str) -> None:
         prefetcher = Prefetcher(self.batches, self.config.gradient_accumulation_steps, self.device)
         with (
             progress_bar(description, self.n_steps, "steps", done=self.state.progress.step) as bar,
@@ -222,23 +268,26 @@ class _Trainer:
         """Do what is due after a step: validate, report metrics, save a checkpoint."""
         progress, config, step = self.state.progress, self.config, self.state.progress.step
         is_last = step == self.n_steps
+        if is_last:
+            # Before what only the last step has, so that a longer training can continue from here.
+            self._checkpoints.save_last()
         bar.reach(step, f"loss {progress.last_loss():.3f}, {self._throughput.tokens_per_second():,.0f} tokens/s")
-        validation_loss = self._validate() if step % config.eval_steps == 0 or is_last else None
+        validation = self._validate() if step % config.eval_steps == 0 or is_last else None
         with self._checkpoints.state_update():
             metrics: dict[str, float] = {}
             if (step % config.logging_steps == 0 or is_last) and progress.unreported:
                 metrics |= progress.report()
-            if validation_loss is not None:
-                metrics |= self._record_validation(validation_loss)
+            if validation is not None:
+                metrics |= self._record_validation(validation)
             if metrics:
                 progress.history.append({"step": step, **metrics})
             progress.looked_step = step
         if metrics:
             self.on_metrics(step, metrics | self._machine_metrics())
-        is_checkpoint_due = step % config.save_steps == 0 and not progress.n_skipped_in_a_row
-        if is_checkpoint_due or self._is_finished():
+        is_due = step % config.save_steps == 0 and not progress.n_skipped_in_a_row
+        if not is_last and (is_due or self._is_finished()):
             started = time.monotonic()
-            self._checkpoints.save()
+            self._checkpoints.save(is_interrupted=not is_due)
             self._throughput.exclude(time.monotonic() - started)
 
     def _machine_metrics(self) -> dict[str, float]:
@@ -248,46 +297,26 @@ class _Trainer:
             metrics["gpu_memory_gib"] = torch.cuda.max_memory_allocated(self.device) / 2**30
         return metrics
 
-    def _record_validation(self, validation_loss: float) -> dict[str, float]:
-        """Keep the weights if they are the best so far; returns the metric, if it is finite."""
+    def _record_validation(self, validation: Validation) -> dict[str, float]:
+        """Keep the weights if they are the best so far; returns the metrics, if the loss is finite."""
         progress = self.state.progress
-        if validation_loss < progress.best_validation_loss:
-            progress.best_validation_loss, progress.best_step = validation_loss, progress.step
-            progress.n_validations_without_gain = 0
-            with self._validated_weights():
+        if progress.note_validation(validation.loss, validation.score):
+            with self._validator.validated_weights():
                 self.state.best_weights = copy_weights(self.model)
-        else:
-            progress.n_validations_without_gain += 1
-        if math.isfinite(validation_loss):
-            return {"validation_loss": validation_loss}
-        logger.warning("step %d: the validation loss is %s; this validation is ignored", progress.step, validation_loss)
-        return {}
+        if not math.isfinite(validation.loss):
+            logger.warning(
+                "step %d: the validation loss is %s; this validation is ignored", progress.step, validation.loss
+            )
+            return {}
+        name, score = self.config.metric_for_best_model, validation.score
+        return {"validation_loss": validation.loss} | ({} if score is None else {f"validation_{name}": score})
 
-    def _validate(self) -> float:
-        """Mean validation loss in nats per target."""
+    def _validate(self) -> Validation:
         started = time.monotonic()
-        while (loss := self._validation_loss()) is None:
+        while (validation := self._validator.validate()) is None:
             self._deliver_signals()
         self._throughput.exclude(time.monotonic() - started)
-        return loss
-
-    @torch.no_grad()
-    def _validation_loss(self) -> float | None:
-        """None if a signal arrived: it is delivered only once the model has its own weights back."""
-        self.model.eval()
-        total, n_targets, carried = 0.0, 0, None
-        with self._validated_weights():
-            for batch in self.batches.validation_batches():
-                if self._signals.are_pending:
-                    return None
-                loss, carried = self._loss_of(batch.to(self.device), carried)
-                total += loss.item()
-                n_targets += batch.n_targets
-        return total / n_targets
-
-    def _validated_weights(self) -> AbstractContextManager[None]:
-        """A context in which the model has the weights that are validated and kept: their average, if there is one."""
-        return nullcontext() if self.state.average is None else self.state.average.swapped_in()
+        return validation
 
     def _deliver_signals(self) -> None:
         """Save the last complete step and let a pending signal take effect."""

@@ -1,6 +1,7 @@
 """Memory allocation tuned for training: a setting of the whole process, made explicitly and undone at the end."""
 
 import ctypes
+import gc
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,3 +34,10 @@ def keep_freed_memory() -> Iterator[None]:
         library.mallopt(MALLOC_MMAP_THRESHOLD, INITIAL_THRESHOLD)
         library.mallopt(MALLOC_TRIM_THRESHOLD, INITIAL_THRESHOLD)
         library.malloc_trim(0)
+
+
+def return_freed_memory() -> None:
+    """Collect what nothing refers to, and return freed memory to the operating system where that is possible."""
+    gc.collect()
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)

@@ -6,11 +6,14 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lmcore.config.training import PretrainConfig
+from lmcore.config.families import CorruptionConfig, MaskingConfig
+from lmcore.config.training import ObjectiveConfig, PretrainConfig
+from lmcore.errors import UserError
 from lmcore.models.model import Objective
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.batches.batches import Batches, TokenArray, WindowBatches, tokens_of_windows
 from lmcore.tokens.batches.corruption import CorruptedBatches
+from lmcore.tokens.batches.document_starts import DocumentStartBatches
 from lmcore.tokens.batches.masking import MaskedBatches, word_starts
 from lmcore.tokens.batches.streams import StreamBatches, tokens_of_streams
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
@@ -55,6 +58,32 @@ def pretraining_batches(
     return FOR_OBJECTIVE[model.objective](windows, model, config.seed, tokenizer)
 
 
+def with_objective(model: TrainableModel, objective: ObjectiveConfig | None) -> TrainableModel:
+    """``model`` with another objective of its kind: how many tokens are masked, or which spans corrupted.
+
+    Args:
+        model: a model that is trained further.
+        objective: what it learns to restore; None: what its configuration says.
+
+    Raises:
+        UserError: if the objective is of another kind than the model.
+    """
+    if objective is None:
+        return model
+    if objective.kind != model.objective:
+        raise UserError(
+            f"the objective is {objective.kind}, but a model of family {model.config.family} learns "
+            f"{model.objective.replace('_', ' ')}"
+        )
+    settings = objective.model_dump(exclude={"kind"})
+    if model.objective == "masked_tokens":
+        update: dict[str, Any] = {"masking": MaskingConfig(**settings)}
+    else:
+        update = {"corruption": CorruptionConfig(**settings)}
+    model.config = model.config.model_copy(update=update)
+    return model
+
+
 def seen_tokens(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, npt.NDArray[np.int64]]:
     """The tokens that a training has seen, from what its batches have reported.
 
@@ -64,6 +93,11 @@ def seen_tokens(stream: TokenArray, drawn: dict[str, Any]) -> tuple[TokenArray, 
     if drawn["kind"] == EVERYTHING:
         return stream, np.array([0, len(stream)])
     return (tokens_of_streams if drawn["kind"] == "streams" else tokens_of_windows)(stream, drawn)
+
+
+def _next_tokens(batches: Any, model: TrainableModel, seed: int, tokenizer: Tokenizer) -> PretrainingBatches:
+    vocabulary = tokenizer.vocabulary
+    return batches if vocabulary.start_of_text_id is None else DocumentStartBatches(batches, vocabulary)
 
 
 def _masked(batches: Any, model: TrainableModel, seed: int, tokenizer: Tokenizer) -> PretrainingBatches:
@@ -77,7 +111,7 @@ def _corrupted(batches: Any, model: TrainableModel, seed: int, tokenizer: Tokeni
 
 
 FOR_OBJECTIVE: dict[Objective, Callable[[Any, TrainableModel, int, Tokenizer], PretrainingBatches]] = {
-    "next_token": lambda batches, *_: batches,
+    "next_token": _next_tokens,
     "masked_tokens": _masked,
     "corrupted_spans": _corrupted,
 }

@@ -1,5 +1,8 @@
 """A folder per training: its checkpoints while it runs, so that it can resume after a kill, and then its result.
 
+The last state of a finished training (weights, optimizer, data position) is kept beside its result, so that the same
+training with more steps continues from it.
+
 A finished model is safe once DVC has stored it in its cache and its lock, which the stage cannot know: DVC may be
 killed after the training has ended, or the stage while it trains its second model. So results are kept for a while,
 and a training that is started again with the same parameters, inputs and code returns the earlier result.
@@ -33,7 +36,16 @@ KEPT_RESULTS = 3
 KEPT_BYTES = 2 * 2**30
 """The size up to which results are kept, all together; the newest one of each model is always kept."""
 
+KEPT_STATE_BYTES = 8 * 2**30
+"""The size up to which the states of finished trainings are kept, all together: the newest one of each model."""
+
 RESULT, CONTENT, SEAL = "result", "content", "result.json"
+CHECKPOINT = "step-"
+"""How the names of checkpoints begin (:mod:`lmcore.training.checkpoint`)."""
+STATE = "state"
+LIMITS = ("max_steps", "num_train_epochs", "early_stopping_patience", "schedule")
+"""Settings of ``training`` in which a training may differ from one that it continues."""
+KEY_CHARACTERS = 16
 
 
 class Result(BaseModel):
@@ -48,6 +60,8 @@ class WorkFolder:
     """The folder of one training: its checkpoints, and its result once it has finished."""
 
     path: Path
+    earlier: tuple[Path, ...] = ()
+    """Folders with the states of trainings that differ in their limits and learning rates alone."""
 
     def result(self) -> Path | None:
         """The folder of the result, or None if there is none; a damaged result is reported and set aside."""
@@ -82,6 +96,18 @@ class WorkFolder:
             if entry.name != RESULT:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
+    def keep_state(self) -> None:
+        """Move the checkpoints out of the way of a later start, and remove everything else but the result."""
+        checkpoints = [entry for entry in self.path.iterdir() if entry.name.startswith(CHECKPOINT)]
+        if checkpoints:
+            discard(self.path / STATE)
+            (self.path / STATE).mkdir()
+        for entry in self.path.iterdir():
+            if entry in checkpoints:
+                entry.rename(self.path / STATE / entry.name)
+            elif entry.name not in (RESULT, STATE):
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
 
 @contextmanager
 def checkpoint_folder(
@@ -89,8 +115,9 @@ def checkpoint_folder(
 ) -> Iterator[WorkFolder]:
     """Lock and yield the folder of a training; trainings that differ in anything given here have different folders.
 
-    Another process that starts the same training waits. When the block ends without an error, the checkpoints are
-    removed and the result is kept for a while; otherwise both stay for the next start of the same training.
+    Another process that starts the same training waits. When the block ends without an error, the result is kept for a
+    while, and so are the last checkpoints, for a longer training; otherwise both stay for the next start of the same
+    training.
 
     Args:
         parent: the folder of all trainings.
@@ -99,20 +126,38 @@ def checkpoint_folder(
         inputs: files and folders that the result depends on, compared by content.
         code: the fingerprint of the code and packages (:func:`tasks.context.stage_code.stage_code`).
     """
-    folder = parent / f"{name}-{_key(config, inputs, code)}"
+    digests = [content_digest(path) for path in inputs]
+    kin = f"{name}-{_key(_without_limits(config), digests, code)}"
+    folder = parent / f"{kin}{_key(config, digests, code)}"
     folder.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(parent, keep=folder)
     with _locked(parent / f"{folder.name}.lock"):
         folder.mkdir(exist_ok=True)
-        work = WorkFolder(folder)
+        # Others may write to theirs meanwhile; every checkpoint is verified when it is read.
+        others = [other for other in _folders(parent) if other.name.startswith(kin) and other != folder]
+        earlier = (folder / STATE, *(path for other in others for path in (other / STATE, other)))
+        work = WorkFolder(folder, tuple(path for path in earlier if path.is_dir()))
         yield work
-        work.remove_checkpoints()
+        work.keep_state()
         _bound_results(parent, keep=folder)
+        _bound_states(parent, keep=folder)
 
 
-def _key(config: Mapping[str, Any], inputs: Sequence[Path], code: str) -> str:
-    parts = {"config": config, "inputs": [content_digest(path) for path in inputs], "code": code}
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+def training_of(folder: Path) -> str:
+    """The name of the training's folder that one of :attr:`WorkFolder.earlier` belongs to."""
+    return folder.parent.name if folder.name == STATE else folder.name
+
+
+def _key(config: Mapping[str, Any], digests: Sequence[str], code: str) -> str:
+    parts = {"config": config, "inputs": digests, "code": code}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:KEY_CHARACTERS]
+
+
+def _without_limits(config: Mapping[str, Any]) -> dict[str, Any]:
+    training = config.get("training")
+    if not isinstance(training, Mapping):
+        return dict(config)
+    return {**config, "training": {name: value for name, value in training.items() if name not in LIMITS}}
 
 
 @contextmanager
@@ -124,6 +169,18 @@ def _locked(path: Path) -> Iterator[None]:
             logger.warning("the same training is running in another process; waiting for it to end")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def _locked_if_free(folder: Path) -> Iterator[bool]:
+    """Lock a training's folder; false if another process has it."""
+    with (folder.parent / f"{folder.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def _remove_abandoned(parent: Path, *, keep: Path) -> None:
@@ -142,14 +199,35 @@ def _bound_results(parent: Path, *, keep: Path) -> None:
     for folder in [keep, *(folder for folder in results if folder != keep)]:
         model = folder.name.rpartition("-")[0]
         seen[model] = seen.get(model, 0) + 1
-        n_bytes += sum(file.stat().st_size for file in (folder / RESULT).rglob("*") if file.is_file())
+        n_bytes += _size(folder / RESULT)
         is_newest = seen[model] == 1
         if not is_newest and (seen[model] > KEPT_RESULTS or n_bytes > KEPT_BYTES) and not _has_checkpoints(folder):
             _remove(folder)
 
 
+def _bound_states(parent: Path, *, keep: Path) -> None:
+    """Keep the newest state of each model, as long as all of them are not too large."""
+    models: set[str] = set()
+    n_bytes = 0
+    states = sorted(
+        (f for f in _folders(parent) if (f / STATE).is_dir()), key=lambda f: (f != keep, -f.stat().st_mtime)
+    )
+    for folder in states:
+        model = folder.name.rpartition("-")[0]
+        n_bytes += _size(folder / STATE)
+        if model in models or n_bytes > KEPT_STATE_BYTES:
+            with _locked_if_free(folder) as is_free:
+                if is_free:
+                    discard(folder / STATE)
+        models.add(model)
+
+
 def _has_checkpoints(folder: Path) -> bool:
-    return any(entry.name != RESULT for entry in folder.iterdir())
+    return any(entry.name.startswith(CHECKPOINT) for entry in folder.iterdir())
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _folders(parent: Path) -> list[Path]:
@@ -158,9 +236,6 @@ def _folders(parent: Path) -> list[Path]:
 
 def _remove(folder: Path) -> None:
     """Remove a training's folder unless a process is using it."""
-    with (folder.parent / f"{folder.name}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        discard(folder)
+    with _locked_if_free(folder) as is_free:
+        if is_free:
+            discard(folder)

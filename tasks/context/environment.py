@@ -71,6 +71,8 @@ class Environment(BaseSettings):
     """The Prefect task run that is the parent of a stage's flow run; set by the pipeline."""
     pipeline_process: ProcessIdentity | None = None
     """The process of that pipeline; set by the pipeline."""
+    comparison_run: str | None = None
+    """The tracked run of the comparison that this process is part of; set by ladder, scaling and sweep."""
     dvc_stage: str | None = Field(default=None, validation_alias="DVC_STAGE")
     """The stage that DVC runs this process for; set by DVC."""
     dvc_experiment: str | None = Field(default=None, validation_alias="DVC_EXP_NAME")

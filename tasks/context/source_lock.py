@@ -7,7 +7,7 @@ name, such as an existing tokenizer: these lines of the lock file are how DVC no
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -27,10 +27,19 @@ SHOWN_CHANGES = 10
 
 @dataclass(frozen=True, slots=True)
 class NamedFile:
-    """A file, folder or package that a parameter names, and its SHA-256; for a package, its version."""
+    """What a parameter names besides the sources.
 
+    Attributes:
+        parameter: the parameter's path in ``params.yaml``.
+        name: a file, a folder, an installed package, or the address of a registered model.
+        content: the SHA-256 of its content; of a package, its version.
+        version: of a registered model, the version that its alias named.
+    """
+
+    parameter: str
     name: str
     content: str
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +47,7 @@ class Lock:
     """The content of a lock file: sources by their names, and named files by the stage that uses them."""
 
     sources: Mapping[str, Snapshot] = field(default_factory=dict)
-    files: Mapping[str, NamedFile | None] = field(default_factory=dict)
+    files: Mapping[str, Sequence[NamedFile]] = field(default_factory=dict)
 
 
 def read_lock(path: Path) -> Lock:
@@ -55,7 +64,13 @@ def read_lock(path: Path) -> Lock:
         stored = _StoredLock.model_validate_json(content)
     except ValidationError as error:
         raise UserError(f"{path} {_problem(content, error)}: {HOW_TO_RESTORE}") from None
-    return Lock(stored.sources, stored.files)
+    files = {
+        stage: [NamedFile(PARAMETERS_BEFORE[stage], entry.name, entry.content)]
+        if isinstance(entry, _FileBefore)
+        else entry or []
+        for stage, entry in stored.files.items()
+    }
+    return Lock(stored.sources, files)
 
 
 def set_aside_damaged_lock(path: Path, folder: Path) -> None:
@@ -71,7 +86,8 @@ def write_lock(path: Path, lock: Lock) -> None:
     """Write a lock file atomically, one line for each file or package, so that its diff is readable."""
     sources = ",\n".join(f" {json.dumps(name)}: {_to_json(entry)}" for name, entry in lock.sources.items())
     files = ",\n".join(
-        f" {json.dumps(stage)}: {json.dumps(entry and asdict(entry))}" for stage, entry in lock.files.items()
+        f" {json.dumps(stage)}: {json.dumps([_without_nulls(asdict(entry)) for entry in entries] or None)}"
+        for stage, entries in lock.files.items()
     )
     write_text(path, f'{{"sources": {{\n{sources}\n}},\n"files": {{\n{files}\n}}}}\n')
 
@@ -94,13 +110,29 @@ def check_sources(locked: Mapping[str, Snapshot], found: Mapping[str, Snapshot])
         raise UserError("\n".join([*problems, HOW_TO_ACCEPT]))
 
 
+class _FileBefore(BaseModel):
+    """How older lock files have the only file that a parameter of a stage could name."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    name: str
+    content: str
+
+
+PARAMETERS_BEFORE = {
+    "clean": "clean.pipeline",
+    "tokenize": "tokenize.tokenizer.path",
+    "finetune": "finetune.classification.vectors",
+}
+
+
 class _StoredLock(BaseModel):
     """The file; the totals of files and bytes next to ``contents`` are for human readers and are not parsed."""
 
     model_config = ConfigDict(strict=True)
 
     sources: dict[str, Snapshot]
-    files: dict[str, NamedFile | None] = {}
+    files: dict[str, list[NamedFile] | _FileBefore | None] = {}
     """Missing in older lock files."""
 
 
@@ -112,6 +144,10 @@ def _problem(content: bytes, error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     path = ".".join(map(str, first["loc"]))
     return f"is damaged ({path + ': ' if path else ''}{first['msg']})"
+
+
+def _without_nulls(values: dict[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _to_json(entry: Snapshot) -> str:

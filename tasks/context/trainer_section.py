@@ -6,11 +6,6 @@ from typing import Any
 
 TRAINER = "trainer"
 """The section that all trainings share."""
-TRAININGS = (
-    ("pretrain", "training"),
-    ("finetune", "classification", "training"),
-    ("finetune", "completion", "training"),
-)
 KIND_KEYS = frozenset({"family", "kind", "name"})
 """Keys that set the kind of a section, on which its other keys depend."""
 
@@ -20,16 +15,44 @@ Location = tuple[int | str, ...]
 def with_trainer(sections: dict[str, Any]) -> dict[str, Any]:
     """The sections without ``trainer``, whose keys every training has that does not set them itself."""
     merged = {name: copy.deepcopy(section) for name, section in sections.items() if name != TRAINER}
-    for *parents, name in TRAININGS:
+    for *parents, name in trainings(merged):
         parent = value_at(merged, parents)
-        if isinstance(parent, dict) and isinstance(parent.get(name), dict):
-            parent[name] = _override(sections.get(TRAINER), parent[name])
+        parent[name] = override(sections.get(TRAINER), parent[name])
     if not isinstance(sections.get(TRAINER), dict):
         merged[TRAINER] = sections.get(TRAINER)  # refused by the check
     return merged
 
 
-def _override(base: Any, changes: Any) -> Any:
+def shared_training(sections: dict[str, Any]) -> dict[str, Any] | None:
+    """A training with every setting of ``trainer``, also those that all trainings set themselves; None without any.
+
+    What it lacks is missing in a section of ``trainer`` that no training has because it is of another kind.
+    """
+    shared, paths = sections.get(TRAINER), trainings(sections)
+    if not isinstance(shared, dict) or not paths:
+        return None
+    values: dict[str, Any] = override(override(shared, value_at(sections, paths[0])), shared)
+    return values
+
+
+def trainings(sections: dict[str, Any]) -> list[Location]:
+    """The paths of all trainings: of ``pretrain``, and of every model that is fine-tuned."""
+    models = sections.get("finetune")
+    kinds = [name for name in models if isinstance(name, str)] if isinstance(models, dict) else []
+    paths: list[Location] = [("pretrain", "training"), *(("finetune", kind, "training") for kind in kinds)]
+    return [path for path in paths if isinstance(value_at(sections, path), dict)]
+
+
+def training_of(location: Location) -> Location | None:
+    """The path of the training that ``location`` lies in; None if it lies in none."""
+    for depth in (2, 3):
+        path = location[:depth]
+        if len(path) == depth and path[-1] == "training" and path[0] == ("pretrain", "finetune")[depth - 2]:
+            return path
+    return None
+
+
+def override(base: Any, changes: Any) -> Any:
     """``base`` with the keys of ``changes``, section by section; a section of another kind replaces all of ``base``."""
     if not isinstance(base, dict) or not isinstance(changes, dict):
         return copy.deepcopy(changes)
@@ -37,7 +60,7 @@ def _override(base: Any, changes: Any) -> Any:
         return copy.deepcopy(changes)
     values = copy.deepcopy(base)
     for key, change in changes.items():
-        values[key] = _override(base.get(key), change)
+        values[key] = override(base.get(key), change)
     return values
 
 
@@ -47,16 +70,24 @@ def written_at(location: Location, written: dict[str, Any]) -> Location:
     A setting that no training has belongs to ``trainer``.
     """
     missing = object()
-    for training in TRAININGS:
-        key = location[len(training) :]
-        is_written = value_at(written, location, missing) is not missing
-        if location[: len(training)] != training or not key or is_written:
-            continue
-        sections = [section for other in TRAININGS if isinstance(section := value_at(written, other), dict)]
-        is_in_none = len(sections) > 1 and all(value_at(section, key, missing) is missing for section in sections)
-        if is_in_none or value_at(written, (TRAINER, *key), missing) is not missing:
-            return (TRAINER, *key)
-    return location
+    training = training_of(location)
+    key = location[len(training or ()) :]
+    if training is None or not key or value_at(written, location, missing) is not missing:
+        return location
+    if any(_replaces(written, training, key[:depth]) for depth in range(1, len(key))):
+        return location
+    sections = [value_at(written, other) for other in trainings(written)]
+    is_in_none = len(sections) > 1 and all(value_at(section, key, missing) is missing for section in sections)
+    is_shared = value_at(written, (TRAINER, *key), missing) is not missing
+    return (TRAINER, *key) if is_in_none or is_shared else location
+
+
+def _replaces(written: dict[str, Any], training: Location, key: Location) -> bool:
+    """Whether a section of a training is of another kind than that of ``trainer``, and so has nothing of it."""
+    own, shared = value_at(written, (*training, *key)), value_at(written, (TRAINER, *key))
+    if not isinstance(own, dict) or not isinstance(shared, dict):
+        return False
+    return any(own[kind] != shared.get(kind) for kind in KIND_KEYS & own.keys())
 
 
 def value_at(values: Any, location: Sequence[int | str], default: Any = None) -> Any:

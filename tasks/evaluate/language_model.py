@@ -1,5 +1,6 @@
 """Evaluates the language model on held-out documents, compared with the baselines that fit its family."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ CAUSAL, MASKED, ENCODER_DECODER = "causal", "masked", "encoder_decoder"
 def evaluate_language_model(
     config: EvaluateConfig, *, tokens: Path, documents: Path, language_model: Path, output: Path
 ) -> None:
-    """Write ``language_model.json`` and, for a causal model, ``bits_per_byte.csv`` into ``output``.
+    """Write ``language_model.json`` and, for a causal model, ``bits_per_byte.csv`` and ``document_bits.csv`` into
+    ``output``.
 
     ``output`` must already contain ``contamination.csv``.
     """
@@ -47,11 +49,13 @@ def evaluate_language_model(
     names = {MODEL: model.config.display_name, UNIGRAM: "token frequencies"}
     if isinstance(model, MaskedModel):
         test = _held_out(shards, "test", config.likelihood.max_masked_documents, config)
-        metrics = evaluate_masked(model, shards, test, read_is_clean(output, test.ids), config)
+        is_clean, sources = read_is_clean(output, test.ids), _sources(documents, test.ids)
+        metrics = evaluate_masked(model, shards, test, is_clean, sources, config)
         result = EvaluationResult(names, metrics, {"kind": MASKED})
     elif isinstance(model, SequenceToSequenceModel):
         test = _held_out(shards, "test", config.likelihood.max_documents, config)
-        metrics = evaluate_encoder_decoder(model, shards, test, read_is_clean(output, test.ids), config)
+        is_clean, sources = read_is_clean(output, test.ids), _sources(documents, test.ids)
+        metrics = evaluate_encoder_decoder(model, shards, test, is_clean, sources, config)
         result = EvaluationResult(names, metrics, {"kind": ENCODER_DECODER})
     elif isinstance(model, CausalModel):
         record = TrainingRecord.read(language_model)
@@ -87,13 +91,14 @@ def _evaluate_causal(
 ) -> EvaluationResult:
     """Compare a causal model with n-gram models, and with their interpolation."""
     test = _held_out(shards, "test", config.likelihood.max_documents, config)
-    baselines = _baselines(model, shards, record, config)
+    baselines, sources = _baselines(model, shards, record, config), _sources(documents, test.ids)
     comparison = compare_language_models(
         _scorer(model, config.likelihood),
         baselines,
         validation=_held_out(shards, "validation", config.interpolation.max_documents, config),
         test=test,
         is_clean=read_is_clean(output, test.ids),
+        sources=sources,
         config=config,
     )
     shown = comparison.sample_surprisal(test, tokenizer.decode, config.report, config.seed)
@@ -112,6 +117,10 @@ def _evaluate_causal(
     estimates = {name: found[headline] for name, found in comparison.metrics.models.items()}
     rows = [(name, found.value, found.low, found.high) for name, found in estimates.items()]
     write_csv(output / "bits_per_byte.csv", ("model", headline, "low", "high"), rows)
+    columns = ("id", "source", "n_bytes", "n_characters", *(f"bits_{name}" for name in comparison.bits))
+    bits = (own.round(3).tolist() for own in comparison.bits.values())
+    sizes = (test.n_bytes.tolist(), test.n_characters.tolist())
+    write_csv(output / "document_bits.csv", columns, zip(test.ids, sources, *sizes, *bits, strict=True))
     return result
 
 
@@ -161,6 +170,13 @@ def _names(model: CausalModel, baselines: NgramBaselines, config: EvaluateConfig
 def _held_out(shards: TokenShards, split: str, max_documents: int | None, config: EvaluateConfig) -> HeldOutDocuments:
     is_stream = config.likelihood.context == "stream"
     return read_held_out(shards, split, max_documents, is_stream=is_stream, seed=config.seed)
+
+
+def _sources(documents: Path, ids: Sequence[str]) -> list[str]:
+    """The source of each document."""
+    table = read_documents(documents, ("id", "source"))
+    source_of = dict(zip(table["id"].to_pylist(), table["source"].to_pylist(), strict=True))
+    return [source_of[identity] for identity in ids]
 
 
 def _titles(documents: Path, ids: list[str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ killed training nor an unreachable server loses or duplicates anything.
 * :func:`log_evaluation` adds an evaluation to the run of a model, which is found by the model's digest;
 * :func:`catch_up` sends what MLflow missed while it did not answer;
 * :func:`relocate_store` updates the paths in the store after its folder was moved or copied;
+* :func:`pin_registered_model` and :func:`registered_model_folder` give models of the registry to start from;
 * :func:`experiment_page` is the address of the runs in the MLflow UI.
 """
 
@@ -19,6 +20,7 @@ from typing import Any
 from tasks.context.environment import Environment
 from tasks.tracking.client import experiment_page, relocate_store
 from tasks.tracking.outbox import save_evaluation, tracking_folder
+from tasks.tracking.registry import pin_registered_model, registered_model_folder
 from tasks.tracking.run import ModelRun, catch_up, finish_run, model_run
 
 __all__ = [
@@ -28,12 +30,20 @@ __all__ = [
     "finish_run",
     "log_evaluation",
     "model_run",
+    "pin_registered_model",
+    "registered_model_folder",
     "relocate_store",
 ]
 
 
 def log_evaluation(
-    environment: Environment, *, model: str, folder: Path, metrics: Mapping[str, Any], artifacts: Sequence[Path]
+    environment: Environment,
+    *,
+    model: str,
+    folder: Path,
+    metrics: Mapping[str, Any],
+    artifacts: Sequence[Path],
+    prompts: Mapping[str, str] | None = None,
 ) -> None:
     """Log an evaluation to the run of its model; if MLflow does not answer, it waits on disk for :func:`catch_up`.
 
@@ -45,8 +55,14 @@ def log_evaluation(
             name (baselines, differences) ``versus/<names joined by _>``. Of a mapping ``{value, low, high}`` the ends
             become ``with_interval/...``. Values that are not numbers are left out.
         artifacts: files and folders (report, plots, samples), logged below ``evaluation/``.
+        prompts: templates of prompts that were compared, by name: they are registered and linked to the run.
     """
     save_evaluation(
-        tracking_folder(environment), model=model, model_folder=folder, metrics=metrics, artifacts=artifacts
+        tracking_folder(environment),
+        model=model,
+        model_folder=folder,
+        metrics=metrics,
+        artifacts=artifacts,
+        prompts=prompts or {},
     )
     catch_up(environment)

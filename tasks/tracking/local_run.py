@@ -54,6 +54,17 @@ class Dataset(BaseModel):
     """Its size, as JSON."""
 
 
+class Continued(BaseModel):
+    """An earlier training that a training continues."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    training: str
+    """The name of its checkpoint folder."""
+    step: int
+    """The step from which it is continued."""
+
+
 class Outcome(BaseModel):
     """How a training ended."""
 
@@ -66,6 +77,8 @@ class Outcome(BaseModel):
     """Folders that hold the model or a copy of it, relative to the work folder."""
     digest: str | None = None
     """The hash of the model folder."""
+    has_model: bool = True
+    """Whether the folders hold a model; those of a comparison hold its table and figures."""
 
 
 class RunInfo(BaseModel):
@@ -84,8 +97,11 @@ class RunInfo(BaseModel):
     datasets: list[Dataset]
     base_digest: str | None = None
     """The hash of the model folder that the training starts from."""
+    parent: str | None = None
+    """The name of the local run of the comparison that this run is a part of."""
     resume_tags: dict[str, str] = {}
     """How often the training was resumed, and from which step the last time."""
+    continued: Continued | None = None
     run_id: str | None = None
     """MLflow's id of the run, once MLflow has it."""
     outcome: Outcome | None = None
@@ -107,6 +123,11 @@ class RunInfo(BaseModel):
         shown = {name: value for name, value in self.lineage.items() if name.startswith(TAGS)}
         model = {"model.name": self.model, "model.family": self.family, "model.base_digest": self.base_digest}
         return {**{name: value for name, value in model.items() if value}, **shown, **self.resume_tags}
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the model is kept: that of a comparison, unless it is an experiment of its own, is only measured."""
+        return self.parent is None or "dvc.experiment" in self.lineage
 
     @property
     def is_finished(self) -> bool:

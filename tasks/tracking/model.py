@@ -18,6 +18,7 @@ import lmcore
 from lmcore.training.record import TrainingRecord
 from tasks.tracking.client import Store, upload_seconds
 from tasks.tracking.local_run import RunInfo
+from tasks.tracking.prompts import completion_prompt, link_prompts
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
@@ -26,7 +27,18 @@ if TYPE_CHECKING:
     from tasks.tracking.serve import Interface
 
 # The packages that serve.py and lmcore's generation and classification import; pip resolves their dependencies.
-REQUIREMENTS = ("mlflow", "numpy", "pandas", "psutil", "pydantic", "rich", "safetensors", "tokenizers", "torch")
+REQUIREMENTS = (
+    "jinja2",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "psutil",
+    "pydantic",
+    "rich",
+    "safetensors",
+    "tokenizers",
+    "torch",
+)
 MAX_METRICS_SHOWN = 12
 MAX_HEADLINE_METRICS = 2
 TRAINING_METRICS = ("validation/best_loss", "validation/loss", "train/loss", "train/tokens_per_second")
@@ -43,12 +55,15 @@ SHAPE = (
 
 def log_model(store: Store, run_id: str, folder: Path, digest: str, info: RunInfo) -> None:
     """Log a model folder to a run and register it; idempotent, even after an interrupted attempt."""
+    from lmcore.models.folder import read_description  # imports PyTorch
     from tasks.tracking.serve import interface_of  # imports MLflow
 
     interface = interface_of(folder)
     model_id = find_logged_model(store, run_id, digest) or _upload(store, run_id, folder, digest, interface)
     if not find_version(store, digest):
         _register(store, run_id, model_id, folder, digest, info, interface)
+    if (prompt_format := read_description(folder).prompt_format) is not None:
+        link_prompts(store, run_id, completion_prompt(info.parameters, prompt_format.template))
 
 
 def find_logged_model(store: Store, run_id: str, digest: str) -> str | None:
@@ -94,7 +109,7 @@ def write_mlflow_model(files: Path, folder: Path, digest: str, run_id: str, logg
         artifacts={"model": str(folder)},
         code_paths=[str(Path(lmcore.__file__).parent)],
         signature=interface.signature,
-        input_example=pandas.DataFrame({interface.column: [interface.example]}),
+        input_example=pandas.DataFrame({column: [example] for column, example in interface.examples.items()}),
         pip_requirements=requirements(),
         metadata={"model.digest": digest},
     )

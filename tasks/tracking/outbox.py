@@ -19,6 +19,7 @@ from tasks.context.environment import Environment
 from tasks.context.lineage import git_facts, lock_file_facts, uncommitted_changes
 from tasks.context.sealed import discard, read_sealed, write_sealed
 from tasks.tracking.client import Store, leaves, one_line, safe_name, upload_seconds
+from tasks.tracking.cost import add_cost
 from tasks.tracking.local_run import (
     CHANGES_NAME,
     INFO_NAME,
@@ -33,6 +34,7 @@ from tasks.tracking.local_run import (
 )
 from tasks.tracking.model import find_logged_model, refresh_description
 from tasks.tracking.projection import LOCAL_RUN_TAG, Projection, log_metrics
+from tasks.tracking.prompts import link_prompts
 
 logger = logging.getLogger(__name__)
 
@@ -54,10 +56,18 @@ class Evaluation(BaseModel):
     time: int
     """Milliseconds since 1970."""
     metrics: dict[str, float]
+    prompts: dict[str, str] = {}
+    """The templates of the prompts that were compared, by name."""
 
 
 def save_evaluation(
-    parent: Path, *, model: str, model_folder: Path, metrics: Mapping[str, Any], artifacts: Sequence[Path]
+    parent: Path,
+    *,
+    model: str,
+    model_folder: Path,
+    metrics: Mapping[str, Any],
+    artifacts: Sequence[Path],
+    prompts: Mapping[str, str],
 ) -> None:
     """Write an evaluation, with copies of its artifacts, to a folder below ``parent``; it replaces an earlier one."""
     evaluation = Evaluation(
@@ -66,6 +76,7 @@ def save_evaluation(
         digest=folder_digest(model_folder),
         time=now(),
         metrics=flatten_metrics(metrics),
+        prompts=dict(prompts),
     )
     with atomic_folder(parent / f"evaluation-{model}-{evaluation.digest[:16]}") as folder:
         (folder / ARTIFACTS).mkdir()
@@ -210,7 +221,9 @@ def _send_evaluation(store: Store, evaluation: Evaluation, folder: Path) -> None
         if known.get(name) != value
     ]
     log_metrics(store, run_id, new, find_logged_model(store, run_id, evaluation.digest))
+    link_prompts(store, run_id, evaluation.prompts)
     if (artifacts := folder / ARTIFACTS).is_dir():
+        add_cost(store, store.client.get_run(run_id), artifacts)
         with store.requests.request(upload_seconds(artifacts)):
             store.client.log_artifacts(run_id, str(artifacts), ARTIFACTS)
     refresh_description(store, run_id)

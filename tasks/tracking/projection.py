@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lmcore.training.record import TrainingRecord
-from tasks.tracking.client import Store, leaves, safe_name
+from tasks.tracking.client import Store, leaves, safe_name, upload_seconds
 from tasks.tracking.local_run import CHANGES_NAME, Dataset, LocalRun, Metric, Outcome, RunInfo
 from tasks.tracking.model import log_model, refresh_description
 
@@ -29,6 +29,7 @@ MAX_PARAMETER_CHARACTERS = 6000
 MAX_TAGS = 100
 MAX_TAG_CHARACTERS = 8000
 
+PARENT_TAG = "mlflow.parentRunId"
 LOCAL_RUN_TAG = "training.id"
 """The tag with the name of the local run, so that no MLflow run is ever created twice."""
 
@@ -52,6 +53,7 @@ class Projection:
         self._run_id: str | None = None
         self._steps: dict[str, set[int]] = {}
         self._n_sent = 0
+        self._is_linked = False
 
     def sync(self) -> str:
         """Send everything that MLflow does not have, with the model or the reason why there is none; return the run id.
@@ -67,15 +69,19 @@ class Projection:
         if outcome is not None and outcome.status != "FINISHED":
             set_tags(self._store, run_id, {"error": outcome.error or ""})
             self._store.client.set_terminated(run_id, outcome.status, outcome.end_time)
+        self._link_to_parent()
         new = self._local.metrics[self._n_sent :]
         self._send(new)
         self._n_sent += len(new)
         if outcome is None:
             return run_id
-        if outcome.status == "FINISHED":
+        if outcome.status == "FINISHED" and outcome.has_model:
             self._send_model(outcome)
         self._store.client.update_run(run_id, name=self._local.info.name)
-        refresh_description(self._store, run_id)
+        if outcome.has_model:
+            refresh_description(self._store, run_id)
+        else:
+            self._send_comparison()
         if outcome.status == "FINISHED":
             self._store.client.set_terminated(run_id, outcome.status, outcome.end_time)
         self._local.update(is_synced=True)
@@ -97,12 +103,23 @@ class Projection:
             store.client.log_dict(run_id, info.lineage, "lineage.json")
             if (changes := local.folder / CHANGES_NAME).exists():
                 store.client.log_artifact(run_id, str(changes))
-        set_tags(store, run_id, info.tags)
+        set_tags(store, run_id, {**info.tags, **_parent_tag(store, info.parent)})
         if info.outcome is None and run.info.status != "RUNNING":
             store.client.update_run(run_id, status="RUNNING")
         if "error" in run.data.tags and not (info.outcome and info.outcome.error):
             store.client.delete_tag(run_id, "error")
         return run_id
+
+    def _link_to_parent(self) -> None:
+        """Make the run of the training that this one continues its parent, under which the UI shows it."""
+        continued = self._local.info.continued
+        if continued is None or self._is_linked:
+            return
+        tags = {"continued.training": continued.training, "continued.from_step": str(continued.step)}
+        if parent := self._store.find_run(f"tags.`{LOCAL_RUN_TAG}` LIKE '%-{continued.training}'"):
+            tags[PARENT_TAG] = parent
+        set_tags(self._store, self._run_id or "", tags)
+        self._is_linked = True
 
     def _send_model(self, outcome: Outcome) -> None:
         assert self._run_id is not None
@@ -117,8 +134,20 @@ class Projection:
         else:
             record = TrainingRecord.read(folder)
             self._send(record_metrics(record, self._local.info.start_time, outcome.end_time))
-            log_model(self._store, self._run_id, folder, digest, self._local.info)
+            if self._local.info.is_kept:
+                log_model(self._store, self._run_id, folder, digest, self._local.info)
         set_tags(self._store, self._run_id, tags)
+
+    def _send_comparison(self) -> None:
+        """Send the files of a comparison; its Markdown is also the run's description."""
+        folder = self._local.model_folder()
+        if folder is None:
+            set_tags(self._store, self._run_id or "", {"artifacts.missing": "the folder has changed since"})
+            return
+        with self._store.requests.request(upload_seconds(folder)):
+            self._store.client.log_artifacts(self._run_id, str(folder))
+        text = "\n\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.md")))
+        set_tags(self._store, self._run_id or "", {"mlflow.note.content": text})
 
     def _send(self, metrics: Sequence[Metric]) -> None:
         """Send the metrics without those whose step MLflow has."""
@@ -139,6 +168,8 @@ def record_metrics(record: TrainingRecord, start_time: int, end_time: int) -> li
     """The metrics in a training record: those that models are compared by, and the history."""
     values = record.to_json()
     compared = [Metric(name, float(values[field]), start_time, 0) for field, name in RECORD_METRICS.items()]
+    if record.best_metric is not None:
+        compared.append(Metric(f"validation/best_{record.metric_for_best_model}", record.best_metric, start_time, 0))
     history = [
         Metric(name, float(value), end_time, int(metrics["step"]))
         for metrics in record.history
@@ -198,6 +229,12 @@ def _find_or_create_run(store: Store, local: LocalRun) -> str:
     tags = _truncated({LOCAL_RUN_TAG: local.folder.name, **columns, **info.tags})
     run = store.client.create_run(store.experiment_id, info.start_time, tags, run_name=info.name)
     return str(run.info.run_id)
+
+
+def _parent_tag(store: Store, parent: str | None) -> dict[str, str]:
+    """The tag by which MLflow shows a run below the run of its comparison, if MLflow has that."""
+    run_id = store.find_run(f"tags.`{LOCAL_RUN_TAG}` = '{parent}'") if parent else None
+    return {"mlflow.parentRunId": run_id} if run_id else {}
 
 
 def _send_parameters(store: Store, run_id: str, parameters: Mapping[str, Any], *, known: Collection[str]) -> None:

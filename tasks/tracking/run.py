@@ -15,7 +15,16 @@ from lmcore.training.signals import DeferredSignals
 from tasks.context.environment import Environment
 from tasks.context.lineage import dataset_digest, lineage, uncommitted_changes
 from tasks.tracking.client import Requests, Store, one_line, without_password
-from tasks.tracking.local_run import Dataset, LocalRun, Outcome, RunInfo, new_run_folder, newest_run_folder, now
+from tasks.tracking.local_run import (
+    Continued,
+    Dataset,
+    LocalRun,
+    Outcome,
+    RunInfo,
+    new_run_folder,
+    newest_run_folder,
+    now,
+)
 from tasks.tracking.outbox import is_empty, sync_outbox, tracking_folder
 from tasks.tracking.projection import Projection
 
@@ -34,6 +43,8 @@ MAX_DELAY_SECONDS = 4.0
 """How long a request may have no answer before nobody waits for MLflow any more."""
 MAX_END_SECONDS = 60.0
 """How long the end of a training waits for a store that answers slowly."""
+KEPT_FIELDS = ("start_time", "run_id", "continued")
+"""What a run keeps when its training is resumed."""
 SIGNAL_EXIT_CODES = 128
 """Exit codes above this one are those of signals."""
 
@@ -55,6 +66,15 @@ class ModelRun:
         """
         self._local.log_metrics(step, metrics)
 
+    def continues(self, training: str, step: int) -> None:
+        """Note that the training continues an earlier one, whose run becomes the parent of this one.
+
+        Args:
+            training: the name of the earlier training's checkpoint folder.
+            step: the step from which it is continued.
+        """
+        self._local.update(continued=Continued(training=training, step=step))
+
     def finish(self, *folders: Path) -> None:
         """Log the finished model; the last call in the block.
 
@@ -62,6 +82,15 @@ class ModelRun:
             folders: the model folder, and copies of it to use if it is gone before MLflow has it.
         """
         self._end(_finished(self._local, folders))
+
+    def finish_comparison(self, folder: Path) -> None:
+        """Log the table and the figures of a comparison; the last call in the block of a run without a model."""
+        self._end(_finished(self._local, [folder]).model_copy(update={"has_model": False}))
+
+    @property
+    def name(self) -> str:
+        """The name of the local run, by which the runs of a comparison name their parent."""
+        return self._local.folder.name
 
     @property
     def is_ended(self) -> bool:
@@ -85,6 +114,7 @@ def model_run(
     *,
     stage: str,
     model: str,
+    family: str | None,
     parameters: Mapping[str, Any],
     datasets: Sequence[Path],
     work_folder: Path,
@@ -100,11 +130,12 @@ def model_run(
         environment: where the tracking store is.
         stage: the DVC stage, "pretrain" or "finetune".
         model: "language-model", "classifier" or "completion".
+        family: the family of the model.
         parameters: nested values, logged under dotted names.
         datasets: the datasets, such as ``data/tokens``, relative to the current folder.
         work_folder: the folder of the training's checkpoints, after which the local run is named.
         resumed_from_step: the step of the checkpoint that the training resumes from, or 0.
-        base_model: the folder of the model that is fine-tuned.
+        base_model: the folder of the model that the training starts from.
 
     Raises:
         RuntimeError: if the block ends without :meth:`ModelRun.finish`.
@@ -112,13 +143,14 @@ def model_run(
     facts = lineage(environment, Path.cwd(), stage)
     info = RunInfo(
         model=model,
-        family=_family(parameters, base_model),
+        family=family,
         stage=stage,
         start_time=now(),
         lineage=facts,
         parameters=dict(parameters),
         datasets=[_dataset(path, facts) for path in datasets],
         base_digest=folder_digest(base_model) if base_model else None,
+        parent=environment.comparison_run,
     )
     parent = tracking_folder(environment)
     local = _open_latest(parent, work_folder)
@@ -129,7 +161,11 @@ def model_run(
         local = LocalRun.create(new_run_folder(parent, work_folder), info, uncommitted_changes(Path.cwd()))
     else:
         count = int(local.info.resume_tags.get("resume.count", "0")) + 1
-        new = {name: getattr(info, name) for name in RunInfo.model_fields if name not in ("start_time", "run_id")}
+        new = {
+            name: getattr(info, name)
+            for name in RunInfo.model_fields
+            if name not in ("start_time", "run_id", "continued")
+        }
         tags = {"resume.count": str(count), "resume.from_step": str(resumed_from_step)}
         local.update(**new | {"resume_tags": tags})
     uploader = Uploader(environment, local)
@@ -305,16 +341,6 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, SystemExit) and isinstance(error.code, int) and error.code > SIGNAL_EXIT_CODES:
         return f"killed: terminated by {signal.Signals(error.code - SIGNAL_EXIT_CODES).name}"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def _family(parameters: Mapping[str, Any], base_model: Path | None) -> str | None:
-    """The model family, from the parameters or the base model."""
-    if base_model is not None:
-        from lmcore.models.folder import read_description
-
-        return read_description(base_model).model.family
-    model = parameters.get("model")
-    return str(model["family"]) if isinstance(model, Mapping) and "family" in model else None
 
 
 def _dataset(path: Path, facts: Mapping[str, str]) -> Dataset:

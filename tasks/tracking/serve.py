@@ -24,10 +24,11 @@ from pydantic import ValidationError
 
 from lmcore.config.models import max_position_embeddings_of
 from lmcore.errors import UserError
-from lmcore.finetuning.classification.classifier import load_classifier, predict
+from lmcore.finetuning.classification.classifier import chosen_labels, load_classifier, predict
 from lmcore.generation import GenerationConfig, Generator
 from lmcore.models.families import FAMILIES
 from lmcore.models.folder import ModelDescription, load_generative_model, load_language_model, read_description
+from lmcore.models.prompt import Prompt
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 MASK = "[MASK]"
@@ -40,7 +41,7 @@ SEED_NOTE = (
 MAX_TEXTS = 1_000
 MAX_CHARACTERS = 100_000
 
-Answer = Callable[[list[str], dict[str, Any]], pandas.DataFrame]
+Answer = Callable[[list[Any], dict[str, Any]], pandas.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,13 @@ class Interface:
     Attributes:
         name: the name of the registered model.
         description: what the model does.
-        column: the input column.
-        example: an example of the input.
+        examples: an example of each input column by its name.
         signature: columns and parameters.
     """
 
     name: str
     description: str
-    column: str
-    example: str
+    examples: Mapping[str, str]
     signature: ModelSignature
 
 
@@ -81,14 +80,14 @@ class ServedModel(PythonModel):
         """Load the model folder."""
         folder = Path(context.artifacts["model"])
         description = read_description(folder)
-        self.column = "prompt"
+        self.columns = input_columns(description)
         self.answer: Answer = self._complete
         if description.kind == "classifier":
             self.classifier, self.tokenizer = load_classifier(folder)
-            self.column, self.answer = "text", self._classify
+            self.answer = self._classify
         elif FAMILIES[type(description.model)].objective == "masked_tokens":
             self.masked, self.tokenizer = load_language_model(folder)
-            self.column, self.answer = "text", self._fill
+            self.answer = self._fill
         elif description.model.reads_source and description.prompt_format is None:
             self.generator: Generator = SpanRestoringGenerator(*load_generative_model(folder))
         else:
@@ -98,10 +97,15 @@ class ServedModel(PythonModel):
     def predict(
         self, context: PythonModelContext, model_input: pandas.DataFrame, params: Mapping[str, Any] | None = None
     ) -> pandas.DataFrame:
-        """One row per text: ``label``, its ``probability`` and all ``probabilities``; a ``completion``; or the
-        ``filled`` text and the ``candidates`` of each mask."""
+        """One row per text: ``label``, its ``probability`` and all ``probabilities``; the ``labels``, where there may
+        be several, with all ``probabilities``; a ``completion``; or the ``filled`` text and the ``candidates`` of each
+        mask."""
         try:
-            return self.answer(check_texts(list(model_input[self.column]), self.column), dict(params or {}))
+            inputs = [check_texts(list(model_input[column]), column) for column in self.columns]
+            prompts: list[Any] = inputs[0]
+            if len(inputs) > 1:
+                prompts = [dict(zip(self.columns, row, strict=True)) for row in zip(*inputs, strict=True)]
+            return self.answer(prompts, dict(params or {}))
         except ValidationError as error:
             raise RefusedRequest(describe_errors(error)) from None
         except ValueError as error:
@@ -111,18 +115,17 @@ class ServedModel(PythonModel):
         labels = self.classifier.labels
         n_labels = check_top_k(params["top_k"], least=0) or len(labels)
         probabilities = predict(self.classifier, self.tokenizer, texts)
-        return pandas.DataFrame(
-            {
-                "label": [labels[index] for index in probabilities.argmax(axis=1)],
-                "probability": probabilities.max(axis=1).tolist(),
-                "probabilities": [
-                    dict(sorted(zip(labels, row, strict=True), key=lambda pair: -pair[1])[:n_labels])
-                    for row in probabilities.tolist()
-                ],
-            }
-        )
+        chosen = chosen_labels(self.classifier, probabilities)
+        columns: dict[str, Any] = {"labels": list(map(list, chosen))}
+        if not self.classifier.is_multi_label:
+            columns = {"label": [label for (label,) in chosen], "probability": probabilities.max(axis=1).tolist()}
+        columns["probabilities"] = [
+            dict(sorted(zip(labels, row, strict=True), key=lambda pair: -pair[1])[:n_labels])
+            for row in probabilities.tolist()
+        ]
+        return pandas.DataFrame(columns)
 
-    def _complete(self, prompts: list[str], params: dict[str, Any]) -> pandas.DataFrame:
+    def _complete(self, prompts: list[Prompt], params: dict[str, Any]) -> pandas.DataFrame:
         config = GenerationConfig(
             max_new_tokens=params["max_new_tokens"],
             num_beams=1,
@@ -150,9 +153,9 @@ class ServedModel(PythonModel):
 class SpanRestoringGenerator(Generator):
     """A pretrained encoder-decoder, which restores the masked spans of a text."""
 
-    def encode(self, prompt: str) -> list[int]:
+    def encode(self, prompt: Prompt) -> list[int]:
         """The tokens of the text, with the mask token for each mask."""
-        return encode_with_masks(self.tokenizer, prompt)
+        return encode_with_masks(self.tokenizer, str(prompt))
 
 
 def encode_with_masks(tokenizer: Tokenizer, text: str) -> list[int]:
@@ -173,12 +176,12 @@ def fill_masks(model: Any, tokenizer: Tokenizer, text: str, n_candidates: int) -
         ValueError: if the text has no mask, or is longer than the model can read.
     """
     vocabulary = tokenizer.vocabulary
-    tokens = torch.tensor([vocabulary.end_of_text_id, *encode_with_masks(tokenizer, text)])
+    tokens = torch.tensor([vocabulary.start_id, *encode_with_masks(tokenizer, text)])
     masks = (tokens == vocabulary.mask_id).nonzero().flatten()
     if not len(masks):
         raise UserError(f"there is no mask in {text[:80]!r}: write {MASK} for each missing token")
     logits = model(tokens.unsqueeze(0))[0, masks]
-    logits[:, [vocabulary.end_of_text_id, vocabulary.padding_id, vocabulary.mask_id]] = -torch.inf
+    logits[:, vocabulary.special_ids] = -torch.inf
     top = logits.softmax(dim=-1).topk(min(n_candidates, logits.size(-1)), dim=-1)
     tokens[masks] = top.indices[:, 0]
     candidates = [
@@ -191,15 +194,10 @@ def fill_masks(model: Any, tokenizer: Tokenizer, text: str, n_candidates: int) -
 def interface_of(folder: Path) -> Interface:
     """The interface of the model in a folder, by its kind and family."""
     description = read_description(folder)
-    column, outputs = "text", [ColSpec(DataType.string, "completion")]
+    columns, outputs = input_columns(description), [ColSpec(DataType.string, "completion")]
     if description.kind == "classifier":
         name, example = "classifier", "Return the number of rows and columns of the array."
-        about = (
-            "Classifies a text: input column `text`; outputs `label`, its `probability` and the `probabilities` of "
-            "the `top_k` most probable labels (default 0: all)."
-        )
-        outputs = [ColSpec(DataType.string, "label"), ColSpec(DataType.double, "probability")]
-        outputs.append(ColSpec(Map(DataType.double), "probabilities"))
+        about, outputs = _classifier_interface(description)
         parameters = ParamSchema([ParamSpec("top_k", DataType.long, 0)])
     elif FAMILIES[type(description.model)].objective == "masked_tokens":
         name, example = "masked-language-model", "Return the [MASK] of rows."
@@ -211,19 +209,40 @@ def interface_of(folder: Path) -> Interface:
         parameters = ParamSchema([ParamSpec("top_k", DataType.long, DEFAULT_CANDIDATES)])
     else:
         name, about, example = _generative_interface(description)
-        column, about = "prompt", f"{about} {SEED_NOTE}"
+        about = f"{about} {SEED_NOTE}"
         parameters = ParamSchema(
             [ParamSpec(name, getattr(DataType, kind), value) for name, kind, value in _generation_defaults(description)]
             + [ParamSpec("stop_strings", DataType.string, [], shape=(-1,)), ParamSpec("seed", DataType.long, 0)]
         )
-    signature = ModelSignature(Schema([ColSpec(DataType.string, column)]), Schema(list(outputs)), parameters)
-    return Interface(name, about, column, example, signature)
+    inputs = Schema([ColSpec(DataType.string, column) for column in columns])
+    signature = ModelSignature(inputs, Schema(list(outputs)), parameters)
+    return Interface(name, about, dict.fromkeys(columns, example), signature)
+
+
+def input_columns(description: ModelDescription) -> tuple[str, ...]:
+    """The columns of a request: ``text``, ``prompt``, or the fields of a prompt that has several."""
+    if description.kind == "classifier" or FAMILIES[type(description.model)].objective == "masked_tokens":
+        return ("text",)
+    fields = () if description.prompt_format is None else description.prompt_format.fields
+    return fields if len(fields) > 1 else ("prompt",)
+
+
+def _classifier_interface(description: ModelDescription) -> tuple[str, list[ColSpec]]:
+    """Description and output columns of a classifier."""
+    probabilities = ColSpec(Map(DataType.double), "probabilities")
+    end = "the `probabilities` of the `top_k` most probable labels (default 0: all)."
+    if description.problem_type == "multi_label_classification":
+        about = f"Finds the labels of a text: input column `text`; outputs `labels`, which may be none, and {end}"
+        return about, [ColSpec(Array(DataType.string), "labels"), probabilities]
+    about = f"Classifies a text: input column `text`; outputs `label`, its `probability` and {end}"
+    return about, [ColSpec(DataType.string, "label"), ColSpec(DataType.double, "probability"), probabilities]
 
 
 def _generative_interface(description: ModelDescription) -> tuple[str, str, str]:
     """Name, description and example of a model that generates text."""
     if description.kind == "completion":
-        about = "Answers a prompt: input column `prompt`, output column `completion`."
+        columns = " and ".join(f"`{column}`" for column in input_columns(description))
+        about = f"Answers a prompt: input {columns}, output column `completion`."
         return "completion", about, "The list is sorted in place, and equal elements keep their order."
     if description.model.reads_source:
         about = (

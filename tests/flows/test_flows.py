@@ -67,7 +67,7 @@ def test_all_that_a_stage_calls_of_the_tasks_is_a_task_or_a_check(stage: str) ->
     } & functions.keys()
     no_tasks = {name for name in called if not isinstance(functions[name], Task)}
     assert called > no_tasks
-    assert no_tasks <= {"check_named_file", "ReportInputs", "FinetuneFiles"}
+    assert no_tasks <= {"check_named_files", "ReportInputs", "FinetuneFiles"}
 
 
 @stages
@@ -91,7 +91,7 @@ def test_finetune_trains_what_is_configured_and_says_why_a_model_is_skipped(
 ) -> None:
     module = importlib.import_module("flows.finetune")
     written = {}
-    monkeypatch.setattr(module, "check_named_file", lambda *_, **__: None)
+    monkeypatch.setattr(module, "check_named_files", lambda *_, **__: ())
     monkeypatch.setattr(module, "FINETUNED_MODELS", tmp_path / "models")
     monkeypatch.setattr(module, "FINETUNE_CURVES", tmp_path / "curves")
     monkeypatch.setattr(module, "finetune_classifier", lambda *_: "no document has a label")

@@ -13,7 +13,10 @@ from tasks.context.parameters import load_parameters
 from tasks.context.source_lock import Lock, NamedFile, read_lock, set_aside_damaged_lock, write_lock
 from tests.sample_project import parameters_of_small_project
 
-LOCK = Lock({"notes": Snapshot(None, {"a.txt": Content(1, 2, "0" * 64)})}, {"tokenize": NamedFile("t.json", "f" * 64)})
+LOCK = Lock(
+    {"notes": Snapshot(None, {"a.txt": Content(1, 2, "0" * 64)})},
+    {"tokenize": [NamedFile("tokenize.tokenizer.path", "t.json", "f" * 64)]},
+)
 
 
 def written(tmp_path: Path) -> str:

@@ -19,6 +19,7 @@ from tests.lmcore.models.hmm.test_hmm import CONFIG as HMM
 from tests.lmcore.models.lstm.test_lstm import CONFIG as LSTM
 from tests.lmcore.models.small_models import CONFIGS as TRANSFORMERS
 from tests.lmcore.training.trainer import CONFIG as TRAINING
+from tests.sample_project import PROJECT
 from tests.tasks.evaluate.test_evaluate import CONFIG, SPLIT, write_documents, write_models
 from tests.tasks.tracking.trainings import runs, store_of
 
@@ -29,7 +30,8 @@ SHORT = TRAINING | {
     "save_steps": 2,
     "ema_decay": 0.9,
 }
-LORA = {"rank": 2, "alpha": 2.0, "dropout": 0.0}
+SCRATCH = {"seed": 1, "init_from": "scratch", "objective": None}
+LORA = {"rank": 2, "alpha": 2.0, "dropout": 0.0, "save_adapter": False}
 FAMILIES: dict[str, Any] = {
     "ngram": {"family": "ngram", "order": 3},
     "hmm": HMM.model_dump(),
@@ -38,7 +40,10 @@ FAMILIES: dict[str, Any] = {
 }
 WITHOUT_FEATURES = {"ngram", "hmm"}
 NOT_GENERATIVE = {"ngram", "bert"}
-KINDS = {"bert": "masked-language-model", "encoder_decoder": "span-restoring-model"}
+KINDS = {
+    "bert": "masked-language-model",
+    **dict.fromkeys(("encoder_decoder", "t5"), "span-restoring-model"),
+}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -46,13 +51,9 @@ def test_a_model_of_every_family_goes_the_whole_way(family: str, environment: An
     write_models(tmp_path, write_documents(tmp_path / "clean"))
     config = PretrainConfig.model_validate_json(
         json.dumps(
-            {
-                "seed": 1,
-                "sequence_length": 24,
-                "mask_documents": family in TRANSFORMERS,
-                "model": FAMILIES[family],
-                "training": SHORT,
-            }
+            SCRATCH
+            | {"mask_documents": family in TRANSFORMERS}
+            | {"sequence_length": 24, "model": FAMILIES[family], "training": SHORT}
         )
     )
     folders = {"tokens": tmp_path / "tokens", "model_folder": tmp_path / "model", "curves": tmp_path / "curves"}
@@ -69,7 +70,7 @@ def test_a_model_of_every_family_goes_the_whole_way(family: str, environment: An
     assert (reasons["completion"] is not None) == (family in NOT_GENERATIVE)
     assert_versions_answer(environment, family, reasons)
     found = evaluate(tmp_path)
-    kind = {"bert": "masked", "encoder_decoder": "encoder_decoder"}.get(family, "causal")
+    kind = {"bert": "masked", **dict.fromkeys(("encoder_decoder", "t5"), "encoder_decoder")}.get(family, "causal")
     measure = {"masked": "pseudo_bits_per_byte", "encoder_decoder": "bits_per_masked_token"}.get(kind, "bits_per_byte")
     assert found["kind"] == kind
     for model in {"model", "unigram", "ngram"} & set(found["metrics"]):
@@ -114,6 +115,9 @@ def finetune(family: str, environment: Any, folder: Path) -> dict[str, str | Non
     training = TrainingConfig.model_validate_json(json.dumps(SHORT))
     classification = ClassificationTrainingConfig.model_validate(
         {
+            "label_column": "label",
+            "problem_type": None,
+            "class_weights": "balanced",
             "max_tokens": 16,
             "max_train_samples": 40,
             "min_examples_per_label": 2,
@@ -121,6 +125,7 @@ def finetune(family: str, environment: Any, folder: Path) -> dict[str, str | Non
             "init_from": "language_model",
             "vectors": write_vectors(folder / "vectors.txt") if family == "lstm" else None,
             "lora": lora,
+            "frozen_layers": None,
             "training": training,
         }
     )
@@ -128,11 +133,15 @@ def finetune(family: str, environment: Any, folder: Path) -> dict[str, str | Non
         examples=SummaryExamples(
             kind="summary", min_summary_characters=5, max_summary_characters=200, min_body_characters=10
         ),
-        separator="\n=>\n",
+        prompt=PROJECT / "prompts/completion/summary.jinja",
+        truncated_field="text",
+        truncation_side="right",
         max_prompt_tokens=20,
         max_completion_tokens=8,
         max_train_samples=40,
+        init_from="language_model",
         lora=classification.lora,
+        frozen_layers=None,
         training=training,
     )
     steps = {"classifier": (finetune_classifier, classification), "completion": (finetune_completion, completion)}

@@ -99,6 +99,32 @@ def curve_plot(name: str, curves: Sequence[Curve], *, title: str, label: str, de
         return _to_svg(figure, name, description)
 
 
+def reliability_plot(name: str, curves: Mapping[str, Sequence[tuple[float, Estimate]]], *, description: str) -> str:
+    """Accuracy by confidence, with intervals, and the diagonal on which a calibrated classifier lies.
+
+    Args:
+        name: begins the ids in the plot.
+        curves: by name the confidence of each bin and its accuracy.
+        description: for screen readers.
+    """
+    with _styled(name):
+        figure = Figure(figsize=(4.4, 3.6), layout="constrained")
+        axes = figure.add_subplot(xlabel="probability of the predicted label", ylabel="fraction that is right")
+        axes.plot([0, 1], [0, 1], color=PALETTE["muted"], linewidth=1, linestyle=(0, (4, 4)))
+        for (label, bins), color in zip(curves.items(), _colors(), strict=False):
+            confidence, values = [x for x, _ in bins], [found.value for _, found in bins]
+            below = [found.value - found.low for _, found in bins]
+            above = [found.high - found.value for _, found in bins]
+            axes.errorbar(
+                confidence, values, (below, above), color=color, linewidth=1, capsize=0, alpha=0.5, fmt="none"
+            )
+            axes.plot(confidence, values, "o-", label=label, color=color, linewidth=1.8, markersize=4)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+        axes.legend(loc="upper left")
+        return _to_svg(figure, name, description)
+
+
 def _colors() -> Iterator[str]:
     while True:
         yield from (PALETTE[name] for name in SERIES)

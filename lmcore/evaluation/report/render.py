@@ -1,7 +1,6 @@
 """The report: one self-contained HTML page with a model's metrics, compared with those of its baselines."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from lmcore.config.evaluate import EvaluateConfig
-from lmcore.evaluation.report.plots import Curve, curve_plot, interval_plot
-from lmcore.evaluation.report.views import ClassifierView, CompletionView, LanguageModelView
-from lmcore.evaluation.result import EvaluationResult, Metric
+from lmcore.evaluation.names import MODEL, UNCALIBRATED
+from lmcore.evaluation.probes.probe import Probe
+from lmcore.evaluation.report.plots import Curve, curve_plot, interval_plot, reliability_plot
+from lmcore.evaluation.report.shown import fixed, flatten, percent, shown_value
+from lmcore.evaluation.report.views import ClassifierView, CompletionView, LanguageModelView, ProbeView
+from lmcore.evaluation.result import Estimate, EvaluationResult
 from lmcore.training.record import TrainingRecord
 
 TEMPLATE = "report.html.jinja"
@@ -36,6 +38,11 @@ class Training:
     curves: Sequence[Curve]
     loss_unit: str
 
+    @property
+    def has_curve(self) -> bool:
+        """Whether there is a line to draw."""
+        return any(len(curve.points) > 1 for curve in self.curves)
+
 
 @dataclass(frozen=True)
 class ModelTitle:
@@ -53,6 +60,23 @@ class ModelTitle:
 
 
 @dataclass(frozen=True)
+class CompletionPart:
+    """A model that answers prompts, as the report shows it.
+
+    Attributes:
+        name: its key in results.
+        title: heading of its section.
+        lead: what it does, in one sentence.
+        result: its metrics, or why there are none.
+    """
+
+    name: str
+    title: str
+    lead: str
+    result: EvaluationResult
+
+
+@dataclass(frozen=True)
 class ReportContent:
     """Everything on the page.
 
@@ -61,9 +85,10 @@ class ReportContent:
         contamination: totals of ``contamination.json``.
         language_model: metrics of the language model.
         classifier: metrics of the classifier, or why there are none.
-        completion: metrics of the completion model, or why there are none.
+        completions: the models that answer prompts.
+        probes: what the probes of all models found.
         samples: prompts and their continuations.
-        trainings: the trainings of the three models, as far as they exist.
+        trainings: the trainings of the models, as far as they exist.
         clean_summary: totals of the cleaning.
         token_summary: sizes of the splits.
         parameters: all settings by stage.
@@ -73,7 +98,8 @@ class ReportContent:
     contamination: Mapping[str, Any]
     language_model: EvaluationResult
     classifier: EvaluationResult
-    completion: EvaluationResult
+    completions: Sequence[CompletionPart]
+    probes: Sequence[Probe]
     samples: Sequence[Mapping[str, str]]
     trainings: Sequence[Training]
     clean_summary: Mapping[str, Any]
@@ -95,13 +121,13 @@ def render_report(content: ReportContent, config: EvaluateConfig) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "capitalized": lambda text: text[:1].upper() + text[1:],
-        "fixed": _fixed,
-        "percent": _percent,
+        "capitalized": capitalized,
+        "fixed": fixed,
+        "percent": percent,
         "shade": _surprisal_shade,
         "thousands": _thousands,
         "uncapitalized": lambda text: text[:1].lower() + text[1:],
-        "value": _value,
+        "value": shown_value,
     }
     language_model = LanguageModelView(content.language_model)
     page = environment.get_template(TEMPLATE).render(
@@ -110,15 +136,15 @@ def render_report(content: ReportContent, config: EvaluateConfig) -> str:
         style=Markup((folder / "report.css").read_text(encoding="utf-8")),
         language=language_model,
         classifier=None if content.classifier.skipped else ClassifierView(content.classifier),
-        completion=None if content.completion.skipped else CompletionView(content.completion),
+        completions=[_completion_section(part, config) for part in content.completions if not part.result.skipped],
+        probes=[ProbeView(probe) for probe in content.probes if probe.rows],
+        skipped=_skipped(content),
+        reliability_plot=_reliability_plot(content.classifier),
         intervals_plot=_intervals_plot(language_model),
         curve_plots=[
-            _curve_plot(f"curve-{index}", item) for index, item in enumerate(content.trainings) if _has_curve(item)
+            _curve_plot(f"curve-{index}", item) for index, item in enumerate(content.trainings) if item.has_curve
         ],
-        shown_completions=_evenly_spaced(
-            content.completion.details.get("completions", []), config.report.num_completions
-        ),
-        flat_parameters={section: dict(_flatten(values)) for section, values in content.parameters.items()},
+        flat_parameters={section: dict(flatten(values)) for section, values in content.parameters.items()},
     )
     return page + "\n"
 
@@ -126,12 +152,62 @@ def render_report(content: ReportContent, config: EvaluateConfig) -> str:
 def render_plots(content: ReportContent) -> dict[str, str]:
     """The plots of the page by file name, each as an SVG file of its own."""
     curves = {
-        f"loss-{item.title.lower().replace(' ', '-')}.svg": str(_curve_plot(f"curve-{index}", item))
+        curves_file(item.title): str(_curve_plot(f"curve-{index}", item))
         for index, item in enumerate(content.trainings)
-        if _has_curve(item)
+        if item.has_curve
     }
     name = content.language_model.reported[0].name.replace("_", "-")
-    return {f"{name}.svg": str(_intervals_plot(LanguageModelView(content.language_model))), **curves}
+    reliability = _reliability_plot(content.classifier)
+    return {
+        f"{name}.svg": str(_intervals_plot(LanguageModelView(content.language_model))),
+        **curves,
+        **({} if reliability is None else {"reliability.svg": str(reliability)}),
+    }
+
+
+def curves_file(title: str) -> str:
+    """The name of the file with the curves of a training."""
+    return f"loss-{title.lower().replace(' ', '-')}.svg"
+
+
+def capitalized(text: str) -> str:
+    """A text that begins with a capital letter; the rest stays as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def _completion_section(part: CompletionPart, config: EvaluateConfig) -> dict[str, Any]:
+    examples = _evenly_spaced(part.result.details.get("completions", []), config.report.num_completions)
+    return {
+        "name": part.name.replace("_", "-"),
+        "title": part.title,
+        "lead": part.lead,
+        "view": CompletionView(part.result),
+        "examples": examples,
+    }
+
+
+def _skipped(content: ReportContent) -> dict[str, str]:
+    """Why models were not evaluated, by title."""
+    parts = [("Classifier", content.classifier), *((part.title, part.result) for part in content.completions)]
+    return {title: result.skipped for title, result in parts if result.skipped is not None}
+
+
+def _reliability_plot(classifier: EvaluationResult) -> Markup | None:
+    by_model = classifier.details.get("reliability")
+    if not by_model:
+        return None
+    curves = {
+        label: [(row["confidence"], Estimate(**row["accuracy"])) for row in by_model[name]]
+        for name, label in ((MODEL, "with the temperature"), (UNCALIBRATED, "without"))
+        if name in by_model
+    }
+    errors = [
+        f"{label} {100 * classifier.metrics.models[name]['calibration_error'].value:.1f} %"
+        for name, label in ((MODEL, "with the temperature"), (UNCALIBRATED, "without"))
+        if "calibration_error" in classifier.metrics.models.get(name, {})
+    ]
+    description = f"How often predictions of a given probability are right. Calibration error: {', '.join(errors)}."
+    return Markup(reliability_plot("reliability", curves, description=description))
 
 
 def _intervals_plot(language_model: LanguageModelView) -> Markup:
@@ -145,10 +221,6 @@ def _intervals_plot(language_model: LanguageModelView) -> Markup:
             description=f"{headline.title} with intervals: {spoken}.",
         )
     )
-
-
-def _has_curve(training: Training) -> bool:
-    return any(len(curve.points) > 1 for curve in training.curves)
 
 
 def _curve_plot(name: str, training: Training) -> Markup:
@@ -168,28 +240,6 @@ def _evenly_spaced(items: Sequence[Any], count: int) -> list[Any]:
     """``count`` of the items at equal distances, so that none is picked by hand."""
     count = min(count, len(items))
     return [items[index * len(items) // count] for index in range(count)]
-
-
-def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted names and values of nested mappings."""
-    if not isinstance(value, Mapping):
-        yield path, json.dumps(value, ensure_ascii=False)
-        return
-    for key, nested in value.items():
-        yield from _flatten(nested, f"{path}.{key}" if path else str(key))
-
-
-def _value(value: float, metric: Metric) -> str:
-    """A value of a metric as it is shown."""
-    return _percent(value) if metric.unit == "fraction" else _fixed(value, metric.digits)
-
-
-def _fixed(value: float, digits: int) -> str:
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _percent(value: float) -> str:
-    return f"{_fixed(100 * value, 1)}\N{NARROW NO-BREAK SPACE}%"
 
 
 def _thousands(value: float) -> str:

@@ -5,21 +5,20 @@ documents and on all. Otherwise it has one.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lmcore.evaluation.comparison import COMPARISONS, MODELS
 from lmcore.evaluation.names import (
-    BAG_OF_WORDS,
-    CHARACTER_NGRAMS,
-    FIRST_SENTENCE,
     INTERPOLATION,
-    MAJORITY,
     MODEL,
     NGRAM,
     NGRAM_ON_SEEN,
     SHORTER_NGRAM,
+    UNCALIBRATED,
     UNIGRAM,
 )
+from lmcore.evaluation.probes.probe import Probe
 from lmcore.evaluation.result import CLEAN, Estimate, EvaluationResult, Metric, pair_name
 
 TRAINED_ON = {
@@ -30,13 +29,6 @@ TRAINED_ON = {
     NGRAM_ON_SEEN: "same tokens as the model",
     UNIGRAM: "whole training split",
 }
-
-
-def verdict(difference: Estimate, *, lower_is_better: bool) -> str:
-    """What the interval of a difference to a reference says: better, worse, or unclear if it contains zero."""
-    if difference.low <= 0 <= difference.high:
-        return "unclear"
-    return "better" if (difference.high < 0) == lower_is_better else "worse"
 
 
 class View:
@@ -60,6 +52,19 @@ class View:
             return list(metrics)
         return [column for metric in metrics for column in (metric.labeled("clean", CLEAN), metric.labeled("all"))]
 
+    def shown(self, metric: Metric) -> Metric:
+        """A metric on the documents by which models are compared: the clean ones, if only some are clean."""
+        clean = f"{metric.name}{CLEAN}"
+        return replace(metric, name=clean) if self.is_divided and clean in self.metrics.models[MODEL] else metric
+
+    def has(self, model: str, column: Metric) -> bool:
+        """Whether a model has a metric."""
+        return column.name in self.metrics.models.get(model, {})
+
+    def has_difference(self, model: str, reference: str, column: Metric) -> bool:
+        """Whether two models are compared by a metric."""
+        return column.name in self.metrics.differences.get(pair_name(model, reference), {})
+
     def estimate(self, model: str, column: Metric | None = None) -> Estimate:
         """A metric of a model with its interval; the headline if no column is given."""
         return self.metrics.models[model][(column or self.headline).name]
@@ -71,7 +76,7 @@ class View:
     def verdict(self, model: str, reference: str, column: Metric | None = None) -> str:
         """Whether a model is better than a reference."""
         lower_is_better = (column or self.headline).lower_is_better
-        return verdict(self.difference(model, reference, column), lower_is_better=lower_is_better)
+        return self.difference(model, reference, column).verdict(lower_is_better=lower_is_better)
 
 
 class LanguageModelView(View):
@@ -89,6 +94,11 @@ class LanguageModelView(View):
         self.pairs = [pair for pair in (*COMPARISONS, (MODEL, UNIGRAM)) if pair_name(*pair) in self.metrics.differences]
         headline = self.columns[:2] if self.is_divided else self.columns[:1]
         self.difference_columns = [column for column in headline if self.pairs]
+        self.sources = [
+            (name, own.counts["n_documents"], [(metric, own.models[MODEL][metric.name]) for metric in result.reported])
+            for name, own in self.metrics.by_source.items()
+        ]
+        """The model's metrics on the documents of each source, if there are several."""
         self.interpolation: Mapping[str, Any] | None = self.details.get("interpolation")
         self.documents: Sequence[Mapping[str, Any]] = self.details.get("documents", [])
 
@@ -108,13 +118,32 @@ class ClassifierView(View):
 
     def __init__(self, result: EvaluationResult) -> None:
         super().__init__(result)
-        self.models = [MODEL, CHARACTER_NGRAMS, BAG_OF_WORDS, MAJORITY]
+        self.models = [name for name in self.names if name in self.metrics.models and name != UNCALIBRATED]
         self.strongest: str = self.details["strongest_baseline"]
+        self.columns = self._columns(result.reported[:2])
+        names = ("auroc", "log_loss", "brier_score", "calibration_error")
+        self.probability_metrics = [self.shown(metric) for metric in result.reported if metric.name in names]
+        """How good the scores and the probabilities are."""
+
+
+class ProbeView:
+    """A probe, and how its numbers are shown."""
+
+    def __init__(self, probe: Probe) -> None:
+        self.probe = probe
+        digits = {"fraction": 1, "bits per byte": 3}.get(probe.unit, 2)
+        self.metric = Metric(probe.name, probe.measure, probe.unit, digits)
 
 
 class CompletionView(View):
-    """The completion model, compared with the first sentence of its prompts."""
+    """A model that answers prompts, compared with its baselines."""
 
     def __init__(self, result: EvaluationResult) -> None:
         super().__init__(result)
-        self.models = [MODEL, FIRST_SENTENCE]
+        self.models = [name for name in self.names if name in self.metrics.models]
+        self.strongest: str = self.details["strongest_baseline"]
+        self.columns = self._columns(result.reported[:1])
+        self.quality = [self.shown(metric) for metric in result.reported if not metric.is_descriptive]
+        """How good the completions are."""
+        self.style = [self.shown(metric) for metric in result.reported if metric.is_descriptive]
+        """How they are written."""

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lmcore.config.classification import ProblemType
 from lmcore.errors import UserError
 from lmcore.models.families import build_model
 from lmcore.models.folder import TOKENIZER, WEIGHTS, ModelDescription, read_description, save_folder
@@ -18,6 +19,9 @@ from lmcore.models.layers.linear import BiasFreeLinear
 from lmcore.models.trainable import TextEncoder, TrainableModel
 from lmcore.models.verification import load_weights, verify
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
+
+THRESHOLD = 0.5
+"""The probability from which on a text is predicted to have a label, if it may have any number of them."""
 
 
 class Classifier(TrainableModel):
@@ -27,20 +31,45 @@ class Classifier(TrainableModel):
         backbone: the model to start from; its weights are trained too.
         labels: the name of each class, in the order of the logits.
         max_tokens: number of tokens that are read, from the beginning of a text.
+        problem_type: whether a text has one label or any number of them.
+        temperature: divides the logits before they become probabilities
+            (:mod:`lmcore.finetuning.classification.temperature`).
         dropout: dropout probability of the features that the head reads.
+        class_weights: the weight of each class in the loss; None: 1 each.
     """
 
-    def __init__(self, backbone: TextEncoder, labels: Sequence[str], *, max_tokens: int, dropout: float = 0.0) -> None:
+    class_weights: Tensor | None
+
+    def __init__(
+        self,
+        backbone: TextEncoder,
+        labels: Sequence[str],
+        *,
+        max_tokens: int,
+        problem_type: ProblemType = "single_label_classification",
+        temperature: float = 1.0,
+        dropout: float = 0.0,
+        class_weights: Sequence[float] | None = None,
+    ) -> None:
         super().__init__(backbone.config, backbone.vocabulary)
         self.backbone = backbone
         self.labels = tuple(labels)
         self.max_tokens = max_tokens
+        self.problem_type = problem_type
+        self.temperature = temperature
         self.dropout = nn.Dropout(dropout)
         self.head = BiasFreeLinear(2 * backbone.feature_size, len(labels), zero_init=True)
+        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        self.register_buffer("class_weights", weights, persistent=False)
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether a text may have any number of labels."""
+        return self.problem_type == "multi_label_classification"
 
     def extra_repr(self) -> str:
         """Classes and maximum length, for ``print(model)``."""
-        return f"labels={self.labels}, max_tokens={self.max_tokens}"
+        return f"labels={self.labels}, max_tokens={self.max_tokens}, problem_type={self.problem_type}"
 
     def flops_per_token(self) -> float:
         """Those of the blocks; the head is applied once per text, and its operations are negligible."""
@@ -64,14 +93,33 @@ class Classifier(TrainableModel):
     def loss(
         self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, document_ids: Tensor | None = None
     ) -> Tensor:
-        """Summed cross-entropy in nats, given the int64 class indices (batch,).
+        """Summed cross-entropy in nats, weighted by class.
+
+        Args:
+            tokens: int64 (batch, length).
+            targets: int64 class indices (batch,); with any number of labels, 1 for each label that a text has and 0
+                for the others (batch, classes or more), where the cross-entropy is binary and summed over the classes.
+            label_smoothing: the fraction of each target's probability that is spread evenly: over the classes, or over
+                presence and absence of a label.
+            document_ids: None, since each sequence is one text.
 
         Raises:
-            UserError: there are ``document_ids``: each sequence is one text with one class.
+            UserError: there are ``document_ids``.
         """
         if document_ids is not None:
             raise UserError("a classifier reads one text per sequence, not packed documents: leave document_ids out")
-        return F.cross_entropy(self(tokens), targets, reduction="sum", label_smoothing=label_smoothing)
+        logits = self(tokens)
+        if not self.is_multi_label:
+            return F.cross_entropy(
+                logits, targets, weight=self.class_weights, reduction="sum", label_smoothing=label_smoothing
+            )
+        presence = targets[:, : len(self.labels)].to(logits.dtype) * (1.0 - label_smoothing) + label_smoothing / 2
+        return F.binary_cross_entropy_with_logits(logits, presence, reduction="sum", pos_weight=self.class_weights)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Probabilities of logits (..., classes): they sum to 1, or are one for each label by itself."""
+        scaled = logits / self.temperature
+        return scaled.sigmoid() if self.is_multi_label else scaled.softmax(dim=-1)
 
 
 def save_classifier(folder: Path, classifier: Classifier, tokenizer: Tokenizer, record: Any) -> None:
@@ -81,6 +129,8 @@ def save_classifier(folder: Path, classifier: Classifier, tokenizer: Tokenizer, 
         model=classifier.backbone.config,
         labels=classifier.labels,
         max_tokens=classifier.max_tokens,
+        problem_type=classifier.problem_type,
+        temperature=classifier.temperature,
         prompt_format=None,
     )
     save_folder(folder, description, classifier, tokenizer, record)
@@ -95,9 +145,12 @@ def load_classifier(folder: Path) -> tuple[Classifier, Tokenizer]:
             corrupt.
     """
     description = read_description(folder)
-    if description.labels is None or description.max_tokens is None:
+    if description.kind != "classifier":
         raise UserError(f"{folder} holds a {description.kind.replace('_', ' ')}, not a classifier")
     labels, max_tokens = description.labels, description.max_tokens
+    problem_type, temperature = description.problem_type, description.temperature
+    if labels is None or max_tokens is None or problem_type is None or temperature is None:
+        raise UserError(f"{folder} lacks labels, max_tokens, problem_type or temperature: it describes no classifier")
     verify(folder, TOKENIZER, WEIGHTS)
     tokenizer = Tokenizer.load(folder / TOKENIZER)
 
@@ -105,30 +158,52 @@ def load_classifier(folder: Path) -> tuple[Classifier, Tokenizer]:
         backbone = build_model(description.model, tokenizer.vocabulary)
         if not isinstance(backbone, TextEncoder):
             raise UserError(f"{folder} holds a classifier of family {description.model.family}, which cannot classify")
-        return Classifier(backbone, labels, max_tokens=max_tokens)
+        return Classifier(backbone, labels, max_tokens=max_tokens, problem_type=problem_type, temperature=temperature)
 
     return load_weights(make, description.model, folder / WEIGHTS), tokenizer
 
 
-@torch.inference_mode()
 def predict(
     classifier: Classifier, tokenizer: Tokenizer, texts: Sequence[str], *, batch_size: int = 64
 ) -> npt.NDArray[np.float32]:
-    """Class probabilities of texts, float32 (n_texts, n_classes); they do not depend on the batches."""
+    """Class probabilities of texts, float32 (n_texts, n_classes); they do not depend on the batches.
+
+    They are calibrated by the classifier's temperature. With one label per text they sum to 1.
+    """
+    logits = torch.from_numpy(predict_logits(classifier, tokenizer, texts, batch_size=batch_size))
+    return classifier.probabilities(logits).numpy()
+
+
+@torch.inference_mode()
+def predict_logits(
+    classifier: Classifier, tokenizer: Tokenizer, texts: Sequence[str], *, batch_size: int = 64
+) -> npt.NDArray[np.float32]:
+    """Class logits of texts, float32 (n_texts, n_classes), before the temperature is applied."""
     classifier.eval()
     encoded = [encode_for_classifier(tokenizer, text, classifier.max_tokens) for text in texts]
     order = sorted(range(len(texts)), key=lambda index: len(encoded[index]))
-    probabilities = np.zeros((len(texts), len(classifier.labels)), dtype=np.float32)
+    logits = np.zeros((len(texts), len(classifier.labels)), dtype=np.float32)
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
         longest = max(len(encoded[index]) for index in batch)
         tokens = torch.full((len(batch), longest), tokenizer.vocabulary.padding_id)
         for row, index in enumerate(batch):
             tokens[row, : len(encoded[index])] = torch.tensor(encoded[index])
-        probabilities[batch] = classifier(tokens.to(classifier.device)).softmax(dim=-1).cpu().numpy()
-    return probabilities
+        logits[batch] = classifier(tokens.to(classifier.device)).cpu().numpy()
+    return logits
+
+
+def chosen_labels(classifier: Classifier, probabilities: npt.NDArray[np.floating]) -> list[tuple[str, ...]]:
+    """The predicted labels of each text, given its probabilities (n_texts, n_classes): the most probable one, or with
+    any number of labels those of at least :data:`THRESHOLD`."""
+    if classifier.is_multi_label:
+        return [
+            tuple(label for label, value in zip(classifier.labels, row, strict=True) if value >= THRESHOLD)
+            for row in probabilities
+        ]
+    return [(classifier.labels[index],) for index in probabilities.argmax(axis=1)]
 
 
 def encode_for_classifier(tokenizer: Tokenizer, text: str, max_tokens: int) -> list[int]:
-    """The end token, as before every document, followed by the text's first tokens, ``max_tokens`` in total."""
-    return [tokenizer.vocabulary.end_of_text_id, *tokenizer.encode(text)[: max_tokens - 1]]
+    """The token that starts every document, followed by the text's first tokens, ``max_tokens`` in total."""
+    return [tokenizer.vocabulary.start_id, *tokenizer.encode(text)[: max_tokens - 1]]

@@ -7,53 +7,93 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from lmcore.config.base import Split
+from lmcore.config.classification import LabelColumn
 from lmcore.config.tokenize import SplitFractions
 from lmcore.finetuning.classification.classifier import encode_for_classifier
 from lmcore.finetuning.examples import rows_by_split
 from lmcore.text.split import SPLITS
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
-CLASSIFICATION_COLUMNS = ("id", "split", "text", "label")
+LabeledText = tuple[str, tuple[str, ...]]
+"""A text and its labels: one, or any number of them."""
+
+
+def classification_columns(label_column: LabelColumn) -> tuple[str, ...]:
+    """The columns of the documents that :func:`classification_examples` reads."""
+    return ("id", "split", "text", "name" if label_column == "modules" else label_column)
 
 
 @dataclass(frozen=True, slots=True)
 class LabeledTexts:
-    """The ids, texts and labels of documents, in the same order."""
+    """The ids, texts and labels of documents, in the same order.
+
+    Attributes:
+        ids: the ids of the documents.
+        texts: their texts.
+        label_sets: the labels of each text: one, or any number of them.
+    """
 
     ids: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
+    label_sets: list[tuple[str, ...]] = field(default_factory=list)
+
+    @property
+    def labels(self) -> list[str]:
+        """The label of each text, where each has one."""
+        return [label for (label,) in self.label_sets]
 
 
-def classification_examples(documents: pa.Table, fractions: SplitFractions) -> dict[Split, LabeledTexts]:
-    """The documents that have a label, by split, in their order.
+def classification_examples(
+    documents: pa.Table, fractions: SplitFractions, label_column: LabelColumn
+) -> dict[Split, LabeledTexts]:
+    """The documents that have a label, or a list of labels that may be empty, by split, in their order.
 
     Args:
-        documents: clean documents with the columns :data:`CLASSIFICATION_COLUMNS`.
+        documents: clean documents with the columns of :func:`classification_columns`.
         fractions: fractions of held-out documents; the same documents are held out as for the language model.
+        label_column: the column with the labels.
     """
     examples = {split: LabeledTexts() for split in SPLITS}
-    for split, identity, text, label in rows_by_split(documents, fractions, "id", "text", "label"):
-        if label is not None:
+    column = classification_columns(label_column)[-1]
+    for split, identity, text, value in rows_by_split(documents, fractions, "id", "text", column):
+        if value is not None:
+            labels = modules_of(value) if label_column == "modules" else [value] if isinstance(value, str) else value
             examples[split].ids.append(identity)
             examples[split].texts.append(text)
-            examples[split].labels.append(label)
+            examples[split].label_sets.append(tuple(dict.fromkeys(labels)))
     return examples
 
 
-def frequent_labels(labels: Iterable[str], min_examples: int) -> tuple[str, ...]:
+def modules_of(name: str) -> list[str]:
+    """The packages and modules that a dotted name lies in: ``a`` and ``a.b`` for ``a.b.c``."""
+    parts = name.split(".")
+    return [".".join(parts[:depth]) for depth in range(1, len(parts))]
+
+
+def frequent_labels(label_sets: Iterable[Sequence[str]], min_examples: int) -> tuple[str, ...]:
     """Labels with at least ``min_examples`` examples, in alphabetical order: the classes."""
-    return tuple(sorted(label for label, count in Counter(labels).items() if count >= min_examples))
+    counts = Counter(label for found in label_sets for label in found)
+    return tuple(sorted(label for label, count in counts.items() if count >= min_examples))
 
 
-def labeled_pairs(examples: LabeledTexts, labels: Sequence[str]) -> list[tuple[str, str]]:
-    """The (text, label) pairs with one of the given labels."""
+def known_examples(examples: LabeledTexts, labels: Sequence[str], *, is_multi_label: bool) -> list[LabeledText]:
+    """The texts with those of their labels that are known.
+
+    Where each has one label, texts of other labels are left out; else they stay, as texts without a known label.
+    """
     known = set(labels)
-    return [pair for pair in zip(examples.texts, examples.labels, strict=True) if pair[1] in known]
+    pairs = zip(examples.texts, examples.label_sets, strict=True)
+    chosen = [(text, tuple(label for label in found if label in known)) for text, found in pairs]
+    return [(text, found) for text, found in chosen if found or is_multi_label]
 
 
 def classification_sequence(
-    tokenizer: Tokenizer, text: str, label: str, labels: Sequence[str], max_tokens: int
-) -> tuple[list[int], int]:
-    """Tokens of a text and the index of its class."""
-    return encode_for_classifier(tokenizer, text, max_tokens), labels.index(label)
+    tokenizer: Tokenizer, example: LabeledText, labels: Sequence[str], max_tokens: int, *, is_multi_label: bool
+) -> tuple[list[int], int | list[int]]:
+    """Tokens of a text; and the index of its class, or for each class whether the text has it (1 or 0)."""
+    text, found = example
+    tokens = encode_for_classifier(tokenizer, text, max_tokens)
+    if is_multi_label:
+        return tokens, [int(label in found) for label in labels]
+    (label,) = found
+    return tokens, labels.index(label)

@@ -1,20 +1,24 @@
-"""Prepares the training of a classifier: chooses labels and documents, and encodes them into batches."""
+"""Prepares the training of a classifier: chooses labels and documents, and encodes them into batches; calibrates it."""
 
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from lmcore.config.classification import ClassificationTrainingConfig
 from lmcore.config.models import max_position_embeddings_of
 from lmcore.config.tokenize import SplitFractions
 from lmcore.config.training import TrainingConfig
-from lmcore.finetuning.classification.classifier import Classifier
+from lmcore.finetuning.classification.class_weights import class_weights
+from lmcore.finetuning.classification.classifier import Classifier, predict_logits
 from lmcore.finetuning.classification.examples import (
+    LabeledText,
     classification_examples,
     classification_sequence,
     frequent_labels,
-    labeled_pairs,
+    known_examples,
 )
+from lmcore.finetuning.classification.temperature import fit_temperature
 from lmcore.finetuning.examples import choose_examples
 from lmcore.models.trainable import TextEncoder
 from lmcore.tokens.batches.batches import ExampleBatches
@@ -23,11 +27,11 @@ from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class ClassificationData:
-    """The (text, label) pairs that a classifier is trained and validated on, and its labels in the order of classes."""
+    """The texts and labels that a classifier is trained and validated on, and its labels in the order of classes."""
 
     labels: tuple[str, ...]
-    training: list[tuple[str, str]]
-    validation: list[tuple[str, str]]
+    training: list[LabeledText]
+    validation: list[LabeledText]
 
 
 def choose_classification_data(
@@ -36,32 +40,60 @@ def choose_classification_data(
     """Choose the labels that are frequent enough, and at most ``config.max_train_samples`` training documents.
 
     Args:
-        documents: clean documents, with the columns of :data:`~lmcore.finetuning.supervised.CLASSIFICATION_COLUMNS`.
+        documents: clean documents, with the columns of
+            :func:`~lmcore.finetuning.classification.examples.classification_columns`.
         fractions: the fractions of held-out documents, as for the language model.
-        config: the limits.
+        config: where the labels are, and the limits.
         seed: the seed of the choice.
     """
-    examples = classification_examples(documents, fractions)
-    labels = frequent_labels(examples["train"].labels, config.min_examples_per_label)
-    training = choose_examples(labeled_pairs(examples["train"], labels), config.max_train_samples, seed)
-    held_out = labeled_pairs(examples["validation"], labels)
-    return ClassificationData(labels, training, choose_examples(held_out, config.training.max_eval_samples, seed))
+    examples = classification_examples(documents, fractions, config.label_column)
+    labels = frequent_labels(examples["train"].label_sets, config.min_examples_per_label)
+    training, held_out = (
+        known_examples(examples[split], labels, is_multi_label=config.is_multi_label)
+        for split in ("train", "validation")
+    )
+    return ClassificationData(
+        labels,
+        choose_examples(training, config.max_train_samples, seed),
+        choose_examples(held_out, config.training.max_eval_samples, seed),
+    )
 
 
 def classification_batches(
     data: ClassificationData, classifier: Classifier, tokenizer: Tokenizer, config: TrainingConfig, *, seed: int
 ) -> ExampleBatches:
-    """Batches of the first ``classifier.max_tokens`` tokens of each text, with the class of its label as target."""
+    """Batches of the first ``classifier.max_tokens`` tokens of each text, with its class or classes as targets."""
     training, validation = (
-        [classification_sequence(tokenizer, text, label, data.labels, classifier.max_tokens) for text, label in pairs]
-        for pairs in (data.training, data.validation)
+        [
+            classification_sequence(
+                tokenizer, example, data.labels, classifier.max_tokens, is_multi_label=classifier.is_multi_label
+            )
+            for example in examples
+        ]
+        for examples in (data.training, data.validation)
     )
     padding = tokenizer.vocabulary.padding_id
     return ExampleBatches(training, validation, batch_size=config.batch_size, seed=seed, padding=padding)
 
 
-def classifier_on(backbone: TextEncoder, labels: tuple[str, ...], config: ClassificationTrainingConfig) -> Classifier:
+def classifier_on(backbone: TextEncoder, data: ClassificationData, config: ClassificationTrainingConfig) -> Classifier:
     """A classifier with an untrained head, which reads no more tokens than the backbone can."""
     context = max_position_embeddings_of(backbone.config)
-    max_tokens = config.max_tokens if context is None else min(config.max_tokens, context)
-    return Classifier(backbone, labels, max_tokens=max_tokens, dropout=config.dropout)
+    label_sets = [found for _, found in data.training]
+    return Classifier(
+        backbone,
+        data.labels,
+        max_tokens=config.max_tokens if context is None else min(config.max_tokens, context),
+        problem_type="multi_label_classification" if config.is_multi_label else "single_label_classification",
+        dropout=config.dropout,
+        class_weights=class_weights(
+            config.class_weights, data.labels, label_sets, is_multi_label=config.is_multi_label
+        ),
+    )
+
+
+def calibrate(classifier: Classifier, tokenizer: Tokenizer, validation: list[LabeledText]) -> None:
+    """Set the classifier's temperature to the one under which the labels of the validation texts are most likely."""
+    logits = predict_logits(classifier, tokenizer, [text for text, _ in validation])
+    presence = np.array([[label in found for label in classifier.labels] for _, found in validation], bool)
+    classifier.temperature = fit_temperature(logits, presence if classifier.is_multi_label else presence.argmax(axis=1))

@@ -1,25 +1,46 @@
-"""Prompts and completions from documents: their targets, or their summaries."""
+"""Prompts and completions from documents: their targets, their summaries, or their documented parameters."""
 
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
 from lmcore.config.base import Split
-from lmcore.config.completion import CompletionExamples, SummaryExamples
+from lmcore.config.completion import (
+    CompletionExamples,
+    ParameterExtraction,
+    ParameterQuestions,
+    SummaryExamples,
+    TargetExamples,
+)
 from lmcore.config.tokenize import SplitFractions
+from lmcore.errors import UserError
+from lmcore.finetuning.completion.docstring_parameters import documented_parameters
 from lmcore.finetuning.examples import rows_by_split
 from lmcore.text.split import SPLITS
 
-COMPLETION_COLUMNS = ("id", "split", "text", "target")
+VARIABLES = ("text", "label", "name", "kind", "package", "path", "source", "language")
+"""The columns of a document that a prompt may use. Its target is what the model is to write."""
+QUESTION = "What is the type of the parameter {name}?"
 
 
 @dataclass(frozen=True, slots=True)
 class CompletionExample:
-    """A prompt with its expected completion, and the id of the document that they are from."""
+    """The values of a prompt's variables with the expected completion, and the id of the document that they are from.
+
+    A document may give several examples: questions on one context.
+    """
 
     id: str
-    prompt: str
+    values: Mapping[str, str]
     completion: str
+
+
+def completion_columns(variables: Sequence[str]) -> tuple[str, ...]:
+    """The columns of the documents that :func:`completion_examples` reads for a prompt with these variables."""
+    return tuple(dict.fromkeys(("id", "split", "text", "target", *(name for name in VARIABLES if name in variables))))
 
 
 def completion_examples(
@@ -28,19 +49,72 @@ def completion_examples(
     """Prompts with completions, by split, in the order of the documents.
 
     Args:
-        documents: clean documents with the columns :data:`COMPLETION_COLUMNS`.
+        documents: clean documents with the columns of :func:`completion_columns`.
         fractions: fractions of held-out documents, as for the language model.
-        config: whether completions are targets of documents or summaries (:func:`split_summary`).
+        config: what the examples are.
     """
     examples: dict[Split, list[CompletionExample]] = {split: [] for split in SPLITS}
-    for split, identity, text, target in rows_by_split(documents, fractions, "id", "text", "target"):
-        if isinstance(config, SummaryExamples):
-            completion, prompt = split_summary(text, config) or (None, text)
-        else:
-            completion, prompt = target, text
-        if completion is not None:
-            examples[split].append(CompletionExample(identity, prompt, completion))
+    rows = rows_by_split(documents, fractions, "id", "target")
+    for (split, identity, target), values in zip(rows, document_values(documents), strict=True):
+        examples[split] += [
+            CompletionExample(identity, values | own, completion) for own, completion in _pairs(values, target, config)
+        ]
     return examples
+
+
+def document_values(documents: pa.Table) -> Iterator[dict[str, str]]:
+    """The variables that each document gives to a prompt: its columns among :data:`VARIABLES`, empty if null."""
+    names = [name for name in VARIABLES if name in documents.column_names]
+    for row in zip(*(documents[name].to_pylist() for name in names), strict=True):
+        yield {name: value or "" for name, value in zip(names, row, strict=True)}
+
+
+def check_variables(variables: Sequence[str], examples: Mapping[Split, Sequence[CompletionExample]]) -> None:
+    """Check that every variable of a prompt has a value.
+
+    Raises:
+        UserError: naming those that have none, and those that there are.
+    """
+    first = next((example for split in SPLITS for example in examples[split]), None)
+    missing = [] if first is None else sorted(set(variables) - set(first.values))
+    if missing and first is not None:
+        known = sorted({*first.values, *VARIABLES})
+        raise UserError(f"the prompt uses {', '.join(missing)}, but these examples have only {', '.join(known)}")
+
+
+def _pairs(
+    values: Mapping[str, str], target: str | None, config: CompletionExamples
+) -> Iterator[tuple[dict[str, str], str]]:
+    """The variables and the completion of each example of a document."""
+    match config:
+        case TargetExamples():
+            if target is not None:
+                yield _divided(values["text"], config.question_separator), target
+        case SummaryExamples():
+            if (parts := split_summary(values["text"], config)) is not None:
+                yield {"text": parts[1]}, parts[0]
+        case ParameterQuestions():
+            yield from _questions(values["text"], config)
+        case ParameterExtraction():
+            found = documented_parameters(values["text"])
+            if found and len(found.types) <= config.max_parameters and len(found.section) <= config.max_text_characters:
+                yield {"text": found.section}, json.dumps(found.types, ensure_ascii=False)
+
+
+def _divided(text: str, question_separator: str | None) -> dict[str, str]:
+    """The context and the question in a text; a text without the separator is a question without a context."""
+    if question_separator is None:
+        return {}
+    context, _, question = text.rpartition(question_separator)
+    return {"context": context, "question": question}
+
+
+def _questions(text: str, config: ParameterQuestions) -> Iterator[tuple[dict[str, Any], str]]:
+    """A question for each of the first parameters."""
+    found = documented_parameters(text)
+    if found and len(found.section) <= config.max_context_characters:
+        for name, kind in list(found.types.items())[: config.max_questions_per_document]:
+            yield {"context": found.section, "question": QUESTION.format(name=name)}, kind
 
 
 def split_summary(text: str, config: SummaryExamples) -> tuple[str, str] | None:

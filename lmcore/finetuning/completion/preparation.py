@@ -8,10 +8,11 @@ import pyarrow as pa
 from lmcore.config.completion import CompletionTrainingConfig
 from lmcore.config.tokenize import SplitFractions
 from lmcore.config.training import TrainingConfig
-from lmcore.finetuning.completion.examples import CompletionExample, completion_examples
+from lmcore.finetuning.completion.examples import CompletionExample, check_variables, completion_examples
 from lmcore.finetuning.completion.sequences import CompletionSequences, completion_sequences
 from lmcore.finetuning.examples import choose_examples
 from lmcore.models.prompt import PromptFormat
+from lmcore.models.prompt_template import check_field
 from lmcore.tokens.batches.batches import ExampleBatches
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
@@ -22,25 +23,43 @@ COVERED_FRACTION = 0.95
 
 
 def choose_completion_data(
-    documents: pa.Table, fractions: SplitFractions, config: CompletionTrainingConfig, *, seed: int
+    documents: pa.Table,
+    fractions: SplitFractions,
+    config: CompletionTrainingConfig,
+    prompt_format: PromptFormat,
+    *,
+    seed: int,
 ) -> tuple[list[CompletionExample], list[CompletionExample]]:
     """The prompts and completions that a model is trained on, at most ``config.max_train_samples``, and validated on.
 
     Args:
-        documents: clean documents, with the columns of :data:`~lmcore.finetuning.supervised.COMPLETION_COLUMNS`.
+        documents: clean documents, with the columns of
+            :func:`~lmcore.finetuning.completion.examples.completion_columns`.
         fractions: the fractions of held-out documents, as for the language model.
         config: where the pairs come from, and the limits.
+        prompt_format: the prompt, each of whose variables an example has to have.
         seed: the seed of the choice.
+
+    Raises:
+        UserError: if the examples lack a variable of the prompt.
     """
     examples = completion_examples(documents, fractions, config.examples)
+    check_variables(prompt_format.fields, examples)
     training = choose_examples(examples["train"], config.max_train_samples, seed)
     return training, choose_examples(examples["validation"], config.training.max_eval_samples, seed)
 
 
-def prompt_format_of(config: CompletionTrainingConfig) -> PromptFormat:
-    """The format of a prompt, and how many tokens of prompt and completion are kept."""
+def prompt_format_of(config: CompletionTrainingConfig, template: str) -> PromptFormat:
+    """The format of a prompt: its template, and how many tokens of prompt and completion are kept.
+
+    Raises:
+        UserError: if the template is not valid, or does not have the field that is shortened exactly once.
+    """
+    check_field(template, config.truncated_field)
     return PromptFormat(
-        separator=config.separator,
+        template=template,
+        truncated_field=config.truncated_field,
+        truncation_side=config.truncation_side,
         max_prompt_tokens=config.max_prompt_tokens,
         max_completion_tokens=config.max_completion_tokens,
     )
@@ -99,8 +118,9 @@ def log_truncation(encoded: CompletionSequences, prompt_format: PromptFormat) ->
         )
     if encoded.n_cut_prompts:
         logger.info(
-            "%d of %d prompts are longer than max_prompt_tokens (%d): only their first tokens are used",
+            "%d of %d prompts are longer than max_prompt_tokens (%d): %s is shortened",
             encoded.n_cut_prompts,
             n_examples,
             prompt_format.max_prompt_tokens,
+            prompt_format.truncated_field,
         )

@@ -46,7 +46,7 @@ def completion_sequences(
     found = CompletionSequences()
     longest = prompt_format.max_completion_tokens
     for example in examples:
-        prompt, n_prompt_tokens = encode_prompt_and_count(tokenizer, example.prompt, prompt_format)
+        prompt, n_prompt_tokens = encode_prompt_and_count(tokenizer, example.values, prompt_format)
         completion = [*tokenizer.encode(example.completion), tokenizer.vocabulary.end_of_text_id]
         found.answer_lengths.append(len(completion))
         found.n_cut_answers += len(completion) > longest

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lmcore.config.models import BERTConfig
+from lmcore.config.published_models import BERTConfig
 from lmcore.models.layers.attention import check_context_length, padding_mask, same_document, text_positions
 from lmcore.models.layers.linear import BiasedLinear
 from lmcore.models.layers.transformer import GELUFeedForward, LayerNorm, MultiHeadSelfAttention, embedding_table

@@ -10,12 +10,12 @@ from lmcore.models.cpu.gpt_decoding import BlockWeights, GPTWeights
 from lmcore.models.cpu.packed_linear import PackedLinear
 from lmcore.models.gpt.layers import (
     DecoderBlock,
-    FeedForward,
     RotaryEmbedding,
     SelfAttention,
     TokenShift,
     ValueEmbedding,
 )
+from lmcore.models.layers.feed_forward import FeedForward
 from lmcore.models.layers.linear import BiasFreeLinear
 
 PLAIN_LAYERS = {

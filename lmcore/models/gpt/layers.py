@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from lmcore.models.gpt.state import GPTState
 from lmcore.models.layers.attention import attend, repeat_heads, starts_document
-from lmcore.models.layers.functional import normalize, rotate_normalized, squared_relu
+from lmcore.models.layers.feed_forward import FeedForward
+from lmcore.models.layers.functional import normalize, rotate_normalized
 from lmcore.models.layers.linear import BiasFreeLinear
 
 
@@ -136,23 +137,6 @@ class SelfAttention(nn.Module):
     def _split_heads(self, features: Tensor) -> Tensor:
         """Map (batch, length, hidden_size) to (batch, length, heads, head_dim)."""
         return features.view(*features.shape[:-1], -1, self.head_dim)
-
-
-class FeedForward(nn.Module):
-    """Two linear layers with a squared ReLU (So et al. 2021, Primer) or a gate (Shazeer 2020, SwiGLU) between them."""
-
-    def __init__(self, *, hidden_size: int, intermediate_size: int, hidden_act: str) -> None:
-        super().__init__()
-        self.input = BiasFreeLinear(hidden_size, intermediate_size)
-        self.gate = BiasFreeLinear(hidden_size, intermediate_size) if hidden_act == "swiglu" else None
-        self.output = BiasFreeLinear(intermediate_size, hidden_size, zero_init=True)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Map (batch, length, hidden_size) to the same shape."""
-        expanded = self.input(hidden)
-        activated = squared_relu(expanded) if self.gate is None else F.silu(self.gate(hidden)) * expanded
-        projected: Tensor = self.output(activated)
-        return projected
 
 
 class DecoderBlock(nn.Module):

@@ -12,7 +12,6 @@ from lmcore.models.generative import CausalModel
 from lmcore.models.gpt.decoding import has_plain_layers, prepare_weights
 from lmcore.models.gpt.layers import (
     DecoderBlock,
-    FeedForward,
     RotaryEmbedding,
     SelfAttention,
     TokenShift,
@@ -20,6 +19,7 @@ from lmcore.models.gpt.layers import (
 )
 from lmcore.models.gpt.state import GPTState
 from lmcore.models.layers.attention import causal_mask, check_context_length
+from lmcore.models.layers.feed_forward import FeedForward
 from lmcore.models.layers.functional import linear_cross_entropy, normalize
 from lmcore.models.layers.linear import BiasFreeLinear
 from lmcore.models.state import ModelState

@@ -4,15 +4,13 @@ import math
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lmcore.config.models import GPT2Config
+from lmcore.config.published_models import GPT2Config
+from lmcore.models.causal_transformer import CausalTransformer
 from lmcore.models.cpu.gpt2_decoding import GPT2Weights, decode
-from lmcore.models.generative import CausalModel
 from lmcore.models.gpt2.decoding import has_plain_layers, prepare_weights
 from lmcore.models.layers.attention import causal_mask, check_context_length, text_positions
-from lmcore.models.layers.functional import linear_cross_entropy
 from lmcore.models.layers.key_value_cache import KeyValueCache
 from lmcore.models.layers.linear import INITIAL_STD
 from lmcore.models.layers.transformer import (
@@ -23,14 +21,13 @@ from lmcore.models.layers.transformer import (
     embedding_table,
 )
 from lmcore.models.state import ModelState
-from lmcore.models.trainable import TextEncoder
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 INTERMEDIATE_RATIO = 4
 """The intermediate size of the feed-forward layers, as a multiple of the hidden size."""
 
 
-class GPT2(CausalModel, TextEncoder):
+class GPT2(CausalTransformer):
     """A decoder-only Transformer with learned positions, whose output weights are those of its embedding.
 
     Args:
@@ -42,8 +39,6 @@ class GPT2(CausalModel, TextEncoder):
 
     def __init__(self, config: GPT2Config, vocabulary: Vocabulary) -> None:
         super().__init__(config, vocabulary)
-        self.max_position_embeddings = config.max_position_embeddings
-        self.feature_size = config.hidden_size
         self.embedding = embedding_table(vocabulary.size, config.hidden_size)
         self.positions = embedding_table(config.max_position_embeddings, config.hidden_size)
         self.dropout = nn.Dropout(config.dropout)
@@ -96,32 +91,18 @@ class GPT2(CausalModel, TextEncoder):
 
     @property
     def reads_alike(self) -> bool:
-        """Whether rounding is finer than the differences of logits, see :class:`CausalModel`."""
-        return self.compute_dtype == torch.float32 and self._in_8bit is None
+        """Not with 8-bit weights, see :class:`CausalModel`."""
+        return super().reads_alike and self._in_8bit is None
 
-    def output_logits(self, hidden: Tensor) -> Tensor:
-        """Float32 logits (..., vocabulary) of hidden states (..., hidden_size)."""
-        return F.linear(hidden, self.embedding.weight.to(hidden.dtype)).float()
+    @property
+    def output_weight(self) -> Tensor:
+        """Those of the embedding, shape (vocabulary, hidden_size)."""
+        return self.embedding.weight
 
-    def loss(
-        self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, document_ids: Tensor | None = None
-    ) -> Tensor:
-        """Summed loss of next tokens (batch, length), see :class:`TrainableModel`."""
-        hidden = self.hidden_states(tokens, document_ids=document_ids).flatten(0, 1)
-        return linear_cross_entropy(hidden, self.embedding.weight, targets.flatten(), label_smoothing=label_smoothing)
-
-    def features(self, tokens: Tensor, is_text: Tensor) -> Tensor:
-        """Hidden states of right-padded sequences; padding on the right does not affect a causal model."""
-        return self.hidden_states(tokens)
-
-    def flops_per_token(self) -> float:
-        """The operations of the blocks, for a full context, and of the output layer."""
-        return self.feature_flops_per_token(self.config.max_position_embeddings) + 6.0 * self.embedding.weight.numel()
-
-    def feature_flops_per_token(self, length: int) -> float:
-        """The operations of the blocks, see :class:`TextEncoder`."""
-        weights = sum(parameter.numel() for parameter in self.blocks.parameters() if parameter.ndim == 2)
-        return 6.0 * (weights + self.config.num_hidden_layers * self.config.hidden_size * length)
+    @property
+    def attention_size(self) -> int:
+        """The size of the queries of a block, all heads together."""
+        return self.config.hidden_size
 
     def new_state(self, batch_size: int) -> KeyValueCache:
         """An empty cache of keys and values for ``batch_size`` sequences."""

@@ -8,7 +8,16 @@ from lmcore.errors import UserError
 from lmcore.models.layers.functional import causal_attention, masked_attention
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None = None) -> Tensor:
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    visible: Tensor | None = None,
+    *,
+    bias: Tensor | None = None,
+    scale: float | None = None,
+    dropout: float = 0.0,
+) -> Tensor:
     """Attention of shape (batch, heads, length, head_dim): causal, or as ``visible`` says.
 
     Args:
@@ -16,14 +25,32 @@ def attend(query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None = N
         key: same shape, or with another length if ``visible`` is given.
         value: shape of ``key``.
         visible: bool, broadcast to (batch, heads, length, positions), true where a query may attend; None for causal
-            attention.
+            attention or, with a bias, for attention to all.
+        bias: broadcast to (batch, heads, length, positions), added to the attention scores.
+        scale: factor of the attention scores; None for ``head_dim ** -0.5``.
+        dropout: dropout rate of the attention weights.
     """
-    if visible is None:
-        return causal_attention(query, key, value)
-    return masked_attention(query, key, value, visible)
+    if bias is not None:
+        mask = masked_bias(bias, visible)
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale)
+    if not dropout and scale is None:
+        if visible is None:
+            return causal_attention(query, key, value)
+        return masked_attention(query, key, value, visible)
+    return F.scaled_dot_product_attention(
+        query, key, value, attn_mask=visible, dropout_p=dropout, is_causal=visible is None, scale=scale
+    )
 
 
-def attend_to_shared(query: Tensor, keys: Tensor, values: Tensor, visible: Tensor | None) -> Tensor:
+def attend_to_shared(
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    visible: Tensor | None,
+    *,
+    bias: Tensor | None = None,
+    scale: float | None = None,
+) -> Tensor:
     """Attention of one position per row, where adjacent rows, and groups of heads, share keys and values.
 
     Queries that share keys are processed as the positions of one longer query, so that no key is repeated.
@@ -33,6 +60,8 @@ def attend_to_shared(query: Tensor, keys: Tensor, values: Tensor, visible: Tenso
         keys: shape (texts, key-value heads, positions, head_dim).
         values: same shape.
         visible: bool of shape (texts, 1, 1 or continuations, positions), true where a query may attend; None for all.
+        bias: shape (1, heads, 1, positions), added to the attention scores; only if each head has keys of its own.
+        scale: factor of the attention scores; None for ``head_dim ** -0.5``.
 
     Returns:
         shape of ``query``.
@@ -43,8 +72,14 @@ def attend_to_shared(query: Tensor, keys: Tensor, values: Tensor, visible: Tenso
     folded = query.view(parts).transpose(1, 2).reshape(n_texts, n_shared, -1, head_dim)
     if visible is not None and visible.size(2) > 1:
         visible = visible.repeat_interleave(n_heads // n_shared, dim=2)
-    attended = F.scaled_dot_product_attention(folded, keys, values, attn_mask=visible)
+    mask = visible if bias is None else masked_bias(bias, visible)
+    attended = F.scaled_dot_product_attention(folded, keys, values, attn_mask=mask, scale=scale)
     return attended.view(n_texts, n_shared, -1, *parts[3:]).transpose(1, 2).reshape(query.shape)
+
+
+def masked_bias(bias: Tensor, visible: Tensor | None) -> Tensor:
+    """The scores that ``bias`` adds where ``visible`` is true, and minus infinity elsewhere."""
+    return bias if visible is None else bias.masked_fill(~visible, -torch.inf)
 
 
 def repeat_heads(part: Tensor, group_size: int) -> Tensor:

@@ -34,7 +34,12 @@ def rotate_normalized(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     """
     if uses_cpu_code(heads):
         return fused.rotate_normalized(heads, cosine.to(heads.dtype), sine.to(heads.dtype))
-    first, second = normalize(heads).chunk(2, dim=-1)
+    return rotate(normalize(heads), cosine, sine)
+
+
+def rotate(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Rotate each head by its position; arguments and result as for :func:`rotate_normalized`."""
+    first, second = heads.chunk(2, dim=-1)
     cosine, sine = (part.to(heads.dtype).unsqueeze(1) for part in (cosine, sine))
     rotated = (first * cosine - second * sine, second * cosine + first * sine)
     return torch.cat(rotated, dim=-1).transpose(1, 2)

@@ -42,6 +42,8 @@ class KeyValueCache:
         """Positions that each continuation has read."""
         self._n_filled = 0
         """Positions of the buffers in use: ``length``, or more if there are several continuations."""
+        self._n_shared = 0
+        """Positions that all continuations of a text share: ``length`` at the fork."""
         self._visible: Tensor | None = None
         """After a fork, bool of shape (texts, continuations, filled positions): what each continuation attends to."""
 
@@ -50,7 +52,17 @@ class KeyValueCache:
         """Continuations per text; the rows of the batch are continuations, those of one text adjacent."""
         return 1 if self._visible is None else self._visible.size(1)
 
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None = None) -> Tensor:
+    def attend(
+        self,
+        layer: int,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        visible: Tensor | None = None,
+        *,
+        bias: Tensor | None = None,
+        scale: float | None = None,
+    ) -> Tensor:
         """Append new positions to one layer, and attend from them to all earlier positions and to themselves.
 
         ``length`` changes only when the model calls :meth:`advance`, after its last layer.
@@ -64,6 +76,9 @@ class KeyValueCache:
             visible: bool of shape (batch, 1, new positions, positions), true where a query may attend. None for the
                 first positions, which attend causally, and for a single one, which attends to all. Ignored after
                 :meth:`fork`, which has received the mask.
+            bias: shape (1, heads, new positions, slots), added to the attention scores, see :meth:`slot_positions`;
+                only if each query head has keys of its own.
+            scale: factor of the attention scores; None for ``head_dim ** -0.5``.
 
         Returns:
             shape (batch, heads, new positions, head_dim).
@@ -72,9 +87,9 @@ class KeyValueCache:
         if self._visible is None:
             keys, values = self._append(layer, key, value)
             if n_new == 1:
-                return attend_to_shared(query, keys, values, visible)
+                return attend_to_shared(query, keys, values, visible, bias=bias, scale=scale)
             keys, values = (repeat_heads(part, query.size(1) // part.size(1)) for part in (keys, values))
-            return attend(query, keys, values, visible)
+            return attend(query, keys, values, visible, bias=bias, scale=scale)
         if n_new > 1:
             raise UserError(f"continuations of one text read one token at a time, not {n_new}")
         n_texts, n_continuations, _ = self._visible.shape
@@ -83,7 +98,17 @@ class KeyValueCache:
             part.view(n_texts, n_continuations, *part.shape[1:]).transpose(1, 2).flatten(2, 3) for part in (key, value)
         )
         keys, values = self._append(layer, key, value)
-        return attend_to_shared(query, keys, values, self._visible_to_new().unsqueeze(1))
+        visible = self._visible_to_new().unsqueeze(1)
+        return attend_to_shared(query, keys, values, visible, bias=bias, scale=scale)
+
+    def slot_positions(self, n_new: int) -> Tensor:
+        """The position in its continuation of each key in the buffers, int64 (slots,), once ``n_new`` are appended."""
+        device = self.keys[0].device
+        if self._visible is None:
+            return torch.arange(self.length + n_new, device=device)
+        shared = torch.arange(self._n_shared, device=device)
+        own = torch.arange(self._n_shared, self.length + n_new, device=device)
+        return torch.cat((shared, own.repeat_interleave(self.n_continuations)))
 
     def advance(self, n_positions: int) -> None:
         """Count ``n_positions`` more positions of each continuation as read."""
@@ -107,6 +132,7 @@ class KeyValueCache:
         n_texts = self.keys[0].size(0)
         if is_text is None:
             is_text = torch.ones(n_texts, self.length, dtype=torch.bool, device=self.keys[0].device)
+        self._n_shared = self.length
         self._visible = is_text.unsqueeze(1).repeat(1, n_continuations, 1)
 
     def select(self, rows: Tensor) -> None:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from lmcore.config.clean import CleanConfig
 from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.files import write_json
-from lmcore.text.cleaning.filtered_shards import FilteredShard
+from lmcore.text.cleaning.filtered_shards import CONTENTS, FilteredShard
 from lmcore.text.cleaning.masked_columns import configured_mask, mask_rows
 from lmcore.text.cleaning.statistics import shard_statistics
 from lmcore.text.documents.document import CLEAN_SCHEMA, LEDGER_SCHEMA
@@ -23,7 +23,7 @@ from lmcore.text.documents.shards import DOCUMENTS, LEDGER, SUMMARY, shard_name,
 
 STATISTICS = "statistics.json"
 """Name of the file with a shard's, or a corpus's, statistics."""
-CANDIDATE_COLUMNS = ("row", "text", "target", "split", "language", "id", "n_bytes")
+CANDIDATE_COLUMNS = ("row", *CONTENTS, "split", "language", "id", "n_bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def _write(decided: DecidedShard, folder: Path) -> None:
 def _clean_table(raw: pa.Table, kept: pa.Table, analysis: pa.Table) -> pa.Table:
     columns = {
         **{name: raw[name] for name in raw.column_names},
-        **{name: kept[name] for name in ("text", "target", "language", "n_bytes")},
+        **{name: kept[name] for name in (*CONTENTS, "language", "n_bytes")},
         "id": pa.array([identity.hex() for identity in kept["id"].to_pylist()], pa.string()),
         **{name: analysis[name] for name in analysis.column_names},
     }

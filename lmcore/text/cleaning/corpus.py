@@ -25,7 +25,7 @@ class Documents(NamedTuple):
 
     Attributes:
         ids: (n_documents,), 16 bytes each.
-        answers: uint64 (n_documents,), hashes of label and target.
+        answers: uint64 (n_documents,), hashes of labels, target and rejected answer.
         labels: int32 (n_documents,), a number for each label; :data:`NO_LABEL` for documents without one.
         sources: int32 (n_documents,), indices into :attr:`Corpus.sources`.
         n_bytes: int32 (n_documents,), size of the text in UTF-8.
@@ -89,11 +89,11 @@ class Corpus:
         self.documents = Documents(ids, *joined)
 
     def texts_of(self, rows: Rows) -> list[str]:
-        """The texts, each with its target, of the documents ``rows``, in their order."""
+        """The texts, each with its answers, of the documents ``rows``, in their order."""
         texts = np.empty(len(rows), object)
         for shard, indices, own_rows in self._by_shard(rows):
-            chosen = shard.candidates(["text", "target"]).take(pa.array(own_rows))
-            texts[indices] = list(map(whole_text, chosen["text"].to_pylist(), chosen["target"].to_pylist()))
+            chosen = shard.candidates(["text", "target", "rejected"]).take(pa.array(own_rows))
+            texts[indices] = list(map(whole_text, *(column.to_pylist() for column in chosen.columns)))
         return list(texts)
 
     def signatures_of(self, rows: Rows) -> Signatures:

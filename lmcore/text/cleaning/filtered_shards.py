@@ -24,6 +24,9 @@ from lmcore.text.split import document_id, split_of
 from lmcore.text.words.hashes import word_hashes
 
 CANDIDATES, DROPS, CHANGES = "candidates.parquet", "drops.parquet", "changes.parquet"
+CONTENTS = ("text", "target", "rejected", "messages")
+"""The columns that are normalized, filtered and masked, in the order of :meth:`DocumentFilter.decide`."""
+RAW_COLUMNS = [*CONTENTS, "label", "labels", "source", "split"]
 # Stored as in memory: hashes cannot be compressed, and decoding them takes longer than comparing them.
 SIGNATURES, RUNS, OWNERS = "signatures.npy", "runs.npy", "owners.npy"
 
@@ -40,11 +43,14 @@ CANDIDATE_SCHEMA = pa.schema(
         pa.field("id", pa.binary(16), nullable=False),
         pa.field("answer", pa.uint64(), nullable=False),
         pa.field("n_bytes", pa.int32(), nullable=False),
+        pa.field("rejected", pa.string()),
+        pa.field("messages", pa.string()),
     ]
 )
 """Documents that pass all filters: their row in the raw shard, their cleaned text, and the split they belong to.
 
-``answer`` is a hash of label and target: only documents with the same one can be duplicates of each other.
+``answer`` is a hash of labels, target and rejected answer: only documents with the same one can be
+duplicates of each other.
 """
 
 
@@ -98,16 +104,17 @@ def filter_shard(
 
 
 def _write_filtered(shard: Path, config: CleanConfig, fractions: SplitFractions, folder: Path) -> None:
-    raw = pq.read_table(shard, columns=["text", "target", "label", "source", "split"]).to_pydict()
+    raw = pq.read_table(shard, columns=RAW_COLUMNS).to_pydict()
     document_filter = DocumentFilter(config, configured_person_finder(config))
-    decisions = list(map(document_filter.decide, raw["text"], raw["target"]))
+    decisions = list(map(document_filter.decide, *(raw[name] for name in CONTENTS)))
     kept = [row for row, decision in enumerate(decisions) if decision.drop is None]
-    texts, targets = ([getattr(decisions[row], name) for row in kept] for name in ("text", "target"))
+    texts, targets, rejected, messages = ([getattr(decisions[row], name) for row in kept] for name in CONTENTS)
     labels = [raw["label"][row] for row in kept]
+    several_labels = [raw["labels"][row] for row in kept]
     identities = [document_id(text) for text in texts]
     given_splits = [raw["split"][row] for row in kept]
     splits = [split or split_of(identity, fractions) for split, identity in zip(given_splits, identities, strict=True)]
-    whole_texts = list(map(whole_text, texts, targets))
+    whole_texts = list(map(whole_text, texts, targets, rejected))
     words = list(word_hashes(whole_texts)) if config.near_duplicates or config.contamination else []
     columns = {
         "row": kept,
@@ -119,8 +126,10 @@ def _write_filtered(shard: Path, config: CleanConfig, fractions: SplitFractions,
         "is_split_given": [split is not None for split in given_splits],
         "language": [decisions[row].language for row in kept],
         "id": [bytes.fromhex(identity) for identity in identities],
-        "answer": list(map(_answer_hash, labels, targets)),
+        "answer": list(map(_answer_hash, labels, targets, several_labels, rejected)),
         "n_bytes": [len(text.encode()) for text in texts],
+        "rejected": rejected,
+        "messages": messages,
     }
     write_table(folder / CANDIDATES, pa.table(columns, schema=CANDIDATE_SCHEMA))
     if config.near_duplicates is not None:
@@ -136,8 +145,11 @@ def _write_filtered(shard: Path, config: CleanConfig, fractions: SplitFractions,
     write_table(folder / CHANGES, reason_table(changes))
 
 
-def _answer_hash(label: str | None, target: str | None) -> int:
-    if label is None and target is None:
+def _answer_hash(
+    label: str | None, target: str | None, labels: list[str] | None = None, rejected: str | None = None
+) -> int:
+    known = [label, target] if labels is None and rejected is None else [label, target, labels, rejected]
+    if not any(value is not None for value in known):
         return 0
-    content = json.dumps([label, target]).encode()
+    content = json.dumps(known).encode()
     return int.from_bytes(blake2b(content, digest_size=8).digest(), "big")

@@ -1,7 +1,7 @@
 """Masks personal data outside the clean text: in labels, paths and names, and in the ledger."""
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,11 +9,12 @@ import pyarrow.compute as pc
 from lmcore.config.clean import CleanConfig
 from lmcore.text.cleaning.decision import configured_person_finder
 from lmcore.text.cleaning.personal_data import MASKED, PersonalData
+from lmcore.text.documents.messages import with_contents
 
 Mask = Callable[[str], str]
 
-DESCRIPTIVE = ("label", "path", "name")
-CONTENT = ("text", "target")
+DESCRIPTIVE = ("label", "labels", "path", "name")
+CONTENT = ("text", "target", "rejected", "messages")
 
 
 def configured_mask(config: CleanConfig) -> Mask | None:
@@ -41,24 +42,31 @@ def path_mask(mask: Mask) -> Mask:
 def mask_columns(table: pa.Table, names: Sequence[str], mask: Mask | None) -> pa.Table:
     """The table with personal data masked in the named columns.
 
-    All columns but text and target may hold paths, and are masked as such.
+    All columns but texts and answers may hold paths, and are masked as such. Of messages, the contents are masked.
     """
     if mask is None or not len(table):
         return table
     mask_path = path_mask(mask)
     for name in names:
-        column = table[name].combine_chunks().dictionary_encode()
+        field = table.schema.field(name)
         mask_value = mask if name in CONTENT else mask_path
-        values = pa.array(list(map(mask_value, column.dictionary.to_pylist())), pa.string())
-        index = table.column_names.index(name)
-        table = table.set_column(index, table.schema.field(name), values.take(column.indices))
+        if name == "messages":
+            mask_value = partial(with_contents, change=mask)
+        if pa.types.is_list(field.type):
+            rows = table[name].to_pylist()
+            masked = pa.array([None if row is None else list(map(mask_value, row)) for row in rows], field.type)
+        else:
+            column = table[name].combine_chunks().dictionary_encode()
+            values = pa.array(list(map(mask_value, column.dictionary.to_pylist())), pa.string())
+            masked = values.take(column.indices)
+        table = table.set_column(table.column_names.index(name), field, masked)
     return table
 
 
 def mask_rows(raw: pa.Table, drops: pa.Table, changes: pa.Table, mask: Mask | None) -> pa.Table:
     """Raw documents as the ledger shows them: unchanged except for personal data, which is masked.
 
-    Text and target are masked only in documents in which personal data was found, or that were dropped before it was
+    Texts and answers are masked only in documents in which personal data was found, or that were dropped before it was
     searched for.
 
     Args:

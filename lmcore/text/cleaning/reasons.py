@@ -44,7 +44,7 @@ RULES = {
     "other_language": Rule("identify_language.kept", "a language that is not kept"),
     "blocked_content": Rule("blocklist.phrases", "too many phrases from the blocklist"),
     "personal_data": Rule("personal_data.action", "contains personal data"),
-    "exact_duplicate": Rule("remove_duplicates", "the same text, label and target as another document"),
+    "exact_duplicate": Rule("remove_duplicates", "the same text, labels and answers as another document"),
     "near_duplicate": Rule("near_duplicates.similarity", "almost the same text as another document"),
     "contaminated": Rule("contamination.max_overlap", "a training document that overlaps with held-out documents"),
     "beyond_label_budget": Rule("max_bytes_per_label", "exceeds the size limit of its label"),

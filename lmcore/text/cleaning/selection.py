@@ -44,7 +44,7 @@ def select_drops(shards: Sequence[FilteredShard], config: CleanConfig) -> list[p
 
 
 def exact_duplicates(documents: Documents) -> pa.Table:
-    """Drop all but one of the documents with the same text, label and target.
+    """Drop all but one of the documents with the same text, labels, target and rejected answer.
 
     The first held-out copy is kept, or else the first copy. The detail names the document that is kept.
     """

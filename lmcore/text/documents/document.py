@@ -26,6 +26,10 @@ class Document:
         license: the license of the package or the source, an SPDX expression or a name.
         target: the expected completion of the text, such as a translation or a summary, if the source has targets.
         split: the split that the source assigns, if any.
+        labels: its classes, if the source gives a document several; ``label`` is None then.
+        messages: a conversation as the JSON text of a list of objects with ``role`` and ``content``
+            (:mod:`lmcore.text.documents.messages`); ``text`` shows it to a reader.
+        rejected: a worse completion than ``target``, for training on preferences.
     """
 
     text: str
@@ -40,6 +44,9 @@ class Document:
     license: str | None
     target: str | None = None
     split: Split | None = None
+    labels: tuple[str, ...] | None = None
+    messages: str | None = None
+    rejected: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,9 @@ RAW_SCHEMA = pa.schema(
         pa.field("license", pa.string()),
         pa.field("target", pa.string()),
         pa.field("split", pa.string()),
+        pa.field("labels", pa.list_(pa.string())),
+        pa.field("messages", pa.string()),
+        pa.field("rejected", pa.string()),
     ]
 )
 """Columns of raw documents."""

@@ -43,7 +43,7 @@ class ShardWriter:
     def add(self, document: Document) -> None:
         """Add a document."""
         self._documents.append(document)
-        self._n_characters += len(document.text) + len(document.target or "")
+        self._n_characters += sum(map(len, filter(None, _contents(document))))
         if self._n_characters >= BYTES_PER_SHARD:
             self._write()
 
@@ -52,6 +52,10 @@ class ShardWriter:
             write_table(self._folder / shard_name(self._n_shards), to_table(self._documents, RAW_SCHEMA))
             self._n_shards += 1
         self._documents, self._n_characters = [], 0
+
+
+def _contents(document: Document) -> tuple[str | None, ...]:
+    return document.text, document.target, document.messages, document.rejected
 
 
 def shard_name(number: int) -> str:

@@ -2,10 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 
-from lmcore.config.collect import Docstrings, ParallelLines, ReadingLimits, RecordFields, Source, TextLines, WholeFiles
+from lmcore.config.collect import (
+    Conversations,
+    Docstrings,
+    ParallelLines,
+    ReadingLimits,
+    RecordFields,
+    Source,
+    TextLines,
+    WholeFiles,
+)
 from lmcore.text.documents.document import Document, InputError, ReadError
 from lmcore.text.sources.input_files.input_file import InputFile, input_files
 from lmcore.text.sources.notes import Notes
+from lmcore.text.sources.readers.conversations import read_conversations
 from lmcore.text.sources.readers.docstrings import read_docstrings
 from lmcore.text.sources.readers.lines import read_lines, read_parallel_lines
 from lmcore.text.sources.readers.records import read_records
@@ -48,6 +58,8 @@ def _read(file: InputFile) -> Iterator[Document | ReadError]:
                 yield from read_lines(file, reader)
             case RecordFields() as reader:
                 yield from read_records(file, reader)
+            case Conversations() as reader:
+                yield from read_conversations(file, reader)
             case WholeFiles() as reader:
                 yield from read_whole_file(file, reader)
     except InputError as error:

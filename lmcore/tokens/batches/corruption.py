@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lmcore.config.models import CorruptionConfig
+from lmcore.config.families import CorruptionConfig
 from lmcore.errors import UserError
 from lmcore.tokens.batches.batches import LENGTH_MULTIPLE, TRAINING, VALIDATION, Batch, WindowBatches
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary

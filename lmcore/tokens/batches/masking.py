@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lmcore.config.models import MaskingConfig
+from lmcore.config.families import MaskingConfig
 from lmcore.errors import UserError
 from lmcore.tokens.batches.batches import IGNORED, TRAINING, VALIDATION, Batch, WindowBatches
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
@@ -84,7 +84,7 @@ def mask_tokens(
         UserError: if whole words are configured without ``starts``, or the batch has only special tokens.
     """
     tokens = tokens.astype(np.int64)
-    specials = special_ids(vocabulary)
+    specials = vocabulary.special_ids
     is_text = ~np.isin(tokens, specials)
     if not is_text.any():
         raise UserError(f"a batch of {tokens.size} tokens contains only special tokens: there is nothing to predict")
@@ -96,11 +96,6 @@ def mask_tokens(
     masked = np.where(is_predicted & (drawn < MASKED_RATIO), vocabulary.mask_id, tokens)
     is_replaced = is_predicted & (drawn >= MASKED_RATIO) & (drawn < MASKED_RATIO + REPLACED_RATIO)
     return np.where(is_replaced, replacements, masked), targets
-
-
-def special_ids(vocabulary: Vocabulary) -> list[int]:
-    """The sorted ids of the special tokens, which represent no text."""
-    return sorted({vocabulary.end_of_text_id, vocabulary.padding_id, vocabulary.mask_id})
 
 
 class MaskedBatches:

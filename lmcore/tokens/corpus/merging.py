@@ -21,13 +21,13 @@ INDEX_SCHEMA = pa.schema(
         pa.field("offset", pa.int64(), nullable=False),
         pa.field("n_tokens", pa.int32(), nullable=False),
         pa.field("n_bytes", pa.int32(), nullable=False),
+        pa.field("n_characters", pa.int32(), nullable=False),
     ]
 )
 """Columns of ``index.parquet``: a document's position in the shard of its split, and its tokens with the end token."""
 ENCODED_SCHEMA = pa.schema(
     [
         *(field for field in INDEX_SCHEMA if field.name != "offset"),
-        pa.field("n_characters", pa.int32(), nullable=False),
         pa.field("n_words", pa.int32(), nullable=False),
         pa.field("n_copies", pa.int32(), nullable=False),
     ]

@@ -67,6 +67,11 @@ class TokenShards:
         n_bytes: npt.NDArray[np.int64] = self._column(split, "n_bytes").to_numpy().astype(np.int64)
         return n_bytes
 
+    def n_characters(self, split: str) -> npt.NDArray[np.int64]:
+        """Length of each document's text in characters, int64 (n_documents,)."""
+        n_characters: npt.NDArray[np.int64] = self._column(split, "n_characters").to_numpy().astype(np.int64)
+        return n_characters
+
     def document_ids(self, split: str) -> list[str]:
         """The ids of the documents, in the order of the shard."""
         ids: list[str] = self._column(split, "id").to_pylist()

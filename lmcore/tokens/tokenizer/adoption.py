@@ -10,6 +10,7 @@ import tokenizers
 from tokenizers import pre_tokenizers
 
 from lmcore.errors import UserError
+from lmcore.tokens.tokenizer.special_tokens import unknown_name
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ def check_nothing_is_dropped(backend: tokenizers.Tokenizer) -> None:
     Raises:
         UserError: if characters have no token.
     """
-    unknown = getattr(backend.model, "unk_token", None)
+    unknown = unknown_name(backend)
     dropped, unknown_probes = [], []
     for probe in PROBES:
         try:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -14,16 +15,19 @@ from lmcore.errors import UserError
 from lmcore.runtime.files import atomic_file
 from lmcore.tokens.tokenizer.adoption import check_nothing_is_dropped, lost_features, lost_spaces, with_all_bytes
 from lmcore.tokens.tokenizer.pre_tokenization import language_of, separate_words
-from lmcore.tokens.tokenizer.vocabulary import END_OF_TEXT, MASK, PADDING, Vocabulary
+from lmcore.tokens.tokenizer.special_tokens import (
+    SpecialTokens,
+    add_missing,
+    belongs_to_model,
+    declared_special_tokens,
+    guard_special_names,
+    set_template,
+    unknown_name,
+    vocabulary_of,
+    vocabulary_size,
+)
 
 logger = logging.getLogger(__name__)
-
-SPECIAL_NAMES = {
-    END_OF_TEXT: (END_OF_TEXT, "<|end_of_text|>", "</s>", "<eos>", "[SEP]"),
-    PADDING: (PADDING, "<pad>", "[PAD]", "<|pad|>"),
-    MASK: (MASK, "<mask>", "[MASK]"),
-}
-"""The names of special tokens in trained tokenizers, each followed by its names in existing tokenizers."""
 
 
 class Tokenizer:
@@ -37,6 +41,7 @@ class Tokenizer:
 
     Attributes:
         vocabulary: size and special tokens.
+        n_own_tokens: tokens of the file, without those that :meth:`adopt` has added after them.
 
     Raises:
         UserError: if a special token is missing.
@@ -47,13 +52,11 @@ class Tokenizer:
         backend.encode_special_tokens = True
         self._backend = backend
         self._language = language_of(backend)
-        self.vocabulary = Vocabulary(
-            # The ids of existing tokenizers may have gaps.
-            size=max(backend.get_vocab(with_added_tokens=True).values(), default=-1) + 1,
-            end_of_text_id=_special_id(backend, END_OF_TEXT),
-            padding_id=_special_id(backend, PADDING),
-            mask_id=_special_id(backend, MASK),
-        )
+        # Stored in the file to tell which token pads; texts are never padded here.
+        self._padding = backend.padding
+        backend.no_padding()
+        self.vocabulary = vocabulary_of(backend, None if self._padding is None else self._padding["pad_token"])
+        self.n_own_tokens = self.vocabulary.size
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -72,15 +75,19 @@ class Tokenizer:
     def adopt(cls, path: Path) -> Self:
         """Load a ``tokenizer.json`` of another project.
 
-        Its end, padding and mask tokens are used if they have a usual name; missing ones are added after all other
-        tokens, and so are tokens for bytes that it cannot encode.
+        Its special tokens are those that the files of ``transformers`` beside it name, or those with a usual name;
+        missing ones are added after all other tokens. Tokens for bytes that it cannot encode are added too, but not to
+        the tokenizer of a model, which has no embeddings for them and knows its token for unknown text.
 
         Raises:
             FileNotFoundError: if the file does not exist.
             UserError: if it is not a tokenizer file, or drops characters or the spaces between words.
         """
+        is_of_model = path.exists() and belongs_to_model(path)
         try:
-            content, n_added = with_all_bytes(path.read_text(encoding="utf-8"))
+            content, n_added = path.read_text(encoding="utf-8"), 0
+            if not is_of_model:
+                content, n_added = with_all_bytes(content)
             backend = tokenizers.Tokenizer.from_str(content)
         except FileNotFoundError:
             raise
@@ -88,13 +95,14 @@ class Tokenizer:
             raise UserError(f"{path} is not a tokenizer file: {error}") from error
         if n_added:
             logger.warning("%s has no tokens for %d of the 256 bytes: adding them after its own tokens", path, n_added)
+        n_own_tokens = vocabulary_size(backend)
         backend.no_truncation()
-        backend.no_padding()
-        missing = [names[0] for names in SPECIAL_NAMES.values() if _find_special(backend, names) is None]
-        backend.add_special_tokens(missing)
+        add_missing(backend, declared_special_tokens(path.parent, backend) if is_of_model else SpecialTokens())
         tokenizer = cls(backend)
         tokenizer.check_characters(path)
         tokenizer.check_losses(path)
+        guard_special_names(backend)
+        tokenizer.n_own_tokens = n_own_tokens
         return tokenizer
 
     @classmethod
@@ -112,7 +120,24 @@ class Tokenizer:
 
     def to_json(self) -> str:
         """The tokenizer in the format of Hugging Face ``tokenizers`` (``tokenizer.json``)."""
-        return self._backend.to_str(pretty=True)
+        if self._padding is None:
+            return self._backend.to_str(pretty=True)
+        backend = self._copy()
+        backend.enable_padding(**self._padding)
+        return backend.to_str(pretty=True)
+
+    def to_transformers_json(self, *, adds_end: bool) -> str:
+        """The tokenizer for ``transformers``, which puts the start token of a document, if there is one, before a text.
+
+        Args:
+            adds_end: also put the end token after a text.
+        """
+        backend, vocabulary = self._copy(), self.vocabulary
+        start = None if vocabulary.start_of_text_id is None else self.name_of(vocabulary.start_of_text_id)
+        end = self.name_of(vocabulary.end_of_text_id) if adds_end else None
+        if start is not None or end is not None or backend.post_processor is not None:
+            set_template(backend, start, end)
+        return backend.to_str(pretty=True)
 
     def check_characters(self, path: Path) -> None:
         """Check that an existing tokenizer encodes all characters, and log which token it uses for unknown text.
@@ -184,10 +209,10 @@ class Tokenizer:
         """The text between the decoded texts of consecutive tokens: a space for word tokenizers, else nothing."""
         return " " if self.has_word_tokens else ""
 
-    @property
+    @cached_property
     def unknown_id(self) -> int | None:
         """The id of the token for unknown text; ``None`` if there is none."""
-        name = getattr(self._backend.model, "unk_token", None)
+        name = unknown_name(self._backend)
         return None if name is None else self._backend.token_to_id(name)
 
     def name_of(self, token: int) -> str:
@@ -214,17 +239,25 @@ class Tokenizer:
         prepared = texts if self._language is None else separate_words(texts, self._language)
         return [encoding.ids for encoding in self._backend.encode_batch_fast(prepared, add_special_tokens=False)]
 
+    def decode_continuation(self, ids: Sequence[int]) -> str:
+        """The text of token ids that follow other text: with the space before it that some decoders remove.
+
+        Word tokenizers have no such space, see :attr:`token_separator`.
+        """
+        if self._text_before is None:
+            return self.decode(ids)
+        return self.decode([*self._text_before, *ids])[len(self.decode(self._text_before)) :]
+
+    @cached_property
+    def _text_before(self) -> list[int] | None:
+        """The tokens of a text, if decoding removes a space at the start; None if it does not."""
+        text = self.encode("a")
+        removes_space = self.decode([*text, *text]) != self.decode(text) * 2
+        return text if removes_space and not self.has_word_tokens else None
+
+    def _copy(self) -> tokenizers.Tokenizer:
+        return tokenizers.Tokenizer.from_str(self._backend.to_str())
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids; special tokens are skipped, and bytes that are not valid UTF-8 become U+FFFD."""
         return self._backend.decode(ids, skip_special_tokens=True)
-
-
-def _find_special(backend: tokenizers.Tokenizer, names: Sequence[str]) -> int | None:
-    return next((identity for name in names if (identity := backend.token_to_id(name)) is not None), None)
-
-
-def _special_id(backend: tokenizers.Tokenizer, token: str) -> int:
-    identity = _find_special(backend, SPECIAL_NAMES[token])
-    if identity is None:
-        raise UserError(f"the tokenizer has no token {token}: train one that has it, or load it with Tokenizer.adopt")
-    return identity

@@ -1,23 +1,35 @@
-"""A file of the last release gets the settings that it lacks, and nothing else changes."""
+from ruamel.yaml import YAML
 
-import pytest
+from flows.runtime.new_settings import NEW_SETTINGS, with_new_settings
 
-from flows.runtime.new_settings import with_new_settings
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("pretrain:\n  seed: 1  # of all\n", "pretrain:\n  mask_documents: false\n  seed: 1  # of all\n"),
-        ("pretrain: {seed: 1}\n", "pretrain: {mask_documents: false, seed: 1}\n"),
-    ],
-)
-def test_a_new_setting_is_added_once(text: str, expected: str) -> None:
-    added, changes = with_new_settings(text)
-    assert added == expected
-    assert "pretrain.mask_documents: false is new" in changes
-    assert with_new_settings(added) == (added, [])
+BEFORE = """\
+pretrain:
+  # why
+  seed: 1
+finetune:
+  completion: {seed: 1}
+"""
 
 
-def test_a_section_that_is_missing_lacks_nothing() -> None:
-    assert with_new_settings("collect:\n  strict: true\n") == ("collect:\n  strict: true\n", [])
+def test_a_file_gets_the_settings_that_it_lacks_once_and_keeps_its_comments() -> None:
+    text, changes = with_new_settings(BEFORE)
+    assert YAML(typ="safe").load(text) == {
+        "pretrain": {"init_from": "scratch", "objective": None, "mask_documents": False, "seed": 1},
+        "finetune": {
+            "completion": {
+                "init_from": "language_model",
+                "truncated_field": "text",
+                "truncation_side": "right",
+                "seed": 1,
+            }
+        },
+    }
+    assert "  # why\n" in text
+    absent = {("finetune", "classification"), ("evaluate", "prompts")}
+    assert len(changes) == sum("training" not in path and path[:2] not in absent for path in NEW_SETTINGS)
+    assert with_new_settings(text) == (text, [])
+
+
+def test_a_section_that_is_missing_or_null_gets_nothing() -> None:
+    for text in ("collect: 1\n", "pretrain:\nfinetune:\n  completion:\n"):
+        assert with_new_settings(text) == (text, [])

@@ -20,7 +20,7 @@ from flows.runtime.yaml_text import (
 )
 from tests.sample_project import PROJECT
 
-FILES = [PROJECT / "params.yaml", PROJECT / "recipes" / "lstm.yaml"]
+FILES = [PROJECT / "params.yaml", PROJECT / "recipes" / "ptb-lstm.yaml"]
 TEXT = """\
 # the head
 a: 1  # one

@@ -1,5 +1,7 @@
 """Small settings that the tests of the report and of the tasks share."""
 
+from pathlib import Path
+
 from lmcore.config.evaluate import EvaluateConfig
 
 GENERATION = {
@@ -16,6 +18,7 @@ GENERATION = {
     "stop_strings": (),
     "stop_token_ids": (),
 }
+TEMPLATES = Path(__file__).parents[3] / "prompts/bias.yaml"
 CACHE = {"order": 2, "num_tokens": 20, "decay": 0.9, "prior": 2.0}
 CONFIG = EvaluateConfig.model_validate(
     {
@@ -41,7 +44,23 @@ CONFIG = EvaluateConfig.model_validate(
                 "max_iterations": 1000,
             },
         },
-        "completion": {"max_documents": 10, "batch_size": 2, "generation": GENERATION},
+        "completion": {
+            "max_documents": 10,
+            "batch_size": 2,
+            "metric": "chrf",
+            "neighbors": {
+                "words": {"longest": 1, "max_features": 100},
+                "characters": {"shortest": 2, "longest": 3, "max_characters": 1000},
+            },
+            "generation": GENERATION,
+        },
+        "probes": {
+            "memorization": {"prefix_tokens": (4, 8), "continuation_tokens": 4, "max_texts": 20},
+            "canaries": None,
+            "bias": {"templates": TEMPLATES},
+            "typos": {"rates": (0.1,), "max_documents": 10},
+        },
+        "prompts": None,
         "samples": {"prompts": ("a",), "generation": GENERATION},
         "report": {"num_documents": 1, "max_document_tokens": 10, "num_completions": 2},
     }

@@ -2,7 +2,7 @@ import warnings
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss, roc_auc_score
 
 from lmcore.config.evaluate import BootstrapConfig
 from lmcore.evaluation import classification
@@ -78,3 +78,33 @@ def test_the_rarest_of_many_untrained_classes_share_the_last_row():
     assert classified.confusion()["labels"][1:3] == ["class 00", "class 01"]
     assert confusion.shape == (12, 12)
     assert confusion[:, 0].tolist() == [1, *range(30, 20, -1), sum(range(11, 21))]
+
+
+def test_scores_and_probabilities_are_measured_on_documents_of_trained_classes():
+    generator = np.random.default_rng(4)
+    labels = [str(label) for label in generator.choice(["a", "b", "c", "rare"], 80)]
+    probabilities = generator.dirichlet([1, 1, 1], 80)
+    sharper = probabilities**2 / (probabilities**2).sum(axis=1, keepdims=True)
+    predicted = [("a", "b", "c")[index] for index in probabilities.argmax(axis=1)]
+    classified = ClassifiedDocuments(
+        ("a", "b", "c"),
+        labels,
+        {"model": predicted, "majority_class": ["a"] * 80},
+        scores={"model": probabilities},
+        probabilities={"model": probabilities, "uncalibrated": sharper},
+    )
+    metrics = classified.evaluate(np.arange(80) < 60, CONFIG)
+    known = np.array([label != "rare" for label in labels])
+    actual = np.array(labels)[known]
+    own = metrics.models["model"]
+    assert own["log_loss"].value == pytest.approx(log_loss(actual, probabilities[known]))
+    assert own["auroc"].value == pytest.approx(roc_auc_score(actual, probabilities[known], multi_class="ovr"))
+    assert own["accuracy"].value == pytest.approx(accuracy_score(labels, predicted))
+    assert set(metrics.models["majority_class"]) == {"accuracy", "accuracy_clean", "macro_f1", "macro_f1_clean"}
+    assert set(metrics.differences["model_minus_uncalibrated"]) >= {
+        "log_loss",
+        "brier_score",
+        "calibration_error_clean",
+    }
+    bins = classified.reliability("uncalibrated", 0.95)
+    assert sum(one["n_documents"] for one in bins) == known.sum()

@@ -31,7 +31,7 @@ def draw_documents(seed: int, n_documents: int) -> HeldOutDocuments:
         steps = np.where(generator.random(generator.integers(5, 12)) < 0.9, 1, generator.integers(0, 11))
         tokens.append(np.append(1 + np.cumsum(steps) % (VOCABULARY_SIZE - 1), END))
     ids = tuple(str(number) for number in range(n_documents))
-    return HeldOutDocuments(ids, tuple(tokens), np.array([3 * len(own) for own in tokens]))
+    return HeldOutDocuments(ids, tuple(tokens), *2 * [np.array([3 * len(own) for own in tokens])])
 
 
 def as_text(tokens: Sequence[int]) -> str:
@@ -59,6 +59,7 @@ def comparison(held_out: HeldOutDocuments) -> LanguageModelComparison:
         validation=draw_documents(1, 20),
         test=held_out,
         is_clean=np.arange(10) < 6,
+        sources=["books"] * 4 + ["news"] * 6,
         config=CONFIG,
     )
 
@@ -69,6 +70,16 @@ def test_a_uniform_model_needs_the_logarithm_of_the_vocabulary_size_per_token(co
     assert own["bits_per_byte"].value == pytest.approx(np.log2(VOCABULARY_SIZE) / 3)
     assert comparison.metrics.counts["n_tokens"] == held_out.n_tokens.sum()
     assert comparison.metrics.counts["n_documents_clean"] == 6
+
+
+def test_each_source_is_measured_on_its_own_documents(comparison, held_out):
+    found = comparison.metrics.by_source
+    assert set(found) == {"books", "news"}
+    bits = comparison.bits["ngram"]
+    expected = bits[:4].sum() / held_out.n_bytes[:4].sum()
+    assert found["books"].models["ngram"]["bits_per_byte"].value == pytest.approx(expected)
+    assert found["news"].counts["n_documents"] == 6
+    assert "bits_per_byte" in found["news"].differences["model_minus_ngram"]
 
 
 def test_differences_are_those_of_the_metrics(comparison):

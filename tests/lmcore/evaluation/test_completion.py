@@ -3,24 +3,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lmcore.evaluation.completion import complete_prompts, evaluate_completions, first_sentence
+from lmcore.evaluation.completion import HeldOutPrompts, compare_with_baselines, complete_prompts, evaluate_completions
 from tests.lmcore.evaluation.evaluation_settings import CONFIG
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("Return the sum. Then more.", "Return the sum."),
-        ("One line\nand another\n\nA paragraph", "One line and another"),
-        ("Version 3.11 is out! Yes.", "Version 3.11 is out!"),
-        ("  no end at all", "no end at all"),
-        ("A name (e.g. an id) of it. More.", "A name (e.g. an id) of it."),
-        ("今天下雨。明天不下。", "今天下雨。"),
-        ("", ""),
-    ],
-)
-def test_the_first_sentence_ends_at_a_full_stop_or_a_blank_line(text, sentence):
-    assert first_sentence(text) == sentence
 
 
 def test_a_model_that_repeats_the_reference_is_better_than_first_sentences():
@@ -28,9 +12,9 @@ def test_a_model_that_repeats_the_reference_is_better_than_first_sentences():
     completions = {"model": references, "first_sentence": ["Something else."] * 8}
     metrics, signatures = evaluate_completions(completions, references, np.arange(8) < 5, CONFIG)
     assert metrics.counts == {"n_documents": 8, "n_documents_clean": 5}
-    assert set(signatures) == {"bleu", "chrf", "rouge_l"}
-    for name in signatures:
-        assert metrics.models["model"][name].value == pytest.approx(100)
+    assert set(signatures) == set(metrics.models["first_sentence"]) - {f"{name}_clean" for name in signatures}
+    for name, best in {"bleu": 100, "chrf": 100, "rouge_l": 100, "exact_match": 1, "token_f1": 1}.items():
+        assert metrics.models["model"][name].value == pytest.approx(best)
         assert metrics.differences["model_minus_first_sentence"][f"{name}_clean"].low > 0
 
 
@@ -53,3 +37,27 @@ def test_prompts_of_similar_length_share_a_batch_and_completions_keep_the_order_
     prompts = ["abcdef", "ab", "abcde", "a"]
     assert complete_prompts(generator, prompts, CONFIG.completion) == [prompt[::-1] for prompt in prompts]
     assert generator.batches == [["a", "ab"], ["abcde", "abcdef"]]
+
+
+def test_a_model_is_compared_with_every_baseline_by_the_metric_of_the_settings():
+    prompts = [f"The number {number} of an axis." for number in range(8)]
+    references = [f"Return number {number}." for number in range(8)]
+    config = CONFIG.model_copy(update={"completion": CONFIG.completion.model_copy(update={"metric": "exact_match"})})
+    result = compare_with_baselines(
+        "fine-tuned GPT",
+        references,
+        HeldOutPrompts([str(number) for number in range(8)], prompts, prompts, references),
+        training=(["The number 3 of an axis."], ["Return number 3."]),
+        validation=(prompts[:2], references[:2]),
+        is_clean=np.zeros(8, bool),
+        config=config,
+    )
+    assert result.headline == "exact_match"
+    baselines = {"nearest_neighbor", "most_frequent_completion", "first_sentence", "whole_prompt"}
+    assert set(result.metrics.models) == {"model", *baselines}
+    assert result.metrics.models["nearest_neighbor"]["exact_match"].value == 1 / 8
+    difference = result.metrics.differences["model_minus_nearest_neighbor"]["exact_match"]
+    assert difference.p_value == 2 / 2**7
+    assert difference.verdict(lower_is_better=False) == "better"
+    assert result.details["strongest_baseline"] in baselines
+    assert "whole_prompt" not in result.details["completions"][0]  # it is the prompt

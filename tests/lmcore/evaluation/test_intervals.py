@@ -1,9 +1,18 @@
 import numpy as np
 import pytest
-from scipy.stats import binom, binomtest
+from scipy.stats import binom, binomtest, ttest_1samp
 
 from lmcore.config.evaluate import BootstrapConfig
-from lmcore.evaluation.intervals import Bootstrap, proportion, proportion_difference, ratio, ratio_difference
+from lmcore.evaluation.intervals import (
+    Bootstrap,
+    mcnemar_p_value,
+    mean,
+    mean_difference,
+    proportion,
+    proportion_difference,
+    ratio,
+    ratio_difference,
+)
 
 CONFIG = BootstrapConfig(num_resamples=2000, confidence=0.95)
 
@@ -92,3 +101,29 @@ def test_the_same_seed_gives_the_same_interval_and_another_seed_another():
 def test_no_items_are_an_error():
     with pytest.raises(ValueError, match="no test items"):
         Bootstrap(0, CONFIG, seed=0)
+
+
+def test_the_p_value_of_a_paired_difference_is_about_that_of_the_t_test():
+    generator = np.random.default_rng(6)
+    for shift in (0.0, 0.1, 0.2, 0.3):
+        first, second = generator.normal(-5 + shift, 1, 200), generator.normal(-5, 1, 200)
+        found = mean_difference(first, second, Bootstrap(200, CONFIG, seed=0))
+        assert found.value == pytest.approx((first - second).mean())
+        assert found.p_value == pytest.approx(ttest_1samp(first - second, 0).pvalue, abs=0.03)
+        assert (found.p_value < 0.05) == (not found.low <= 0 <= found.high)
+
+
+def test_the_mean_of_negative_values_has_the_interval_of_their_opposites():
+    values = np.random.default_rng(7).exponential(1, 60)
+    bootstrap = Bootstrap(60, CONFIG, seed=0)
+    above, below = mean(values, bootstrap), mean(-values, bootstrap)
+    assert (below.low, below.high) == pytest.approx((-above.high, -above.low))
+
+
+def test_mcnemars_test_is_exact():
+    for n_gained, n_lost in [(0, 0), (3, 3), (9, 2), (0, 6), (30, 12)]:
+        hits = np.repeat((True, False, True), (n_gained, n_lost, 20))
+        reference = np.repeat((False, True, True), (n_gained, n_lost, 20))
+        expected = binomtest(n_gained, n_gained + n_lost).pvalue if n_gained + n_lost else 1.0
+        assert mcnemar_p_value(hits, reference) == pytest.approx(expected)
+        assert proportion_difference(hits, reference, 0.95).p_value == pytest.approx(expected)

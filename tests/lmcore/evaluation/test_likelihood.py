@@ -15,6 +15,8 @@ def test_a_uniform_model_has_the_vocabulary_as_its_perplexity_and_its_bits_sprea
     assert perplexity.value == pytest.approx(11)
     assert perplexity.low == pytest.approx(11)
     assert per_byte.estimate(bits).value == pytest.approx(14 * np.log2(11) / 32)
+    per_character = BitsPerUnit(documents.n_characters, bootstrap)
+    assert per_character.estimate(bits).value == pytest.approx(14 * np.log2(11) / 30)
     assert per_byte.difference(bits, bits * 2).value == pytest.approx(-14 * np.log2(11) / 32)
 
 
@@ -27,4 +29,4 @@ def test_the_bits_of_documents_are_the_sums_over_their_own_tokens():
 def held_out(n_tokens: list[int], n_bytes: list[int]) -> HeldOutDocuments:
     tokens = tuple(np.zeros(n, dtype=np.uint16) for n in n_tokens)
     ids = tuple(str(index) for index in range(len(n_tokens)))
-    return HeldOutDocuments(ids=ids, tokens=tokens, n_bytes=np.array(n_bytes))
+    return HeldOutDocuments(ids=ids, tokens=tokens, n_bytes=np.array(n_bytes), n_characters=np.array(n_bytes) - 1)

@@ -1,9 +1,7 @@
 import numpy as np
 import pytest
-from sklearn.feature_extraction.text import CountVectorizer
 
-from lmcore.config.evaluate import CharacterNgramsConfig, LinearConfig
-from lmcore.evaluation import linear
+from lmcore.config.evaluate import LinearConfig
 from lmcore.evaluation.linear import linear_predictions, strongest
 
 LINEAR = LinearConfig.model_validate(
@@ -31,19 +29,6 @@ def test_linear_classifiers_separate_classes_in_any_script(texts, new):
         "bag_of_words": ["0", "1"],
         "character_ngrams": ["0", "1"],
     }
-
-
-def test_n_grams_of_characters_are_counted_as_by_scikit_learn():
-    texts = ["naïve cafés", "", "a", "aaaa aaaa", "数据 data\n\tx"]
-    config = CharacterNgramsConfig(shortest=2, longest=4, max_characters=100)
-    ours = linear._count_characters(texts, config)
-    theirs = CountVectorizer(analyzer="char", ngram_range=(2, 4), lowercase=False).fit_transform(
-        # scikit-learn collapses white space.
-        texts[:4]
-    )
-    for row in range(4):
-        assert sorted(ours[row].data) == sorted(theirs[row].data)
-    assert ours[4].sum() == 9 + 8 + 7
 
 
 def test_regularization_and_features_are_selected_on_the_validation_split():

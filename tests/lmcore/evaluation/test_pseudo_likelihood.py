@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from lmcore.config.models import BERTConfig, MaskingConfig
+from lmcore.config.families import MaskingConfig
+from lmcore.config.published_models import BERTConfig
 from lmcore.evaluation.pseudo_likelihood import PseudoLikelihoodScorer
 from lmcore.models.bert.model import BERT
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -21,7 +22,10 @@ CLEAN = Metrics(
 RESULT = EvaluationResult({"model": "fine-tuned GPT"}, ALL.with_clean(CLEAN), {"labels": ["a", "b"]})
 
 
-@pytest.mark.parametrize("result", [RESULT, EvaluationResult(skipped="no document has a label")])
+BY_SOURCE = EvaluationResult({}, replace(ALL, by_source={"books": ALL, "news": CLEAN}))
+
+
+@pytest.mark.parametrize("result", [RESULT, BY_SOURCE, EvaluationResult(skipped="no document has a label")])
 def test_a_result_is_the_same_after_a_round_trip_through_json(result: EvaluationResult) -> None:
     assert EvaluationResult.from_json(json.loads(json.dumps(result.as_json()))) == result
 
@@ -59,3 +63,18 @@ def test_results_are_read_without_importing_anything_heavy() -> None:
     program = "import sys, lmcore.evaluation.result; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert {"torch", "numpy", "scipy", "sklearn", "matplotlib"} & set(done.stdout.split()) == set()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "lower_is_better", "expected"),
+    [
+        (-2, -1, True, "better"),
+        (-2, -1, False, "worse"),
+        (1, 2, True, "worse"),
+        (1, 2, False, "better"),
+        (-1, 1, True, "not distinguishable"),
+        (0, 1, False, "not distinguishable"),
+    ],
+)
+def test_a_verdict_needs_the_whole_interval(low, high, lower_is_better, expected):
+    assert Estimate((low + high) / 2, low, high).verdict(lower_is_better=lower_is_better) == expected

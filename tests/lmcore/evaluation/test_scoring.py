@@ -130,7 +130,9 @@ def test_a_stride_longer_than_the_context_is_an_error():
 def test_documents_of_a_stream_are_read_as_the_continuation_of_those_before_them():
     model = CausalConvolution(reach=6, max_position_embeddings=None)
     documents = random_documents(3, 1, 7, 4)
-    stream = HeldOutDocuments(tuple("abcd"), tuple(documents), np.ones(4, dtype=np.int64), is_stream=True)
+    stream = HeldOutDocuments(
+        tuple("abcd"), tuple(documents), np.ones(4, dtype=np.int64), np.ones(4, dtype=np.int64), is_stream=True
+    )
     scores = make_scorer(model, stride=2, batch_tokens=6).score(stream.texts)
     whole = np.concatenate(documents).astype(np.int64)
     inputs = torch.tensor([[END, *whole[:-1].tolist()]])

@@ -65,7 +65,7 @@ def test_a_narrow_beam_finds_answers_no_better_than_the_best_and_no_worse_than_g
     assert n_better > 0
 
 
-@pytest.mark.parametrize("family", ["gpt", "gpt2", "encoder_decoder", "recurrent", "ngram"])
+@pytest.mark.parametrize("family", ["gpt", "gpt2", "llama", "encoder_decoder", "t5", "recurrent", "ngram"])
 @pytest.mark.parametrize("is_padded", [False, True])
 @torch.inference_mode()
 def test_continuations_that_share_a_text_are_read_as_if_each_were_alone(family: str, is_padded: bool) -> None:
@@ -91,9 +91,10 @@ def test_continuations_that_share_a_text_are_read_as_if_each_were_alone(family: 
 def make_state(family: str, *, is_padded: bool) -> tuple[Any, DecodingState, list[list[int]]]:
     """A model, three texts that it has begun to read, and the texts; those of an encoder-decoder begin with sources."""
     prompts = [[3, 4, 3], [4, 3, 3] if not is_padded else [4], [3, 3, 4]]
-    if family == "encoder_decoder":
+    if family in ("encoder_decoder", "t5"):
         model = make_small_model(family)
-        return model, DecodingState.from_prompts(model, prompts, 7), [[*prompt, -1, 0] for prompt in prompts]
+        start = model.decoder_start_id
+        return model, DecodingState.from_prompts(model, prompts, 7), [[*prompt, -1, start] for prompt in prompts]
     if family == "ngram":
         model: Any = NgramModel(NgramConfig(family="ngram", order=3), SMALL)
         model.fit(np.array([3, 4, 3, 3, 4, 4, 3, 0]), np.array([0, 8]))

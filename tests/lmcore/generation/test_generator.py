@@ -11,10 +11,11 @@ from lmcore.config.tokenize import WordsConfig
 from lmcore.generation import Generator
 from lmcore.models.folder import load_generative_model
 from lmcore.models.gpt.layers import SelfAttention
-from lmcore.models.prompt import PromptFormat, encode_prompt
+from lmcore.models.prompt import encode_prompt
 from lmcore.tokens.tokenizer.training import train_tokenizer
 from tests.lmcore.generation.toy_models import make_recurrent, settings
 from tests.lmcore.models.gpt.test_gpt import VARIANTS, VOCABULARY, draw_tokens, make_model
+from tests.lmcore.models.prompt_formats import prompt_format_with
 from tests.tasks.tracking.tiny_models import save_tiny_model
 
 PROMPTS = ["the list", "sorted in place", "", "is", "the the the"]
@@ -86,7 +87,7 @@ def test_a_search_is_not_streamed(generator: Generator) -> None:
 
 
 def test_a_completion_model_gets_prompts_in_the_format_of_its_training(generator: Generator) -> None:
-    prompt_format = PromptFormat(separator="\n", max_prompt_tokens=4, max_completion_tokens=8)
+    prompt_format = prompt_format_with("\n", 4, 8)
     asking = Generator(generator.model, generator.tokenizer, prompt_format)
     assert asking.encode("the list is sorted") == encode_prompt(asking.tokenizer, "the list is sorted", prompt_format)
 

@@ -4,14 +4,9 @@ from collections.abc import Iterable
 
 import torch
 
-from lmcore.config.models import (
-    BERTConfig,
-    CorruptionConfig,
-    EncoderDecoderConfig,
-    GPT2Config,
-    GPTConfig,
-    MaskingConfig,
-)
+from lmcore.config.families import CorruptionConfig, MaskingConfig
+from lmcore.config.models import EncoderDecoderConfig, GPTConfig
+from lmcore.config.published_models import BERTConfig, GPT2Config, LlamaConfig, T5Config
 from lmcore.models.families import build_model
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
@@ -48,6 +43,42 @@ CONFIGS = {
         encoder_layers=1,
         decoder_layers=1,
         intermediate_size=24,
+        corruption=CorruptionConfig(noise_density=0.3, mean_noise_span_length=3.0),
+    ),
+    "llama": LlamaConfig(
+        family="llama",
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=6,
+        intermediate_size=24,
+        max_position_embeddings=12,
+        rms_norm_eps=1e-6,
+        rope_theta=10000.0,
+        rope_scaling=None,
+        attention_bias=True,
+        attention_output_bias=False,
+        use_qk_norm=True,
+        attention_dropout=0.0,
+        tie_word_embeddings=False,
+    ),
+    "t5": T5Config(
+        family="t5",
+        hidden_size=16,
+        encoder_layers=1,
+        decoder_layers=2,
+        num_attention_heads=2,
+        head_dim=6,
+        intermediate_size=24,
+        feed_forward_proj="gated-gelu",
+        relative_attention_num_buckets=8,
+        relative_attention_max_distance=10,
+        layer_norm_epsilon=1e-6,
+        dropout=0.0,
+        tie_word_embeddings=True,
+        scale_decoder_outputs=True,
+        max_position_embeddings=12,
         corruption=CorruptionConfig(noise_density=0.3, mean_noise_span_length=3.0),
     ),
 }

@@ -17,7 +17,9 @@ from lmcore.finetuning.classification.classifier import load_classifier, predict
 from lmcore.models.conversion import convert_model_folder
 from lmcore.models.folder import load_language_model, read_description
 from lmcore.models.ngram.model import NgramModel
-from lmcore.models.verification import verify
+from lmcore.models.prompt import encode_prompt
+from lmcore.models.prompt_template import render_template
+from lmcore.models.verification import verify, write_sums
 
 LAST_RELEASE = Path(__file__).parent / "last_release"
 NAMES = sorted(path.name for path in LAST_RELEASE.iterdir() if path.is_dir())
@@ -85,3 +87,27 @@ def test_what_cannot_be_converted_is_refused_and_nothing_is_written(tmp_path: Pa
     with pytest.raises(UserError, match=r"weights\.safetensors was damaged or altered"):
         convert_model_folder(folder, tmp_path / "again")
     assert not (tmp_path / "again").exists()
+
+
+def test_a_separator_becomes_a_template_that_gives_the_same_prompts(tmp_path: Path) -> None:
+    old = json.loads((LAST_RELEASE / "completion" / "config.json").read_text())["prompt_format"]
+    convert_model_folder(LAST_RELEASE / "completion", tmp_path / "completion")
+    prompt_format = read_description(tmp_path / "completion").prompt_format
+    _, tokenizer = load_language_model(tmp_path / "completion")
+    assert prompt_format is not None
+    for text in ("", "a fox", "a fox jump over the lazy dog", "{{ text }}"):
+        kept = tokenizer.encode(text)[: old["max_prompt_tokens"]]
+        assert encode_prompt(tokenizer, text, prompt_format) == [0, *kept, *tokenizer.encode(old["separator"])]
+
+
+def test_a_separator_with_braces_is_no_template(tmp_path: Path) -> None:
+    folder = shutil.copytree(LAST_RELEASE / "completion", tmp_path / "completion")
+    config = json.loads((folder / "config.json").read_text())
+    config["prompt_format"]["separator"] = "{{ fox }}"
+    (folder / "config.json").write_text(json.dumps(config))
+    write_sums(folder)
+    convert_model_folder(folder, folder)
+    prompt_format = read_description(folder).prompt_format
+    assert prompt_format is not None
+    assert prompt_format.fields == ("text",)
+    assert render_template(prompt_format.template, {"text": "a"}) == "a{{ fox }}"

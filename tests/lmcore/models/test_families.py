@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmcore.config.models import FamilyConfig
+from lmcore.config.families import FamilyConfig
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.finetuning.classification.classifier import Classifier, load_classifier, predict, save_classifier
 from lmcore.models.families import FAMILIES, build_model

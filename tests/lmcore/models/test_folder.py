@@ -12,9 +12,9 @@ from lmcore.finetuning.classification.classifier import Classifier, save_classif
 from lmcore.models.conversion import convert_model_folder
 from lmcore.models.families import build_model
 from lmcore.models.folder import load_generative_model, load_language_model, read_description, save_language_model
-from lmcore.models.prompt import PromptFormat
 from lmcore.models.verification import write_sums
 from lmcore.runtime.files import folder_digest
+from tests.lmcore.models.prompt_formats import prompt_format_with
 from tests.lmcore.models.small_models import CONFIGS
 from tests.lmcore.models.test_conversion import LAST_RELEASE, NAMES
 from tests.lmcore.models.test_families import TOKENIZER, families, make_encoder
@@ -50,7 +50,7 @@ def test_equal_models_have_equal_folders_and_another_model_replaces_one_complete
 
 
 def test_a_prompt_format_makes_a_completion_model(tmp_path: Path) -> None:
-    prompt_format = PromptFormat(separator=" => ", max_prompt_tokens=3, max_completion_tokens=4)
+    prompt_format = prompt_format_with(" => ", 3, 4)
     save_language_model(tmp_path / "model", make_encoder("gpt"), TOKENIZER, {}, prompt_format=prompt_format)
     description = read_description(tmp_path / "model")
     assert (description.kind, description.prompt_format) == ("completion", prompt_format)
@@ -103,3 +103,22 @@ def test_a_description_with_an_error_is_refused_with_the_file_and_the_field(
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=rf"{tmp_path} is not a model folder: it has no config\.json"):
         load_language_model(tmp_path)
+
+
+def test_a_folder_without_the_newer_fields_means_what_it_meant(tmp_path: Path) -> None:
+    save_classifier(tmp_path / "classifier", Classifier(make_encoder("gpt"), ["a", "b"], max_tokens=8), TOKENIZER, {})
+    prompt_format = prompt_format_with(" => ", 3, 4)
+    save_language_model(tmp_path / "completion", make_encoder("gpt"), TOKENIZER, {}, prompt_format=prompt_format)
+    for name, old in (("classifier", {}), ("completion", {"separator": " => ", "max_prompt_tokens": 3})):
+        path = tmp_path / name / "config.json"
+        values = json.loads(path.read_text())
+        del values["problem_type"], values["temperature"]
+        if old:
+            values["prompt_format"] = old | {"max_completion_tokens": 4}
+        path.write_text(json.dumps(values))
+        write_sums(tmp_path / name)
+    classifier, completion = (read_description(tmp_path / name) for name in ("classifier", "completion"))
+    assert (classifier.problem_type, classifier.temperature) == ("single_label_classification", 1.0)
+    assert (completion.problem_type, completion.temperature) == (None, None)
+    n_tokens = len(TOKENIZER.encode(" => "))
+    assert completion.prompt_format == prompt_format.model_copy(update={"max_prompt_tokens": 3 + n_tokens})

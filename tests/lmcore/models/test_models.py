@@ -78,7 +78,7 @@ def test_a_packed_document_has_the_logits_that_it_has_alone(family: str) -> None
 def test_loss_and_gradients_are_the_sum_of_those_of_the_documents(family: str) -> None:
     model, tokens, ids = make_large(family), draw_tokens(1, BOUNDS[-1]), ids_of(BOUNDS)
     targets = tokens if family != "bert" else tokens.masked_fill(tokens % 3 > 0, -100)
-    documents = {"document_ids": ids} | ({"target_document_ids": ids} if family == "encoder_decoder" else {})
+    documents = {"document_ids": ids} | ({"target_document_ids": ids} if model.config.reads_source else {})
     packed = gradients(model, lambda: model.loss(tokens, targets, **documents))
     parts = [(tokens[:, start:end], targets[:, start:end]) for start, end in pairwise(BOUNDS)]
     alone = gradients(model, lambda: torch.stack([model.loss(*part) for part in parts]).sum())

@@ -14,10 +14,11 @@ from safetensors.torch import load_file, save_file
 
 from lmcore.config.models import NgramConfig
 from lmcore.config.tokenize import BytePairConfig
+from lmcore.finetuning.adapter_folder import save_adapter
 from lmcore.finetuning.classification.classifier import Classifier, load_classifier, save_classifier
 from lmcore.models.families import build_model
 from lmcore.models.folder import load_language_model, save_language_model
-from lmcore.models.lora import add_lora, save_adapters
+from lmcore.models.lora import add_lora
 from lmcore.models.ngram.model import NgramModel
 from lmcore.models.verification import SUMS, write_sums
 from lmcore.tokens.tokenizer.training import train_tokenizer
@@ -94,6 +95,13 @@ def test_weights_that_are_not_finite_are_refused(models: Path, value: float) -> 
         load_language_model(models / "gpt")
 
 
+WITHOUT_WEIGHTS = {
+    *((family, "num_attention_heads") for family in ("gpt", "gpt2", "bert", "encoder_decoder")),
+    *((family, "max_position_embeddings") for family in ("gpt", "llama", "t5")),
+    ("t5", "relative_attention_max_distance"),
+}
+
+
 @pytest.mark.parametrize("family", CONFIGS)
 def test_sizes_that_are_not_those_of_the_weights_are_refused_before_they_cost_anything(
     models: Path, family: str
@@ -104,7 +112,7 @@ def test_sizes_that_are_not_those_of_the_weights_are_refused_before_they_cost_an
     assert len(sizes) > 3
     for name, value in sizes.items():
         # Of what no weight's shape tells, only what no machine has the memory for is refused.
-        has_no_weight = name == "num_attention_heads" or (family, name) == ("gpt", "max_position_embeddings")
+        has_no_weight = (family, name) in WITHOUT_WEIGHTS
         factors = (10**7, 10**9) if has_no_weight else (4, 10**3, 10**5, 10**7)
         for factor in factors:
             changed = description | {"model": description["model"] | {name: value * factor}}
@@ -137,10 +145,10 @@ def test_every_file_has_the_mode_that_the_umask_gives(tmp_path: Path, umask: int
         save_language_model(tmp_path / "a" / "model", model, TOKENIZER, {})
         save_checkpoint(tmp_path / "a" / "checkpoints", Checkpoint(1, {"weight": torch.ones(2)}, {}))
         add_lora(model, rank=2, alpha=2.0, dropout=0.0, generator=torch.Generator())
-        save_adapters(model, tmp_path / "a" / "adapters.safetensors")
+        save_adapter(tmp_path / "a" / "adapter", model)
     finally:
         os.umask(before)
     made = list((tmp_path / "a").rglob("*"))
-    assert len(made) == 11
+    assert len(made) == 14
     for path in made:
         assert path.stat().st_mode & 0o777 == (0o777 if path.is_dir() else 0o666) & ~umask, path

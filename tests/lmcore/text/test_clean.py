@@ -19,6 +19,7 @@ from lmcore.text.documents.document import (
     ReadError,
     to_table,
 )
+from lmcore.text.documents.messages import Message, to_json
 from lmcore.text.documents.shards import read_documents
 from lmcore.text.split import document_id
 from tests.lmcore.text.cleaning_for_tests import (
@@ -115,6 +116,25 @@ def test_every_step_can_be_left_out(tmp_path: Path) -> None:
     )
     assert clean_texts(tmp_path, *raw, config=config)["text"].to_pylist() == raw[1:]
     assert [row["rule"] for row in ledger(tmp_path)] == ["empty_text"]
+
+
+def test_labels_messages_and_rejected_answers_reach_the_clean_documents_and_the_ledger_masked(tmp_path: Path) -> None:
+    messages = to_json([Message("user", KEPT), Message("assistant", "To a@b.de")])
+    one = replace(DOCUMENT, label=None, labels=("x", "mail a@b.de"), messages=messages, rejected="To c@d.de ")
+    others = [replace(one, rejected="No."), replace(one, labels=("x",)), one, replace(DOCUMENT, text="a@b.de")]
+    write_raw(tmp_path / "raw", [one, *others])
+    rules = {"action": "mask", "kinds": ["email"], "phone_region": None}
+    run(tmp_path, configure_cleaning(personal_data=rules, filters=LENIENT, max_bytes_per_label=None))
+    kept = read_documents(tmp_path / "clean").to_pylist()
+    assert [(row["labels"], row["rejected"]) for row in kept[:3]] == [
+        (["x", "mail <email>"], "To <email>"),
+        (["x", "mail <email>"], "No."),
+        (["x"], "To <email>"),
+    ]
+    answered = [Message("user", KEPT), Message("assistant", "To <email>")]
+    assert {row["messages"] for row in kept[:3]} == {to_json(answered)}
+    duplicate, *_ = [row for row in ledger(tmp_path) if row["rule"] == "exact_duplicate"]
+    assert "@" not in f"{duplicate['messages']}{duplicate['rejected']}{duplicate['labels']}"
 
 
 def test_a_target_is_normalized_as_its_text(tmp_path: Path) -> None:

@@ -276,8 +276,11 @@ def test_a_training_without_improvement_ends_early(tmp_path: Path) -> None:
 def test_a_resumed_training_reports_its_whole_history_again(tmp_path: Path) -> None:
     _, first = run(tmp_path, make_model())
     _, again = run(tmp_path, make_model())
-    timeless = [(step, {k: v for k, v in values.items() if k != "tokens_per_second"}) for step, values in first]
-    assert again == timeless
+    timeless = [
+        [(step, {k: v for k, v in values.items() if k != "tokens_per_second"}) for step, values in metrics]
+        for metrics in (first, again)
+    ]
+    assert timeless[0] == timeless[1]
 
 
 def test_activations_are_bfloat16_when_configured(tmp_path: Path) -> None:

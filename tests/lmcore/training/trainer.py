@@ -26,6 +26,7 @@ CONFIG = {
     "max_steps": 40,
     "num_train_epochs": 100.0,
     "early_stopping_patience": None,
+    "metric_for_best_model": "loss",
     "batch_size": 4,
     "gradient_accumulation_steps": 1,
     "optimizer": {
@@ -35,7 +36,13 @@ CONFIG = {
         "weight_decay": 0.0,
         "adamw": {"learning_rate": 0.01, "beta1": 0.9, "beta2": 0.95, "weight_decay": 0.0},
     },
-    "schedule": {"warmup_steps": 5, "decay_type": "linear", "decay_ratio": 0.5, "min_lr_ratio": 0.0},
+    "schedule": {
+        "warmup_steps": 5,
+        "decay_type": "linear",
+        "decay_ratio": 0.5,
+        "min_lr_ratio": 0.0,
+        "restart_steps": [],
+    },
     "max_grad_norm": 1.0,
     "label_smoothing": 0.0,
     "ema_decay": None,

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from lmcore.runtime.files import folder_digest
-from tasks.context.checkpoints import KEPT_RESULTS, checkpoint_folder
+from tasks.context import checkpoints
+from tasks.context.checkpoints import KEPT_RESULTS, checkpoint_folder, training_of
 
 
 def training(folder, seed=0, *, code=""):
@@ -65,3 +66,43 @@ def test_a_training_that_fails_leaves_its_checkpoints(tmp_path):
     with pytest.raises(ValueError, match="x"):
         fail()
     assert list(tmp_path.glob("checkpoints/*/step-1"))
+
+
+def continuing(folder, name="model", *, code="", **settings):
+    config = {"seed": 0, "training": {"max_steps": 1, "batch_size": 1} | settings}
+    return checkpoint_folder(folder, name, config=config, inputs=[], code=code)
+
+
+def finish(folder, name="model", **settings):
+    """A training that leaves a state; returns its folder."""
+    with continuing(folder, name, **settings) as work:
+        (work.path / "step-1").mkdir()
+        (work.path / "step-1" / "tensors").write_bytes(bytes(100))
+        work.save_result(lambda content: (content / "weights").write_bytes(b"x"))
+        return work.path
+
+
+def test_only_a_training_with_other_limits_is_given_the_state_of_an_earlier_one(tmp_path):
+    first = finish(tmp_path)
+    assert [path.name for path in (first / "state").iterdir()] == ["step-1"]
+    for settings, is_given in (
+        ({"max_steps": 2}, True),
+        ({"max_steps": 2, "num_train_epochs": 1.0, "early_stopping_patience": 3, "schedule": {}}, True),
+        ({"batch_size": 2}, False),
+        ({"code": "2"}, False),
+        ({"name": "other"}, False),
+    ):
+        with continuing(tmp_path, **settings) as work:
+            assert (first / "state" in work.earlier) == is_given
+            assert all(training_of(path) == first.name for path in work.earlier if first in path.parents)
+
+
+def test_the_newest_state_of_each_model_is_kept_up_to_a_size(tmp_path, monkeypatch):
+    first, second, other = finish(tmp_path), finish(tmp_path, max_steps=2), finish(tmp_path, "other")
+    states = {path.parent for path in tmp_path.glob("*/state")}
+    assert states == {second, other}
+    assert (first / "result").is_dir()
+    monkeypatch.setattr(checkpoints, "KEPT_STATE_BYTES", 150)
+    third = finish(tmp_path, max_steps=3)
+    assert {path.parent for path in tmp_path.glob("*/state")} == {third}
+    assert {path.parent for path in tmp_path.glob("*/result")} == {first, second, other, third}

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -10,6 +11,7 @@ from flows.recipe import apply_recipe
 from lmcore.config.training import AdamWConfig
 from lmcore.errors import UserError
 from tasks.context.parameters import load_parameters
+from tasks.context.trainer_section import override
 
 PROJECT = Path(__file__).parents[3]
 
@@ -39,7 +41,7 @@ def test_all_errors_are_reported_at_once_with_path_value_and_remedy(tmp_path: Pa
     with pytest.raises(ValueError, match="5 errors; nothing was started") as caught:
         load_parameters(path)
     message = str(caught.value)
-    assert "pretrain.model.num_attention_heads = 5: must divide hidden_size 256" in message
+    assert "presets.gpt.model.num_attention_heads = 5: must divide hidden_size 256" in message
     assert "pretrain.training.max_stepz: unknown key; did you mean 'max_steps'?" in message
     assert "pretrain.training.max_steps: missing" in message
     assert "clean.language = 3: input should be a valid string" in message
@@ -74,21 +76,21 @@ def test_a_file_that_cannot_be_read_is_one_message(content: bytes, problem: str,
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("family: gpt", "family: gtp", 'pretrain.model.family = "gtp": expected one of ngram, hmm, lstm, gpt,'),
+        ("family: gpt", "family: gtp", 'presets.gpt.model.family = "gtp": expected one of ngram, hmm, lstm, gpt,'),
         ("family: gpt", "family: gtp", "did you mean 'gpt'?"),
-        ("    family: gpt\n", "", "pretrain.model.family: missing; it sets the kind of this section"),
+        ("      family: gpt\n", "", "presets.gpt.model.family: missing; it sets the kind of this section"),
         ("kind: docstrings", "kind: magic", 'reader.kind = "magic": expected one of docstrings,'),
         ("seed: 1", f"seed: {2**63}", f"seed = {2**63}: expected an integer of at most {2**63 - 1}"),
         ("seed: 1", "seed: -1", "seed = -1: input should be greater than or equal to 0"),
         (
             "hidden_size: 256",
             "hidden_size: 1000000000",
-            "pretrain.model.hidden_size = 1000000000: input should be less than or equal to",
+            "presets.gpt.model.hidden_size = 1000000000: input should be less than or equal to",
         ),
         (
             "num_hidden_layers: ",
             "num_hidden_layers: 10000000 #",
-            "pretrain.model.num_hidden_layers = 10000000: input should be less than",
+            "presets.gpt.model.num_hidden_layers = 10000000: input should be less than",
         ),
         (
             "max_position_embeddings: 256",
@@ -161,7 +163,7 @@ def test_an_optimizer_of_another_kind_in_a_section_replaces_the_shared_one(tmp_p
         (
             "hidden_act: ",
             "hiden_act: ",
-            ["missing", "pretrain.model.hiden_act: unknown key; did you mean 'hidden_act'?"],
+            ["missing", "presets.gpt.model.hiden_act: unknown key; did you mean 'hidden_act'?"],
         ),
         (
             "\n    license:",
@@ -248,8 +250,8 @@ def test_an_encoder_decoder_has_room_for_the_prompt_and_for_the_completion(tmp_p
 @pytest.mark.parametrize("task", ["classification", "completion"])
 def test_adapters_are_refused_for_a_family_without_linear_maps(tmp_path: Path, task: str) -> None:
     values = YAML(typ="safe").load((PROJECT / "params.yaml").read_text())
-    values["pretrain"]["model"] = {"family": "hmm", "num_states": 8, "emission_rank": None}
-    values["finetune"][task]["lora"] = {"rank": 8, "alpha": 16.0, "dropout": 0.0}
+    values["pretrain"]["model"] = "hmm"
+    values["finetune"][task]["lora"] = {"rank": 8, "alpha": 16.0, "dropout": 0.0, "save_adapter": False}
     path = tmp_path / "params.yaml"
     path.write_text(json.dumps(values))
     with pytest.raises(ValueError, match=rf"finetune\.{task}\.lora: a model of family hmm has no linear layers"):
@@ -258,10 +260,66 @@ def test_adapters_are_refused_for_a_family_without_linear_maps(tmp_path: Path, t
 
 @pytest.mark.parametrize("family", ["hmm", "lstm", "ngram"])
 def test_a_family_that_attends_to_nothing_cannot_mask_documents(tmp_path: Path, family: str) -> None:
-    text = apply_recipe((PROJECT / "params.yaml").read_text(), PROJECT / f"recipes/{family}.yaml")
-    path = tmp_path / "params.yaml"
-    path.write_text(text)
+    path = changed(tmp_path, ("  model: gpt\n", f"  model: {family}\n"))
     load_parameters(path)
-    path.write_text(text.replace("mask_documents: false", "mask_documents: true"))
+    path.write_text(path.read_text().replace("mask_documents: false", "mask_documents: true"))
     with pytest.raises(ValueError, match=f"pretrain: mask_documents .* set it to false for family {family}"):
         load_parameters(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"init_from": "models/base"}, "init_from = 'models/base' says what the model is: set model to null"),
+        ({"model": None}, "model is null, but init_from is scratch"),
+        ({"init_from": "language_model", "model": None}, "init_from = 'language_model': expected 'scratch' or a model"),
+        (
+            {"objective": {"kind": "corrupted_spans", "noise_density": 0.1, "mean_noise_span_length": 3.0}},
+            "objective is",
+        ),
+    ],
+)
+def test_pretraining_has_one_model_to_start_from(changes: dict[str, Any], error: str, tmp_path: Path) -> None:
+    values = YAML(typ="safe").load((PROJECT / "params.yaml").read_text())
+    preset = values["presets"][values["pretrain"]["model"]]
+    values["pretrain"] = override(preset, values["pretrain"] | {"model": preset["model"]}) | changes
+    path = tmp_path / "params.yaml"
+    path.write_text(json.dumps(values))
+    with pytest.raises(UserError) as caught:
+        load_parameters(path)
+    assert error in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "init_from", "error"),
+    [
+        ("classification", "completion", "completion is not trained before classification"),
+        ("completion", "classification", "a classifier is no language model"),
+        ("completion", "completion", "completion is not trained before completion"),
+    ],
+)
+def test_fine_tuning_starts_from_a_model_that_is_there(
+    section: str, init_from: str, error: str, tmp_path: Path
+) -> None:
+    values = YAML(typ="safe").load((PROJECT / "params.yaml").read_text())
+    values["finetune"][section]["init_from"] = init_from
+    path = tmp_path / "params.yaml"
+    path.write_text(json.dumps(values))
+    with pytest.raises(UserError) as caught:
+        load_parameters(path)
+    assert f"{section}.init_from = '{init_from}': {error}" in str(caught.value)
+
+
+def test_a_metric_is_one_that_the_training_is_measured_by(tmp_path: Path) -> None:
+    values = YAML(typ="safe").load((PROJECT / "params.yaml").read_text())
+    values["trainer"]["metric_for_best_model"] = "accuracy"
+    path = tmp_path / "params.yaml"
+    path.write_text(json.dumps(values))
+    with pytest.raises(UserError) as caught:
+        load_parameters(path)
+    lines = [line.strip() for line in str(caught.value).splitlines()[1:]]
+    assert "pretrain.training: metric_for_best_model is accuracy; expected loss here" in lines
+    assert "finetune.completion.training: metric_for_best_model is accuracy; expected loss or chrf or exact_" in str(
+        lines
+    )
+    assert not any("classification" in line for line in lines)

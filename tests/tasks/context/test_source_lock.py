@@ -22,7 +22,14 @@ def snapshot(*names: str, digit: str = "0", revision: str | None = None) -> Snap
 
 
 LOCK = Lock(
-    {"notes": snapshot("a.txt"), "hub": snapshot("b", revision="1" * 40)}, {"tokenize": NamedFile("t.json", "f" * 64)}
+    {"notes": snapshot("a.txt"), "hub": snapshot("b", revision="1" * 40)},
+    {
+        "clean": [],
+        "finetune": [
+            NamedFile("finetune.classification.vectors", "t.txt", "f" * 64),
+            NamedFile("finetune.completion.init_from", "models:/base@best", "e" * 64, "3"),
+        ],
+    },
 )
 
 
@@ -31,7 +38,13 @@ def test_a_lock_comes_back_and_each_file_has_its_line(tmp_path: Path) -> None:
     assert read_lock(tmp_path / "lock") == LOCK
     assert read_lock(tmp_path / "missing") == Lock()
     lines = (tmp_path / "lock").read_text().splitlines()
-    assert [sum(name in line for line in lines) for name in ('"a.txt"', '"b"', '"t.json"')] == [1, 1, 1]
+    assert [sum(name in line for line in lines) for name in ('"a.txt"', '"b"', '"t.txt"')] == [1, 1, 1]
+
+
+def test_a_lock_of_the_last_release_has_one_file_for_each_stage(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    lock.write_text('{"sources": {}, "files": {"clean": null, "tokenize": {"name": "t.json", "content": "0"}}}')
+    assert read_lock(lock).files == {"clean": [], "tokenize": [NamedFile("tokenize.tokenizer.path", "t.json", "0")]}
 
 
 def test_a_damaged_lock_is_set_aside_and_a_sound_one_stays(tmp_path: Path) -> None:

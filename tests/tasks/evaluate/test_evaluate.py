@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,14 @@ import torch
 
 from lmcore.config.classification import ClassificationTrainingConfig
 from lmcore.config.completion import CompletionTrainingConfig, SummaryExamples
-from lmcore.config.evaluate import ReportConfig
+from lmcore.config.evaluate import BiasConfig, ReportConfig
 from lmcore.config.finetune import FinetuneConfig
 from lmcore.config.models import GPTConfig
 from lmcore.config.tokenize import BytePairConfig, SplitFractions
+from lmcore.errors import UserError
 from lmcore.finetuning.classification.classifier import Classifier, load_classifier, save_classifier
 from lmcore.models.folder import load_language_model, save_language_model
 from lmcore.models.gpt.model import GPT
-from lmcore.models.prompt import PromptFormat
 from lmcore.runtime.artifact_cache import ArtifactCache
 from lmcore.runtime.files import folder_digest, write_json
 from lmcore.runtime.workers import Workers
@@ -33,13 +34,17 @@ from tasks.evaluate import (
     evaluate_classifier,
     evaluate_completion,
     evaluate_language_model,
+    evaluate_prompts,
     generate_samples,
     measure_contamination,
+    probe_models,
     write_metrics,
+    write_model_cards,
     write_report,
 )
 from tasks.training import write_curves
 from tests.lmcore.evaluation.evaluation_settings import CONFIG as SMALL_CONFIG
+from tests.lmcore.models.prompt_formats import prompt_format_with
 
 CONFIG = SMALL_CONFIG.model_copy(
     update={"report": ReportConfig(num_documents=2, max_document_tokens=63, num_completions=2)}
@@ -78,13 +83,17 @@ TRAINING_RECORD = TrainingRecord(
     drawn={"kind": "windows", "sequence_length": 64, "n_windows": 12, "seed": 3},
 )
 RECORD = TRAINING_RECORD.to_json()
+DATA_CARD = {"documents": 120, "bytes": 9000, "languages": ["en"], "sources": []}
 FINETUNE = FinetuneConfig(
     seed=1,
-    classification=ClassificationTrainingConfig.model_construct(max_train_samples=40),
+    classification=ClassificationTrainingConfig.model_construct(
+        max_train_samples=40, label_column="label", problem_type=None
+    ),
     completion=CompletionTrainingConfig.model_construct(
         examples=SummaryExamples(
             kind="summary", min_summary_characters=5, max_summary_characters=200, min_body_characters=10
-        )
+        ),
+        max_train_samples=40,
     ),
 )
 
@@ -133,7 +142,7 @@ def write_models(project: Path, texts: list[str]) -> None:
     torch.manual_seed(0)
     model = GPT(SHAPE, tokenizer.vocabulary)
     save_language_model(project / "language-model", model, tokenizer, RECORD)
-    prompt_format = PromptFormat(separator="\n=>\n", max_prompt_tokens=20, max_completion_tokens=8)
+    prompt_format = prompt_format_with("\n=>\n", 20, 8)
     save_language_model(project / "finetuned/completion", model, tokenizer, RECORD, prompt_format=prompt_format)
     classifier = Classifier(model, ("numpy", "prefect"), max_tokens=16)
     save_classifier(project / "finetuned/classifier", classifier, tokenizer, RECORD)
@@ -157,7 +166,18 @@ def run_tasks(project: Path, name: str) -> None:
     evaluate_language_model(CONFIG, tokens=project / "tokens", language_model=project / "language-model", **folders)
     evaluate_classifier(CONFIG, FINETUNE, SPLIT, models=project / "finetuned", **folders)
     evaluate_completion(CONFIG, FINETUNE, SPLIT, models=project / "finetuned", **folders)
+    evaluate_prompts(CONFIG, SPLIT, language_model=project / "language-model", **folders)
     generate_samples(CONFIG.samples, language_model=project / "language-model", output=output)
+    probe_models(
+        CONFIG,
+        FINETUNE,
+        SPLIT,
+        tokens=project / "tokens",
+        documents=project / "clean",
+        language_model=project / "language-model",
+        models=project / "finetuned",
+        output=output,
+    )
     write_metrics(output=output, metrics=output / "slim.json")
     inputs = ReportInputs(
         clean=project / "clean",
@@ -167,7 +187,10 @@ def run_tasks(project: Path, name: str) -> None:
         pretrain_curves=project / "curves/pretrain",
         finetune_curves=project / "curves/finetune",
     )
-    write_report(CONFIG, {"evaluate": CONFIG.model_dump(mode="json")}, inputs, output=output)
+    parameters = {"evaluate": CONFIG.model_dump(mode="json"), "pretrain": {"model": {}, "seed": 3}, "finetune": {}}
+    write_json(project / "clean/card.json", DATA_CARD)
+    write_report(CONFIG, parameters, inputs, output=output)
+    write_model_cards(CONFIG, parameters, inputs, output=output)
 
 
 def read(path: Path):
@@ -236,11 +259,12 @@ def test_the_confusion_table_holds_the_classifiers_own_predictions(project):
     assert {row["actual"] for row in rows} <= set(labels)
 
 
-def test_the_baseline_of_a_completion_is_the_first_sentence_of_its_prompt(project):
+def test_the_baselines_of_a_completion_copy_from_its_prompt_and_from_training_examples(project):
     completions = read(project / "reports/completion.json")["completions"]
     assert len(completions) == CONFIG.completion.max_documents
     for row in completions:
-        assert row["prompt"].startswith(row["first_sentence"])
+        assert row["prompt"].startswith(row.get("first_sentence", row["prompt"]))
+        assert row["nearest_neighbor"].startswith("Return the")
         assert row["reference"].startswith("Return the")
 
 
@@ -293,6 +317,45 @@ def test_classes_that_were_not_trained_count_as_wrong_and_are_named(project, tmp
     assert sum(map(sum, found["confusion"][2:])) == len(untrained)
     n_wrong = f"{len(untrained)} of {len(test)} test documents count as wrong"
     assert f"{n_wrong}, since their class was not trained: rare" in caplog.text
+
+
+def test_every_evaluated_model_has_a_card_whose_picture_lies_beside_it(project):
+    cards = sorted((project / "reports").glob("model-card-*.md"))
+    assert [card.stem for card in cards] == [
+        "model-card-classifier",
+        "model-card-completion",
+        "model-card-language-model",
+    ]
+    for card in cards:
+        text = card.read_text(encoding="utf-8")
+        assert "## Results" in text
+        for picture in re.findall(r"!\[.*\]\((.*)\)", text):
+            assert (project / "reports" / picture).exists()
+
+
+def test_probes_of_both_models_are_numbers_with_intervals_and_a_method(project):
+    found = read(project / "reports/probes.json")
+    names = {part: [probe["name"] for probe in probes] for part, probes in found.items()}
+    assert names == {"language_model": ["memorization", "bias", "typos"], "classifier": ["typos_classifier"]}
+    for probe in (probe for probes in found.values() for probe in probes):
+        assert probe["method"].endswith(".")
+        for row in probe["rows"]:
+            assert row["estimate"]["low"] <= row["estimate"]["value"] <= row["estimate"]["high"]
+    bits = [row["estimate"]["value"] for row in found["language_model"][2]["rows"]]
+    metrics = read(project / "reports/metrics.json")["language_model"]["model"]["bits_per_byte"]["value"]
+    assert bits[0] == pytest.approx(metrics, rel=0.2)
+
+
+def test_a_file_of_templates_that_is_missing_or_wrong_is_named(project, tmp_path):
+    file = tmp_path / "bias.yaml"
+    probes = CONFIG.probes.model_copy(update={"memorization": None, "bias": BiasConfig(templates=file)})
+    config = CONFIG.model_copy(update={"probes": probes})
+    folders = {"tokens": project / "tokens", "documents": project / "clean", "models": tmp_path, "output": tmp_path}
+    for text, message in ((None, "does not exist"), ("pairs: 3", "bias.yaml"), ("a: [", "bias.yaml")):
+        if text is not None:
+            file.write_text(text, encoding="utf-8")
+        with pytest.raises(UserError, match=message):
+            probe_models(config, FINETUNE, SPLIT, language_model=project / "language-model", **folders)
 
 
 def test_equal_inputs_give_equal_files(project):

@@ -8,6 +8,7 @@ from lmcore.config.completion import CompletionTrainingConfig, TargetExamples
 from lmcore.config.training import TrainingConfig
 from tasks.context.environment import Environment
 from tasks.finetune import FinetuneFiles, finetune_classifier, finetune_completion
+from tests.sample_project import PROJECT
 from tests.tasks.evaluate.test_evaluate import SPLIT, write_documents
 
 TRAINING = TrainingConfig.model_construct(max_eval_samples=10, batch_size=4)
@@ -21,7 +22,7 @@ def files(tmp_path: Path) -> FinetuneFiles:
 
 def test_a_classifier_without_two_frequent_labels_is_not_trained(files: FinetuneFiles, tmp_path: Path) -> None:
     config = ClassificationTrainingConfig.model_construct(
-        min_examples_per_label=1000, max_train_samples=10, training=TRAINING
+        label_column="label", problem_type=None, min_examples_per_label=1000, max_train_samples=10, training=TRAINING
     )
     reason = finetune_classifier(config, SPLIT, 1, Environment(work_folder=tmp_path), files)
     assert reason is not None
@@ -31,7 +32,12 @@ def test_a_classifier_without_two_frequent_labels_is_not_trained(files: Finetune
 
 def test_a_completion_model_without_examples_is_not_trained(files: FinetuneFiles, tmp_path: Path) -> None:
     settings: dict[str, Any] = {
-        "examples": TargetExamples(kind="target"),
+        "examples": TargetExamples(kind="target", question_separator=None),
+        "prompt": PROJECT / "prompts/completion/plain.jinja",
+        "truncated_field": "text",
+        "truncation_side": "right",
+        "max_prompt_tokens": 10,
+        "max_completion_tokens": 10,
         "max_train_samples": 10,
         "training": TRAINING,
     }

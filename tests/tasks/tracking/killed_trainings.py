@@ -36,6 +36,7 @@ def train(work_folder):
         Environment(work_folder=work_folder),
         stage="pretrain",
         model="language-model",
+        family="gpt",
         parameters={"seed": 0},
         inputs=[Path("data")],
         datasets=[Path("data")],

@@ -29,7 +29,7 @@ def test_a_finished_run_has_curves_parameters_data_model_and_lineage(environment
     assert {"pipeline.id", "machine.processor", "gpu.count"} <= run.data.tags.keys()
     assert not {name for name in run.data.tags if name.startswith(("process.", "dvc.dep.", "lock_file."))}
     assert json.loads(content(environment, run, "lineage.json"))["process.pid"] == str(os.getpid())
-    assert run.info.run_name == f"language-model {run.data.tags['model.digest'][:8]}"
+    assert run.info.run_name == f"language-model gpt {run.data.tags['model.digest'][:8]}"
     assert "models:/language-model/1" in run.data.tags["mlflow.note.content"]
     assert not list(folder.glob("tracking*"))
     assert not list(environment.work_folder.glob("tracking/*"))

@@ -9,9 +9,9 @@ from lmcore.config.tokenize import BytePairConfig
 from lmcore.finetuning.classification.classifier import Classifier, save_classifier
 from lmcore.models.folder import save_language_model
 from lmcore.models.gpt.model import GPT
-from lmcore.models.prompt import PromptFormat
 from lmcore.tokens.tokenizer.training import train_tokenizer
 from lmcore.training.record import TrainingRecord
+from tests.lmcore.models.prompt_formats import prompt_format_with
 
 LABELS = ("numpy", "pandas")
 RECORD = TrainingRecord(
@@ -58,6 +58,6 @@ def save_tiny_model(folder: Path, model: str, *, seed: int = 0) -> None:
         classifier = Classifier(gpt, LABELS, max_tokens=16)
         save_classifier(folder, classifier, tokenizer, record)
     else:
-        prompt_format = PromptFormat(separator="\n", max_prompt_tokens=16, max_completion_tokens=8)
+        prompt_format = prompt_format_with("\n", 16, 8)
         is_completion = model == "completion"
         save_language_model(folder, gpt, tokenizer, record, prompt_format=prompt_format if is_completion else None)

@@ -23,6 +23,7 @@ def start(environment, *, model="language-model", resumed_from_step=0, parameter
         environment,
         stage="pretrain",
         model=model,
+        family="gpt",
         parameters=parameters or {"seed": 0, "training": {"learning_rate": 3e-4}},
         datasets=[Path("data/tokens")],
         work_folder=work_folder_of(environment, model),

@@ -126,17 +126,21 @@ class InputFile:
         label: str | None = None,
         name: str | None = None,
         target: str | None = None,
+        labels: tuple[str, ...] | None = None,
+        messages: str | None = None,
+        rejected: str | None = None,
     ) -> Document | ReadError:
         """Make a document, or a read error (``empty_text``, ``not_unicode``, ``too_long``) if the text is unusable."""
         try:
             self._check(text)
-            if target is not None:
-                self._check(target)
+            for content in (target, messages, rejected):
+                if content is not None:
+                    self._check(content)
         except InputError as error:
             return self.read_error(error, line)
         return Document(
             text=text,
-            label=label or self.file.package,
+            label=label or (None if labels else self.file.package),
             source=self.source.name,
             package=self.file.package,
             path=self.path,
@@ -147,6 +151,9 @@ class InputFile:
             license=self.file.license or self.source.license,
             target=target,
             split=self.source.split,
+            labels=labels,
+            messages=messages,
+            rejected=rejected,
         )
 
     def read_error(self, error: InputError, line: int | None = None) -> ReadError:

@@ -25,8 +25,8 @@ from lmcore.text.sources.rows.tables import check_columns
 FILE_MARK = b"ARROW1"
 
 
-def arrow_rows(file: InputFile, names: Sequence[str], path: Sequence[str] = ()) -> ParquetRows:
-    """Yield the number of each row, from 1, and its fields ``names``; with a path, the rows nested there.
+def arrow_rows(file: InputFile, names: Sequence[str] | None, path: Sequence[str] = ()) -> ParquetRows:
+    """Yield the number of each row, from 1, and its fields ``names`` (None: all); with a path, the rows nested there.
 
     Raises:
         UserError: if a field has no column.
@@ -37,6 +37,7 @@ def arrow_rows(file: InputFile, names: Sequence[str], path: Sequence[str] = ()) 
             schema, batches = _opened(stream)
         except ARROW_ERRORS as error:
             raise damaged_file(error) from error
+        names = schema.names if names is None else names
         columns = {name: column_of(schema, name) for name in names}
         missing = [name for name, column in columns.items() if column is None]
         check_columns(file, schema.names, path[:1] if path else missing)

@@ -22,8 +22,8 @@ LONGEST_DETAIL = 200
 ARROW_ERRORS = (pa.ArrowException, OSError, ValueError)
 
 
-def parquet_rows(file: InputFile, names: Sequence[str], path: Sequence[str] = ()) -> ParquetRows:
-    """Yield the number of each row, from 1, and its fields ``names``; with a path, the rows nested there.
+def parquet_rows(file: InputFile, names: Sequence[str] | None, path: Sequence[str] = ()) -> ParquetRows:
+    """Yield the number of each row, from 1, and its fields ``names`` (None: all); with a path, the rows nested there.
 
     After a damaged part, reading continues with the next row group.
 
@@ -38,6 +38,7 @@ def parquet_rows(file: InputFile, names: Sequence[str], path: Sequence[str] = ()
             schema, metadata = table.schema_arrow, table.metadata
         except ARROW_ERRORS as error:
             raise damaged_file(error) from error
+        names = schema.names if names is None else names
         columns = {name: column_of(schema, name) for name in names}
         missing = [name for name, column in columns.items() if column is None]
         # A field without a column may be one of the nested rows.

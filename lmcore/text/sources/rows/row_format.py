@@ -2,7 +2,7 @@
 
 import json
 
-from lmcore.config.collect import RecordFields, RowFormat
+from lmcore.config.collect import RowFormat, RowSettings
 from lmcore.text.documents.document import InputError
 from lmcore.text.sources.input_files.input_file import InputFile
 from lmcore.text.sources.rows.dialects import DELIMITERS, Expected, fitting_delimiters
@@ -29,7 +29,7 @@ TABLES = frozenset(DELIMITERS)
 PARQUET_MARK = b"PAR1"
 
 
-def row_format(file: InputFile, reader: RecordFields, names: tuple[str, ...]) -> RowFormat:
+def row_format(file: InputFile, reader: RowSettings, names: tuple[str, ...]) -> RowFormat:
     """The format of a file's rows.
 
     Raises:
@@ -61,7 +61,7 @@ def _is_indented_json(head: bytes) -> bool:
     return first.strip() in (b"{", b"[") and bool(more)
 
 
-def _found_format(file: InputFile, head: bytes, reader: RecordFields, names: tuple[str, ...]) -> RowFormat | None:
+def _found_format(file: InputFile, head: bytes, reader: RowSettings, names: tuple[str, ...]) -> RowFormat | None:
     if head.startswith(PARQUET_MARK):
         return "parquet"
     if head.lstrip()[:1] in (b"{", b"["):

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
-from lmcore.config.collect import RecordFields
+from lmcore.config.collect import RowSettings
 from lmcore.errors import UserError
 from lmcore.text.documents.document import InputError
 from lmcore.text.sources.input_files.input_file import InputFile
@@ -22,7 +22,7 @@ DECLARED_DELIMITER = re.compile(r"sep=([^\r\n])\r?\n")
 """A first line that declares the delimiter, as for Excel."""
 
 
-def table_rows(file: InputFile, reader: RecordFields, names: Sequence[str], kind: str) -> TableRows:
+def table_rows(file: InputFile, reader: RowSettings, names: Sequence[str], kind: str) -> TableRows:
     """Yield the line where each row begins, and its fields; values in quotation marks may contain line ends.
 
     After a malformed row, reading continues with the next line; after one that is too long, where its last quotation
@@ -87,7 +87,7 @@ class _Dialect:
     encloses: bool | None
 
 
-def _values(file: InputFile, reader: RecordFields, expected: Expected, kind: str) -> Values:
+def _values(file: InputFile, reader: RowSettings, expected: Expected, kind: str) -> Values:
     # The csv module's limit of 128 KiB is too small for texts; the size of rows is limited by TableLines.
     csv.field_size_limit(sys.maxsize)
     dialect: _Dialect | None = None
@@ -105,7 +105,7 @@ def _values(file: InputFile, reader: RecordFields, expected: Expected, kind: str
         raise
 
 
-def _dialect(lines: TableLines, file: InputFile, reader: RecordFields, expected: Expected, kind: str) -> _Dialect:
+def _dialect(lines: TableLines, file: InputFile, reader: RowSettings, expected: Expected, kind: str) -> _Dialect:
     usual = DELIMITERS[kind]
     delimiter = reader.delimiter
     if (declared := DECLARED_DELIMITER.match(lines.look_ahead(SAMPLE_BYTES))) is not None:

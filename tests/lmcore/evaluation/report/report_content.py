@@ -1,8 +1,9 @@
 """Content of a report with made-up metrics, and one text of the test's choice wherever texts are shown."""
 
+from lmcore.evaluation.probes.probe import Probe, ProbeRow
 from lmcore.evaluation.report.plots import Curve
-from lmcore.evaluation.report.render import ModelTitle, ReportContent, Training
-from lmcore.evaluation.result import EvaluationResult
+from lmcore.evaluation.report.render import CompletionPart, ModelTitle, ReportContent, Training
+from lmcore.evaluation.result import Estimate, EvaluationResult
 from lmcore.training.record import TrainingRecord
 
 
@@ -81,9 +82,38 @@ ENCODER_DECODER = {
 }
 
 
+def completion(text: str) -> EvaluationResult:
+    overlap = metrics(bleu=20.0, chrf=20.0, exact_match=0.2, length_ratio=1.1)
+    row = {"id": "0", "prompt": text, "reference": text, "model": text, "nearest_neighbor": ""}
+    return EvaluationResult.from_json(
+        {
+            "names": {
+                "model": "fine-tuned GPT",
+                "nearest_neighbor": "nearest prompt",
+                "first_sentence": "first sentence",
+            },
+            "metrics": {
+                "model": overlap,
+                "nearest_neighbor": overlap,
+                "first_sentence": overlap,
+                "differences": {
+                    "model_minus_nearest_neighbor": overlap | {"chrf_clean": estimate(-0.3) | {"p_value": 0.0002}},
+                    "model_minus_first_sentence": overlap,
+                },
+                **SIZES,
+            },
+            "headline": "chrf",
+            "strongest_baseline": "nearest_neighbor",
+            "signatures": {"bleu": text},
+            "completions": [row],
+        }
+    )
+
+
 def content(text: str) -> ReportContent:
-    overlap = metrics(bleu=20.0, chrf=20.0, rouge_l=20.0)
     class_metrics = metrics(accuracy=0.5, macro_f1=0.4)
+    quality = metrics(log_loss=0.9, calibration_error=0.1)
+    bins = [{"n_documents": 9, "confidence": 0.8, "accuracy": estimate(0.7)}]
     record = TrainingRecord(
         n_parameters=1000,
         n_steps=10,
@@ -115,10 +145,14 @@ def content(text: str) -> ReportContent:
                     "bag_of_words": "words, linear",
                     "character_ngrams": "characters, linear",
                     "majority_class": "most frequent class (majority baseline)",
+                    "uncalibrated": "without its temperature",
                 },
                 "strongest_baseline": "character_ngrams",
+                "temperature": 1.5,
+                "reliability": {"model": bins, "uncalibrated": bins},
                 "metrics": {
-                    "model": class_metrics,
+                    "model": class_metrics | metrics(auroc=0.9) | quality,
+                    "uncalibrated": quality,
                     "bag_of_words": class_metrics,
                     "character_ngrams": class_metrics,
                     "majority_class": class_metrics,
@@ -126,6 +160,7 @@ def content(text: str) -> ReportContent:
                         "model_minus_bag_of_words": metrics(accuracy=0.2),
                         "model_minus_character_ngrams": metrics(accuracy=-0.3),
                         "model_minus_majority_class": metrics(accuracy=0.3),
+                        "model_minus_uncalibrated": metrics(log_loss=-0.4, calibration_error=-0.4),
                     },
                     "n_training_documents": 50,
                     "n_untrained_classes": 1,
@@ -138,19 +173,18 @@ def content(text: str) -> ReportContent:
                 "confusion": [[3, 1, 0], [0, 0, 0], [1, 1, 0]],
             }
         ),
-        completion=EvaluationResult.from_json(
-            {
-                "names": {"model": "fine-tuned GPT", "first_sentence": "first sentence"},
-                "metrics": {
-                    "model": overlap,
-                    "first_sentence": overlap,
-                    "differences": {"model_minus_first_sentence": overlap},
-                    **SIZES,
-                },
-                "signatures": {"bleu": text},
-                "completions": [{"id": "0", "prompt": text, "reference": text, "model": text, "first_sentence": ""}],
-            }
-        ),
+        completions=[CompletionPart("completion", "Completion", f"Completes {text}.", completion(text))],
+        probes=[
+            Probe(
+                "memorization",
+                "Memorization",
+                f"Decoding {text}.",
+                "reproduced texts",
+                "fraction",
+                ("prefix", "occurs"),
+                [ProbeRow(("16 tokens", text), 100, Estimate(0.02, 0.0, 0.07))],
+            )
+        ],
         samples=[{"prompt": text, "continuation": text}],
         trainings=[Training("Language model", record, curves, "nats per token")],
         clean_summary={

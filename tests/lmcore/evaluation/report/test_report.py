@@ -2,11 +2,12 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
+from lmcore.evaluation.multi_label import evaluate_multi_label
 from lmcore.evaluation.report.plots import interval_plot
-from lmcore.evaluation.report.render import render_plots, render_report
-from lmcore.evaluation.report.views import verdict
+from lmcore.evaluation.report.render import CompletionPart, render_plots, render_report
 from lmcore.evaluation.result import Estimate, EvaluationResult
 from tests.lmcore.evaluation.evaluation_settings import CONFIG
 from tests.lmcore.evaluation.report.report_content import ENCODER_DECODER, MASKED, NGRAM, content
@@ -48,6 +49,10 @@ class Page(HTMLParser):
         self.text.append(data)
 
 
+def no_completions(absent: EvaluationResult) -> CompletionPart:
+    return CompletionPart("completion", "Completion", "Completes a prompt.", absent)
+
+
 @pytest.fixture(scope="module")
 def page() -> Page:
     return Page(render_report(content(HOSTILE), CONFIG))
@@ -79,10 +84,11 @@ def test_ids_are_unique_and_links_have_a_target(page):
 
 def test_plots_are_described_in_words(page):
     plots = [attributes for tag, attributes in page.elements if tag == "svg"]
-    assert len(plots) == 2
+    assert len(plots) == 3
     assert all(attributes["role"] == "img" for attributes in plots)
     assert "GPT 1.210, from 1.110 to 1.310" in plots[0]["aria-label"]
-    assert "training ends at 4.000" in plots[1]["aria-label"]
+    assert "with the temperature 10.0 %" in plots[1]["aria-label"]
+    assert "training ends at 4.000" in plots[2]["aria-label"]
 
 
 def test_tables_have_a_caption_and_column_headers(page):
@@ -95,8 +101,8 @@ def test_tables_have_a_caption_and_column_headers(page):
 
 def test_a_skipped_model_is_reported_with_the_reason():
     absent = EvaluationResult(skipped="2 labels are too few")
-    html = render_report(replace(content("text"), classifier=absent, completion=absent), CONFIG)
-    assert html.count("Not evaluated: 2 labels are too few.") == 2
+    html = render_report(replace(content("text"), classifier=absent, completions=[no_completions(absent)]), CONFIG)
+    assert "Not evaluated Classifier: 2 labels are too few. Completion: 2 labels are too few." in words_of(html)
     Page(html)
 
 
@@ -112,6 +118,29 @@ def test_the_page_names_the_model_and_compares_by_clean_documents():
     assert "and 1 dropped by the cleaning rules. 3 more could not be read." in text
 
 
+def test_completions_are_compared_with_the_strongest_baseline_in_words():
+    text = words_of(render_report(content("text"), CONFIG))
+    assert "Completes text. Strongest baseline, selected on the validation split: nearest prompt." in text
+    assert "Compared with it by chrF (clean), the model is worse" in text
+    assert "p < 0.001 worse" in text
+
+
+def test_the_metrics_of_each_source_are_shown_if_there_are_several():
+    assert "By source" not in render_report(content("text"), CONFIG)
+    page = content("text")
+    metrics = page.language_model.metrics
+    by_source = {"books": replace(metrics, by_source={}), "news": replace(metrics, by_source={})}
+    several = replace(page.language_model, metrics=replace(metrics, by_source=by_source))
+    text = words_of(render_report(replace(page, language_model=several), CONFIG))
+    assert "books 10 1.200 1.100 to 1.300" in text
+
+
+def test_probes_are_shown_with_their_method_and_intervals():
+    text = words_of(render_report(content("text"), CONFIG))
+    assert "Memorization. Decoding text." in text
+    assert "16 tokens text 100 2.0 % 0.0 % to 7.0 %" in text.replace("\N{NARROW NO-BREAK SPACE}", " ")
+
+
 def test_the_page_tells_that_a_baseline_is_better_and_which_classes_were_not_trained():
     text = words_of(render_report(content("text"), CONFIG))
     assert "selected on the validation split: characters, linear. Compared with it, the classifier is worse" in text
@@ -125,7 +154,7 @@ def test_the_page_tells_that_a_baseline_is_better_and_which_classes_were_not_tra
         (
             NGRAM,
             "5-gram 1.210 bits per byte (clean) 4-gram 1.310",
-            ["Samples", "Interpolation weights", "unclear 0.000"],
+            ["Samples", "Interpolation weights", "distinguishable 0.000"],
         ),
         (MASKED, "BERT 1.010 pseudo bits per byte (clean) token frequencies 3.010", ["Samples", "Surprisal"]),
         (
@@ -141,7 +170,7 @@ def test_every_family_has_the_sections_and_metrics_that_fit_it(found, shown, not
         content("text"),
         language_model=EvaluationResult.from_json(found),
         classifier=absent,
-        completion=absent,
+        completions=[no_completions(absent)],
         samples=[],
     )
     html = render_report(page, CONFIG)
@@ -171,23 +200,8 @@ def test_equal_content_gives_equal_bytes():
     assert render_report(content("a"), CONFIG) == render_report(content("a"), CONFIG)
     plots = render_plots(content("a"))
     assert plots == render_plots(content("a"))
-    assert sorted(plots) == ["bits-per-byte.svg", "loss-language-model.svg"]
+    assert sorted(plots) == ["bits-per-byte.svg", "loss-language-model.svg", "reliability.svg"]
     assert not any(re.search(r"<dc:date>|<metadata>", plot) for plot in plots.values())
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "lower_is_better", "expected"),
-    [
-        (-2, -1, True, "better"),
-        (-2, -1, False, "worse"),
-        (1, 2, True, "worse"),
-        (1, 2, False, "better"),
-        (-1, 1, True, "unclear"),
-        (0, 1, False, "unclear"),
-    ],
-)
-def test_a_verdict_needs_the_whole_interval(low, high, lower_is_better, expected):
-    assert verdict(Estimate((low + high) / 2, low, high), lower_is_better=lower_is_better) == expected
 
 
 def test_a_plot_is_an_svg_file_of_its_own():
@@ -198,3 +212,20 @@ def test_a_plot_is_an_svg_file_of_its_own():
     assert {"width", "height", "viewbox"} <= set(elements[0][1])
     assert elements[0][1]["aria-label"] == '"<&>'
     assert "var(--first, #2f6fb2)" in svg
+
+
+def test_a_classifier_of_any_number_of_labels_is_shown_without_a_confusion_matrix():
+    random = np.random.default_rng(0)
+    has_label = random.random((40, 3)) < 0.5
+    probabilities = {name: random.random((40, 3)) for name in ("model", "bag_of_words", "label_frequencies")}
+    metrics = evaluate_multi_label(has_label, probabilities, random.random(40) < 0.5, CONFIG)
+    result = EvaluationResult(
+        {"model": "fine-tuned GPT", "bag_of_words": "linear SVMs", "label_frequencies": "label frequencies"},
+        metrics.with_counts(n_training_documents=100, n_untrained_classes=0),
+        {"strongest_baseline": "bag_of_words", "n_trained_labels": 3, "labels": ["a", "b", "c"], "temperature": 1.5},
+    )
+    page = render_report(replace(content("text"), classifier=EvaluationResult.from_json(result.as_json())), CONFIG)
+    section = page[page.index('id="classifier"') : page.index('id="completion"')]
+    assert "Micro F1" in section
+    assert "linear SVMs" in section
+    assert "Confusion" not in section

@@ -1,15 +1,20 @@
 """The classifier: how a text is encoded, and what its folder keeps; see the tests of the families for predictions."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.finetuning.classification.classifier import (
     Classifier,
+    chosen_labels,
     encode_for_classifier,
     load_classifier,
+    predict,
+    predict_logits,
     save_classifier,
 )
 from lmcore.models.families import build_model
@@ -21,10 +26,10 @@ TOKENIZER = train_tokenizer(["a"], BytePairConfig(kind="byte_pair", vocabulary_s
 """Every byte is a token."""
 
 
-def make_classifier() -> Classifier:
+def make_classifier(**changes: Any) -> Classifier:
     torch.manual_seed(0)
     backbone = build_model(GPT_CONFIG, TOKENIZER.vocabulary)
-    return Classifier(backbone, ("numpy", "scipy"), max_tokens=5)
+    return Classifier(backbone, ("numpy", "scipy"), max_tokens=5, **changes)
 
 
 @pytest.mark.parametrize("text", ["", "abc", "a long text"])
@@ -53,3 +58,52 @@ def test_a_folder_of_a_language_model_is_refused(tmp_path: Path) -> None:
     save_language_model(tmp_path / "model", build_model(GPT_CONFIG, TOKENIZER.vocabulary), TOKENIZER, {})
     with pytest.raises(ValueError, match="holds a language model, not a classifier"):
         load_classifier(tmp_path / "model")
+
+
+def make_multi_label(**changes: Any) -> Classifier:
+    torch.manual_seed(0)
+    backbone = build_model(GPT_CONFIG, TOKENIZER.vocabulary)
+    classifier = Classifier(
+        backbone, ("a", "b", "c"), max_tokens=5, problem_type="multi_label_classification", **changes
+    ).eval()
+    torch.nn.init.normal_(classifier.head.weight)
+    return classifier
+
+
+def test_the_loss_of_any_number_of_labels_is_the_binary_cross_entropy_of_each() -> None:
+    classifier = make_multi_label(class_weights=(1.0, 2.0, 3.0))
+    tokens = torch.tensor([encode_for_classifier(TOKENIZER, text, 5) for text in ("abcd", "bcde")])
+    presence = torch.tensor([[1, 0, 1], [0, 0, 1]])
+    padded = torch.nn.functional.pad(presence, (0, 5), value=-100)  # as batches have them
+    logits, weights = classifier(tokens), torch.tensor((1.0, 2.0, 3.0))
+    positive, negative = presence * logits.sigmoid().log() * weights, (1 - presence) * (-logits).sigmoid().log()
+    torch.testing.assert_close(classifier.loss(tokens, padded), -(positive + negative).sum())
+    smoothed = presence * 0.8 + 0.1
+    expected = -(smoothed * logits.sigmoid().log() * weights + (1 - smoothed) * (-logits).sigmoid().log()).sum()
+    torch.testing.assert_close(classifier.loss(tokens, padded, label_smoothing=0.2), expected)
+
+
+def test_class_weights_scale_the_loss_of_each_example_and_are_no_part_of_the_model() -> None:
+    plain, weighted = make_classifier(), make_classifier(class_weights=(1.0, 5.0))
+    tokens = torch.tensor([encode_for_classifier(TOKENIZER, text, 5) for text in ("abcd", "bcde")])
+    single = [plain.loss(tokens[[row]], torch.tensor([row])) for row in (0, 1)]
+    torch.testing.assert_close(weighted.loss(tokens, torch.tensor([0, 1])), single[0] + 5 * single[1])
+    assert plain.state_dict().keys() == weighted.state_dict().keys()
+
+
+def test_the_temperature_divides_the_logits_and_stays_in_the_folder(tmp_path: Path) -> None:
+    classifier = make_multi_label(temperature=2.5)
+    save_classifier(tmp_path / "model", classifier, TOKENIZER, {})
+    loaded, tokenizer = load_classifier(tmp_path / "model")
+    assert (loaded.problem_type, loaded.temperature) == ("multi_label_classification", 2.5)
+    texts = ["abc", "xyz", ""]
+    found = predict(loaded, tokenizer, texts)
+    expected = torch.from_numpy(predict_logits(classifier, TOKENIZER, texts) / 2.5).sigmoid().numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    chosen = chosen_labels(loaded, found)
+    assert chosen == [tuple(np.array(["a", "b", "c"])[row >= 0.5]) for row in found]
+
+
+def test_one_label_is_the_most_probable_one() -> None:
+    classifier = make_classifier()
+    assert chosen_labels(classifier, np.array([[0.2, 0.8], [0.6, 0.4]])) == [("scipy",), ("numpy",)]

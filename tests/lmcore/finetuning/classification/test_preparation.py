@@ -5,6 +5,7 @@ import pytest
 from lmcore.config.classification import ClassificationTrainingConfig
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.finetuning.classification.preparation import (
+    calibrate,
     choose_classification_data,
     classification_batches,
     classifier_on,
@@ -23,6 +24,9 @@ def tokenizer() -> Tokenizer:
 
 def classification(**changes: Any) -> ClassificationTrainingConfig:
     values = {
+        "label_column": "label",
+        "problem_type": None,
+        "class_weights": None,
         "max_tokens": 100,
         "max_train_samples": 6,
         "min_examples_per_label": 2,
@@ -41,7 +45,27 @@ def test_rare_labels_and_surplus_examples_are_left_out(tokenizer: Tokenizer) -> 
     assert data.labels == ("a", "b")
     assert len(data.training) == 6
     assert len(data.validation) == 3
-    classifier = classifier_on(GPT(CONFIG, tokenizer.vocabulary), data.labels, classification())
+    classifier = classifier_on(GPT(CONFIG, tokenizer.vocabulary), data, classification())
     assert classifier.max_tokens == CONFIG.max_position_embeddings
     batch = classification_batches(data, classifier, tokenizer, Limits(), seed=1).training_batch(0)
     assert set(batch.targets.tolist()) <= {0, 1}
+
+
+def test_texts_with_any_number_of_labels_have_those_that_are_frequent_enough(tokenizer: Tokenizer) -> None:
+    def labels(number: int) -> list[str] | None:
+        return None if number < 4 else [name for name, each in (("a", 4), ("b", 3), ("rare", 32)) if number % each == 0]
+
+    table = table_of(text=lambda number: f"the list {number}", labels=labels)
+    config = classification(label_column="labels", class_weights="balanced", max_train_samples=100)
+    data = choose_classification_data(table, FRACTIONS, config, seed=1)
+    assert data.labels == ("a", "b")
+    assert len(data.training) == 18  # those that have a list of labels, which may be empty
+    assert {("the list 8", ("a",)), ("the list 10", ()), ("the list 12", ("a", "b"))} <= set(data.training)
+    classifier = classifier_on(GPT(CONFIG, tokenizer.vocabulary), data, config)
+    assert classifier.is_multi_label
+    batches = classification_batches(data, classifier, tokenizer, Limits(), seed=1)
+    batch = batches.training_batch(0)
+    assert batch.n_targets == 2 * len(batch.tokens)
+    assert classifier.loss(batch.tokens, batch.targets).isfinite()
+    calibrate(classifier, tokenizer, data.validation)
+    assert classifier.temperature > 0

@@ -5,19 +5,20 @@ import pytest
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.finetuning.completion.examples import CompletionExample
 from lmcore.finetuning.completion.sequences import completion_sequences
-from lmcore.models.prompt import PromptFormat, encode_prompt
+from lmcore.models.prompt import encode_prompt
 from lmcore.tokens.batches.batches import IGNORED
 from lmcore.tokens.tokenizer.training import train_tokenizer
+from tests.lmcore.models.prompt_formats import prompt_format_with
 
 TOKENIZER = train_tokenizer(["a"], BytePairConfig(kind="byte_pair", vocabulary_size=259))
 """Every byte is a token."""
-FORMAT = PromptFormat(separator="=", max_prompt_tokens=4, max_completion_tokens=6)
+FORMAT = prompt_format_with("=", 5, 6)
 END = TOKENIZER.vocabulary.end_of_text_id
 EXAMPLES = [
-    CompletionExample("id", "ask", "four"),
-    CompletionExample("id", "asking", "fives"),
-    CompletionExample("id", "ask", "sixsix"),
-    CompletionExample("id", "ask", "sevens and more"),
+    CompletionExample("id", {"text": "ask"}, "four"),
+    CompletionExample("id", {"text": "asking"}, "fives"),
+    CompletionExample("id", {"text": "ask"}, "sixsix"),
+    CompletionExample("id", {"text": "ask"}, "sevens and more"),
 ]
 
 
@@ -25,7 +26,7 @@ EXAMPLES = [
 def test_a_completion_has_an_end_token_if_and_only_if_it_is_not_truncated(reads_prompts: bool) -> None:
     found = completion_sequences(TOKENIZER, EXAMPLES, FORMAT, reads_prompts=reads_prompts)
     for example, (tokens, targets) in zip(EXAMPLES, found.sequences, strict=True):
-        prompt = encode_prompt(TOKENIZER, example.prompt, FORMAT)
+        prompt = encode_prompt(TOKENIZER, example.values, FORMAT)
         answer = [target for target in targets if target != IGNORED]
         assert len(answer) <= FORMAT.max_completion_tokens
         is_whole = len(example.completion) < FORMAT.max_completion_tokens

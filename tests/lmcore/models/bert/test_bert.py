@@ -5,7 +5,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from lmcore.config.models import BERTConfig, MaskingConfig
+from lmcore.config.families import MaskingConfig
+from lmcore.config.published_models import BERTConfig
 from lmcore.models.bert.model import BERT
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 

@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from lmcore.config.models import CorruptionConfig, EncoderDecoderConfig
+from lmcore.config.families import CorruptionConfig
+from lmcore.config.models import EncoderDecoderConfig
 from lmcore.models.encoder_decoder.model import EncoderDecoder
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from lmcore.config.models import GPT2Config
+from lmcore.config.published_models import GPT2Config
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.models.gpt2.model import GPT2
 from lmcore.tokens.tokenizer.training import train_tokenizer

@@ -1,6 +1,7 @@
 import pytest
 
 from lmcore.text.cleaning.decision import DocumentFilter
+from lmcore.text.documents.messages import Message, from_json, to_json
 from tests.lmcore.text.cleaning_for_tests import LENIENT, configure_cleaning
 
 BLOCKED = {"phrases": ["bad word"], "max_occurrences": 1, "words_per_occurrence": 500}
@@ -40,6 +41,18 @@ def test_a_prompt_and_its_target_are_filtered_together() -> None:
         "personal_data",
         "too_short",
     ]
+
+
+def test_rejected_answers_and_messages_are_normalized_and_masked_as_the_target() -> None:
+    document_filter = DocumentFilter(configure_cleaning(filters=LENIENT, personal_data=MASK), None)
+    messages = [Message("user", "Write\u00a0to a@b.de "), Message("assistant", "To c@d.de")]
+    found = document_filter.decide("Write to a@b.de", "To c@d.de", "To\u00a0e@f.de ", to_json(messages))
+    assert (found.target, found.rejected) == ("To <email>", "To <email>")
+    assert from_json(found.messages or "") == [Message("user", "Write to <email>"), Message("assistant", "To <email>")]
+    assert [change.score for change in found.changes if change.rule == "masked_email"] == [3.0]
+    lost = document_filter.decide("Some text to keep.", None, None, to_json([Message("assistant", "\u200b")]))
+    assert lost.messages is None
+    assert lost.drop is None
 
 
 def test_a_document_with_personal_data_is_dropped_where_that_is_wanted() -> None:

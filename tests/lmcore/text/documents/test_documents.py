@@ -34,7 +34,12 @@ def write(folder: Path, documents: list[Document]) -> Path:
 
 def test_documents_come_back_in_their_order(tmp_path: Path) -> None:
     documents = [*numbered(20), replace(DOCUMENT, label=None, line=None, target=None, split=None)]
-    assert read_documents(write(tmp_path / "a", documents)).to_pylist() == list(map(asdict, documents))
+    documents += [replace(DOCUMENT, label=None, labels=("a", "b"), messages="[]", rejected="worse")]
+    assert read_documents(write(tmp_path / "a", documents)).to_pylist() == list(map(_as_row, documents))
+
+
+def _as_row(document: Document) -> dict[str, object]:
+    return asdict(document) | {"labels": document.labels and list(document.labels)}
 
 
 def test_a_shard_ends_when_it_is_full_and_links_keep_the_order(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcore.config.models import CorruptionConfig
+from lmcore.config.families import CorruptionConfig
 from lmcore.tokens.batches.batches import WindowBatches
 from lmcore.tokens.batches.corruption import CorruptedBatches, corrupt, masked_spans
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary

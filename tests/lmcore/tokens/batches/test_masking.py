@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcore.config.models import MaskingConfig
+from lmcore.config.families import MaskingConfig
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.tokens.batches.batches import IGNORED, WindowBatches
 from lmcore.tokens.batches.masking import MaskedBatches, WordStarts, mask_tokens, word_starts

@@ -72,6 +72,7 @@ def test_each_document_is_its_tokens_and_the_end_token(shards: TokenShards, spli
     assert [TOKENIZER.decode(document) for document in documents] == TEXTS[split]
     assert shards.document_ids(split) == IDS[split]
     assert shards.n_bytes(split).tolist() == [len(text.encode()) for text in TEXTS[split]]
+    assert shards.n_characters(split).tolist() == [len(text) for text in TEXTS[split]]
 
 
 def test_tokens_are_mapped_into_memory(shards: TokenShards) -> None:

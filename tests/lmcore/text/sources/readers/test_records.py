@@ -35,9 +35,11 @@ def test_json_lines_with_named_fields(tmp_path: Path) -> None:
     assert [(document.line, document.text, document.label, document.name) for document in documents] == [
         (1, "plain", "a", "first"),
         (2, "a number for a label", "3", None),
+        (8, "a list for a label", None, "x"),
         (13, "no label", None, "x"),
         (15, "last, without a line end", None, "x"),
     ]
+    assert [document.labels for document in documents] == [None, None, ("a",), None, None]
     assert {(document.kind, document.split, document.license) for document in documents} == {
         ("record", "test", "CC0-1.0")
     }
@@ -50,7 +52,6 @@ def test_each_unusable_line_is_located(tmp_path: Path) -> None:
         (5, "not_an_object"),
         (6, "missing_field"),
         (7, "wrong_type"),
-        (8, "wrong_type"),
         (9, "not_unicode"),
         (10, "not_unicode"),
         (11, "empty_text"),

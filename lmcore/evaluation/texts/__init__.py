@@ -1,0 +1,1 @@
+"""Metrics of generated texts: overlap with their references, answers to questions, and style."""

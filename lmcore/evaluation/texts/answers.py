@@ -1,0 +1,50 @@
+"""Exact match and token F1 of short answers, as in the evaluation of SQuAD.
+
+Source: Rajpurkar et al. (2016), https://aclanthology.org/D16-1264: case, punctuation, the articles "a", "an" and "the"
+and white space do not count.
+"""
+
+import re
+import string
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from lmcore.evaluation.intervals import ratio
+from lmcore.evaluation.texts.statistics import MetricOfSums, ProportionOfTexts, TextMetric
+from lmcore.text.words.segmentation import words_of
+
+ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
+NORMALIZATION = "case:lower|punctuation:no|articles:no"
+
+
+def normalize_answer(text: str) -> str:
+    """An answer without what does not count."""
+    return " ".join(ARTICLES.sub(" ", text.lower().translate(WITHOUT_PUNCTUATION)).split())
+
+
+def token_f1(text: str, reference: str) -> float:
+    """The harmonic mean of precision and recall of an answer's words, 0 to 1; 1 if both answers have none.
+
+    Each character of a script without spaces between words is a word.
+    """
+    words, expected = words_of(normalize_answer(text)), words_of(normalize_answer(reference))
+    if not words or not expected:
+        return float(words == expected)
+    n_common = sum((Counter(words) & Counter(expected)).values())
+    return 2 * n_common / (len(words) + len(expected))
+
+
+def answer_metrics(texts: Sequence[str], references: Sequence[str]) -> dict[str, TextMetric]:
+    """``exact_match`` and ``token_f1`` of texts, 0 to 1."""
+    pairs = list(zip(texts, references, strict=True))
+    is_right = np.array([normalize_answer(text) == normalize_answer(reference) for text, reference in pairs], bool)
+    scores = np.array([token_f1(text, reference) for text, reference in pairs])
+    return {
+        "exact_match": ProportionOfTexts(is_right, f"SQuAD|{NORMALIZATION}"),
+        "token_f1": MetricOfSums(
+            np.stack((scores, np.ones(len(scores))), axis=1), ratio, 1.0, f"SQuAD|{NORMALIZATION}|mean over texts"
+        ),
+    }

@@ -1,0 +1,60 @@
+"""Temperature scaling: makes a classifier as confident as it is right, without changing what it predicts.
+
+Its logits are divided by a temperature, which is fitted on validation examples by the likelihood of their labels.
+Networks are usually too confident: their temperature is above 1.
+
+Source: Guo et al. (2017), "On Calibration of Modern Neural Networks", https://arxiv.org/abs/1706.04599.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from lmcore.errors import UserError
+
+COLDEST, HOTTEST = 0.05, 20.0
+"""The range of temperatures: its ends are reached if all, or hardly any, predictions are right."""
+N_BISECTIONS = 60
+
+Floats = npt.NDArray[np.float64]
+
+
+def fit_temperature(logits: npt.NDArray[np.floating], actual: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> float:
+    """The temperature between :data:`COLDEST` and :data:`HOTTEST` under which the labels are most likely.
+
+    The negative log-likelihood is convex in 1 / T, so that bisection of its derivative finds the only minimum.
+
+    Args:
+        logits: (n_texts, n_classes).
+        actual: the class of each text, integers (n_texts,); or which labels it has, bool (n_texts, n_classes).
+
+    Raises:
+        UserError: if there are no texts.
+    """
+    if len(logits) == 0:
+        raise UserError("there are no examples to fit a temperature to: it needs at least one")
+    values = np.asarray(logits, np.float64)
+    derivative = _slope_of_one_label if actual.ndim == 1 else _slope_of_any_labels
+    low, high = 1.0 / HOTTEST, 1.0 / COLDEST
+    if derivative(values, actual, low) >= 0:
+        return HOTTEST
+    if derivative(values, actual, high) <= 0:
+        return COLDEST
+    for _ in range(N_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if derivative(values, actual, middle) < 0 else (low, middle)
+    return 2.0 / (low + high)
+
+
+def _slope_of_one_label(logits: Floats, actual: npt.NDArray[np.generic], inverse: float) -> float:
+    """The derivative of the mean cross-entropy with respect to 1 / T: expected minus actual logit."""
+    scaled = logits * inverse
+    weights = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    expected = (weights * logits).sum(axis=1) / weights.sum(axis=1)
+    own = np.take_along_axis(logits, actual.astype(np.int64)[:, None], axis=1)[:, 0]
+    return float((expected - own).mean())
+
+
+def _slope_of_any_labels(logits: Floats, actual: npt.NDArray[np.generic], inverse: float) -> float:
+    """The same for the mean binary cross-entropy."""
+    probabilities = 0.5 * (1.0 + np.tanh(0.5 * inverse * logits))  # the sigmoid, without overflow
+    return float(((probabilities - actual.astype(np.float64)) * logits).mean())

@@ -1,0 +1,1 @@
+"""Models from folders of Hugging Face ``transformers``, and folders for it."""

@@ -1,0 +1,60 @@
+"""A registered model is pinned with its content, which stays whatever becomes of the alias and of the server."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmcore.errors import UserError
+from lmcore.runtime.files import folder_digest
+from tasks.context.environment import Environment
+from tasks.context.source_lock import NamedFile
+from tasks.tracking import registry
+from tasks.tracking.registry import pin_registered_model, registered_model_folder
+from tests.tasks.tracking.trainings import store_of, train
+
+ADDRESS = "models:/language-model@best"
+
+
+def entry(version: str, digest: str) -> NamedFile:
+    return NamedFile("pretrain.init_from", ADDRESS, digest, version)
+
+
+def test_a_pinned_model_stays_when_its_alias_moves_and_is_fetched_again_when_its_copy_is_lost(
+    environment: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = train(environment, seed=0), train(environment, seed=1)
+    client = store_of(environment)
+    client.set_registered_model_alias("language-model", "best", "1")
+    pinned = entry(*pin_registered_model(environment, ADDRESS, None))
+    assert (pinned.version, pinned.content) == ("1", folder_digest(first))
+    client.set_registered_model_alias("language-model", "best", "2")
+    folder = registered_model_folder(environment, pinned)
+    assert folder_digest(folder) == folder_digest(first)
+    for damage in (lambda: shutil.rmtree(folder), lambda: (folder / "config.json").write_text("{}")):
+        damage()
+        assert folder_digest(registered_model_folder(environment, pinned)) == pinned.content
+
+    moved = entry(*pin_registered_model(environment, ADDRESS, pinned))
+    assert (moved.version, moved.content) == ("2", folder_digest(second))
+    assert pin_registered_model(environment, "models:/language-model/1", None) == (pinned.version, pinned.content)
+    for address in ("models:/language-model@none", "models:/nowhere/1", "models:/language-model/7"):
+        with pytest.raises(UserError, match="the model registry has no such model"):
+            pin_registered_model(environment, address, None)
+    with pytest.raises(UserError, match="names no registered model: expected models:/NAME@ALIAS or"):
+        pin_registered_model(environment, "models:/language-model", None)
+
+    away = Environment(work_folder=environment.work_folder, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert pin_registered_model(away, ADDRESS, moved) == (moved.version, moved.content)
+    assert folder_digest(registered_model_folder(away, moved)) == moved.content
+    with pytest.raises(registry.UnavailableError, match="does not answer"):
+        pin_registered_model(away, ADDRESS, None)
+
+
+def test_another_model_under_a_pinned_version_is_refused(environment: Any) -> None:
+    train(environment)
+    with pytest.raises(UserError, match=r"models:/language-model/1 has SHA-256 .*, but 0000.* is pinned"):
+        registered_model_folder(environment, entry("1", "0" * 64))
+    assert not (Path(environment.work_folder) / "base-models" / ("0" * 64)).exists()
