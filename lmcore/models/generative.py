@@ -89,6 +89,12 @@ class CausalModel(GenerativeModel):
     objective = "next_token"
     reads_source = False
 
+    @property
+    def reads_alike(self) -> bool:
+        """Whether tokens that are read at once have the logits, but for the order of float32 sums, that they have if
+        they are read one after another, and whether the state can be truncated."""
+        return False
+
     @abstractmethod
     def new_state(self, batch_size: int) -> ModelState:
         """The state before the first token of ``batch_size`` sequences."""

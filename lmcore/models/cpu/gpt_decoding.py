@@ -20,7 +20,7 @@ class DecodingCache(Protocol):
     """The keys and values that a step attends to."""
 
     length: int
-    last_embedding: Tensor | None
+    last_embeddings: Tensor | None
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None = None) -> Tensor:
         """Append to one layer and attend; all have shape (batch, heads, new positions, head_dim)."""
@@ -127,8 +127,8 @@ def _embed(weights: GPTWeights, tokens: Tensor, cache: DecodingCache, mask: Tens
     embedded = _normalize(F.embedding(tokens, weights.embedding).to(weights.dtype))
     if weights.token_shift is None:
         return embedded
-    first = torch.zeros_like(embedded[:, :1]) if cache.last_embedding is None else cache.last_embedding
-    cache.last_embedding = embedded[:, -1:]
+    before, cache.last_embeddings = cache.last_embeddings, embedded
+    first = torch.zeros_like(embedded[:, :1]) if before is None else before[:, -1:]
     previous = first if tokens.size(1) == 1 else torch.cat((first, embedded[:, :-1]), dim=1)
     if mask is not None:
         is_text = F.pad(mask, (1, 0))[:, cache.length : cache.length + tokens.size(1)]

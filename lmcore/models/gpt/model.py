@@ -109,6 +109,11 @@ class GPT(CausalModel, TextEncoder):
             state.weights = list(self.parameters())
         return state.prepared.get("decoding", state.weights, self._prepare_weights)
 
+    @property
+    def reads_alike(self) -> bool:
+        """Whether rounding is finer than the differences of logits, see :class:`CausalModel`."""
+        return self.compute_dtype == torch.float32 and self._in_8bit is None
+
     def output_logits(self, hidden: Tensor) -> Tensor:
         """Float32 logits (..., vocabulary) of hidden states (..., hidden_size)."""
         logits = F.linear(hidden, self.output_weight.to(hidden.dtype)).float()

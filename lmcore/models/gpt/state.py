@@ -4,11 +4,10 @@ import torch
 from torch import Tensor
 
 from lmcore.models.layers.key_value_cache import KeyValueCache
-from lmcore.models.prepared_weights import PreparedWeights
 
 
 class GPTState(KeyValueCache):
-    """Keys and values of the positions read so far, and the last token's embedding, which token shift needs.
+    """Keys and values of the positions read so far, and the last tokens' embeddings, which token shift needs.
 
     Arguments as for :class:`KeyValueCache`.
     """
@@ -17,20 +16,25 @@ class GPTState(KeyValueCache):
         self, num_hidden_layers: int, shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device
     ) -> None:
         super().__init__(num_hidden_layers, shape, dtype, device)
-        self.last_embedding: Tensor | None = None
-        self.weights: list[Tensor] | None = None
-        """The model's parameters, once single tokens are read."""
-        self.prepared = PreparedWeights()
-        """The same weights, prepared for reading single tokens."""
+        self.last_embeddings: Tensor | None = None
+        """Shape (batch, positions read last, hidden_size)."""
+
+    def truncate(self, length: int) -> None:
+        """Forget all but the first ``length`` positions, of those read last, see :meth:`KeyValueCache.truncate`."""
+        if self.last_embeddings is not None:
+            n_kept = self.last_embeddings.size(1) - self.length + length
+            assert n_kept > 0, "only the positions read last can be forgotten, and not all of them"
+            self.last_embeddings = self.last_embeddings[:, :n_kept]
+        super().truncate(length)
 
     def fork(self, n_continuations: int, is_text: Tensor | None = None) -> None:
         """Give every text several continuations, see :meth:`KeyValueCache.fork`."""
         super().fork(n_continuations, is_text)
-        if self.last_embedding is not None:
-            self.last_embedding = self.last_embedding.repeat_interleave(n_continuations, dim=0)
+        if self.last_embeddings is not None:
+            self.last_embeddings = self.last_embeddings.repeat_interleave(n_continuations, dim=0)
 
     def select(self, rows: Tensor) -> None:
         """Select rows of the batch by index, see :meth:`KeyValueCache.select`."""
         super().select(rows)
-        if self.last_embedding is not None:
-            self.last_embedding = self.last_embedding[rows]
+        if self.last_embeddings is not None:
+            self.last_embeddings = self.last_embeddings[rows]
