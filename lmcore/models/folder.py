@@ -155,6 +155,10 @@ def as_description(values: dict[str, Any], path: Path) -> ModelDescription:
     Raises:
         ValueError: naming every wrong field.
     """
+    model = values.get("model")
+    if isinstance(model, dict) and model.get("family") == "gpt":
+        # GPTs had no n-gram heads when their folders did not say so.
+        values = {**values, "model": {"ngram_head_order": 0, **model}}
     try:
         # JSON mode is strict about types but reads lists as tuples.
         return ModelDescription.model_validate_json(json.dumps(values))

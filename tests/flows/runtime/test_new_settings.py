@@ -6,6 +6,8 @@ BEFORE = """\
 pretrain:
   # why
   seed: 1
+  model:
+    use_token_shift: true
 finetune:
   completion: {seed: 1}
 """
@@ -14,12 +16,23 @@ finetune:
 def test_a_file_gets_the_settings_that_it_lacks_once_and_keeps_its_comments() -> None:
     text, changes = with_new_settings(BEFORE)
     assert YAML(typ="safe").load(text) == {
-        "pretrain": {"init_from": "scratch", "objective": None, "mask_documents": False, "seed": 1},
+        "pretrain": {
+            "init_from": "scratch",
+            "objective": None,
+            "mask_documents": False,
+            "seed": 1,
+            "model": {"ngram_head_order": 0, "use_token_shift": True},
+        },
         "finetune": {"completion": {"init_from": "language_model", "seed": 1}},
     }
     assert "  # why\n" in text
     assert len(changes) == sum("training" not in path for path in NEW_SETTINGS)
     assert with_new_settings(text) == (text, [])
+
+
+def test_a_model_of_another_family_gets_nothing() -> None:
+    text = "pretrain:\n  model:\n    family: lstm\n"
+    assert "ngram_head_order" not in with_new_settings(text)[0]
 
 
 def test_a_section_that_is_missing_or_null_gets_nothing() -> None:
