@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run recipe test compare bench install fit up down status ui schedule docs pictures
+.PHONY: help run recipe ladder scaling sweep test compare bench install fit up down status ui schedule docs pictures
 
 # The Python that creates .venv; constraints.txt was resolved for 3.11.
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(if $(shell $(name) --version 2>/dev/null),$(name))))
@@ -25,6 +25,18 @@ run: install  ## install, start the servers, run the pipeline, show the results
 recipe: install  ## the same with a recipe from recipes/: make recipe NAME=ptb-lstm
 	@$(BIN)/python -m flows.runtime.servers up
 	@$(BIN)/python -m flows.recipe $(NAME)
+
+ladder: install  ## train every family of models for one minute and compare them
+	@$(BIN)/python -m flows.runtime.servers up
+	@$(BIN)/python -m flows.ladder
+
+scaling: install  ## fit a scaling law to five sizes of a GPT and check it with a sixth (about 15 minutes)
+	@$(BIN)/python -m flows.runtime.servers up
+	@$(BIN)/python -m flows.scaling
+
+sweep: install  ## search for better parameters: make sweep NAME=learning-rate JOBS=2
+	@$(BIN)/python -m flows.runtime.servers up
+	@$(BIN)/python -m flows.sweep sweeps/$(NAME).yaml --jobs $(or $(JOBS),1)
 
 test: install  ## install, check style and types, run the tests
 	$(BIN)/ruff check .

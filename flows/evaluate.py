@@ -21,6 +21,7 @@ from tasks.evaluate import (
     evaluate_classifier,
     evaluate_completion,
     evaluate_language_model,
+    evaluate_prompts,
     generate_samples,
     measure_contamination,
     probe_models,
@@ -40,6 +41,7 @@ def evaluate(parameters: Parameters, environment: Environment) -> None:
     evaluate_language_model(config, tokens=TOKENS, documents=CLEAN, language_model=LANGUAGE_MODEL, output=EVALUATION)
     evaluate_classifier(config, finetune, split, documents=CLEAN, models=FINETUNED_MODELS, output=EVALUATION)
     evaluate_completion(config, finetune, split, documents=CLEAN, models=FINETUNED_MODELS, output=EVALUATION)
+    evaluate_prompts(config, split, documents=CLEAN, language_model=LANGUAGE_MODEL, output=EVALUATION)
     generate_samples(config.samples, language_model=LANGUAGE_MODEL, output=EVALUATION)
     probe_models(
         config,

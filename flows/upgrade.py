@@ -17,7 +17,8 @@ from ruamel.yaml.nodes import MappingNode
 
 from flows.runtime import yaml_text
 from flows.runtime.commands import run_command
-from flows.runtime.new_settings import TRAININGS, with_new_settings
+from flows.runtime.new_settings import NEW_SETTINGS, TRAININGS, with_new_settings
+from flows.runtime.prompt_settings import with_templates
 from flows.runtime.yaml_text import Edit, KeyPath, apply_edits, compose, find_key
 from lmcore.config.evaluate import EvaluateConfig
 from lmcore.config.version_1 import ACTIVATIONS, CORRUPTION_KEYS, MASKING_KEYS, model_keys
@@ -149,7 +150,8 @@ def upgrade(path: Path) -> list[str]:
     if version != 1:
         raise UserError(f"{path}: version {version} is unknown to this release; nothing was written")
     sections = values.get("evaluate")
-    is_recipe = not isinstance(sections, dict) or not sections.keys() >= EvaluateConfig.model_fields.keys()
+    had = EvaluateConfig.model_fields.keys() - {path[-1] for path in NEW_SETTINGS if path[:-1] == ("evaluate",)}
+    is_recipe = not isinstance(sections, dict) or not sections.keys() >= had
     try:
         text, changes = upgrade_text(path.read_text(encoding="utf-8"), is_recipe=is_recipe)
     except UserError as error:
@@ -185,6 +187,8 @@ def upgrade_text(text: str, *, is_recipe: bool) -> tuple[str, list[str]]:
     for generation in GENERATIONS:
         text, more = _flatten_decoding(text, generation, is_recipe=is_recipe)
         changes += more
+    text, more = with_templates(text)
+    changes += more
     if is_recipe:
         return text, changes
     text, added = with_new_settings(text)

@@ -15,7 +15,6 @@ from lmcore.models.families import build_model
 from lmcore.models.folder import save_language_model
 from lmcore.models.generative import CountedModel
 from lmcore.models.model import Model
-from lmcore.models.pretrained import is_own_folder
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.corpus.shards import TokenShards
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
@@ -103,7 +102,7 @@ def _starting_model(
             f"pretrain.sequence_length is {config.sequence_length}, but the model in {base.folder} reads at most "
             f"{context} tokens"
         )
-    return with_objective(base.model, config.objective, is_required=not is_own_folder(base.folder)), base.folder
+    return with_objective(base.model, config.objective), base.folder
 
 
 def _check_tokenizer(init_from: str, folder: Path, own: Tokenizer, of_tokens: Tokenizer) -> None:

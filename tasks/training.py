@@ -13,6 +13,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from lmcore.training.loop import OnMetrics, train
 from lmcore.training.memory import keep_freed_memory
 from lmcore.training.precision import compute_dtype
 from lmcore.training.record import TrainingRecord
+from lmcore.training.validation import MeasureModel
 from tasks import tracking
 from tasks.context.checkpoints import WorkFolder, checkpoint_folder, training_of
 from tasks.context.environment import Environment
@@ -62,7 +64,15 @@ class Training:
         if self._on_metrics is not None:
             self._on_metrics(step, metrics)
 
-    def train(self, model: TrainableModel, batches: Batches, config: TrainingConfig, *, seed: int) -> TrainingRecord:
+    def train(
+        self,
+        model: TrainableModel,
+        batches: Batches,
+        config: TrainingConfig,
+        *,
+        seed: int,
+        measure: MeasureModel | None = None,
+    ) -> TrainingRecord:
         """Train ``model`` in place by :func:`lmcore.training.loop.train`, and log its metrics.
 
         A training that was interrupted is resumed. One that an earlier training has done the first steps of continues
@@ -77,7 +87,8 @@ class Training:
                 config,
                 seed=seed,
                 checkpoints=self.checkpoints,
-                earlier=() if is_forced() else self._work.earlier,
+                earlier=self._work.earlier,
+                measure=measure,
                 on_metrics=on_metrics,
                 on_continued=lambda folder, step: self._run.continues(training_of(folder), step),
                 description=f"Train {self._name}",
@@ -161,7 +172,7 @@ def tracked_training(
         curves: the folder for the tables that ``dvc plots`` draws.
         base_model: the folder of the model that the training starts from, which is one of the inputs.
         on_metrics: also called with all metrics; first with step 0 and none, when the training starts.
-        reuses_result: whether a known result is used instead of training again.
+        reuses_result: whether a known result is used, or an earlier training continued, instead of training again.
     """
     with checkpoint_folder(
         environment.work_folder / "checkpoints",
@@ -172,6 +183,7 @@ def tracked_training(
     ) as work:
         if is_forced() or not reuses_result:
             work.remove_result()
+            work = replace(work, earlier=())
         if (result := work.result()) is not None:
             logger.info(
                 "%s: trained before with the same parameters, inputs and code; reusing that result "

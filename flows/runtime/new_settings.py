@@ -11,11 +11,19 @@ TRAININGS: tuple[KeyPath, ...] = (
 NEW_SETTINGS: dict[KeyPath, str | None] = {
     ("pretrain", "init_from"): "scratch",
     ("pretrain", "objective"): None,
+    ("finetune", "classification", "label_column"): "label",
+    ("finetune", "classification", "problem_type"): None,
+    ("finetune", "classification", "class_weights"): None,
     ("finetune", "completion", "init_from"): "language_model",
+    ("finetune", "completion", "truncated_field"): "text",
+    ("finetune", "completion", "truncation_side"): "right",
+    **{("finetune", kind, "frozen_layers"): None for kind in ("classification", "completion")},
+    **{("finetune", kind, "lora", "save_adapter"): "false" for kind in ("classification", "completion")},
     **{(*training, "metric_for_best_model"): "loss" for training in TRAININGS},
     **{(*training, "schedule", "restart_steps"): "[]" for training in TRAININGS},
     ("pretrain", "mask_documents"): "false",
     ("pretrain", "model", "ngram_head_order"): "0",
+    ("evaluate", "prompts"): None,
 }
 """The value of each new setting; its section may be missing, and then lacks nothing."""
 ONLY_BESIDE: dict[KeyPath, str] = {("pretrain", "model", "ngram_head_order"): "use_token_shift"}

@@ -57,7 +57,7 @@ class RangeConfig(Config):
     @model_validator(mode="after")
     def _is_range(self) -> Self:
         if not (math.isfinite(self.low) and self.low < self.high) or (self.log and self.low <= 0):
-            raise ValueError(f"{self.low} to {self.high} is no range{' of positive numbers' if self.log else ''}")
+            raise UserError(f"{self.low} to {self.high} is no range{' of positive numbers' if self.log else ''}")
         return self
 
 

@@ -12,6 +12,7 @@ from lmcore.api.models import LanguageModel, MaskedLanguageModel
 from lmcore.api.training import checked_texts, seeded, train_on_texts
 from lmcore.config.classification import ClassWeights
 from lmcore.errors import UserError
+from lmcore.finetuning.adapter_folder import load_adapter
 from lmcore.finetuning.classification.classifier import load_classifier
 from lmcore.models.families import build_model
 from lmcore.models.folder import load_language_model, read_description, read_json
@@ -105,20 +106,32 @@ def train_classifier(
     )
 
 
-def load(folder: str | Path) -> LanguageModel | MaskedLanguageModel | TextClassifier:
+def load(
+    folder: str | Path, *, adapter: str | Path | None = None
+) -> LanguageModel | MaskedLanguageModel | TextClassifier:
     """The model in a model folder, as its ``save`` method or the pipeline wrote it.
 
+    Args:
+        folder: the model folder.
+        adapter: a folder of low-rank adapters that were trained on this model, whose effect it gets.
+
     Raises:
-        UserError: if it is not a model folder, or one of its files is missing or was altered.
+        UserError: if it is not a model folder, one of its files is missing or was altered, or the adapters belong to
+            another model.
     """
     folder = Path(folder)
     with missing_files_as_user_errors():
         description = read_description(folder)
         record = read_json(folder / "record.json")
         if description.kind == "classifier":
+            if adapter is not None:
+                raise UserError(f"{folder} holds a classifier, beside which no adapters are loaded")
             return TextClassifier(*load_classifier(folder), record)
         model, tokenizer = load_language_model(folder)
-    return _pretrained(model, tokenizer, record, description.prompt_format)
+        prompt_format = description.prompt_format
+        if adapter is not None:
+            prompt_format = load_adapter(Path(adapter), model).prompt_format
+    return _pretrained(model, tokenizer, record, prompt_format)
 
 
 def load_huggingface(folder: str | Path) -> LanguageModel | MaskedLanguageModel:

@@ -14,6 +14,7 @@ from lmcore.command_line.errors import errors_in_one_line
 from lmcore.command_line.generation_options import check_stop_tokens, generation_config, make_parser
 from lmcore.config.generation import GenerationConfig
 from lmcore.errors import UserError
+from lmcore.finetuning.adapter_folder import load_adapter
 from lmcore.generation.completion import Completion
 from lmcore.generation.generator import Generator
 from lmcore.models.device import native_bfloat16, pick_device
@@ -28,26 +29,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _run(options)
 
 
-def load_generator(folder: Path) -> Generator:
+def load_generator(folder: Path, adapter: Path | None = None) -> Generator:
     """The model in ``folder``, on the GPU if there is one, in the precision that is fastest for one prompt.
+
+    Args:
+        folder: the model folder.
+        adapter: a folder of low-rank adapters that were trained on this model.
 
     Raises:
         FileNotFoundError: if a file is missing.
-        UserError: if the model does not generate text.
+        UserError: if the model does not generate text, or the adapters belong to another model.
     """
     model, tokenizer = load_generative_model(folder)
+    prompt_format = read_description(folder).prompt_format
+    if adapter is not None:
+        prompt_format = load_adapter(adapter, model).prompt_format
     device = pick_device()
     # A CPU multiplies a single row faster by the float32 weights, which need no conversion.
     is_fast = device.type == "cuda" and native_bfloat16(device)
     model.compute_in(torch.bfloat16 if is_fast else torch.float32)
-    return Generator(model.to(device), tokenizer, read_description(folder).prompt_format)
+    return Generator(model.to(device), tokenizer, prompt_format)
 
 
 def _run(options: argparse.Namespace) -> None:
     if options.plots is not None and find_spec("matplotlib") is None:
         raise UserError("--plots needs matplotlib: install it with `pip install matplotlib`")
     config = generation_config(options, read_description(options.model))
-    generator = load_generator(options.model)
+    generator = load_generator(options.model, options.adapter)
     check_stop_tokens(config, generator.model.vocabulary.size)
     if options.chat:
         _chat(generator, config, _template(options.chat_template), options.system)

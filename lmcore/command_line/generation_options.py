@@ -36,6 +36,7 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help="model folder")
+    parser.add_argument("--adapter", metavar="FOLDER", type=Path, help="low-rank adapters trained on this model")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--prompt", action="append", help="text to continue; may be repeated; - reads standard input")
     what.add_argument("--chat", action="store_true", help="chat with the model in the terminal; Ctrl-D ends it")

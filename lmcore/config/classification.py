@@ -3,16 +3,19 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from lmcore.config.base import Config, InitFrom
 from lmcore.config.families import Probability
-from lmcore.config.training import LoRAConfig, TrainingConfig
+from lmcore.config.training import LoRAConfig, TrainingConfig, measured_by, without_adapters
 
 ProblemType = Literal["single_label_classification", "multi_label_classification"]
 """Whether a text has exactly one label, or any number of them, as in ``transformers``."""
-LabelColumn = Literal["label", "labels", "kind", "package", "source", "language"]
-"""The column of a document that holds its label; ``labels`` holds any number of them."""
+LabelColumn = Literal["label", "labels", "modules", "kind", "package", "source", "language"]
+"""The column of a document that holds its label; ``labels`` holds any number of them. ``modules`` are labels from the
+name of what a docstring documents: ``numpy`` and ``numpy.linalg`` for ``numpy.linalg.norm``."""
+SEVERAL = ("labels", "modules")
+"""The columns with any number of labels."""
 ClassWeights = Literal["balanced"] | dict[str, PositiveFloat]
 
 
@@ -21,7 +24,7 @@ class ClassificationTrainingConfig(Config):
 
     label_column: LabelColumn
     problem_type: ProblemType | None
-    """None: ``multi_label_classification`` for the column ``labels``, else ``single_label_classification``."""
+    """None: ``multi_label_classification`` for ``labels`` and ``modules``, else ``single_label_classification``."""
     max_tokens: Annotated[int, Field(ge=2)]
     """The classifier reads the first tokens of a document, at most this many."""
     max_train_samples: PositiveInt
@@ -38,20 +41,34 @@ class ClassificationTrainingConfig(Config):
     start; None: no vectors."""
     lora: LoRAConfig | None
     """Train adapters instead of the weights; None trains the weights."""
-    training: TrainingConfig
+    frozen_layers: NonNegativeInt | None
+    """Leave the embeddings and this many of the first blocks as they are; None trains all weights."""
+    training: Annotated[TrainingConfig, measured_by("accuracy", "macro_f1")]
+
+    @field_validator("lora")
+    @classmethod
+    def _has_a_head_beside_its_adapters(cls, lora: LoRAConfig | None) -> LoRAConfig | None:
+        if lora is not None and lora.save_adapter:
+            raise ValueError("the head of a classifier is no adapter; set save_adapter to false")
+        return lora
+
+    @field_validator("frozen_layers")
+    @classmethod
+    def _trains_its_weights_in_one_way(cls, frozen_layers: int | None, info: ValidationInfo) -> int | None:
+        return without_adapters(frozen_layers, info)
 
     @property
     def is_multi_label(self) -> bool:
         """Whether a document may have any number of labels."""
         if self.problem_type is None:
-            return self.label_column == "labels"
+            return self.label_column in SEVERAL
         return self.problem_type == "multi_label_classification"
 
     @model_validator(mode="after")
     def _has_one_label_in_a_column_of_one(self) -> Self:
-        if self.problem_type == "single_label_classification" and self.label_column == "labels":
+        if self.problem_type == "single_label_classification" and self.label_column in SEVERAL:
             raise ValueError(
-                "label_column labels holds any number of labels: set problem_type to multi_label_classification or "
-                "null, or label_column to label"
+                f"label_column {self.label_column} holds any number of labels: set problem_type to "
+                "multi_label_classification or null, or label_column to label"
             )
         return self

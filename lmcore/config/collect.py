@@ -19,7 +19,7 @@ from lmcore.config.base import Config, GivenSplit, Name
 
 MAX_NAME_CHARACTERS = 100
 Revision = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
-RowFormat = Literal["jsonl", "json", "csv", "tsv", "psv", "parquet", "arrow", "conll"]
+RowFormat = Literal["jsonl", "json", "csv", "tsv", "psv", "parquet", "arrow", "conll", "babi"]
 PATH_PARTS = ("file", "stem", "ending", "folder")
 Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 NOT_FOR_FILES = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
@@ -210,6 +210,34 @@ class RowSettings(Config):
     """None: detected; ignored for Parquet and Arrow."""
 
 
+class EntityTags(Config):
+    """The target is what entities a sentence has, told by a list of tags (IOB and the like) beside its tokens."""
+
+    kind: Literal["tags"]
+    tokens: Name
+    tags: Name
+    write_as: Literal["json", "lines"]
+    """``{"PER": ["Ada"]}``, or a line ``PER: Ada`` for each entity."""
+
+
+class EntitySpans(Config):
+    """The target is what entities a text has, told by a list of objects with positions in the text."""
+
+    kind: Literal["spans"]
+    entities: Name
+    """The field with the list."""
+    start: Name
+    """In an object: the position of the entity's first character, from 0."""
+    end: Name
+    """The position after its last character."""
+    label: Name
+    """The entity's type."""
+    write_as: Literal["json", "lines"]
+
+
+EntityTarget = Annotated[EntityTags | EntitySpans, Field(discriminator="kind")]
+
+
 class RecordFields(RowSettings):
     """Every record of a JSON, CSV, Parquet, Arrow or CoNLL file is a document.
 
@@ -222,8 +250,8 @@ class RecordFields(RowSettings):
     text: Name
     label: Name | None
     """A list as its value gives the document several labels."""
-    target: Name | None
-    """What a completion model is trained to write: a summary, an answer, a translation."""
+    target: Name | EntityTarget | None
+    """What a completion model is trained to write: a summary, an answer, a translation, the entities of the text."""
     name: Name | None
 
 

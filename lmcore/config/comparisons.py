@@ -18,7 +18,7 @@ class LadderConfig(Config):
     seconds: PositiveFloat
     """The duration of each training, validations and checkpoints included; counting takes what it takes."""
     validations: PositiveInt
-    """Validations of each training: the points of its curve."""
+    """Validations of each training, the points of its curve; fewer if they would take over a quarter of the time."""
     calibration_steps: CalibrationSteps
 
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from lmcore.config.base import Config, InitFrom, Name
-from lmcore.config.training import LoRAConfig, TrainingConfig
+from lmcore.config.training import LoRAConfig, TrainingConfig, measured_by, without_adapters
 
 
 class SummaryExamples(Config):
@@ -25,27 +25,42 @@ class SummaryExamples(Config):
 
 
 class TargetExamples(Config):
-    """A document's target is the completion. The prompt's variables are the document's columns and its ``fields``."""
+    """A document's target is the completion. The prompt's variables are columns of the document.
+
+    A question on a context is in the document's text after the context; they are divided into the variables
+    ``context`` and ``question``, so that a long context is shortened and the question stays whole.
+    """
 
     kind: Literal["target"]
+    question_separator: Annotated[str, Field(min_length=1)] | None
+    """What stands between context and question in the text, such as ``"\\nQuestion: "``; the last one counts. None: the
+    text is not divided."""
 
 
 class ParameterQuestions(Config):
-    """Questions on documented parameters: what is the type, or the default, of a parameter of this function?
+    """Questions on documented parameters: what is the type of a parameter of this function?
 
-    A docstring is the prompt's ``context``; each of its parameters gives a ``question`` and an answer.
+    The section of a docstring that documents its parameters is the prompt's ``context``; each parameter gives a
+    ``question`` and an answer.
     """
 
     kind: Literal["parameter_questions"]
     max_questions_per_document: PositiveInt
+    max_context_characters: PositiveInt
+    """Docstrings whose parameters take more are not used."""
 
 
 class ParameterExtraction(Config):
-    """The names and types of a docstring's parameters, as a JSON object, are the completion; it is the ``text``."""
+    """The names and types of a docstring's parameters, as a JSON object, are the completion.
+
+    The section that documents them is the prompt's ``text``.
+    """
 
     kind: Literal["parameter_extraction"]
     max_parameters: PositiveInt
     """Docstrings with more parameters are not used."""
+    max_text_characters: PositiveInt
+    """Docstrings whose parameters take more are not used."""
 
 
 CompletionExamples = Annotated[
@@ -69,4 +84,11 @@ class CompletionTrainingConfig(Config):
     init_from: InitFrom
     lora: LoRAConfig | None
     """Train adapters instead of the weights; None trains the weights."""
-    training: TrainingConfig
+    frozen_layers: NonNegativeInt | None
+    """Leave the embeddings and this many of the first blocks as they are; None trains all weights."""
+    training: Annotated[TrainingConfig, measured_by("chrf", "exact_match")]
+
+    @field_validator("frozen_layers")
+    @classmethod
+    def _trains_its_weights_in_one_way(cls, frozen_layers: int | None, info: ValidationInfo) -> int | None:
+        return without_adapters(frozen_layers, info)

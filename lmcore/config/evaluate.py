@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from lmcore.config.base import Config, Name
 from lmcore.config.generation import GenerationConfig
+from lmcore.config.prompts import PromptsConfig
 
 
 class LikelihoodConfig(Config):
@@ -121,7 +122,7 @@ class CompletionEvaluationConfig(Config):
 
     max_documents: PositiveInt
     batch_size: PositiveInt
-    metric: Literal["chrf", "bleu", "rouge_1", "rouge_2", "rouge_l", "exact_match", "token_f1"]
+    metric: Literal["chrf", "bleu", "rouge_1", "rouge_2", "rouge_l", "exact_match", "token_f1", "extraction_f1"]
     """The metric by which models are compared, and the strongest baseline is selected on the validation split."""
     neighbors: NeighborsConfig
     generation: GenerationConfig
@@ -196,5 +197,7 @@ class EvaluateConfig(Config):
     classification: ClassificationEvaluationConfig
     completion: CompletionEvaluationConfig
     probes: ProbesConfig
+    prompts: PromptsConfig | None
+    """Prompts that are compared on the language model; None: none."""
     samples: SamplesConfig
     report: ReportConfig

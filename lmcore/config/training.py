@@ -2,7 +2,16 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from lmcore.config.base import LANGUAGE_MODEL, SCRATCH, Config, InitFrom, Ratio
 from lmcore.config.families import CorruptionConfig, MaskingConfig, Probability
@@ -118,6 +127,20 @@ class TrainingConfig(Config):
     """Steps between checkpoints."""
 
 
+def measured_by(*names: MetricName) -> AfterValidator:
+    """Restricts ``metric_for_best_model`` of a training to the metrics that it is measured by, besides the loss."""
+    allowed = ("loss", *names)
+
+    def check(training: TrainingConfig) -> TrainingConfig:
+        if training.metric_for_best_model not in allowed:
+            raise ValueError(
+                f"metric_for_best_model is {training.metric_for_best_model}; expected {' or '.join(allowed)} here"
+            )
+        return training
+
+    return AfterValidator(check)
+
+
 class LoRAConfig(Config):
     """Fine-tuning of low-rank adapters (Hu et al. 2021) instead of all weights."""
 
@@ -127,6 +150,19 @@ class LoRAConfig(Config):
     """Scale of the adapters' output, which is multiplied by ``alpha / rank``."""
     dropout: Probability
     """Dropout of the adapters' input."""
+    save_adapter: bool
+    """Keep the adapters as files beside the merged model, to be loaded beside the model that they were trained on."""
+
+
+def without_adapters(frozen_layers: int | None, info: ValidationInfo) -> int | None:
+    """The value of ``frozen_layers`` in a section that has ``lora`` before it.
+
+    Raises:
+        ValueError: if adapters are trained, beside which all layers are frozen.
+    """
+    if frozen_layers is not None and info.data.get("lora") is not None:
+        raise ValueError("lora trains adapters alone, so all layers are frozen: set frozen_layers or lora to null")
+    return frozen_layers
 
 
 class MaskedTokensConfig(MaskingConfig):
@@ -156,9 +192,9 @@ class PretrainConfig(Config):
     """``scratch`` or a model folder; the folder says itself what its model is, so that ``model`` is None."""
     model: ModelConfig | None
     objective: ObjectiveConfig | None
-    """What a masked model or an encoder-decoder from a folder learns to restore; a folder of ``transformers`` does not
-    say. None: what the folder says. A model from ``scratch`` has it in ``model``."""
-    training: TrainingConfig
+    """What a masked model or an encoder-decoder from a folder learns to restore. None: what the folder says; one of
+    ``transformers`` that does not say it has the published values. A model from ``scratch`` has it in ``model``."""
+    training: Annotated[TrainingConfig, measured_by()]
 
     @property
     def scratch_model(self) -> ModelConfig:

@@ -55,6 +55,7 @@ def compare_with_baselines(
     validation: Pairs,
     is_clean: Flags,
     config: EvaluateConfig,
+    others: Mapping[str, tuple[str, Sequence[str]]] | None = None,
 ) -> EvaluationResult:
     """Evaluate a model's completions, and compare them with those of the baselines.
 
@@ -66,9 +67,11 @@ def compare_with_baselines(
         validation: prompts and completions that select among the baselines.
         is_clean: which test documents share nothing with the training split, bool (n_documents,).
         config: seed, confidence intervals, and the settings of completions.
+        others: by key, more systems that the model is compared with: their names in text and their completions.
     """
     baselines = completion_baselines(training, validation, test.prompts, config.completion)
-    answers = {MODEL: list(completions), **baselines.completions}
+    more = others or {}
+    answers = {MODEL: list(completions), **{key: list(own) for key, (_, own) in more.items()}, **baselines.completions}
     metrics, signatures = evaluate_completions(answers, test.references, is_clean, config)
     columns = {"id": test.ids, "prompt": test.shown, "reference": test.references} | {
         name: texts for name, texts in answers.items() if name != WHOLE_PROMPT
@@ -81,7 +84,8 @@ def compare_with_baselines(
         "signatures": signatures,
         "completions": rows,
     }
-    return EvaluationResult({MODEL: name, **baselines.names}, metrics, details)
+    names = {MODEL: name, **{key: title for key, (title, _) in more.items()}, **baselines.names}
+    return EvaluationResult(names, metrics, details)
 
 
 def evaluate_completions(

@@ -97,6 +97,11 @@ def micro_f1(sums: Floats) -> Floats:
     return np.asarray(np.divide(2 * hits.sum(axis=-1), whole, out=np.zeros_like(whole), where=whole > 0))
 
 
+def micro_f1_of(has_label: Flags, predicted: Flags) -> float:
+    """The micro F1 of predicted labels, bool (n_documents, n_labels)."""
+    return float(micro_f1(_sums(has_label, predicted).sum(axis=0)))
+
+
 def _sums(has_label: Flags, predicted: Flags) -> Floats:
     """For each label whether it is rightly predicted, then how often it occurs and is predicted."""
     return np.concatenate((has_label & predicted, has_label.astype(int) + predicted), axis=1).astype(np.float64)

@@ -110,6 +110,9 @@ METRICS = (
     Metric("rouge_1", "ROUGE-1", "points of 100", 1),
     Metric("rouge_2", "ROUGE-2", "points of 100", 1),
     Metric("rouge_l", "ROUGE-L", "points of 100", 1),
+    Metric("extraction_f1", "Extraction F1", "fraction", 1),
+    Metric("extraction_exact_match", "All items right", "fraction", 1),
+    Metric("valid_json", "Valid JSON", "fraction", 1),
     Metric("exact_match", "Exact match", "fraction", 1),
     Metric("token_f1", "Token F1", "fraction", 1),
     Metric("length_ratio", "Length ratio", "ratio", 2, is_descriptive=True),
@@ -206,6 +209,10 @@ class EvaluationResult:
     metrics: Metrics = field(default_factory=Metrics)
     details: Mapping[str, Any] = field(default_factory=dict)
     skipped: str | None = None
+
+    def with_details(self, **details: Any) -> "EvaluationResult":
+        """This result with more details."""
+        return replace(self, details={**self.details, **details})
 
     @property
     def reported(self) -> list[Metric]:

@@ -1,18 +1,30 @@
-"""Adapts a pretrained model before it is fine-tuned: word vectors, low-rank adapters."""
+"""Adapts a pretrained model before it is fine-tuned: word vectors, low-rank adapters, frozen layers."""
 
 import logging
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from lmcore.config.training import LoRAConfig
+from lmcore.errors import UserError
+from lmcore.finetuning.adapter_folder import save_adapter
 from lmcore.finetuning.word_vectors import read_vectors, start_from
-from lmcore.models.lora import add_lora
+from lmcore.models.lora import add_lora, merge_and_unload
+from lmcore.models.prompt import PromptFormat
 from lmcore.models.trainable import TextEncoder
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
+
+ADAPTER = "adapter"
+"""The folder of the adapters in a model folder."""
+BLOCK = re.compile(r"(?:^|_)blocks\.(\d+)\.")
+"""In the name of a parameter: the number of its block; an encoder-decoder counts those of both parts."""
+EMBEDDINGS = re.compile(r"embedding|positions|token_shift")
+"""In the name of a parameter outside the blocks: whether it is read before them."""
 
 
 def initialize_from_vectors(model: TextEncoder, tokenizer: Tokenizer, path: Path) -> None:
@@ -29,3 +41,47 @@ def add_adapters(model: nn.Module, config: LoRAConfig, *, seed: int) -> None:
     """Freeze the model and add LoRA adapters, which alone are trained; their weights are drawn from the seed."""
     generator = torch.Generator().manual_seed(seed)
     add_lora(model, rank=config.rank, alpha=config.alpha, dropout=config.dropout, generator=generator)
+
+
+def freeze_layers(model: nn.Module, n_blocks: int) -> None:
+    """Leave the embeddings and the first blocks as they are: they get neither gradients nor optimizer states.
+
+    An output layer that shares the table of the embeddings is frozen with it. Of an encoder-decoder, the first blocks
+    of both parts are frozen.
+
+    Raises:
+        UserError: if the model has fewer blocks.
+    """
+    blocks = {name: int(found[1]) for name, _ in model.named_parameters() if (found := BLOCK.search(name))}
+    total = max(blocks.values(), default=-1) + 1
+    if n_blocks > total:
+        raise UserError(f"frozen_layers is {n_blocks}, but the model has {total} blocks")
+    for name, parameter in model.named_parameters():
+        is_frozen = blocks[name] < n_blocks if name in blocks else EMBEDDINGS.search(name) is not None
+        parameter.requires_grad_(not is_frozen)
+
+
+def save_adapted(
+    folder: Path,
+    model: nn.Module,
+    config: LoRAConfig | None,
+    save_model: Callable[[Path], None],
+    *,
+    prompt_format: PromptFormat | None = None,
+) -> None:
+    """Merge the adapters of a model, if it has any, and save it; if configured so, with the adapters in ``adapter/``.
+
+    Args:
+        folder: the model folder.
+        model: the fine-tuned model.
+        config: how it was adapted.
+        save_model: writes the model folder.
+        prompt_format: how prompts are encoded, which the adapters keep.
+    """
+    kept = folder.with_name(ADAPTER)
+    if config is not None and config.save_adapter:
+        save_adapter(kept, model, prompt_format=prompt_format)
+    merge_and_unload(model)
+    save_model(folder)
+    if kept.is_dir():
+        kept.rename(folder / ADAPTER)

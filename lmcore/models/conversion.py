@@ -2,14 +2,12 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 from lmcore.config.version_1 import rename_model_keys
 from lmcore.errors import UserError
 from lmcore.models.folder import (
     CONFIG,
     RECORD,
-    TOKENIZER,
     VERSION,
     as_description,
     description_values,
@@ -18,7 +16,6 @@ from lmcore.models.folder import (
 )
 from lmcore.models.verification import SUMS, verify, write_sums
 from lmcore.runtime.files import atomic_folder, write_json
-from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 
 def convert_model_folder(source: Path, target: Path) -> list[tuple[str, str]]:
@@ -47,11 +44,6 @@ def convert_model_folder(source: Path, target: Path) -> list[tuple[str, str]]:
     config, record = read_json(source / CONFIG), read_json(source / RECORD)
     model = config.get("model")
     renamed = list(rename_model_keys(model)) if isinstance(model, dict) else []
-    config |= {"problem_type": None, "temperature": None}
-    if config.get("kind") == "classifier":
-        config |= {"problem_type": "single_label_classification", "temperature": 1.0}
-    if isinstance(prompt_format := config.get("prompt_format"), dict):
-        config["prompt_format"] = _with_template(prompt_format, Tokenizer.load(source / TOKENIZER))
     description = as_description(config, source / CONFIG)
     with atomic_folder(target) as temporary:
         for name in names:
@@ -60,17 +52,3 @@ def convert_model_folder(source: Path, target: Path) -> list[tuple[str, str]]:
         write_json(temporary / RECORD, {"version": VERSION, **record})
         write_sums(temporary)
     return renamed
-
-
-def _with_template(prompt_format: dict[str, Any], tokenizer: Tokenizer) -> dict[str, Any]:
-    """The same prompts with a template: the text and then what separated it from the completion.
-
-    Values of a wrong type stay, and are refused as any other.
-    """
-    separator, longest = prompt_format.get("separator"), prompt_format.get("max_prompt_tokens")
-    if not isinstance(separator, str) or not isinstance(longest, int):
-        return prompt_format
-    others = {key: value for key, value in prompt_format.items() if key != "separator"}
-    constant = f"{{% raw %}}{separator}{{% endraw %}}" if "{" in separator else separator
-    new = {"template": f"{{{{ text }}}}{constant}", "truncated_field": "text", "truncation_side": "right"}
-    return new | others | {"max_prompt_tokens": longest + len(tokenizer.encode(separator))}

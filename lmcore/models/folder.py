@@ -155,15 +155,42 @@ def as_description(values: dict[str, Any], path: Path) -> ModelDescription:
     Raises:
         ValueError: naming every wrong field.
     """
-    model = values.get("model")
-    if isinstance(model, dict) and model.get("family") == "gpt":
-        # GPTs had no n-gram heads when their folders did not say so.
-        values = {**values, "model": {"ngram_head_order": 0, **model}}
+    values = _with_newer_fields(values, path.parent)
     try:
         # JSON mode is strict about types but reads lists as tuples.
         return ModelDescription.model_validate_json(json.dumps(values))
     except ValidationError as error:
         raise UserError(f"{path} does not describe a model: {error}") from None
+
+
+def _with_newer_fields(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The values with the fields that a folder has lacked, as they were before: one label, no temperature, prompts of
+    a text and a separator, and no n-gram heads."""
+    is_classifier = values.get("kind") == "classifier"
+    missing: dict[str, Any] = {
+        "problem_type": "single_label_classification" if is_classifier else None,
+        "temperature": 1.0 if is_classifier else None,
+    }
+    prompt_format = values.get("prompt_format")
+    if isinstance(prompt_format, dict) and isinstance(separator := prompt_format.get("separator"), str):
+        verify(folder, TOKENIZER)
+        n_tokens = len(Tokenizer.load(folder / TOKENIZER).encode(separator))
+        missing["prompt_format"] = _with_template(prompt_format, separator, n_tokens)
+        values = {name: value for name, value in values.items() if name != "prompt_format"}
+    model = values.get("model")
+    if isinstance(model, dict) and model.get("family") == "gpt":
+        values = values | {"model": {"ngram_head_order": 0} | model}
+    return missing | values
+
+
+def _with_template(prompt_format: dict[str, Any], separator: str, n_tokens: int) -> dict[str, Any]:
+    """The same prompts with a template; ``max_prompt_tokens`` did not count the tokens of the separator."""
+    others = {name: value for name, value in prompt_format.items() if name != "separator"}
+    constant = f"{{% raw %}}{separator}{{% endraw %}}" if "{" in separator else separator
+    new = {"template": f"{{{{ text }}}}{constant}", "truncated_field": "text", "truncation_side": "right"}
+    if isinstance(longest := others.get("max_prompt_tokens"), int):
+        others["max_prompt_tokens"] = longest + n_tokens
+    return new | others
 
 
 def description_values(description: ModelDescription) -> dict[str, Any]:

@@ -3,15 +3,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lmcore.errors import UserError
-from lmcore.runtime.files import atomic_file
 
 BLOCKS = r"blocks\."
 """Matches the names of the linear layers inside the blocks of every Transformer."""
@@ -95,7 +92,7 @@ def add_lora(
     Raises:
         UserError: the model already has adapters, or no linear layer matches.
     """
-    if any(True for _ in _adapters(model)):
+    if any(True for _ in named_adapters(model)):
         raise UserError("the model already has adapters: merge them first, or continue training them")
     linears = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     chosen = {name: module for name, module in linears.items() if re.search(pattern, name)}
@@ -109,19 +106,19 @@ def add_lora(
 
 def merge_lora(model: nn.Module) -> None:
     """Merge every adapter into its layer: the same model, as fast as one without adapters."""
-    for _, adapter in _adapters(model):
+    for _, adapter in named_adapters(model):
         adapter.merge()
 
 
 def unmerge_lora(model: nn.Module) -> None:
     """Undo :func:`merge_lora`, so that the adapters can be trained further or replaced."""
-    for _, adapter in _adapters(model):
+    for _, adapter in named_adapters(model):
         adapter.unmerge()
 
 
 def merge_and_unload(model: nn.Module) -> None:
     """Merge the adapters and remove them: ``model`` is an ordinary model again, with all weights trainable."""
-    for name, adapter in list(_adapters(model)):
+    for name, adapter in list(named_adapters(model)):
         adapter.merge()
         _replace(model, name, adapter.base)
     model.requires_grad_(True)
@@ -131,7 +128,7 @@ def adapter_state(model: nn.Module) -> dict[str, Tensor]:
     """The weights of the adapters by name: all that fine-tuning has changed."""
     return {
         f"{name}.{part}": weight.detach()
-        for name, adapter in _adapters(model)
+        for name, adapter in named_adapters(model)
         for part, weight in (("down", adapter.down), ("up", adapter.up))
     }
 
@@ -146,7 +143,7 @@ def load_adapter_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     own = adapter_state(model)
     if own.keys() != state.keys():
         raise UserError(f"the adapters differ: {sorted(own.keys() ^ state.keys())} are not in both models")
-    if any(adapter.is_merged for _, adapter in _adapters(model)):
+    if any(adapter.is_merged for _, adapter in named_adapters(model)):
         raise UserError("the adapters are merged into the weights: unmerge them before loading other adapters")
     for name, weight in own.items():
         if weight.shape != state[name].shape:
@@ -156,18 +153,8 @@ def load_adapter_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
         weight.copy_(state[name])
 
 
-def save_adapters(model: nn.Module, path: Path) -> None:
-    """Write the weights of the adapters as safetensors, atomically."""
-    with atomic_file(path) as temporary:
-        save_file({name: weight.cpu().contiguous() for name, weight in adapter_state(model).items()}, temporary)
-
-
-def load_adapters(model: nn.Module, path: Path) -> None:
-    """Load the weights that :func:`save_adapters` wrote; errors as for :func:`load_adapter_state`."""
-    load_adapter_state(model, load_file(path))
-
-
-def _adapters(model: nn.Module) -> Iterator[tuple[str, LoRALinear]]:
+def named_adapters(model: nn.Module) -> Iterator[tuple[str, LoRALinear]]:
+    """The adapters of a model by the names of their layers."""
     return ((name, module) for name, module in model.named_modules() if isinstance(module, LoRALinear))
 
 

@@ -1,14 +1,14 @@
 """The prompts of completion models: the start token, the rendered template, and then the model's answer."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from lmcore.config.base import Config
 from lmcore.errors import UserError
 from lmcore.models.prompt_template import render_around, template_fields
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
-Prompt = str | Mapping[str, str]
+Prompt = str | Mapping[str, Any]
 """The values of a template's variables by name; a string is the value of the only one."""
 
 
@@ -35,7 +35,7 @@ class PromptFormat(Config):
         return template_fields(self.template)
 
 
-def prompt_values(prompt: Prompt, prompt_format: PromptFormat) -> Mapping[str, str]:
+def prompt_values(prompt: Prompt, prompt_format: PromptFormat) -> Mapping[str, Any]:
     """The values of the template's variables.
 
     Raises:

@@ -1,6 +1,7 @@
 """Files and folders that are written atomically, and digests of their content."""
 
 import csv
+import ctypes
 import hashlib
 import json
 import os
@@ -12,6 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+AT_CWD, RENAME_EXCHANGE = -100, 2
+"""Arguments of ``renameat2`` (``fcntl.h`` and ``linux/fs.h``)."""
 
 
 @contextmanager
@@ -38,7 +42,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder next to ``path``; on success, it replaces ``path``.
 
-    The modes of the folder and of all files in it follow from the umask, as with :func:`atomic_file`.
+    A process that is killed meanwhile leaves the old folder or the new one at ``path``. The modes of the folder and of
+    all files in it follow from the umask, as with :func:`atomic_file`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -52,11 +57,34 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 flush(file)
         # Who may read the files may enter the folder.
         temporary.chmod(mode | 0o100 | (mode & 0o044) >> 2)
-        shutil.rmtree(path, ignore_errors=True)
-        temporary.replace(path)
+        _replace_folder(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     flush(path.parent)
+
+
+def _replace_folder(new: Path, path: Path) -> None:
+    """Rename ``new`` to ``path``; what was there before is at ``new`` or gone."""
+    if not os.path.lexists(path):
+        new.replace(path)
+    elif path.is_symlink() or not path.is_dir():
+        path.unlink()
+        new.replace(path)
+    elif not _exchange(new, path):
+        # Where folders cannot be exchanged, a process that is killed between the two renames leaves none at ``path``.
+        old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        path.replace(old / "old")
+        new.replace(path)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchange two folders in one step (``renameat2`` of Linux); false where the system or file system cannot."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(rename(AT_CWD, os.fsencode(first), AT_CWD, os.fsencode(second), RENAME_EXCHANGE) == 0)
 
 
 def write_text(path: Path, text: str) -> None:

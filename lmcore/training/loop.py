@@ -5,13 +5,14 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from lmcore.config.training import TrainingConfig
+from lmcore.errors import UserError
 from lmcore.models.generative import RecurrentModel
 from lmcore.models.state import RecurrentState
 from lmcore.models.trainable import TrainableModel
@@ -31,9 +32,11 @@ from lmcore.training.signals import DeferredSignals
 from lmcore.training.stability import reason_to_skip
 from lmcore.training.state import TrainerState, copy_weights, training_record
 from lmcore.training.throughput import Throughput
+from lmcore.training.validation import MeasureModel, Validation, Validator
 
 logger = logging.getLogger(__name__)
 
+LOSS = "loss"
 OnContinued = Callable[[Path, int], None]
 """A listener, called with the folder of an earlier training and the step from which its training is continued."""
 OnMetrics = Callable[[int, Mapping[str, float]], None]
@@ -48,6 +51,7 @@ def train(
     seed: int,
     checkpoints: Path | None = None,
     earlier: Sequence[Path] = (),
+    measure: MeasureModel | None = None,
     on_metrics: OnMetrics,
     on_continued: OnContinued | None = None,
     description: str,
@@ -72,6 +76,8 @@ def train(
         seed: the seed of dropout; ``batches`` have their own seed for shuffling and sampling.
         checkpoints: a folder for the checkpoints of this training alone; None keeps them in a temporary folder.
         earlier: folders with the checkpoints of earlier trainings that this one may continue.
+        measure: gives ``config.metric_for_best_model`` of the model on the validation data, in evaluation mode and
+            without gradients; not needed for ``loss``.
         on_metrics: called with all metrics.
         on_continued: called with the folder of the training that is continued, and the step.
         description: the label of the progress bar.
@@ -81,12 +87,13 @@ def train(
         host names.
 
     Raises:
-        UserError: if the checkpoints belong to another training, or there are no training or validation targets.
+        UserError: if the checkpoints belong to another training, there are no training or validation targets, or
+            there is no ``measure`` for the metric by which the best weights are chosen.
         FloatingPointError: if steps keep being skipped and rolling back does not help, or no validation gives a
             finite loss.
     """
     with nullcontext(checkpoints) if checkpoints else tempfile.TemporaryDirectory(prefix="checkpoints-") as folder:
-        trainer = _Trainer(model, batches, config, seed, Path(folder), on_metrics)
+        trainer = _Trainer(model, batches, config, seed, Path(folder), on_metrics, measure)
         return trainer.run(description, earlier, on_continued)
 
 
@@ -99,7 +106,11 @@ class _Trainer:
         seed: int,
         checkpoints: Path,
         on_metrics: OnMetrics,
+        measure: MeasureModel | None,
     ) -> None:
+        metric = config.metric_for_best_model
+        if measure is None and metric != LOSS:
+            raise UserError(f"metric_for_best_model is {metric}, but only {LOSS} is measured here")
         self.model, self.batches, self.config, self.seed = model, batches, config, seed
         self.on_metrics = on_metrics
         self.device = model.device
@@ -118,6 +129,9 @@ class _Trainer:
         self._loss = torch.compile(model.loss) if is_worth_compiling else model.loss
         self._throughput = Throughput()
         self._signals = DeferredSignals()
+        self._validator = Validator(
+            model, batches, average, self._loss_of, self._signals, None if metric == LOSS else measure
+        )
 
     def run(self, description: str, earlier: Sequence[Path], on_continued: OnContinued | None) -> TrainingRecord:
         dtype = compute_dtype(self.config, self.device)
@@ -258,13 +272,13 @@ class _Trainer:
             # Before what only the last step has, so that a longer training can continue from here.
             self._checkpoints.save_last()
         bar.reach(step, f"loss {progress.last_loss():.3f}, {self._throughput.tokens_per_second():,.0f} tokens/s")
-        validation_loss = self._validate() if step % config.eval_steps == 0 or is_last else None
+        validation = self._validate() if step % config.eval_steps == 0 or is_last else None
         with self._checkpoints.state_update():
             metrics: dict[str, float] = {}
             if (step % config.logging_steps == 0 or is_last) and progress.unreported:
                 metrics |= progress.report()
-            if validation_loss is not None:
-                metrics |= self._record_validation(validation_loss)
+            if validation is not None:
+                metrics |= self._record_validation(validation)
             if metrics:
                 progress.history.append({"step": step, **metrics})
             progress.looked_step = step
@@ -283,46 +297,26 @@ class _Trainer:
             metrics["gpu_memory_gib"] = torch.cuda.max_memory_allocated(self.device) / 2**30
         return metrics
 
-    def _record_validation(self, validation_loss: float) -> dict[str, float]:
-        """Keep the weights if they are the best so far; returns the metric, if it is finite."""
+    def _record_validation(self, validation: Validation) -> dict[str, float]:
+        """Keep the weights if they are the best so far; returns the metrics, if the loss is finite."""
         progress = self.state.progress
-        if validation_loss < progress.best_validation_loss:
-            progress.best_validation_loss, progress.best_step = validation_loss, progress.step
-            progress.n_validations_without_gain = 0
-            with self._validated_weights():
+        if progress.note_validation(validation.loss, validation.score):
+            with self._validator.validated_weights():
                 self.state.best_weights = copy_weights(self.model)
-        else:
-            progress.n_validations_without_gain += 1
-        if math.isfinite(validation_loss):
-            return {"validation_loss": validation_loss}
-        logger.warning("step %d: the validation loss is %s; this validation is ignored", progress.step, validation_loss)
-        return {}
+        if not math.isfinite(validation.loss):
+            logger.warning(
+                "step %d: the validation loss is %s; this validation is ignored", progress.step, validation.loss
+            )
+            return {}
+        name, score = self.config.metric_for_best_model, validation.score
+        return {"validation_loss": validation.loss} | ({} if score is None else {f"validation_{name}": score})
 
-    def _validate(self) -> float:
-        """Mean validation loss in nats per target."""
+    def _validate(self) -> Validation:
         started = time.monotonic()
-        while (loss := self._validation_loss()) is None:
+        while (validation := self._validator.validate()) is None:
             self._deliver_signals()
         self._throughput.exclude(time.monotonic() - started)
-        return loss
-
-    @torch.no_grad()
-    def _validation_loss(self) -> float | None:
-        """None if a signal arrived: it is delivered only once the model has its own weights back."""
-        self.model.eval()
-        total, n_targets, carried = 0.0, 0, None
-        with self._validated_weights():
-            for batch in self.batches.validation_batches():
-                if self._signals.are_pending:
-                    return None
-                loss, carried = self._loss_of(batch.to(self.device), carried)
-                total += loss.item()
-                n_targets += batch.n_targets
-        return total / n_targets
-
-    def _validated_weights(self) -> AbstractContextManager[None]:
-        """A context in which the model has the weights that are validated and kept: their average, if there is one."""
-        return nullcontext() if self.state.average is None else self.state.average.swapped_in()
+        return validation
 
     def _deliver_signals(self) -> None:
         """Save the last complete step and let a pending signal take effect."""

@@ -58,23 +58,17 @@ def pretraining_batches(
     return FOR_OBJECTIVE[model.objective](windows, model, config.seed, tokenizer)
 
 
-def with_objective(model: TrainableModel, objective: ObjectiveConfig | None, *, is_required: bool) -> TrainableModel:
-    """``model`` with another objective of its kind: how many tokens are masked, or spans corrupted.
+def with_objective(model: TrainableModel, objective: ObjectiveConfig | None) -> TrainableModel:
+    """``model`` with another objective of its kind: how many tokens are masked, or which spans corrupted.
 
     Args:
         model: a model that is trained further.
         objective: what it learns to restore; None: what its configuration says.
-        is_required: whether its configuration has no objective of its own, but values that fill the place.
 
     Raises:
-        UserError: if the objective is of another kind than the model, or missing.
+        UserError: if the objective is of another kind than the model.
     """
     if objective is None:
-        if is_required and model.objective != "next_token":
-            raise UserError(
-                f"a model of family {model.config.family} from a folder of transformers needs an objective of kind "
-                f"{model.objective}, which the folder does not have"
-            )
         return model
     if objective.kind != model.objective:
         raise UserError(

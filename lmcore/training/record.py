@@ -34,16 +34,21 @@ class TrainingRecord(BaseModel):
     n_rollbacks: int
     """How often the training returned to an earlier checkpoint."""
     best_step: int
-    """The step with the lowest validation loss, whose weights the model has."""
+    """The step of the best validation, whose weights the model has."""
     best_validation_loss: float
-    """The lowest validation loss, in nats per target."""
+    """The validation loss at ``best_step``, in nats per target: the lowest one, unless another metric decides."""
     precision: str
     """The dtype of the activations, such as ``bfloat16``."""
     seed: int
     """The seed of initialization, order of the data and dropout."""
     history: list[dict[str, int | float]]
     """One entry per report, in order: ``step`` (from 1), and of ``loss`` (nats per target), ``gradient_norm``,
-    ``learning_rate`` and ``validation_loss`` (nats per target) those that were measured."""
+    ``learning_rate``, ``validation_loss`` (nats per target) and another ``validation_`` metric those that were
+    measured."""
+    metric_for_best_model: str | None = None
+    """The metric that decides which validation is the best; None: the loss."""
+    best_metric: float | None = None
+    """The value of that metric at ``best_step``."""
     drawn: dict[str, Any] | None = None
     """Of a pretrained model: which part of the corpus it was trained on, as
     :func:`~lmcore.training.pretraining.seen_tokens` reads it."""

@@ -54,6 +54,8 @@ def scaled_model(config: FamilyConfig, size: int) -> Any:
     }
     if "num_key_value_heads" in values:
         changes["num_key_value_heads"] = heads
+    if "head_dim" in values:
+        changes["head_dim"] = unit
     if "intermediate_size" in values:
         changes["intermediate_size"] = max(1, round(values["intermediate_size"] * width / values["hidden_size"]))
     return type(config).model_validate(values | changes)
@@ -72,7 +74,7 @@ def scaled_training(config: PretrainConfig, size: int, *, n_tokens: int, n_valid
     batch_size = training.batch_size * 2 ** max(0, _doublings_below(size))
     n_steps = max(n_validations, round(n_tokens / (batch_size * config.sequence_length)))
     interval = n_steps // n_validations
-    schedule = training.schedule.model_copy(update={"decay_ratio": 0.0})
+    schedule = training.schedule.model_copy(update={"decay_ratio": 0.0, "restart_steps": ()})
     changes = {
         "max_steps": interval * n_validations,
         "num_train_epochs": UNLIMITED_EPOCHS,

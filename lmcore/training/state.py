@@ -37,6 +37,9 @@ class TrainingProgress:
     best_step: int = 0
     """The step of the best validation; zero until a validation gives a finite loss."""
     best_validation_loss: float = 1e30  # JSON has no infinity
+    """The validation loss at ``best_step``."""
+    best_score: float | None = None
+    """The metric at ``best_step`` by which the best weights are chosen, if that is not the loss."""
     n_validations_without_gain: int = 0
     n_carried_positions: int = 0
     """How many positions the carried state of a recurrent model has read."""
@@ -46,6 +49,19 @@ class TrainingProgress:
     """Loss, gradient norm and learning rate of each step since the last report."""
     history: list[dict[str, float]] = field(default_factory=list)
     """The metrics reported so far, each entry with its ``step``."""
+
+    def note_validation(self, loss: float, score: float | None) -> bool:
+        """Count a validation; returns whether it is the best so far, by its score if there is one, else by its loss."""
+        if score is None:
+            is_best = loss < self.best_validation_loss
+        else:
+            is_best = math.isfinite(loss) and (self.best_score is None or score > self.best_score)
+        if is_best:
+            self.best_validation_loss, self.best_score, self.best_step = loss, score, self.step
+            self.n_validations_without_gain = 0
+        else:
+            self.n_validations_without_gain += 1
+        return is_best
 
     def report(self) -> dict[str, float]:
         """Mean loss and gradient norm of the unreported steps, and the last learning rate; marks them as reported."""
@@ -130,6 +146,8 @@ def training_record(
         n_rollbacks=done.n_rollbacks,
         best_step=done.best_step,
         best_validation_loss=done.best_validation_loss,
+        metric_for_best_model=None if done.best_score is None else config.metric_for_best_model,
+        best_metric=done.best_score,
         precision=str(dtype).removeprefix("torch."),
         seed=seed,
         history=done.history,

@@ -16,6 +16,7 @@ from lmcore.training.memory import keep_freed_memory, return_freed_memory
 
 EVERY_STEP = 1
 MANY_EPOCHS = 1e9
+VALIDATION_RATIO = 0.25
 STATUS, PEAK_RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 RESET_PEAK = "5"  # proc(5): resets the peak resident set size
 
@@ -48,6 +49,11 @@ class TrainingCost:
             + n_checkpoints * self.checkpoint_seconds
         )
 
+    def validations_within(self, seconds: float, *, at_most: int) -> int:
+        """How many validations, at least one, take no more than a quarter of a training of ``seconds``."""
+        each = max(self.validation_seconds + self.checkpoint_seconds, 1e-9)
+        return max(1, min(at_most, int(VALIDATION_RATIO * seconds / each)))
+
     def steps_within(self, seconds: float, *, n_validations: int) -> int:
         """How many steps, at least one, a training of ``seconds`` has time for, with a checkpoint per validation."""
         fixed = self.seconds(n_steps=0, n_validations=n_validations, n_checkpoints=n_validations)
@@ -79,6 +85,7 @@ def measure_cost(
             "max_steps": n_steps,
             "num_train_epochs": MANY_EPOCHS,
             "early_stopping_patience": None,
+            "schedule": config.schedule.model_copy(update={"restart_steps": ()}),
             "logging_steps": EVERY_STEP,
             "eval_steps": n_steps // 2,
             "save_steps": n_steps // 2,
@@ -101,7 +108,7 @@ def measure_cost(
     is_plain = np.ones(len(seconds), dtype=bool)
     is_plain[[half - 2, half - 1, -1]] = False
     is_plain[: n_steps // 3] = False
-    step = float(seconds[is_plain].mean())
+    step = float(np.median(seconds[is_plain]))  # another process may have interrupted some
     return TrainingCost(
         start_seconds=max(0.0, times[0] - started - step),
         step_seconds=step,

@@ -109,8 +109,9 @@ def _measure_family(
 ) -> dict[str, Any]:
     cost = cost_of(ladder, preset, training, tokens, n_steps=config.calibration_steps)
     if cost is not None:
-        n_steps = cost.steps_within(config.seconds, n_validations=config.validations)
-        training = with_steps(training, n_steps=n_steps, n_validations=config.validations)
+        n_validations = cost.validations_within(config.seconds, at_most=config.validations)
+        n_steps = cost.steps_within(config.seconds, n_validations=n_validations)
+        training = with_steps(training, n_steps=n_steps, n_validations=n_validations)
         logger.info("%s: %.3f s per step, %d steps in %.0f s", preset, cost.step_seconds, n_steps, config.seconds)
     name = f"ladder-{preset}"
     trained = train_timed(ladder, name, training, tokens)

@@ -65,6 +65,7 @@ def with_steps(config: PretrainConfig, *, n_steps: int, n_validations: int) -> P
             "max_steps": n_steps,
             "num_train_epochs": UNLIMITED_EPOCHS,
             "early_stopping_patience": None,
+            "schedule": config.training.schedule.model_copy(update={"restart_steps": ()}),
             "eval_steps": interval,
             "save_steps": interval,
             "logging_steps": min(config.training.logging_steps, interval),
@@ -100,5 +101,5 @@ def train_timed(study: Study, name: str, config: PretrainConfig, tokens: Path) -
 
 
 def remove_model(training: TimedTraining) -> None:
-    """Free the disk space of a model that has been evaluated; its run has a copy."""
+    """Free the disk space of a model that has been evaluated."""
     shutil.rmtree(training.model_folder, ignore_errors=True)

@@ -23,6 +23,8 @@ STAGES = ("clean", "tokenize", "pretrain", "finetune")
 REGISTERED = "models:/"
 """How the address of a registered model begins."""
 INIT_FROM = "init_from"
+WRITTEN = (Path("models/language-model"), Path("models/finetuned"))
+"""The model folders that the pipeline writes (``flows/paths.py``)."""
 
 PinModel = Callable[[str, NamedFile | None], tuple[str, str]]
 """Gives the version and the SHA-256 of a registered model, from its address and what is pinned for it."""
@@ -122,6 +124,11 @@ def _current(parameters: Parameters, stage: str, before: dict[str, NamedFile], p
 
 def _content(parameter: str, name: str) -> str:
     path = Path(name)
+    if parameter.endswith(INIT_FROM) and any(path.absolute().is_relative_to(own.absolute()) for own in WRITTEN):
+        raise UserError(
+            f"{parameter} = {name!r}: the pipeline replaces this folder while it runs; name the model "
+            f"({LANGUAGE_MODEL}, {', '.join(section_names())}; {REGISTERED}NAME/VERSION for an earlier one), or a copy"
+        )
     if path.exists():
         return content_digest(path)
     if parameter.endswith(INIT_FROM):

@@ -1,13 +1,9 @@
 """``params.yaml`` as one checked value; all its errors are reported at once, each with path, value and remedy."""
 
-import difflib
-import json
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from typing import Any, Self
 
-from pydantic import ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import model_validator
 
 from lmcore.config.base import LANGUAGE_MODEL, SCRATCH, Config
 from lmcore.config.clean import CleanConfig
@@ -18,12 +14,13 @@ from lmcore.config.models import max_position_embeddings_of
 from lmcore.config.tokenize import TokenizeConfig
 from lmcore.config.training import PretrainConfig
 from lmcore.errors import UserError
-from tasks.context.preset_section import MODEL, PRESETS, describe_unknown, is_unknown, preset_location, with_preset
-from tasks.context.trainer_section import KIND_KEYS, TRAINER, Location, has_part, training_of, with_trainer, written_at
-from tasks.context.yaml_values import SHOWN_CHARACTERS, read_yaml, shown
+from tasks.context.parameter_errors import error_lines, validated
+from tasks.context.preset_section import PRESETS, with_preset
+from tasks.context.trainer_section import TRAINER, with_trainer
+from tasks.context.yaml_values import read_yaml, shown
 
-COMPLETION_PROMPTS = Path("prompts/completion")
-"""The folder of prompt templates on which the stage finetune depends."""
+COMPLETION_PROMPTS, EVALUATION_PROMPTS = Path("prompts/completion"), Path("prompts/evaluation")
+"""The folders of prompt templates on which the stages finetune and evaluate depend."""
 VERSION = 2
 """The format of ``params.yaml``; ``flows/upgrade.py`` converts older files."""
 
@@ -57,12 +54,15 @@ class Parameters(Config):
 
     @model_validator(mode="after")
     def _prompts_are_dependencies(self) -> Self:
-        completion = self.finetune.completion
-        if completion is not None and completion.prompt.parent != COMPLETION_PROMPTS:
-            raise ValueError(
-                f"finetune.completion.prompt is {completion.prompt}: put the file into {COMPLETION_PROMPTS}/, which "
-                "the stage depends on"
-            )
+        completion, prompts = self.finetune.completion, self.evaluate.prompts
+        named = [] if completion is None else [("finetune.completion.prompt", completion.prompt, COMPLETION_PROMPTS)]
+        named += [
+            (f"evaluate.prompts.variants.{index}.template", variant.template, EVALUATION_PROMPTS)
+            for index, variant in enumerate(() if prompts is None else prompts.variants)
+        ]
+        for name, path, folder in named:
+            if path.parent != folder:
+                raise ValueError(f"{name} is {path}: put the file into {folder}/, which the stage depends on")
         return self
 
     @model_validator(mode="after")
@@ -126,16 +126,12 @@ def load_parameters(
     if preset is not None and isinstance(sections.get("pretrain"), dict):
         sections["pretrain"] = sections["pretrain"] | {"model": preset}
     merged = with_trainer(with_preset(sections))
-    try:
-        # JSON mode is strict about types but reads lists as tuples and strings as paths.
-        return Parameters.model_validate_json(json.dumps(merged))
-    except ValidationError as error:
-        errors = error.errors(include_url=False)
-        own = [details for details in errors if not _only_follows(details, errors, sections)]
-        # An error in `trainer` is an error of every training.
-        lines = list(dict.fromkeys(_describe(details, merged, sections) for details in own))
+    parameters, errors = validated(Parameters, merged)
+    lines = error_lines(Parameters, errors, merged, sections)
+    if parameters is None or lines:
         count = f"{len(lines)} error{'s' if len(lines) > 1 else ''}"
-        raise UserError("\n  ".join([f"{name} has {count}; {consequence}:", *lines])) from None
+        raise UserError("\n  ".join([f"{name} has {count}; {consequence}:", *lines]))
+    return parameters
 
 
 def _check_version(values: dict[str, Any], path: Path, consequence: str) -> None:
@@ -179,115 +175,3 @@ def _read(path: Path, name: Path, consequence: str) -> dict[str, Any]:
         sections = ", ".join([*Parameters.model_fields, TRAINER, PRESETS])
         raise UserError(f"{name} contains {shown(values)}; {consequence}: it needs the sections {sections}")
     return values
-
-
-def _only_follows(details: ErrorDetails, errors: Sequence[ErrorDetails], written: dict[str, Any]) -> bool:
-    """Whether an error goes away with another: a list is too short because of its entries, ``trainer`` is missing."""
-    location = details["loc"]
-    if details["type"] == "missing" and location[0] == "pretrain" and is_unknown(written):
-        return True
-    if details["type"] in ("missing", "union_tag_not_found") and not isinstance(written.get(TRAINER), dict):
-        return training_of(location) is not None
-    return details["type"] == "too_short" and any(
-        other["loc"][: len(location)] == location for other in errors if other is not details
-    )
-
-
-def _describe(details: ErrorDetails, merged: dict[str, Any], written: dict[str, Any]) -> str:
-    """One line for an error in the merged values, with the path where the value is written."""
-    message = details["msg"].removeprefix("Value error, ")
-    location = _without_branches(details["loc"], merged)
-    if not location:
-        return message
-    if location == (TRAINER,):
-        return f"{TRAINER}: expected a section with the settings that all trainings share"
-    if location == MODEL and is_unknown(written):
-        return f"{_path(location)} = {_shown(details['input'])}: {describe_unknown(written)}"
-    path = _path(_place(location, written))
-    match details["type"]:
-        case "extra_forbidden":
-            return f"{path}: unknown key{_suggest(location, merged)}"
-        case "missing":
-            return f"{path}: missing; add it (there are no hidden defaults)"
-        case "union_tag_invalid" | "union_tag_not_found":
-            return _describe_kind(location, details, written)
-    value = "" if isinstance(details["input"], dict) else f" = {_shown(details['input'])}"
-    return f"{path}{value}: {message[0].lower()}{message[1:]}"
-
-
-def _place(location: Location, written: dict[str, Any]) -> Location:
-    """Where the value at ``location`` of the merged sections is written, or where a missing one should be."""
-    place = preset_location(location, written)
-    return place if place != location else written_at(location, written)
-
-
-def _describe_kind(location: Location, details: ErrorDetails, written: dict[str, Any]) -> str:
-    """A section of an unknown kind (``family``, ``kind``, ``name``): the known kinds instead of the whole section."""
-    context = details.get("ctx", {})
-    key = str(context["discriminator"]).strip("'")
-    path = _path(_place((*location, key), written))
-    if details["type"] == "union_tag_not_found":
-        return f"{path}: missing; it sets the kind of this section"
-    known = str(context["expected_tags"]).replace("'", "")
-    nearest = difflib.get_close_matches(str(context["tag"]), known.split(", "), n=1)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    return f"{path} = {_shown(context['tag'])}: expected one of {known}{hint}"
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
-
-
-def _path(location: Location) -> str:
-    return ".".join(map(str, location))
-
-
-def _without_branches(location: Location, values: Any) -> Location:
-    """The path of an error in ``values``: pydantic also names the branch of a union, which is not a key."""
-    path: list[int | str] = []
-    for index, part in enumerate(location):
-        if has_part(values, part):
-            values = values[part]
-            path.append(part)
-        elif index == len(location) - 1:
-            path.append(part)
-    return tuple(path)
-
-
-def _suggest(location: Location, values: Any) -> str:
-    """The known key most similar to the unknown one at ``location``, or all known keys of its section."""
-    known = [*Parameters.model_fields, TRAINER, PRESETS]
-    if len(location) > 1:
-        section = _section_type(location[:-1], values)
-        known = list(section.model_fields) if section else []
-    nearest = difflib.get_close_matches(str(location[-1]), known, n=1)
-    if nearest:
-        return f"; did you mean {nearest[0]!r}?"
-    return f"; known keys here: {', '.join(known)}" if known else "; remove it"
-
-
-def _section_type(location: Location, values: Any) -> type[Config] | None:
-    """The class of the section at ``location``; that of a union's branch is told by the section's kind."""
-    section: type[Config] | None = Parameters
-    for part in location:
-        values = values[part]
-        if isinstance(part, int):
-            continue  # the entries of a list are sections of one type
-        field = section.model_fields.get(part) if section else None
-        section = next(_fitting(field.annotation, values), None) if field else None
-    return section
-
-
-def _fitting(annotation: Any, values: Any) -> Iterator[type[Config]]:
-    if get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    if isinstance(annotation, type) and issubclass(annotation, Config):
-        kinds = {name: annotation.model_fields[name].annotation for name in KIND_KEYS & annotation.model_fields.keys()}
-        if not isinstance(values, dict) or all(
-            get_origin(kind) is not Literal or values.get(name) in get_args(kind) for name, kind in kinds.items()
-        ):
-            yield annotation
-        return
-    for argument in get_args(annotation):
-        yield from _fitting(argument, values)

@@ -23,6 +23,18 @@ def with_trainer(sections: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def shared_training(sections: dict[str, Any]) -> dict[str, Any] | None:
+    """A training with every setting of ``trainer``, also those that all trainings set themselves; None without any.
+
+    What it lacks is missing in a section of ``trainer`` that no training has because it is of another kind.
+    """
+    shared, paths = sections.get(TRAINER), trainings(sections)
+    if not isinstance(shared, dict) or not paths:
+        return None
+    values: dict[str, Any] = override(override(shared, value_at(sections, paths[0])), shared)
+    return values
+
+
 def trainings(sections: dict[str, Any]) -> list[Location]:
     """The paths of all trainings: of ``pretrain``, and of every model that is fine-tuned."""
     models = sections.get("finetune")
@@ -62,10 +74,20 @@ def written_at(location: Location, written: dict[str, Any]) -> Location:
     key = location[len(training or ()) :]
     if training is None or not key or value_at(written, location, missing) is not missing:
         return location
+    if any(_replaces(written, training, key[:depth]) for depth in range(1, len(key))):
+        return location
     sections = [value_at(written, other) for other in trainings(written)]
     is_in_none = len(sections) > 1 and all(value_at(section, key, missing) is missing for section in sections)
     is_shared = value_at(written, (TRAINER, *key), missing) is not missing
     return (TRAINER, *key) if is_in_none or is_shared else location
+
+
+def _replaces(written: dict[str, Any], training: Location, key: Location) -> bool:
+    """Whether a section of a training is of another kind than that of ``trainer``, and so has nothing of it."""
+    own, shared = value_at(written, (*training, *key)), value_at(written, (TRAINER, *key))
+    if not isinstance(own, dict) or not isinstance(shared, dict):
+        return False
+    return any(own[kind] != shared.get(kind) for kind in KIND_KEYS & own.keys())
 
 
 def value_at(values: Any, location: Sequence[int | str], default: Any = None) -> Any:

@@ -8,6 +8,7 @@ from tasks.evaluate.completion import evaluate_completion
 from tasks.evaluate.contamination import measure_contamination
 from tasks.evaluate.language_model import evaluate_language_model, generate_samples
 from tasks.evaluate.probes import probe_models
+from tasks.evaluate.prompts import evaluate_prompts
 from tasks.evaluate.report import ReportInputs, track_evaluation, write_metrics, write_model_cards, write_report
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "evaluate_classifier",
     "evaluate_completion",
     "evaluate_language_model",
+    "evaluate_prompts",
     "generate_samples",
     "measure_contamination",
     "probe_models",

@@ -33,9 +33,11 @@ from lmcore.finetuning.examples import choose_examples
 from lmcore.models.folder import read_description
 from lmcore.runtime.files import write_csv
 from lmcore.text.documents.shards import read_documents
+from lmcore.text.split import SPLITS
 from tasks.context.prefect import task
 from tasks.evaluate.contamination import read_is_clean
 from tasks.evaluate.models import classifier_on_device, why_absent
+from tasks.evaluate.multi_label import evaluate_labels
 from tasks.evaluate.results import write_result
 
 logger = logging.getLogger(__name__)
@@ -74,6 +76,9 @@ def evaluate_classifier(
 ) -> None:
     """Write ``classifier.json`` into ``output`` and, if there is a classifier, ``confusion.csv``."""
     reason = why_absent(models, "classifier")
+    if reason is None and _is_multi_label(models / "classifier"):
+        write_result(output, "classifier", _evaluate_labels(config, finetune, split, documents, models, output))
+        return
     if reason is None:
         examples = _read_examples(config, finetune, split, documents, models / "classifier")
         reason = None if examples.texts else "no test document has a label"
@@ -124,6 +129,37 @@ def evaluate_classifier(
     }
     write_csv(output / "confusion.csv", ("actual", "predicted"), zip(examples.labels, predicted[MODEL], strict=True))
     write_result(output, "classifier", EvaluationResult(names, metrics, details))
+
+
+def _is_multi_label(folder: Path) -> bool:
+    return read_description(folder).problem_type == "multi_label_classification"
+
+
+def _evaluate_labels(
+    config: EvaluateConfig, finetune: FinetuneConfig, split: SplitFractions, documents: Path, models: Path, output: Path
+) -> EvaluationResult:
+    if finetune.classification is None:
+        raise UserError(
+            "there is a classifier, but finetune.classification is null in params.yaml: run `dvc repro finetune`"
+        )
+    classifier, tokenizer = classifier_on_device(models / "classifier")
+    column, limit = finetune.classification.label_column, config.classification.max_documents
+    examples = classification_examples(read_documents(documents, classification_columns(column)), split, column)
+    training, validation, test = (
+        known_examples(examples[name], classifier.labels, is_multi_label=True) for name in SPLITS
+    )
+    if not test:
+        return EvaluationResult(skipped="no test document has labels")
+    chosen = choose_examples(range(len(test)), limit, config.seed)
+    return evaluate_labels(
+        classifier,
+        tokenizer,
+        choose_examples(training, finetune.classification.max_train_samples, finetune.seed),
+        choose_examples(validation, limit, config.seed),
+        [test[index] for index in chosen],
+        read_is_clean(output, [examples["test"].ids[index] for index in chosen]),
+        config,
+    )
 
 
 def _read_examples(

@@ -54,11 +54,10 @@ def evaluate_completion(
         HeldOutPrompts(
             ids,
             [generator.prompt_text(example.values) for example in test],
-            [example.values[prompt_format.truncated_field] for example in test],
-            [example.completion for example in test],
+            *_pairs(test, prompt_format.fields),
         ),
-        training=_pairs(examples["train"], prompt_format),
-        validation=_pairs(_clean(examples["validation"], output), prompt_format),
+        training=_pairs(examples["train"], prompt_format.fields),
+        validation=_pairs(_clean(examples["validation"], output), prompt_format.fields),
         is_clean=read_is_clean(output, ids),
         config=config,
     )
@@ -94,10 +93,10 @@ def _clean(examples: Sequence[CompletionExample], output: Path) -> Sequence[Comp
     return [example for example, clean in zip(examples, is_clean, strict=True) if clean] or examples
 
 
-def _pairs(examples: Sequence[CompletionExample], prompt_format: PromptFormat) -> Pairs:
-    """What the baselines read of the prompts, and the completions."""
+def _pairs(examples: Sequence[CompletionExample], variables: Sequence[str]) -> Pairs:
+    """What the baselines read of the prompts, the values of their variables one after the other; and completions."""
     return (
-        [example.values[prompt_format.truncated_field] for example in examples],
+        ["\n".join(example.values[name] for name in variables) for example in examples],
         [example.completion for example in examples],
     )
 

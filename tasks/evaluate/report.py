@@ -86,15 +86,23 @@ def write_report(config: EvaluateConfig, parameters: Mapping[str, Any], inputs: 
 @task
 def track_evaluation(environment: Environment, inputs: ReportInputs, *, output: Path) -> None:
     """Log metrics, artifacts, the model card and the data card to the run of every model that was evaluated."""
-    for part, result in ((part, result) for part, result in _evaluated(output) if result.skipped is None):
-        names = ("report.html", part.card, curves_file(part.title), *part.artifacts)
+    results = read_results(output)
+    measured = [part for part in PARTS if results[part.name].skipped is None]
+    for part in (part for part in measured if part.is_trained):
+        # Uses of the same model without a training of their own belong to its run, below their names.
+        uses = [use for use in measured if use.folder == part.folder and not use.is_trained]
+        own = ("report.html", part.card, curves_file(part.title), *part.artifacts)
+        names = (*own, *(name for use in uses for name in use.artifacts))
         files = [*(output / name for name in names), *(inputs.clean / card for card in DATA_CARD)]
         tracking.log_evaluation(
             environment,
             model=part.name.replace("_", "-"),
             folder=inputs.model(part),
-            metrics=result.tracked(),
+            metrics=results[part.name].tracked() | {use.name: results[use.name].metrics.as_json() for use in uses},
             artifacts=[file for file in files if file.exists()],
+            prompts={
+                prompt["name"]: prompt["template"] for use in uses for prompt in results[use.name].details["prompts"]
+            },
         )
 
 
@@ -104,9 +112,9 @@ def write_model_cards(
 ) -> None:
     """Write a model card of every model that was evaluated into ``output``."""
     probes, data = read_probes(output), _read(inputs.clean / "card.json")
-    for part, result in _evaluated(output):
-        if result.skipped is not None:
-            continue
+    results = read_results(output)
+    for part in (part for part in PARTS if part.is_trained and results[part.name].skipped is None):
+        result = results[part.name]
         training = read_training(part, inputs)
         description = read_description(inputs.model(part)).model
         name = sized_name(description, training.record)
@@ -130,11 +138,6 @@ def write_model_cards(
         write_text(output / part.card, render_model_card(card))
 
 
-def _evaluated(output: Path) -> list[tuple[Part, EvaluationResult]]:
-    results = read_results(output)
-    return [(part, results[part.name]) for part in PARTS]
-
-
 def _samples(part: Part, result: EvaluationResult, output: Path) -> list[dict[str, str]]:
     if part.folder is None:
         return [
@@ -148,9 +151,13 @@ def _samples(part: Part, result: EvaluationResult, output: Path) -> list[dict[st
 
 def _headlines(results: Mapping[str, EvaluationResult]) -> Iterator[tuple[str, float]]:
     """The headline of each part, on clean documents if there are any; the language model's also on all documents."""
-    for result in results.values():
+    trained = {part.name for part in PARTS if part.is_trained}
+    for name, result in results.items():
         headline = result.headline
-        yield headline, round(result.metrics.models[MODEL][headline].value, 4)
+        yield (
+            headline if name in trained else f"{name}_{headline}",
+            round(result.metrics.models[MODEL][headline].value, 4),
+        )
     if "language_model" in results:
         own = results["language_model"].metrics.models[MODEL]
         if "bits_per_byte" in own:
@@ -165,7 +172,7 @@ def _describe(inputs: ReportInputs, parameters: Mapping[str, Any]) -> ModelTitle
 
 
 def _read_trainings(inputs: ReportInputs) -> list[Training]:
-    return [read_training(part, inputs) for part in PARTS if inputs.model(part).exists()]
+    return [read_training(part, inputs) for part in PARTS if part.is_trained and inputs.model(part).exists()]
 
 
 def read_training(part: Part, inputs: ReportInputs) -> Training:

@@ -25,6 +25,7 @@ class Part:
         summary: what it does, in one sentence.
         artifacts: files of the evaluation that are logged with its run, besides the report, its card and its curves.
         is_prompted: whether it answers prompts, and is compared with baselines that do.
+        is_trained: whether the model was trained for it; if not, it is a use of another part's model.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Part:
     summary: str
     artifacts: tuple[str, ...]
     is_prompted: bool = False
+    is_trained: bool = True
 
     @property
     def card(self) -> str:
@@ -71,6 +73,18 @@ PARTS = (
         "Completes a prompt: a document's body with its summary line, or a question with its answer.",
         ("completion.json",),
         is_prompted=True,
+    ),
+    Part(
+        "prompts",
+        "Prompts",
+        None,
+        ("evaluate", "prompts"),
+        "",
+        "The language model answers prompts without being trained for them; the first prompt is compared with the "
+        "others and with baselines that know the training examples.",
+        ("prompts.json",),
+        is_prompted=True,
+        is_trained=False,
     ),
 )
 """All models, in the order of the report."""

@@ -4,9 +4,10 @@ import torch
 
 from lmcore.config.classification import ClassificationTrainingConfig
 from lmcore.config.tokenize import SplitFractions
-from lmcore.finetuning.adaptation import add_adapters, initialize_from_vectors
+from lmcore.finetuning.adaptation import add_adapters, freeze_layers, initialize_from_vectors
 from lmcore.finetuning.classification.classifier import save_classifier
 from lmcore.finetuning.classification.examples import classification_columns
+from lmcore.finetuning.classification.measure import classification_measure
 from lmcore.finetuning.classification.preparation import (
     calibrate,
     choose_classification_data,
@@ -48,12 +49,15 @@ def finetune_classifier(
         initialize_from_vectors(backbone, tokenizer, config.vectors)
     if config.lora is not None:
         add_adapters(backbone, config.lora, seed=seed)
+    if config.frozen_layers is not None:
+        freeze_layers(backbone, config.frozen_layers)
     classifier = classifier_on(backbone, data, config).to(pick_device())
     tracked = tracked_finetuning("classifier", config, split, seed, environment, files, base, vectors=config.vectors)
     with tracked as training:
         if training is not None:
             batches = classification_batches(data, classifier, tokenizer, config.training, seed=seed)
-            record = training.train(classifier, batches, config.training, seed=seed)
+            measure = classification_measure(classifier, batches, config.training.metric_for_best_model)
+            record = training.train(classifier, batches, config.training, seed=seed, measure=measure)
             merge_and_unload(classifier)
             calibrate(classifier, tokenizer, data.validation)
             training.save(record, lambda folder: save_classifier(folder, classifier, tokenizer, record.to_json()))

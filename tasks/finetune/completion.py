@@ -4,18 +4,19 @@ from functools import partial
 
 from lmcore.config.completion import CompletionTrainingConfig
 from lmcore.config.tokenize import SplitFractions
-from lmcore.finetuning.adaptation import add_adapters
+from lmcore.finetuning.adaptation import add_adapters, freeze_layers, save_adapted
 from lmcore.finetuning.completion.examples import completion_columns
 from lmcore.finetuning.completion.preparation import choose_completion_data, completion_batches, prompt_format_of
+from lmcore.generation import Generator
 from lmcore.models.device import pick_device
 from lmcore.models.folder import save_language_model
 from lmcore.models.generative import GenerativeModel
-from lmcore.models.lora import merge_and_unload
 from lmcore.models.prompt_template import read_prompt
 from lmcore.models.trainable import TrainableModel
 from lmcore.text.documents.shards import read_documents
 from tasks.context.environment import Environment
 from tasks.context.prefect import task
+from tasks.finetune.completion_measure import completion_measure
 from tasks.finetune.files import FinetuneFiles, tracked_finetuning
 
 
@@ -39,6 +40,8 @@ def finetune_completion(
     reads_prompts = model.reads_source
     if config.lora is not None:
         add_adapters(model, config.lora, seed=seed)
+    if config.frozen_layers is not None:
+        freeze_layers(model, config.frozen_layers)
     model.to(pick_device())
     tracked = tracked_finetuning("completion", config, split, seed, environment, files, base, prompt=config.prompt)
     with tracked as training:
@@ -46,10 +49,21 @@ def finetune_completion(
             batches, encoded = completion_batches(
                 examples, held_out, tokenizer, prompt_format, config.training, seed=seed, reads_prompts=reads_prompts
             )
-            record = training.train(model, batches, config.training, seed=seed).model_copy(
+            measure = completion_measure(
+                Generator(model, tokenizer, prompt_format), held_out, config.training.metric_for_best_model
+            )
+            record = training.train(model, batches, config.training, seed=seed, measure=measure).model_copy(
                 update={"n_cut_answers": encoded.n_cut_answers, "n_cut_prompts": encoded.n_cut_prompts}
             )
-            merge_and_unload(model)
             save = partial(save_language_model, prompt_format=prompt_format)
-            training.save(record, lambda folder: save(folder, model, tokenizer, record.to_json()))
+            training.save(
+                record,
+                lambda folder: save_adapted(
+                    folder,
+                    model,
+                    config.lora,
+                    lambda path: save(path, model, tokenizer, record.to_json()),
+                    prompt_format=prompt_format,
+                ),
+            )
     return None

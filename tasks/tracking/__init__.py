@@ -37,7 +37,13 @@ __all__ = [
 
 
 def log_evaluation(
-    environment: Environment, *, model: str, folder: Path, metrics: Mapping[str, Any], artifacts: Sequence[Path]
+    environment: Environment,
+    *,
+    model: str,
+    folder: Path,
+    metrics: Mapping[str, Any],
+    artifacts: Sequence[Path],
+    prompts: Mapping[str, str] | None = None,
 ) -> None:
     """Log an evaluation to the run of its model; if MLflow does not answer, it waits on disk for :func:`catch_up`.
 
@@ -49,8 +55,14 @@ def log_evaluation(
             name (baselines, differences) ``versus/<names joined by _>``. Of a mapping ``{value, low, high}`` the ends
             become ``with_interval/...``. Values that are not numbers are left out.
         artifacts: files and folders (report, plots, samples), logged below ``evaluation/``.
+        prompts: templates of prompts that were compared, by name: they are registered and linked to the run.
     """
     save_evaluation(
-        tracking_folder(environment), model=model, model_folder=folder, metrics=metrics, artifacts=artifacts
+        tracking_folder(environment),
+        model=model,
+        model_folder=folder,
+        metrics=metrics,
+        artifacts=artifacts,
+        prompts=prompts or {},
     )
     catch_up(environment)

@@ -125,6 +125,11 @@ class RunInfo(BaseModel):
         return {**{name: value for name, value in model.items() if value}, **shown, **self.resume_tags}
 
     @property
+    def is_kept(self) -> bool:
+        """Whether the model is kept: that of a comparison, unless it is an experiment of its own, is only measured."""
+        return self.parent is None or "dvc.experiment" in self.lineage
+
+    @property
     def is_finished(self) -> bool:
         """Whether the training has produced its model."""
         return self.outcome is not None and self.outcome.status == "FINISHED"

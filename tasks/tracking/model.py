@@ -18,6 +18,7 @@ import lmcore
 from lmcore.training.record import TrainingRecord
 from tasks.tracking.client import Store, upload_seconds
 from tasks.tracking.local_run import RunInfo
+from tasks.tracking.prompts import completion_prompt, link_prompts
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
@@ -53,16 +54,16 @@ SHAPE = (
 
 
 def log_model(store: Store, run_id: str, folder: Path, digest: str, info: RunInfo) -> None:
-    """Log a model folder to a run and register it, unless it is part of a comparison, whose models nobody has chosen.
-
-    Idempotent, even after an interrupted attempt.
-    """
+    """Log a model folder to a run and register it; idempotent, even after an interrupted attempt."""
+    from lmcore.models.folder import read_description  # imports PyTorch
     from tasks.tracking.serve import interface_of  # imports MLflow
 
     interface = interface_of(folder)
     model_id = find_logged_model(store, run_id, digest) or _upload(store, run_id, folder, digest, interface)
-    if info.parent is None and not find_version(store, digest):
+    if not find_version(store, digest):
         _register(store, run_id, model_id, folder, digest, info, interface)
+    if (prompt_format := read_description(folder).prompt_format) is not None:
+        link_prompts(store, run_id, completion_prompt(info.parameters, prompt_format.template))
 
 
 def find_logged_model(store: Store, run_id: str, digest: str) -> str | None:

@@ -34,6 +34,7 @@ from tasks.tracking.local_run import (
 )
 from tasks.tracking.model import find_logged_model, refresh_description
 from tasks.tracking.projection import LOCAL_RUN_TAG, Projection, log_metrics
+from tasks.tracking.prompts import link_prompts
 
 logger = logging.getLogger(__name__)
 
@@ -55,10 +56,18 @@ class Evaluation(BaseModel):
     time: int
     """Milliseconds since 1970."""
     metrics: dict[str, float]
+    prompts: dict[str, str] = {}
+    """The templates of the prompts that were compared, by name."""
 
 
 def save_evaluation(
-    parent: Path, *, model: str, model_folder: Path, metrics: Mapping[str, Any], artifacts: Sequence[Path]
+    parent: Path,
+    *,
+    model: str,
+    model_folder: Path,
+    metrics: Mapping[str, Any],
+    artifacts: Sequence[Path],
+    prompts: Mapping[str, str],
 ) -> None:
     """Write an evaluation, with copies of its artifacts, to a folder below ``parent``; it replaces an earlier one."""
     evaluation = Evaluation(
@@ -67,6 +76,7 @@ def save_evaluation(
         digest=folder_digest(model_folder),
         time=now(),
         metrics=flatten_metrics(metrics),
+        prompts=dict(prompts),
     )
     with atomic_folder(parent / f"evaluation-{model}-{evaluation.digest[:16]}") as folder:
         (folder / ARTIFACTS).mkdir()
@@ -211,6 +221,7 @@ def _send_evaluation(store: Store, evaluation: Evaluation, folder: Path) -> None
         if known.get(name) != value
     ]
     log_metrics(store, run_id, new, find_logged_model(store, run_id, evaluation.digest))
+    link_prompts(store, run_id, evaluation.prompts)
     if (artifacts := folder / ARTIFACTS).is_dir():
         add_cost(store, store.client.get_run(run_id), artifacts)
         with store.requests.request(upload_seconds(artifacts)):

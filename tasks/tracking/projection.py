@@ -134,7 +134,8 @@ class Projection:
         else:
             record = TrainingRecord.read(folder)
             self._send(record_metrics(record, self._local.info.start_time, outcome.end_time))
-            log_model(self._store, self._run_id, folder, digest, self._local.info)
+            if self._local.info.is_kept:
+                log_model(self._store, self._run_id, folder, digest, self._local.info)
         set_tags(self._store, self._run_id, tags)
 
     def _send_comparison(self) -> None:
@@ -167,6 +168,8 @@ def record_metrics(record: TrainingRecord, start_time: int, end_time: int) -> li
     """The metrics in a training record: those that models are compared by, and the history."""
     values = record.to_json()
     compared = [Metric(name, float(values[field]), start_time, 0) for field, name in RECORD_METRICS.items()]
+    if record.best_metric is not None:
+        compared.append(Metric(f"validation/best_{record.metric_for_best_model}", record.best_metric, start_time, 0))
     history = [
         Metric(name, float(value), end_time, int(metrics["step"]))
         for metrics in record.history

@@ -8,11 +8,17 @@ from unittest.mock import Mock
 
 import pytest
 
+from lmcore.config.base import Config
 from lmcore.config.training import PretrainConfig
+from lmcore.errors import UserError
+from lmcore.models.families import build_model
+from lmcore.models.folder import load_language_model, save_language_model
 from lmcore.runtime.files import folder_digest
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.training.record import TrainingRecord
 from tasks.context.environment import Environment
 from tasks.pretrain import pretrain_language_model
+from tests.lmcore.models.small_models import CONFIGS
 from tests.lmcore.training.trainer import CONFIG as TRAINING
 from tests.tasks.evaluate.test_evaluate import SHAPE, write_documents, write_models
 from tests.tasks.tracking.trainings import curve, only_run, runs
@@ -63,6 +69,48 @@ def test_more_steps_continue_from_the_end_in_a_child_run_with_the_whole_history(
     assert sorted(path.name for path in state.iterdir()) == ["step-00000009", "step-00000012.interrupted"]
     monkeypatch.setattr("tasks.tracking.model_run", without_tracking)
     assert pretrain("planned", 12, [8], tmp_path / "elsewhere") == longer
+
+
+@pytest.mark.parametrize(
+    ("family", "objective"),
+    [
+        ("bert", {"kind": "masked_tokens", "mlm_probability": 0.4, "use_whole_words": False}),
+        ("encoder_decoder", {"kind": "corrupted_spans", "noise_density": 0.4, "mean_noise_span_length": 2.0}),
+    ],
+)
+def test_a_model_is_trained_further_from_a_folder_with_its_objective_or_another(
+    family: str, objective: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.tracking.model_run", without_tracking)
+    write_models(tmp_path, write_documents(tmp_path / "clean"))
+    tokenizer = Tokenizer.load(tmp_path / "tokens" / "tokenizer.json")
+    base = build_model(CONFIGS[family].model_copy(update={"max_position_embeddings": 32}), tokenizer.vocabulary)
+    save_language_model(tmp_path / "base", base, tokenizer, {})
+
+    def pretrain(objective: dict[str, Any] | None, sequence_length: int = 24) -> Config:
+        start = SCRATCH | {"init_from": str(tmp_path / "base"), "model": None, "objective": objective}
+        training = TRAINING | {"max_steps": 1, "eval_steps": 1}
+        config = PretrainConfig.model_validate_json(
+            json.dumps(start | {"sequence_length": sequence_length, "training": training})
+        )
+        output = {"model_folder": tmp_path / "new", "curves": tmp_path / "curves"}
+        pretrain_language_model(
+            config, Environment(work_folder=tmp_path / "work"), tokens=tmp_path / "tokens", **output
+        )
+        return load_language_model(tmp_path / "new")[0].config
+
+    assert pretrain(None) == base.config
+    values = {name: value for name, value in objective.items() if name != "kind"}
+    name = "masking" if family == "bert" else "corruption"
+    assert pretrain(objective).model_dump() == base.config.model_dump() | {name: values}
+    other = {"kind": "corrupted_spans", "noise_density": 0.4, "mean_noise_span_length": 2.0}
+    if family == "bert":
+        with pytest.raises(
+            UserError, match="the objective is corrupted_spans, but a model of family bert learns masked"
+        ):
+            pretrain(other)
+    with pytest.raises(UserError, match=r"pretrain\.sequence_length is 33, but the model in .* at most 32 tokens"):
+        pretrain(objective, sequence_length=33)
 
 
 @contextmanager

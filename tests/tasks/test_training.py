@@ -74,3 +74,24 @@ def test_the_code_of_a_tracked_training_is_that_of_its_stage(environment, monkey
             pass
     assert used == [stage_code("pretrain"), stage_code("finetune")]
     assert used[0] != used[1]
+
+
+def test_a_training_that_shall_be_new_continues_no_other_one(environment, make_model, monkeypatch):
+    given = []
+    monkeypatch.setattr(tasks.training.Training, "__init__", lambda self, *parts, **_: given.append(parts[2].earlier))
+
+    def open_training(max_steps, **options):
+        details = {"stage": "pretrain", "model": "m", "family": "gpt", "inputs": [], "datasets": []}
+        folders = {"model_folder": Path("model"), "curves": Path("curves")}
+        parameters = {"training": {"max_steps": max_steps}}
+        with tasks.training.tracked_training(environment, parameters=parameters, **details, **folders, **options):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(tasks.training.Training, "report_start", lambda _: None)
+    for max_steps, options in ((1, {}), (2, {}), (3, {"reuses_result": False})):
+        with pytest.raises(KeyboardInterrupt):
+            open_training(max_steps, **options)
+    monkeypatch.setattr(tasks.training, "is_forced", lambda: True)
+    with pytest.raises(KeyboardInterrupt):
+        open_training(4)
+    assert [len(earlier) for earlier in given] == [0, 1, 0, 0]

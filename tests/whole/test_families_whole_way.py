@@ -31,7 +31,7 @@ SHORT = TRAINING | {
     "ema_decay": 0.9,
 }
 SCRATCH = {"seed": 1, "init_from": "scratch", "objective": None}
-LORA = {"rank": 2, "alpha": 2.0, "dropout": 0.0}
+LORA = {"rank": 2, "alpha": 2.0, "dropout": 0.0, "save_adapter": False}
 FAMILIES: dict[str, Any] = {
     "ngram": {"family": "ngram", "order": 3},
     "hmm": HMM.model_dump(),
@@ -40,7 +40,10 @@ FAMILIES: dict[str, Any] = {
 }
 WITHOUT_FEATURES = {"ngram", "hmm"}
 NOT_GENERATIVE = {"ngram", "bert"}
-KINDS = {"bert": "masked-language-model", "encoder_decoder": "span-restoring-model"}
+KINDS = {
+    "bert": "masked-language-model",
+    **dict.fromkeys(("encoder_decoder", "t5"), "span-restoring-model"),
+}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -67,7 +70,7 @@ def test_a_model_of_every_family_goes_the_whole_way(family: str, environment: An
     assert (reasons["completion"] is not None) == (family in NOT_GENERATIVE)
     assert_versions_answer(environment, family, reasons)
     found = evaluate(tmp_path)
-    kind = {"bert": "masked", "encoder_decoder": "encoder_decoder"}.get(family, "causal")
+    kind = {"bert": "masked", **dict.fromkeys(("encoder_decoder", "t5"), "encoder_decoder")}.get(family, "causal")
     measure = {"masked": "pseudo_bits_per_byte", "encoder_decoder": "bits_per_masked_token"}.get(kind, "bits_per_byte")
     assert found["kind"] == kind
     for model in {"model", "unigram", "ngram"} & set(found["metrics"]):
@@ -122,6 +125,7 @@ def finetune(family: str, environment: Any, folder: Path) -> dict[str, str | Non
             "init_from": "language_model",
             "vectors": write_vectors(folder / "vectors.txt") if family == "lstm" else None,
             "lora": lora,
+            "frozen_layers": None,
             "training": training,
         }
     )
@@ -137,6 +141,7 @@ def finetune(family: str, environment: Any, folder: Path) -> dict[str, str | Non
         max_train_samples=40,
         init_from="language_model",
         lora=classification.lora,
+        frozen_layers=None,
         training=training,
     )
     steps = {"classifier": (finetune_classifier, classification), "completion": (finetune_completion, completion)}

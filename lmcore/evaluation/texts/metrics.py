@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from copy import copy
 from typing import Self
 
+from lmcore.errors import UserError
 from lmcore.evaluation.held_out_contamination import Indices
 from lmcore.evaluation.intervals import Bootstrap
 from lmcore.evaluation.result import Estimate
 from lmcore.evaluation.texts.answers import answer_metrics
+from lmcore.evaluation.texts.extraction import extraction_metrics
 from lmcore.evaluation.texts.overlap import overlap_metrics
 from lmcore.evaluation.texts.statistics import TextMetric
 from lmcore.evaluation.texts.style import style_metrics
@@ -25,6 +27,7 @@ class TextMetrics:
         self._metrics: dict[str, TextMetric] = {
             **overlap_metrics(texts, references),
             **answer_metrics(texts, references),
+            **extraction_metrics(texts, references),
             **style_metrics(texts, references),
         }
 
@@ -34,7 +37,13 @@ class TextMetrics:
         return {name: metric.signature for name, metric in self._metrics.items()}
 
     def value(self, name: str) -> float:
-        """One metric of all texts."""
+        """One metric of all texts.
+
+        Raises:
+            UserError: if these texts do not have it.
+        """
+        if name not in self._metrics:
+            raise UserError(f"the metric {name} is only for completions that are JSON objects: choose another one")
         return self._metrics[name].value
 
     def metrics(self, bootstrap: Bootstrap) -> dict[str, Estimate]:

@@ -20,7 +20,7 @@ LabeledText = tuple[str, tuple[str, ...]]
 
 def classification_columns(label_column: LabelColumn) -> tuple[str, ...]:
     """The columns of the documents that :func:`classification_examples` reads."""
-    return ("id", "split", "text", label_column)
+    return ("id", "split", "text", "name" if label_column == "modules" else label_column)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,20 @@ def classification_examples(
         label_column: the column with the labels.
     """
     examples = {split: LabeledTexts() for split in SPLITS}
-    for split, identity, text, label in rows_by_split(documents, fractions, "id", "text", label_column):
-        if label is not None:
+    column = classification_columns(label_column)[-1]
+    for split, identity, text, value in rows_by_split(documents, fractions, "id", "text", column):
+        if value is not None:
+            labels = modules_of(value) if label_column == "modules" else [value] if isinstance(value, str) else value
             examples[split].ids.append(identity)
             examples[split].texts.append(text)
-            examples[split].label_sets.append((label,) if isinstance(label, str) else tuple(dict.fromkeys(label)))
+            examples[split].label_sets.append(tuple(dict.fromkeys(labels)))
     return examples
+
+
+def modules_of(name: str) -> list[str]:
+    """The packages and modules that a dotted name lies in: ``a`` and ``a.b`` for ``a.b.c``."""
+    parts = name.split(".")
+    return [".".join(parts[:depth]) for depth in range(1, len(parts))]
 
 
 def frequent_labels(label_sets: Iterable[Sequence[str]], min_examples: int) -> tuple[str, ...]:

@@ -54,13 +54,19 @@ def completion_examples(
         config: what the examples are.
     """
     examples: dict[Split, list[CompletionExample]] = {split: [] for split in SPLITS}
-    names = [name for name in VARIABLES if name in documents.column_names]
-    for split, identity, target, *columns in rows_by_split(documents, fractions, "id", "target", *names):
-        values = {name: value or "" for name, value in zip(names, columns, strict=True)}
+    rows = rows_by_split(documents, fractions, "id", "target")
+    for (split, identity, target), values in zip(rows, document_values(documents), strict=True):
         examples[split] += [
             CompletionExample(identity, values | own, completion) for own, completion in _pairs(values, target, config)
         ]
     return examples
+
+
+def document_values(documents: pa.Table) -> Iterator[dict[str, str]]:
+    """The variables that each document gives to a prompt: its columns among :data:`VARIABLES`, empty if null."""
+    names = [name for name in VARIABLES if name in documents.column_names]
+    for row in zip(*(documents[name].to_pylist() for name in names), strict=True):
+        yield {name: value or "" for name, value in zip(names, row, strict=True)}
 
 
 def check_variables(variables: Sequence[str], examples: Mapping[Split, Sequence[CompletionExample]]) -> None:
@@ -83,20 +89,30 @@ def _pairs(
     match config:
         case TargetExamples():
             if target is not None:
-                yield {}, target
+                yield _divided(values["text"], config.question_separator), target
         case SummaryExamples():
             if (parts := split_summary(values["text"], config)) is not None:
                 yield {"text": parts[1]}, parts[0]
         case ParameterQuestions():
             yield from _questions(values["text"], config)
         case ParameterExtraction():
-            if (found := documented_parameters(values["text"])) and len(found.types) <= config.max_parameters:
+            found = documented_parameters(values["text"])
+            if found and len(found.types) <= config.max_parameters and len(found.section) <= config.max_text_characters:
                 yield {"text": found.section}, json.dumps(found.types, ensure_ascii=False)
+
+
+def _divided(text: str, question_separator: str | None) -> dict[str, str]:
+    """The context and the question in a text; a text without the separator is a question without a context."""
+    if question_separator is None:
+        return {}
+    context, _, question = text.rpartition(question_separator)
+    return {"context": context, "question": question}
 
 
 def _questions(text: str, config: ParameterQuestions) -> Iterator[tuple[dict[str, Any], str]]:
     """A question for each of the first parameters."""
-    if found := documented_parameters(text):
+    found = documented_parameters(text)
+    if found and len(found.section) <= config.max_context_characters:
         for name, kind in list(found.types.items())[: config.max_questions_per_document]:
             yield {"context": found.section, "question": QUESTION.format(name=name)}, kind
 

@@ -34,7 +34,7 @@ class PackedLinear:
         if in_8bit and is_on_cpu and torch.backends.quantized.engine != "none":
             self._quantized = _in_8bit(weight, bias)
             self._weight = self._weight.new_empty(0)
-        elif is_on_cpu and torch.backends.mkldnn.is_available():
+        elif is_on_cpu and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
             self._weight, self._is_packed = self._weight.to_mkldnn(), True
 
     def __call__(self, rows: Tensor) -> Tensor:

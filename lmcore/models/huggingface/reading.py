@@ -1,6 +1,7 @@
 """Reads the folder of a model that ``transformers`` has saved."""
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +29,11 @@ OWN_SETTINGS = "lmcore"
 """The key of ``config.json`` with settings of training that ``transformers`` does not have."""
 # Other names of supported values.
 SYNONYMS = {"gelu_pytorch_tanh": "gelu_new"}
+# Names of weights that repeat or do not take part in the models here: buffers, tied weights, heads of other tasks.
+UNUSED = re.compile(
+    r"rotary_emb|position_ids|\.attn\.(masked_)?bias$|pooler|seq_relationship|lm_head|predictions\.decoder|embed_tokens"
+    r"|token_type_embeddings|final_logits_bias|embed_positions"
+)
 # The weights with a row per token.
 TOKEN_ROWS = ("embedding.weight", "head.weight", "head.bias")
 
@@ -119,9 +125,17 @@ class HuggingFaceFolder:
             UserError: a weight is missing, or has another shape than the configuration says.
         """
         n_tokens = model.vocabulary.size
-        own = {
-            name: self._resized(name, self._joined(weights, part_names(name)), n_tokens) for name in model.state_dict()
-        }
+        names = {name: part_names(name) for name in model.state_dict()}
+        own = {name: self._resized(name, self._joined(weights, parts), n_tokens) for name, parts in names.items()}
+        read = {part for parts in names.values() for part in parts}
+        if unused := [name for name in weights if name not in read and not UNUSED.search(name)]:
+            logger.warning(
+                "%s has %d weights that a model with these settings does not have, such as %s: they are left out, so "
+                "check that config.json belongs to them",
+                self.path / WEIGHTS,
+                len(unused),
+                ", ".join(sorted(unused)[:3]),
+            )
         try:
             model.load_state_dict(own)
         except RuntimeError as error:

@@ -123,9 +123,9 @@ def declared_special_tokens(folder: Path, backend: tokenizers.Tokenizer) -> Spec
 
 
 def belongs_to_model(path: Path) -> bool:
-    """Whether a ``tokenizer.json`` lies in a folder of a model of ``transformers``."""
+    """Whether a ``tokenizer.json`` lies in the folder of a model, of ``transformers`` or of this library."""
     config = path.with_name("config.json")
-    return config.exists() and "model_type" in read_object(config)
+    return config.exists() and not {"model_type", "model"}.isdisjoint(read_object(config))
 
 
 def read_object(path: Path) -> dict[str, Any]:

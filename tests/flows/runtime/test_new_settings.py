@@ -23,10 +23,19 @@ def test_a_file_gets_the_settings_that_it_lacks_once_and_keeps_its_comments() ->
             "seed": 1,
             "model": {"ngram_head_order": 0, "use_token_shift": True},
         },
-        "finetune": {"completion": {"init_from": "language_model", "seed": 1}},
+        "finetune": {
+            "completion": {
+                "frozen_layers": None,
+                "init_from": "language_model",
+                "truncated_field": "text",
+                "truncation_side": "right",
+                "seed": 1,
+            }
+        },
     }
     assert "  # why\n" in text
-    assert len(changes) == sum("training" not in path for path in NEW_SETTINGS)
+    absent = {("finetune", "classification"), ("evaluate", "prompts")}
+    assert len(changes) == sum("training" not in path and path[:2] not in absent for path in NEW_SETTINGS)
     assert with_new_settings(text) == (text, [])
 
 

@@ -108,6 +108,22 @@ def test_a_classifier_learns_its_labels(classifier: lmcore.TextClassifier) -> No
     assert classifier.accuracy([("The old cat sleeps.", "other"), ("The old cat sleeps.", "cat")]) == 0.5
 
 
+def test_a_classifier_learns_any_number_of_labels_and_is_saved_with_its_temperature(tmp_path: Path) -> None:
+    examples = [(text, [word for word in ("red", "old", "cat") if word in text]) for text in TEXTS]
+    classifier = lmcore.train_classifier(
+        examples, max_steps=80, hidden_size=32, num_hidden_layers=1, class_weights="balanced"
+    )
+    assert classifier.labels == ("cat", "old", "red")
+    assert classifier.predict("The old cat sleeps.") == ("cat", "old")
+    assert classifier.predict("The blue dog sleeps.") == ()
+    assert classifier.accuracy(examples) == 1.0
+    assert classifier.model.temperature != 1.0
+    classifier.save(tmp_path / "labels")
+    loaded = lmcore.load(tmp_path / "labels")
+    assert isinstance(loaded, lmcore.TextClassifier)
+    assert loaded.probabilities(TEXTS[0]) == classifier.probabilities(TEXTS[0])
+
+
 def test_fine_tuning_a_classifier_leaves_the_language_model_as_it_is(model: lmcore.LanguageModel) -> None:
     before = model.perplexity(TEXTS[0])
     model.train_classifier(PAIRS, max_steps=3)
@@ -184,6 +200,9 @@ def check_logits(model: Any, reference: Any) -> None:
         (lambda: lmcore.train_classifier([]), "there are no examples"),
         (lambda: lmcore.train_classifier(["a"]), r"pairs\[0\] is 'a', expected a pair of strings: \(text, label\)"),
         (lambda: lmcore.train_classifier([("a", 1)]), r"pairs\[0\] is \('a', 1\), expected a pair of strings"),
+        (lambda: lmcore.train_classifier([("a", ["b"]), ("c", "d")]), "lists for all or for none"),
+        (lambda: lmcore.train_classifier([("a", []), ("c", [])]), "no example has a label"),
+        (lambda: lmcore.train_classifier(PAIRS, class_weights={"dog": 2.0}), "dog is no label"),
         (lambda: lmcore.train_classifier([("a", "b")] * 9), "all examples have the label 'b': .* two different"),
     ],
 )

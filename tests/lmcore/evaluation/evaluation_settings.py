@@ -60,6 +60,7 @@ CONFIG = EvaluateConfig.model_validate(
             "bias": {"templates": TEMPLATES},
             "typos": {"rates": (0.1,), "max_documents": 10},
         },
+        "prompts": None,
         "samples": {"prompts": ("a",), "generation": GENERATION},
         "report": {"num_documents": 1, "max_document_tokens": 10, "num_completions": 2},
     }

@@ -103,3 +103,22 @@ def test_a_description_with_an_error_is_refused_with_the_file_and_the_field(
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=rf"{tmp_path} is not a model folder: it has no config\.json"):
         load_language_model(tmp_path)
+
+
+def test_a_folder_without_the_newer_fields_means_what_it_meant(tmp_path: Path) -> None:
+    save_classifier(tmp_path / "classifier", Classifier(make_encoder("gpt"), ["a", "b"], max_tokens=8), TOKENIZER, {})
+    prompt_format = prompt_format_with(" => ", 3, 4)
+    save_language_model(tmp_path / "completion", make_encoder("gpt"), TOKENIZER, {}, prompt_format=prompt_format)
+    for name, old in (("classifier", {}), ("completion", {"separator": " => ", "max_prompt_tokens": 3})):
+        path = tmp_path / name / "config.json"
+        values = json.loads(path.read_text())
+        del values["problem_type"], values["temperature"]
+        if old:
+            values["prompt_format"] = old | {"max_completion_tokens": 4}
+        path.write_text(json.dumps(values))
+        write_sums(tmp_path / name)
+    classifier, completion = (read_description(tmp_path / name) for name in ("classifier", "completion"))
+    assert (classifier.problem_type, classifier.temperature) == ("single_label_classification", 1.0)
+    assert (completion.problem_type, completion.temperature) == (None, None)
+    n_tokens = len(TOKENIZER.encode(" => "))
+    assert completion.prompt_format == prompt_format.model_copy(update={"max_prompt_tokens": 3 + n_tokens})

@@ -14,10 +14,11 @@ from safetensors.torch import load_file, save_file
 
 from lmcore.config.models import NgramConfig
 from lmcore.config.tokenize import BytePairConfig
+from lmcore.finetuning.adapter_folder import save_adapter
 from lmcore.finetuning.classification.classifier import Classifier, load_classifier, save_classifier
 from lmcore.models.families import build_model
 from lmcore.models.folder import load_language_model, save_language_model
-from lmcore.models.lora import add_lora, save_adapters
+from lmcore.models.lora import add_lora
 from lmcore.models.ngram.model import NgramModel
 from lmcore.models.verification import SUMS, write_sums
 from lmcore.tokens.tokenizer.training import train_tokenizer
@@ -144,10 +145,10 @@ def test_every_file_has_the_mode_that_the_umask_gives(tmp_path: Path, umask: int
         save_language_model(tmp_path / "a" / "model", model, TOKENIZER, {})
         save_checkpoint(tmp_path / "a" / "checkpoints", Checkpoint(1, {"weight": torch.ones(2)}, {}))
         add_lora(model, rank=2, alpha=2.0, dropout=0.0, generator=torch.Generator())
-        save_adapters(model, tmp_path / "a" / "adapters.safetensors")
+        save_adapter(tmp_path / "a" / "adapter", model)
     finally:
         os.umask(before)
     made = list((tmp_path / "a").rglob("*"))
-    assert len(made) == 11
+    assert len(made) == 14
     for path in made:
         assert path.stat().st_mode & 0o777 == (0o777 if path.is_dir() else 0o666) & ~umask, path

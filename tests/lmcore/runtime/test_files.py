@@ -1,11 +1,13 @@
 """Files and folders are replaced as a whole, or stay as they are."""
 
+import multiprocessing
 import os
 import stat
 from pathlib import Path
 
 import pytest
 
+from lmcore.runtime import files
 from lmcore.runtime.files import (
     atomic_file,
     atomic_folder,
@@ -49,6 +51,51 @@ def test_a_folder_is_replaced_or_stays_as_it_is(tmp_path: Path) -> None:
         (temporary / "new").write_text("two")
     assert [file.name for file in path.iterdir()] == ["new"]
     assert [file.name for file in tmp_path.iterdir()] == ["folder"]
+
+
+def replace_for_ever(path: Path) -> None:
+    number = 0
+    while True:
+        number += 1
+        with atomic_folder(path) as temporary:
+            for name in "abc":
+                (temporary / name).write_text(str(number))
+
+
+def test_a_process_that_is_killed_at_any_moment_leaves_a_whole_folder(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    for moment in range(5):
+        process = multiprocessing.get_context("fork").Process(target=replace_for_ever, args=(path,))
+        process.start()
+        while not path.exists():
+            assert process.is_alive()
+        seen, n_looks = set[str](), 0
+        while len(seen) < 10 + moment or n_looks < 300:
+            n_looks += 1
+            # Never a moment without a folder; a file may be of the next one.
+            seen.add((path / "a").read_text() if path.exists() else "none")
+        process.kill()
+        process.join()
+        assert "none" not in seen
+        assert len({(path / name).read_text() for name in "abc"}) == 1
+
+
+def test_without_an_exchange_a_folder_is_replaced_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_exchange", lambda *_: False)
+    test_a_folder_is_replaced_or_stays_as_it_is(tmp_path)
+
+
+def test_a_link_or_a_file_is_replaced_by_a_folder_and_what_a_link_names_stays(tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target" / "kept").touch()
+    (tmp_path / "link").symlink_to("target")
+    (tmp_path / "file").touch()
+    for name in ("link", "file"):
+        with atomic_folder(tmp_path / name) as temporary:
+            (temporary / "new").touch()
+        assert [path.name for path in (tmp_path / name).iterdir()] == ["new"]
+        assert not (tmp_path / name).is_symlink()
+    assert (tmp_path / "target" / "kept").exists()
 
 
 @pytest.mark.parametrize(("umask", "file_mode", "folder_mode"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700)])

@@ -82,8 +82,6 @@ MAKERS = {
     "hmm": lambda: build_model(HMM, VOCABULARY),
     "bert": lambda: make_model("bert"),
     "encoder-decoder": lambda: make_model("encoder_decoder"),
-    "llama": lambda: make_model("llama"),
-    "t5": lambda: make_model("t5"),
 }
 CHANGES: dict[str, dict[str, Any]] = {
     "gpt with dropout": {"ema_decay": 0.9, "gradient_accumulation_steps": 2, "label_smoothing": 0.1},

@@ -38,7 +38,8 @@ def settings(folder: Path, stage: str, name: object) -> Parameters:
         case "tokenize":
             values["tokenize"]["tokenizer"] = {"kind": "existing", "path": str(name)}
         case "pretrain":
-            values["pretrain"] |= {"init_from": str(name), "model": None}
+            values["pretrain"] |= {"init_from": str(name), "model": None, "sequence_length": 24}
+            values["pretrain"]["training"]["batch_size"] = 4
         case "finetune":
             values["finetune"]["classification"]["vectors"] = str(name)
             values["finetune"]["completion"]["init_from"] = str(name)
@@ -118,6 +119,8 @@ def test_what_is_not_there_is_an_error_that_names_the_parameter(tmp_path: Path) 
     ):
         with pytest.raises(UserError, match=message):
             refresh(settings(tmp_path, stage, "nowhere"), tmp_path / "sources.lock")
+    with pytest.raises(UserError, match=r"pretrain\.init_from = 'models/language-model': the pipeline replaces"):
+        refresh(settings(tmp_path, "pretrain", "models/language-model"), tmp_path / "sources.lock")
     assert not (tmp_path / "sources.lock").exists()
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -10,6 +11,7 @@ from flows.recipe import apply_recipe
 from lmcore.config.training import AdamWConfig
 from lmcore.errors import UserError
 from tasks.context.parameters import load_parameters
+from tasks.context.trainer_section import override
 
 PROJECT = Path(__file__).parents[3]
 
@@ -229,7 +231,7 @@ def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
 def test_sequences_that_exceed_the_context_are_an_error(tmp_path: Path) -> None:
     path = changed(tmp_path, ("max_position_embeddings: 256", "max_position_embeddings: 128"))
     with pytest.raises(
-        ValueError, match=r"max_position_embeddings is 128, but .*max_prompt_tokens with the completion needs 245"
+        ValueError, match=r"max_position_embeddings is 128, but .*max_prompt_tokens with the completion needs 240"
     ):
         load_parameters(path)
 
@@ -249,7 +251,7 @@ def test_an_encoder_decoder_has_room_for_the_prompt_and_for_the_completion(tmp_p
 def test_adapters_are_refused_for_a_family_without_linear_maps(tmp_path: Path, task: str) -> None:
     values = YAML(typ="safe").load((PROJECT / "params.yaml").read_text())
     values["pretrain"]["model"] = "hmm"
-    values["finetune"][task]["lora"] = {"rank": 8, "alpha": 16.0, "dropout": 0.0}
+    values["finetune"][task]["lora"] = {"rank": 8, "alpha": 16.0, "dropout": 0.0, "save_adapter": False}
     path = tmp_path / "params.yaml"
     path.write_text(json.dumps(values))
     with pytest.raises(ValueError, match=rf"finetune\.{task}\.lora: a model of family hmm has no linear layers"):
@@ -258,10 +260,66 @@ def test_adapters_are_refused_for_a_family_without_linear_maps(tmp_path: Path, t
 
 @pytest.mark.parametrize("family", ["hmm", "lstm", "ngram"])
 def test_a_family_that_attends_to_nothing_cannot_mask_documents(tmp_path: Path, family: str) -> None:
-    text = apply_recipe((PROJECT / "params.yaml").read_text(), PROJECT / f"recipes/{family}.yaml")
-    path = tmp_path / "params.yaml"
-    path.write_text(text)
+    path = changed(tmp_path, ("  model: gpt\n", f"  model: {family}\n"))
     load_parameters(path)
-    path.write_text(text.replace("mask_documents: false", "mask_documents: true"))
+    path.write_text(path.read_text().replace("mask_documents: false", "mask_documents: true"))
     with pytest.raises(ValueError, match=f"pretrain: mask_documents .* set it to false for family {family}"):
         load_parameters(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"init_from": "models/base"}, "init_from = 'models/base' says what the model is: set model to null"),
+        ({"model": None}, "model is null, but init_from is scratch"),
+        ({"init_from": "language_model", "model": None}, "init_from = 'language_model': expected 'scratch' or a model"),
+        (
+            {"objective": {"kind": "corrupted_spans", "noise_density": 0.1, "mean_noise_span_length": 3.0}},
+            "objective is",
+        ),
+    ],
+)
+def test_pretraining_has_one_model_to_start_from(changes: dict[str, Any], error: str, tmp_path: Path) -> None:
+    values = YAML(typ="safe").load((PROJECT / "params.yaml").read_text())
+    preset = values["presets"][values["pretrain"]["model"]]
+    values["pretrain"] = override(preset, values["pretrain"] | {"model": preset["model"]}) | changes
+    path = tmp_path / "params.yaml"
+    path.write_text(json.dumps(values))
+    with pytest.raises(UserError) as caught:
+        load_parameters(path)
+    assert error in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "init_from", "error"),
+    [
+        ("classification", "completion", "completion is not trained before classification"),
+        ("completion", "classification", "a classifier is no language model"),
+        ("completion", "completion", "completion is not trained before completion"),
+    ],
+)
+def test_fine_tuning_starts_from_a_model_that_is_there(
+    section: str, init_from: str, error: str, tmp_path: Path
+) -> None:
+    values = YAML(typ="safe").load((PROJECT / "params.yaml").read_text())
+    values["finetune"][section]["init_from"] = init_from
+    path = tmp_path / "params.yaml"
+    path.write_text(json.dumps(values))
+    with pytest.raises(UserError) as caught:
+        load_parameters(path)
+    assert f"{section}.init_from = '{init_from}': {error}" in str(caught.value)
+
+
+def test_a_metric_is_one_that_the_training_is_measured_by(tmp_path: Path) -> None:
+    values = YAML(typ="safe").load((PROJECT / "params.yaml").read_text())
+    values["trainer"]["metric_for_best_model"] = "accuracy"
+    path = tmp_path / "params.yaml"
+    path.write_text(json.dumps(values))
+    with pytest.raises(UserError) as caught:
+        load_parameters(path)
+    lines = [line.strip() for line in str(caught.value).splitlines()[1:]]
+    assert "pretrain.training: metric_for_best_model is accuracy; expected loss here" in lines
+    assert "finetune.completion.training: metric_for_best_model is accuracy; expected loss or chrf or exact_" in str(
+        lines
+    )
+    assert not any("classification" in line for line in lines)

@@ -34,6 +34,7 @@ from tasks.evaluate import (
     evaluate_classifier,
     evaluate_completion,
     evaluate_language_model,
+    evaluate_prompts,
     generate_samples,
     measure_contamination,
     probe_models,
@@ -166,6 +167,7 @@ def run_tasks(project: Path, name: str) -> None:
     evaluate_language_model(CONFIG, tokens=project / "tokens", language_model=project / "language-model", **folders)
     evaluate_classifier(CONFIG, FINETUNE, SPLIT, models=project / "finetuned", **folders)
     evaluate_completion(CONFIG, FINETUNE, SPLIT, models=project / "finetuned", **folders)
+    evaluate_prompts(CONFIG, SPLIT, language_model=project / "language-model", **folders)
     generate_samples(CONFIG.samples, language_model=project / "language-model", output=output)
     probe_models(
         CONFIG,

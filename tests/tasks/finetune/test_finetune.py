@@ -32,7 +32,7 @@ def test_a_classifier_without_two_frequent_labels_is_not_trained(files: Finetune
 
 def test_a_completion_model_without_examples_is_not_trained(files: FinetuneFiles, tmp_path: Path) -> None:
     settings: dict[str, Any] = {
-        "examples": TargetExamples(kind="target"),
+        "examples": TargetExamples(kind="target", question_separator=None),
         "prompt": PROJECT / "prompts/completion/plain.jinja",
         "truncated_field": "text",
         "truncation_side": "right",

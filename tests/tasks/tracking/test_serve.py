@@ -5,9 +5,15 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
 
+from lmcore.finetuning.classification.classifier import Classifier, load_classifier, save_classifier
+from lmcore.generation import Generator
+from lmcore.models.folder import save_language_model
 from tasks.tracking.model import requirements, write_mlflow_model
-from tests.tasks.tracking.tiny_models import LABELS, save_tiny_model
+from tests.lmcore.generation.toy_models import settings
+from tests.lmcore.models.prompt_formats import prompt_format_with
+from tests.tasks.tracking.tiny_models import LABELS, RECORD, save_tiny_model
 from tests.tasks.tracking.trainings import runs, store_of, train
 
 LOGGED = SimpleNamespace(artifact_location="", model_id=None)
@@ -132,3 +138,27 @@ def client(tmp_path_factory):
 
 def test_requirements_are_versions_that_an_index_has():
     assert all(re.fullmatch(r"[a-z0-9]+==[0-9.]+", requirement) for requirement in requirements())
+
+
+def test_a_classifier_of_any_number_of_labels_and_a_prompt_of_two_fields_answer_requests(tmp_path):
+    import mlflow
+    import pandas
+
+    save_tiny_model(tmp_path / "classifier", "classifier")
+    gpt, tokenizer = load_classifier(tmp_path / "classifier")[0].backbone, load_classifier(tmp_path / "classifier")[1]
+    labels = Classifier(gpt, LABELS, max_tokens=16, problem_type="multi_label_classification", temperature=2.0)
+    torch.nn.init.constant_(labels.head.weight, 0.0)
+    save_classifier(tmp_path / "labels", labels, tokenizer, RECORD.to_json())
+    asking = prompt_format_with("", 16, 4, template="{{ context }} {{ question }}", truncated_field="context")
+    save_language_model(tmp_path / "question", gpt, tokenizer, RECORD.to_json(), prompt_format=asking)
+    loaded = {}
+    for name in ("labels", "question"):
+        write_mlflow_model(tmp_path / f"logged-{name}", tmp_path / name, "0" * 64, "run", LOGGED)
+        loaded[name] = mlflow.pyfunc.load_model(str(tmp_path / f"logged-{name}"))
+    (answer,) = loaded["labels"].predict(pandas.DataFrame({"text": ["the list"]})).to_dict("records")
+    assert answer == {"labels": list(LABELS), "probabilities": dict.fromkeys(LABELS, 0.5)}
+    fields = pandas.DataFrame({"context": ["the list is sorted"], "question": ["how"]})
+    (text,) = loaded["question"].predict(fields)["completion"]
+    model = Generator(gpt, tokenizer, asking)
+    config = settings(max_new_tokens=4)
+    assert text == model.complete([{"context": "the list is sorted", "question": "how"}], config)[0].text

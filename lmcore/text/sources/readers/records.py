@@ -7,6 +7,7 @@ from lmcore.errors import UserError
 from lmcore.text.documents.document import Document, InputError, ReadError
 from lmcore.text.sources.input_files.input_file import InputFile
 from lmcore.text.sources.rows.arrow_rows import arrow_rows
+from lmcore.text.sources.rows.babi import question_rows
 from lmcore.text.sources.rows.conll import sentence_rows
 from lmcore.text.sources.rows.fields import MISSING, Fields, field_value
 from lmcore.text.sources.rows.json_rows import json_line_rows, json_rows
@@ -71,6 +72,8 @@ def rows_of_file(file: InputFile, reader: RowSettings, names: tuple[str, ...] | 
             return arrow_rows(file, names, path)
         case kind if path:
             raise UserError(f"source {file.source.name!r}: `rows` needs JSON, Parquet or Arrow; {file.path} is {kind}")
+        case "babi":
+            return question_rows(file)
         case "conll":
             return sentence_rows(file, reader.columns, reader.delimiter)
         case kind:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import Any, Self
 
-from lmcore.config.collect import RecordFields
+from lmcore.config.base import Config
+from lmcore.config.collect import EntitySpans, EntityTags, RecordFields
 from lmcore.errors import UserError
 from lmcore.text.documents.document import InputError
 from lmcore.text.sources.rows.conversations import prompt_and_answer, turns_of
+from lmcore.text.sources.rows.entities import entity_target
 from lmcore.text.sources.rows.nested_rows import Row, listed
 from lmcore.text.sources.rows.values import as_label, as_name, as_part, as_text
 
@@ -136,7 +138,7 @@ class Fields:
 
     text: Pattern
     label: Pattern | None
-    target: Pattern | None
+    target: Pattern | EntityTags | EntitySpans | None
     name: Pattern | None
 
     @classmethod
@@ -152,7 +154,8 @@ class Fields:
 
         try:
             text = Pattern.parse(reader.text)
-            return cls(text, parsed(reader.label), parsed(reader.target), parsed(reader.name))
+            target = reader.target if isinstance(reader.target, Config) else parsed(reader.target)
+            return cls(text, parsed(reader.label), target, parsed(reader.name))
         except ValueError as error:
             raise UserError(f"source {source!r}: {error}") from error
 
@@ -160,7 +163,7 @@ class Fields:
     def names(self) -> tuple[str, ...]:
         """The names of all fields, each once, in the order of the configuration."""
         patterns = (self.text, self.label, self.target, self.name)
-        return tuple(dict.fromkeys(name for pattern in patterns if pattern is not None for name in pattern.names))
+        return tuple(dict.fromkeys(name for pattern in patterns for name in _names(pattern)))
 
     @property
     def optional_names(self) -> tuple[str, ...]:
@@ -189,12 +192,28 @@ class Fields:
         """
         if self.target is None:
             return self.text.text(row), None
+        if not isinstance(self.target, Pattern):
+            text = self.text.text(row)
+            return text, entity_target(row, text, self.target)
         if self.target == self.text and not self.text.is_template:
             value = field_value(row, self.text.name)
             turns = turns_of(value) if isinstance(value, Sequence) and not isinstance(value, str) else None
             if turns:
                 return prompt_and_answer(turns)
         return self.text.text(row), self.target.optional_text(row)
+
+
+def _names(pattern: Pattern | EntityTags | EntitySpans | None) -> tuple[str, ...]:
+    """The fields of a row that a pattern reads."""
+    match pattern:
+        case None:
+            return ()
+        case Pattern():
+            return tuple(pattern.names)
+        case EntityTags():
+            return (pattern.tokens, pattern.tags)
+        case EntitySpans():
+            return (pattern.entities,)
 
 
 def field_value(row: Row, name: str) -> Any:

@@ -2,8 +2,10 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
+from lmcore.evaluation.multi_label import evaluate_multi_label
 from lmcore.evaluation.report.plots import interval_plot
 from lmcore.evaluation.report.render import CompletionPart, render_plots, render_report
 from lmcore.evaluation.result import Estimate, EvaluationResult
@@ -210,3 +212,20 @@ def test_a_plot_is_an_svg_file_of_its_own():
     assert {"width", "height", "viewbox"} <= set(elements[0][1])
     assert elements[0][1]["aria-label"] == '"<&>'
     assert "var(--first, #2f6fb2)" in svg
+
+
+def test_a_classifier_of_any_number_of_labels_is_shown_without_a_confusion_matrix():
+    random = np.random.default_rng(0)
+    has_label = random.random((40, 3)) < 0.5
+    probabilities = {name: random.random((40, 3)) for name in ("model", "bag_of_words", "label_frequencies")}
+    metrics = evaluate_multi_label(has_label, probabilities, random.random(40) < 0.5, CONFIG)
+    result = EvaluationResult(
+        {"model": "fine-tuned GPT", "bag_of_words": "linear SVMs", "label_frequencies": "label frequencies"},
+        metrics.with_counts(n_training_documents=100, n_untrained_classes=0),
+        {"strongest_baseline": "bag_of_words", "n_trained_labels": 3, "labels": ["a", "b", "c"], "temperature": 1.5},
+    )
+    page = render_report(replace(content("text"), classifier=EvaluationResult.from_json(result.as_json())), CONFIG)
+    section = page[page.index('id="classifier"') : page.index('id="completion"')]
+    assert "Micro F1" in section
+    assert "linear SVMs" in section
+    assert "Confusion" not in section

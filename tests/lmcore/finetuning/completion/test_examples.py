@@ -47,7 +47,7 @@ def test_completions_have_the_id_of_their_document() -> None:
 
 
 def test_targets_complete_their_text() -> None:
-    examples = completion_examples(DOCUMENTS, FRACTIONS, TargetExamples(kind="target"))
+    examples = completion_examples(DOCUMENTS, FRACTIONS, TargetExamples(kind="target", question_separator=None))
     pairs = {(example.values["text"], example.completion) for some in examples.values() for example in some}
     assert pairs == {(text, target) for text, target in zip(TEXTS, TARGETS, strict=True) if target is not None}
 
@@ -70,7 +70,7 @@ def table_with(text: str) -> pa.Table:
 
 
 def test_every_parameter_gives_a_question_on_the_same_context() -> None:
-    config = ParameterQuestions(kind="parameter_questions", max_questions_per_document=2)
+    config = ParameterQuestions(kind="parameter_questions", max_questions_per_document=2, max_context_characters=200)
     found = completion_examples(table_with(DOCUMENTED), FRACTIONS, config)["train"]
     assert [(example.values["question"], example.completion) for example in found] == [
         ("What is the type of the parameter a?", "int"),
@@ -81,19 +81,36 @@ def test_every_parameter_gives_a_question_on_the_same_context() -> None:
 
 
 def test_an_extraction_is_a_json_object_of_the_parameters() -> None:
-    config = ParameterExtraction(kind="parameter_extraction", max_parameters=2)
+    config = ParameterExtraction(kind="parameter_extraction", max_parameters=2, max_text_characters=200)
     (example,) = completion_examples(table_with(DOCUMENTED), FRACTIONS, config)["train"]
     assert json.loads(example.completion) == {"a": "int", "b": "str or None"}
     assert example.values["text"].startswith("Parameters")
-    fewer = ParameterExtraction(kind="parameter_extraction", max_parameters=1)
+    fewer = ParameterExtraction(kind="parameter_extraction", max_parameters=1, max_text_characters=200)
     assert completion_examples(table_with(DOCUMENTED), FRACTIONS, fewer)["train"] == []
 
 
 def test_a_prompt_may_use_the_columns_of_a_document_but_not_its_target() -> None:
     assert completion_columns(("name", "question", "target")) == ("id", "split", "text", "target", "name")
     documents = DOCUMENTS.append_column("name", pa.array([None] * len(TEXTS), pa.string()))
-    examples = completion_examples(documents, FRACTIONS, TargetExamples(kind="target"))
+    examples = completion_examples(documents, FRACTIONS, TargetExamples(kind="target", question_separator=None))
     check_variables(("text", "name"), examples)
     assert {example.values["name"] for example in examples["train"]} == {""}
     with pytest.raises(UserError, match="the prompt uses target, but these examples have only"):
         check_variables(("text", "target"), examples)
+
+
+def test_a_text_is_divided_into_context_and_question_at_the_last_separator() -> None:
+    documents = pa.table(
+        {
+            "id": ["x", "y"],
+            "split": ["train", "train"],
+            "text": ["A story.\nQ: no?\nQ: Who is it?", "Who?"],
+            "target": ["me", "you"],
+        }
+    )
+    config = TargetExamples(kind="target", question_separator="\nQ: ")
+    found = completion_examples(documents, FRACTIONS, config)["train"]
+    assert [(example.values["context"], example.values["question"]) for example in found] == [
+        ("A story.\nQ: no?", "Who is it?"),
+        ("", "Who?"),
+    ]

@@ -26,7 +26,7 @@ def tokenizer() -> Tokenizer:
 def test_truncated_completions_are_counted_and_reported(tokenizer: Tokenizer, caplog: pytest.LogCaptureFixture) -> None:
     table = table_of(text=lambda number: "the list " * number, target=lambda _: "sorted sorted")
     config = CompletionTrainingConfig.model_construct(
-        examples=TargetExamples(kind="target"),
+        examples=TargetExamples(kind="target", question_separator=None),
         truncated_field="text",
         truncation_side="right",
         max_prompt_tokens=9,

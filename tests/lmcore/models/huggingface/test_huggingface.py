@@ -1,5 +1,6 @@
 """Folders of ``transformers`` give the same numbers and tokens here, and exported folders give them there."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import transformers
 from lmcore.generation import generate
 from lmcore.generation.generator import Generator
 from lmcore.models.families import build_model
+from lmcore.models.folder import load_language_model, save_language_model
 from lmcore.models.generative import GenerativeModel
 from lmcore.models.huggingface.folder import export_model, import_model
 from lmcore.models.model import Model
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from tests.lmcore.generation.toy_models import settings
 from tests.lmcore.models.gpt2.test_gpt2 import TOKENIZER
 from tests.lmcore.models.huggingface.references import REFERENCES, SENTENCES, save_reference
@@ -40,9 +43,12 @@ def reference_logits(reference: Any, tokens: torch.Tensor) -> torch.Tensor:
 
 @references
 @torch.no_grad()
-def test_imported_weights_give_the_logits_of_the_reference(tmp_path: Path, name: str) -> None:
+def test_imported_weights_give_the_logits_of_the_reference(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     reference = save_reference(tmp_path, name)
     model, _ = import_model(tmp_path)
+    assert "left out" not in caplog.text
     tokens = draw_tokens(model, 3, 50)
     expected = reference_logits(reference, tokens)
     assert expected.std() > 0.1
@@ -117,6 +123,18 @@ def test_what_is_exported_has_the_same_logits_and_comes_back_bit_for_bit(tmp_pat
         assert exported(text).input_ids == theirs(text).input_ids
 
 
+@references
+def test_an_own_folder_keeps_the_tokenizer_as_it_is(tmp_path: Path, name: str) -> None:
+    """So that tokens made with ``tokenizer.json`` of either folder fit the model."""
+    save_reference(tmp_path / "theirs", name)
+    model, tokenizer = import_model(tmp_path / "theirs")
+    save_language_model(tmp_path / "own", model, tokenizer, {})
+    _, loaded = load_language_model(tmp_path / "own")
+    adopted = Tokenizer.adopt(tmp_path / "own" / "tokenizer.json")
+    assert loaded.vocabulary == adopted.vocabulary == tokenizer.vocabulary
+    assert loaded.to_json() == adopted.to_json() == tokenizer.to_json()
+
+
 @pytest.mark.parametrize("name", GENERATIVE)
 def test_a_completion_begins_with_the_space_that_the_model_wrote(tmp_path: Path, name: str) -> None:
     save_reference(tmp_path, name)
@@ -171,6 +189,16 @@ def test_a_folder_that_is_damaged_or_incomplete_is_named(tmp_path: Path) -> None
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ValueError, match=r"config\.json is not valid JSON"):
         import_model(tmp_path)
+
+
+def test_weights_that_the_configuration_does_not_know_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_reference(tmp_path, "llama with linear scaling", attention_bias=True)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"attention_bias": False}))
+    import_model(tmp_path)
+    assert "has 8 weights that a model with these settings does not have, such as model.layers.0." in caplog.text
 
 
 def test_weights_that_are_not_finite_are_named(tmp_path: Path) -> None:

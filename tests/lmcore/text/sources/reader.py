@@ -12,7 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from lmcore.config.collect import LocalFiles, Reader, ReadingLimits, RecordFields, RowFormat, Source
+from lmcore.config.collect import (
+    EntitySpans,
+    EntityTags,
+    LocalFiles,
+    Reader,
+    ReadingLimits,
+    RecordFields,
+    RowFormat,
+    Source,
+)
 from lmcore.text.documents.document import Document, ReadError
 from lmcore.text.sources.notes import Notes
 from lmcore.text.sources.read_files import read_files
@@ -44,7 +53,7 @@ def source(reader: Reader) -> Source:
 def records(
     text: str = "text",
     label: str | None = None,
-    target: str | None = None,
+    target: str | EntityTags | EntitySpans | None = None,
     name: str | None = None,
     columns: tuple[str, ...] | None = None,
     encoding: str | None = None,
