@@ -25,9 +25,12 @@ NEW_SETTINGS: dict[KeyPath, str | None] = {
     ("finetune", "chat"): None,
     ("finetune", "dpo"): None,
     ("finetune", "grpo"): None,
+    ("pretrain", "model", "ngram_head_order"): "0",
     ("evaluate", "prompts"): None,
 }
 """The value of each new setting; its section may be missing, and then lacks nothing."""
+ONLY_BESIDE: dict[KeyPath, str] = {("pretrain", "model", "ngram_head_order"): "use_token_shift"}
+"""New settings that only a section with another setting has: those of one family of models."""
 
 
 def with_new_settings(text: str) -> tuple[str, list[str]]:
@@ -37,6 +40,8 @@ def with_new_settings(text: str) -> tuple[str, list[str]]:
         root = compose(text)
         section = find_key(root, path[:-1])
         if section is None or not getattr(section[1], "value", None) or find_key(root, path):
+            continue
+        if path in ONLY_BESIDE and not find_key(root, (*path[:-1], ONLY_BESIDE[path])):
             continue
         first = section[1].value[0][0].start_mark
         separator = ", " if section[1].flow_style else "\n" + " " * first.column
