@@ -47,7 +47,7 @@ def training_identity(
 
 
 def is_same_so_far(
-    earlier: Mapping[str, Any], own: Mapping[str, Any], batches: Batches, config: TrainingConfig, *, step: int
+    earlier: Mapping[str, Any], *, own: Mapping[str, Any], batches: Batches, config: TrainingConfig, step: int
 ) -> bool:
     """Whether a training with the identity ``own`` would have the state of an earlier one after ``step`` steps.
 

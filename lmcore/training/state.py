@@ -102,6 +102,17 @@ class TrainerState:
         """What a recurrent model carries from batch to batch."""
         self.best_weights = copy_weights(model)
 
+    def update_weights(self, factor: float, loss: float, gradient_norm: float) -> None:
+        """Take an optimizer step, with ``factor`` times the peak learning rates, on the gradients of a loss."""
+        progress = self.progress
+        self.optimizer.step(factor)
+        if self.average is not None:
+            self.average.update(progress.step)
+        progress.n_skipped_in_a_row = 0
+        progress.returned_to = None
+        progress.recent_losses.append(loss)
+        progress.unreported.append((loss, gradient_norm, factor * self.optimizer.peak_learning_rate))
+
     def to_checkpoint(self, identity: dict[str, Any]) -> Checkpoint:
         """The current state as a checkpoint."""
         groups: dict[str, Mapping[str, Tensor]] = {

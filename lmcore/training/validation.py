@@ -1,5 +1,6 @@
 """Measures a model on its validation data while it is trained."""
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -33,6 +34,16 @@ class Validation:
     loss: float
     score: float | None
     measured: dict[str, float]
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the loss is a number that can be compared."""
+        return math.isfinite(self.loss)
+
+    def metrics(self, name: str) -> dict[str, float]:
+        """Everything by its name in the training record; ``name`` is that of the score."""
+        score = {} if self.score is None else {f"validation_{name}": self.score}
+        return {"validation_loss": self.loss, **self.measured, **score}
 
 
 @dataclass(frozen=True)
