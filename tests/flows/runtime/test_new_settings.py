@@ -20,16 +20,21 @@ def test_a_file_gets_the_settings_that_it_lacks_once_and_keeps_its_comments() ->
                 "init_from": "language_model",
                 "truncated_field": "text",
                 "truncation_side": "right",
+                "frozen_layers": None,
                 "seed": 1,
-            }
+            },
+            "chat": None,
+            "dpo": None,
+            "grpo": None,
         },
     }
     assert "  # why\n" in text
     absent = {("finetune", "classification"), ("evaluate", "prompts")}
-    assert len(changes) == sum("training" not in path and path[:2] not in absent for path in NEW_SETTINGS)
+    nested = {"training", "lora"}
+    assert len(changes) == sum(not nested & {*path} and path[:2] not in absent for path in NEW_SETTINGS)
     assert with_new_settings(text) == (text, [])
 
 
 def test_a_section_that_is_missing_or_null_gets_nothing() -> None:
-    for text in ("collect: 1\n", "pretrain:\nfinetune:\n  completion:\n"):
+    for text in ("collect: 1\n", "pretrain:\nfinetune:\n"):
         assert with_new_settings(text) == (text, [])
