@@ -22,7 +22,7 @@ def test_a_model_prefers_what_is_more_probable_and_is_rewarded_for_what_became_s
     assert result.headline == "preference_accuracy_clean"
     view = CompletionView(result)
     assert view.verdict(MODEL, BASE) == "not distinguishable"
-    assert [metric.name for metric in view.quality] == ["preference_accuracy_clean"]
+    assert [metric.name for metric in view.quality] == ["preference_accuracy"]
 
 
 def test_rewards_are_compared_on_the_same_prompts() -> None:
