@@ -7,8 +7,8 @@ from lmcore.models.layers.key_value_cache import KeyValueCache
 
 
 class GPTState(KeyValueCache):
-    """Keys and values of the positions read so far, the last tokens' embeddings, which token shift needs, and all tokens,
-    which n-gram heads need.
+    """Keys and values of the positions read so far, the last embeddings, which token shift needs, and all tokens, which
+    n-gram heads need.
 
     Arguments as for :class:`KeyValueCache`.
     """
