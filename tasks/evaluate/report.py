@@ -101,7 +101,7 @@ def track_evaluation(environment: Environment, inputs: ReportInputs, *, output: 
             metrics=results[part.name].tracked() | {use.name: results[use.name].metrics.as_json() for use in uses},
             artifacts=[file for file in files if file.exists()],
             prompts={
-                prompt["name"]: prompt["template"] for use in own for prompt in results[use.name].details["prompts"]
+                prompt["name"]: prompt["template"] for use in uses for prompt in results[use.name].details["prompts"]
             },
         )
 
