@@ -11,8 +11,18 @@ pretrain:
     use_token_shift: true
 finetune:
   completion: {seed: 1}
+evaluate:
+  completion:
+    batch_size: 50
 """
-SECTIONS = {("pretrain",), ("finetune",), ("finetune", "completion")}
+SECTIONS = {
+    ("pretrain",),
+    ("pretrain", "model"),
+    ("finetune",),
+    ("finetune", "completion"),
+    ("evaluate",),
+    ("evaluate", "completion"),
+}
 
 
 def test_a_file_gets_the_settings_that_it_lacks_once_and_keeps_its_comments() -> None:
