@@ -8,6 +8,7 @@ from flows.paths import (
     FINETUNE_CURVES,
     FINETUNED_MODELS,
     LANGUAGE_MODEL,
+    LOCK,
     METRICS,
     PRETRAIN_CURVES,
     TOKENS,
@@ -16,10 +17,15 @@ from flows.runtime.stage import run_stage
 from tasks.context.environment import Environment
 from tasks.context.parameters import Parameters
 from tasks.context.prefect import flow
+from tasks.context.source_lock import read_lock
 from tasks.evaluate import (
+    BaseModels,
     ReportInputs,
+    evaluate_chat_model,
     evaluate_classifier,
     evaluate_completion,
+    evaluate_dpo,
+    evaluate_grpo,
     evaluate_language_model,
     evaluate_prompts,
     generate_samples,
@@ -41,6 +47,16 @@ def evaluate(parameters: Parameters, environment: Environment) -> None:
     evaluate_language_model(config, tokens=TOKENS, documents=CLEAN, language_model=LANGUAGE_MODEL, output=EVALUATION)
     evaluate_classifier(config, finetune, split, documents=CLEAN, models=FINETUNED_MODELS, output=EVALUATION)
     evaluate_completion(config, finetune, split, documents=CLEAN, models=FINETUNED_MODELS, output=EVALUATION)
+    evaluate_chat_model(config, finetune, split, documents=CLEAN, models=FINETUNED_MODELS, output=EVALUATION)
+    base_models = BaseModels(
+        environment=environment,
+        language_model=LANGUAGE_MODEL,
+        finetuned=FINETUNED_MODELS,
+        seed=finetune.seed,
+        pinned=read_lock(LOCK).files.get("finetune", ()),
+    )
+    for evaluate_part in (evaluate_dpo, evaluate_grpo):
+        evaluate_part(config, finetune, split, base_models, documents=CLEAN, models=FINETUNED_MODELS, output=EVALUATION)
     evaluate_prompts(config, split, documents=CLEAN, language_model=LANGUAGE_MODEL, output=EVALUATION)
     generate_samples(config.samples, language_model=LANGUAGE_MODEL, output=EVALUATION)
     probe_models(

@@ -1,4 +1,4 @@
-"""Stage finetune: the language model to a classifier and a completion model.  Run: ``python -m flows.finetune``."""
+"""Stage finetune: the language model to models of several kinds.  Run: ``python -m flows.finetune``."""
 
 import logging
 import shutil
@@ -12,7 +12,15 @@ from tasks.context.named_files import check_named_files
 from tasks.context.parameters import Parameters
 from tasks.context.prefect import flow
 from tasks.context.source_lock import NamedFile
-from tasks.finetune import FinetuneFiles, finetune_classifier, finetune_completion, write_summary
+from tasks.finetune import (
+    FinetuneFiles,
+    finetune_chat,
+    finetune_classifier,
+    finetune_completion,
+    finetune_dpo,
+    finetune_grpo,
+    write_summary,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -26,15 +34,26 @@ def finetune(parameters: Parameters, environment: Environment) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     skipped: dict[str, str | None] = {}
+    settings = (split, config.seed, environment)
     if config.classification:
-        files = _files("classifier", pinned)
         skipped["classifier"] = _without_base(config.classification, skipped) or finetune_classifier(
-            config.classification, split, config.seed, environment, files
+            config.classification, *settings, _files("classifier", pinned)
         )
     if config.completion:
-        files = _files("completion", pinned)
         skipped["completion"] = _without_base(config.completion, skipped) or finetune_completion(
-            config.completion, split, config.seed, environment, files
+            config.completion, *settings, _files("completion", pinned)
+        )
+    if config.chat:
+        skipped["chat"] = _without_base(config.chat, skipped) or finetune_chat(
+            config.chat, *settings, _files("chat", pinned)
+        )
+    if config.dpo:
+        skipped["dpo"] = _without_base(config.dpo, skipped) or finetune_dpo(
+            config.dpo, *settings, _files("dpo", pinned)
+        )
+    if config.grpo:
+        skipped["grpo"] = _without_base(config.grpo, skipped) or finetune_grpo(
+            config.grpo, *settings, _files("grpo", pinned)
         )
     reasons = {model: reason for model, reason in skipped.items() if reason}
     for model, reason in reasons.items():

@@ -23,10 +23,10 @@ BOTTOM = {"config", "errors", "progress", "runtime"}
 BELOW = {
     "text": set(),
     "tokens": {"text"},
-    "models": {"tokens"},
+    "models": {"text", "tokens"},
     "training": {"text", "tokens", "models"},
-    "finetuning": {"text", "tokens", "models"},
     "generation": {"text", "tokens", "models"},
+    "finetuning": {"text", "tokens", "models", "generation"},
     "evaluation": {"text", "tokens", "models", "training", "finetuning", "generation"},
     "api": {"text", "tokens", "models", "training", "finetuning", "generation"},
     "command_line": {"text", "tokens", "models", "training", "finetuning", "generation", "evaluation", "api"},

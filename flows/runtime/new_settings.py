@@ -50,6 +50,10 @@ NEW_SETTINGS: dict[KeyPath, str | None] = {
     **{(*training, "metric_for_best_model"): "loss" for training in TRAININGS},
     **{(*training, "schedule", "restart_steps"): "[]" for training in TRAININGS},
     ("pretrain", "mask_documents"): "false",
+    ("finetune", "chat"): None,
+    ("finetune", "dpo"): None,
+    ("finetune", "grpo"): None,
+    ("pretrain", "model", "ngram_head_order"): "0",
     ("evaluate", "completion", "metric"): "chrf",
     ("evaluate", "completion", "neighbors"): NEIGHBORS,
     ("evaluate", "probes"): PROBES,
@@ -57,6 +61,8 @@ NEW_SETTINGS: dict[KeyPath, str | None] = {
 }
 """The value of each new setting, a section in lines of its own; the section that it belongs to may be missing, and then
 lacks nothing."""
+ONLY_BESIDE: dict[KeyPath, str] = {("pretrain", "model", "ngram_head_order"): "use_token_shift"}
+"""New settings that only a section with another setting has: those of one family of models."""
 
 
 def with_new_settings(text: str) -> tuple[str, list[str]]:
@@ -66,6 +72,8 @@ def with_new_settings(text: str) -> tuple[str, list[str]]:
         root = compose(text)
         section = find_key(root, path[:-1])
         if section is None or not getattr(section[1], "value", None) or find_key(root, path):
+            continue
+        if path in ONLY_BESIDE and not find_key(root, (*path[:-1], ONLY_BESIDE[path])):
             continue
         first = section[1].value[0][0].start_mark
         separator = ", " if section[1].flow_style else "\n" + " " * first.column

@@ -7,38 +7,45 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 
-from lmcore.command_line.chat import PLAIN_TEMPLATE, ChatTemplate, Message, chat_config, render_within
+from lmcore.command_line.chat import chat, show_stream
 from lmcore.command_line.errors import errors_in_one_line
 from lmcore.command_line.generation_options import check_stop_tokens, generation_config, make_parser
-from lmcore.config.generation import GenerationConfig
 from lmcore.errors import UserError
 from lmcore.finetuning.adapter_folder import load_adapter
+from lmcore.generation.chat import ChatGenerator
 from lmcore.generation.completion import Completion
 from lmcore.generation.generator import Generator
+from lmcore.models.chat_template import ChatTemplate
 from lmcore.models.device import native_bfloat16, pick_device
-from lmcore.models.folder import load_generative_model, read_description
-from lmcore.models.generative import prompt_limit
+from lmcore.models.folder import load_chat_template, load_generative_model, read_description
+from lmcore.models.ngram.model import NgramModel
+from lmcore.models.quantization import load_in_8bit
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line (or ``arguments``)."""
     options = make_parser().parse_args(arguments)
     with errors_in_one_line():
-        _run(options)
+        run(options)
 
 
-def load_generator(folder: Path, adapter: Path | None = None) -> Generator:
+def load_generator(
+    folder: Path, adapter: Path | None = None, *, in_8bit: bool = False, assistant_folder: Path | None = None
+) -> Generator:
     """The model in ``folder``, on the GPU if there is one, in the precision that is fastest for one prompt.
 
     Args:
         folder: the model folder.
         adapter: a folder of low-rank adapters that were trained on this model.
+        in_8bit: compute with 8-bit weights.
+        assistant_folder: the folder of an n-gram model that drafts, with the same tokenizer.
 
     Raises:
         FileNotFoundError: if a file is missing.
-        UserError: if the model does not generate text, or the adapters belong to another model.
+        UserError: if the model does not generate text, the adapters belong to another model, it has no 8-bit weights,
+            or the drafts are not from an n-gram model with the same tokenizer.
     """
     model, tokenizer = load_generative_model(folder)
     prompt_format = read_description(folder).prompt_format
@@ -48,22 +55,38 @@ def load_generator(folder: Path, adapter: Path | None = None) -> Generator:
     # A CPU multiplies a single row faster by the float32 weights, which need no conversion.
     is_fast = device.type == "cuda" and native_bfloat16(device)
     model.compute_in(torch.bfloat16 if is_fast else torch.float32)
-    return Generator(model.to(device), tokenizer, prompt_format)
+    model = model.to(device)
+    if in_8bit:
+        load_in_8bit(model)
+    assistant = None if assistant_folder is None else _load_assistant(assistant_folder, tokenizer)
+    return Generator(model, tokenizer, prompt_format, assistant)
 
 
-def _run(options: argparse.Namespace) -> None:
+def _load_assistant(folder: Path, tokenizer: Tokenizer) -> NgramModel:
+    model, own_tokenizer = load_generative_model(folder)
+    if not isinstance(model, NgramModel):
+        raise UserError(f"{folder} holds a model of class {type(model).__name__}: only n-gram models draft tokens")
+    if own_tokenizer.to_json() != tokenizer.to_json():
+        raise UserError(f"the model in {folder} has another tokenizer, so its drafts do not fit")
+    return model
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do what the options say."""
     if options.plots is not None and find_spec("matplotlib") is None:
         raise UserError("--plots needs matplotlib: install it with `pip install matplotlib`")
     config = generation_config(options, read_description(options.model))
-    generator = load_generator(options.model, options.adapter)
+    generator = load_generator(
+        options.model, options.adapter, in_8bit=options.load_in_8bit, assistant_folder=options.assistant_model
+    )
     check_stop_tokens(config, generator.model.vocabulary.size)
     if options.chat:
-        _chat(generator, config, _template(options.chat_template), options.system)
+        chat(ChatGenerator(generator, _template(options, generator)), config, options.system)
         return
     prompts = [_read_prompt(prompt) for prompt in options.prompt]
     is_plain = options.logprobs is None and options.plots is None
     if len(prompts) == 1 and is_plain and config.num_beams == 1 and options.num_return_sequences is None:
-        _show_stream(generator.stream(prompts[0], config))
+        show_stream(generator.stream(prompts[0], config))
         return
     answers = generator.complete_n_best(prompts, config, n_top_logprobs=options.logprobs or 0)
     for number, (prompt, candidates) in enumerate(zip(prompts, answers, strict=True), start=1):
@@ -123,17 +146,6 @@ def _write_plots(generator: Generator, prompt: str, completion: Completion, fold
     sys.stderr.write(f"wrote {' and '.join(map(str, paths))}\n")
 
 
-def _chat(generator: Generator, config: GenerationConfig, template: ChatTemplate, system: str | None) -> None:
-    config = chat_config(config, template)
-    room = prompt_limit(generator.model.max_position_embeddings, config.max_new_tokens)
-    messages = [Message("system", system)] if system else []
-    while (line := _read_line()) is not None:
-        messages.append(Message("user", line))
-        prompt = render_within(messages, template, lambda text: len(generator.encode(text)), room)
-        answer = _show_stream(generator.stream(prompt, config))
-        messages.append(Message("assistant", answer))
-
-
 def _read_prompt(prompt: str) -> str:
     """The text of ``--prompt``, or of standard input if it is ``-``.
 
@@ -157,34 +169,12 @@ def _read_prompt(prompt: str) -> str:
         ) from None
 
 
-def _read_line() -> str | None:
-    """The next line of the user; None at the end of the input."""
-    try:
-        return input("> ")
-    except (EOFError, RuntimeError):  # RuntimeError: there is no standard input
-        sys.stdout.write("\n")
-        return None
-
-
-def _template(path: Path | None) -> ChatTemplate:
+def _template(options: argparse.Namespace, generator: Generator) -> ChatTemplate | None:
+    """The given chat template, or that of the model."""
+    path: Path | None = options.chat_template
     if path is None:
-        return PLAIN_TEMPLATE
-    try:
-        return ChatTemplate.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-
-
-def _show_stream(parts: Iterator[str]) -> str:
-    """Write the parts of a text as they arrive, and a line end; returns the text."""
-    shown = []
-    for part in parts:
-        sys.stdout.write(part)
-        sys.stdout.flush()
-        shown.append(part)
-    sys.stdout.write("\n")
-    return "".join(shown)
+        return load_chat_template(options.model, generator.tokenizer)
+    return ChatTemplate(path.read_text(encoding="utf-8"), generator.tokenizer)
 
 
 def _shortened(prompt: str, length: int = 40) -> str:

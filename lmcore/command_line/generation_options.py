@@ -16,7 +16,25 @@ examples:
   lmcore generate models/language-model --prompt - --temperature 0.7 --top-p 0.95 < prompt.txt
   lmcore generate models/language-model --prompt "Compute the" --logprobs 3 --plots plots
   lmcore generate models/finetuned/completion --prompt "Sort the list ..." --num-beams 4
-  lmcore generate models/language-model --chat
+  lmcore generate models/finetuned/chat --chat --system "Answer in one sentence."
+"""
+DESCRIPTION = """\
+Continue prompts with the model in a model folder, or chat with it.
+
+By default a language model samples from its 50 most probable tokens at temperature
+0.8; a completion or chat model decodes greedily.
+"""
+CHAT_DESCRIPTION = """\
+Chat with the model in a model folder; Ctrl-D ends the chat. The model reads the whole
+conversation; where that is longer than its context, the oldest messages are left out.
+
+By default a chat model decodes greedily; a language model, which continues a dialogue
+as plain text, samples from its 50 most probable tokens at temperature 0.8.
+"""
+CHAT_EPILOG = """\
+examples:
+  lmcore chat models/finetuned/chat
+  lmcore chat models/finetuned/chat --system "Answer in one sentence." --temperature 0.7
 """
 DEFAULT_MAX_TOKENS = 128
 DEFAULT_LENGTH_PENALTY = 0.6
@@ -25,24 +43,35 @@ CHAT_ONLY = ("system", "chat_template")
 PROMPT_ONLY = ("logprobs", "plots", "num_return_sequences")
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The parser of the command line."""
+def make_parser(*, is_chat: bool = False) -> argparse.ArgumentParser:
+    """The parser of ``lmcore generate`` or, with the options of a chat alone, of ``lmcore chat``."""
     parser = argparse.ArgumentParser(
-        prog="lmcore generate",
-        description="Continue prompts with the model in a model folder, or chat with it.\n\n"
-        "By default a language model samples from its 50 most probable tokens at temperature\n"
-        "0.8; a completion model decodes greedily.",
-        epilog=EPILOG,
+        prog="lmcore chat" if is_chat else "lmcore generate",
+        description=CHAT_DESCRIPTION if is_chat else DESCRIPTION,
+        epilog=CHAT_EPILOG if is_chat else EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help="model folder")
     parser.add_argument("--adapter", metavar="FOLDER", type=Path, help="low-rank adapters trained on this model")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--prompt", action="append", help="text to continue; may be repeated; - reads standard input")
-    what.add_argument("--chat", action="store_true", help="chat with the model in the terminal; Ctrl-D ends it")
+    parser.add_argument("--load-in-8bit", action="store_true", help="8-bit weights: faster, a little less exact")
+    parser.add_argument(
+        "--assistant-model",
+        metavar="MODEL",
+        type=Path,
+        help="folder of an n-gram model with the same tokenizer, whose drafts make one prompt faster",
+    )
+    if is_chat:
+        parser.set_defaults(chat=True, prompt=None, **dict.fromkeys(PROMPT_ONLY))
+    else:
+        what = parser.add_mutually_exclusive_group(required=True)
+        what.add_argument("--prompt", action="append", help="text to continue; may be repeated; - reads standard input")
+        what.add_argument("--chat", action="store_true", help="chat with the model in the terminal; Ctrl-D ends it")
     _add_choices(parser)
     _add_ends(parser)
-    _add_answers(parser)
+    group = parser.add_argument_group("output")
+    if not is_chat:
+        _add_answers(group)
+    _add_chat(group)
     return parser
 
 
@@ -52,14 +81,19 @@ def generation_config(options: argparse.Namespace, description: ModelDescription
     Raises:
         UserError: naming the option, if options contradict each other or a value is out of range.
     """
-    _check_combination(options, is_completion_model=description.prompt_format is not None)
+    _check_combination(options, is_completion_model=description.kind == "completion")
     try:
-        return _chosen_by(options, _sampling(options, description), is_greedy=description.prompt_format is not None)
+        return _chosen_by(options, _sampling(options, description), is_greedy=answers_prompts(description))
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).replace("_", "-")
         message = first["msg"].replace("Input should", "must").replace("String should", "must")
         raise UserError(f"--{name} {first['input']!r}: {message}") from None
+
+
+def answers_prompts(description: ModelDescription) -> bool:
+    """Whether a model was trained to answer, so that its most probable answer is the best one."""
+    return description.kind in ("completion", "chat")
 
 
 def check_stop_tokens(config: GenerationConfig, vocabulary_size: int) -> None:
@@ -146,8 +180,7 @@ def _add_ends(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_answers(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("output")
+def _add_answers(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--num-return-sequences", type=int, metavar="N", help="show the N best answers of beam search")
     group.add_argument(
         "--logprobs",
@@ -163,12 +196,15 @@ def _add_answers(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="write PNGs: the text colored by surprisal, and attention maps (needs matplotlib)",
     )
+
+
+def _add_chat(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--system", metavar="TEXT", help="system message of a chat")
     group.add_argument(
         "--chat-template",
         type=Path,
         metavar="FILE",
-        help="JSON file with the prefix and suffix of the roles system, user and assistant in a chat",
+        help="Jinja chat template, as in transformers (default: the model's own, or a dialogue as plain text)",
     )
 
 
@@ -183,7 +219,7 @@ def _max_tokens(options: argparse.Namespace, description: ModelDescription) -> i
 
 def _sampling(options: argparse.Namespace, description: ModelDescription) -> GenerationConfig:
     """The options as settings for sampling; a temperature of 0 is 1 here."""
-    top_k = 50 if options.top_k is None and description.prompt_format is None else options.top_k
+    top_k = 50 if options.top_k is None and not answers_prompts(description) else options.top_k
     temperature = 0.8 if options.temperature is None else options.temperature
     return GenerationConfig(
         max_new_tokens=_max_tokens(options, description),

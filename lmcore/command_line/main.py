@@ -15,12 +15,14 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "generate": Command("lmcore.command_line.generate", "continue prompts with a model, or chat with it"),
+    "chat": Command("lmcore.command_line.chat_command", "chat with a model, as `generate --chat`"),
     "evaluate": Command("lmcore.command_line.evaluate", "score a text file with a model, or a file of labeled texts"),
     "convert": Command("lmcore.command_line.convert", "convert a model from or to Hugging Face transformers"),
 }
 EPILOG = """\
 examples:
   lmcore generate models/language-model --prompt "Return the"
+  lmcore chat models/finetuned/chat
   lmcore evaluate models/language-model held-out.txt
   lmcore convert gpt2 models/gpt2
 

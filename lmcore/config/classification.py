@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, Validati
 
 from lmcore.config.base import Config, InitFrom
 from lmcore.config.families import Probability
-from lmcore.config.training import LoRAConfig, TrainingConfig, measured_by, without_adapters
+from lmcore.config.training import LoRAConfig, TrainingConfig, measured_by, merged_only, without_adapters
 
 ProblemType = Literal["single_label_classification", "multi_label_classification"]
 """Whether a text has exactly one label, or any number of them, as in ``transformers``."""
@@ -39,18 +39,11 @@ class ClassificationTrainingConfig(Config):
     vectors: Path | None
     """File of word vectors in GloVe's format, of the model's embedding size, from which the embeddings of its words
     start; None: no vectors."""
-    lora: LoRAConfig | None
+    lora: Annotated[LoRAConfig | None, merged_only("the head of a classifier is no adapter")]
     """Train adapters instead of the weights; None trains the weights."""
     frozen_layers: NonNegativeInt | None
     """Leave the embeddings and this many of the first blocks as they are; None trains all weights."""
     training: Annotated[TrainingConfig, measured_by("accuracy", "macro_f1")]
-
-    @field_validator("lora")
-    @classmethod
-    def _has_a_head_beside_its_adapters(cls, lora: LoRAConfig | None) -> LoRAConfig | None:
-        if lora is not None and lora.save_adapter:
-            raise ValueError("the head of a classifier is no adapter; set save_adapter to false")
-        return lora
 
     @field_validator("frozen_layers")
     @classmethod

@@ -1,16 +1,25 @@
 """Settings of fine-tuning: one section per model."""
 
-from typing import Self
+from typing import Self, Union
 
 from pydantic import NonNegativeInt, model_validator
 
 from lmcore.config.base import Config
+from lmcore.config.chat import ChatTrainingConfig
 from lmcore.config.classification import ClassificationTrainingConfig
 from lmcore.config.completion import CompletionTrainingConfig
+from lmcore.config.dpo import DPOTrainingConfig
+from lmcore.config.grpo import GRPOTrainingConfig
 
 CLASSIFICATION = "classification"
 
-SectionConfig = ClassificationTrainingConfig | CompletionTrainingConfig
+SectionConfig = Union[  # noqa: UP007 (one line each)
+    ClassificationTrainingConfig,
+    CompletionTrainingConfig,
+    ChatTrainingConfig,
+    DPOTrainingConfig,
+    GRPOTrainingConfig,
+]
 
 
 class FinetuneConfig(Config):
@@ -19,6 +28,9 @@ class FinetuneConfig(Config):
     seed: NonNegativeInt
     classification: ClassificationTrainingConfig | None
     completion: CompletionTrainingConfig | None
+    chat: ChatTrainingConfig | None
+    dpo: DPOTrainingConfig | None
+    grpo: GRPOTrainingConfig | None
 
     @property
     def sections(self) -> dict[str, SectionConfig]:

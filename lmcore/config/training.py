@@ -154,6 +154,17 @@ class LoRAConfig(Config):
     """Keep the adapters as files beside the merged model, to be loaded beside the model that they were trained on."""
 
 
+def merged_only(reason: str) -> AfterValidator:
+    """Refuses ``save_adapter`` of adapters that are not the whole of what is trained."""
+
+    def check(lora: LoRAConfig | None) -> LoRAConfig | None:
+        if lora is not None and lora.save_adapter:
+            raise ValueError(f"{reason}; set save_adapter to false")
+        return lora
+
+    return AfterValidator(check)
+
+
 def without_adapters(frozen_layers: int | None, info: ValidationInfo) -> int | None:
     """The value of ``frozen_layers`` in a section that has ``lora`` before it.
 

@@ -16,6 +16,10 @@ UNCALIBRATED = "uncalibrated"
 """Key of the evaluated classifier without its temperature."""
 NEAREST_NEIGHBOR, FREQUENT_COMPLETION = "nearest_neighbor", "most_frequent_completion"
 FIRST_SENTENCE, WHOLE_PROMPT = "first_sentence", "whole_prompt"
+LAST_TURN = "last_turn"
+"""Key of the baseline that reads only the last message of a conversation."""
+BASE = "base"
+"""Key of the model that the evaluated one was trained from."""
 
 
 def sized_name(config: FamilyConfig, record: TrainingRecord) -> str:

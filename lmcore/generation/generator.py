@@ -11,6 +11,7 @@ from lmcore.errors import UserError
 from lmcore.generation.completion import Completion
 from lmcore.generation.decoding import decode, sample
 from lmcore.generation.decoding_state import DecodingState
+from lmcore.generation.drafts import AssistantModel
 from lmcore.generation.streaming import TextStreamer, stop_string_check, truncate_at_stop_string
 from lmcore.generation.surprisal import TextScore, span_surprisals
 from lmcore.models.generative import GenerativeModel
@@ -18,6 +19,8 @@ from lmcore.models.prompt import Prompt, PromptFormat, encode_prompt, prompt_val
 from lmcore.models.prompt_template import render_template
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
+AnyPrompt = Prompt | list[int]
+"""What a model continues or answers; a list holds the tokens that it reads."""
 BYTE_TOKEN = re.compile("<0x[0-9A-F]{2}>")
 """The names of tokens for single bytes, which some tokenizers use for rare characters."""
 
@@ -33,20 +36,23 @@ class Generator:
         model: a model that text can be generated with.
         tokenizer: the tokenizer that the model was trained with.
         prompt_format: how the prompts of a completion model are encoded; None for other models.
+        assistant_model: an n-gram model with the same tokenizer, whose drafts make the completion of a single prompt
+            faster and do not change it.
     """
 
     model: GenerativeModel
     tokenizer: Tokenizer
     prompt_format: PromptFormat | None = None
+    assistant_model: AssistantModel | None = None
 
     def complete(
-        self, prompts: Sequence[Prompt], config: GenerationConfig, *, n_top_logprobs: int = 0
+        self, prompts: Sequence[AnyPrompt], config: GenerationConfig, *, n_top_logprobs: int = 0
     ) -> list[Completion]:
         """The best completion of each prompt, with its text.
 
         Args:
             prompts: any number of prompts, each completed independently of the others: a text, or for a completion
-                model the values of its prompt's fields by name.
+                model the values of its prompt's fields by name; a list of token ids is read as it is.
             config: how tokens are chosen, and when a completion ends.
             n_top_logprobs: how many of the most probable tokens to report at each position.
 
@@ -56,7 +62,7 @@ class Generator:
         return [completions[0] for completions in self.complete_n_best(prompts, config, n_top_logprobs=n_top_logprobs)]
 
     def complete_n_best(
-        self, prompts: Sequence[Prompt], config: GenerationConfig, *, n_top_logprobs: int = 0
+        self, prompts: Sequence[AnyPrompt], config: GenerationConfig, *, n_top_logprobs: int = 0
     ) -> list[list[Completion]]:
         """As :meth:`complete`, with all completions that a beam search has found, best first."""
         if not prompts:
@@ -76,7 +82,7 @@ class Generator:
                 completion.text = self._joint(prompt) + text if text else ""
         return completions
 
-    def stream(self, prompt: Prompt, config: GenerationConfig) -> Iterator[str]:
+    def stream(self, prompt: AnyPrompt, config: GenerationConfig) -> Iterator[str]:
         """Yield the text of the completion in chunks; joined, they are the text of :meth:`complete`.
 
         Raises:
@@ -111,8 +117,10 @@ class Generator:
         logprobs = self.model.token_log_probabilities(tokens)
         return TextScore(tokens, logprobs, span_surprisals(tokens, logprobs, self.tokenizer.decode))
 
-    def encode(self, prompt: Prompt) -> list[int]:
-        """The tokens that the model reads for ``prompt``."""
+    def encode(self, prompt: AnyPrompt) -> list[int]:
+        """The tokens that the model reads for ``prompt``: those of a text, or the given ones."""
+        if isinstance(prompt, list):
+            return prompt
         if self.prompt_format is not None:
             return encode_prompt(self.tokenizer, prompt, self.prompt_format)
         if not isinstance(prompt, str):
@@ -125,24 +133,23 @@ class Generator:
             return str(prompt)
         return render_template(self.prompt_format.template, prompt_values(prompt, self.prompt_format))
 
-    def _joint(self, prompt: Prompt) -> str:
+    def _joint(self, prompt: AnyPrompt) -> str:
         """What joins a completion to its prompt."""
-        return self.tokenizer.token_separator if prompt and self._continues_prompt else ""
+        return self.tokenizer.token_separator if self._continues(prompt) else ""
 
-    def _decoder(self, prompt: Prompt) -> Callable[[Sequence[int]], str]:
+    def _decoder(self, prompt: AnyPrompt) -> Callable[[Sequence[int]], str]:
         """Decodes completions of ``prompt``."""
-        is_continued = prompt and self._continues_prompt
-        return self.tokenizer.decode_continuation if is_continued else self.tokenizer.decode
+        return self.tokenizer.decode_continuation if self._continues(prompt) else self.tokenizer.decode
 
-    @property
-    def _continues_prompt(self) -> bool:
+    def _continues(self, prompt: AnyPrompt) -> bool:
         """Whether a completion is the rest of the text that the prompt begins."""
-        return not self.model.reads_source and self.prompt_format is None
+        is_text = isinstance(prompt, str) and prompt != ""
+        return is_text and not self.model.reads_source and self.prompt_format is None
 
     def _decoding_state(self, encoded: Sequence[Sequence[int]], config: GenerationConfig) -> DecodingState:
         self.model.eval()
         with torch.inference_mode():
-            return DecodingState.from_prompts(self.model, encoded, config.max_new_tokens)
+            return DecodingState.from_prompts(self.model, encoded, config.max_new_tokens, self.assistant_model)
 
 
 def may_join_bytes(tokenizer: Tokenizer, token: int) -> bool:

@@ -1,7 +1,8 @@
 """The self-contained model folder.
 
 It holds ``config.json`` (what the model is), ``weights.safetensors``, ``tokenizer.json``, ``record.json`` (how it was
-trained) and ``SHA256SUMS``, by which the others are verified when they are read. Equal models have equal folders, byte
+trained), of a chat model ``chat_template.jinja``, and ``SHA256SUMS``, by which the others are verified when they are
+read. Equal models have equal folders, byte
 for byte. ``config.json`` and ``record.json`` have the version of the format;
 :func:`~lmcore.models.conversion.convert_model_folder` converts folders of older releases.
 """
@@ -17,13 +18,15 @@ from lmcore.config.base import Config
 from lmcore.config.classification import ProblemType
 from lmcore.config.models import ModelConfig
 from lmcore.errors import UserError
+from lmcore.models.chat_template import FILE_NAME as TEMPLATE
+from lmcore.models.chat_template import ChatTemplate, read_template
 from lmcore.models.families import build_model
 from lmcore.models.generative import GenerativeModel
 from lmcore.models.lora import LoRALinear
 from lmcore.models.model import Model
 from lmcore.models.prompt import PromptFormat
 from lmcore.models.verification import load_weights, verify, write_sums
-from lmcore.runtime.files import atomic_folder, write_json
+from lmcore.runtime.files import atomic_folder, write_json, write_text
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 VERSION = 2
@@ -34,7 +37,7 @@ CONFIG, RECORD, TOKENIZER, WEIGHTS = "config.json", "record.json", "tokenizer.js
 class ModelDescription(Config):
     """What ``config.json`` says, besides its version."""
 
-    kind: Literal["language_model", "classifier", "completion"]
+    kind: Literal["language_model", "classifier", "completion", "chat"]
     model: ModelConfig
     labels: tuple[str, ...] | None
     """Of a classifier: its labels, in the order of the logits."""
@@ -55,10 +58,11 @@ def save_language_model(
     record: Mapping[str, Any],
     *,
     prompt_format: PromptFormat | None = None,
+    chat_template: str | None = None,
 ) -> None:
-    """Replace ``folder`` by a language model or, with a prompt format, a completion model."""
+    """Replace ``folder`` by a language model, by a completion model (with a format) or a chat model (a template)."""
     description = ModelDescription(
-        kind="completion" if prompt_format else "language_model",
+        kind="chat" if chat_template else "completion" if prompt_format else "language_model",
         model=model.config,
         labels=None,
         max_tokens=None,
@@ -66,7 +70,7 @@ def save_language_model(
         temperature=None,
         prompt_format=prompt_format,
     )
-    save_folder(folder, description, model, tokenizer, record)
+    save_folder(folder, description, model, tokenizer, record, chat_template=chat_template)
 
 
 def load_language_model(folder: Path) -> tuple[Model, Tokenizer]:
@@ -97,6 +101,18 @@ def load_generative_model(folder: Path) -> tuple[GenerativeModel, Tokenizer]:
     if not isinstance(model, GenerativeModel):
         raise UserError(f"{folder} holds a model of family {model.config.family}, which does not generate text")
     return model, tokenizer
+
+
+def load_chat_template(folder: Path, tokenizer: Tokenizer) -> ChatTemplate | None:
+    """The chat template of the model in ``folder``; None if it has none.
+
+    Raises:
+        UserError: the file was altered, or is no chat template.
+    """
+    if (folder / TEMPLATE).exists():
+        verify(folder, TEMPLATE)
+    source = read_template(folder)
+    return None if source is None else ChatTemplate(source, tokenizer)
 
 
 def read_description(folder: Path) -> ModelDescription:
@@ -164,8 +180,8 @@ def as_description(values: dict[str, Any], path: Path) -> ModelDescription:
 
 
 def _with_newer_fields(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The values with the fields that a folder has lacked, as they were before: one label, no temperature, and prompts
-    of a text and a separator."""
+    """The values with the fields that a folder has lacked, as they were before: one label, no temperature, prompts of
+    a text and a separator, and no n-gram heads."""
     is_classifier = values.get("kind") == "classifier"
     missing: dict[str, Any] = {
         "problem_type": "single_label_classification" if is_classifier else None,
@@ -177,6 +193,9 @@ def _with_newer_fields(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         n_tokens = len(Tokenizer.load(folder / TOKENIZER).encode(separator))
         missing["prompt_format"] = _with_template(prompt_format, separator, n_tokens)
         values = {name: value for name, value in values.items() if name != "prompt_format"}
+    model = values.get("model")
+    if isinstance(model, dict) and model.get("family") == "gpt":
+        values = values | {"model": {"ngram_head_order": 0} | model}
     return missing | values
 
 
@@ -196,7 +215,13 @@ def description_values(description: ModelDescription) -> dict[str, Any]:
 
 
 def save_folder(
-    folder: Path, description: ModelDescription, model: Model, tokenizer: Tokenizer, record: Mapping[str, Any]
+    folder: Path,
+    description: ModelDescription,
+    model: Model,
+    tokenizer: Tokenizer,
+    record: Mapping[str, Any],
+    *,
+    chat_template: str | None = None,
 ) -> None:
     """Replace ``folder`` by a model, atomically.
 
@@ -210,4 +235,6 @@ def save_folder(
         model.save_weights(temporary / WEIGHTS)
         tokenizer.save(temporary / TOKENIZER)
         write_json(temporary / RECORD, {"version": VERSION, **record})
+        if chat_template is not None:
+            write_text(temporary / TEMPLATE, chat_template)
         write_sums(temporary)

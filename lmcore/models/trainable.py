@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lmcore.models.model import Model
+from lmcore.models.state import RecurrentState
 
 
 class TrainableModel(Model):
@@ -41,6 +42,10 @@ class TrainableModel(Model):
                 positions start again with each. None: a sequence is one text.
         """
 
+    def measured(self) -> dict[str, float]:
+        """Metrics of the batch whose loss was computed last, besides the loss: means over its targets, by name."""
+        return {}
+
     @abstractmethod
     def flops_per_token(self) -> float:
         """Floating-point operations of one training step per token, forward and backward.
@@ -60,6 +65,17 @@ class TrainableModel(Model):
         else:
             result = block(*arguments, **named)
         return result
+
+
+class StatefulModel(TrainableModel):
+    """A model whose training carries a state from batch to batch, a part of its checkpoints."""
+
+    @abstractmethod
+    def loss_and_state(
+        self, tokens: Tensor, targets: Tensor, state: RecurrentState | None, *, label_smoothing: float = 0.0
+    ) -> tuple[Tensor, RecurrentState]:
+        """The loss of a batch that continues from ``state`` (None: from the start), and the state after the batch,
+        detached; see :class:`TrainableModel`."""
 
 
 class TextEncoder(TrainableModel):

@@ -1,16 +1,15 @@
 """When a training saves its state to a checkpoint, and when it restores it."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from lmcore.errors import UserError
 from lmcore.training.checkpoint import (
     Checkpoint,
-    StoredCheckpoint,
     load_checkpoint,
     save_checkpoint,
     stored_checkpoints,
@@ -19,6 +18,13 @@ from lmcore.training.identity import STARTING_WEIGHTS, differences, tensors_dige
 from lmcore.training.state import TrainerState, tensors_of
 
 logger = logging.getLogger(__name__)
+
+
+class IsSame(Protocol):
+    """Whether a training has the same first steps as this one."""
+
+    def __call__(self, earlier: Mapping[str, Any], /, *, step: int) -> bool:
+        """Whether a training with the identity ``earlier`` has the same steps up to ``step``."""
 
 
 class CheckpointManager:
@@ -60,16 +66,20 @@ class CheckpointManager:
         self._restore(checkpoint)
         return True
 
-    def continue_from(self, folders: Sequence[Path], is_same: Callable[[StoredCheckpoint], bool]) -> Path | None:
+    def continue_from(self, folders: Sequence[Path], is_same: IsSame, *, n_steps: int) -> Path | None:
         """Restore the checkpoint of another training that did most of this training's steps; returns its folder.
 
         Args:
             folders: the folders with the checkpoints of other trainings.
-            is_same: whether this training would have the state of a checkpoint.
+            is_same: whether this training has the same steps up to a step as one with another identity.
+            n_steps: the number of steps of this training.
         """
         found = [stored for folder in folders for stored in stored_checkpoints(folder) if stored.step]
         for stored in sorted(found, key=lambda stored: (-stored.step, stored.path)):
-            if not is_same(stored) or (checkpoint := stored.load()) is None:
+            # The last step is validated although its number is none of those at which validations are due.
+            is_open = stored.step < n_steps or stored.facts["looked_step"] < stored.step
+            is_usable = is_open and is_same(stored.identity, step=stored.step)
+            if not is_usable or (checkpoint := stored.load()) is None:
                 continue
             scheduled = [other for other in stored_checkpoints(stored.path.parent) if not other.is_interrupted]
             before = next((other for other in scheduled if other.step < stored.step), None)

@@ -47,7 +47,7 @@ def training_identity(
 
 
 def is_same_so_far(
-    earlier: Mapping[str, Any], own: Mapping[str, Any], batches: Batches, config: TrainingConfig, *, step: int
+    earlier: Mapping[str, Any], *, own: Mapping[str, Any], batches: Batches, config: TrainingConfig, step: int
 ) -> bool:
     """Whether a training with the identity ``own`` would have the state of an earlier one after ``step`` steps.
 
@@ -110,7 +110,7 @@ def _data_digest(batches: Batches, n_batches: int) -> str:
         raise UserError("the validation examples have no targets to predict: add some that have")
     total = hashlib.sha256(f"{batches.n_examples} {batches.batch_size}".encode())
     for batch in (*sampled, *validation):
-        total.update(tensors_digest({"tokens": batch.tokens, "targets": batch.targets, **batch.documents}).encode())
+        total.update(tensors_digest({"tokens": batch.tokens, "targets": batch.targets, **batch.arguments}).encode())
     return total.hexdigest()
 
 

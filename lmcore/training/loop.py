@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,16 +14,15 @@ from torch import Tensor, nn
 
 from lmcore.config.training import TrainingConfig
 from lmcore.errors import UserError
-from lmcore.models.generative import RecurrentModel
 from lmcore.models.state import RecurrentState
-from lmcore.models.trainable import TrainableModel
+from lmcore.models.trainable import StatefulModel, TrainableModel
 from lmcore.progress import ProgressBar
 from lmcore.progress import progress as progress_bar
 from lmcore.tokens.batches.batches import Batch, Batches
-from lmcore.training.checkpoint import StoredCheckpoint
 from lmcore.training.checkpoint_manager import CheckpointManager
 from lmcore.training.ema import AveragedWeights
 from lmcore.training.identity import is_same_so_far, training_identity
+from lmcore.training.mean_metrics import MeanMetrics
 from lmcore.training.optimizer import ModelOptimizer
 from lmcore.training.precision import compute_dtype, is_compiled, training_torch_settings
 from lmcore.training.prefetch import Prefetcher
@@ -122,7 +122,7 @@ class _Trainer:
         )
         average = None if config.ema_decay is None else AveragedWeights(model, config.ema_decay)
         self.state = TrainerState(model, ModelOptimizer(model, config.optimizer), average)
-        self._identity = identity
+        self._is_same = partial(is_same_so_far, own=identity, batches=batches, config=config)
         self._checkpoints = CheckpointManager(
             checkpoints, self.state, identity, kept_before_step=first_decay_step(config.schedule, self.n_steps)
         )
@@ -160,7 +160,7 @@ class _Trainer:
         """Restore the state of an interrupted training, or of an earlier one; or save the initial state."""
         if self._checkpoints.resume():
             logger.info("resuming from the checkpoint at step %d of %d", self.state.progress.step, self.n_steps)
-        elif folder := self._checkpoints.continue_from(earlier, self._has_state_of):
+        elif folder := self._checkpoints.continue_from(earlier, self._is_same, n_steps=self.n_steps):
             step = self.state.progress.step
             logger.info("continuing an earlier training from its step %d to %d", step, self.n_steps)
             if on_continued is not None:
@@ -169,12 +169,6 @@ class _Trainer:
             self._checkpoints.save()
         for entry in self.state.progress.history:
             self.on_metrics(int(entry["step"]), {name: value for name, value in entry.items() if name != "step"})
-
-    def _has_state_of(self, stored: StoredCheckpoint) -> bool:
-        """Whether this training would have the state of a checkpoint of an earlier one."""
-        # The last step is validated although its number is none of those at which validations are due.
-        is_open = stored.step < self.n_steps or stored.facts["looked_step"] < stored.step
-        return is_open and is_same_so_far(stored.identity, self._identity, self.batches, self.config, step=stored.step)
 
     def _run_steps(self, description: str) -> None:
         prefetcher = Prefetcher(self.batches, self.config.gradient_accumulation_steps, self.device)
@@ -205,7 +199,7 @@ class _Trainer:
         factor = learning_rate_factor(self.config.schedule, progress.step, self.n_steps)
         batches = prefetcher.batches_of_step(progress.step + progress.n_steps_left_out)
         n_targets = sum(batch.n_targets for batch in batches)
-        loss, carried = self._accumulate_gradients(batches, max(n_targets, 1))
+        loss, carried, measured = self._accumulate_gradients(batches, max(n_targets, 1))
         gradient_norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm).item()
         reason = (
             reason_to_skip(loss, gradient_norm, progress.recent_losses, self.config.stability)
@@ -215,7 +209,10 @@ class _Trainer:
         with self._checkpoints.state_update():
             progress.step += 1
             if reason is None:
-                self._update_weights(factor, loss, gradient_norm, n_targets)
+                self.state.update_weights(factor, loss, gradient_norm)
+                progress.n_targets += n_targets
+                del progress.recent_losses[: -self.config.stability.spike_window_steps]
+                progress.unreported_metrics.append(measured)
                 self.state.carried = carried
                 self._throughput.add(sum(batch.tokens.numel() for batch in batches))
             else:
@@ -223,36 +220,28 @@ class _Trainer:
                 self.state.carried = carried if math.isfinite(loss) else None
                 self._skip_update(reason)
 
-    def _accumulate_gradients(self, batches: Sequence[Batch], n_targets: int) -> tuple[float, RecurrentState | None]:
-        """Sum the gradients of a step's batches; returns the mean loss per target, and the carried state."""
+    def _accumulate_gradients(
+        self, batches: Sequence[Batch], n_targets: int
+    ) -> tuple[float, RecurrentState | None, dict[str, float]]:
+        """Sum a step's gradients; returns the mean loss per target, the carried state, and what the model measured."""
+        measured = MeanMetrics()
         loss, carried = torch.zeros((), device=self.device), self.state.carried
         for batch in batches:
             self._deliver_signals()
             batch_loss, carried = self._loss_of(batch, carried, self.config.label_smoothing)
             (batch_loss / n_targets).backward()  # type: ignore[no-untyped-call]
             loss += batch_loss.detach() / n_targets
-        return loss.item(), carried
+            measured.add(self.model.measured(), batch.n_targets)
+        return loss.item(), carried, measured.means()
 
     def _loss_of(
         self, batch: Batch, carried: RecurrentState | None, label_smoothing: float = 0.0
     ) -> tuple[Tensor, RecurrentState | None]:
         """The summed loss of a batch; for a model that carries a state, also the state after it."""
-        if isinstance(self.model, RecurrentModel) and not batch.documents:
+        if isinstance(self.model, StatefulModel) and not batch.arguments:
             state = carried if batch.continues else None
             return self.model.loss_and_state(batch.tokens, batch.targets, state, label_smoothing=label_smoothing)
-        return self._loss(batch.tokens, batch.targets, label_smoothing=label_smoothing, **batch.documents), None
-
-    def _update_weights(self, factor: float, loss: float, gradient_norm: float, n_targets: int) -> None:
-        progress, optimizer = self.state.progress, self.state.optimizer
-        optimizer.step(factor)
-        if self.state.average is not None:
-            self.state.average.update(progress.step)
-        progress.n_targets += n_targets
-        progress.n_skipped_in_a_row = 0
-        progress.returned_to = None
-        progress.recent_losses.append(loss)
-        del progress.recent_losses[: -self.config.stability.spike_window_steps]
-        progress.unreported.append((loss, gradient_norm, factor * optimizer.peak_learning_rate))
+        return self._loss(batch.tokens, batch.targets, label_smoothing=label_smoothing, **batch.arguments), None
 
     def _skip_update(self, reason: str) -> None:
         """Leave the weights as they are; after too many skipped steps in a row, roll back."""
@@ -283,19 +272,12 @@ class _Trainer:
                 progress.history.append({"step": step, **metrics})
             progress.looked_step = step
         if metrics:
-            self.on_metrics(step, metrics | self._machine_metrics())
+            self.on_metrics(step, metrics | self._throughput.metrics(self.device))
         is_due = step % config.save_steps == 0 and not progress.n_skipped_in_a_row
         if not is_last and (is_due or self._is_finished()):
             started = time.monotonic()
             self._checkpoints.save(is_interrupted=not is_due)
             self._throughput.exclude(time.monotonic() - started)
-
-    def _machine_metrics(self) -> dict[str, float]:
-        """Speed and memory, which are not part of the training record."""
-        metrics = {"tokens_per_second": self._throughput.tokens_per_second()}
-        if self.device.type == "cuda":
-            metrics["gpu_memory_gib"] = torch.cuda.max_memory_allocated(self.device) / 2**30
-        return metrics
 
     def _record_validation(self, validation: Validation) -> dict[str, float]:
         """Keep the weights if they are the best so far; returns the metrics, if the loss is finite."""
@@ -303,13 +285,10 @@ class _Trainer:
         if progress.note_validation(validation.loss, validation.score):
             with self._validator.validated_weights():
                 self.state.best_weights = copy_weights(self.model)
-        if not math.isfinite(validation.loss):
-            logger.warning(
-                "step %d: the validation loss is %s; this validation is ignored", progress.step, validation.loss
-            )
-            return {}
-        name, score = self.config.metric_for_best_model, validation.score
-        return {"validation_loss": validation.loss} | ({} if score is None else {f"validation_{name}": score})
+        if not validation.is_finite:
+            message = "step %d: the validation loss is %s; this validation is ignored"
+            logger.warning(message, progress.step, validation.loss)
+        return validation.metrics(self.config.metric_for_best_model) if validation.is_finite else {}
 
     def _validate(self) -> Validation:
         started = time.monotonic()

@@ -14,6 +14,7 @@ from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.batches.batches import Batches
 from lmcore.training.checkpoint import Checkpoint
 from lmcore.training.ema import AveragedWeights
+from lmcore.training.mean_metrics import MeanMetrics
 from lmcore.training.optimizer import ModelOptimizer
 from lmcore.training.record import TrainingRecord
 
@@ -47,6 +48,8 @@ class TrainingProgress:
     """The losses of the last accepted steps, for detecting spikes."""
     unreported: list[tuple[float, float, float]] = field(default_factory=list)
     """Loss, gradient norm and learning rate of each step since the last report."""
+    unreported_metrics: list[dict[str, float]] = field(default_factory=list)
+    """What the model measured in each of these steps."""
     history: list[dict[str, float]] = field(default_factory=list)
     """The metrics reported so far, each entry with its ``step``."""
 
@@ -64,11 +67,17 @@ class TrainingProgress:
         return is_best
 
     def report(self) -> dict[str, float]:
-        """Mean loss and gradient norm of the unreported steps, and the last learning rate; marks them as reported."""
+        """Mean loss, gradient norm and measured metrics of the unreported steps, and the last learning rate; marks them
+        as reported."""
         losses, norms, rates = zip(*self.unreported, strict=True)
         self.unreported.clear()
         n_steps = len(losses)
-        return {"loss": sum(losses) / n_steps, "gradient_norm": sum(norms) / n_steps, "learning_rate": rates[-1]}
+        measured = MeanMetrics()
+        for metrics in self.unreported_metrics:
+            measured.add(metrics, 1)
+        self.unreported_metrics.clear()
+        means = {"loss": sum(losses) / n_steps, "gradient_norm": sum(norms) / n_steps, "learning_rate": rates[-1]}
+        return means | measured.means()
 
     def last_loss(self) -> float:
         """The loss of the last accepted step, or the last reported one; not a number before the first."""
@@ -92,6 +101,17 @@ class TrainerState:
         self.carried: RecurrentState | None = None
         """What a recurrent model carries from batch to batch."""
         self.best_weights = copy_weights(model)
+
+    def update_weights(self, factor: float, loss: float, gradient_norm: float) -> None:
+        """Take an optimizer step, with ``factor`` times the peak learning rates, on the gradients of a loss."""
+        progress = self.progress
+        self.optimizer.step(factor)
+        if self.average is not None:
+            self.average.update(progress.step)
+        progress.n_skipped_in_a_row = 0
+        progress.returned_to = None
+        progress.recent_losses.append(loss)
+        progress.unreported.append((loss, gradient_norm, factor * self.optimizer.peak_learning_rate))
 
     def to_checkpoint(self, identity: dict[str, Any]) -> Checkpoint:
         """The current state as a checkpoint."""

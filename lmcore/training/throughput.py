@@ -1,6 +1,8 @@
-"""How fast a training runs, in tokens per second."""
+"""How fast a training runs, in tokens per second, and how much memory of a GPU it takes."""
 
 import time
+
+import torch
 
 
 class Throughput:
@@ -23,6 +25,13 @@ class Throughput:
     def exclude(self, seconds: float) -> None:
         """Do not count the last ``seconds``, which were not spent on training steps."""
         self._started += seconds
+
+    def metrics(self, device: torch.device) -> dict[str, float]:
+        """Speed and memory of a training on ``device``, which are not part of its record."""
+        metrics = {"tokens_per_second": self.tokens_per_second()}
+        if device.type == "cuda":
+            metrics["gpu_memory_gib"] = torch.cuda.max_memory_allocated(device) / 2**30
+        return metrics
 
     def tokens_per_second(self) -> float:
         """The current rate: that of the last full window, or of the time since the start before one is full."""

@@ -106,6 +106,8 @@ def _named_files(parameters: Parameters, stage: str) -> Iterator[tuple[str, str]
 def _files_of_section(path: str, section: SectionConfig) -> Iterator[tuple[str, str]]:
     if (vectors := getattr(section, "vectors", None)) is not None:
         yield f"{path}.vectors", str(vectors)
+    if (template := getattr(section, "chat_template", None)) is not None:
+        yield f"{path}.chat_template", str(template)
     if section.init_from not in (SCRATCH, LANGUAGE_MODEL, *section_names()):
         yield f"{path}.{INIT_FROM}", section.init_from
 

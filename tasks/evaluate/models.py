@@ -1,6 +1,8 @@
 """Loads the trained models for the evaluation: on the device, in its native precision; or tells why one is missing."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +14,9 @@ from lmcore.models.folder import load_generative_model, load_language_model
 from lmcore.models.generative import GenerativeModel
 from lmcore.models.model import Model
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
+from tasks.base_models import BaseModel, load_base_model
+from tasks.context.environment import Environment
+from tasks.context.source_lock import NamedFile
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 
@@ -39,8 +44,38 @@ def why_absent(models: Path, name: str) -> str | None:
     if (models / name).exists():
         return None
     skipped: dict[str, str] = json.loads((models / "summary.json").read_text(encoding="utf-8"))["skipped"]
-    key = {"classifier": "finetune.classification", "completion": "finetune.completion"}[name]
-    return skipped.get(name, f"it is disabled in params.yaml ({key} is null)")
+    section = "classification" if name == "classifier" else name
+    return skipped.get(name, f"it is disabled in params.yaml (finetune.{section} is null)")
+
+
+@dataclass(frozen=True)
+class BaseModels:
+    """Loads the models that others were fine-tuned from.
+
+    Attributes:
+        environment: where registered models are.
+        language_model: the folder of the pretrained model.
+        finetuned: the folder of the fine-tuned models.
+        seed: the seed of fine-tuning, which decides random weights.
+        pinned: what the lock file pins for fine-tuning.
+    """
+
+    environment: Environment
+    language_model: Path
+    finetuned: Path
+    seed: int
+    pinned: Sequence[NamedFile]
+
+    def load(self, init_from: str) -> BaseModel:
+        """The model that ``init_from`` names (:func:`tasks.base_models.load_base_model`)."""
+        return load_base_model(
+            init_from,
+            self.environment,
+            seed=self.seed,
+            language_model=self.language_model,
+            finetuned=self.finetuned,
+            pinned=self.pinned,
+        )
 
 
 def _on_device(model: AnyModel) -> AnyModel:

@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas
 import torch
@@ -19,19 +19,30 @@ from mlflow.models import ModelSignature, set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
-from mlflow.types.schema import Array, Map
+from mlflow.types.schema import Array, Map, Object, Property
 from pydantic import ValidationError
 
 from lmcore.config.models import max_position_embeddings_of
 from lmcore.errors import UserError
 from lmcore.finetuning.classification.classifier import chosen_labels, load_classifier, predict
 from lmcore.generation import GenerationConfig, Generator
+from lmcore.generation.chat import ChatGenerator
+from lmcore.generation.generator import AnyPrompt
 from lmcore.models.families import FAMILIES
-from lmcore.models.folder import ModelDescription, load_generative_model, load_language_model, read_description
+from lmcore.models.folder import (
+    ModelDescription,
+    load_chat_template,
+    load_generative_model,
+    load_language_model,
+    read_description,
+)
 from lmcore.models.prompt import Prompt
+from lmcore.text.documents.messages import Message, RoleName
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 MASK = "[MASK]"
+MESSAGES = "messages"
+CONVERSATION = Array(Object([Property("role", DataType.string), Property("content", DataType.string)]))
 DEFAULT_NEW_TOKENS = 64
 DEFAULT_CANDIDATES = 5
 SEED_NOTE = (
@@ -92,6 +103,9 @@ class ServedModel(PythonModel):
             self.generator: Generator = SpanRestoringGenerator(*load_generative_model(folder))
         else:
             self.generator = Generator(*load_generative_model(folder), description.prompt_format)
+        if description.kind == "chat":
+            self.chat = ChatGenerator(self.generator, load_chat_template(folder, self.generator.tokenizer))
+            self.answer = self._chat
         refuse_unknown_parameters()
 
     def predict(
@@ -101,6 +115,8 @@ class ServedModel(PythonModel):
         be several, with all ``probabilities``; a ``completion``; or the ``filled`` text and the ``candidates`` of each
         mask."""
         try:
+            if self.columns == (MESSAGES,):
+                return self.answer(check_conversations(list(model_input[MESSAGES])), dict(params or {}))
             inputs = [check_texts(list(model_input[column]), column) for column in self.columns]
             prompts: list[Any] = inputs[0]
             if len(inputs) > 1:
@@ -126,36 +142,42 @@ class ServedModel(PythonModel):
         return pandas.DataFrame(columns)
 
     def _complete(self, prompts: list[Prompt], params: dict[str, Any]) -> pandas.DataFrame:
-        config = GenerationConfig(
-            max_new_tokens=params["max_new_tokens"],
-            num_beams=1,
-            do_sample=True,
-            temperature=params["temperature"] or 1.0,
-            top_k=params["top_k"] or None,
-            top_p=params["top_p"],
-            min_p=params["min_p"] or None,
-            seed=params["seed"],
-            length_penalty=None,
-            repetition_penalty=params["repetition_penalty"],
-            stop_strings=tuple(params["stop_strings"]),
-            stop_token_ids=(),
-        )
-        if params["temperature"] == 0:
-            config = config.greedy()
-        completions = self.generator.complete(prompts, config)
+        completions = self.generator.complete(prompts, generation_config(params))
         return pandas.DataFrame({"completion": [completion.text for completion in completions]})
+
+    def _chat(self, conversations: list[list[Message]], params: dict[str, Any]) -> pandas.DataFrame:
+        return pandas.DataFrame({"completion": self.chat.reply(conversations, generation_config(params))})
 
     def _fill(self, texts: list[str], params: dict[str, Any]) -> pandas.DataFrame:
         n_candidates = check_top_k(params["top_k"], least=1)
         return pandas.DataFrame([fill_masks(self.masked, self.tokenizer, text, n_candidates) for text in texts])
 
 
+def generation_config(params: Mapping[str, Any]) -> GenerationConfig:
+    """The parameters of a request as settings; a temperature of 0 is greedy decoding."""
+    config = GenerationConfig(
+        max_new_tokens=params["max_new_tokens"],
+        num_beams=1,
+        do_sample=True,
+        temperature=params["temperature"] or 1.0,
+        top_k=params["top_k"] or None,
+        top_p=params["top_p"],
+        min_p=params["min_p"] or None,
+        seed=params["seed"],
+        length_penalty=None,
+        repetition_penalty=params["repetition_penalty"],
+        stop_strings=tuple(params["stop_strings"]),
+        stop_token_ids=(),
+    )
+    return config.greedy() if params["temperature"] == 0 else config
+
+
 class SpanRestoringGenerator(Generator):
     """A pretrained encoder-decoder, which restores the masked spans of a text."""
 
-    def encode(self, prompt: Prompt) -> list[int]:
+    def encode(self, prompt: AnyPrompt) -> list[int]:
         """The tokens of the text, with the mask token for each mask."""
-        return encode_with_masks(self.tokenizer, str(prompt))
+        return prompt if isinstance(prompt, list) else encode_with_masks(self.tokenizer, str(prompt))
 
 
 def encode_with_masks(tokenizer: Tokenizer, text: str) -> list[int]:
@@ -214,15 +236,20 @@ def interface_of(folder: Path) -> Interface:
             [ParamSpec(name, getattr(DataType, kind), value) for name, kind, value in _generation_defaults(description)]
             + [ParamSpec("stop_strings", DataType.string, [], shape=(-1,)), ParamSpec("seed", DataType.long, 0)]
         )
-    inputs = Schema([ColSpec(DataType.string, column) for column in columns])
-    signature = ModelSignature(inputs, Schema(list(outputs)), parameters)
-    return Interface(name, about, dict.fromkeys(columns, example), signature)
+    kind = CONVERSATION if columns == (MESSAGES,) else DataType.string
+    examples: dict[str, Any] = dict.fromkeys(columns, example)
+    if columns == (MESSAGES,):
+        examples = {MESSAGES: [{"role": "user", "content": example}]}
+    signature = ModelSignature(Schema([ColSpec(kind, column) for column in columns]), Schema(list(outputs)), parameters)
+    return Interface(name, about, examples, signature)
 
 
 def input_columns(description: ModelDescription) -> tuple[str, ...]:
     """The columns of a request: ``text``, ``prompt``, or the fields of a prompt that has several."""
     if description.kind == "classifier" or FAMILIES[type(description.model)].objective == "masked_tokens":
         return ("text",)
+    if description.kind == "chat":
+        return (MESSAGES,)
     fields = () if description.prompt_format is None else description.prompt_format.fields
     return fields if len(fields) > 1 else ("prompt",)
 
@@ -244,6 +271,12 @@ def _generative_interface(description: ModelDescription) -> tuple[str, str, str]
         columns = " and ".join(f"`{column}`" for column in input_columns(description))
         about = f"Answers a prompt: input {columns}, output column `completion`."
         return "completion", about, "The list is sorted in place, and equal elements keep their order."
+    if description.kind == "chat":
+        about = (
+            "Answers the last message of a conversation: input column `messages`, a list of objects with `role` "
+            "(system, user or assistant) and `content`; output column `completion`."
+        )
+        return "chat", about, "Hello, who are you?"
     if description.model.reads_source:
         about = (
             "Restores missing spans of a text: input column `prompt`, with `[MASK]` for each missing span; output "
@@ -256,16 +289,40 @@ def _generative_interface(description: ModelDescription) -> tuple[str, str, str]
 
 def _generation_defaults(description: ModelDescription) -> list[tuple[str, str, float]]:
     """Name, type and default of the parameters: a completion model decodes greedily, a language model samples."""
+    answers = description.kind in ("completion", "chat")
     prompt_format, context = description.prompt_format, max_position_embeddings_of(description.model)
     n_tokens = prompt_format.max_completion_tokens if prompt_format else DEFAULT_NEW_TOKENS
     return [
         ("max_new_tokens", "long", n_tokens if context is None else min(n_tokens, context // 2)),
-        ("temperature", "double", 0.0 if prompt_format else 0.8),
-        ("top_k", "long", 0 if prompt_format else 50),  # 0: all tokens
+        ("temperature", "double", 0.0 if answers else 0.8),
+        ("top_k", "long", 0 if answers else 50),  # 0: all tokens
         ("top_p", "double", 1.0),
         ("min_p", "double", 0.0),  # 0: all tokens
         ("repetition_penalty", "double", 1.0),
     ]
+
+
+def check_conversations(values: Sequence[Any]) -> list[list[Message]]:
+    """The conversations of a request.
+
+    Raises:
+        ValueError: if a value is no list of messages, or the last one is not the user's.
+    """
+    found = []
+    for row, value in enumerate(values):
+        turns = value.tolist() if hasattr(value, "tolist") else value
+        if not isinstance(turns, list) or not turns or not all(isinstance(turn, Mapping) for turn in turns):
+            raise UserError(f"{MESSAGES} of row {row} is {value!r:.80}: expected a list of messages")
+        for turn in turns:
+            if turn.get("role") not in get_args(RoleName):
+                raise UserError(
+                    f"a message of row {row} has the role {turn.get('role')!r}: expected system, user or assistant"
+                )
+        if turns[-1]["role"] != "user":
+            raise UserError(f"the last message of row {row} is not the user's: there is nothing to answer")
+        contents = check_texts([turn.get("content") for turn in turns], "content")
+        found.append([Message(turn["role"], content) for turn, content in zip(turns, contents, strict=True)])
+    return found
 
 
 def check_texts(values: Sequence[Any], column: str) -> list[str]:

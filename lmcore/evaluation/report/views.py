@@ -143,7 +143,8 @@ class CompletionView(View):
         self.models = [name for name in self.names if name in self.metrics.models]
         self.strongest: str = self.details["strongest_baseline"]
         self.columns = self._columns(result.reported[:1])
-        self.quality = [self.shown(metric) for metric in result.reported if not metric.is_descriptive]
+        of_both = [metric for metric in result.reported if metric.name in self.metrics.models[self.strongest]]
+        self.quality = [self.shown(metric) for metric in of_both if not metric.is_descriptive]
         """How good the completions are."""
         self.style = [self.shown(metric) for metric in result.reported if metric.is_descriptive]
         """How they are written."""

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ BATCHES_PER_BUCKET_POOL = 32
 # Padded lengths are multiples of this, so that few shapes occur.
 LENGTH_MULTIPLE = 8
 
+FIELDS_OF_EVERY_BATCH = ("tokens", "targets", "continues")
+Example = tuple[Sequence[int], Sequence[int] | int]
+"""Tokens and targets."""
 TokenArray = npt.NDArray[np.integer]
 
 
@@ -51,22 +54,23 @@ class Batch:
         return int((self.targets != IGNORED).sum())
 
     @property
-    def documents(self) -> dict[str, Tensor]:
-        """The documents of tokens and targets, if they are known, as named arguments of a model's loss."""
-        documents = {"document_ids": self.document_ids, "target_document_ids": self.target_document_ids}
-        return {name: ids for name, ids in documents.items() if ids is not None}
+    def arguments(self) -> dict[str, Tensor]:
+        """What a model's loss has to know besides tokens and targets, as named arguments."""
+        others = {field.name: getattr(self, field.name) for field in fields(self)[len(FIELDS_OF_EVERY_BATCH) :]}
+        return {name: tensor for name, tensor in others.items() if tensor is not None}
 
-    def to(self, device: torch.device) -> "Batch":
+    def to(self, device: torch.device) -> Self:
         """The batch on another device; from pinned memory it is copied asynchronously."""
         return self._mapped(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def pinned(self) -> "Batch":
+    def pinned(self) -> Self:
         """The batch in page-locked memory, from which a GPU copies asynchronously."""
         return self._mapped(Tensor.pin_memory)
 
-    def _mapped(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        documents = {name: change(ids) for name, ids in self.documents.items()}
-        return Batch(change(self.tokens), change(self.targets), self.continues, **documents)
+    def _mapped(self, change: Callable[[Tensor], Tensor]) -> Self:
+        changed = {name: change(tensor) for name, tensor in self.arguments.items()}
+        changes: dict[str, Any] = {"tokens": change(self.tokens), "targets": change(self.targets), **changed}
+        return replace(self, **changes)
 
 
 class Batches(Protocol):
@@ -215,8 +219,8 @@ class ExampleBatches:
 
     def __init__(
         self,
-        training: Sequence[tuple[Sequence[int], Sequence[int] | int]],
-        validation: Sequence[tuple[Sequence[int], Sequence[int] | int]],
+        training: Sequence[Example],
+        validation: Sequence[Example],
         *,
         batch_size: int,
         seed: int,
@@ -232,12 +236,12 @@ class ExampleBatches:
         """The batch of a step, a function of seed and step alone."""
         epoch, batch = divmod(step, self.batches_per_epoch)
         pool, index = divmod(batch, BATCHES_PER_BUCKET_POOL)
-        return self._pad([self._training[example] for example in self._pool(epoch, pool)[index]])
+        return padded([self._training[example] for example in self._pool(epoch, pool)[index]], self._padding)
 
     def validation_batches(self) -> Iterator[Batch]:
         """Yield all validation examples, shortest first."""
         for start in range(0, len(self._validation), self.batch_size):
-            yield self._pad(self._validation[start : start + self.batch_size])
+            yield padded(self._validation[start : start + self.batch_size], self._padding)
 
     def _pool(self, epoch: int, pool: int) -> list[npt.NDArray[np.int64]]:
         """The examples of each batch of a pool, in the order of the batches."""
@@ -250,18 +254,20 @@ class ExampleBatches:
         batches = np.split(by_length, starts[1:-1] - starts[0])
         return [batches[index] for index in np.random.default_rng([self._seed, epoch, pool]).permutation(len(batches))]
 
-    def _pad(self, examples: Sequence[tuple[Sequence[int], Sequence[int] | int]]) -> Batch:
-        tokens = torch.full((len(examples), _padded_length([tokens for tokens, _ in examples])), self._padding)
-        sequences = [targets for _, targets in examples if not isinstance(targets, int | np.integer)]
-        shape = (len(examples), _padded_length(sequences)) if sequences else (len(examples),)
-        targets = torch.full(shape, IGNORED)
-        for row, (example_tokens, example_targets) in enumerate(examples):
-            tokens[row, : len(example_tokens)] = torch.tensor(example_tokens)
-            if isinstance(example_targets, int | np.integer):
-                targets[row] = example_targets
-            else:
-                targets[row, : len(example_targets)] = torch.tensor(example_targets)
-        return Batch(tokens, targets)
+
+def padded(examples: Sequence[Example], padding: int) -> Batch:
+    """Examples as one batch, right-padded with the token ``padding``; padded targets are ``IGNORED``."""
+    tokens = torch.full((len(examples), _padded_length([tokens for tokens, _ in examples])), padding)
+    sequences = [targets for _, targets in examples if not isinstance(targets, int | np.integer)]
+    shape = (len(examples), _padded_length(sequences)) if sequences else (len(examples),)
+    targets = torch.full(shape, IGNORED)
+    for row, (example_tokens, example_targets) in enumerate(examples):
+        tokens[row, : len(example_tokens)] = torch.tensor(example_tokens)
+        if isinstance(example_targets, int | np.integer):
+            targets[row] = example_targets
+        else:
+            targets[row, : len(example_targets)] = torch.tensor(example_targets)
+    return Batch(tokens, targets)
 
 
 def _padded_length(sequences: Sequence[Sequence[int]]) -> int:

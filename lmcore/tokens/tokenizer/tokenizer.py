@@ -215,6 +215,15 @@ class Tokenizer:
         name = unknown_name(self._backend)
         return None if name is None else self._backend.token_to_id(name)
 
+    @property
+    def special_tokens(self) -> dict[str, int]:
+        """The ids of special tokens by their names, which an encoded text never has."""
+        return {
+            added.content: identity
+            for identity, added in self._backend.get_added_tokens_decoder().items()
+            if added.special
+        }
+
     def name_of(self, token: int) -> str:
         """The name of a token in the vocabulary, which special tokens have, too."""
         return str(self._backend.id_to_token(token))

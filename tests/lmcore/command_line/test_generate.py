@@ -1,17 +1,20 @@
 """``lmcore generate``, as a user calls it."""
 
 import io
-import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lmcore.command_line.generate import load_generator, main
 from lmcore.command_line.generation_options import generation_config, make_parser
+from lmcore.config.models import NgramConfig
 from lmcore.generation import Generator
-from lmcore.models.folder import read_description
+from lmcore.models.chat_template import DEFAULT_TEMPLATE
+from lmcore.models.folder import read_description, save_language_model
+from lmcore.models.ngram.model import NgramModel
 from tests.tasks.tracking.tiny_models import save_tiny_model
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -48,6 +51,30 @@ def test_a_prompt_in_another_process_is_answered_on_standard_output(folder: Path
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{expected(generator, folder, *arguments)[0]}\n"
+
+
+def test_an_assistant_changes_no_answer_and_has_to_fit(
+    folder: Path, generator: Generator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vocabulary = generator.model.vocabulary
+    assistant = NgramModel(NgramConfig(family="ngram", order=3), vocabulary)
+    tokens = np.array([*generator.tokenizer.encode("the list of the list of names"), vocabulary.end_of_text_id])
+    assistant.fit(tokens, np.array([0, len(tokens)]))
+    save_language_model(tmp_path / "assistant", assistant, generator.tokenizer, {})
+    arguments = ("--prompt", "the list", "--max-new-tokens", "9", "--temperature", "0")
+    model = str(folder / "language-model")
+    main([model, *arguments, "--assistant-model", str(tmp_path / "assistant")])
+    assert capsys.readouterr().out == f"{expected(generator, folder, *arguments)[0]}\n"
+    with pytest.raises(SystemExit):
+        main([model, *arguments, "--assistant-model", model])
+    assert "only n-gram models draft tokens" in capsys.readouterr().err
+
+
+def test_8_bit_weights_answer_as_the_library_does_with_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--prompt", "the list", "--max-new-tokens", "9", "--temperature", "0")
+    main([str(folder / "language-model"), *arguments, "--load-in-8bit"])
+    rounded = load_generator(folder / "language-model", in_8bit=True)
+    assert capsys.readouterr().out == f"{expected(rounded, folder, *arguments)[0]}\n"
 
 
 def test_an_error_in_another_process_is_one_line(folder: Path) -> None:
@@ -90,29 +117,19 @@ def test_plots_are_written_for_every_prompt(folder: Path, tmp_path: Path) -> Non
 
 
 def test_a_chat_answers_every_line_until_the_input_ends(folder: Path, tmp_path: Path) -> None:
-    template = tmp_path / "template.json"
-    role = {"prefix": "- ", "suffix": "\n"}
-    template.write_text(json.dumps({"system": role, "user": role, "assistant": role}))
-    options = [
-        "--chat",
-        "--system",
-        "be brief",
-        "--chat-template",
-        str(template),
-        "--max-new-tokens",
-        "4",
-        "--seed",
-        "1",
-    ]
+    template = tmp_path / "template.jinja"
+    template.write_text(DEFAULT_TEMPLATE)
+    options = ["--chat-template", str(template), "--max-new-tokens", "4", "--seed", "1"]
     done = subprocess.run(
-        [sys.executable, "-m", "lmcore", "generate", str(folder / "language-model"), *options],
-        input="the list\nis sorted\n" * 4,
+        [sys.executable, "-m", "lmcore", "chat", str(folder / "language-model"), *options],
+        input="the list\n\nis sorted\n" * 4,
         capture_output=True,
         text=True,
         encoding="utf-8",
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert done.stderr.startswith("(the context is full: the oldest ")
     assert done.stdout.count("> ") >= 9
 
 

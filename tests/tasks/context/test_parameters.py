@@ -323,3 +323,23 @@ def test_a_metric_is_one_that_the_training_is_measured_by(tmp_path: Path) -> Non
         lines
     )
     assert not any("classification" in line for line in lines)
+
+
+def test_adapters_are_kept_only_where_they_are_all_that_is_trained(tmp_path: Path) -> None:
+    values = YAML(typ="safe").load((PROJECT / "params.yaml").read_text())
+    lora = {"rank": 2, "alpha": 2.0, "dropout": 0.0, "save_adapter": True}
+    path = tmp_path / "params.yaml"
+    values["finetune"]["completion"] |= {"lora": lora, "frozen_layers": None}
+    path.write_text(json.dumps(values))
+    load_parameters(path)
+    values["finetune"]["completion"]["frozen_layers"] = 1
+    values["finetune"]["classification"]["lora"] = lora
+    path.write_text(json.dumps(values))
+    with pytest.raises(UserError) as caught:
+        load_parameters(path)
+    lines = [line.strip() for line in str(caught.value).splitlines()[1:]]
+    assert lines == [
+        "finetune.classification.lora: the head of a classifier is no adapter; set save_adapter to false",
+        "finetune.completion.frozen_layers = 1: lora trains adapters alone, so all layers are frozen: set "
+        "frozen_layers or lora to null",
+    ]

@@ -104,5 +104,5 @@ def test_the_documents_of_a_window_start_with_its_end_tokens() -> None:
     )
     (batch,) = batches.validation_batches()
     assert batch.tokens.tolist() == [[7, 8, 0, 9, 0], [0, 5, 6, 7, 8]]
-    assert batch.documents["document_ids"].tolist() == [[0, 0, 1, 1, 2], [1, 1, 1, 1, 1]]
-    assert make_windows().training_batch(0).documents == {}
+    assert batch.arguments["document_ids"].tolist() == [[0, 0, 1, 1, 2], [1, 1, 1, 1, 1]]
+    assert make_windows().training_batch(0).arguments == {}

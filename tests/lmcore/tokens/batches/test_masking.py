@@ -125,7 +125,7 @@ def make_batches(seed: int = 1, config: MaskingConfig = SINGLE, end_of_text_id: 
 def test_masking_keeps_the_documents_of_the_windows() -> None:
     masked, plain = make_batches(end_of_text_id=0).training_batch(2), make_batches().training_batch(2)
     assert torch.equal(masked.tokens, plain.tokens)
-    assert torch.equal(masked.documents["document_ids"], (plain.tokens == 0).cumsum(dim=1))
+    assert torch.equal(masked.arguments["document_ids"], (plain.tokens == 0).cumsum(dim=1))
 
 
 @pytest.mark.parametrize("config", [SINGLE, WHOLE])

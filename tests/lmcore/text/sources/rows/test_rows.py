@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcore.command_line.chat import PLAIN_TEMPLATE, Message, render
 from lmcore.config.collect import TextLines
+from lmcore.generation.chat import PLAIN_TEMPLATE
+from lmcore.models.chat_template import ChatTemplate
+from lmcore.text.documents.messages import Message
 from lmcore.text.sources.rows.token_lists import joined_tokens
 from lmcore.text.sources.rows.values import as_label
+from tests.lmcore.finetuning.conversations import TOKENIZER
 from tests.lmcore.text.sources.reader import lines_and_reasons, read, records, rows_in, texts, write
 
 
@@ -133,8 +136,7 @@ def test_a_conversation_is_all_its_turns_or_its_last_answer_is_the_target(
 
 def test_a_conversation_is_written_as_the_chat_writes_it() -> None:
     messages = [Message(role, content) for role, content in TURNS[:-1]]  # type: ignore[arg-type]
-    said = render(messages, PLAIN_TEMPLATE).replace("Assistant:In", "Assistant: In")
-    assert said == LINES[0]
+    assert TOKENIZER.decode(ChatTemplate(PLAIN_TEMPLATE, TOKENIZER).prompt(messages)) == LINES[0]
 
 
 def test_empty_turns_and_turns_after_the_last_answer_are_left_out(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmcore.finetuning.packing import PackedBatches, best_fit_decreasing
 from lmcore.tokens.batches.batches import IGNORED, Batch
-from lmcore.tokens.batches.packing import PackedBatches, best_fit_decreasing
 
 LENGTHS = np.random.default_rng(0).integers(1, 40, 200).tolist()
 EXAMPLES = [([number + 1] * length, [number] * (length - 1) + [IGNORED]) for number, length in enumerate(LENGTHS)]

@@ -1,0 +1,28 @@
+"""Settings of fine-tuning a model that holds conversations."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, PositiveInt
+
+from lmcore.config.base import Config, InitFrom
+from lmcore.config.training import LoRAConfig, TrainingConfig, measured_by, merged_only
+
+
+class ChatTrainingConfig(Config):
+    """Training of a model that writes the assistant's messages of conversations; only these are learned."""
+
+    init_from: InitFrom
+    chat_template: Path | None
+    """A Jinja file that renders conversations, as in ``transformers``; None: that of the base model or, if it has none,
+    :data:`lmcore.models.chat_template.DEFAULT_TEMPLATE`."""
+    max_tokens: Annotated[int, Field(ge=2)]
+    """The longest conversation in tokens; of a longer one the last tokens are left out. For an encoder-decoder, the
+    longest conversation so far and the longest answer."""
+    packing: bool
+    """Several conversations share a sequence of ``max_tokens``, and no token attends to another conversation; for
+    causal Transformers only."""
+    max_train_samples: PositiveInt
+    lora: Annotated[LoRAConfig | None, merged_only("adapters keep no chat template")]
+    """Train adapters instead of the weights; None trains the weights."""
+    training: Annotated[TrainingConfig, measured_by()]

@@ -1,0 +1,1 @@
+"""Models that hold conversations: their training examples, and how these are encoded."""
