@@ -20,8 +20,8 @@ from lmcore.evaluation.probability_metrics import auroc, probability_metrics
 from lmcore.evaluation.result import Estimate
 from lmcore.evaluation.texts.metrics import TextMetrics
 
-POPULATION = 20_000
-N_TEST_SETS = 1_000
+POPULATION = 5_000
+N_TEST_SETS = 500
 RESAMPLES = BootstrapConfig(num_resamples=400, confidence=0.95)
 Indices = np.ndarray
 Measured = Callable[[Indices, int], Estimate]

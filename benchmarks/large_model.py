@@ -34,6 +34,7 @@ MODEL = {
     "use_residual_mixing": True,
     "use_value_embeddings": False,
     "use_token_shift": False,
+    "ngram_head_order": 0,
     "final_logit_softcapping": 15.0,
     "rope_theta": 10000.0,
 }

@@ -51,6 +51,7 @@ def our_gpt(
         "use_residual_mixing": True,
         "use_value_embeddings": True,
         "use_token_shift": True,
+        "ngram_head_order": 0,
         "final_logit_softcapping": 15.0,
         "rope_theta": 10000.0,
     }
@@ -111,17 +112,17 @@ def their_gpt2(
 class OurTraining:
     """Optimizer steps as in this project's training loop, without checks and reports."""
 
-    def __init__(self, model: GPT, dtype: torch.dtype, optimizer: AdamWConfig | MuonConfig = OPTIMIZER) -> None:
+    def __init__(self, model: GPT | GPT2, dtype: torch.dtype, optimizer: AdamWConfig | MuonConfig = OPTIMIZER) -> None:
         self.model = model
         self.model.compute_in(dtype)
         self._optimizer = ModelOptimizer(model, optimizer)
 
-    def step(self, tokens: Tensor, targets: Tensor, *, document_ids: Tensor | None = None) -> None:
-        """One step."""
+    def step(self, tokens: Tensor, targets: Tensor, *, document_ids: Tensor | None = None, factor: float = 1.0) -> None:
+        """One step, with the learning rate multiplied by ``factor``."""
         loss = self.model.loss(tokens, targets, document_ids=document_ids)
         (loss / targets.numel()).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self._optimizer.step(1.0)
+        self._optimizer.step(factor)
 
 
 class TheirTraining:

@@ -38,8 +38,8 @@ def our_step(dtype: torch.dtype, *, with_documents: bool = False) -> Action:
     PROCESS_SETTINGS.enter_context(keep_freed_memory())
     training, tokens = OurTraining(our_gpt(**SHAPE), dtype), draw()
     is_start = torch.rand(BATCH, LENGTH) < 1 / DOCUMENT_TOKENS
-    documents = {"document_ids": is_start.cumsum(dim=1)} if with_documents else {}
-    return partial(training.step, tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous(), **documents)
+    document_ids = is_start.cumsum(dim=1) if with_documents else None
+    return partial(training.step, tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous(), document_ids=document_ids)
 
 
 def their_step(dtype: torch.dtype) -> Action:

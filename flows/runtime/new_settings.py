@@ -1,5 +1,9 @@
 """Settings that the last release did not have, with the values under which its files mean the same as before."""
 
+import json
+
+from ruamel.yaml import YAML
+
 from flows.runtime.yaml_text import KeyPath, compose, find_key
 
 TRAININGS: tuple[KeyPath, ...] = (
@@ -8,6 +12,30 @@ TRAININGS: tuple[KeyPath, ...] = (
     ("finetune", "completion", "training"),
 )
 """The trainings of the last release."""
+NEIGHBORS = """
+  words:
+    longest: 2
+    max_features: 300000
+  characters:
+    shortest: 2
+    longest: 5
+    max_characters: 4000"""
+PROBES = """
+  memorization:
+    prefix_tokens:
+    - 16
+    - 64
+    continuation_tokens: 16
+    max_texts: 100
+  canaries:
+  bias:
+    templates: prompts/bias.yaml
+  typos:
+    rates:
+    - 0.02
+    - 0.05
+    - 0.1
+    max_documents: 100"""
 NEW_SETTINGS: dict[KeyPath, str | None] = {
     ("pretrain", "init_from"): "scratch",
     ("pretrain", "objective"): None,
@@ -25,9 +53,16 @@ NEW_SETTINGS: dict[KeyPath, str | None] = {
     ("finetune", "chat"): None,
     ("finetune", "dpo"): None,
     ("finetune", "grpo"): None,
+    ("pretrain", "model", "ngram_head_order"): "0",
+    ("evaluate", "completion", "metric"): "chrf",
+    ("evaluate", "completion", "neighbors"): NEIGHBORS,
+    ("evaluate", "probes"): PROBES,
     ("evaluate", "prompts"): None,
 }
-"""The value of each new setting; its section may be missing, and then lacks nothing."""
+"""The value of each new setting, a section in lines of its own; the section that it belongs to may be missing, and then
+lacks nothing."""
+ONLY_BESIDE: dict[KeyPath, str] = {("pretrain", "model", "ngram_head_order"): "use_token_shift"}
+"""New settings that only a section with another setting has: those of one family of models."""
 
 
 def with_new_settings(text: str) -> tuple[str, list[str]]:
@@ -38,10 +73,24 @@ def with_new_settings(text: str) -> tuple[str, list[str]]:
         section = find_key(root, path[:-1])
         if section is None or not getattr(section[1], "value", None) or find_key(root, path):
             continue
+        if path in ONLY_BESIDE and not find_key(root, (*path[:-1], ONLY_BESIDE[path])):
+            continue
         first = section[1].value[0][0].start_mark
         separator = ", " if section[1].flow_style else "\n" + " " * first.column
         null = " null" if section[1].flow_style else ""
-        entry = f"{path[-1]}:{null if value is None else f' {value}'}{separator}"
+        entry = (
+            f"{path[-1]}:{null if value is None else _written(value, first.column, section[1].flow_style)}{separator}"
+        )
         text = text[: first.index] + entry + text[first.index :]
-        changes.append(f"{'.'.join(path)}: {'null' if value is None else value} is new")
+        shown = "null" if value is None else "a section" if "\n" in value else value
+        changes.append(f"{'.'.join(path)}: {shown} is new")
     return text, changes
+
+
+def _written(value: str, column: int, is_in_one_line: bool | None) -> str:
+    """A value as it follows its key, in a section that begins at a column or is written in one line."""
+    if "\n" not in value:
+        return f" {value}"
+    if is_in_one_line:
+        return f" {json.dumps(YAML(typ='safe').load(value))}"
+    return value.replace("\n", "\n" + " " * column)

@@ -73,6 +73,7 @@ def gpt_config(
         "use_residual_mixing": True,
         "use_value_embeddings": True,
         "use_token_shift": True,
+        "ngram_head_order": 0,
         "final_logit_softcapping": 15.0,
         "rope_theta": 10_000.0,
     }

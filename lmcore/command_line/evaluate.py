@@ -40,24 +40,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("model", metavar="MODEL", type=Path, help="model folder")
     parser.add_argument("file", metavar="FILE", type=Path, help="text file")
     parser.add_argument("--lines", action="store_true", help="score each line as a separate text")
+    parser.add_argument("--load-in-8bit", action="store_true", help="score with the 8-bit weights of faster generation")
     parser.add_argument("--json", action="store_true", help="print the metrics as one JSON object")
     options = parser.parse_args(arguments)
     with errors_in_one_line():
-        metrics = evaluate(options.model, options.file, are_lines_texts=options.lines)
+        metrics = evaluate(options.model, options.file, are_lines_texts=options.lines, in_8bit=options.load_in_8bit)
         if options.json:
             sys.stdout.write(f"{json.dumps(metrics)}\n")
         else:
             sys.stdout.writelines(f"{name:<24}{_shown(value)}\n" for name, value in metrics.items())
 
 
-def evaluate(folder: Path, file: Path, *, are_lines_texts: bool = False) -> dict[str, float]:
+def evaluate(folder: Path, file: Path, *, are_lines_texts: bool = False, in_8bit: bool = False) -> dict[str, float]:
     """The metrics of the model in ``folder`` on a text file, by name.
 
     Raises:
         FileNotFoundError: if the text file is missing.
         UserError: if it has no text, or the model cannot be evaluated on it.
     """
-    model, text = load(folder), _read_text(file)
+    model, text = load(folder, load_in_8bit=in_8bit), _read_text(file)
     lines = [line for line in text.splitlines() if line.strip()]
     if isinstance(model, TextClassifier):
         return _classification_metrics(model, [_labeled(line, file) for line in lines])

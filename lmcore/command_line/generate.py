@@ -19,6 +19,9 @@ from lmcore.generation.generator import Generator
 from lmcore.models.chat_template import ChatTemplate
 from lmcore.models.device import native_bfloat16, pick_device
 from lmcore.models.folder import load_chat_template, load_generative_model, read_description
+from lmcore.models.ngram.model import NgramModel
+from lmcore.models.quantization import load_in_8bit
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -28,16 +31,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run(options)
 
 
-def load_generator(folder: Path, adapter: Path | None = None) -> Generator:
+def load_generator(
+    folder: Path, adapter: Path | None = None, *, in_8bit: bool = False, assistant_folder: Path | None = None
+) -> Generator:
     """The model in ``folder``, on the GPU if there is one, in the precision that is fastest for one prompt.
 
     Args:
         folder: the model folder.
         adapter: a folder of low-rank adapters that were trained on this model.
+        in_8bit: compute with 8-bit weights.
+        assistant_folder: the folder of an n-gram model that drafts, with the same tokenizer.
 
     Raises:
         FileNotFoundError: if a file is missing.
-        UserError: if the model does not generate text, or the adapters belong to another model.
+        UserError: if the model does not generate text, the adapters belong to another model, it has no 8-bit weights,
+            or the drafts are not from an n-gram model with the same tokenizer.
     """
     model, tokenizer = load_generative_model(folder)
     prompt_format = read_description(folder).prompt_format
@@ -47,7 +55,20 @@ def load_generator(folder: Path, adapter: Path | None = None) -> Generator:
     # A CPU multiplies a single row faster by the float32 weights, which need no conversion.
     is_fast = device.type == "cuda" and native_bfloat16(device)
     model.compute_in(torch.bfloat16 if is_fast else torch.float32)
-    return Generator(model.to(device), tokenizer, prompt_format)
+    model = model.to(device)
+    if in_8bit:
+        load_in_8bit(model)
+    assistant = None if assistant_folder is None else _load_assistant(assistant_folder, tokenizer)
+    return Generator(model, tokenizer, prompt_format, assistant)
+
+
+def _load_assistant(folder: Path, tokenizer: Tokenizer) -> NgramModel:
+    model, own_tokenizer = load_generative_model(folder)
+    if not isinstance(model, NgramModel):
+        raise UserError(f"{folder} holds a model of class {type(model).__name__}: only n-gram models draft tokens")
+    if own_tokenizer.to_json() != tokenizer.to_json():
+        raise UserError(f"the model in {folder} has another tokenizer, so its drafts do not fit")
+    return model
 
 
 def run(options: argparse.Namespace) -> None:
@@ -55,7 +76,9 @@ def run(options: argparse.Namespace) -> None:
     if options.plots is not None and find_spec("matplotlib") is None:
         raise UserError("--plots needs matplotlib: install it with `pip install matplotlib`")
     config = generation_config(options, read_description(options.model))
-    generator = load_generator(options.model, options.adapter)
+    generator = load_generator(
+        options.model, options.adapter, in_8bit=options.load_in_8bit, assistant_folder=options.assistant_model
+    )
     check_stop_tokens(config, generator.model.vocabulary.size)
     if options.chat:
         chat(ChatGenerator(generator, _template(options, generator)), config, options.system)

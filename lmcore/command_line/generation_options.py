@@ -53,6 +53,13 @@ def make_parser(*, is_chat: bool = False) -> argparse.ArgumentParser:
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help="model folder")
     parser.add_argument("--adapter", metavar="FOLDER", type=Path, help="low-rank adapters trained on this model")
+    parser.add_argument("--load-in-8bit", action="store_true", help="8-bit weights: faster, a little less exact")
+    parser.add_argument(
+        "--assistant-model",
+        metavar="MODEL",
+        type=Path,
+        help="folder of an n-gram model with the same tokenizer, whose drafts make one prompt faster",
+    )
     if is_chat:
         parser.set_defaults(chat=True, prompt=None, **dict.fromkeys(PROMPT_ONLY))
     else:

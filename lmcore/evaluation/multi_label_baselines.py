@@ -48,9 +48,13 @@ def multi_label_baselines(
         config: the n-grams and the regularizations to try.
     """
     parts = (training[0], validation[0], texts)
+    words = _linear(word_features(parts, config.words), training[1], validation[1], config)
+    # A machine per label takes long on characters, so that the regularization is selected on words alone.
+    chosen = config.model_copy(update={"inverse_regularization": (words.inverse_regularization,)})
+    characters = _linear(character_features(parts, config.characters), training[1], validation[1], chosen)
     found = {
-        BAG_OF_WORDS: _linear(word_features(parts, config.words), training[1], validation[1], config),
-        CHARACTER_NGRAMS: _linear(character_features(parts, config.characters), training[1], validation[1], config),
+        BAG_OF_WORDS: (words.probabilities, words.micro_f1),
+        CHARACTER_NGRAMS: (characters.probabilities, characters.micro_f1),
     }
     frequencies = training[1].mean(axis=0)
     constant = np.tile(frequencies, (len(texts), 1))
@@ -60,19 +64,28 @@ def multi_label_baselines(
     )
 
 
-def _linear(features: Sequence[Any], actual: Flags, held_out: Flags, config: LinearConfig) -> tuple[Floats, float]:
-    """Probabilities for the last part of the features, and micro F1 on the validation texts."""
+@dataclass(frozen=True)
+class _Linear:
+    """Probabilities for the texts, micro F1 on the validation texts, and the regularization with the best one."""
+
+    probabilities: Floats
+    micro_f1: float
+    inverse_regularization: float
+
+
+def _linear(features: Sequence[Any], actual: Flags, held_out: Flags, config: LinearConfig) -> _Linear:
+    """Train machines on the first part of the features, select on the second and predict for the third."""
     training, validation, test = features
-    best: tuple[float, Floats] | None = None
+    best: _Linear | None = None
     for strength in sorted(config.inverse_regularization):
         by_label = [_scores(training, own, (validation, test), strength, config) for own in actual.T]
         chosen, scores = (np.stack(columns, axis=1) for columns in zip(*by_label, strict=True))
         value = _micro_f1(held_out, chosen)
-        if best is None or value > best[0]:
-            best = value, scores
+        if best is None or value > best.micro_f1:
+            best = _Linear(scores, value, strength)
     if best is None:
         raise UserError("inverse_regularization is empty: the linear classifiers need at least one value to try")
-    return best[1], best[0]
+    return best
 
 
 def _scores(

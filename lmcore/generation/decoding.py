@@ -10,18 +10,27 @@ from lmcore.errors import UserError
 from lmcore.generation.beam_search import beam_search
 from lmcore.generation.completion import Completion, FinishReason, StoppingCriteria, top_logprobs_of
 from lmcore.generation.decoding_state import DecodingState
+from lmcore.generation.drafts import AssistantModel
 from lmcore.generation.sampling import apply_repetition_penalty, sample_tokens, uniform_samples, used_tokens
+from lmcore.generation.speculative import is_close_call
 from lmcore.models.generative import GenerativeModel
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 EndsText = Callable[[Sequence[int]], bool]
 
 
-def generate(model: GenerativeModel, prompts: Sequence[Sequence[int]], config: GenerationConfig) -> list[list[int]]:
+def generate(
+    model: GenerativeModel,
+    prompts: Sequence[Sequence[int]],
+    config: GenerationConfig,
+    *,
+    assistant_model: AssistantModel | None = None,
+) -> list[list[int]]:
     """One completion per prompt, without the prompt and without the end token.
 
     Prompts may differ in length; each is completed independently of the others. An empty prompt starts a new document.
-    A prompt that is too long for the context is truncated.
+    A prompt that is too long for the context is truncated. An ``assistant_model`` makes the completion of a single
+    prompt faster, and does not change it.
 
     Raises:
         UserError: ``max_new_tokens`` leaves no room for any prompt, or there are stop strings, which need
@@ -36,7 +45,7 @@ def generate(model: GenerativeModel, prompts: Sequence[Sequence[int]], config: G
         return []
     model.eval()
     with torch.inference_mode():
-        state = DecodingState.from_prompts(model, prompts, config.max_new_tokens)
+        state = DecodingState.from_prompts(model, prompts, config.max_new_tokens, assistant_model)
     completions = decode(state, prompts, config, model.vocabulary)
     return [candidates[0].tokens for candidates in completions]
 
@@ -91,9 +100,10 @@ def sample(
     completions = [Completion() for _ in prompts]
     rows = list(range(len(prompts)))  # the prompt that each row of the batch belongs to
     for position in range(config.max_new_tokens):
-        logits = state.logits
-        if is_used is not None:
-            logits = apply_repetition_penalty(logits, is_used, config.repetition_penalty)
+        logits = _penalized(state, is_used, config)
+        if config.temperature is None and state.has_drafted and is_close_call(logits):
+            state.reread()
+            logits = _penalized(state, is_used, config)
         tokens = sample_tokens(logits, config, uniform[:, position])
         if is_used is not None:
             is_used.scatter_(1, tokens.unsqueeze(1), True)
@@ -117,6 +127,12 @@ def stopping_criteria(config: GenerationConfig, vocabulary: Vocabulary, ends_tex
     token_reasons: dict[int, FinishReason] = dict.fromkeys(config.stop_token_ids, "stop")
     token_reasons[vocabulary.end_of_text_id] = "end_of_text"
     return StoppingCriteria(token_reasons, config.max_new_tokens, ends_text)
+
+
+def _penalized(state: DecodingState, is_used: Tensor | None, config: GenerationConfig) -> Tensor:
+    if is_used is None:
+        return state.logits
+    return apply_repetition_penalty(state.logits, is_used, config.repetition_penalty)
 
 
 def _append_tokens(

@@ -11,6 +11,7 @@ from lmcore.errors import UserError
 from lmcore.generation.completion import Completion
 from lmcore.generation.decoding import decode, sample
 from lmcore.generation.decoding_state import DecodingState
+from lmcore.generation.drafts import AssistantModel
 from lmcore.generation.streaming import TextStreamer, stop_string_check, truncate_at_stop_string
 from lmcore.generation.surprisal import TextScore, span_surprisals
 from lmcore.models.generative import GenerativeModel
@@ -35,11 +36,14 @@ class Generator:
         model: a model that text can be generated with.
         tokenizer: the tokenizer that the model was trained with.
         prompt_format: how the prompts of a completion model are encoded; None for other models.
+        assistant_model: an n-gram model with the same tokenizer, whose drafts make the completion of a single prompt
+            faster and do not change it.
     """
 
     model: GenerativeModel
     tokenizer: Tokenizer
     prompt_format: PromptFormat | None = None
+    assistant_model: AssistantModel | None = None
 
     def complete(
         self, prompts: Sequence[AnyPrompt], config: GenerationConfig, *, n_top_logprobs: int = 0
@@ -145,7 +149,7 @@ class Generator:
     def _decoding_state(self, encoded: Sequence[Sequence[int]], config: GenerationConfig) -> DecodingState:
         self.model.eval()
         with torch.inference_mode():
-            return DecodingState.from_prompts(self.model, encoded, config.max_new_tokens)
+            return DecodingState.from_prompts(self.model, encoded, config.max_new_tokens, self.assistant_model)
 
 
 def may_join_bytes(tokenizer: Tokenizer, token: int) -> bool:

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -55,6 +56,11 @@ class CausalTransformer(CausalModel, TextEncoder):
     @abstractmethod
     def new_state(self, batch_size: int) -> KeyValueCache:
         """An empty cache of keys and values for ``batch_size`` sequences."""
+
+    @property
+    def reads_alike(self) -> bool:
+        """Whether rounding is finer than the differences of logits, see :class:`CausalModel`."""
+        return self.compute_dtype == torch.float32
 
     def forward(self, tokens: Tensor, *, mask: Tensor | None = None, state: ModelState | None = None) -> Tensor:
         """Next-token logits, see :class:`CausalModel`."""

@@ -20,6 +20,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from lmcore.errors import UserError
+from lmcore.runtime.files import write_json
 from lmcore.text.documents.messages import Message
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
@@ -175,6 +176,14 @@ def read_template(folder: Path) -> str | None:
     settings = folder / "tokenizer_config.json"
     found = json.loads(settings.read_text(encoding="utf-8")).get("chat_template") if settings.exists() else None
     return found if isinstance(found, str) else None
+
+
+def export_template(folder: Path, source: str) -> None:
+    """Give a folder for ``transformers`` a chat template, whose special tokens its tokenizer then recognizes."""
+    settings = folder / "tokenizer_config.json"
+    described = json.loads(settings.read_text(encoding="utf-8"))
+    # apply_chat_template encodes the rendered text, in which the names of special tokens have to be these tokens.
+    write_json(settings, described | {"chat_template": source, "split_special_tokens": False})
 
 
 class _Generation(Extension):

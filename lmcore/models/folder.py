@@ -180,8 +180,8 @@ def as_description(values: dict[str, Any], path: Path) -> ModelDescription:
 
 
 def _with_newer_fields(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The values with the fields that a folder has lacked, as they were before: one label, no temperature, and prompts
-    of a text and a separator."""
+    """The values with the fields that a folder has lacked, as they were before: one label, no temperature, prompts of
+    a text and a separator, and no n-gram heads."""
     is_classifier = values.get("kind") == "classifier"
     missing: dict[str, Any] = {
         "problem_type": "single_label_classification" if is_classifier else None,
@@ -193,6 +193,9 @@ def _with_newer_fields(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         n_tokens = len(Tokenizer.load(folder / TOKENIZER).encode(separator))
         missing["prompt_format"] = _with_template(prompt_format, separator, n_tokens)
         values = {name: value for name, value in values.items() if name != "prompt_format"}
+    model = values.get("model")
+    if isinstance(model, dict) and model.get("family") == "gpt":
+        values = values | {"model": {"ngram_head_order": 0} | model}
     return missing | values
 
 

@@ -89,6 +89,12 @@ class CausalModel(GenerativeModel):
     objective = "next_token"
     reads_source = False
 
+    @property
+    def reads_alike(self) -> bool:
+        """Whether tokens that are read at once have the logits, but for the order of float32 sums, that they have if
+        they are read one after another, and whether the state can be truncated."""
+        return False
+
     @abstractmethod
     def new_state(self, batch_size: int) -> ModelState:
         """The state before the first token of ``batch_size`` sequences."""
@@ -133,11 +139,10 @@ class CausalModel(GenerativeModel):
                 self.max_position_embeddings,
                 limit,
             )
-        start = self.vocabulary.start_id
+        start, padding = self.vocabulary.start_id, self.vocabulary.padding_id
         kept = [list(prompt if limit is None else prompt[-limit:]) or [start] for prompt in prompts]
         lengths = torch.tensor([len(prompt) for prompt in kept], device=self.device)
         longest = max(map(len, kept))
-        padding = self.vocabulary.padding_id
         tokens = torch.tensor([[padding] * (longest - len(prompt)) + prompt for prompt in kept], device=self.device)
         is_text = torch.arange(longest, device=self.device) >= (longest - lengths).unsqueeze(1)
         is_padded = len(set(map(len, kept))) > 1
@@ -273,11 +278,7 @@ class SequenceToSequenceModel(GenerativeModel, TextEncoder):
         return GenerationInputs(tokens, None, self.new_state(source))
 
     def token_log_probabilities(self, tokens: Sequence[int]) -> list[float]:
-        """Not defined without a source.
-
-        Raises:
-            UserError: always.
-        """
+        """Not defined without a source: always raises a :class:`UserError`."""
         raise UserError(f"a model of class {type(self).__name__} cannot score a text without a source")
 
 

@@ -30,12 +30,16 @@ MEASURES = {
     "pseudo_bits_per_byte": "pseudo bits per byte ¹",
     "reconstruction_bits_per_byte": "bits per byte to restore ²",
 }
-NOTES = """\
+NOTES = {
+    "pseudo_bits_per_byte": """
 ¹ A masked model predicts each token from the text on both sides of it. Its pseudo bits per byte (Salazar et al. 2020)
 are not the probability of the text, and are lower than those of an equally good causal model.
-
+""",
+    "reconstruction_bits_per_byte": """
 ² An encoder-decoder is pretrained to restore a text of which it sees all but the masked spans. The bits per byte are
-those of the whole text given the masked one, which is a measure of its own."""
+those of the whole text given the masked one, which is a measure of its own.
+""",
+}
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,6 @@ def _write_report(folder: Path, config: LadderConfig, rungs: Sequence[dict[str, 
     title = f"Bits per byte of the test split after {config.seconds:.0f} s of training"
     plot_ladder(folder / "ladder", [_line(rung) for rung in rungs], title=title)
     shards = TokenShards.open(tokens)
-    commands = "\n".join(rung["command"] for rung in rungs if rung["command"])
     text = f"""# Families of models on one time budget
 
 {len(rungs)} families, each trained for {config.seconds:.0f} seconds on the same {shards.offsets("train")[-1]:,} tokens,
@@ -176,12 +179,19 @@ scored on the {len(shards.document_ids("test")):,} documents of the test split (
 ![Bits per byte against seconds of training](ladder.png)
 
 {_table(rungs)}
-
-{NOTES}
-
+{"".join(note for measure, note in NOTES.items() if any(rung["measure"] == measure for rung in rungs))}
 Lines are validation losses in bits per byte, on the first windows of the validation split; large markers are the test
 split with its interval. Dashed lines and hollow markers compare neither with the others nor with each other.
+{_how_to_repeat(rungs)}"""
+    write_text(folder / "ladder.md", text)
 
+
+def _how_to_repeat(rungs: Sequence[dict[str, Any]]) -> str:
+    """The commands that train the same models again."""
+    commands = "\n".join(rung["command"] for rung in rungs if rung["command"])
+    if not commands:
+        return ""
+    return f"""
 The number of steps that fit into the time was measured before each training. The time is not reproducible; a training
 with the same number of steps is:
 
@@ -189,7 +199,6 @@ with the same number of steps is:
 {commands}
 ```
 """
-    write_text(folder / "ladder.md", text)
 
 
 def _table(rungs: Sequence[dict[str, Any]]) -> str:

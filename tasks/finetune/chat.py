@@ -4,13 +4,12 @@ from functools import partial
 
 from lmcore.config.chat import ChatTrainingConfig
 from lmcore.config.tokenize import SplitFractions
-from lmcore.finetuning.adaptation import add_adapters
+from lmcore.finetuning.adaptation import add_adapters, save_adapted
 from lmcore.finetuning.chat.examples import CHAT_COLUMNS
 from lmcore.finetuning.chat.preparation import chat_batches, chat_template_of, choose_conversations
 from lmcore.models.device import pick_device
 from lmcore.models.folder import save_language_model
 from lmcore.models.generative import GenerativeModel
-from lmcore.models.lora import merge_and_unload
 from lmcore.models.trainable import TrainableModel
 from lmcore.text.documents.shards import read_documents
 from tasks.context.environment import Environment
@@ -42,13 +41,18 @@ def finetune_chat(
     if config.lora is not None:
         add_adapters(model, config.lora, seed=seed)
     model.to(pick_device())
-    with tracked_finetuning("chat", config, split, seed, environment, files, base) as training:
+    tracked = tracked_finetuning("chat", config, split, seed, environment, files, base, prompt=config.chat_template)
+    with tracked as training:
         if training is not None:
             batches = chat_batches(
                 examples, held_out, template, config, seed=seed, padding=padding, reads_source=reads_source
             )
             record = training.train(model, batches, config.training, seed=seed)
-            merge_and_unload(model)
             save = partial(save_language_model, chat_template=template.source)
-            training.save(record, lambda folder: save(folder, model, tokenizer, record.to_json()))
+            training.save(
+                record,
+                lambda folder: save_adapted(
+                    folder, model, config.lora, lambda path: save(path, model, tokenizer, record.to_json())
+                ),
+            )
     return None

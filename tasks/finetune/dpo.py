@@ -4,7 +4,7 @@ from functools import partial
 
 from lmcore.config.dpo import DPOTrainingConfig
 from lmcore.config.tokenize import SplitFractions
-from lmcore.finetuning.adaptation import add_adapters
+from lmcore.finetuning.adaptation import add_adapters, save_adapted
 from lmcore.finetuning.chat.examples import CHAT_COLUMNS
 from lmcore.finetuning.chat.preparation import chat_template_of, choose_conversations
 from lmcore.finetuning.dpo.objective import DirectPreferenceObjective
@@ -12,7 +12,6 @@ from lmcore.finetuning.dpo.pairs import PreferenceBatches, encode_pairs, pair_lo
 from lmcore.models.device import pick_device
 from lmcore.models.folder import save_language_model
 from lmcore.models.generative import GenerativeModel
-from lmcore.models.lora import merge_and_unload
 from lmcore.models.trainable import TrainableModel
 from lmcore.text.documents.shards import read_documents
 from lmcore.training.precision import compute_dtype
@@ -59,7 +58,11 @@ def finetune_dpo(
                 training_pairs, held_out, *references, batch_size=batch_size, seed=seed, padding=padding
             )
             record = training.train(DirectPreferenceObjective(model, config), batches, config.training, seed=seed)
-            merge_and_unload(model)
             save = partial(save_language_model, chat_template=template.source)
-            training.save(record, lambda folder: save(folder, model, tokenizer, record.to_json()))
+            training.save(
+                record,
+                lambda folder: save_adapted(
+                    folder, model, config.lora, lambda path: save(path, model, tokenizer, record.to_json())
+                ),
+            )
     return None

@@ -9,8 +9,10 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
+from lmcore.evaluation.names import short_number
 from lmcore.evaluation.report.plots import PALETTE, STYLE
 from lmcore.evaluation.result import Estimate
 
@@ -24,6 +26,8 @@ COLORS = (
 """One color per model, in the order of a comparison."""
 FORMATS = ("png", "svg")
 DOTS_PER_INCH = 150
+LABELED_DIGITS = "2346"
+"""First digits of the numbers between powers of ten that are labeled."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def plot_ladder(path: Path, lines: Sequence[TimedLine], *, title: str) -> None:
         for line, color in zip(lines, COLORS, strict=False):
             _plot_line(axes, line, color)
         figure.legend(loc="outside lower center", ncols=2, fontsize=9)
-        axes.set_xlim(left=0.0)
+        axes.set_xlim(left=-0.02 * max(line.seconds for line in lines))
         _limit_to_final_values(axes, lines)
 
 
@@ -133,6 +137,8 @@ def plot_scaling(path: Path, lines: Sequence[SizeLine]) -> None:
         by_parameters.plot(*_columns(last), color=PALETTE["muted"], zorder=0)
         by_parameters.set(title="Loss at the end", xlabel="parameters N", xscale="log")
         by_tokens.set_xscale("log")
+        _name_numbers(by_tokens.xaxis)
+        _name_numbers(by_parameters.xaxis)
         by_tokens.legend(fontsize=9, title="dots measured, lines predicted", title_fontsize=9)
 
 
@@ -150,7 +156,14 @@ def plot_accuracy(path: Path, lines: Sequence[AccuracyLine], *, chance: float) -
             axes.errorbar(sizes, values, yerr=errors, color=color, marker="o", markersize=5, capsize=3, label=line.name)
         axes.axhline(chance, color=PALETTE["muted"], linestyle="--", label="chance")
         axes.set_ylim(0.0, 1.0)
+        _name_numbers(axes.xaxis)
         axes.legend(fontsize=9)
+
+
+def _name_numbers(axis: Axis) -> None:
+    """Write the numbers of a logarithmic axis as ``600 k``."""
+    axis.set_major_formatter(lambda value, _: short_number(value))
+    axis.set_minor_formatter(lambda value, _: short_number(value) if f"{value:.0e}"[0] in LABELED_DIGITS else "")
 
 
 def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:

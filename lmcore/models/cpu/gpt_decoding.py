@@ -6,6 +6,7 @@ pass. The result is that of :meth:`lmcore.models.gpt.model.GPT.forward`.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +21,10 @@ class DecodingCache(Protocol):
     """The keys and values that a step attends to."""
 
     length: int
-    last_embedding: Tensor | None
+    last_embeddings: Tensor | None
+
+    def with_new(self, tokens: Tensor) -> Tensor:
+        """Append tokens (batch, new positions); returns all of them, int64 (batch, positions)."""
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None = None) -> Tensor:
         """Append to one layer and attend; all have shape (batch, heads, new positions, head_dim)."""
@@ -56,6 +60,8 @@ class GPTWeights:
         blocks: the blocks, first to last.
         embedding: shape (vocabulary, hidden_size).
         token_shift: shape (hidden_size,), if the model has token shift.
+        ngram_heads: what is added to input and output, given all tokens, the number of new ones, which positions they
+            see, and the dtype; if the model has n-gram heads.
         value_tables: per layer (vocabulary, key-value heads * head_dim), if the model has value embeddings.
         value_scales: shape (layers, 1, 1), likewise.
         cosine: shape (positions, head_dim), the factor of each feature.
@@ -70,6 +76,7 @@ class GPTWeights:
     blocks: tuple[BlockWeights, ...]
     embedding: Tensor
     token_shift: Tensor | None
+    ngram_heads: Callable[[Tensor, int, Tensor | None, torch.dtype], tuple[Tensor, Tensor]] | None
     value_tables: tuple[Tensor, ...]
     value_scales: Tensor | None
     cosine: Tensor
@@ -98,7 +105,11 @@ def decode(
     positions, head_dim = slice(cache.length, cache.length + length), weights.cosine.size(1)
     n_rotated = weights.n_heads + weights.n_key_value_heads
     cosine, sine = weights.cosine[positions].unsqueeze(1), weights.sine[positions].unsqueeze(1)
-    stream = embedded = _embed(weights, tokens, cache, mask).flatten(0, 1)
+    embedded, found = _embed(weights, tokens, cache, mask), None
+    if weights.ngram_heads is not None:
+        found = weights.ngram_heads(cache.with_new(tokens), length, visible, weights.dtype)
+        embedded = embedded + found[0]
+    stream = embedded = embedded.flatten(0, 1)
     value_embeddings = _value_embeddings(weights, tokens.flatten())
     for layer, block in enumerate(weights.blocks):
         if block.mixing is not None:
@@ -113,7 +124,8 @@ def decode(
         stream = block.attention_output.added_to(stream, attended.transpose(1, 2).reshape(batch * length, -1))
         stream = block.feed_forward_output.added_to(stream, block.expand(_normalize(stream)))
     cache.advance(length)
-    return _normalize(stream).view(batch, length, -1)
+    output = _normalize(stream).view(batch, length, -1)
+    return output if found is None else output + found[1]
 
 
 def output_logits(weights: GPTWeights, hidden: Tensor) -> Tensor:
@@ -127,8 +139,8 @@ def _embed(weights: GPTWeights, tokens: Tensor, cache: DecodingCache, mask: Tens
     embedded = _normalize(F.embedding(tokens, weights.embedding).to(weights.dtype))
     if weights.token_shift is None:
         return embedded
-    first = torch.zeros_like(embedded[:, :1]) if cache.last_embedding is None else cache.last_embedding
-    cache.last_embedding = embedded[:, -1:]
+    before, cache.last_embeddings = cache.last_embeddings, embedded
+    first = torch.zeros_like(embedded[:, :1]) if before is None else before[:, -1:]
     previous = first if tokens.size(1) == 1 else torch.cat((first, embedded[:, :-1]), dim=1)
     if mask is not None:
         is_text = F.pad(mask, (1, 0))[:, cache.length : cache.length + tokens.size(1)]

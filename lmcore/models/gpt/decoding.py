@@ -1,6 +1,7 @@
 """Prepares the GPT's weights for :func:`lmcore.models.cpu.gpt_decoding.decode`."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from lmcore.models.gpt.layers import (
     TokenShift,
     ValueEmbedding,
 )
+from lmcore.models.gpt.ngram_heads import NgramHeads
 from lmcore.models.layers.feed_forward import FeedForward
 from lmcore.models.layers.linear import BiasFreeLinear
 
@@ -22,6 +24,7 @@ PLAIN_LAYERS = {
     BiasFreeLinear,
     DecoderBlock,
     FeedForward,
+    NgramHeads,
     RotaryEmbedding,
     SelfAttention,
     TokenShift,
@@ -43,6 +46,7 @@ def prepare_weights(
     *,
     embedding: nn.Embedding,
     token_shift: TokenShift | None,
+    ngram_heads: NgramHeads | None,
     blocks: Sequence[DecoderBlock],
     value_embeddings: Iterable[ValueEmbedding],
     output_weight: Tensor,
@@ -58,6 +62,7 @@ def prepare_weights(
         blocks=tuple(_block_weights(block, dtype, in_8bit=in_8bit) for block in blocks),
         embedding=embedding.weight,
         token_shift=None if token_shift is None else token_shift.share.to(dtype),
+        ngram_heads=None if ngram_heads is None else partial(ngram_heads, embedding),
         value_tables=tuple(value_embedding.table.weight for value_embedding in value_embeddings),
         value_scales=torch.stack(scales).to(dtype).view(-1, 1, 1) if scales else None,
         cosine=torch.cat((rotary.cosine, rotary.cosine), dim=1).to(dtype),

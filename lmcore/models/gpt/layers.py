@@ -53,11 +53,12 @@ class TokenShift(nn.Module):
             embedded: embeddings of the new positions.
             mask: bool of shape (batch, positions), positions in the state included; false at padding, of which nothing
                 is added to the next token.
-            state: has the last embedding before these, and receives the last of these.
+            state: has the embeddings before these, and receives these.
             document_ids: int64 of shape (batch, length); nothing of another document is added.
         """
         start = state.length if state else 0
-        first = state.last_embedding if state and state.last_embedding is not None else embedded.new_zeros(1, 1, 1)
+        before = state.last_embeddings if state else None
+        first = embedded.new_zeros(1, 1, 1) if before is None else before[:, -1:]
         previous = torch.cat((first.expand(len(embedded), 1, embedded.size(2)), embedded[:, :-1]), dim=1)
         if mask is not None:
             is_text = F.pad(mask, (1, 0))[:, start : start + embedded.size(1)]
@@ -65,7 +66,7 @@ class TokenShift(nn.Module):
         if document_ids is not None:
             previous = previous.masked_fill(starts_document(document_ids).unsqueeze(-1), 0.0)
         if state:
-            state.last_embedding = embedded[:, -1:]
+            state.last_embeddings = embedded
         return torch.addcmul(embedded, previous, self.share.to(embedded.dtype))
 
 

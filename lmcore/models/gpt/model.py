@@ -17,6 +17,7 @@ from lmcore.models.gpt.layers import (
     TokenShift,
     ValueEmbedding,
 )
+from lmcore.models.gpt.ngram_heads import NgramHeads
 from lmcore.models.gpt.state import GPTState
 from lmcore.models.layers.attention import causal_mask, check_context_length
 from lmcore.models.layers.feed_forward import FeedForward
@@ -45,6 +46,8 @@ class GPT(CausalModel, TextEncoder):
         nn.init.normal_(self.embedding.weight, std=0.02)
         self._in_8bit: GPTWeights | None = None
         self.token_shift = TokenShift(config.hidden_size) if config.use_token_shift else None
+        order = config.ngram_head_order
+        self.ngram_heads = NgramHeads(config.hidden_size, order) if order else None
         self.dropout = nn.Dropout(config.dropout)
         head_dim = config.hidden_size // config.num_attention_heads
         rotary = RotaryEmbedding(head_dim, config.max_position_embeddings, config.rope_theta)
@@ -77,6 +80,11 @@ class GPT(CausalModel, TextEncoder):
         embedded = normalize(self.embedding(tokens).to(self.compute_dtype))
         if self.token_shift is not None:
             embedded = self.token_shift(embedded, mask=mask, state=state, document_ids=document_ids)
+        found = None
+        if self.ngram_heads is not None:
+            read = tokens if state is None else state.with_new(tokens)
+            found = self.ngram_heads(self.embedding, read, n_new, visible, self.compute_dtype)
+            embedded = embedded + found.for_input
         stream = embedded = self.dropout(embedded)
         for layer, block in enumerate(self.blocks):
             value_embedding = self.value_embeddings[layer](tokens, stream.dtype) if self.value_embeddings else None
@@ -85,7 +93,8 @@ class GPT(CausalModel, TextEncoder):
             )
         if state:
             state.advance(n_new)
-        result: Tensor = self.dropout(normalize(stream))
+        output = normalize(stream)
+        result: Tensor = self.dropout(output if found is None else output + found.for_output)
         return result
 
     def forward(self, tokens: Tensor, *, mask: Tensor | None = None, state: ModelState | None = None) -> Tensor:
@@ -108,6 +117,11 @@ class GPT(CausalModel, TextEncoder):
         if state.weights is None:
             state.weights = list(self.parameters())
         return state.prepared.get("decoding", state.weights, self._prepare_weights)
+
+    @property
+    def reads_alike(self) -> bool:
+        """Whether rounding is finer than the differences of logits, see :class:`CausalModel`."""
+        return self.compute_dtype == torch.float32 and self._in_8bit is None
 
     def output_logits(self, hidden: Tensor) -> Tensor:
         """Float32 logits (..., vocabulary) of hidden states (..., hidden_size)."""
@@ -177,6 +191,7 @@ class GPT(CausalModel, TextEncoder):
             self.config,
             embedding=self.embedding,
             token_shift=self.token_shift,
+            ngram_heads=self.ngram_heads,
             blocks=[cast("DecoderBlock", block) for block in self.blocks],
             value_embeddings=[cast("ValueEmbedding", table) for table in self.value_embeddings],
             output_weight=self.output_weight,

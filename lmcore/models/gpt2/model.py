@@ -1,11 +1,15 @@
 """GPT-2 exactly as published (Radford et al. 2019), so that its weights can be imported and exported."""
 
 import math
+from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from lmcore.config.published_models import GPT2Config
 from lmcore.models.causal_transformer import CausalTransformer
+from lmcore.models.cpu.gpt2_decoding import GPT2Weights, decode
+from lmcore.models.gpt2.decoding import has_plain_layers, prepare_weights
 from lmcore.models.layers.attention import causal_mask, check_context_length, text_positions
 from lmcore.models.layers.key_value_cache import KeyValueCache
 from lmcore.models.layers.linear import INITIAL_STD
@@ -40,6 +44,7 @@ class GPT2(CausalTransformer):
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(_build_block(config) for _ in range(config.num_hidden_layers))
         self.final_norm = LayerNorm(config.hidden_size)
+        self._in_8bit: GPT2Weights | None = None
 
     def hidden_states(
         self,
@@ -66,6 +71,29 @@ class GPT2(CausalTransformer):
         normalized: Tensor = self.final_norm(stream)
         return normalized
 
+    def forward(self, tokens: Tensor, *, mask: Tensor | None = None, state: ModelState | None = None) -> Tensor:
+        """Next-token logits, see :class:`CausalModel`."""
+        return self._logits(tokens, mask, state, slice(None))
+
+    def next_logits(self, tokens: Tensor, *, mask: Tensor | None = None, state: ModelState | None = None) -> Tensor:
+        """Logits of the token after the last one, see :class:`CausalModel`."""
+        return self._logits(tokens, mask, state, slice(-1, None)).squeeze(1)
+
+    def decoding_weights(self, state: KeyValueCache) -> GPT2Weights | None:
+        """The weights in the form for reading tokens after ``state``, see :meth:`GPT.decoding_weights`."""
+        if self.training or not torch.is_inference_mode_enabled():
+            return None
+        if self._in_8bit is not None:
+            return self._in_8bit
+        if state.weights is None:
+            state.weights = list(self.parameters())
+        return state.prepared.get("decoding", state.weights, self._prepare_weights)
+
+    @property
+    def reads_alike(self) -> bool:
+        """Not with 8-bit weights, see :class:`CausalModel`."""
+        return super().reads_alike and self._in_8bit is None
+
     @property
     def output_weight(self) -> Tensor:
         """Those of the embedding, shape (vocabulary, hidden_size)."""
@@ -81,6 +109,35 @@ class GPT2(CausalTransformer):
         config = self.config
         shape = (batch_size, config.num_attention_heads, config.hidden_size // config.num_attention_heads)
         return KeyValueCache(config.num_hidden_layers, shape, self.compute_dtype, self.device)
+
+    def store_in_8bit(self) -> bool:
+        """Compute with 8-bit weights from now on, see :class:`EightBitModel`."""
+        self._in_8bit = self._prepare_weights(in_8bit=True)
+        return self._in_8bit is not None
+
+    def _logits(self, tokens: Tensor, mask: Tensor | None, state: ModelState | None, positions: slice) -> Tensor:
+        """The logits of some of the new positions."""
+        if state is None and self._in_8bit is not None:
+            state = self.new_state(len(tokens))
+        if not isinstance(state, KeyValueCache) or (weights := self.decoding_weights(state)) is None:
+            return self.output_logits(self.hidden_states(tokens, mask=mask, state=state)[:, positions])
+        start, n_new = state.length, tokens.size(1)
+        check_context_length(start + n_new, self.config.max_position_embeddings)
+        new_positions = text_positions(n_new, start, mask, self.device)
+        visible = causal_mask(n_new, start, mask, self.device)
+        return weights.output(decode(weights, tokens, new_positions, state, visible)[:, positions]).float()
+
+    def _prepare_weights(self, *, in_8bit: bool = False) -> GPT2Weights | None:
+        if not has_plain_layers(self):
+            return None
+        return prepare_weights(
+            embedding=self.embedding.weight,
+            positions=self.positions.weight,
+            blocks=[cast("PreNormBlock", block) for block in self.blocks],
+            final_norm=self.final_norm,
+            dtype=self.compute_dtype,
+            in_8bit=in_8bit,
+        )
 
 
 def _build_block(config: GPT2Config) -> PreNormBlock:

@@ -37,7 +37,12 @@ def export_model(model: GPT) -> Export:
 
 def _is_qwen3(config: GPTConfig) -> bool:
     """Whether none of the settings is in use that Qwen3 does not have."""
-    extras = (config.use_residual_mixing, config.use_value_embeddings, config.use_token_shift)
+    extras = (
+        config.use_residual_mixing,
+        config.use_value_embeddings,
+        config.use_token_shift,
+        config.ngram_head_order > 0,
+    )
     return config.hidden_act == "swiglu" and not any(extras) and config.final_logit_softcapping is None
 
 

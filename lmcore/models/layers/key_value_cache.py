@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lmcore.errors import UserError
 from lmcore.models.layers.attention import attend, attend_to_shared, repeat_heads
+from lmcore.models.prepared_weights import PreparedWeights
 
 MIN_CAPACITY = 32
 GROWTH = 1.5
@@ -33,6 +34,10 @@ class KeyValueCache:
             torch.empty(batch, n_heads, 0, head_dim, dtype=dtype, device=device) for _ in range(num_hidden_layers)
         ]
         self.values = [torch.empty_like(keys) for keys in self.keys]
+        self.prepared = PreparedWeights()
+        """The model's weights, prepared for reading more tokens."""
+        self.weights: list[Tensor] | None = None
+        """The model's parameters, once tokens are read."""
         self.length = 0
         """Positions that each continuation has read."""
         self._n_filled = 0
@@ -111,6 +116,11 @@ class KeyValueCache:
             self._visible = self._visible_to_new()
         self.length += n_positions
         self._n_filled += n_positions * self.n_continuations
+
+    def truncate(self, length: int) -> None:
+        """Forget all but the first ``length`` positions; not after a fork."""
+        assert self._visible is None, "a text with several continuations cannot be truncated"
+        self._n_filled, self.length = length, length
 
     def fork(self, n_continuations: int, is_text: Tensor | None = None) -> None:
         """Give every text several continuations, in adjacent rows of the batch.

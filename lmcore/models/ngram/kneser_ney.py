@@ -191,6 +191,16 @@ class KneserNey:
             probabilities[tokens] += self._smoothing[level].discounted_frequency(counts, np.full(len(counts), known))
         return probabilities
 
+    def most_frequent_next(self, context: Sequence[int]) -> int | None:
+        """The token that was most frequent after the longest known end of ``context``; None if no end is known."""
+        recent = [*map(int, context)][-(self.order - 1) :] if self.order > 1 else []
+        for level in range(len(recent), 0, -1):
+            known = self._index(recent[-level:])
+            if known >= 0 and self._smoothing[level].totals[known] > 0:
+                tokens, counts = self._continuations(level, known)
+                return int(tokens[counts.argmax()])
+        return None
+
     def save(self, path: Path) -> None:
         """Write the model as one safetensors file, with its configuration in the metadata."""
         configuration = {

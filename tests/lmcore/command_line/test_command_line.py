@@ -69,6 +69,10 @@ def test_a_text_file_is_scored_as_the_library_scores_it(
     main(["evaluate", str(model), str(file), "--json", "--lines"])
     by_line = json.loads(capsys.readouterr().out)
     assert (by_line["texts"], by_line["bytes"]) == (2, len(text) - 3)
+    main(["evaluate", str(model), str(file), "--json", "--load-in-8bit"])
+    rounded = json.loads(capsys.readouterr().out)["bits_per_byte"]
+    assert rounded != metrics["bits_per_byte"]
+    assert rounded == pytest.approx(metrics["bits_per_byte"], rel=0.05)
     main(["evaluate", str(model), str(file)])
     assert f"perplexity              {metrics['perplexity']:.4f}\n" in capsys.readouterr().out
 

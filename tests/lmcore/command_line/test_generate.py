@@ -5,13 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lmcore.command_line.generate import load_generator, main
 from lmcore.command_line.generation_options import generation_config, make_parser
+from lmcore.config.models import NgramConfig
 from lmcore.generation import Generator
 from lmcore.models.chat_template import DEFAULT_TEMPLATE
-from lmcore.models.folder import read_description
+from lmcore.models.folder import read_description, save_language_model
+from lmcore.models.ngram.model import NgramModel
 from tests.tasks.tracking.tiny_models import save_tiny_model
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -48,6 +51,30 @@ def test_a_prompt_in_another_process_is_answered_on_standard_output(folder: Path
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{expected(generator, folder, *arguments)[0]}\n"
+
+
+def test_an_assistant_changes_no_answer_and_has_to_fit(
+    folder: Path, generator: Generator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vocabulary = generator.model.vocabulary
+    assistant = NgramModel(NgramConfig(family="ngram", order=3), vocabulary)
+    tokens = np.array([*generator.tokenizer.encode("the list of the list of names"), vocabulary.end_of_text_id])
+    assistant.fit(tokens, np.array([0, len(tokens)]))
+    save_language_model(tmp_path / "assistant", assistant, generator.tokenizer, {})
+    arguments = ("--prompt", "the list", "--max-new-tokens", "9", "--temperature", "0")
+    model = str(folder / "language-model")
+    main([model, *arguments, "--assistant-model", str(tmp_path / "assistant")])
+    assert capsys.readouterr().out == f"{expected(generator, folder, *arguments)[0]}\n"
+    with pytest.raises(SystemExit):
+        main([model, *arguments, "--assistant-model", model])
+    assert "only n-gram models draft tokens" in capsys.readouterr().err
+
+
+def test_8_bit_weights_answer_as_the_library_does_with_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--prompt", "the list", "--max-new-tokens", "9", "--temperature", "0")
+    main([str(folder / "language-model"), *arguments, "--load-in-8bit"])
+    rounded = load_generator(folder / "language-model", in_8bit=True)
+    assert capsys.readouterr().out == f"{expected(rounded, folder, *arguments)[0]}\n"
 
 
 def test_an_error_in_another_process_is_one_line(folder: Path) -> None:

@@ -2,6 +2,7 @@ import numpy as np
 
 from lmcore.evaluation.names import BASE, MODEL
 from lmcore.evaluation.preferences import evaluate_preferences, evaluate_rewards
+from lmcore.evaluation.report.views import CompletionView
 from lmcore.evaluation.result import pair_name
 from tests.lmcore.evaluation.evaluation_settings import CONFIG
 
@@ -19,6 +20,9 @@ def test_a_model_prefers_what_is_more_probable_and_is_rewarded_for_what_became_s
     assert own["reward_margin"].value == 0.5 * (2 + 2 + 0 + 2.5) / 4
     assert result.metrics.differences[pair_name(MODEL, BASE)]["preference_accuracy"].value == 0.25
     assert result.headline == "preference_accuracy_clean"
+    view = CompletionView(result)
+    assert view.verdict(MODEL, BASE) == "not distinguishable"
+    assert [metric.name for metric in view.quality] == ["preference_accuracy"]
 
 
 def test_rewards_are_compared_on_the_same_prompts() -> None:

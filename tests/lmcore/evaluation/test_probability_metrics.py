@@ -112,3 +112,16 @@ def test_a_perfect_order_has_an_interval_that_says_how_few_documents_show_it():
     found = auroc(scores, scores > 2, Bootstrap(4, CONFIG, seed=0))
     assert found.value == found.high == 1.0
     assert found.low < 0.5
+
+
+def test_intervals_of_areas_of_100_documents_contain_the_truth_in_about_95_percent_of_cases():
+    own, actual = draw(9, 5000)
+    is_class = np.eye(4, dtype=bool)[actual]
+    truth = auroc(own, is_class, Bootstrap(5000, CONFIG.model_copy(update={"num_resamples": 100}), seed=0)).value
+    generator = np.random.default_rng(10)
+    hits = 0
+    for case in range(150):
+        drawn = generator.integers(0, 5000, 100)
+        found = auroc(own[drawn], is_class[drawn], Bootstrap(100, CONFIG, seed=case))
+        hits += found.low <= truth <= found.high
+    assert 0.9 <= hits / 150 <= 0.99

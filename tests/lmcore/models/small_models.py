@@ -24,6 +24,7 @@ GPT_CONFIG = GPTConfig(
     use_residual_mixing=True,
     use_value_embeddings=True,
     use_token_shift=True,
+    ngram_head_order=2,
     final_logit_softcapping=15.0,
     rope_theta=10000.0,
 )

@@ -1,16 +1,19 @@
 """Conversations have the tokens that transformers gives them, and users cannot write what only a template may."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from lmcore.models.chat_template import DEFAULT_TEMPLATE, ChatTemplate
+from lmcore.command_line.convert import convert
+from lmcore.models.chat_template import DEFAULT_TEMPLATE, ChatTemplate, read_template
+from lmcore.models.folder import save_language_model
 from lmcore.text.documents.messages import Message
 from lmcore.tokens.tokenizer.vocabulary import END_OF_TEXT, MASK
-from tests.lmcore.finetuning.conversations import END, TEMPLATE, TOKENIZER
+from tests.lmcore.finetuning.conversations import END, TEMPLATE, TOKENIZER, small_model
 
 # With a special token before every turn, as in ChatML, and spaces that Jinja has to strip.
 OTHER_TEMPLATE = """
@@ -91,3 +94,13 @@ def test_no_text_of_a_user_becomes_a_special_token(parts: list[str]) -> None:
 def test_a_template_that_cannot_be_used_says_why(source: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         _ = ChatTemplate(source, TOKENIZER).turns(MESSAGES)
+
+
+def test_an_exported_folder_has_the_template_and_gives_the_same_ids(tmp_path: Path) -> None:
+    save_language_model(tmp_path / "own", small_model("gpt2"), TOKENIZER, {}, chat_template=DEFAULT_TEMPLATE)
+    convert(tmp_path / "own", tmp_path / "theirs")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "theirs")
+    messages = [message._asdict() for message in MESSAGES[:4]]
+    found = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+    assert found == TEMPLATE.prompt(MESSAGES[:4])
+    assert read_template(tmp_path / "theirs") == DEFAULT_TEMPLATE

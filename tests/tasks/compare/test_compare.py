@@ -28,7 +28,8 @@ LADDER = LadderConfig(presets=("ngram", "bert", "encoder_decoder"), seconds=0.3,
 
 
 def pretraining(family: str) -> PretrainConfig:
-    values = {"seed": 1, "sequence_length": 24, "model": FAMILIES[family], "training": TRAINING}
+    values = {"seed": 1, "mask_documents": False, "init_from": "scratch", "objective": None, "sequence_length": 24}
+    values |= {"model": FAMILIES[family], "training": TRAINING}
     return PretrainConfig.model_validate_json(json.dumps(values))
 
 

@@ -29,10 +29,15 @@ from lmcore.text.split import document_id, split_of, splits_of
 from lmcore.tokens.corpus.shards import TokenShards, write_shards
 from lmcore.tokens.tokenizer.training import train_tokenizer
 from lmcore.training.record import TrainingRecord
+from tasks.context.environment import Environment
 from tasks.evaluate import (
+    BaseModels,
     ReportInputs,
+    evaluate_chat_model,
     evaluate_classifier,
     evaluate_completion,
+    evaluate_dpo,
+    evaluate_grpo,
     evaluate_language_model,
     evaluate_prompts,
     generate_samples,
@@ -64,6 +69,7 @@ SHAPE = GPTConfig(
     use_residual_mixing=False,
     use_value_embeddings=False,
     use_token_shift=False,
+    ngram_head_order=0,
     final_logit_softcapping=None,
     rope_theta=10000.0,
 )
@@ -169,6 +175,10 @@ def run_tasks(project: Path, name: str) -> None:
     evaluate_language_model(CONFIG, tokens=project / "tokens", language_model=project / "language-model", **folders)
     evaluate_classifier(CONFIG, FINETUNE, SPLIT, models=project / "finetuned", **folders)
     evaluate_completion(CONFIG, FINETUNE, SPLIT, models=project / "finetuned", **folders)
+    evaluate_chat_model(CONFIG, FINETUNE, SPLIT, models=project / "finetuned", **folders)
+    base_models = BaseModels(Environment(), project / "language-model", project / "finetuned", seed=1, pinned=())
+    for evaluate_part in (evaluate_dpo, evaluate_grpo):
+        evaluate_part(CONFIG, FINETUNE, SPLIT, base_models, models=project / "finetuned", **folders)
     evaluate_prompts(CONFIG, SPLIT, language_model=project / "language-model", **folders)
     generate_samples(CONFIG.samples, language_model=project / "language-model", output=output)
     probe_models(

@@ -42,6 +42,7 @@ CONFIG = GPTConfig(
     use_residual_mixing=False,
     use_value_embeddings=False,
     use_token_shift=False,
+    ngram_head_order=0,
     final_logit_softcapping=None,
     rope_theta=10000.0,
 )

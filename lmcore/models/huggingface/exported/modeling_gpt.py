@@ -3,7 +3,7 @@
 Load it with ``AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)``.
 
 A causal Transformer with rotary positions, normalized queries and keys, and normalization without weights. Depending on
-its configuration it also has value embeddings, token shift, residual mixing, and a soft cap of its logits.
+its configuration it also has value embeddings, token shift, n-gram heads, residual mixing, and a soft cap of logits.
 """
 
 from typing import Any
@@ -32,6 +32,7 @@ class LmcoreGPTConfig(PreTrainedConfig):
     use_residual_mixing: bool = False
     use_value_embeddings: bool = False
     use_token_shift: bool = False
+    ngram_head_order: int = 0
     final_logit_softcapping: float | None = None
     rope_theta: float = 10_000.0
     vocab_size: int = 8192
@@ -53,6 +54,42 @@ class TokenShift(nn.Module):
     def forward(self, embedded: Tensor, previous: Tensor) -> Tensor:
         """Both have shape (batch, length, hidden_size); ``previous`` is the embedding before each position."""
         return torch.addcmul(embedded, previous, self.share)
+
+
+class NgramHeads(nn.Module):
+    """Factors of the embedding of the token that followed the last occurrence of the latest tokens."""
+
+    def __init__(self, config: LmcoreGPTConfig) -> None:
+        super().__init__()
+        self.order = config.ngram_head_order
+        self.input_scales = nn.Embedding(self.order + 1, config.hidden_size)
+        self.output_scales = nn.Embedding(self.order + 1, config.hidden_size)
+
+    def forward(self, embedding: nn.Embedding, tokens: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        """What is added to the input and the output, (batch, new positions, hidden_size).
+
+        ``tokens`` has shape (batch, positions), and ``visible`` (batch, 1, new positions, positions).
+        """
+        following, lengths = self.find(tokens, visible[:, 0])
+        copied = normalize(embedding(following)).masked_fill((lengths == 0).unsqueeze(-1), 0.0)
+        return copied * self.input_scales(lengths), copied * self.output_scales(lengths)
+
+    def find(self, tokens: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        """The tokens that followed, and the length of the match (0: none), both (batch, new positions)."""
+        n_new, n_positions = visible.shape[1:]
+        positions = torch.arange(n_positions, device=tokens.device)
+        same = positions < positions[n_positions - n_new :, None]
+        latest, earlier = (F.pad(tokens, (self.order - 1, 0), value=value) for value in (-1, -2))
+        lengths = torch.zeros(1, dtype=torch.int64, device=tokens.device)
+        for back in range(self.order):
+            first = self.order - 1 - back
+            query = latest[:, first + n_positions - n_new : first + n_positions]
+            same = same & (query.unsqueeze(2) == earlier[:, first : first + n_positions].unsqueeze(1))
+            same = same & F.pad(visible, (back, 0))[..., :n_positions]
+            lengths = lengths + same
+        best = (lengths * n_positions + positions).amax(dim=2)
+        following = (best % n_positions + 1).clamp_max(n_positions - 1)
+        return tokens.gather(1, following), best // n_positions
 
 
 class ValueEmbedding(nn.Module):
@@ -150,8 +187,9 @@ class Block(nn.Module):
         return hidden + self.dropout(self.feed_forward(normalize(hidden)))
 
 
-class EmbeddingCache:
-    """Stores the embeddings that token shift needs in a cache of keys and values, as one more layer.
+class TokenCache:
+    """Stores tokens and their embeddings, which n-gram heads and token shift need, in a cache of keys and values, as
+    one more layer.
 
     So they follow whatever generation does with the cache: they are reordered, repeated and cropped with it.
     """
@@ -161,10 +199,12 @@ class EmbeddingCache:
         if len(cache.layers) == layer:
             cache.layers.append(type(cache.layers[0])())
 
-    def all_embeddings(self, embedded: Tensor) -> Tensor:
-        """Append (batch, length, hidden_size), and return the embeddings of all positions."""
-        keys, _ = self.cache.update(embedded.unsqueeze(1), embedded.unsqueeze(1)[..., :1], self.layer)
-        return keys.squeeze(1)
+    def append(self, embedded: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Append embeddings (batch, length, hidden_size) and tokens (batch, length); returns those of all positions."""
+        # Float32 holds the number of any token exactly.
+        numbers = tokens.float()[:, None, :, None]
+        all_embedded, all_numbers = self.cache.update(embedded.unsqueeze(1), numbers, self.layer)
+        return all_embedded.squeeze(1), all_numbers[:, 0, :, 0].to(tokens.dtype)
 
 
 class LmcoreGPTForCausalLM(PreTrainedModel, GenerationMixin):
@@ -177,6 +217,7 @@ class LmcoreGPTForCausalLM(PreTrainedModel, GenerationMixin):
         super().__init__(config)
         self.embedding = nn.Embedding(config.vocab_size, config.hidden_size)
         self.token_shift = TokenShift(config) if config.use_token_shift else None
+        self.ngram_heads = NgramHeads(config) if config.ngram_head_order else None
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.num_hidden_layers))
         n_tables = config.num_hidden_layers if config.use_value_embeddings else 0
@@ -211,16 +252,22 @@ class LmcoreGPTForCausalLM(PreTrainedModel, GenerationMixin):
             attention_mask = input_ids.new_ones(len(input_ids), end)
         visible = self.visible(attention_mask.bool(), start)
         embedded = normalize(self.embedding(input_ids))
+        whole, tokens, found = embedded, input_ids, None
+        if past_key_values is not None and (self.token_shift is not None or self.ngram_heads is not None):
+            whole, tokens = TokenCache(past_key_values, self.config.num_hidden_layers).append(embedded, input_ids)
         if self.token_shift is not None:
-            embedded = self.token_shift(embedded, self.previous(embedded, attention_mask, start, past_key_values))
+            embedded = self.token_shift(embedded, self.previous(whole, attention_mask, start, end))
+        if self.ngram_heads is not None:
+            found = self.ngram_heads(self.embedding, tokens, visible)
+            embedded = embedded + found[0]
         stream = embedded = self.dropout(embedded)
         rotation = self.rotation(start, end, stream)
         for layer, block in enumerate(self.blocks):
             values = self.value_embeddings[layer](input_ids) if self.value_embeddings else None
             stream = block(stream, embedded, rotation, visible, values, past_key_values)
-        logits = F.linear(
-            self.dropout(normalize(stream)), self.embedding.weight if self.head is None else self.head.weight
-        ).float()
+        output = normalize(stream) if found is None else normalize(stream) + found[1]
+        output_weight = self.embedding.weight if self.head is None else self.head.weight
+        logits = F.linear(self.dropout(output), output_weight).float()
         if (cap := self.config.final_logit_softcapping) is not None:
             logits = cap * torch.tanh(logits / cap)
         loss = None
@@ -228,14 +275,10 @@ class LmcoreGPTForCausalLM(PreTrainedModel, GenerationMixin):
             loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
         return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=past_key_values)
 
-    def previous(self, embedded: Tensor, attention_mask: Tensor, start: int, cache: Any) -> Tensor:
-        """The embedding before each position; zero before the first one and after padding."""
-        if cache is not None:
-            whole = EmbeddingCache(cache, self.config.num_hidden_layers).all_embeddings(embedded)
-        else:
-            whole = embedded
-        shifted = F.pad(whole, (0, 0, 1, 0))[:, start : start + embedded.size(1)]
-        is_text = F.pad(attention_mask.to(shifted.dtype), (1, 0))[:, start : start + embedded.size(1)]
+    def previous(self, whole: Tensor, attention_mask: Tensor, start: int, end: int) -> Tensor:
+        """The embedding before each new position, given those of all; zero before the first and after padding."""
+        shifted = F.pad(whole, (0, 0, 1, 0))[:, start:end]
+        is_text = F.pad(attention_mask.to(shifted.dtype), (1, 0))[:, start:end]
         return shifted * is_text.unsqueeze(-1)
 
     def visible(self, is_text: Tensor, start: int) -> Tensor:

@@ -24,6 +24,7 @@ CONFIG = GPTConfig(
     use_residual_mixing=True,
     use_value_embeddings=True,
     use_token_shift=True,
+    ngram_head_order=0,
     final_logit_softcapping=15.0,
     rope_theta=10000.0,
 )
@@ -32,6 +33,7 @@ VARIANTS = {
     "swiglu": {"hidden_act": "swiglu"},
     "untied": {"tie_word_embeddings": False},
     "grouped": {"num_attention_heads": 4, "num_key_value_heads": 2},
+    "n-gram heads": {"ngram_head_order": 3},
     "plain": {
         "use_residual_mixing": False,
         "use_value_embeddings": False,

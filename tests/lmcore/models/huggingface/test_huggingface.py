@@ -78,6 +78,24 @@ def test_greedy_generation_is_that_of_the_reference(tmp_path: Path, name: str) -
         assert [*answer, end][: len(written)] == written
 
 
+@pytest.mark.parametrize("name", [name for name in GENERATIVE if not name.startswith("t5")])
+@torch.no_grad()
+def test_a_text_is_scored_after_the_token_that_starts_a_document(tmp_path: Path, name: str) -> None:
+    reference = save_reference(tmp_path, name)
+    model, tokenizer = import_model(tmp_path)
+    assert isinstance(model, GenerativeModel)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    tokens = theirs("Ein schöner Tag", add_special_tokens=False).input_ids
+    start = theirs.eos_token_id if theirs.bos_token_id is None else theirs.bos_token_id
+    logits = reference(torch.tensor([[start, *tokens]])).logits[0, :-1]
+    expected = logits.log_softmax(dim=-1).gather(1, torch.tensor(tokens)[:, None]).squeeze(1)
+    # The logits of the appended tokens are the mean of all others, and take a little of the probability.
+    n_appended = model.vocabulary.size - logits.size(-1)
+    shared = (logits.exp().sum(dim=-1) / (logits.exp().sum(dim=-1) + n_appended * logits.mean(dim=-1).exp())).log()
+    found = torch.tensor(model.token_log_probabilities(tokenizer.encode("Ein schöner Tag")))
+    torch.testing.assert_close(found, expected + shared, rtol=0, atol=1e-4)
+
+
 @references
 def test_the_tokenizer_encodes_and_decodes_as_that_of_the_reference(tmp_path: Path, name: str) -> None:
     save_reference(tmp_path, name)

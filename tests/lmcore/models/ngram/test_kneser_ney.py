@@ -201,3 +201,22 @@ def read_sentences(path: Path, vocabulary: dict[str, int]) -> list[list[int]]:
     with gzip.open(path, "rt", encoding="utf-8") as file:
         sentences = [[*line.split(), "</s>"] for line in file]
     return [[vocabulary.setdefault(word, len(vocabulary)) for word in sentence] for sentence in sentences]
+
+
+@given(documents=documents_of_tokens, context=st.lists(st.integers(0, VOCABULARY_SIZE - 1), max_size=5))
+@settings(max_examples=50)
+def test_the_draft_is_the_most_frequent_token_after_the_longest_known_context(
+    documents: list[list[int]], context: list[int]
+) -> None:
+    start = VOCABULARY_SIZE - 1
+    book = TextbookKneserNey(documents, 3, VOCABULARY_SIZE, start)
+    stream = np.array([token for document in documents for token in document])
+    offsets = np.cumsum([0, *map(len, documents)])
+    model = KneserNey.train(stream, offsets, order=3, vocabulary_size=VOCABULARY_SIZE, start_token=start)
+    expected = None
+    for length in (2, 1):
+        known = {n[-1]: count for n, count in book.counts.items() if n[:-1] == tuple(context[-length:])}
+        if len(context) >= length and known:
+            expected = min(known, key=lambda token: (-known[token], token))
+            break
+    assert model.most_frequent_next(context) == expected

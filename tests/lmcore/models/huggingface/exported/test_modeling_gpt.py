@@ -19,6 +19,7 @@ PLAIN = {
     "use_residual_mixing": False,
     "use_value_embeddings": False,
     "use_token_shift": False,
+    "ngram_head_order": 0,
     "final_logit_softcapping": None,
 }
 VARIANTS: dict[str, dict[str, Any]] = {
