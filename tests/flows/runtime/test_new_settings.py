@@ -18,6 +18,7 @@ def test_a_file_gets_the_settings_that_it_lacks_once_and_keeps_its_comments() ->
         "finetune": {
             "completion": {
                 "init_from": "language_model",
+                "frozen_layers": None,
                 "truncated_field": "text",
                 "truncation_side": "right",
                 "seed": 1,
@@ -25,8 +26,7 @@ def test_a_file_gets_the_settings_that_it_lacks_once_and_keeps_its_comments() ->
         },
     }
     assert "  # why\n" in text
-    absent = {("finetune", "classification"), ("evaluate", "prompts")}
-    assert len(changes) == sum("training" not in path and path[:2] not in absent for path in NEW_SETTINGS)
+    assert len(changes) == sum(path[:-1] in (("pretrain",), ("finetune", "completion")) for path in NEW_SETTINGS)
     assert with_new_settings(text) == (text, [])
 
 
