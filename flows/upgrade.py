@@ -17,10 +17,9 @@ from ruamel.yaml.nodes import MappingNode
 
 from flows.runtime import yaml_text
 from flows.runtime.commands import run_command
-from flows.runtime.new_settings import NEW_SETTINGS, TRAININGS, with_new_settings
+from flows.runtime.new_settings import TRAININGS, with_new_settings
 from flows.runtime.prompt_settings import with_templates
 from flows.runtime.yaml_text import Edit, KeyPath, apply_edits, compose, find_key
-from lmcore.config.evaluate import EvaluateConfig
 from lmcore.config.version_1 import ACTIVATIONS, CORRUPTION_KEYS, MASKING_KEYS, model_keys
 from lmcore.errors import UserError
 from lmcore.runtime.files import atomic_file
@@ -51,6 +50,8 @@ SCHEDULE_KEYS = {
     "warm_up_steps": "warmup_steps",
 }
 GENERATION_KEYS = {"max_tokens": "max_new_tokens", "stop": "stop_strings", "stop_tokens": "stop_token_ids"}
+EVALUATE_KEYS = frozenset({"seed", "likelihood", "ngram", "interpolation", "bootstrap", "classification", "samples"})
+"""Keys that the section ``evaluate`` of a whole parameter file has; a recipe has only those that it changes."""
 GENERATIONS = (("evaluate", "completion", "generation"), ("evaluate", "samples", "generation"))
 SAMPLING_KEYS = ("temperature", "top_k", "top_p", "min_p", "seed")
 KEYS: dict[KeyPath, dict[str, str]] = {
@@ -150,8 +151,7 @@ def upgrade(path: Path) -> list[str]:
     if version != 1:
         raise UserError(f"{path}: version {version} is unknown to this release; nothing was written")
     sections = values.get("evaluate")
-    had = EvaluateConfig.model_fields.keys() - {path[-1] for path in NEW_SETTINGS if path[:-1] == ("evaluate",)}
-    is_recipe = not isinstance(sections, dict) or not sections.keys() >= had
+    is_recipe = not isinstance(sections, dict) or not sections.keys() >= EVALUATE_KEYS
     try:
         text, changes = upgrade_text(path.read_text(encoding="utf-8"), is_recipe=is_recipe)
     except UserError as error:
