@@ -8,6 +8,30 @@ TRAININGS: tuple[KeyPath, ...] = (
     ("finetune", "completion", "training"),
 )
 """The trainings of the last release."""
+PROBES = """
+    memorization:
+      prefix_tokens:
+      - 16
+      - 64
+      continuation_tokens: 16
+      max_texts: 100
+    canaries:
+    bias:
+      templates: prompts/bias.yaml
+    typos:
+      rates:
+      - 0.02
+      - 0.05
+      - 0.1
+      max_documents: 100"""
+NEIGHBORS = """
+      words:
+        longest: 2
+        max_features: 300000
+      characters:
+        shortest: 2
+        longest: 5
+        max_characters: 4000"""
 NEW_SETTINGS: dict[KeyPath, str | None] = {
     ("pretrain", "init_from"): "scratch",
     ("pretrain", "objective"): None,
@@ -23,13 +47,8 @@ NEW_SETTINGS: dict[KeyPath, str | None] = {
     **{(*training, "schedule", "restart_steps"): "[]" for training in TRAININGS},
     ("pretrain", "mask_documents"): "false",
     ("evaluate", "prompts"): None,
-    ("evaluate", "probes"): (
-        "{memorization: {prefix_tokens: [16, 64], continuation_tokens: 16, max_texts: 100}, canaries: null, "
-        "bias: {templates: prompts/bias.yaml}, typos: {rates: [0.02, 0.05, 0.1], max_documents: 100}}"
-    ),
-    ("evaluate", "completion", "neighbors"): (
-        "{words: {longest: 2, max_features: 300000}, characters: {shortest: 2, longest: 5, max_characters: 4000}}"
-    ),
+    ("evaluate", "probes"): PROBES,
+    ("evaluate", "completion", "neighbors"): NEIGHBORS,
     ("evaluate", "completion", "metric"): "chrf",
 }
 """The value of each new setting; its section may be missing, and then lacks nothing."""
@@ -46,7 +65,12 @@ def with_new_settings(text: str) -> tuple[str, list[str]]:
         first = section[1].value[0][0].start_mark
         separator = ", " if section[1].flow_style else "\n" + " " * first.column
         null = " null" if section[1].flow_style else ""
-        entry = f"{path[-1]}:{null if value is None else f' {value}'}{separator}"
+        entry = f"{path[-1]}:{null if value is None else _after_colon(value)}{separator}"
         text = text[: first.index] + entry + text[first.index :]
-        changes.append(f"{'.'.join(path)}: {'null' if value is None else value} is new")
+        changes.append(f"{'.'.join(path)}: {'null' if value is None else ' '.join(value.split())} is new")
     return text, changes
+
+
+def _after_colon(value: str) -> str:
+    """A value as it follows its key: a section begins on the next line."""
+    return value if value.startswith("\n") else f" {value}"
