@@ -58,13 +58,8 @@ NEW_SETTINGS: dict[KeyPath, str | None] = {
     ("evaluate", "completion", "neighbors"): NEIGHBORS,
     ("evaluate", "probes"): PROBES,
     ("evaluate", "prompts"): None,
-    ("evaluate", "probes"): (
-        "{memorization: {prefix_tokens: [16, 64], continuation_tokens: 16, max_texts: 100}, canaries: null, "
-        "bias: {templates: prompts/bias.yaml}, typos: {rates: [0.02, 0.05, 0.1], max_documents: 100}}"
-    ),
-    ("evaluate", "completion", "neighbors"): (
-        "{words: {longest: 2, max_features: 300000}, characters: {shortest: 2, longest: 5, max_characters: 4000}}"
-    ),
+    ("evaluate", "probes"): PROBES,
+    ("evaluate", "completion", "neighbors"): NEIGHBORS,
     ("evaluate", "completion", "metric"): "chrf",
 }
 """The value of each new setting, a section in lines of its own; the section that it belongs to may be missing, and then
