@@ -93,7 +93,7 @@ def test_a_text_that_is_forked_after_drafts_has_read_only_what_is_written() -> N
     with torch.inference_mode():
         state = DecodingState.from_prompts(model, [[9, 9, 9, 9]], 10)
         state.advance(torch.tensor([9]))
-        assert state.has_drafted
+        assert state.needs_reread
         state.fork(2)
         state.advance(torch.tensor([9, 8]))
         expected = model(torch.tensor([[9] * 6, [9] * 5 + [8]]))[:, -1]
