@@ -101,7 +101,7 @@ def sample(
     rows = list(range(len(prompts)))  # the prompt that each row of the batch belongs to
     for position in range(config.max_new_tokens):
         logits = _penalized(state, is_used, config)
-        if config.temperature is None and state.has_drafted and is_close_call(logits):
+        if config.temperature is None and state.needs_reread and is_close_call(logits):
             state.reread()
             logits = _penalized(state, is_used, config)
         tokens = sample_tokens(logits, config, uniform[:, position])
@@ -143,7 +143,7 @@ def _append_tokens(
     criteria: StoppingCriteria,
     n_top_logprobs: int,
 ) -> None:
-    logprobs = logits.gather(1, tokens.unsqueeze(1)).squeeze(1) - logits.logsumexp(dim=1)
+    logprobs = logits.log_softmax(dim=1).gather(1, tokens.unsqueeze(1)).squeeze(1)
     top_logprobs = top_logprobs_of(logits, n_top_logprobs) if n_top_logprobs else None
     for index, (row, token, logprob) in enumerate(zip(rows, tokens.tolist(), logprobs.tolist(), strict=True)):
         if completions[row].finish_reason is None:

@@ -45,9 +45,11 @@ class DecodingState:
         return cls(model, model.prepare_inputs(prompts, max_new_tokens), assistant_model)
 
     @property
-    def has_drafted(self) -> bool:
-        """Whether a draft was read with the text, so that the last bits of the logits may differ."""
-        return self._reader is not None and self._reader.has_drafted
+    def needs_reread(self) -> bool:
+        """Whether a draft was read with the text, so that the last bits of the logits may differ from those of tokens
+        that are read one after another. A model that rounds more coarsely than that is not read again."""
+        has_drafted = self._reader is not None and self._reader.has_drafted
+        return has_drafted and isinstance(self._model, CausalModel) and self._model.reads_alike
 
     def advance(self, tokens: Tensor) -> None:
         """Append one token to each text, int64 of shape (batch,)."""
@@ -88,7 +90,7 @@ class DecodingState:
 
     def _new_reader(self) -> SpeculativeReader | None:
         """Reads a single text with drafts, if its model and state can."""
-        if len(self._prompt) > 1 or not isinstance(self._model, CausalModel) or not self._model.reads_alike:
+        if len(self._prompt) > 1 or not isinstance(self._model, CausalModel) or not self._model.takes_drafts:
             return None
         text = [*self._prompt[0].tolist(), *self._written]
         return SpeculativeReader(self._model, cast("TruncatableState", self._state), text, self._assistant_model)

@@ -58,8 +58,8 @@ class CausalTransformer(CausalModel, TextEncoder):
         """An empty cache of keys and values for ``batch_size`` sequences."""
 
     @property
-    def reads_alike(self) -> bool:
-        """Whether rounding is finer than the differences of logits, see :class:`CausalModel`."""
+    def takes_drafts(self) -> bool:
+        """In float32, see :class:`CausalModel`."""
         return self.compute_dtype == torch.float32
 
     def forward(self, tokens: Tensor, *, mask: Tensor | None = None, state: ModelState | None = None) -> Tensor:

@@ -90,10 +90,16 @@ class CausalModel(GenerativeModel):
     reads_source = False
 
     @property
+    def takes_drafts(self) -> bool:
+        """Whether a text may be read with a draft of what follows it: the state can be truncated, and rounding is finer
+        than the differences between logits."""
+        return False
+
+    @property
     def reads_alike(self) -> bool:
         """Whether tokens that are read at once have the logits, but for the order of float32 sums, that they have if
-        they are read one after another, and whether the state can be truncated."""
-        return False
+        they are read one after another."""
+        return self.takes_drafts
 
     @abstractmethod
     def new_state(self, batch_size: int) -> ModelState:

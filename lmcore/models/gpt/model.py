@@ -119,9 +119,14 @@ class GPT(CausalModel, TextEncoder):
         return state.prepared.get("decoding", state.weights, self._prepare_weights)
 
     @property
+    def takes_drafts(self) -> bool:
+        """In float32, see :class:`CausalModel`."""
+        return self.compute_dtype == torch.float32
+
+    @property
     def reads_alike(self) -> bool:
-        """Whether rounding is finer than the differences of logits, see :class:`CausalModel`."""
-        return self.compute_dtype == torch.float32 and self._in_8bit is None
+        """Not with 8-bit weights, see :class:`CausalModel`."""
+        return self.takes_drafts and self._in_8bit is None
 
     def output_logits(self, hidden: Tensor) -> Tensor:
         """Float32 logits (..., vocabulary) of hidden states (..., hidden_size)."""

@@ -10,8 +10,9 @@ from lmcore.generation.decoding_state import DecodingState
 from lmcore.generation.drafts import Drafts
 from lmcore.generation.generator import Completion
 from lmcore.models.generative import CausalModel
+from lmcore.models.lora import add_lora
 from tests.lmcore.generation.toy_models import settings
-from tests.lmcore.models.small_models import VOCABULARY, make_model
+from tests.lmcore.models.small_models import VOCABULARY, make_model, perturb
 
 PROMPTS = [[3, 4, 5, 3, 4], [7], list(range(3, 20))]
 WAYS: dict[str, dict[str, object]] = {
@@ -39,7 +40,7 @@ def without_drafts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Drafts, "draft", lambda _drafts, _max_tokens: [])
 
 
-@pytest.mark.parametrize("family", ["gpt", "gpt2"])
+@pytest.mark.parametrize("family", ["gpt", "gpt2", "llama"])
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("drafts", ["looked up", "random", "always close calls"])
 def test_answers_are_the_same_with_drafts_as_without(
@@ -93,8 +94,17 @@ def test_a_text_that_is_forked_after_drafts_has_read_only_what_is_written() -> N
     with torch.inference_mode():
         state = DecodingState.from_prompts(model, [[9, 9, 9, 9]], 10)
         state.advance(torch.tensor([9]))
-        assert state.has_drafted
+        assert state.needs_reread
         state.fork(2)
         state.advance(torch.tensor([9, 8]))
         expected = model(torch.tensor([[9] * 6, [9] * 5 + [8]]))[:, -1]
     torch.testing.assert_close(state.logits, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_model_with_adapters_is_read_with_drafts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_causal("gpt")
+    add_lora(model, rank=2, alpha=4.0, dropout=0.0, generator=torch.Generator().manual_seed(0))
+    perturb(parameter for parameter in model.parameters() if parameter.requires_grad)
+    answer = complete(model.eval(), [9, 9, 9, 9])
+    without_drafts(monkeypatch)
+    assert answer.tokens == complete(model, [9, 9, 9, 9]).tokens

@@ -7,6 +7,7 @@ import torch
 
 from lmcore.generation import generate
 from lmcore.models.generative import CausalModel
+from lmcore.models.lora import add_lora, merge_and_unload
 from lmcore.models.quantization import load_in_8bit
 from tests.lmcore.generation.toy_models import settings
 from tests.lmcore.models.small_models import draw_tokens, make_model
@@ -52,3 +53,12 @@ def test_it_generates() -> None:
 def test_a_family_that_cannot_says_so() -> None:
     with pytest.raises(ValueError, match="BERT has no 8-bit weights: only families gpt and gpt2"):
         load_in_8bit(make_model("bert"))
+
+
+def test_adapters_have_to_be_merged_first() -> None:
+    model = make_causal("gpt")
+    add_lora(model, rank=2, alpha=4.0, dropout=0.0, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match="merge them first"):
+        load_in_8bit(model)
+    merge_and_unload(model)
+    load_in_8bit(model)
