@@ -40,7 +40,7 @@ class TargetExamples(Config):
 class ParameterQuestions(Config):
     """Questions on documented parameters: what is the type of a parameter of this function?
 
-    The section of a docstring that documents its parameters is the prompt's ``context``; each parameter gives a
+    The section of a docstring that documents its parameters is the prompt's ``context``; each ``parameter`` gives a
     ``question`` and an answer.
     """
 

@@ -34,6 +34,14 @@ class PromptFormat(Config):
         """The variables of the template, sorted."""
         return template_fields(self.template)
 
+    @property
+    def before_completion(self) -> str:
+        """A space if the template ends with a colon, as in ``Answer:``; else nothing.
+
+        Words of a text begin with a space in the tokens of most tokenizers, so a model can copy one only with it.
+        """
+        return " " if self.template.endswith(":") else ""
+
 
 def prompt_values(prompt: Prompt, prompt_format: PromptFormat) -> Mapping[str, Any]:
     """The values of the template's variables.

@@ -114,7 +114,7 @@ def _questions(text: str, config: ParameterQuestions) -> Iterator[tuple[dict[str
     found = documented_parameters(text)
     if found and len(found.section) <= config.max_context_characters:
         for name, kind in list(found.types.items())[: config.max_questions_per_document]:
-            yield {"context": found.section, "question": QUESTION.format(name=name)}, kind
+            yield {"context": found.section, "question": QUESTION.format(name=name), "parameter": name}, kind
 
 
 def split_summary(text: str, config: SummaryExamples) -> tuple[str, str] | None:

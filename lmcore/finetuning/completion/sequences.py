@@ -45,9 +45,10 @@ def completion_sequences(
     """
     found = CompletionSequences()
     longest = prompt_format.max_completion_tokens
+    before = "" if reads_prompts else prompt_format.before_completion
     for example in examples:
         prompt, n_prompt_tokens = encode_prompt_and_count(tokenizer, example.values, prompt_format)
-        completion = [*tokenizer.encode(example.completion), tokenizer.vocabulary.end_of_text_id]
+        completion = [*tokenizer.encode(before + example.completion), tokenizer.vocabulary.end_of_text_id]
         found.answer_lengths.append(len(completion))
         found.n_cut_answers += len(completion) > longest
         found.n_cut_prompts += n_prompt_tokens > prompt_format.max_prompt_tokens

@@ -76,6 +76,7 @@ def test_every_parameter_gives_a_question_on_the_same_context() -> None:
         ("What is the type of the parameter a?", "int"),
         ("What is the type of the parameter b?", "str or None"),
     ]
+    assert [example.values["parameter"] for example in found] == ["a", "b"]
     assert {example.values["context"] for example in found} == {DOCUMENTED.partition("\n\n")[2]}
     assert completion_examples(table_with("No parameters."), FRACTIONS, config)["train"] == []
 

@@ -40,3 +40,11 @@ def test_a_completion_has_an_end_token_if_and_only_if_it_is_not_truncated(reads_
             assert targets == [IGNORED] * (len(prompt) - 1) + answer
     assert (found.n_cut_answers, found.n_cut_prompts) == (2, 1)
     assert found.answer_lengths == [5, 6, 7, 16]
+
+
+def test_after_a_colon_a_completion_begins_with_a_space_unless_a_decoder_writes_it() -> None:
+    for template, reads_prompts, expected in ((":", False, " four"), ("", False, "four"), (":", True, "four")):
+        prompt_format = prompt_format_with(template, 5, 6)
+        found = completion_sequences(TOKENIZER, EXAMPLES[:1], prompt_format, reads_prompts=reads_prompts)
+        answer = [target for target in found.sequences[0][1] if target not in (IGNORED, END)]
+        assert TOKENIZER.decode(answer) == expected
