@@ -146,14 +146,13 @@ def upgrade(path: Path) -> list[str]:
             f"{path} is in format {VERSION} already, but has no version: add `version: {VERSION}`; nothing was written"
         )
     version = values.get("version", 1)
-    if version == VERSION:
-        return []
-    if version != 1:
+    if version not in (1, VERSION):
         raise UserError(f"{path}: version {version} is unknown to this release; nothing was written")
     sections = values.get("evaluate")
     is_recipe = not isinstance(sections, dict) or not sections.keys() >= EVALUATE_KEYS
+    text = path.read_text(encoding="utf-8")
     try:
-        text, changes = upgrade_text(path.read_text(encoding="utf-8"), is_recipe=is_recipe)
+        text, changes = with_additions(text) if version == VERSION else upgrade_text(text, is_recipe=is_recipe)
     except UserError as error:
         raise UserError(f"{path}: {error}; nothing was written") from None
     if not changes:
@@ -175,6 +174,13 @@ def _upgrade_folder(path: Path) -> list[str]:
     return [f"model.{old} -> {new}" for old, new in convert_model_folder(path, path)]
 
 
+def with_additions(text: str) -> tuple[str, list[str]]:
+    """The text of a parameter file of this format with the settings that it lacks, and what was added."""
+    text, changes = with_templates(text)
+    text, added = with_new_settings(text)
+    return text, [*changes, *added]
+
+
 def upgrade_text(text: str, *, is_recipe: bool) -> tuple[str, list[str]]:
     """The text of a parameter file or recipe in the format of this release, and what was changed.
 
@@ -189,9 +195,9 @@ def upgrade_text(text: str, *, is_recipe: bool) -> tuple[str, list[str]]:
         changes += more
     text, more = with_templates(text)
     changes += more
+    text, added = with_new_settings(text, is_recipe=is_recipe)
     if is_recipe:
-        return text, changes
-    text, added = with_new_settings(text)
+        return text, [*changes, *added]
     text, more = _share(text)
     text = f"{VERSION_COMMENT}version: {VERSION}\n\n{text}"
     return text, [f"version: {VERSION} is new", *changes, *added, *more]

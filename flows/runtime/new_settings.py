@@ -5,6 +5,7 @@ import json
 from ruamel.yaml import YAML
 
 from flows.runtime.yaml_text import KeyPath, compose, find_key
+from tasks.context.trainer_section import TRAINER
 
 TRAININGS: tuple[KeyPath, ...] = (
     ("pretrain", "training"),
@@ -58,9 +59,6 @@ NEW_SETTINGS: dict[KeyPath, str | None] = {
     ("evaluate", "completion", "neighbors"): NEIGHBORS,
     ("evaluate", "probes"): PROBES,
     ("evaluate", "prompts"): None,
-    ("evaluate", "probes"): PROBES,
-    ("evaluate", "completion", "neighbors"): NEIGHBORS,
-    ("evaluate", "completion", "metric"): "chrf",
 }
 """The value of each new setting, a section in lines of its own; the section that it belongs to may be missing, and then
 lacks nothing."""
@@ -68,10 +66,17 @@ ONLY_BESIDE: dict[KeyPath, str] = {("pretrain", "model", "ngram_head_order"): "u
 """New settings that only a section with another setting has: those of one family of models."""
 
 
-def with_new_settings(text: str) -> tuple[str, list[str]]:
-    """The text of a parameter file with the new settings that it lacks, and what was added, a line each."""
+def with_new_settings(text: str, *, is_recipe: bool = False) -> tuple[str, list[str]]:
+    """The text of a parameter file with the new settings that it lacks, and what was added, a line each.
+
+    What all trainings have goes to the section ``trainer``, if there is one. A recipe, which changes only some
+    settings, gets those of sections that it replaces as a whole.
+    """
     changes = []
-    for path, value in NEW_SETTINGS.items():
+    has_trainer = find_key(compose(text), (TRAINER,)) is not None
+    for path, value in _settings(in_trainer=has_trainer).items():
+        if is_recipe and path not in ONLY_BESIDE:
+            continue
         root = compose(text)
         section = find_key(root, path[:-1])
         if section is None or not getattr(section[1], "value", None) or find_key(root, path):
@@ -88,6 +93,16 @@ def with_new_settings(text: str) -> tuple[str, list[str]]:
         shown = "null" if value is None else "a section" if "\n" in value else value
         changes.append(f"{'.'.join(path)}: {shown} is new")
     return text, changes
+
+
+def _settings(*, in_trainer: bool) -> dict[KeyPath, str | None]:
+    if not in_trainer:
+        return NEW_SETTINGS
+    settings: dict[KeyPath, str | None] = {}
+    for path, value in NEW_SETTINGS.items():
+        training = next((training for training in TRAININGS if path[: len(training)] == training), None)
+        settings[path if training is None else (TRAINER, *path[len(training) :])] = value
+    return settings
 
 
 def _written(value: str, column: int, is_in_one_line: bool | None) -> str:

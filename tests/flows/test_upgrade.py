@@ -1,6 +1,7 @@
-"""Files of the last release are converted to exactly the settings that this release has; what cannot be stays.
+"""Older files are converted to exactly the settings that they meant; what cannot be stays.
 
-``last_release`` holds the last release's own ``params.yaml`` and recipes.
+``last_release`` holds ``params.yaml`` and the recipes as the last release in format 1 had them, and in ``format_2`` the
+same settings as the first release in format 2 had them. Both get what is new since.
 """
 
 import shutil
@@ -21,14 +22,21 @@ from tests.sample_project import PROJECT
 
 LAST_RELEASE = Path(__file__).parent / "last_release"
 RECIPES = sorted(path.name for path in (LAST_RELEASE / "recipes").glob("*.yaml"))
-OF_BENCHMARKS = [recipe for recipe in RECIPES if (PROJECT / "recipes" / recipe).exists()]
-OF_FAMILIES = [recipe for recipe in RECIPES if recipe not in OF_BENCHMARKS]
+FORMAT_2 = LAST_RELEASE / "format_2"
 MODELS = PROJECT / "tests" / "lmcore" / "models" / "last_release"
 
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
     return Path(shutil.copyfile(LAST_RELEASE / "params.yaml", tmp_path / "params.yaml"))
+
+
+@pytest.fixture
+def newer(tmp_path: Path) -> Path:
+    """The same settings as ``old``, in format 2, with what is new since."""
+    path = Path(shutil.copyfile(FORMAT_2 / "params.yaml", tmp_path / "newer.yaml"))
+    upgrade(path)
+    return path
 
 
 def changed(path: Path, before: str, after: str) -> Path:
@@ -42,11 +50,11 @@ def comments(path: Path) -> list[str]:
     return [line.strip() for line in path.read_text().splitlines() if line.strip().startswith("#")]
 
 
-def test_the_parameters_of_the_last_release_become_those_of_this_one(old: Path) -> None:
+def test_both_formats_become_the_same_parameters(old: Path, newer: Path) -> None:
     with pytest.raises(UserError, match=r"is in format 1, .*`python -m flows\.upgrade .*params\.yaml`"):
         load_parameters(old)
     changes = upgrade(old)
-    assert load_parameters(old) == load_parameters(PROJECT / "params.yaml")
+    assert load_parameters(old) == load_parameters(newer)
     assert any("max_epochs -> num_train_epochs" in change for change in changes)
     assert upgrade(old) == []
 
@@ -64,43 +72,33 @@ def test_comments_and_layout_stay(old: Path) -> None:
     assert old.read_text() == text.replace("  seed: 1", "  seed: 2", 1)
 
 
-@pytest.mark.parametrize("recipe", OF_FAMILIES)
-def test_a_familys_recipe_of_the_last_release_pretrains_as_its_preset_does(
-    recipe: str, old: Path, tmp_path: Path
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_makes_the_same_parameters_in_both_formats(
+    recipe: str, old: Path, newer: Path, tmp_path: Path
 ) -> None:
-    converted = Path(shutil.copyfile(LAST_RELEASE / "recipes" / recipe, tmp_path / recipe))
-    upgrade(converted)
-    upgrade(old)
-    old.write_text(apply_recipe(old.read_text(), converted))
-    own = Path(shutil.copyfile(PROJECT / "params.yaml", tmp_path / "own.yaml"))
-    apply_overrides(own, [f"pretrain.model={converted.stem.replace('-', '_')}"])
-    assert load_parameters(old).pretrain == load_parameters(own).pretrain
-
-
-@pytest.mark.parametrize("recipe", OF_BENCHMARKS)
-def test_a_recipe_of_the_last_release_makes_the_parameters_that_todays_makes(
-    recipe: str, old: Path, tmp_path: Path
-) -> None:
-    converted = Path(shutil.copyfile(LAST_RELEASE / "recipes" / recipe, tmp_path / recipe))
-    upgrade(converted)
     upgrade(old)
     before = comments(LAST_RELEASE / "recipes" / recipe)
-    assert comments(converted) == [comment.replace("starts_from", "init_from") for comment in before]
     made = []
-    for parameters, changes in ((old, converted), (PROJECT / "params.yaml", PROJECT / "recipes" / recipe)):
+    for parameters, folder in ((old, LAST_RELEASE), (newer, FORMAT_2)):
+        converted = Path(shutil.copyfile(folder / "recipes" / recipe, tmp_path / recipe))
+        upgrade(converted)
+        if folder == LAST_RELEASE:
+            assert comments(converted) == [comment.replace("starts_from", "init_from") for comment in before]
         path = tmp_path / f"{len(made)}.yaml"
-        path.write_text(apply_recipe(parameters.read_text(), changes))
+        path.write_text(apply_recipe(parameters.read_text(), converted))
         made.append(load_parameters(path))
     assert made[0] == made[1]
 
 
-def test_parameters_that_a_recipe_of_the_last_release_made_are_converted(old: Path, tmp_path: Path) -> None:
-    for recipe in OF_BENCHMARKS:
+def test_parameters_that_a_recipe_made_are_converted(old: Path, newer: Path, tmp_path: Path) -> None:
+    for recipe in RECIPES:
         path = tmp_path / "made.yaml"
         path.write_text(apply_recipe((LAST_RELEASE / "params.yaml").read_text(), LAST_RELEASE / "recipes" / recipe))
         upgrade(path)
+        converted = Path(shutil.copyfile(FORMAT_2 / "recipes" / recipe, tmp_path / recipe))
+        upgrade(converted)
         own = tmp_path / "own.yaml"
-        own.write_text(apply_recipe((PROJECT / "params.yaml").read_text(), PROJECT / "recipes" / recipe))
+        own.write_text(apply_recipe(newer.read_text(), converted))
         assert load_parameters(path) == load_parameters(own)
 
 
@@ -114,7 +112,7 @@ def test_trainings_that_differ_keep_their_own_settings(old: Path) -> None:
     assert "max_grad_norm" not in YAML(typ="safe").load(old)["trainer"]
 
 
-def test_sections_in_one_line_are_converted_as_well(old: Path) -> None:
+def test_sections_in_one_line_are_converted_as_well(old: Path, newer: Path) -> None:
     decoding = "      decoding:\n        method: sampling\n        temperature: 0.0\n        top_k:\n        top_p:\n"
     one_line = "      decoding: {method: beam_search, n_beams: 4, length_penalty: 0.5}\n"
     changed(old, f"{decoding}        min_p:\n        seed: 1\n", one_line)
@@ -126,7 +124,7 @@ def test_sections_in_one_line_are_converted_as_well(old: Path) -> None:
     )
     upgrade(old)
     parameters = load_parameters(old)
-    assert parameters.pretrain == load_parameters(PROJECT / "params.yaml").pretrain
+    assert parameters.pretrain == load_parameters(newer).pretrain
     generation = parameters.evaluate.completion.generation
     assert (generation.num_beams, generation.length_penalty, generation.do_sample) == (4, 0.5, False)
 
