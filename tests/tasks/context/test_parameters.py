@@ -115,7 +115,7 @@ def test_an_impossible_value_is_one_line(old: str, new: str, line: str, tmp_path
 
 def test_a_section_overrides_a_setting_that_all_trainings_share(tmp_path: Path) -> None:
     parameters = load_parameters(PROJECT / "params.yaml")
-    path = changed(tmp_path, ("      max_steps: 140", "      max_steps: 140\n      label_smoothing: 0.1"))
+    path = changed(tmp_path, ("      max_steps: 300", "      max_steps: 300\n      label_smoothing: 0.1"))
     completion = parameters.finetune.completion
     assert completion is not None
     expected = completion.training.model_copy(update={"label_smoothing": 0.1})
@@ -231,7 +231,7 @@ def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
 def test_sequences_that_exceed_the_context_are_an_error(tmp_path: Path) -> None:
     path = changed(tmp_path, ("max_position_embeddings: 256", "max_position_embeddings: 128"))
     with pytest.raises(
-        ValueError, match=r"max_position_embeddings is 128, but .*max_prompt_tokens with the completion needs 240"
+        ValueError, match=r"max_position_embeddings is 128, but .*max_prompt_tokens with the completion needs 244"
     ):
         load_parameters(path)
 
