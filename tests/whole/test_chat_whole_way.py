@@ -79,7 +79,7 @@ def settings() -> FinetuneConfig:
                 "beta": 0.01,
                 "epsilon": 0.2,
                 "max_train_samples": 50,
-                "lora": {"rank": 2, "alpha": 2.0, "dropout": 0.0, "save_adapter": True},
+                "lora": {"rank": 2, "alpha": 2.0, "dropout": 0.0, "save_adapter": False},
                 "training": json.loads(SHORT.model_dump_json()),
             }
         )

@@ -61,7 +61,16 @@ def parameters(folder: Path, **tokenizer: Any) -> Parameters:
         "max_prompt_tokens": 30,
         "max_completion_tokens": 8,
     }
-    values["finetune"]["completion"]["examples"] |= {"min_summary_characters": 5, "min_body_characters": 10}
+    values["finetune"]["completion"] |= {
+        "examples": {
+            "kind": "summary",
+            "min_summary_characters": 5,
+            "max_summary_characters": 200,
+            "min_body_characters": 10,
+        },
+        "prompt": "prompts/completion/summary.jinja",
+        "truncated_field": "text",
+    }
     for section in (values["pretrain"], values["finetune"]["classification"], values["finetune"]["completion"]):
         section["training"] |= SHORT
     for section in values["finetune"]:

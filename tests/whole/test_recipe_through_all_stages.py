@@ -12,7 +12,7 @@ from tests.sample_project import PROJECT, Sample, commit_all
 
 
 def test_a_recipe_of_words_in_lines_runs_through_all_stages(committed_project: Sample) -> None:
-    for name in ("lmcore", "tasks", "flows", "constraints"):
+    for name in ("lmcore", "tasks", "flows", "constraints", "prompts"):
         shutil.copytree(PROJECT / name, name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", "constraints.txt"):
         shutil.copy(PROJECT / name, name)

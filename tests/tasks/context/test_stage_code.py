@@ -62,7 +62,7 @@ PACKAGES = {
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A copy of the project as a DVC repository all of whose stages are up to date."""
     folder = tmp_path_factory.mktemp("project")
-    for name in ("lmcore", "tasks", "flows", "constraints"):
+    for name in ("lmcore", "tasks", "flows", "constraints", "prompts"):
         shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "tests").mkdir()
     for name in ("dvc.yaml", "params.yaml", "sources.lock", "constraints.txt", "tests/conftest.py"):
