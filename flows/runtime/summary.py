@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.paths import EVALUATION, METRICS
 from flows.runtime.stage_graph import StageResult
+from lmcore.evaluation.result import CLEAN, EvaluationResult
 from tasks.context.environment import Environment
 from tasks.tracking import experiment_page
 
@@ -22,10 +23,6 @@ SAMPLE_LINES = 8
 SAMPLE_WIDTH = 96
 
 
-CLEAN = "_clean"
-"""The suffix of metrics on test documents that share no text with the training split."""
-
-
 @dataclass(frozen=True)
 class Headline:
     """A metric by which the models in a part of the evaluation are compared, and its title."""
@@ -35,19 +32,16 @@ class Headline:
     title: str
 
 
-HEADLINES = (
-    Headline("language_model", "bits_per_byte_clean", "bits per byte (clean)"),
-    Headline("language_model", "bits_per_byte", "bits per byte (all)"),
-    Headline("language_model", "perplexity_clean", "perplexity (clean)"),
-    Headline("language_model", "perplexity", "perplexity (all)"),
-    Headline("language_model", "pseudo_bits_per_byte_clean", "pseudo bits per byte (clean)"),
-    Headline("language_model", "pseudo_perplexity_clean", "pseudo-perplexity (clean)"),
-    Headline("language_model", "bits_per_masked_token_clean", "bits per masked token (clean)"),
-    Headline("classifier", "accuracy_clean", "accuracy (clean)"),
-    Headline("classifier", "accuracy", "accuracy (all)"),
-    Headline("completion", "chrf_clean", "chrF (clean)"),
-    Headline("completion", "bleu_clean", "BLEU (clean)"),
+LIKELIHOODS = (
+    Headline("language_model", "bits_per_byte_clean", "Bits per byte (clean)"),
+    Headline("language_model", "bits_per_byte", "Bits per byte (all)"),
+    Headline("language_model", "perplexity_clean", "Perplexity (clean)"),
+    Headline("language_model", "pseudo_bits_per_byte_clean", "Pseudo bits per byte (clean)"),
+    Headline("language_model", "pseudo_perplexity_clean", "Pseudo-perplexity (clean)"),
+    Headline("language_model", "bits_per_masked_token_clean", "Bits per masked token (clean)"),
 )
+FINETUNED = ("classifier", "completion", "chat", "dpo", "grpo")
+"""The parts whose results say themselves by which metric models are compared."""
 
 
 def show_summary(results: Sequence[StageResult], environment: Environment) -> None:
@@ -106,7 +100,7 @@ def _metric_table(rows: Sequence[tuple[str, str, str, str]]) -> "RenderableType"
 
 def metric_rows() -> Iterator[tuple[str, str, str, str]]:
     """The metric (once, in its first row), the model, the value, and the confidence interval."""
-    for headline in HEADLINES:
+    for headline in (*LIKELIHOODS, *_headlines_of_finetuned()):
         found = _read_json(EVALUATION / f"{headline.part}.json", {})
         metrics, names = found.get("metrics", {}), found.get("names", {})
         title, metric = headline.title, headline.metric
@@ -120,6 +114,17 @@ def metric_rows() -> Iterator[tuple[str, str, str, str]]:
                 value, low, high = (f"{estimate[key]:.3f}" for key in ("value", "low", "high"))
                 yield title, name, value, f"{low} to {high}"
                 title = ""
+
+
+def _headlines_of_finetuned() -> Iterator[Headline]:
+    for part in FINETUNED:
+        result = EvaluationResult.from_json(
+            _read_json(EVALUATION / f"{part}.json", {"skipped": "it was not evaluated"})
+        )
+        if result.skipped is None and result.reported:
+            name = result.headline.removesuffix(CLEAN)
+            title = next(metric.title for metric in result.reported if metric.name == name)
+            yield Headline(part, f"{name}{CLEAN}", f"{title} (clean)")
 
 
 def _show_samples(console: "Console", samples: Sequence[dict[str, str]]) -> None:

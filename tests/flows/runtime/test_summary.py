@@ -28,27 +28,41 @@ def test_metrics_on_clean_documents_come_before_those_on_all_documents() -> None
     sizes = {"n_documents": 10, "n_documents_clean": 8, "differences": {}}
     write("language_model", {"model": "GPT", "ngram": "5-gram"}, {"model": measures, "ngram": measures, **sizes})
     assert list(metric_rows()) == [
-        ("bits per byte (clean)", "GPT", "1.700", "1.600 to 1.800"),
+        ("Bits per byte (clean)", "GPT", "1.700", "1.600 to 1.800"),
         ("", "5-gram", "1.700", "1.600 to 1.800"),
-        ("bits per byte (all)", "GPT", "1.600", "1.500 to 1.700"),
+        ("Bits per byte (all)", "GPT", "1.600", "1.500 to 1.700"),
         ("", "5-gram", "1.600", "1.500 to 1.700"),
-        ("perplexity (clean)", "GPT", "40.000", "39.900 to 40.100"),
+        ("Perplexity (clean)", "GPT", "40.000", "39.900 to 40.100"),
         ("", "5-gram", "40.000", "39.900 to 40.100"),
     ]
 
 
 @pytest.mark.parametrize("clean", [{}, {"n_documents_clean": 10}])
 def test_where_all_documents_or_none_are_clean_each_metric_is_shown_once(clean: dict[str, int]) -> None:
-    write("classifier", {"model": "fine-tuned BERT"}, {"model": {"accuracy": figure(0.8)}, "n_documents": 10, **clean})
-    write("completion", {}, {})
-    assert list(metric_rows()) == [("accuracy", "fine-tuned BERT", "0.800", "0.700 to 0.900")]
+    sizes = {"n_documents": 10, "differences": {}, **clean}
+    write("classifier", {"model": "fine-tuned BERT"}, {"model": {"accuracy": figure(0.8)}, **sizes})
+    assert list(metric_rows()) == [("Accuracy", "fine-tuned BERT", "0.800", "0.700 to 0.900")]
+
+
+def test_a_fine_tuned_model_is_shown_by_the_metric_that_its_result_names() -> None:
+    measures = {
+        "chrf": figure(60),
+        "chrf_clean": figure(50),
+        "exact_match": figure(0.6),
+        "exact_match_clean": figure(0.5),
+    }
+    sizes = {"n_documents": 10, "n_documents_clean": 8, "differences": {}}
+    path = Path("reports/evaluate/completion.json")
+    write("completion", {"model": "fine-tuned GPT"}, {"model": measures, **sizes})
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"headline": "exact_match"}))
+    assert list(metric_rows()) == [("Exact match (clean)", "fine-tuned GPT", "0.500", "0.400 to 0.600")]
 
 
 @pytest.mark.parametrize(
     ("name", "measure", "title"),
     [
-        ("BERT", "pseudo_bits_per_byte", "pseudo bits per byte (clean)"),
-        ("encoder-decoder", "bits_per_masked_token", "bits per masked token (clean)"),
+        ("BERT", "pseudo_bits_per_byte", "Pseudo bits per byte (clean)"),
+        ("encoder-decoder", "bits_per_masked_token", "Bits per masked token (clean)"),
     ],
 )
 def test_models_that_do_not_predict_the_next_token_are_in_the_table(name: str, measure: str, title: str) -> None:

@@ -148,7 +148,11 @@ def test_an_optimizer_of_another_kind_in_a_section_replaces_the_shared_one(tmp_p
         ("name: muon", "name: mion", ['trainer.optimizer.name = "mion": expected one of adamw, muon; did you mean']),
         ("beta1: 0.9", "beta1: 2.0", ["trainer.optimizer.adamw.beta1 = 2.0: input should be less than 1"]),
         ("    max_steps: 1800\n", "", ["pretrain.training.max_steps: missing; add it"]),
-        ("    max_steps: 1800", "    max_steps: 0", ["pretrain.training.max_steps = 0: input should be greater than 0"]),
+        (
+            "    max_steps: 1800",
+            "    max_steps: 0",
+            ["pretrain.training.max_steps = 0: input should be greater than 0"],
+        ),
         (
             "    max_steps: 1800",
             "    max_steps: 1800\n    max_grad_norm: 0",
