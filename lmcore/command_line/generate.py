@@ -20,6 +20,7 @@ from lmcore.models.chat_template import ChatTemplate
 from lmcore.models.device import native_bfloat16, pick_device
 from lmcore.models.folder import load_chat_template, load_generative_model, read_description
 from lmcore.models.ngram.model import NgramModel
+from lmcore.models.prompt import Prompt
 from lmcore.models.quantization import load_in_8bit
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
@@ -83,7 +84,7 @@ def run(options: argparse.Namespace) -> None:
     if options.chat:
         chat(ChatGenerator(generator, _template(options, generator)), config, options.system)
         return
-    prompts = [_read_prompt(prompt) for prompt in options.prompt]
+    prompts = _prompts(options)
     is_plain = options.logprobs is None and options.plots is None
     if len(prompts) == 1 and is_plain and config.num_beams == 1 and options.num_return_sequences is None:
         show_stream(generator.stream(prompts[0], config))
@@ -91,7 +92,7 @@ def run(options: argparse.Namespace) -> None:
     answers = generator.complete_n_best(prompts, config, n_top_logprobs=options.logprobs or 0)
     for number, (prompt, candidates) in enumerate(zip(prompts, answers, strict=True), start=1):
         if len(prompts) > 1:
-            sys.stdout.write(f"--- {number}: {_shortened(prompt)}\n")
+            sys.stdout.write(f"--- {number}: {_shortened(generator.prompt_text(prompt))}\n")
         _show_answers(generator, candidates[: options.num_return_sequences or 1], options)
         if options.plots is not None:
             _write_plots(generator, prompt, candidates[0], options.plots, number)
@@ -125,7 +126,7 @@ def _token_name(generator: Generator, token: int) -> str:
     return repr(generator.tokenizer.decode([token]))
 
 
-def _write_plots(generator: Generator, prompt: str, completion: Completion, folder: Path, number: int) -> None:
+def _write_plots(generator: Generator, prompt: Prompt, completion: Completion, folder: Path, number: int) -> None:
     # Matplotlib takes a second to import, and is an optional dependency.
     from lmcore.command_line.attention import attention_maps, has_attention
     from lmcore.command_line.plots import draw_attention, draw_surprisal
@@ -136,18 +137,36 @@ def _write_plots(generator: Generator, prompt: str, completion: Completion, fold
     tokens = [*generator.encode(prompt), *completion.tokens]
     tokens = tokens[1:] if tokens[:1] == [start] else tokens
     spans = span_surprisals(tokens, model.token_log_probabilities(tokens), generator.tokenizer.decode)
+    shown_prompt = _shortened(generator.prompt_text(prompt))
     paths = [folder / f"surprisal-{number}.png"]
-    draw_surprisal(paths[0], spans, title=f"Surprisal of “{_shortened(prompt)}” and its answer")
+    draw_surprisal(paths[0], spans, title=f"Surprisal of “{shown_prompt}” and its answer")
     if has_attention(model):
         shown = [start, *tokens][-(model.max_position_embeddings or 0) :]
         names = ["<start>" if token == start else generator.tokenizer.decode([token]) for token in shown]
         paths.append(folder / f"attention-{number}.png")
-        draw_attention(paths[1], attention_maps(model, shown), names, title=f"Attention in “{_shortened(prompt)}”")
+        draw_attention(paths[1], attention_maps(model, shown), names, title=f"Attention in “{shown_prompt}”")
     sys.stderr.write(f"wrote {' and '.join(map(str, paths))}\n")
 
 
+def _prompts(options: argparse.Namespace) -> list[Prompt]:
+    """The prompts of ``--prompt``, or the one whose variables ``--field`` gives.
+
+    Raises:
+        UserError: if a field has no name, or two fields have the same.
+    """
+    if options.field is None:
+        return [_read_prompt(prompt) for prompt in options.prompt]
+    values: dict[str, str] = {}
+    for field in options.field:
+        name, separator, text = field.partition("=")
+        if not name or not separator or name in values:
+            raise UserError(f"--field {field!r}: expected NAME=TEXT, and each name once")
+        values[name] = _read_prompt(text)
+    return [values]
+
+
 def _read_prompt(prompt: str) -> str:
-    """The text of ``--prompt``, or of standard input if it is ``-``.
+    """The text of a prompt or field, or of standard input if it is ``-``.
 
     Raises:
         UserError: if it is not UTF-8, or there is no standard input.
@@ -156,16 +175,14 @@ def _read_prompt(prompt: str) -> str:
         # Python represents bytes that are not UTF-8 as lone surrogates.
         content = prompt.encode("utf-8", "surrogateescape")
     elif sys.stdin is None:
-        raise UserError(
-            "--prompt -: standard input is not available; pass the text itself, or redirect a file with `< FILE`"
-        )
+        raise UserError("-: standard input is not available; pass the text itself, or redirect a file with `< FILE`")
     else:
         content = sys.stdin.buffer.read()
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(
-            f"--prompt: byte {error.start + 1} of the text is not UTF-8; convert it, for example with `iconv -t UTF-8`"
+            f"byte {error.start + 1} of the prompt is not UTF-8; convert it, for example with `iconv -t UTF-8`"
         ) from None
 
 

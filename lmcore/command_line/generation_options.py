@@ -61,10 +61,16 @@ def make_parser(*, is_chat: bool = False) -> argparse.ArgumentParser:
         help="folder of an n-gram model with the same tokenizer, whose drafts make one prompt faster",
     )
     if is_chat:
-        parser.set_defaults(chat=True, prompt=None, **dict.fromkeys(PROMPT_ONLY))
+        parser.set_defaults(chat=True, prompt=None, field=None, **dict.fromkeys(PROMPT_ONLY))
     else:
         what = parser.add_mutually_exclusive_group(required=True)
         what.add_argument("--prompt", action="append", help="text to continue; may be repeated; - reads standard input")
+        what.add_argument(
+            "--field",
+            action="append",
+            metavar="NAME=TEXT",
+            help="a variable of a completion model's prompt that has several; NAME=- reads standard input",
+        )
         what.add_argument("--chat", action="store_true", help="chat with the model in the terminal; Ctrl-D ends it")
     _add_choices(parser)
     _add_ends(parser)

@@ -13,8 +13,9 @@ from lmcore.command_line.generation_options import generation_config, make_parse
 from lmcore.config.models import NgramConfig
 from lmcore.generation import Generator
 from lmcore.models.chat_template import DEFAULT_TEMPLATE
-from lmcore.models.folder import read_description, save_language_model
+from lmcore.models.folder import load_generative_model, read_description, save_language_model
 from lmcore.models.ngram.model import NgramModel
+from tests.lmcore.models.prompt_formats import prompt_format_with
 from tests.tasks.tracking.tiny_models import save_tiny_model
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -152,7 +153,7 @@ def test_a_chat_answers_every_line_until_the_input_ends(folder: Path, tmp_path: 
         (["--stop-token-ids", "999999"], "error: --stop-token-ids 999999: the model's tokens are 0 to "),
         (["--system", "be brief"], "error: --system: works only with --chat"),
         (["--chat-template", "nowhere.json"], "error: --chat-template: works only with --chat"),
-        (["--prompt", "caf\udce9"], "error: --prompt: byte 4 of the text is not UTF-8"),
+        (["--prompt", "caf\udce9"], "error: byte 4 of the prompt is not UTF-8"),
     ],
 )
 def test_invalid_options_are_reported_in_one_line(
@@ -226,3 +227,33 @@ def test_without_matplotlib_the_option_that_needs_it_says_how_to_install_it(
     captured = capsys.readouterr()
     assert captured.err == "error: --plots needs matplotlib: install it with `pip install matplotlib`\n"
     assert captured.out == ""
+
+
+@pytest.fixture
+def two_fields(folder: Path, tmp_path: Path) -> Path:
+    """A completion model whose prompt has two variables."""
+    model, tokenizer = load_generative_model(folder / "completion")
+    template = "{{ context }}\n{{ question }}\n"
+    prompt_format = prompt_format_with("", 16, 8, template=template, truncated_field="context")
+    record = {"version": 2}
+    save_language_model(tmp_path / "two-fields", model, tokenizer, record, prompt_format=prompt_format)
+    return tmp_path / "two-fields"
+
+
+def test_fields_are_the_variables_of_a_prompt(
+    two_fields: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"the list")))
+    main([str(two_fields), "--field", "context=-", "--field", "question=is = sorted", "--logprobs", "0"])
+    generator = load_generator(two_fields)
+    options = make_parser().parse_args([str(two_fields), "--field", "a=b"])
+    config = generation_config(options, read_description(two_fields))
+    answer = generator.complete([{"context": "the list", "question": "is = sorted"}], config)[0]
+    assert capsys.readouterr().out.startswith(f"{answer.text}\n")
+
+
+@pytest.mark.parametrize("fields", [["context"], ["=text"], ["context=a", "context=b"]])
+def test_a_field_has_a_name_of_its_own(two_fields: Path, capsys: pytest.CaptureFixture[str], fields: list[str]) -> None:
+    with pytest.raises(SystemExit, match="1"):
+        main([str(two_fields), *(part for field in fields for part in ("--field", field))])
+    assert "expected NAME=TEXT, and each name once" in capsys.readouterr().err
