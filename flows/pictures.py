@@ -114,8 +114,8 @@ def stages() -> list[Stage]:
         Stage(
             "finetune",
             VIOLET,
-            ("classifier and", "completion model,", "whole or LoRA"),
-            (f"accuracy {metrics['accuracy_clean']:.3f}", f"chrF {metrics['chrf_clean']:.1f}"),
+            ("classify, answer,", "chat; preferences", "and rewards"),
+            (f"exact match {metrics['exact_match_clean']:.3f}", f"accuracy {metrics['accuracy_clean']:.3f}"),
         ),
         Stage(
             "evaluate",
