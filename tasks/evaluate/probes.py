@@ -79,7 +79,13 @@ def _probe_language_model(
     scorer = NgramScorer(model) if isinstance(model, NgramModel) else NeuralScorer(model, config=config.likelihood)
     score = text_scorer(scorer, tokenizer)
     if probes.memorization is not None:
-        yield probe_memorization(model, shards, probes.memorization, seed=seed, confidence=bootstrap.confidence)
+        probe = probe_memorization(model, shards, probes.memorization, seed=seed, confidence=bootstrap.confidence)
+        if probe.rows:
+            yield probe
+        else:
+            logger.warning(
+                "Memorization is not probed: no text of the corpus is long enough for evaluate.probes.memorization"
+            )
     if probes.canaries is not None:
         canaries = _canaries(documents, shards, probes.canaries.sources)
         yield probe_canaries(score, canaries, probes.canaries, seed=seed, bootstrap=bootstrap)

@@ -29,6 +29,8 @@ from tasks.context.prefect import task
 from tasks.evaluate.results import PARTS, Part, read_probes, read_results
 
 DATA_CARD = ("card.md", "card.json")
+UNNAMED = ("language_model", "classifier", "completion")
+"""Parts whose headline has no prefix in the file of headlines."""
 
 
 @dataclass(frozen=True)
@@ -150,12 +152,14 @@ def _samples(part: Part, result: EvaluationResult, output: Path) -> list[dict[st
 
 
 def _headlines(results: Mapping[str, EvaluationResult]) -> Iterator[tuple[str, float]]:
-    """The headline of each part, on clean documents if there are any; the language model's also on all documents."""
-    trained = {part.name for part in PARTS if part.is_trained}
+    """The headline of each part, on clean documents if there are any; the language model's also on all documents.
+
+    Parts that may have the same headline as the completion model begin with their name.
+    """
     for name, result in results.items():
         headline = result.headline
         yield (
-            headline if name in trained else f"{name}_{headline}",
+            headline if name in UNNAMED else f"{name}_{headline}",
             round(result.metrics.models[MODEL][headline].value, 4),
         )
     if "language_model" in results:

@@ -39,7 +39,7 @@ BATCH_SIZE = 100
 def probe_memorization(
     model: CausalModel, shards: TokenShards, config: MemorizationConfig, *, seed: int, confidence: float
 ) -> Probe:
-    """The fraction of continuations that greedy decoding reproduces.
+    """The fraction of continuations that greedy decoding reproduces; no rows if no text is long enough.
 
     Args:
         model: the model, on its device.
@@ -97,6 +97,8 @@ def sample_texts(shards: TokenShards, length: int, max_texts: int, seed: int) ->
 def count_occurrences(tokens: Tokens, texts: Tokens) -> Integers:
     """How often each text, integers (n_texts, length), occurs in a token stream, (n_texts,); by hashes of 64 bits."""
     length = texts.shape[1]
+    if not len(texts):
+        return np.zeros(0, np.int64)
     wanted = (_mixed(texts) * np.cumprod(np.full(length, BASE)) * INVERSE).sum(axis=1, dtype=np.uint64)
     known, position = np.unique(wanted, return_inverse=True)
     counts = np.zeros(len(known), np.int64)

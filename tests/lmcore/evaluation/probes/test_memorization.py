@@ -65,3 +65,7 @@ def test_an_n_gram_model_reproduces_what_it_has_counted_and_no_unseen_text(corpu
     assert rates["8 tokens", "4 times or more"].value == 1.0
     assert rates["8 tokens", "never (test split)"].value == 0.0
     assert rates["4 tokens", "once"].low > rates["4 tokens", "never (test split)"].high
+
+
+def test_without_a_text_that_is_long_enough_nothing_is_found(corpus):
+    assert sample_texts(corpus, 100, 5, seed=1) == {}
