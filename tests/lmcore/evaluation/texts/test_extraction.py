@@ -36,13 +36,13 @@ def test_items_are_counted_and_invalid_json_is_wrong() -> None:
 
 def test_the_f1_of_distinct_items_is_that_of_scikit_learn() -> None:
     random, names = np.random.default_rng(0), [f"n{number}" for number in range(12)]
-    actual, guessed = random.random((30, 12)) < 0.3, random.random((30, 12)) < 0.3
+    actual, predicted = random.random((30, 12)) < 0.3, random.random((30, 12)) < 0.3
 
     def written(chosen: np.ndarray) -> list[str]:
         return [json.dumps({"X": [name for name, has in zip(names, row, strict=True) if has]}) for row in chosen]
 
-    found = values(written(guessed), written(actual))
-    assert found["extraction_f1"] == pytest.approx(f1_score(actual, guessed, average="micro"))
+    found = values(written(predicted), written(actual))
+    assert found["extraction_f1"] == pytest.approx(f1_score(actual, predicted, average="micro"))
     assert found["extraction_f1_X"] == found["extraction_f1"]
 
 
