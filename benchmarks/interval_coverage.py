@@ -14,6 +14,7 @@ from scipy.special import softmax
 
 from lmcore.config.evaluate import BootstrapConfig
 from lmcore.evaluation.classification import classification_metrics
+from lmcore.evaluation.clustered_proportions import clustered_difference, clustered_proportion
 from lmcore.evaluation.intervals import Bootstrap, proportion, proportion_difference, ratio, ratio_difference
 from lmcore.evaluation.multi_label import multi_label_metrics
 from lmcore.evaluation.probability_metrics import auroc, probability_metrics
@@ -36,12 +37,14 @@ class Setting:
         interval: how its interval is made.
         n_items: size of a test set.
         measure: the metric of the items of the population with the given indices; the second argument is a seed.
+        items: what the items are called if they hold several of what is measured.
     """
 
     metric: str
     interval: str
     n_items: int
     measure: Measured
+    items: str = ""
 
 
 def settings() -> Iterator[Setting]:
@@ -67,6 +70,14 @@ def settings() -> Iterator[Setting]:
     for metric in ("bleu", "chrf", "rouge_l", "token_f1", "repetition"):
         yield Setting(metric, "studentized bootstrap", 100, _texts(metric))
     yield Setting("distinct_2", "jackknife", 100, _texts("distinct_2"))
+    of_documents = "studentized bootstrap of documents"
+    for n_documents in (20, 100, 400):
+        yield Setting("exact match, 1 to 8 questions a document", of_documents, n_documents, _questions(), "documents")
+    for n_documents in (20, 100, 400):
+        measure = _questions(paired=True)
+        yield Setting("difference in exact match, the same", of_documents, n_documents, measure, "documents")
+    singly = _questions(is_clustered=False)
+    yield Setting("exact match, as if questions were independent", "Clopper-Pearson", 100, singly, "documents")
 
 
 def coverage(setting: Setting, n_test_sets: int) -> float:
@@ -90,7 +101,8 @@ def main() -> None:
     for setting in settings():
         if not options.names or any(setting.metric.startswith(name) for name in options.names):
             found = coverage(setting, options.test_sets)
-            row = (setting.metric, setting.interval, str(setting.n_items), f"{100 * found:.1f} %")
+            n_items = f"{setting.n_items} {setting.items}".strip()
+            row = (setting.metric, setting.interval, n_items, f"{100 * found:.1f} %")
             sys.stdout.write(f"| {' | '.join(row)} |\n")
             sys.stdout.flush()
 
@@ -167,6 +179,26 @@ def _texts(metric: str) -> Measured:
         texts.append(" ".join(f"w{word}" for word in other))
     whole = TextMetrics(texts, references)._metrics[metric]
     return lambda indices, seed: whole.select(indices).estimate(_bootstrap(indices, seed))
+
+
+def _questions(*, paired: bool = False, is_clustered: bool = True) -> Measured:
+    """Questions about documents, which are easier for some documents than for others; the items are documents."""
+    generator = np.random.default_rng(5)
+    sizes = generator.integers(1, 9, POPULATION)
+    starts = np.cumsum(sizes) - sizes
+    skill = np.repeat(generator.beta(1.2, 0.8, POPULATION), sizes)
+    first = generator.random(len(skill)) < skill
+    second = np.where(generator.random(len(skill)) < 0.6, first, generator.random(len(skill)) < 0.8 * skill)
+
+    def measure(indices: Indices, seed: int) -> Estimate:
+        drawn = np.concatenate([np.arange(starts[index], starts[index] + sizes[index]) for index in indices])
+        documents = np.repeat(np.arange(len(indices)), sizes[indices]).tolist() if is_clustered else None
+        bootstrap = Bootstrap(len(drawn), RESAMPLES, seed, documents)
+        if paired:
+            return clustered_difference(first[drawn], second[drawn], bootstrap)
+        return clustered_proportion(first[drawn], bootstrap)
+
+    return measure
 
 
 if __name__ == "__main__":

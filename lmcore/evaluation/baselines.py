@@ -15,6 +15,8 @@ from lmcore.tokens.corpus.shards import TokenShards
 from lmcore.training.pretraining import seen_tokens
 
 TOKENS_AT_ONCE = 1 << 24
+NEARLY_ALL = 0.99
+"""Sequences of equal length leave out the end of the training split; a model that saw so much of it has seen it all."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,12 @@ class NgramBaselines:
     Attributes:
         models: the n-gram models by key; the one called ``ngram`` is also interpolated with the language model.
         context: tells how much of a token's context is known, which decides the weights of the interpolation.
+        is_whole_split_seen: whether the language model was trained on the whole training split, as they are.
     """
 
     models: Mapping[str, KneserNey]
     context: KneserNey
+    is_whole_split_seen: bool
 
 
 @dataclass(frozen=True)
@@ -71,15 +75,19 @@ def train_ngram(shards: TokenShards, order: int) -> KneserNey:
     )
 
 
-def train_ngram_on_seen(shards: TokenShards, order: int, drawn: dict[str, Any]) -> KneserNey:
-    """An n-gram model of exactly the tokens that a language model was trained on.
+def train_ngram_on_seen(shards: TokenShards, order: int, drawn: dict[str, Any]) -> KneserNey | None:
+    """An n-gram model of exactly the tokens that a language model was trained on; None if that is the whole training
+    split.
 
     Args:
         shards: the tokenized corpus.
         order: length of the longest n-gram.
         drawn: which tokens the training has drawn, from its record.
     """
-    seen = SeenDocuments.from_spans(*seen_tokens(shards.tokens("train"), drawn), shards.end_of_text_id)
+    tokens, spans = seen_tokens(shards.tokens("train"), drawn)
+    if len(tokens) >= NEARLY_ALL * len(shards.tokens("train")):
+        return None
+    seen = SeenDocuments.from_spans(tokens, spans, shards.end_of_text_id)
     return KneserNey.train(
         seen.tokens,
         seen.offsets,

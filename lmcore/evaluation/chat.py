@@ -81,7 +81,7 @@ def evaluate_chat(
         LAST_TURN: by_question.validation[NEAREST_NEIGHBOR],
         FREQUENT_COMPLETION: by_conversation.validation[FREQUENT_COMPLETION],
     }
-    metrics, signatures = evaluate_completions(systems, test.answers, is_clean, config)
+    metrics, signatures = evaluate_completions(systems, test.answers, test.ids, is_clean, config)
     names = {
         MODEL: name,
         NEAREST_NEIGHBOR: "answer to the most similar training conversation",

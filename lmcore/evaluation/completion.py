@@ -72,7 +72,7 @@ def compare_with_baselines(
     baselines = completion_baselines(training, validation, test.prompts, config.completion)
     more = others or {}
     answers = {MODEL: list(completions), **{key: list(own) for key, (_, own) in more.items()}, **baselines.completions}
-    metrics, signatures = evaluate_completions(answers, test.references, is_clean, config)
+    metrics, signatures = evaluate_completions(answers, test.references, test.ids, is_clean, config)
     columns = {"id": test.ids, "prompt": test.shown, "reference": test.references} | {
         name: texts for name, texts in answers.items() if name != WHOLE_PROMPT
     }
@@ -89,7 +89,11 @@ def compare_with_baselines(
 
 
 def evaluate_completions(
-    completions: Mapping[str, Sequence[str]], references: Sequence[str], is_clean: Flags, config: EvaluateConfig
+    completions: Mapping[str, Sequence[str]],
+    references: Sequence[str],
+    documents: Sequence[str],
+    is_clean: Flags,
+    config: EvaluateConfig,
 ) -> tuple[Metrics, dict[str, str]]:
     """Metrics of the completions of a model and of other systems, and the model's differences to the others.
 
@@ -97,6 +101,7 @@ def evaluate_completions(
         completions: texts by system, the evaluated one under :data:`~lmcore.evaluation.names.MODEL`; one for each
             reference.
         references: the expected completions.
+        documents: the id of the document of each; completions of one document are resampled together.
         is_clean: which of their documents share nothing with the training split, bool (n_documents,).
         config: seed and confidence intervals.
 
@@ -106,7 +111,7 @@ def evaluate_completions(
     systems = {name: TextMetrics(texts, references) for name, texts in completions.items()}
 
     def measure(indices: Indices) -> Metrics:
-        bootstrap = Bootstrap(len(indices), config.bootstrap, config.seed)
+        bootstrap = Bootstrap(len(indices), config.bootstrap, config.seed, [documents[index] for index in indices])
         chosen = {name: system.select(indices) for name, system in systems.items()}
         return Metrics(
             {name: system.metrics(bootstrap) for name, system in chosen.items()},

@@ -11,14 +11,18 @@ confidence; that of Bonett and Price is for the difference of two proportions of
 
 The p value of a difference is that of the same studentized bootstrap, and of McNemar's exact test for proportions.
 
-Sources: Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapters 11, 12 and 16; Hall (1988),
-"Theoretical Comparison of Bootstrap Confidence Intervals", https://doi.org/10.1214/aos/1176350933; Clopper and Pearson
-(1934), https://doi.org/10.1093/biomet/26.4.404; Bonett and Price (2012), https://doi.org/10.3102/1076998611411915;
-McNemar (1947), https://doi.org/10.1007/BF02295996.
+Items of one cluster, such as the questions about one document, are more alike than others, and count for less than as
+many independent items. So clusters are resampled, each with all its items (the pairs cluster bootstrap).
+
+Sources: Cameron, Gelbach and Miller (2008), "Bootstrap-Based Improvements for Inference with Clustered Errors",
+https://doi.org/10.1162/rest.90.3.414; Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapters 11, 12
+and 16; Hall (1988), "Theoretical Comparison of Bootstrap Confidence Intervals",
+https://doi.org/10.1214/aos/1176350933; Clopper and Pearson (1934), https://doi.org/10.1093/biomet/26.4.404; Bonett and
+Price (2012), https://doi.org/10.3102/1076998611411915; McNemar (1947), https://doi.org/10.1007/BF02295996.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -43,15 +47,35 @@ MAX_RESAMPLES_OF_ERRORS = 300
 
 
 class Bootstrap:
-    """Resamples of test items, drawn once, so that the metrics of several models are compared in pairs."""
+    """Resamples of test items, drawn once, so that the metrics of several models are compared in pairs.
 
-    def __init__(self, n_items: int, config: BootstrapConfig, seed: int) -> None:
+    Args:
+        n_items: how many items there are.
+        config: resamples and confidence.
+        seed: the seed of the resamples.
+        clusters: what each item belongs to, such as the document of a question; None: all items are independent.
+
+    Attributes:
+        clusters: the index of each item's cluster, int64 (n_items,), numbered as they first occur.
+        n_clusters: how many there are.
+    """
+
+    def __init__(
+        self, n_items: int, config: BootstrapConfig, seed: int, clusters: Sequence[Hashable] | None = None
+    ) -> None:
         if n_items < 1:
             raise UserError("there are no test items to resample: the evaluation needs at least one")
+        self.clusters = np.arange(n_items) if clusters is None else _numbered(clusters)
+        self.n_items, self.n_clusters, self.confidence = n_items, int(self.clusters.max()) + 1, config.confidence
         generator = np.random.default_rng(seed)
-        probabilities = np.full(n_items, 1.0 / n_items)
-        self.n_items, self.confidence = n_items, config.confidence
-        self._counts = generator.multinomial(n_items, probabilities, size=config.num_resamples).astype(np.uint16)
+        probabilities = np.full(self.n_clusters, 1.0 / self.n_clusters)
+        counts = generator.multinomial(self.n_clusters, probabilities, size=config.num_resamples)
+        self._counts = counts.astype(np.uint16)
+
+    @property
+    def is_clustered(self) -> bool:
+        """Whether several items belong to one cluster."""
+        return self.n_clusters < self.n_items
 
     def estimate(
         self,
@@ -61,7 +85,7 @@ class Bootstrap:
         within: tuple[float, float] = (-np.inf, np.inf),
         gradient: Measure | None = None,
     ) -> Estimate:
-        """The metric on all items with its interval; for a single item the interval has no width.
+        """The metric on all items with its interval; for a single cluster the interval has no width.
 
         Args:
             statistics: non-negative (n_items, n_statistics); those of two models side by side give a paired
@@ -93,7 +117,7 @@ class Bootstrap:
         """
         value, error = self._value_and_error(measure)
         if not 0.0 < value < 1.0:
-            ends = proportion(np.full(self.n_items, value >= 1.0), self.confidence)
+            ends = proportion(np.full(self.n_clusters, value >= 1.0), self.confidence)
             return Estimate(value, min(value, ends.low), max(value, ends.high))
         half = float(ndtri((1 + self.confidence) / 2)) * error / (value * (1 - value))
         return Estimate(value, float(expit(logit(value) - half)), float(expit(logit(value) + half)))
@@ -109,7 +133,10 @@ class Bootstrap:
         value = float(measure(np.ones((1, self.n_items)))[0])
         counts = self._counts[:MAX_RESAMPLES_OF_ERRORS]
         rows = max(1, CELLS_AT_ONCE // self.n_items)
-        parts = [measure(counts[start : start + rows].astype(np.float64)) for start in range(0, len(counts), rows)]
+        parts = [
+            measure(counts[start : start + rows, self.clusters].astype(np.float64))
+            for start in range(0, len(counts), rows)
+        ]
         found = np.concatenate(parts)
         return value, float(np.std(found[~np.isnan(found)])) if (~np.isnan(found)).any() else 0.0
 
@@ -124,19 +151,28 @@ class Bootstrap:
     ) -> Estimate:
         sums = statistics.sum(axis=0)
         value = float(measure(sums))
-        if self.n_items == 1:
+        if self.n_clusters == 1:
             return Estimate(value, value, value, 1.0 if is_difference else None)
         derive = gradient or (lambda points: _numeric_gradient(measure, points))
-        without_one = measure(sums - statistics)
-        error = float(np.sqrt((self.n_items - 1) * np.var(without_one)))
-        distances = self._distances(statistics, measure, derive, value)
+        of_clusters = self._summed(statistics)
+        without_one = measure(sums - of_clusters)
+        error = float(np.sqrt((self.n_clusters - 1) * np.var(without_one)))
+        distances = self._distances(of_clusters, measure, derive, value)
         half = self._critical_value(distances) * error
         low, high = min(value, max(value - half, within[0])), max(value, min(value + half, within[1]))
         return Estimate(value, low, high, self._p_value(distances, value, error) if is_difference else None)
 
+    def _summed(self, statistics: Floats) -> Floats:
+        """The sums of the statistics of each cluster, (n_clusters, n_statistics)."""
+        if not self.is_clustered:
+            return statistics
+        found = np.zeros((self.n_clusters, statistics.shape[1]))
+        np.add.at(found, self.clusters, statistics)
+        return found
+
     def _critical_value(self, distances: Floats) -> float:
         """Half the width of the interval in standard errors: at least that of Student's t."""
-        least = float(stdtrit(self.n_items - 1, (1.0 + self.confidence) / 2))
+        least = float(stdtrit(self.n_clusters - 1, (1.0 + self.confidence) / 2))
         found = float(np.quantile(distances, self.confidence, method="higher"))
         return max(found, least) if np.isfinite(found) else least
 
@@ -145,15 +181,15 @@ class Bootstrap:
         if error == 0.0:
             return float(value == 0.0)
         distance = abs(value) / error
-        least = 2 * float(stdtr(self.n_items - 1, -distance))
+        least = 2 * float(stdtr(self.n_clusters - 1, -distance))
         if not np.isfinite(np.quantile(distances, self.confidence, method="higher")):
             return least
         return max(least, (1 + int(np.count_nonzero(distances >= distance))) / (1 + len(distances)))
 
     def _distances(self, statistics: Floats, measure: Measure, gradient: Measure, value: float) -> Floats:
         """How far the metric of each resample is from that of all items, in its own standard errors, (n_resamples,)."""
-        negligible = NEGLIGIBLE * float(_standard_errors(np.ones((1, self.n_items)), statistics, gradient)[0])
-        rows = max(1, CELLS_AT_ONCE // self.n_items)
+        negligible = NEGLIGIBLE * float(_standard_errors(np.ones((1, self.n_clusters)), statistics, gradient)[0])
+        rows = max(1, CELLS_AT_ONCE // self.n_clusters)
         distances = []
         for start in range(0, len(self._counts), rows):
             counts = self._counts[start : start + rows].astype(np.float64)
@@ -189,10 +225,16 @@ def ratio_difference(sums: Floats) -> Floats:
 
 def proportion(hits: Flags, confidence: float) -> Estimate:
     """The fraction of items that are true, bool (n_items,), with the interval of Clopper and Pearson."""
-    n_items, n_hits, tail = len(hits), int(np.count_nonzero(hits)), (1 - confidence) / 2
+    low, high = exact_interval(n_hits := int(np.count_nonzero(hits)), len(hits), confidence)
+    return Estimate(n_hits / len(hits), low, high)
+
+
+def exact_interval(n_hits: float, n_items: float, confidence: float) -> tuple[float, float]:
+    """The ends of the interval of Clopper and Pearson, also for numbers of items that are not whole."""
+    tail = (1 - confidence) / 2
     low = 0.0 if n_hits == 0 else float(betaincinv(n_hits, n_items - n_hits + 1, tail))
     high = 1.0 if n_hits == n_items else float(betaincinv(n_hits + 1, n_items - n_hits, 1 - tail))
-    return Estimate(n_hits / n_items, low, high)
+    return low, high
 
 
 def proportion_difference(hits: Flags, reference: Flags, confidence: float) -> Estimate:
@@ -212,6 +254,12 @@ def mcnemar_p_value(hits: Flags, reference: Flags) -> float:
     right."""
     n_gained, n_lost = int(np.count_nonzero(hits & ~reference)), int(np.count_nonzero(reference & ~hits))
     return min(1.0, 2 * float(bdtr(min(n_gained, n_lost), n_gained + n_lost, 0.5)))
+
+
+def _numbered(values: Sequence[Hashable]) -> npt.NDArray[np.int64]:
+    """The index of each value among the different ones, in the order in which they first occur."""
+    numbers = {value: number for number, value in enumerate(dict.fromkeys(values))}
+    return np.array([numbers[value] for value in values], np.int64)
 
 
 def _with_ones(values: Floats) -> Floats:

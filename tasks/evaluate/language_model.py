@@ -109,6 +109,7 @@ def _evaluate_causal(
         comparison.metrics,
         {
             "kind": CAUSAL,
+            "is_whole_split_seen": baselines.is_whole_split_seen,
             "interpolation": None if table is None else table.as_json(),
             "documents": [{"id": key, "title": titles[key], "spans": spans} for key, spans in shown],
         },
@@ -141,13 +142,14 @@ def _baselines(
     """N-gram models of the training split and of what the model has seen of it; none is the model itself."""
     order = config.ngram.order
     if not isinstance(model, NgramModel):
-        whole = train_ngram(shards, order)
-        return NgramBaselines({NGRAM: whole, NGRAM_ON_SEEN: train_ngram_on_seen(shards, order, _drawn(record))}, whole)
+        whole, on_seen = train_ngram(shards, order), train_ngram_on_seen(shards, order, _drawn(record))
+        more = {} if on_seen is None else {NGRAM_ON_SEEN: on_seen}
+        return NgramBaselines({NGRAM: whole, **more}, whole, is_whole_split_seen=on_seen is None)
     if model.config.order != order:
         whole = train_ngram(shards, order)
-        return NgramBaselines({NGRAM: whole}, whole)
+        return NgramBaselines({NGRAM: whole}, whole, is_whole_split_seen=True)
     shorter = {SHORTER_NGRAM: train_ngram(shards, order - 1)} if order > 1 else {}
-    return NgramBaselines(shorter, model.kneser_ney)
+    return NgramBaselines(shorter, model.kneser_ney, is_whole_split_seen=True)
 
 
 def _names(model: CausalModel, baselines: NgramBaselines, config: EvaluateConfig) -> dict[str, str]:

@@ -89,8 +89,8 @@ class LanguageModelView(View):
         self.models = [name for name in (*MODELS, UNIGRAM) if name in models]
         self.baselines = [name for name in self.models if name not in (MODEL, INTERPOLATION)]
         self.best = min(self.models, key=lambda name: self.estimate(name).value)
-        is_counted = self.kind == "causal" and NGRAM_ON_SEEN not in models  # an n-gram model: it has seen everything
-        self.trained_on = TRAINED_ON | ({MODEL: TRAINED_ON[NGRAM]} if is_counted else {})
+        is_all_seen = self.details.get("is_whole_split_seen", False)
+        self.trained_on = TRAINED_ON | ({MODEL: TRAINED_ON[NGRAM]} if is_all_seen else {})
         self.pairs = [pair for pair in (*COMPARISONS, (MODEL, UNIGRAM)) if pair_name(*pair) in self.metrics.differences]
         headline = self.columns[:2] if self.is_divided else self.columns[:1]
         self.difference_columns = [column for column in headline if self.pairs]

@@ -4,10 +4,12 @@ from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
+from lmcore.evaluation.clustered_proportions import clustered_difference, clustered_proportion
 from lmcore.evaluation.held_out_contamination import Indices
-from lmcore.evaluation.intervals import Bootstrap, Flags, Floats, Measure, proportion, proportion_difference
+from lmcore.evaluation.intervals import Bootstrap, Flags, Floats, Measure
 from lmcore.evaluation.result import Estimate
 
 
@@ -73,7 +75,12 @@ class MetricOfSums:
 
 @dataclass(frozen=True)
 class ProportionOfTexts:
-    """The fraction of texts that are right, bool (n_texts,)."""
+    """The fraction of texts that are right.
+
+    Attributes:
+        hits: which are, bool (n_texts,).
+        signature: how exactly the metric is computed.
+    """
 
     hits: Flags
     signature: str
@@ -85,11 +92,11 @@ class ProportionOfTexts:
 
     def estimate(self, bootstrap: Bootstrap) -> Estimate:
         """See :class:`TextMetric`."""
-        return proportion(self.hits, bootstrap.confidence)
+        return clustered_proportion(self.hits, bootstrap)
 
     def difference(self, reference: Self, bootstrap: Bootstrap) -> Estimate:
         """See :class:`TextMetric`."""
-        return proportion_difference(self.hits, reference.hits, bootstrap.confidence)
+        return clustered_difference(self.hits, reference.hits, bootstrap)
 
     def select(self, indices: Indices) -> Self:
         """See :class:`TextMetric`."""
@@ -101,7 +108,8 @@ class DistinctFraction:
     """How many different n-grams all texts together have, divided by all n-grams: distinct-n.
 
     It is no function of sums, and a resample with repeated texts has fewer different n-grams than as many new texts. So
-    its standard error is that of the jackknife (Efron and Tibshirani 1993, chapter 11), which leaves out one text.
+    its standard error is that of the jackknife (Efron and Tibshirani 1993, chapter 11), which leaves out one text, or
+    all texts of one cluster.
 
     Attributes:
         n_grams: those of each text.
@@ -114,17 +122,18 @@ class DistinctFraction:
     @property
     def value(self) -> float:
         """See :class:`TextMetric`."""
-        return self._values()[0]
+        return self._values(np.arange(len(self.n_grams)))[0]
 
     def estimate(self, bootstrap: Bootstrap) -> Estimate:
         """See :class:`TextMetric`."""
-        value, without_one = self._values()
+        value, without_one = self._values(bootstrap.clusters)
         half, _ = _jackknife(value, without_one, bootstrap.confidence)
         return Estimate(value, max(0.0, value - half), min(1.0, value + half))
 
     def difference(self, reference: Self, bootstrap: Bootstrap) -> Estimate:
         """See :class:`TextMetric`."""
-        (value, without_one), (other, other_without_one) = self._values(), reference._values()
+        value, without_one = self._values(bootstrap.clusters)
+        other, other_without_one = reference._values(bootstrap.clusters)
         half, p_value = _jackknife(value - other, without_one - other_without_one, bootstrap.confidence)
         return Estimate(value - other, value - other - half, value - other + half, p_value)
 
@@ -132,16 +141,17 @@ class DistinctFraction:
         """See :class:`TextMetric`."""
         return replace(self, n_grams=tuple(self.n_grams[index] for index in indices))
 
-    def _values(self) -> tuple[float, Floats]:
-        """The metric of all texts, and without each text in turn, (n_texts,)."""
-        owners: dict[tuple[str, ...], int] = {}  # the only text that has an n-gram, or -1
-        for index, own in enumerate(self.n_grams):
+    def _values(self, clusters: npt.NDArray[np.int64]) -> tuple[float, Floats]:
+        """The metric of all texts, and without the texts of each cluster in turn, (n_clusters,)."""
+        n_clusters = int(clusters.max()) + 1
+        owners: dict[tuple[str, ...], int] = {}  # the only cluster that has an n-gram, or -1
+        for cluster, own in zip(clusters.tolist(), self.n_grams, strict=True):
             for n_gram in own:
-                owners[n_gram] = index if owners.get(n_gram, index) == index else -1
-        counts = np.array([len(own) for own in self.n_grams], np.float64)
-        only_here = np.bincount([index for index in owners.values() if index >= 0], minlength=len(counts))
+                owners[n_gram] = cluster if owners.get(n_gram, cluster) == cluster else -1
+        counts = np.bincount(clusters, [len(own) for own in self.n_grams], minlength=n_clusters)
+        only_here = np.bincount([cluster for cluster in owners.values() if cluster >= 0], minlength=n_clusters)
         rest = counts.sum() - counts
-        without_one = np.divide(len(owners) - only_here, rest, out=np.zeros(len(counts)), where=rest > 0)
+        without_one = np.divide(len(owners) - only_here, rest, out=np.zeros(n_clusters), where=rest > 0)
         return len(owners) / max(counts.sum(), 1.0), without_one
 
 

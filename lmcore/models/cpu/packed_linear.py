@@ -1,6 +1,6 @@
 """Linear layers for inference whose weights are stored in the layout, or in the 8 bits, that a CPU multiplies fastest.
 
-A processor without PyTorch's optimized kernels, and every other device, computes with the plain weights.
+A CPU without PyTorch's optimized kernels, and every other device, computes with the plain weights.
 """
 
 import warnings
@@ -21,7 +21,7 @@ class PackedLinear:
         dtype: dtype of inputs and outputs.
         in_8bit: store the weights as 8-bit integers with a scale for each output, and multiply them with inputs that
             are rounded to 8 bits as well, with one scale for all rows (dynamic quantization): several times as fast,
-            and less exact. Ignored where the processor has no kernels for it.
+            and less exact. Ignored where the CPU has no kernels for it.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype, *, in_8bit: bool = False) -> None:

@@ -1,7 +1,9 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from lmcore.evaluation.baselines import SeenDocuments, unigram_log_probabilities
+from lmcore.evaluation.baselines import SeenDocuments, train_ngram_on_seen, unigram_log_probabilities
 from lmcore.models.ngram.kneser_ney import KneserNey
 
 END = 9
@@ -32,3 +34,11 @@ def test_an_n_gram_model_of_one_span_is_nearly_that_of_its_documents():
 def test_unigrams_are_token_frequencies_with_add_one_smoothing() -> None:
     probabilities = np.exp(unigram_log_probabilities(np.array([3, 3, 4], np.uint16), 5))
     assert probabilities == pytest.approx(np.array([1, 1, 1, 3, 2]) / 8)
+
+
+@pytest.mark.parametrize(("n_windows", "is_all_seen"), [(150, False), (300, True), (500, True)])
+def test_there_is_no_second_n_gram_model_of_a_training_that_has_seen_everything(n_windows, is_all_seen) -> None:
+    tokens = np.random.default_rng(1).integers(0, END + 1, 3007).astype(np.uint16)
+    shards = SimpleNamespace(tokens=lambda _: tokens, vocabulary_size=END + 1, end_of_text_id=END)
+    drawn = {"kind": "windows", "sequence_length": 10, "n_windows": n_windows, "seed": 1}
+    assert (train_ngram_on_seen(shards, 2, drawn) is None) == is_all_seen  # type: ignore[arg-type]

@@ -55,7 +55,7 @@ def comparison(held_out: HeldOutDocuments) -> LanguageModelComparison:
     )
     return compare_language_models(
         UniformScorer(),  # type: ignore[arg-type]
-        NgramBaselines({"ngram": ngram}, ngram),
+        NgramBaselines({"ngram": ngram}, ngram, is_whole_split_seen=True),
         validation=draw_documents(1, 20),
         test=held_out,
         is_clean=np.arange(10) < 6,

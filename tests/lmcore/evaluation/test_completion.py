@@ -10,12 +10,28 @@ from tests.lmcore.evaluation.evaluation_settings import CONFIG
 def test_a_model_that_repeats_the_reference_is_better_than_first_sentences():
     references = [f"Return the number {number} of the axis." for number in range(8)]
     completions = {"model": references, "first_sentence": ["Something else."] * 8}
-    metrics, signatures = evaluate_completions(completions, references, np.arange(8) < 5, CONFIG)
+    metrics, signatures = evaluate_completions(completions, references, list("abcdefgh"), np.arange(8) < 5, CONFIG)
     assert metrics.counts == {"n_documents": 8, "n_documents_clean": 5}
     assert set(signatures) == set(metrics.models["first_sentence"]) - {f"{name}_clean" for name in signatures}
     for name, best in {"bleu": 100, "chrf": 100, "rouge_l": 100, "exact_match": 1, "token_f1": 1}.items():
         assert metrics.models["model"][name].value == pytest.approx(best)
         assert metrics.differences["model_minus_first_sentence"][f"{name}_clean"].low > 0
+
+
+def test_questions_about_one_document_are_resampled_together():
+    references = [str(number) for number in range(60)]
+    completions = {"model": [text if int(text) % 20 < 12 else "" for text in references], "other": [""] * 60}
+    alone, together = (
+        evaluate_completions(completions, references, documents, np.zeros(60, bool), CONFIG)[0]
+        for documents in (references, [str(number % 20) for number in range(60)])
+    )
+    for name in ("exact_match", "token_f1", "chrf"):
+        for narrow, wide in (
+            (alone.models["model"], together.models["model"]),
+            (alone.differences["model_minus_other"], together.differences["model_minus_other"]),
+        ):
+            assert wide[name].value == narrow[name].value
+            assert wide[name].high - wide[name].low > 1.5 * (narrow[name].high - narrow[name].low)
 
 
 class BackwardsGenerator:

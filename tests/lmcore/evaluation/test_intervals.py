@@ -98,6 +98,28 @@ def test_the_same_seed_gives_the_same_interval_and_another_seed_another():
     assert Bootstrap(50, CONFIG, seed=1).estimate(statistics, ratio) != first
 
 
+def test_clusters_of_one_item_change_nothing():
+    statistics = np.stack((np.random.default_rng(8).exponential(size=50), np.ones(50)), axis=1)
+    alone = Bootstrap(50, CONFIG, seed=0, clusters=[f"document {number}" for number in range(50)])
+    assert alone.estimate(statistics, ratio) == Bootstrap(50, CONFIG, seed=0).estimate(statistics, ratio)
+
+
+def test_items_of_one_cluster_that_repeat_each_other_count_as_one_wherever_they_are():
+    values = np.random.default_rng(9).normal(5, 1, 40)
+    once = Bootstrap(40, CONFIG, seed=0)
+    thrice = Bootstrap(120, CONFIG, seed=0, clusters=[*range(40)] * 3)
+    for function in (mean, lambda own, bootstrap: mean_difference(own, np.full(len(own), 4.7), bootstrap)):
+        expected, found = function(values, once), function(np.tile(values, 3), thrice)
+        assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high))
+        assert found.p_value == pytest.approx(expected.p_value)
+
+    def above_five(counts: np.ndarray) -> np.ndarray:
+        return counts @ (np.resize(values, counts.shape[1]) > 5) / counts.sum(axis=1)
+
+    expected, found = once.weighted(above_five), thrice.weighted(above_five)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
 def test_no_items_are_an_error():
     with pytest.raises(ValueError, match="no test items"):
         Bootstrap(0, CONFIG, seed=0)

@@ -25,6 +25,7 @@ def likelihood(value: float) -> dict[str, dict[str, float]]:
 SIZES = {"n_documents": 10, "n_documents_clean": 8, "n_tokens": 100, "n_bytes": 400}
 CAUSAL = {
     "kind": "causal",
+    "is_whole_split_seen": False,
     "names": {
         "model": "GPT",
         "ngram": "5-gram",
@@ -48,6 +49,7 @@ CAUSAL = {
 }
 NGRAM = {
     "kind": "causal",
+    "is_whole_split_seen": True,
     "names": {"model": "5-gram", "shorter_ngram": "4-gram", "interpolation": "5-gram + cache"},
     "metrics": {
         "model": likelihood(1.2),

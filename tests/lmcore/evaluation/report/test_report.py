@@ -99,6 +99,14 @@ def test_tables_have_a_caption_and_column_headers(page):
     assert all("scope" in attributes for tag, attributes in page.elements if tag == "th")
 
 
+@pytest.mark.parametrize(("is_all_seen", "shown"), [(True, "whole training split"), (False, "tokens that it has seen")])
+def test_the_page_tells_whether_the_model_has_seen_the_whole_training_split(is_all_seen, shown):
+    language_model = content("text").language_model.with_details(is_whole_split_seen=is_all_seen)
+    assert f"GPT {shown if is_all_seen else f'training {shown}'} 1.2" in words_of(
+        render_report(replace(content("text"), language_model=language_model), CONFIG)
+    )
+
+
 def test_a_skipped_model_is_reported_with_the_reason():
     absent = EvaluationResult(skipped="2 labels are too few")
     html = render_report(replace(content("text"), classifier=absent, completions=[no_completions(absent)]), CONFIG)
