@@ -16,8 +16,9 @@ from lmcore.evaluation.pseudo_likelihood import PseudoLikelihoodScorer
 from lmcore.evaluation.reconstruction import ReconstructionScorer
 from lmcore.evaluation.result import Estimate
 from lmcore.evaluation.scoring import NeuralScorer, NgramScorer
-from lmcore.models.generative import CausalModel, CountedModel, SequenceToSequenceModel
+from lmcore.models.generative import CausalModel, CountedModel
 from lmcore.models.model import Model
+from lmcore.models.sequence_to_sequence import SequenceToSequenceModel
 from lmcore.models.trainable import MaskedModel
 from lmcore.tokens.corpus.shards import TokenShards
 

@@ -19,7 +19,7 @@ from lmcore.evaluation.intervals import Bootstrap, Flags, Floats
 from lmcore.evaluation.likelihood import BitsPerUnit, HeldOutDocuments, Tokens
 from lmcore.evaluation.names import MODEL, UNIGRAM
 from lmcore.evaluation.result import Metrics, pair_name
-from lmcore.models.generative import SequenceToSequenceModel
+from lmcore.models.sequence_to_sequence import SequenceToSequenceModel
 from lmcore.progress import progress
 from lmcore.tokens.batches.batches import IGNORED
 from lmcore.tokens.batches.corruption import corrupt, masked_spans

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lmcore.models.generative import CausalModel, GenerativeModel, SequenceToSequenceModel
+from lmcore.models.generative import CausalModel, GenerativeModel
+from lmcore.models.sequence_to_sequence import SequenceToSequenceModel
 from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.batches.batches import IGNORED
 

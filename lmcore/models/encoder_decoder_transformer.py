@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lmcore.models.generative import SequenceToSequenceModel
 from lmcore.models.layers.attention import padding_mask, same_document, starts_document
 from lmcore.models.layers.functional import linear_cross_entropy
 from lmcore.models.layers.key_value_cache import KeyValueCache, selects_all, split_rows
+from lmcore.models.sequence_to_sequence import SequenceToSequenceModel
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 

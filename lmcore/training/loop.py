@@ -10,19 +10,18 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lmcore.config.training import TrainingConfig
 from lmcore.errors import UserError
-from lmcore.models.state import RecurrentState
-from lmcore.models.trainable import StatefulModel, TrainableModel
+from lmcore.models.trainable import TrainableModel
 from lmcore.progress import ProgressBar
 from lmcore.progress import progress as progress_bar
-from lmcore.tokens.batches.batches import Batch, Batches
+from lmcore.tokens.batches.batches import Batches
 from lmcore.training.checkpoint_manager import CheckpointManager
 from lmcore.training.ema import AveragedWeights
+from lmcore.training.gradients import StepGradients
 from lmcore.training.identity import is_same_so_far, training_identity
-from lmcore.training.mean_metrics import MeanMetrics
 from lmcore.training.optimizer import ModelOptimizer
 from lmcore.training.precision import compute_dtype, is_compiled, training_torch_settings
 from lmcore.training.prefetch import Prefetcher
@@ -126,11 +125,11 @@ class _Trainer:
         self._checkpoints = CheckpointManager(
             checkpoints, self.state, identity, kept_before_step=first_decay_step(config.schedule, self.n_steps)
         )
-        self._loss = torch.compile(model.loss) if is_worth_compiling else model.loss
+        self._gradients = StepGradients(model, config.label_smoothing, is_compiled=is_worth_compiling)
         self._throughput = Throughput()
         self._signals = DeferredSignals()
         self._validator = Validator(
-            model, batches, average, self._loss_of, self._signals, None if metric == LOSS else measure
+            model, batches, average, self._gradients.loss_of, self._signals, None if metric == LOSS else measure
         )
 
     def run(self, description: str, earlier: Sequence[Path], on_continued: OnContinued | None) -> TrainingRecord:
@@ -198,50 +197,26 @@ class _Trainer:
         self.model.train()
         factor = learning_rate_factor(self.config.schedule, progress.step, self.n_steps)
         batches = prefetcher.batches_of_step(progress.step + progress.n_steps_left_out)
-        n_targets = sum(batch.n_targets for batch in batches)
-        loss, carried, measured = self._accumulate_gradients(batches, max(n_targets, 1))
+        found = self._gradients.add(batches, self.state.carried, before_batch=self._deliver_signals)
         gradient_norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm).item()
         reason = (
-            reason_to_skip(loss, gradient_norm, progress.recent_losses, self.config.stability)
-            if n_targets
+            reason_to_skip(found.loss, gradient_norm, progress.recent_losses, self.config.stability)
+            if found.n_targets
             else "its batches have no targets"
         )
         with self._checkpoints.state_update():
             progress.step += 1
             if reason is None:
-                self.state.update_weights(factor, loss, gradient_norm)
-                progress.n_targets += n_targets
+                self.state.update_weights(factor, found.loss, gradient_norm)
+                progress.n_targets += found.n_targets
                 del progress.recent_losses[: -self.config.stability.spike_window_steps]
-                progress.unreported_metrics.append(measured)
-                self.state.carried = carried
+                progress.unreported_metrics.append(found.measured)
+                self.state.carried = found.carried
                 self._throughput.add(sum(batch.tokens.numel() for batch in batches))
             else:
                 # Carry the state on if it is finite: starting again from an empty one would make the next loss spike.
-                self.state.carried = carried if math.isfinite(loss) else None
+                self.state.carried = found.carried if math.isfinite(found.loss) else None
                 self._skip_update(reason)
-
-    def _accumulate_gradients(
-        self, batches: Sequence[Batch], n_targets: int
-    ) -> tuple[float, RecurrentState | None, dict[str, float]]:
-        """Sum a step's gradients; returns the mean loss per target, the carried state, and what the model measured."""
-        measured = MeanMetrics()
-        loss, carried = torch.zeros((), device=self.device), self.state.carried
-        for batch in batches:
-            self._deliver_signals()
-            batch_loss, carried = self._loss_of(batch, carried, self.config.label_smoothing)
-            (batch_loss / n_targets).backward()  # type: ignore[no-untyped-call]
-            loss += batch_loss.detach() / n_targets
-            measured.add(self.model.measured(), batch.n_targets)
-        return loss.item(), carried, measured.means()
-
-    def _loss_of(
-        self, batch: Batch, carried: RecurrentState | None, label_smoothing: float = 0.0
-    ) -> tuple[Tensor, RecurrentState | None]:
-        """The summed loss of a batch; for a model that carries a state, also the state after it."""
-        if isinstance(self.model, StatefulModel) and not batch.arguments:
-            state = carried if batch.continues else None
-            return self.model.loss_and_state(batch.tokens, batch.targets, state, label_smoothing=label_smoothing)
-        return self._loss(batch.tokens, batch.targets, label_smoothing=label_smoothing, **batch.arguments), None
 
     def _skip_update(self, reason: str) -> None:
         """Leave the weights as they are; after too many skipped steps in a row, roll back."""

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from tasks.context.environment import Environment
 from tasks.context.sealed import read_sealed, unseal
-from tasks.tracking.local_run import INFO_NAME, METRICS_NAME, RunInfo, run_folders
+from tasks.tracking.local_run import INFO_NAME, METRICS_NAME, run_folders
 from tasks.tracking.outbox import tracking_folder
+from tasks.tracking.run_info import RunInfo
 
 
 def live_curve(environment: Environment, *, experiment: str, model: str, metric: str) -> list[tuple[int, float]]:

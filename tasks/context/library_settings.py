@@ -82,7 +82,7 @@ def _follow_moved_store(work_folder: Path) -> None:
 
     variables = {**os.environ, RELOCATING: "1", "LMCORE_WORK_FOLDER": str(work_folder)}
     # Its package imports the module as well, which Python would warn about.
-    command = [sys.executable, "-W", "ignore::RuntimeWarning:runpy", "-m", "tasks.tracking.client"]
+    command = [sys.executable, "-W", "ignore::RuntimeWarning:runpy", "-m", "tasks.tracking.store.relocation"]
     subprocess.run(command, cwd=_project(), env=variables, check=False)
 
 

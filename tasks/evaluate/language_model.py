@@ -18,8 +18,9 @@ from lmcore.evaluation.reconstruction import evaluate_encoder_decoder
 from lmcore.evaluation.result import EvaluationResult
 from lmcore.evaluation.scoring import NeuralScorer, NgramScorer, Scorer
 from lmcore.generation import Generator
-from lmcore.models.generative import CausalModel, SequenceToSequenceModel
+from lmcore.models.generative import CausalModel
 from lmcore.models.ngram.model import NgramModel
+from lmcore.models.sequence_to_sequence import SequenceToSequenceModel
 from lmcore.models.trainable import MaskedModel
 from lmcore.runtime.files import write_csv, write_json
 from lmcore.text.documents.shards import read_documents

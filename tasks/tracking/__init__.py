@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from tasks.context.environment import Environment
-from tasks.tracking.client import experiment_page, relocate_store
+from tasks.tracking.models.registry import pin_registered_model, registered_model_folder
 from tasks.tracking.outbox import save_evaluation, tracking_folder
-from tasks.tracking.registry import pin_registered_model, registered_model_folder
 from tasks.tracking.run import ModelRun, catch_up, finish_run, model_run
+from tasks.tracking.store.experiment import experiment_page
+from tasks.tracking.store.relocation import relocate_store
 
 __all__ = [
     "ModelRun",

@@ -18,23 +18,21 @@ from lmcore.runtime.files import atomic_folder, folder_digest
 from tasks.context.environment import Environment
 from tasks.context.lineage import git_facts, lock_file_facts, uncommitted_changes
 from tasks.context.sealed import discard, read_sealed, write_sealed
-from tasks.tracking.client import Store, leaves, one_line, safe_name, upload_seconds
-from tasks.tracking.cost import add_cost
 from tasks.tracking.local_run import (
     CHANGES_NAME,
     INFO_NAME,
     LOCK_NAME,
     LocalRun,
     Lock,
-    Metric,
-    Outcome,
-    RunInfo,
-    now,
     run_folders,
 )
-from tasks.tracking.model import find_logged_model, refresh_description
+from tasks.tracking.models.cost import add_cost
+from tasks.tracking.models.description import refresh_description
+from tasks.tracking.models.model import find_logged_model
+from tasks.tracking.models.prompts import link_prompts
 from tasks.tracking.projection import LOCAL_RUN_TAG, Projection, log_metrics
-from tasks.tracking.prompts import link_prompts
+from tasks.tracking.run_info import Metric, Outcome, RunInfo, now
+from tasks.tracking.store.client import Store, leaves, one_line, safe_name, upload_seconds
 
 logger = logging.getLogger(__name__)
 

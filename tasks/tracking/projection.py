@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lmcore.training.record import TrainingRecord
-from tasks.tracking.client import Store, leaves, safe_name, upload_seconds
-from tasks.tracking.local_run import CHANGES_NAME, Dataset, LocalRun, Metric, Outcome, RunInfo
-from tasks.tracking.model import log_model, refresh_description
+from tasks.tracking.local_run import CHANGES_NAME, LocalRun
+from tasks.tracking.models.description import refresh_description
+from tasks.tracking.models.model import log_model
+from tasks.tracking.run_info import Dataset, Metric, Outcome, RunInfo
+from tasks.tracking.store.client import Store, leaves, safe_name, upload_seconds
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput

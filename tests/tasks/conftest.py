@@ -12,8 +12,8 @@ import pytest
 from lmcore.runtime.files import write_json
 from tasks.context.environment import Environment
 from tasks.context.process import ProcessIdentity
-from tasks.tracking import run
-from tasks.tracking.client import MLFLOW_SETTINGS
+from tasks.tracking import uploader
+from tasks.tracking.store.client import MLFLOW_SETTINGS
 from tests.tasks.tracking.trainings import found_server, free_port, wait_for
 
 HERE = Path(__file__).parent
@@ -51,7 +51,7 @@ def environment(tmp_path, monkeypatch, empty_store):
     """A project folder with data and its own tracking store."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("LMCORE_PIPELINE_ID", raising=False)
-    monkeypatch.setattr(run, "MAX_DELAY_SECONDS", 60.0)  # a busy machine is no outage
+    monkeypatch.setattr(uploader, "MAX_DELAY_SECONDS", 60.0)  # a busy machine is no outage
     project = tmp_path / "project"
     (project / "data" / "tokens").mkdir(parents=True)
     (project / "data" / "tokens" / "summary.json").write_text('{"dtype": "uint16"}')

@@ -26,8 +26,9 @@ STEPS = 4
 PROGRAM = f"""
 import csv, os, pathlib, sys, time
 from ruamel.yaml import YAML
-from tasks.tracking.local_run import LocalRun, RunInfo, new_run_folder, now
+from tasks.tracking.local_run import LocalRun, new_run_folder
 from tasks.tracking.outbox import tracking_folder
+from tasks.tracking.run_info import RunInfo, now
 from tasks.context.environment import Environment
 
 environment = Environment()

@@ -10,7 +10,8 @@ from lmcore.generation import generate
 from lmcore.generation.completion import Completion
 from lmcore.generation.decoding import decode
 from lmcore.generation.decoding_state import DecodingState
-from lmcore.models.generative import CausalModel, SequenceToSequenceModel
+from lmcore.models.generative import CausalModel
+from lmcore.models.sequence_to_sequence import SequenceToSequenceModel
 from lmcore.models.state import RecurrentState
 from tests.lmcore.generation.toy_models import make_recurrent, search_with_one_beam, settings
 from tests.lmcore.models.encoder_decoder import test_encoder_decoder

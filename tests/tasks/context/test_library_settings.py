@@ -114,7 +114,7 @@ def test_only_a_store_that_was_moved_costs_a_process_at_the_start(
     work_folder.rename(work_folder.with_name("moved"))
     os.environ["LMCORE_WORK_FOLDER"] = str(work_folder.with_name("moved"))
     set_defaults()
-    assert [command[-2:] for command in started] == [["-m", "tasks.tracking.client"]]
+    assert [command[-2:] for command in started] == [["-m", "tasks.tracking.store.relocation"]]
 
 
 def test_only_the_standard_library_is_imported_at_the_start_of_every_python() -> None:

@@ -18,14 +18,14 @@ from lmcore.runtime.files import write_json
 from lmcore.training.checkpoint import Checkpoint, save_checkpoint
 from tasks.context.environment import Environment
 from tasks.context.library_settings import withdraw_defaults
-from tasks.tracking import run
-from tasks.tracking.client import Requests
+from tasks.tracking import run, uploader
+from tasks.tracking.store.client import Requests
 from tasks.training import tracked_training
 from tests.tasks.tracking.tiny_models import RECORD, save_tiny_model
 
 withdraw_defaults()  # the store of each training is where its folder is
 torch.set_num_threads(1)
-run.MAX_DELAY_SECONDS = 60.0  # a busy machine is no outage
+uploader.MAX_DELAY_SECONDS = 60.0  # a busy machine is no outage
 run.lineage = lambda *_: {"pipeline.id": "one"}  # git and DVC, which take most of the time
 
 

@@ -6,10 +6,10 @@ import time
 import pytest
 
 from tasks.context.environment import Environment
-from tasks.tracking.client import Requests, Store
 from tasks.tracking.local_run import LocalRun
 from tasks.tracking.outbox import flatten_metrics
 from tasks.tracking.projection import Projection, flatten_parameters, metric_name
+from tasks.tracking.store.client import Requests, Store
 from tests.tasks.tracking.trainings import content, curve, fail, interrupt, only_run, runs, start, store_of, train
 
 DATA_DIGEST_LENGTH = 36

@@ -20,9 +20,9 @@ import os, signal, sys, time
 from pathlib import Path
 from flows.runtime.commands import exit_when_terminated
 from tasks.context.environment import Environment
-from tasks.tracking import run
+from tasks.tracking import uploader
 from tests.tasks.tracking.trainings import start, log_steps, runs
-run.MAX_DELAY_SECONDS = 60.0
+uploader.MAX_DELAY_SECONDS = 60.0
 environment = Environment(work_folder=Path({str(environment.work_folder)!r}))
 {code}
 """

@@ -12,7 +12,7 @@ import pytest
 
 from tasks import tracking
 from tasks.context.environment import Environment
-from tasks.tracking import run as run_module
+from tasks.tracking import uploader
 from tests.tasks.tracking.tiny_models import save_tiny_model
 from tests.tasks.tracking.trainings import (
     curve,
@@ -129,9 +129,9 @@ def missing_folder(environment):
 def test_an_outage_costs_a_training_seconds_and_one_warning_and_nothing_is_lost(
     outage, environment, monkeypatch, caplog
 ):
-    monkeypatch.setattr(run_module, "MAX_DELAY_SECONDS", 0.5)
-    monkeypatch.setattr(run_module, "START_SECONDS", 0.5)
-    monkeypatch.setattr(run_module, "RETRY_SECONDS", 0.5)
+    monkeypatch.setattr(uploader, "MAX_DELAY_SECONDS", 0.5)
+    monkeypatch.setattr(uploader, "START_SECONDS", 0.5)
+    monkeypatch.setattr(uploader, "RETRY_SECONDS", 0.5)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with outage(environment) as uri:
@@ -166,9 +166,9 @@ def test_an_outage_costs_a_training_seconds_and_one_warning_and_nothing_is_lost(
 
 
 def test_a_server_that_hangs_delays_only_the_first_of_several_evaluations(environment, monkeypatch):
-    monkeypatch.setattr(run_module, "_delayed", [])  # the thread that is left behind is of no other test's concern
-    monkeypatch.setattr(run_module, "MAX_DELAY_SECONDS", 1.0)
-    monkeypatch.setattr(run_module, "START_SECONDS", 1.0)
+    monkeypatch.setattr(uploader, "_delayed", [])  # the thread that is left behind is of no other test's concern
+    monkeypatch.setattr(uploader, "MAX_DELAY_SECONDS", 1.0)
+    monkeypatch.setattr(uploader, "START_SECONDS", 1.0)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     save_tiny_model(Path("model"), "language-model")
     with silent_server(environment) as uri:

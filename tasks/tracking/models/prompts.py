@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.tracking.client import Store
+from tasks.tracking.store.client import Store
 
 LINKS = "mlflow.linkedPrompts"
 """The tag of a run by which MLflow shows its prompts."""

@@ -1,37 +1,23 @@
-"""The MLflow client: where the tracking store is, and requests whose duration is known.
+"""The MLflow client: where the tracking store is, and requests whose duration is known."""
 
-MLflow keeps absolute paths in its database. If the project's own store was moved or copied, they are updated in the
-SQLite file itself, before a server or client opens it: ``python -m tasks.tracking.client``.
-"""
-
-import json
 import logging
 import os
 import re
-import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from urllib.error import URLError
-from urllib.parse import unquote, urlencode
-from urllib.request import urlopen
 
 from tasks.context.environment import Environment
-from tasks.context.library_settings import remember_store, withdraw_defaults
+from tasks.tracking.store.experiment import EXPERIMENT, EXPERIMENT_NOTE
+from tasks.tracking.store.relocation import relocate_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment
 
 logger = logging.getLogger(__name__)
-
-EXPERIMENT = "lmcore"
-EXPERIMENT_NOTE = """One run per trained model; the runs of one execution have the same tag `pipeline.id` \
-(group by it). Training metrics are under `train/` and `validation/`, evaluation metrics under `test/` (`versus/`: \
-compared with other models, `with_interval/`: ends of the 95 % intervals); report, plots and samples are in a run's \
-artifacts under `evaluation/`."""
 
 MLFLOW_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -41,27 +27,16 @@ MLFLOW_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # what fails is sent again later
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
-PAGE_TIMEOUT_SECONDS = 2.0
 CREATE_DATABASE_SECONDS = 60.0
 """How long MLflow may take to create its tables in a new file."""
-SQLITE_TIMEOUT_SECONDS = 5.0
 UPLOAD_BYTES_PER_SECOND = 5_000_000
 
 # MLflow refuses names with any other character.
 REFUSED_IN_NAMES = re.compile(r"[^\w\-. /:]")
 MAX_NAME_CHARACTERS = 250
 
-ARTIFACTS_SUFFIX = "/mlflow/artifacts"
 # MLflow decodes percent escapes twice when it reads an artifact and once when it writes it.
 PERCENT_ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
-ADDRESS_COLUMNS = (
-    ("experiments", "artifact_location"),
-    ("runs", "artifact_uri"),
-    ("logged_models", "artifact_location"),
-    ("model_versions", "source"),
-    ("model_versions", "storage_location"),
-)
-TEXT_COLUMNS = (("tags", "value"), ("model_versions", "description"), ("registered_models", "description"))
 
 
 class Requests:
@@ -220,44 +195,6 @@ def set_default_uri(uri: str) -> None:
             os.environ[name] = value
 
 
-def experiment_page(environment: Environment) -> str | None:
-    """The address of the list of runs in the MLflow UI; None if no server shows it."""
-    server = environment.mlflow_tracking_uri.rstrip("/")
-    if not server.startswith(("http://", "https://")):
-        return None
-    query = urlencode({"experiment_name": EXPERIMENT})
-    try:
-        url = f"{server}/api/2.0/mlflow/experiments/get-by-name?{query}"
-        with urlopen(url, timeout=PAGE_TIMEOUT_SECONDS) as answer:
-            experiment_id = json.load(answer)["experiment"]["experiment_id"]
-    except (URLError, TimeoutError, ValueError, KeyError):
-        return server  # there is no experiment yet, or the server requires a login
-    # Without this workflow type, the UI shows its view for LLM applications.
-    return f"{server}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
-
-
-def relocate_store(environment: Environment) -> None:
-    """Update the paths in the project's own store if its folder was moved or copied, in one transaction.
-
-    Raises:
-        sqlite3.Error: if another process keeps the file locked.
-    """
-    path = environment.mlflow_folder / "mlflow.db"
-    if not path.exists() or environment.configured_mlflow_tracking_uri not in (None, environment.mlflow_store_uri):
-        return
-    artifacts = environment.mlflow_artifacts_uri
-    with closing(sqlite3.connect(path, timeout=SQLITE_TIMEOUT_SECONDS)) as database:
-        before = _artifact_location(database)
-        if before is None or before == artifacts:
-            return
-        logger.info("The tracking store has moved from %s to %s; updating its paths", before, artifacts)
-        with database:
-            _replace_text(database, ADDRESS_COLUMNS, before, artifacts)
-            old = Path(unquote(before.removeprefix("file://").removesuffix(ARTIFACTS_SUFFIX)))
-            old_uri = Environment(work_folder=old).mlflow_store_uri
-            _replace_text(database, TEXT_COLUMNS, old_uri, environment.mlflow_store_uri)
-
-
 def without_password(uri: str) -> str:
     """An address without the user name and password of a server."""
     scheme, separator, rest = uri.partition("://")
@@ -281,34 +218,3 @@ def _check_configured_store(environment: Environment) -> None:
         raise FileNotFoundError(f"MLFLOW_TRACKING_URI={uri}: there is no folder {path.parent}; correct it or create it")
     if not path.exists():
         logger.warning("MLFLOW_TRACKING_URI=%s: the file does not exist yet; creating an empty tracking store", uri)
-
-
-def _artifact_location(database: sqlite3.Connection) -> str | None:
-    """The artifact folder in the database; None if it is not one of this project's own stores."""
-    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if not {table for table, _ in ADDRESS_COLUMNS} <= tables:
-        return None
-    found = database.execute("SELECT artifact_location FROM experiments WHERE name = ?", (EXPERIMENT,)).fetchone()
-    location = str(found[0]) if found else ""
-    return location if location.startswith("file:") and location.endswith(ARTIFACTS_SUFFIX) else None
-
-
-def _replace_text(database: sqlite3.Connection, columns: tuple[tuple[str, str], ...], old: str, new: str) -> None:
-    for table, column in columns:
-        database.execute(
-            f"UPDATE {table} SET {column} = replace({column}, ?, ?) WHERE instr({column}, ?) > 0", (old, new, old)
-        )
-
-
-def main() -> None:
-    """Relocate the store, for a Python process that found it moved (``tasks/context/library_settings.py``)."""
-    withdraw_defaults()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    environment = Environment()
-    if environment.configured_mlflow_tracking_uri is None:
-        relocate_store(environment)
-        remember_store(environment.mlflow_folder)
-
-
-if __name__ == "__main__":
-    main()

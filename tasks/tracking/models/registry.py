@@ -15,7 +15,7 @@ from lmcore.errors import UserError
 from lmcore.runtime.files import atomic_folder, folder_digest
 from tasks.context.environment import Environment
 from tasks.context.source_lock import NamedFile
-from tasks.tracking.client import Requests, Store, one_line, without_password
+from tasks.tracking.store.client import Requests, Store, one_line, without_password
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion

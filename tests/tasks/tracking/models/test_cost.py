@@ -2,7 +2,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from tasks import tracking
-from tasks.tracking.cost import cost_section
+from tasks.tracking.models.cost import cost_section
 from tests.tasks.tracking.tiny_models import save_tiny_model
 from tests.tasks.tracking.trainings import only_run, store_of, train
 

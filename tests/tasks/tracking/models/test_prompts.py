@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from tasks.tracking import log_evaluation
-from tasks.tracking.client import Requests, Store
-from tasks.tracking.prompts import LINKS, completion_prompt, link_prompts, registered_name
+from tasks.tracking.models.prompts import LINKS, completion_prompt, link_prompts, registered_name
+from tasks.tracking.store.client import Requests, Store
 from tests.tasks.tracking.trainings import runs, store_of, train
 
 TEMPLATE = "{% for example in examples %}\n{{ example.text }}\n{% endfor %}\n{{ text }}\nAnswer:"

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tasks.tracking.model import describe, format_number
+from tasks.tracking.models.description import describe, format_number
 
 METRICS = {
     "test/n_tokens": 92811.0,

@@ -10,7 +10,7 @@ import torch
 from lmcore.finetuning.classification.classifier import Classifier, load_classifier, save_classifier
 from lmcore.generation import Generator
 from lmcore.models.folder import save_language_model
-from tasks.tracking.model import requirements, write_mlflow_model
+from tasks.tracking.models.model import requirements, write_mlflow_model
 from tests.lmcore.generation.toy_models import settings
 from tests.lmcore.models.prompt_formats import prompt_format_with
 from tests.tasks.tracking.tiny_models import LABELS, RECORD, save_tiny_model

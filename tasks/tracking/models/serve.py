@@ -8,26 +8,21 @@ with the column ``text``); the input example of a served model is a request.
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 import pandas
-import torch
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature, set_model
+from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
-from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
-from mlflow.types.schema import Array, Map, Object, Property
 from pydantic import ValidationError
 
-from lmcore.config.models import max_position_embeddings_of
 from lmcore.errors import UserError
 from lmcore.finetuning.classification.classifier import chosen_labels, load_classifier, predict
 from lmcore.generation import GenerationConfig, Generator
 from lmcore.generation.chat import ChatGenerator
-from lmcore.generation.generator import AnyPrompt
+from lmcore.generation.mask_filling import SpanRestoringGenerator, fill_masks
 from lmcore.models.families import FAMILIES
 from lmcore.models.folder import (
     ModelDescription,
@@ -38,38 +33,12 @@ from lmcore.models.folder import (
 )
 from lmcore.models.prompt import Prompt
 from lmcore.text.documents.messages import Message, RoleName
-from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
-MASK = "[MASK]"
 MESSAGES = "messages"
-CONVERSATION = Array(Object([Property("role", DataType.string), Property("content", DataType.string)]))
-DEFAULT_NEW_TOKENS = 64
-DEFAULT_CANDIDATES = 5
-SEED_NOTE = (
-    "`seed` (default 0) seeds the sampling: the same request gets the same answer; "
-    "`temperature` 0 always picks the most probable token."
-)
 MAX_TEXTS = 1_000
 MAX_CHARACTERS = 100_000
 
 Answer = Callable[[list[Any], dict[str, Any]], pandas.DataFrame]
-
-
-@dataclass(frozen=True)
-class Interface:
-    """How a served model is used.
-
-    Attributes:
-        name: the name of the registered model.
-        description: what the model does.
-        examples: an example of each input column by its name.
-        signature: columns and parameters.
-    """
-
-    name: str
-    description: str
-    examples: Mapping[str, str]
-    signature: ModelSignature
 
 
 class RefusedRequest(MlflowException):
@@ -172,78 +141,6 @@ def generation_config(params: Mapping[str, Any]) -> GenerationConfig:
     return config.greedy() if params["temperature"] == 0 else config
 
 
-class SpanRestoringGenerator(Generator):
-    """A pretrained encoder-decoder, which restores the masked spans of a text."""
-
-    def encode(self, prompt: AnyPrompt) -> list[int]:
-        """The tokens of the text, with the mask token for each mask."""
-        return prompt if isinstance(prompt, list) else encode_with_masks(self.tokenizer, str(prompt))
-
-
-def encode_with_masks(tokenizer: Tokenizer, text: str) -> list[int]:
-    """The tokens of a text, in which each ``[MASK]``, with the space before it, becomes the mask token."""
-    first, *others = text.split(MASK)
-    tokens = tokenizer.encode(first.removesuffix(" ") if others else first)
-    for number, part in enumerate(others, start=1):
-        tokens.append(tokenizer.vocabulary.mask_id)
-        tokens += tokenizer.encode(part.removesuffix(" ") if number < len(others) else part)
-    return tokens
-
-
-@torch.inference_mode()
-def fill_masks(model: Any, tokenizer: Tokenizer, text: str, n_candidates: int) -> dict[str, Any]:
-    """The text with the most probable token for each mask, and each mask's candidates with their probabilities.
-
-    Raises:
-        ValueError: if the text has no mask, or is longer than the model can read.
-    """
-    vocabulary = tokenizer.vocabulary
-    tokens = torch.tensor([vocabulary.start_id, *encode_with_masks(tokenizer, text)])
-    masks = (tokens == vocabulary.mask_id).nonzero().flatten()
-    if not len(masks):
-        raise UserError(f"there is no mask in {text[:80]!r}: write {MASK} for each missing token")
-    logits = model(tokens.unsqueeze(0))[0, masks]
-    logits[:, vocabulary.special_ids] = -torch.inf
-    top = logits.softmax(dim=-1).topk(min(n_candidates, logits.size(-1)), dim=-1)
-    tokens[masks] = top.indices[:, 0]
-    candidates = [
-        {tokenizer.decode([token]): probability for token, probability in zip(indices, values, strict=True)}
-        for indices, values in zip(top.indices.tolist(), top.values.tolist(), strict=True)
-    ]
-    return {"filled": tokenizer.decode(tokens[1:].tolist()), "candidates": candidates}
-
-
-def interface_of(folder: Path) -> Interface:
-    """The interface of the model in a folder, by its kind and family."""
-    description = read_description(folder)
-    columns, outputs = input_columns(description), [ColSpec(DataType.string, "completion")]
-    if description.kind == "classifier":
-        name, example = "classifier", "Return the number of rows and columns of the array."
-        about, outputs = _classifier_interface(description)
-        parameters = ParamSchema([ParamSpec("top_k", DataType.long, 0)])
-    elif FAMILIES[type(description.model)].objective == "masked_tokens":
-        name, example = "masked-language-model", "Return the [MASK] of rows."
-        about = (
-            "Fills masks: input column `text`, with `[MASK]` for each missing token; outputs `filled`, the whole "
-            "text, and `candidates`, the `top_k` most probable tokens of each mask. It does not continue text."
-        )
-        outputs = [ColSpec(DataType.string, "filled"), ColSpec(Array(Map(DataType.double)), "candidates")]
-        parameters = ParamSchema([ParamSpec("top_k", DataType.long, DEFAULT_CANDIDATES)])
-    else:
-        name, about, example = _generative_interface(description)
-        about = f"{about} {SEED_NOTE}"
-        parameters = ParamSchema(
-            [ParamSpec(name, getattr(DataType, kind), value) for name, kind, value in _generation_defaults(description)]
-            + [ParamSpec("stop_strings", DataType.string, [], shape=(-1,)), ParamSpec("seed", DataType.long, 0)]
-        )
-    kind = CONVERSATION if columns == (MESSAGES,) else DataType.string
-    examples: dict[str, Any] = dict.fromkeys(columns, example)
-    if columns == (MESSAGES,):
-        examples = {MESSAGES: [{"role": "user", "content": example}]}
-    signature = ModelSignature(Schema([ColSpec(kind, column) for column in columns]), Schema(list(outputs)), parameters)
-    return Interface(name, about, examples, signature)
-
-
 def input_columns(description: ModelDescription) -> tuple[str, ...]:
     """The columns of a request: ``text``, ``prompt``, or the fields of a prompt that has several."""
     if description.kind == "classifier" or FAMILIES[type(description.model)].objective == "masked_tokens":
@@ -252,54 +149,6 @@ def input_columns(description: ModelDescription) -> tuple[str, ...]:
         return (MESSAGES,)
     fields = () if description.prompt_format is None else description.prompt_format.fields
     return fields if len(fields) > 1 else ("prompt",)
-
-
-def _classifier_interface(description: ModelDescription) -> tuple[str, list[ColSpec]]:
-    """Description and output columns of a classifier."""
-    probabilities = ColSpec(Map(DataType.double), "probabilities")
-    end = "the `probabilities` of the `top_k` most probable labels (default 0: all)."
-    if description.problem_type == "multi_label_classification":
-        about = f"Finds the labels of a text: input column `text`; outputs `labels`, which may be none, and {end}"
-        return about, [ColSpec(Array(DataType.string), "labels"), probabilities]
-    about = f"Classifies a text: input column `text`; outputs `label`, its `probability` and {end}"
-    return about, [ColSpec(DataType.string, "label"), ColSpec(DataType.double, "probability"), probabilities]
-
-
-def _generative_interface(description: ModelDescription) -> tuple[str, str, str]:
-    """Name, description and example of a model that generates text."""
-    if description.kind == "completion":
-        columns = " and ".join(f"`{column}`" for column in input_columns(description))
-        about = f"Answers a prompt: input {columns}, output column `completion`."
-        return "completion", about, "The list is sorted in place, and equal elements keep their order."
-    if description.kind == "chat":
-        about = (
-            "Answers the last message of a conversation: input column `messages`, a list of objects with `role` "
-            "(system, user or assistant) and `content`; output column `completion`."
-        )
-        return "chat", about, "Hello, who are you?"
-    if description.model.reads_source:
-        about = (
-            "Restores missing spans of a text: input column `prompt`, with `[MASK]` for each missing span; output "
-            "column `completion` with the whole text."
-        )
-        return "span-restoring-model", about, "Return the number of [MASK] in the list."
-    about = "Continues a text: input column `prompt`, output column `completion`."
-    return "language-model", about, "Return the number of"
-
-
-def _generation_defaults(description: ModelDescription) -> list[tuple[str, str, float]]:
-    """Name, type and default of the parameters: a completion model decodes greedily, a language model samples."""
-    answers = description.kind in ("completion", "chat")
-    prompt_format, context = description.prompt_format, max_position_embeddings_of(description.model)
-    n_tokens = prompt_format.max_completion_tokens if prompt_format else DEFAULT_NEW_TOKENS
-    return [
-        ("max_new_tokens", "long", n_tokens if context is None else min(n_tokens, context // 2)),
-        ("temperature", "double", 0.0 if answers else 0.8),
-        ("top_k", "long", 0 if answers else 50),  # 0: all tokens
-        ("top_p", "double", 1.0),
-        ("min_p", "double", 0.0),  # 0: all tokens
-        ("repetition_penalty", "double", 1.0),
-    ]
 
 
 def check_conversations(values: Sequence[Any]) -> list[list[Message]]:

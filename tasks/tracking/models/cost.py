@@ -8,7 +8,7 @@ import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.tracking.client import Store
+from tasks.tracking.store.client import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
