@@ -22,7 +22,7 @@ from benchmarks.models import our_gpt, our_gpt2, their_gpt2
 from benchmarks.trained_models import N_HELD_OUT, assistant, held_out, tokenizer, trained
 from benchmarks.training_speed import SHAPE
 from benchmarks.worker import PROCESS_SETTINGS, Action
-from lmcore.generation import GenerationConfig, generate
+from lmcore.generation import generate, greedy_decoding
 from lmcore.generation.drafts import Drafts
 from lmcore.models.generative import CausalModel
 from lmcore.models.gpt.model import GPT
@@ -184,20 +184,9 @@ def _line(name: str, load: dict[str, int], mine: list[float], others: list[float
 
 def _our_generation(model: CausalModel, load: dict[str, int]) -> Action:
     num_beams = load["num_beams"]
-    config = GenerationConfig(
-        max_new_tokens=load["n_new"],
-        num_beams=num_beams,
-        do_sample=False,
-        temperature=None,
-        top_k=None,
-        top_p=None,
-        min_p=None,
-        seed=None,
-        length_penalty=1.0 if num_beams > 1 else None,
-        repetition_penalty=1.0,
-        stop_strings=(),
-        stop_token_ids=(),
-    )
+    config = greedy_decoding(load["n_new"])
+    if num_beams > 1:
+        config = config.model_copy(update={"num_beams": num_beams, "length_penalty": 1.0})
     prompts = draw_prompts(load).tolist()
     drafter = assistant() if len(prompts) == 1 and num_beams == 1 else None
     return lambda: generate(model.eval(), prompts, config, assistant_model=drafter)

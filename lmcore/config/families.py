@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field, ValidationInfo
+from pydantic import AfterValidator, Field, ValidationInfo
 
 from lmcore.config.base import Config
 
@@ -51,7 +51,7 @@ class FamilyConfig(Config):
         return self.family_name
 
 
-def dividing_heads(num_attention_heads: int, info: ValidationInfo, multiple: int = 1) -> int:
+def _dividing_heads(num_attention_heads: int, info: ValidationInfo, *, multiple: int = 1) -> int:
     """Refuse a number of heads that does not divide ``hidden_size`` into multiples of ``multiple``."""
     hidden_size = info.data.get("hidden_size")
     if hidden_size is None:
@@ -64,7 +64,7 @@ def dividing_heads(num_attention_heads: int, info: ValidationInfo, multiple: int
     return num_attention_heads
 
 
-def dividing_groups(num_key_value_heads: int, info: ValidationInfo) -> int:
+def _dividing_groups(num_key_value_heads: int, info: ValidationInfo) -> int:
     """Refuse a number of key-value heads that does not divide ``num_attention_heads`` into groups."""
     num_attention_heads = info.data.get("num_attention_heads")
     if num_attention_heads is not None and num_attention_heads % num_key_value_heads:
@@ -75,3 +75,16 @@ def dividing_groups(num_key_value_heads: int, info: ValidationInfo) -> int:
             f"must divide num_attention_heads ({num_attention_heads}) into groups; expected one of {fitting}"
         )
     return num_key_value_heads
+
+
+def _dividing_evenly(num_attention_heads: int, info: ValidationInfo) -> int:
+    return _dividing_heads(num_attention_heads, info, multiple=2)
+
+
+Heads = Annotated[Count, AfterValidator(_dividing_heads)]
+"""A number of heads that divides ``hidden_size``."""
+EvenHeads = Annotated[Count, AfterValidator(_dividing_evenly)]
+"""A number of heads that divides ``hidden_size`` into heads of even size, as rotary positions need."""
+Groups = Annotated[Count, AfterValidator(_dividing_groups)]
+"""A number of key-value heads that divides ``num_attention_heads``. Fewer than these: groups of query heads share keys
+and values (Ainslie et al. 2023)."""

@@ -81,3 +81,21 @@ class GenerationConfig(Config):
         if num_beams is not None and num_beams > 1 and value is None:
             raise ValueError("beam search needs a length_penalty: set a number such as 1.0, or num_beams to 1")
         return value
+
+
+def greedy_decoding(max_new_tokens: int, stop_strings: tuple[str, ...] = ()) -> GenerationConfig:
+    """The most probable token at every step, with nothing else that changes an answer."""
+    return GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        num_beams=1,
+        do_sample=False,
+        temperature=None,
+        top_k=None,
+        top_p=None,
+        min_p=None,
+        seed=None,
+        length_penalty=None,
+        repetition_penalty=1.0,
+        stop_strings=stop_strings,
+        stop_token_ids=(),
+    )

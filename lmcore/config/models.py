@@ -2,18 +2,19 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field
 
 from lmcore.config.base import Config
 from lmcore.config.families import (
     CorruptionConfig,
     Count,
+    EvenHeads,
     FamilyConfig,
+    Groups,
+    Heads,
     Length,
     Probability,
     Size,
-    dividing_groups,
-    dividing_heads,
 )
 from lmcore.config.published_models import BERTConfig, GPT2Config, LlamaConfig, T5Config
 
@@ -86,9 +87,8 @@ class GPTConfig(FamilyConfig):
     family: Literal["gpt"]
     hidden_size: Size
     num_hidden_layers: Count
-    num_attention_heads: Count
-    num_key_value_heads: Count
-    """Fewer than ``num_attention_heads``: groups of query heads share keys and values (Ainslie et al. 2023)."""
+    num_attention_heads: EvenHeads
+    num_key_value_heads: Groups
     intermediate_size: Size
     hidden_act: Literal["relu2", "swiglu"]
     max_position_embeddings: Length
@@ -102,16 +102,6 @@ class GPTConfig(FamilyConfig):
     """Up to so many latest tokens are looked up in the text before, and what followed them is an input; 0: none."""
     final_logit_softcapping: Annotated[float, Field(gt=0.0)] | None
     rope_theta: Annotated[float, Field(gt=1.0)]
-
-    @field_validator("num_attention_heads")
-    @classmethod
-    def _heads_divide_hidden_size(cls, num_attention_heads: int, info: ValidationInfo) -> int:
-        return dividing_heads(num_attention_heads, info, multiple=2)
-
-    @field_validator("num_key_value_heads")
-    @classmethod
-    def _groups_divide_heads(cls, num_key_value_heads: int, info: ValidationInfo) -> int:
-        return dividing_groups(num_key_value_heads, info)
 
 
 class EncoderDecoderConfig(FamilyConfig):
@@ -128,17 +118,12 @@ class EncoderDecoderConfig(FamilyConfig):
     hidden_size: Size
     encoder_layers: Count
     decoder_layers: Count
-    num_attention_heads: Count
+    num_attention_heads: Heads
     intermediate_size: Size
     max_position_embeddings: Length
     """The longest source and the longest target, in tokens."""
     dropout: Probability
     corruption: CorruptionConfig
-
-    @field_validator("num_attention_heads")
-    @classmethod
-    def _heads_divide_hidden_size(cls, num_attention_heads: int, info: ValidationInfo) -> int:
-        return dividing_heads(num_attention_heads, info)
 
 
 ModelConfig = Annotated[

@@ -5,19 +5,19 @@ They are named as in ``transformers``.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from lmcore.config.base import Config
 from lmcore.config.families import (
     CorruptionConfig,
     Count,
     FamilyConfig,
+    Groups,
+    Heads,
     Length,
     MaskingConfig,
     Probability,
     Size,
-    dividing_groups,
-    dividing_heads,
 )
 
 PositiveNumber = Annotated[float, Field(gt=0.0)]
@@ -36,14 +36,9 @@ class GPT2Config(FamilyConfig):
     family: Literal["gpt2"]
     hidden_size: Size
     num_hidden_layers: Count
-    num_attention_heads: Count
+    num_attention_heads: Heads
     max_position_embeddings: Length
     dropout: Probability
-
-    @field_validator("num_attention_heads")
-    @classmethod
-    def _heads_divide_hidden_size(cls, num_attention_heads: int, info: ValidationInfo) -> int:
-        return dividing_heads(num_attention_heads, info)
 
 
 class BERTConfig(FamilyConfig):
@@ -57,16 +52,11 @@ class BERTConfig(FamilyConfig):
     family: Literal["bert"]
     hidden_size: Size
     num_hidden_layers: Count
-    num_attention_heads: Count
+    num_attention_heads: Heads
     intermediate_size: Size
     max_position_embeddings: Length
     dropout: Probability
     masking: MaskingConfig
-
-    @field_validator("num_attention_heads")
-    @classmethod
-    def _heads_divide_hidden_size(cls, num_attention_heads: int, info: ValidationInfo) -> int:
-        return dividing_heads(num_attention_heads, info)
 
 
 class LinearRopeScaling(Config):
@@ -106,8 +96,7 @@ class LlamaConfig(FamilyConfig):
     hidden_size: Size
     num_hidden_layers: Count
     num_attention_heads: Count
-    num_key_value_heads: Count
-    """Fewer than ``num_attention_heads``: groups of query heads share keys and values (Ainslie et al. 2023)."""
+    num_key_value_heads: Groups
     head_dim: EvenSize
     intermediate_size: Size
     max_position_embeddings: Length
@@ -123,11 +112,6 @@ class LlamaConfig(FamilyConfig):
     attention_dropout: Probability
     """Dropout of the attention weights, the only dropout of this architecture."""
     tie_word_embeddings: bool
-
-    @field_validator("num_key_value_heads")
-    @classmethod
-    def _groups_divide_heads(cls, num_key_value_heads: int, info: ValidationInfo) -> int:
-        return dividing_groups(num_key_value_heads, info)
 
 
 class T5Config(FamilyConfig):

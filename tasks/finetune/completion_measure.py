@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sacrebleu.metrics.chrf import CHRF
 
-from lmcore.config.generation import GenerationConfig
+from lmcore.config.generation import greedy_decoding
 from lmcore.config.training import MetricName
 from lmcore.finetuning.completion.examples import CompletionExample
 from lmcore.generation import Generator
@@ -24,20 +24,7 @@ def completion_measure(generator: Generator, examples: Sequence[CompletionExampl
     """
     prompt_format = generator.prompt_format
     assert prompt_format is not None
-    config = GenerationConfig(
-        max_new_tokens=prompt_format.max_completion_tokens,
-        num_beams=1,
-        do_sample=False,
-        temperature=None,
-        top_k=None,
-        top_p=None,
-        min_p=None,
-        seed=None,
-        length_penalty=None,
-        repetition_penalty=1.0,
-        stop_strings=(),
-        stop_token_ids=(),
-    )
+    config = greedy_decoding(prompt_format.max_completion_tokens)
     # Prompts of similar length share a batch.
     ordered = sorted(examples, key=lambda example: len(generator.encode(example.values)))
     references = [example.completion.strip() for example in ordered]

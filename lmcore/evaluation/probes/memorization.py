@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lmcore.config.evaluate import MemorizationConfig
-from lmcore.config.generation import GenerationConfig
+from lmcore.config.generation import greedy_decoding
 from lmcore.evaluation.intervals import proportion
 from lmcore.evaluation.likelihood import Tokens
 from lmcore.evaluation.probes.probe import Probe, ProbeRow
@@ -140,20 +140,7 @@ def _mixed(tokens: Tokens) -> Hashes:
 
 def _is_reproduced(model: CausalModel, texts: Tokens, n_tokens: int) -> npt.NDArray[np.bool_]:
     """Whether greedy decoding from each text without its last tokens gives exactly these, bool (n_texts,)."""
-    config = GenerationConfig(
-        max_new_tokens=n_tokens,
-        num_beams=1,
-        do_sample=False,
-        temperature=None,
-        top_k=None,
-        top_p=None,
-        min_p=None,
-        seed=None,
-        length_penalty=None,
-        repetition_penalty=1.0,
-        stop_strings=(),
-        stop_token_ids=(),
-    )
+    config = greedy_decoding(n_tokens)
     found = []
     for start in range(0, len(texts), BATCH_SIZE):
         batch = texts[start : start + BATCH_SIZE].tolist()

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from lmcore.config.generation import GenerationConfig
+from lmcore.config.generation import greedy_decoding
 from lmcore.config.prompts import PromptsConfig
 from lmcore.errors import UserError
 from lmcore.finetuning.completion.examples import CompletionExample
@@ -98,16 +98,7 @@ class PromptedModel:
         return values, n_left_out
 
     def _generate(self, prompts: Sequence[Mapping[str, Any]], prompt_format: PromptFormat) -> list[str]:
-        unused = dict.fromkeys(("temperature", "top_k", "top_p", "min_p", "seed", "length_penalty"))
-        config = GenerationConfig(
-            max_new_tokens=self._config.max_answer_tokens,
-            num_beams=1,
-            do_sample=False,
-            repetition_penalty=1.0,
-            stop_strings=("\n",),
-            stop_token_ids=(),
-            **unused,
-        )
+        config = greedy_decoding(self._config.max_answer_tokens, stop_strings=("\n",))
         generator, texts = Generator(self._model, self._tokenizer, prompt_format), list[str]()
         with progress("Answer", len(prompts), "prompts") as bar:
             for start in range(0, len(prompts), BATCH_SIZE):

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from lmcore.config.families import FamilyConfig
+from lmcore.config.generation import greedy_decoding
 from lmcore.config.models import ModelConfig
 from lmcore.config.tokenize import BytePairConfig
-from lmcore.generation import GenerationConfig, generate
+from lmcore.generation import generate
 from lmcore.models.folder import save_language_model
 from lmcore.models.gpt.decoding import has_plain_layers
 from lmcore.models.lora import (
@@ -27,20 +28,7 @@ from lmcore.models.trainable import TrainableModel
 from lmcore.tokens.tokenizer.training import train_tokenizer
 from tests.lmcore.models.small_models import CONFIGS, draw_tokens, make_model, perturb
 
-GREEDY = GenerationConfig(
-    max_new_tokens=6,
-    num_beams=1,
-    do_sample=False,
-    temperature=None,
-    top_k=None,
-    top_p=None,
-    min_p=None,
-    seed=None,
-    length_penalty=None,
-    repetition_penalty=1.0,
-    stop_strings=(),
-    stop_token_ids=(),
-)
+GREEDY = greedy_decoding(6)
 families = pytest.mark.parametrize("family", CONFIGS)
 
 

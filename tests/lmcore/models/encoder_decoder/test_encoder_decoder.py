@@ -10,6 +10,10 @@ from lmcore.config.families import CorruptionConfig
 from lmcore.config.models import EncoderDecoderConfig
 from lmcore.models.encoder_decoder.model import EncoderDecoder
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
+from tests.lmcore.models.sequence_to_sequence_checks import (
+    check_that_parts_have_the_logits_of_the_whole,
+    check_that_selected_rows_of_a_state_go_on,
+)
 
 VOCABULARY = Vocabulary(size=13, end_of_text_id=0, padding_id=1, mask_id=2)
 CONFIG = EncoderDecoderConfig(
@@ -107,26 +111,14 @@ def test_hidden_states_are_those_of_the_transformer_of_torch(lengths: tuple[int,
     torch.testing.assert_close(model.target_hidden_states(source, target), expected, rtol=0, atol=1e-5)
 
 
-@torch.no_grad()
 def test_logits_step_by_step_equal_those_of_the_whole_target() -> None:
-    model, source, tokens = make_model(), pad_right(draw_tokens(3, 9), 9, 4, 6), draw_tokens(3, 12)
-    state = model.new_state(source)
-    parts = [model(part, state=state) for part in tokens.split([1, 1, 5, 4, 1], dim=1)]
-    assert state.length == 12
-    expected = model.output_logits(model.target_hidden_states(source, tokens))
-    torch.testing.assert_close(torch.cat(parts, dim=1), expected, rtol=1e-4, atol=1e-5)
-    with pytest.raises(ValueError, match="13 tokens do not fit the context of 12"):
-        model(tokens[:, :1], state=state)
+    source = pad_right(draw_tokens(3, 9), 9, 4, 6)
+    check_that_parts_have_the_logits_of_the_whole(make_model(), source, draw_tokens(3, 12))
 
 
-@torch.no_grad()
 def test_selected_rows_of_a_state_go_on_as_they_were() -> None:
-    model, source, tokens = make_model(), pad_right(draw_tokens(3, 9), 9, 4, 6), draw_tokens(3, 6)
-    state, rows = model.new_state(source), torch.tensor([2, 0, 2, 1])
-    model(tokens[:, :5], state=state)
-    state.select(rows)
-    expected = model.next_logits(tokens, state=model.new_state(source))[rows]
-    torch.testing.assert_close(model.next_logits(tokens[rows, 5:], state=state), expected, rtol=1e-4, atol=1e-5)
+    source = pad_right(draw_tokens(3, 9), 9, 4, 6)
+    check_that_selected_rows_of_a_state_go_on(make_model(), source, draw_tokens(3, 6))
 
 
 @torch.no_grad()

@@ -3,11 +3,17 @@
 import pytest
 import torch
 from pydantic import ValidationError
-from torch.utils.flop_counter import FlopCounterMode
 
 from lmcore.config.models import GPTConfig
 from lmcore.models.gpt.model import GPT
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
+from tests.lmcore.models.causal_checks import (
+    LENGTH,
+    check_that_it_knows_nothing,
+    check_that_loss_is_the_cross_entropy_of_the_logits,
+    check_that_operations_are_those_that_torch_counts,
+    check_that_parts_have_the_logits_of_the_whole,
+)
 
 VOCABULARY = Vocabulary(size=23, end_of_text_id=0, padding_id=1, mask_id=2)
 CONFIG = GPTConfig(
@@ -68,26 +74,17 @@ def test_later_tokens_do_not_change_earlier_logits(variant: str) -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_cached_logits_equal_those_of_the_whole_sequence(variant: str) -> None:
-    model, tokens = make_model(**VARIANTS[variant]), draw_tokens(3, 12)
-    state = model.new_state(3)
-    parts = [model(part, state=state) for part in tokens.split([5, 1, 4, 1, 1], dim=1)]
-    torch.testing.assert_close(torch.cat(parts, dim=1), model(tokens), rtol=1e-4, atol=1e-5)
+    check_that_parts_have_the_logits_of_the_whole(make_model(**VARIANTS[variant]), draw_tokens(3, LENGTH))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_loss_is_the_cross_entropy_of_the_logits(variant: str) -> None:
-    model, tokens = make_model(**VARIANTS[variant]), draw_tokens(2, 12)
-    targets = draw_tokens(2, 12).roll(1)
-    targets[0, :4] = -100
-    expected = torch.nn.functional.cross_entropy(model(tokens).transpose(1, 2), targets, reduction="sum")
-    torch.testing.assert_close(model.loss(tokens, targets), expected, rtol=1e-4, atol=1e-4)
+    check_that_loss_is_the_cross_entropy_of_the_logits(make_model(**VARIANTS[variant]), draw_tokens(2, LENGTH))
 
 
 def test_an_untrained_model_knows_nothing() -> None:
     torch.manual_seed(0)
-    model, tokens = GPT(CONFIG, VOCABULARY), draw_tokens(4, 12)
-    loss = model.loss(tokens, tokens.roll(-1, 1)) / tokens.numel()
-    assert loss.item() == pytest.approx(torch.tensor(float(VOCABULARY.size)).log().item(), abs=0.1)
+    check_that_it_knows_nothing(GPT(CONFIG, VOCABULARY), draw_tokens(4, LENGTH))
 
 
 def test_too_long_a_sequence_is_refused() -> None:
@@ -103,9 +100,6 @@ def test_heads_that_do_not_divide_the_hidden_size_are_refused(num_attention_head
 
 @pytest.mark.parametrize("variant", ["default", "untied", "plain"])
 def test_the_operations_of_training_are_those_that_torch_counts(variant: str) -> None:
-    model, tokens = make_model(**VARIANTS[variant]), draw_tokens(3, CONFIG.max_position_embeddings)
-    with FlopCounterMode(display=False) as counter:
-        model.loss(tokens, tokens.roll(-1, 1)).backward()
-    # What is computed and thrown away, attention's look into the future, is not needed for training.
-    future = 6 * CONFIG.num_hidden_layers * CONFIG.hidden_size * CONFIG.max_position_embeddings
-    assert counter.get_total_flops() / tokens.numel() == model.flops_per_token() + future
+    check_that_operations_are_those_that_torch_counts(
+        make_model(**VARIANTS[variant]), draw_tokens(3, LENGTH), CONFIG.num_hidden_layers, CONFIG.hidden_size
+    )

@@ -4,10 +4,19 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from lmcore.config.published_models import Llama3RopeScaling
 from lmcore.models.llama.model import Llama
+from tests.lmcore.models.causal_checks import (
+    LENGTH,
+    check_that_bfloat16_comes_close,
+    check_that_it_knows_nothing,
+    check_that_left_padded_sequences_are_read_as_if_alone,
+    check_that_loss_is_the_cross_entropy_of_the_logits,
+    check_that_operations_are_those_that_torch_counts,
+    check_that_parts_have_the_logits_of_the_whole,
+    check_that_selected_rows_of_a_state_go_on,
+)
 from tests.lmcore.models.small_models import CONFIGS, VOCABULARY, draw_tokens, make_model
 
 SCALING = Llama3RopeScaling(
@@ -27,24 +36,16 @@ def make(**changes: Any) -> Llama:
 
 
 @pytest.mark.parametrize("changes", VARIANTS)
-@torch.no_grad()
 def test_cached_logits_equal_those_of_the_whole_sequence(changes: dict[str, Any]) -> None:
-    model, tokens = make(**changes), draw_tokens(3, 12)
-    state = model.new_state(3)
-    parts = [model(part, state=state) for part in tokens.split([5, 1, 4, 1, 1], dim=1)]
-    torch.testing.assert_close(torch.cat(parts, dim=1), model(tokens), rtol=1e-4, atol=1e-5)
+    check_that_parts_have_the_logits_of_the_whole(make(**changes), draw_tokens(3, LENGTH))
 
 
-@torch.no_grad()
 def test_left_padded_sequences_are_read_as_if_alone() -> None:
-    model, tokens = make(), draw_tokens(3, 10)
-    lengths = [10, 3, 7]
-    mask = torch.arange(10) >= 10 - torch.tensor(lengths)[:, None]
-    state = model.new_state(3)
-    parts = [model(tokens[:, :8], mask=mask[:, :8], state=state), model(tokens[:, 8:], mask=mask, state=state)]
-    for row, length in enumerate(lengths):
-        alone = model(tokens[row : row + 1, -length:])[0]
-        torch.testing.assert_close(torch.cat(parts, dim=1)[row, -length:], alone, rtol=1e-4, atol=1e-5)
+    check_that_left_padded_sequences_are_read_as_if_alone(make(), draw_tokens(3, 10))
+
+
+def test_selected_rows_of_a_state_go_on_as_they_were() -> None:
+    check_that_selected_rows_of_a_state_go_on(make(), draw_tokens(3, 6))
 
 
 @torch.no_grad()
@@ -56,17 +57,12 @@ def test_later_tokens_leave_earlier_predictions_unchanged() -> None:
 
 
 def test_loss_is_the_cross_entropy_of_the_logits() -> None:
-    model, tokens, targets = make(), draw_tokens(2, 12), draw_tokens(2, 12).roll(1)
-    targets[0, :4] = -100
-    expected = torch.nn.functional.cross_entropy(model(tokens).transpose(1, 2), targets, reduction="sum")
-    torch.testing.assert_close(model.loss(tokens, targets), expected, rtol=1e-4, atol=1e-4)
+    check_that_loss_is_the_cross_entropy_of_the_logits(make(), draw_tokens(2, LENGTH))
 
 
 def test_an_untrained_model_knows_nothing() -> None:
     torch.manual_seed(0)
-    model, tokens = Llama(CONFIGS["llama"], VOCABULARY), draw_tokens(4, 12)
-    loss = model.loss(tokens, tokens.roll(-1, 1)) / tokens.numel()
-    assert loss.item() == pytest.approx(torch.tensor(float(VOCABULARY.size)).log().item(), abs=0.1)
+    check_that_it_knows_nothing(Llama(CONFIGS["llama"], VOCABULARY), draw_tokens(4, LENGTH))
 
 
 def test_attention_has_dropout_in_training_alone() -> None:
@@ -76,14 +72,7 @@ def test_attention_has_dropout_in_training_alone() -> None:
 
 
 def test_activations_in_bfloat16_come_close() -> None:
-    model, tokens = make(), draw_tokens(2, 12)
-    accurate = model.loss(tokens, tokens.roll(-1, 1))
-    model.compute_in(torch.bfloat16)
-    assert model.new_state(1).keys[0].dtype == torch.bfloat16
-    rough = model.loss(tokens, tokens.roll(-1, 1))
-    rough.backward()
-    torch.testing.assert_close(rough, accurate, rtol=0.02, atol=0)
-    assert all(parameter.grad.dtype == torch.float32 for parameter in model.parameters())
+    check_that_bfloat16_comes_close(make(), draw_tokens(2, LENGTH))
 
 
 def test_too_long_a_sequence_is_refused() -> None:
@@ -92,10 +81,7 @@ def test_too_long_a_sequence_is_refused() -> None:
 
 
 def test_the_operations_of_training_are_those_that_torch_counts() -> None:
-    config = CONFIGS["llama"]
-    model, tokens = make(), draw_tokens(3, config.max_position_embeddings)
-    with FlopCounterMode(display=False) as counter:
-        model.loss(tokens, tokens.roll(-1, 1)).backward()
-    # What is computed and thrown away, attention's look into the future, is not needed for training.
-    future = 6 * config.num_hidden_layers * model.attention_size * config.max_position_embeddings
-    assert counter.get_total_flops() / tokens.numel() == model.flops_per_token() + future
+    model = make()
+    check_that_operations_are_those_that_torch_counts(
+        model, draw_tokens(3, LENGTH), CONFIGS["llama"].num_hidden_layers, model.attention_size
+    )

@@ -11,6 +11,10 @@ from transformers.models.t5.modeling_t5 import T5Attention as ReferenceAttention
 from lmcore.models.t5.layers import RelativePositionBias
 from lmcore.models.t5.model import T5
 from tests.lmcore.models.encoder_decoder.test_encoder_decoder import pad_right
+from tests.lmcore.models.sequence_to_sequence_checks import (
+    check_that_parts_have_the_logits_of_the_whole,
+    check_that_selected_rows_of_a_state_go_on,
+)
 from tests.lmcore.models.small_models import CONFIGS, VOCABULARY, draw_tokens, make_model
 
 CONFIG = CONFIGS["t5"]
@@ -38,25 +42,14 @@ def test_buckets_of_distances_are_the_published_ones(
 
 
 @pytest.mark.parametrize("changes", [{}, {"feed_forward_proj": "relu", "tie_word_embeddings": False}])
-@torch.no_grad()
 def test_logits_step_by_step_equal_those_of_the_whole_target(changes: dict[str, Any]) -> None:
-    model, source, tokens = make(**changes), pad_right(draw_tokens(3, 9), 9, 4, 6), draw_tokens(3, 12)
-    state = model.new_state(source)
-    parts = [model(part, state=state) for part in tokens.split([1, 1, 5, 4, 1], dim=1)]
-    expected = model.output_logits(model.target_hidden_states(source, tokens))
-    torch.testing.assert_close(torch.cat(parts, dim=1), expected, rtol=1e-4, atol=1e-5)
-    with pytest.raises(ValueError, match="13 tokens do not fit the context of 12"):
-        model(tokens[:, :1], state=state)
+    source = pad_right(draw_tokens(3, 9), 9, 4, 6)
+    check_that_parts_have_the_logits_of_the_whole(make(**changes), source, draw_tokens(3, 12))
 
 
-@torch.no_grad()
 def test_selected_rows_of_a_state_go_on_as_they_were() -> None:
-    model, source, tokens = make(), pad_right(draw_tokens(3, 9), 9, 4, 6), draw_tokens(3, 6)
-    state, rows = model.new_state(source), torch.tensor([2, 0, 2, 1])
-    model(tokens[:, :5], state=state)
-    state.select(rows)
-    expected = model.next_logits(tokens, state=model.new_state(source))[rows]
-    torch.testing.assert_close(model.next_logits(tokens[rows, 5:], state=state), expected, rtol=1e-4, atol=1e-5)
+    source = pad_right(draw_tokens(3, 9), 9, 4, 6)
+    check_that_selected_rows_of_a_state_go_on(make(), source, draw_tokens(3, 6))
 
 
 @torch.no_grad()
