@@ -11,7 +11,7 @@ from lmcore.models.folder import load_language_model
 from tasks.base_models import base_model_folder, load_base_model
 from tasks.context.environment import Environment
 from tasks.context.source_lock import NamedFile
-from tests.tasks.evaluate.test_evaluate import write_documents, write_models
+from tests.tasks.evaluate.evaluated_project import write_documents, write_models
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tasks.context.environment import Environment
 from tasks.pretrain import pretrain_language_model
 from tests.lmcore.models.small_models import CONFIGS
 from tests.lmcore.training.trainer import CONFIG as TRAINING
-from tests.tasks.evaluate.test_evaluate import SHAPE, write_documents, write_models
+from tests.tasks.evaluate.evaluated_project import SHAPE, write_documents, write_models
 from tests.tasks.tracking.trainings import curve, only_run, runs
 
 SCRATCH = {"seed": 1, "mask_documents": False, "init_from": "scratch", "objective": None}

@@ -24,7 +24,7 @@ from tasks.evaluate import BaseModels, evaluate_chat_model, evaluate_dpo, evalua
 from tasks.finetune import FinetuneFiles, finetune_chat, finetune_dpo, finetune_grpo
 from tests.lmcore.evaluation.evaluation_settings import CONFIG
 from tests.lmcore.finetuning.conversations import TOKENIZER, small_model, training
-from tests.tasks.evaluate.test_evaluate import RECORD
+from tests.tasks.evaluate.evaluated_project import RECORD
 from tests.tasks.tracking.trainings import runs, store_of
 
 SPLIT = SplitFractions(validation=0.2, test=0.2)

@@ -20,7 +20,7 @@ from tests.lmcore.models.lstm.test_lstm import CONFIG as LSTM
 from tests.lmcore.models.small_models import CONFIGS as TRANSFORMERS
 from tests.lmcore.training.trainer import CONFIG as TRAINING
 from tests.sample_project import PROJECT
-from tests.tasks.evaluate.test_evaluate import CONFIG, SPLIT, write_documents, write_models
+from tests.tasks.evaluate.evaluated_project import CONFIG, SPLIT, write_documents, write_models
 from tests.tasks.tracking.trainings import runs, store_of
 
 SHORT = TRAINING | {

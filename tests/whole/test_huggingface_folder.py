@@ -24,7 +24,7 @@ from tasks.context.environment import Environment
 from tasks.context.named_files import refresh_named_files
 from tasks.context.parameters import Parameters, load_parameters
 from tests.sample_project import PROJECT
-from tests.tasks.evaluate.test_evaluate import write_documents
+from tests.tasks.evaluate.evaluated_project import write_documents
 from tests.tasks.tracking.trainings import runs
 
 # So small that the weights stay what they were, up to rounding.

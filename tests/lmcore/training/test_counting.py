@@ -10,7 +10,7 @@ from lmcore.models.ngram.model import NgramModel
 from lmcore.tokens.corpus.shards import TokenShards
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.training.counting import count_ngrams
-from tests.tasks.evaluate.test_evaluate import write_documents, write_models
+from tests.tasks.evaluate.evaluated_project import write_documents, write_models
 
 
 @pytest.fixture(scope="module")

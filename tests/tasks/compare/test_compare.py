@@ -16,7 +16,7 @@ from tasks.compare.scaling import ScalingFiles, study_scaling
 from tasks.compare.timed_curve import TimedCurve
 from tests.lmcore.models.small_models import CONFIGS as TRANSFORMERS
 from tests.lmcore.training.trainer import CONFIG as TRAINING
-from tests.tasks.evaluate.test_evaluate import CONFIG, write_documents, write_models
+from tests.tasks.evaluate.evaluated_project import CONFIG, write_documents, write_models
 from tests.tasks.tracking.trainings import runs, store_of
 
 FAMILIES: dict[str, Any] = {

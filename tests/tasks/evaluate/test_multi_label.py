@@ -20,7 +20,7 @@ from lmcore.text.documents.shards import read_documents, shard_name, write_table
 from lmcore.text.split import document_id
 from lmcore.tokens.tokenizer.training import train_tokenizer
 from tasks.evaluate import evaluate_classifier, measure_contamination
-from tests.tasks.evaluate.test_evaluate import CONFIG, RECORD, SHAPE, SPLIT
+from tests.tasks.evaluate.evaluated_project import CONFIG, RECORD, SHAPE, SPLIT
 
 FINETUNE = FinetuneConfig.model_construct(
     seed=1,

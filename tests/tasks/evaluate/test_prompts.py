@@ -8,7 +8,7 @@ import pytest
 from lmcore.config.prompts import PromptsConfig
 from tasks.evaluate import evaluate_prompts, measure_contamination
 from tests.sample_project import PROJECT
-from tests.tasks.evaluate.test_evaluate import CONFIG, SPLIT, write_documents, write_models
+from tests.tasks.evaluate.evaluated_project import CONFIG, SPLIT, write_documents, write_models
 
 
 def prompts(**changes: object) -> PromptsConfig:

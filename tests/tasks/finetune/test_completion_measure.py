@@ -11,7 +11,7 @@ from lmcore.generation import Generator
 from lmcore.models.folder import load_generative_model, read_description
 from tasks.finetune.completion_measure import completion_measure
 from tests.lmcore.generation.toy_models import settings
-from tests.tasks.evaluate.test_evaluate import write_documents, write_models
+from tests.tasks.evaluate.evaluated_project import write_documents, write_models
 
 
 @pytest.fixture

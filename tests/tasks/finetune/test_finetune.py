@@ -9,7 +9,7 @@ from lmcore.config.training import TrainingConfig
 from tasks.context.environment import Environment
 from tasks.finetune import FinetuneFiles, finetune_classifier, finetune_completion
 from tests.sample_project import PROJECT
-from tests.tasks.evaluate.test_evaluate import SPLIT, write_documents
+from tests.tasks.evaluate.evaluated_project import SPLIT, write_documents
 
 TRAINING = TrainingConfig.model_construct(max_eval_samples=10, batch_size=4)
 
