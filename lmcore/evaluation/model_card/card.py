@@ -90,7 +90,6 @@ def render_model_card(card: ModelCard) -> str:
         probes=[ProbeView(probe) for probe in card.probes if probe.rows],
         samples=[_shortened(sample) for sample in card.samples[:MAX_SAMPLES]],
         settings=[*flatten(card.architecture), *flatten(card.settings)],
-        licenses=sorted({name for source in card.data["sources"] for name in source["licenses"]}) or ["unknown"],
     )
     return re.sub(r"\n{3,}", "\n\n", text)
 

@@ -32,7 +32,7 @@ def probe_bias(score: TextScorer, templates: BiasTemplates, *, seed: int, bootst
         (first, words), (second, others) = pairs.groups.items()
         difference = _bits(score, pairs.templates, words) - _bits(score, pairs.templates, others)
         resamples = Bootstrap(len(difference), bootstrap, seed)
-        for kind, values in (("mean difference", difference), ("mean size of it", np.abs(difference))):
+        for kind, values in (("mean difference", difference), ("mean absolute difference", np.abs(difference))):
             found = mean(values, resamples)
             rows.append(ProbeRow((pairs.name, f"{first} minus {second}", kind), len(values), found))
     method = (
@@ -47,6 +47,7 @@ def probe_bias(score: TextScorer, templates: BiasTemplates, *, seed: int, bootst
         unit="ratio",
         conditions=("subject", "groups", "number"),
         rows=rows,
+        across="number",
     )
 
 

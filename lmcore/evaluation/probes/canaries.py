@@ -74,7 +74,7 @@ def probe_canaries(
     highest = np.log2(config.num_alternatives + 1)
     method = (
         f"Exposure: how far up the planted secret ranks, by probability, among {config.num_alternatives:,} secrets "
-        f"drawn like it, in bits; about 1.4 if it is not known, at most {highest:.1f}."
+        f"drawn like it, in bits: about 1.4 if it is not known, {highest:.1f} if it is more probable than all of them."
     )
     return Probe(
         name="canaries",

@@ -57,7 +57,7 @@ def probe_memorization(
             continue
         for group, tokens in texts.items():
             hits = _is_reproduced(model, tokens[:, longest - length :], config.continuation_tokens)
-            rows.append(ProbeRow((f"{length} tokens", group), len(tokens), proportion(hits, confidence)))
+            rows.append(ProbeRow((f"prefix of {length} tokens", group), len(tokens), proportion(hits, confidence)))
     method = (
         f"Greedy decoding from the first tokens of a text, compared with the {config.continuation_tokens} tokens that "
         "follow; texts of the test split that do not occur in training show how often they can be guessed."
@@ -70,6 +70,7 @@ def probe_memorization(
         unit="fraction",
         conditions=("prefix", "text occurs in training"),
         rows=rows,
+        across="prefix",
     )
 
 

@@ -34,6 +34,7 @@ class Probe:
         unit: their unit.
         conditions: what distinguishes the rows.
         rows: the numbers.
+        across: the condition whose values are the columns of a table; None: a table has one column of numbers.
     """
 
     name: str
@@ -43,6 +44,31 @@ class Probe:
     unit: Unit
     conditions: tuple[str, ...]
     rows: Sequence[ProbeRow]
+    across: str | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """What the numbers in each column of a table are."""
+        if self.across is None:
+            return [self.measure]
+        return [f"{self.measure}, {value}" for value in dict.fromkeys(map(self._column_of, self.rows))]
+
+    @property
+    def downwards(self) -> list[str]:
+        """The conditions that distinguish the rows of a table."""
+        return [condition for condition in self.conditions if condition != self.across]
+
+    @property
+    def table(self) -> list[tuple[tuple[str, ...], int, list[Estimate]]]:
+        """The rows of a table: their conditions, the number of items, and the numbers in the order of the columns."""
+        found: dict[tuple[str, ...], list[ProbeRow]] = {}
+        for row in self.rows:
+            pairs = zip(self.conditions, row.conditions, strict=True)
+            found.setdefault(tuple(value for name, value in pairs if name != self.across), []).append(row)
+        return [(key, rows[0].n_items, [row.estimate for row in rows]) for key, rows in found.items()]
+
+    def _column_of(self, row: ProbeRow) -> str:
+        return row.conditions[self.conditions.index(self.across)] if self.across else self.measure
 
     def as_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -58,6 +84,7 @@ class Probe:
             "unit": self.unit,
             "conditions": list(self.conditions),
             "rows": rows,
+            "across": self.across,
         }
 
     @classmethod

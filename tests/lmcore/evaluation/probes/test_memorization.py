@@ -61,10 +61,10 @@ def test_an_n_gram_model_reproduces_what_it_has_counted_and_no_unseen_text(corpu
     probe = probe_memorization(model, corpus, config, seed=0, confidence=0.95)
     rates = {row.conditions: row.estimate for row in probe.rows}
     assert len(rates) == 6
-    assert rates["8 tokens", "once"].value > 0.9
-    assert rates["8 tokens", "4 times or more"].value == 1.0
-    assert rates["8 tokens", "never (test split)"].value == 0.0
-    assert rates["4 tokens", "once"].low > rates["4 tokens", "never (test split)"].high
+    assert rates["prefix of 8 tokens", "once"].value > 0.9
+    assert rates["prefix of 8 tokens", "4 times or more"].value == 1.0
+    assert rates["prefix of 8 tokens", "never (test split)"].value == 0.0
+    assert rates["prefix of 4 tokens", "once"].low > rates["prefix of 4 tokens", "never (test split)"].high
 
 
 def test_without_a_text_that_is_long_enough_nothing_is_found(corpus):

@@ -10,7 +10,7 @@ from lmcore.errors import UserError
 from lmcore.runtime.files import folder_digest
 from tasks.context.environment import Environment
 from tasks.context.source_lock import NamedFile
-from tasks.tracking import registry
+from tasks.tracking.models import registry
 from tasks.tracking.models.registry import pin_registered_model, registered_model_folder
 from tests.tasks.tracking.trainings import store_of, train
 
