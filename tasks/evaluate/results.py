@@ -118,6 +118,7 @@ PARTS = (
     ),
 )
 """All models, in the order of the report."""
+PROMPTED = frozenset(part.name for part in PARTS if part.is_prompted)
 PROBES = "probes.json"
 
 
@@ -137,11 +138,12 @@ def write_result(output: Path, part: str, result: EvaluationResult) -> None:
     metrics, headline, metric = result.metrics, result.headline, result.reported[0]
     is_clean = headline.endswith(CLEAN)
     logger.info(
-        "%s of the %s on %d %stest documents: %s",
+        "%s of the %s on %d %stest %s: %s",
         metric.title,
         title,
         metrics.n_clean if is_clean else metrics.n_documents,
         "clean " if is_clean else "",
+        "prompts" if part in PROMPTED else "documents",
         ", ".join(
             f"{result.names[name]} {own[headline].value:.3f}" for name, own in metrics.models.items() if headline in own
         ),

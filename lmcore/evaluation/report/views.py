@@ -1,7 +1,7 @@
 """Selects the rows and columns of the report's tables from the metrics.
 
-If some test documents share text with the training split and others do not, every metric has two columns: on clean
-documents and on all. Otherwise it has one.
+If some test documents share text with the training split and others do not, the metric by which models are compared has
+two columns: on clean documents and on all. Otherwise it has one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,6 +52,10 @@ class View:
             return list(metrics)
         return [column for metric in metrics for column in (metric.labeled("clean", CLEAN), metric.labeled("all"))]
 
+    def compared(self, metric: Metric) -> Metric:
+        """A metric on the documents by which models are compared, which its title names."""
+        return metric.labeled("clean", CLEAN) if self.is_divided else metric
+
     def shown(self, metric: Metric) -> Metric:
         """A metric on the documents by which models are compared: the clean ones, if only some are clean."""
         clean = f"{metric.name}{CLEAN}"
@@ -92,7 +96,8 @@ class LanguageModelView(View):
         is_all_seen = self.details.get("is_whole_split_seen", False)
         self.trained_on = TRAINED_ON | ({MODEL: TRAINED_ON[NGRAM]} if is_all_seen else {})
         self.pairs = [pair for pair in (*COMPARISONS, (MODEL, UNIGRAM)) if pair_name(*pair) in self.metrics.differences]
-        headline = self.columns[:2] if self.is_divided else self.columns[:1]
+        headline = self._columns(result.reported[:1])
+        self.columns = [*headline, *(self.compared(metric) for metric in result.reported[1:])]
         self.difference_columns = [column for column in headline if self.pairs]
         self.sources = [
             (name, own.counts["n_documents"], [(metric, own.models[MODEL][metric.name]) for metric in result.reported])
