@@ -70,12 +70,12 @@ def settings() -> Iterator[Setting]:
     for metric in ("bleu", "chrf", "rouge_l", "token_f1", "repetition"):
         yield Setting(metric, "studentized bootstrap", 100, _texts(metric))
     yield Setting("distinct_2", "jackknife", 100, _texts("distinct_2"))
-    of_documents = "studentized bootstrap of documents"
+    of_documents = "bootstrap of documents"
     for n_documents in (20, 100, 400):
-        yield Setting("exact match, 1 to 8 questions a document", of_documents, n_documents, _questions(), "documents")
+        yield Setting("exact match of questions", of_documents, n_documents, _questions(), "documents")
     for n_documents in (20, 100, 400):
         measure = _questions(paired=True)
-        yield Setting("difference in exact match, the same", of_documents, n_documents, measure, "documents")
+        yield Setting("difference in exact match", of_documents, n_documents, measure, "documents")
     singly = _questions(is_clustered=False)
     yield Setting("exact match, as if questions were independent", "Clopper-Pearson", 100, singly, "documents")
 

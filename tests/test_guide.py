@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from lmcore.config.training import TrainingConfig
-from lmcore.evaluation.pseudo_likelihood import PseudoLikelihoodScorer
+from lmcore.evaluation.language_models.pseudo_likelihood import PseudoLikelihoodScorer
 from lmcore.generation import generate
 from lmcore.models.families import FAMILIES, build_model
 from lmcore.models.trainable import MaskedModel, TrainableModel

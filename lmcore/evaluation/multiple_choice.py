@@ -13,8 +13,8 @@ import numpy as np
 from lmcore.config.evaluate import LikelihoodConfig
 from lmcore.errors import UserError
 from lmcore.evaluation.intervals import Flags
-from lmcore.evaluation.likelihood import Tokens
-from lmcore.evaluation.scoring import NeuralScorer
+from lmcore.evaluation.language_models.likelihood import Tokens
+from lmcore.evaluation.language_models.scoring import NeuralScorer
 from lmcore.models.generative import CausalModel
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 

@@ -9,7 +9,7 @@ from typing import Any
 from lmcore.config.comparisons import LadderConfig
 from lmcore.config.evaluate import EvaluateConfig
 from lmcore.config.training import PretrainConfig
-from lmcore.evaluation.held_out_bits import held_out_bits
+from lmcore.evaluation.language_models.held_out_bits import held_out_bits
 from lmcore.evaluation.names import sized_name
 from lmcore.evaluation.report.comparison_plots import TimedLine, plot_ladder
 from lmcore.runtime.files import write_json, write_text

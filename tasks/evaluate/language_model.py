@@ -9,14 +9,14 @@ import pyarrow.compute as pc
 
 from lmcore.config.evaluate import EvaluateConfig, LikelihoodConfig, SamplesConfig
 from lmcore.errors import UserError
-from lmcore.evaluation.baselines import NgramBaselines, train_ngram, train_ngram_on_seen
-from lmcore.evaluation.comparison import compare_language_models
-from lmcore.evaluation.likelihood import HeldOutDocuments, read_held_out
+from lmcore.evaluation.language_models.baselines import NgramBaselines, train_ngram, train_ngram_on_seen
+from lmcore.evaluation.language_models.comparison import compare_language_models
+from lmcore.evaluation.language_models.likelihood import HeldOutDocuments, read_held_out
+from lmcore.evaluation.language_models.pseudo_likelihood import evaluate_masked
+from lmcore.evaluation.language_models.reconstruction import evaluate_encoder_decoder
+from lmcore.evaluation.language_models.scoring import NeuralScorer, NgramScorer, Scorer
 from lmcore.evaluation.names import INTERPOLATION, MODEL, NGRAM, NGRAM_ON_SEEN, SHORTER_NGRAM, UNIGRAM
-from lmcore.evaluation.pseudo_likelihood import evaluate_masked
-from lmcore.evaluation.reconstruction import evaluate_encoder_decoder
 from lmcore.evaluation.result import EvaluationResult
-from lmcore.evaluation.scoring import NeuralScorer, NgramScorer, Scorer
 from lmcore.generation import Generator
 from lmcore.models.generative import CausalModel
 from lmcore.models.ngram.model import NgramModel

@@ -13,13 +13,13 @@ from lmcore.config.evaluate import EvaluateConfig, TyposConfig
 from lmcore.config.finetune import FinetuneConfig
 from lmcore.config.tokenize import SplitFractions
 from lmcore.errors import UserError
+from lmcore.evaluation.language_models.scoring import NeuralScorer, NgramScorer
 from lmcore.evaluation.probes.bias import probe_bias
 from lmcore.evaluation.probes.canaries import probe_canaries
 from lmcore.evaluation.probes.memorization import probe_memorization
 from lmcore.evaluation.probes.probe import Probe
 from lmcore.evaluation.probes.text_likelihood import text_scorer
 from lmcore.evaluation.probes.typos import probe_accuracy, probe_likelihood
-from lmcore.evaluation.scoring import NeuralScorer, NgramScorer
 from lmcore.finetuning.classification.classifier import predict
 from lmcore.finetuning.classification.examples import classification_columns, classification_examples
 from lmcore.finetuning.examples import choose_examples

@@ -14,7 +14,7 @@ import pytest
 
 import lmcore
 from lmcore.config.evaluate import LikelihoodConfig
-from lmcore.evaluation.scoring import NeuralScorer
+from lmcore.evaluation.language_models.scoring import NeuralScorer
 from lmcore.models.generative import CausalModel
 
 PAGE = Path(__file__).parents[2] / "docs" / "huggingface.md"

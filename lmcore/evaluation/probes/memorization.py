@@ -17,7 +17,7 @@ import numpy.typing as npt
 from lmcore.config.evaluate import MemorizationConfig
 from lmcore.config.generation import greedy_decoding
 from lmcore.evaluation.intervals import proportion
-from lmcore.evaluation.likelihood import Tokens
+from lmcore.evaluation.language_models.likelihood import Tokens
 from lmcore.evaluation.probes.probe import Probe, ProbeRow
 from lmcore.generation.decoding import generate
 from lmcore.models.generative import CausalModel

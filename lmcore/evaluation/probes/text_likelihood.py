@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from lmcore.evaluation.intervals import Floats
-from lmcore.evaluation.scoring import Scorer
+from lmcore.evaluation.language_models.scoring import Scorer
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 TextScorer = Callable[[Sequence[str]], Floats]

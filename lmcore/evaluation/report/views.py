@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lmcore.evaluation.comparison import COMPARISONS, MODELS
+from lmcore.evaluation.language_models.comparison import COMPARISONS, MODELS
 from lmcore.evaluation.names import (
     INTERPOLATION,
     MODEL,

@@ -6,8 +6,8 @@ import torch
 
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.errors import UserError
+from lmcore.evaluation.language_models.scoring import NeuralScorer
 from lmcore.evaluation.multiple_choice import BEFORE_ANSWER, MultipleChoice, SolvedQuestion, solved_questions
-from lmcore.evaluation.scoring import NeuralScorer
 from lmcore.models.families import build_model
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.tokens.tokenizer.training import train_tokenizer

@@ -9,7 +9,7 @@ import pytest
 import tasks.compare.ladder
 from lmcore.config.comparisons import LadderConfig, ScalingConfig
 from lmcore.config.training import PretrainConfig
-from lmcore.evaluation.held_out_bits import held_out_bits
+from lmcore.evaluation.language_models.held_out_bits import held_out_bits
 from lmcore.evaluation.scaling_law import ScalingLaw
 from tasks.compare.ladder import LadderFiles, compare_families
 from tasks.compare.scaling import ScalingFiles, study_scaling

@@ -8,7 +8,7 @@ import torch
 
 from lmcore.config.evaluate import LikelihoodConfig
 from lmcore.config.models import NgramConfig
-from lmcore.evaluation.scoring import NeuralScorer
+from lmcore.evaluation.language_models.scoring import NeuralScorer
 from lmcore.generation import generate
 from lmcore.models.ngram.model import NgramModel
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary

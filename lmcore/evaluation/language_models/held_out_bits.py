@@ -11,11 +11,11 @@ import numpy as np
 
 from lmcore.config.evaluate import EvaluateConfig
 from lmcore.evaluation.intervals import Bootstrap, Floats
-from lmcore.evaluation.likelihood import BitsPerUnit, HeldOutDocuments, read_held_out
-from lmcore.evaluation.pseudo_likelihood import PseudoLikelihoodScorer
-from lmcore.evaluation.reconstruction import ReconstructionScorer
+from lmcore.evaluation.language_models.likelihood import BitsPerUnit, HeldOutDocuments, read_held_out
+from lmcore.evaluation.language_models.pseudo_likelihood import PseudoLikelihoodScorer
+from lmcore.evaluation.language_models.reconstruction import ReconstructionScorer
+from lmcore.evaluation.language_models.scoring import NeuralScorer, NgramScorer
 from lmcore.evaluation.result import Estimate
-from lmcore.evaluation.scoring import NeuralScorer, NgramScorer
 from lmcore.models.generative import CausalModel, CountedModel
 from lmcore.models.model import Model
 from lmcore.models.sequence_to_sequence import SequenceToSequenceModel

@@ -8,7 +8,7 @@ import torch
 
 from lmcore.config.families import MaskingConfig
 from lmcore.config.published_models import BERTConfig
-from lmcore.evaluation.pseudo_likelihood import PseudoLikelihoodScorer
+from lmcore.evaluation.language_models.pseudo_likelihood import PseudoLikelihoodScorer
 from lmcore.models.bert.model import BERT
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lmcore.evaluation.baselines import SeenDocuments, train_ngram_on_seen, unigram_log_probabilities
+from lmcore.evaluation.language_models.baselines import SeenDocuments, train_ngram_on_seen, unigram_log_probabilities
 from lmcore.models.ngram.kneser_ney import KneserNey
 
 END = 9

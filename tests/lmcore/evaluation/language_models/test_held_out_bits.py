@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lmcore.config.models import NgramConfig
-from lmcore.evaluation.held_out_bits import held_out_bits
+from lmcore.evaluation.language_models.held_out_bits import held_out_bits
 from lmcore.models.families import build_model
 from lmcore.tokens.corpus.shards import TokenShards
 from tests.lmcore.evaluation.evaluation_settings import CONFIG

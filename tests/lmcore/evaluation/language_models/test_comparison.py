@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from lmcore.evaluation.baselines import NgramBaselines
-from lmcore.evaluation.comparison import LanguageModelComparison, compare_language_models
-from lmcore.evaluation.likelihood import HeldOutDocuments
+from lmcore.evaluation.language_models.baselines import NgramBaselines
+from lmcore.evaluation.language_models.comparison import LanguageModelComparison, compare_language_models
+from lmcore.evaluation.language_models.likelihood import HeldOutDocuments
 from lmcore.models.generative import TokenScores
 from lmcore.models.ngram.kneser_ney import KneserNey
 from tests.lmcore.evaluation.evaluation_settings import CONFIG

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmcore.evaluation.reconstruction import ReconstructionScorer
+from lmcore.evaluation.language_models.reconstruction import ReconstructionScorer
 from lmcore.models.encoder_decoder.model import EncoderDecoder
 from lmcore.tokens.batches.corruption import corrupt, masked_spans
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary

@@ -10,7 +10,7 @@ from torch import Tensor
 from lmcore.config.evaluate import LikelihoodConfig
 from lmcore.errors import UserError
 from lmcore.evaluation.intervals import Floats
-from lmcore.evaluation.likelihood import Tokens
+from lmcore.evaluation.language_models.likelihood import Tokens
 from lmcore.models.generative import CausalModel, CountedModel, TokenScores
 from lmcore.progress import progress
 

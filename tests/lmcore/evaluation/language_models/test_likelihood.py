@@ -3,7 +3,7 @@ import pytest
 
 from lmcore.config.evaluate import BootstrapConfig
 from lmcore.evaluation.intervals import Bootstrap
-from lmcore.evaluation.likelihood import BitsPerUnit, HeldOutDocuments
+from lmcore.evaluation.language_models.likelihood import BitsPerUnit, HeldOutDocuments
 
 
 def test_a_uniform_model_has_the_vocabulary_as_its_perplexity_and_its_bits_spread_over_the_bytes():

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from lmcore.config.evaluate import LikelihoodConfig
-from lmcore.evaluation.likelihood import HeldOutDocuments
-from lmcore.evaluation.scoring import NeuralScorer, cut_windows
+from lmcore.evaluation.language_models.likelihood import HeldOutDocuments
+from lmcore.evaluation.language_models.scoring import NeuralScorer, cut_windows
 from lmcore.models.generative import CausalModel
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from lmcore.evaluation.cache_model import CacheModel
+from lmcore.evaluation.language_models.cache_model import CacheModel
 
 
 def plain_probability(cache: CacheModel, history: list[int], token: int, order: int) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lmcore.evaluation.intervals import Flags, Floats
-from lmcore.evaluation.likelihood import Tokens
+from lmcore.evaluation.language_models.likelihood import Tokens
 from lmcore.models.ngram.kneser_ney import KneserNey
 from lmcore.tokens.corpus.shards import TokenShards
 from lmcore.training.pretraining import seen_tokens

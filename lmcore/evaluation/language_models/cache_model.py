@@ -2,7 +2,7 @@
 
 Source: Kuhn and De Mori (1990), "A cache-based natural language model for speech recognition",
 https://doi.org/10.1109/34.56193. On its own it predicts badly; interpolated with another model
-(:mod:`lmcore.evaluation.interpolation`) it adapts that model to the text at hand.
+(:mod:`lmcore.evaluation.language_models.interpolation`) it adapts that model to the text at hand.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lmcore.errors import UserError
 from lmcore.evaluation.intervals import Floats
-from lmcore.evaluation.likelihood import Tokens
+from lmcore.evaluation.language_models.likelihood import Tokens
 
 Ids = npt.NDArray[np.int64]
 

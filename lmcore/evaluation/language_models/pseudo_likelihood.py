@@ -10,10 +10,10 @@ import torch
 
 from lmcore.config.evaluate import EvaluateConfig
 from lmcore.errors import UserError
-from lmcore.evaluation.baselines import unigram_log_probabilities
 from lmcore.evaluation.held_out_contamination import Indices, measure_all_and_clean
 from lmcore.evaluation.intervals import Bootstrap, Flags, Floats
-from lmcore.evaluation.likelihood import BitsPerUnit, HeldOutDocuments, Tokens
+from lmcore.evaluation.language_models.baselines import unigram_log_probabilities
+from lmcore.evaluation.language_models.likelihood import BitsPerUnit, HeldOutDocuments, Tokens
 from lmcore.evaluation.names import MODEL, UNIGRAM
 from lmcore.evaluation.result import Metrics, pair_name
 from lmcore.models.trainable import MaskedModel

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from lmcore.evaluation.interpolation import ContextClasses, Interpolation
+from lmcore.evaluation.language_models.interpolation import ContextClasses, Interpolation
 
 
 def random_log_probabilities(seed: int, n_models: int, n_tokens: int) -> np.ndarray:

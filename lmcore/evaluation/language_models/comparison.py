@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 
 from lmcore.config.evaluate import CacheConfig, EvaluateConfig, InterpolationConfig, ReportConfig
-from lmcore.evaluation.baselines import NgramBaselines
-from lmcore.evaluation.cache_model import CacheModel
 from lmcore.evaluation.held_out_contamination import Indices, measure_all_and_clean
-from lmcore.evaluation.interpolation import Classes, ContextClasses, Interpolation
 from lmcore.evaluation.intervals import Bootstrap, Flags, Floats
-from lmcore.evaluation.likelihood import BitsPerUnit, HeldOutDocuments
+from lmcore.evaluation.language_models.baselines import NgramBaselines
+from lmcore.evaluation.language_models.cache_model import CacheModel
+from lmcore.evaluation.language_models.interpolation import Classes, ContextClasses, Interpolation
+from lmcore.evaluation.language_models.likelihood import BitsPerUnit, HeldOutDocuments
+from lmcore.evaluation.language_models.scoring import Scorer
 from lmcore.evaluation.names import INTERPOLATION, MODEL, NGRAM, NGRAM_ON_SEEN, SHORTER_NGRAM
 from lmcore.evaluation.result import Metrics, pair_name
-from lmcore.evaluation.scoring import Scorer
 from lmcore.finetuning.examples import choose_examples
 from lmcore.generation.surprisal import text_spans
 from lmcore.models.generative import TokenScores
