@@ -4,7 +4,8 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from lmcore.config.collect import CollectConfig, Urls
+from lmcore.config.collect import CollectConfig
+from lmcore.config.locations import Urls
 from lmcore.errors import UserError
 from lmcore.text.documents.shards import READ_ERRORS
 from lmcore.text.sources.collect import StrictReadingError, collect

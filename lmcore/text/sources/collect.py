@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lmcore.config.collect import CollectConfig, ParallelLines, ReadingLimits, Source
+from lmcore.config.collect import CollectConfig, ReadingLimits, Source
+from lmcore.config.readers import ParallelLines
 from lmcore.errors import UserError
 from lmcore.progress import progress
 from lmcore.runtime.artifact_cache import ArtifactCache

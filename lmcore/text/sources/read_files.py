@@ -2,16 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from lmcore.config.collect import (
-    Conversations,
-    Docstrings,
-    ParallelLines,
-    ReadingLimits,
-    RecordFields,
-    Source,
-    TextLines,
-    WholeFiles,
-)
+from lmcore.config.collect import ReadingLimits, Source
+from lmcore.config.readers import Conversations, Docstrings, ParallelLines, RecordFields, TextLines, WholeFiles
 from lmcore.text.documents.document import Document, InputError, ReadError
 from lmcore.text.sources.input_files.input_file import InputFile, input_files
 from lmcore.text.sources.notes import Notes

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from lmcore.config.collect import Docstrings, ReadingLimits, Source
+from lmcore.config.collect import ReadingLimits, Source
+from lmcore.config.readers import Docstrings
 from lmcore.text.documents.document import Document, InputError, ReadError
 from lmcore.text.sources.input_files.byte_streams import BUFFER_BYTES, Stream, with_line_feeds
 from lmcore.text.sources.input_files.compression import (

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from lmcore.config.collect import LocalDataSet
+from lmcore.config.locations import LocalDataSet
 from lmcore.errors import UserError
 from lmcore.text.sources.source_file import SourceFile
 

@@ -9,7 +9,7 @@ import requests
 from filelock import FileLock
 from requests import Response, Session
 
-from lmcore.config.collect import RemoteFile
+from lmcore.config.locations import RemoteFile
 from lmcore.errors import UserError
 from lmcore.progress import progress
 from lmcore.runtime.damaged_files import read_record

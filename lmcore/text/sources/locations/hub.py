@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import zstandard
 
-from lmcore.config.collect import Hub
+from lmcore.config.locations import Hub
 from lmcore.errors import UserError
 from lmcore.progress import progress
 from lmcore.runtime.damaged_files import read_record

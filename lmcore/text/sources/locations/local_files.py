@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lmcore.config.collect import LocalFiles
+from lmcore.config.locations import LocalFiles
 from lmcore.errors import UserError
 from lmcore.text.documents.document import ReadError, is_unicode
 from lmcore.text.sources.locations.walk import Found, Obstacle, Parts, is_within_match, may_contain_matches, walk

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from lmcore.config.collect import Hub, InstalledPackages, LocalDataSet, LocalFiles, ParallelLines, Source, Urls
+from lmcore.config.collect import Source
+from lmcore.config.locations import Hub, InstalledPackages, LocalDataSet, LocalFiles, Urls
+from lmcore.config.readers import ParallelLines
 from lmcore.errors import UserError
 from lmcore.text.documents.document import ReadError
 from lmcore.text.sources.locations.data_sets import find_data_set

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-from lmcore.config.collect import InstalledPackages
+from lmcore.config.locations import InstalledPackages
 from lmcore.errors import UserError
 from lmcore.text.documents.document import ReadError
 from lmcore.text.sources.source_file import SourceFile

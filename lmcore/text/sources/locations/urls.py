@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from lmcore.config.collect import RemoteFile, Urls
+from lmcore.config.locations import RemoteFile, Urls
 from lmcore.errors import UserError
 from lmcore.text.sources.locations.download import download, renew
 from lmcore.text.sources.locations.http import PATIENCE, Patience, without_secrets

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lmcore.config.collect import Conversations
+from lmcore.config.readers import Conversations
 from lmcore.text.documents.document import Document, InputError, ReadError
 from lmcore.text.sources.input_files.input_file import InputFile
 from lmcore.text.sources.readers.records import rows_of_file

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from lmcore.config.collect import Division, DivisionAtBlankLines, DivisionAtHeadings, DivisionBySize
+from lmcore.config.readers import Division, DivisionAtBlankLines, DivisionAtHeadings, DivisionBySize
 from lmcore.text.documents.document import InputError
 from lmcore.text.sources.input_files.encodings import not_unicode
 from lmcore.text.sources.input_files.input_file import InputFile

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import PurePosixPath
 
-from lmcore.config.collect import ReadingLimits, Source, TextLines
+from lmcore.config.collect import ReadingLimits, Source
+from lmcore.config.readers import TextLines
 from lmcore.errors import UserError
 from lmcore.text.documents.document import Document, InputError, ReadError
 from lmcore.text.sources.input_files.compression import COMPRESSIONS

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lmcore.config.collect import RecordFields, RowSettings
+from lmcore.config.readers import RecordFields, RowSettings
 from lmcore.errors import UserError
 from lmcore.text.documents.document import Document, InputError, ReadError
 from lmcore.text.sources.input_files.input_file import InputFile

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
-from lmcore.config.collect import WholeFiles
+from lmcore.config.readers import WholeFiles
 from lmcore.text.documents.document import Document, InputError, ReadError
 from lmcore.text.sources.extractors.epub import epub_text
 from lmcore.text.sources.extractors.html import main_text

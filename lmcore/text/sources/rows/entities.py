@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lmcore.config.collect import EntitySpans, EntityTags
+from lmcore.config.readers import EntitySpans, EntityTags
 from lmcore.text.documents.document import InputError
 from lmcore.text.sources.rows.nested_rows import Row, listed
 from lmcore.text.sources.rows.token_lists import joined_tokens

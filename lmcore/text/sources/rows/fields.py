@@ -6,7 +6,7 @@ from string import Formatter
 from typing import Any, Self
 
 from lmcore.config.base import Config
-from lmcore.config.collect import EntitySpans, EntityTags, RecordFields
+from lmcore.config.readers import EntitySpans, EntityTags, RecordFields
 from lmcore.errors import UserError
 from lmcore.text.documents.document import InputError
 from lmcore.text.sources.rows.conversations import prompt_and_answer, turns_of

@@ -2,7 +2,7 @@
 
 import json
 
-from lmcore.config.collect import RowFormat, RowSettings
+from lmcore.config.readers import RowFormat, RowSettings
 from lmcore.text.documents.document import InputError
 from lmcore.text.sources.input_files.input_file import InputFile
 from lmcore.text.sources.rows.dialects import DELIMITERS, Expected, fitting_delimiters

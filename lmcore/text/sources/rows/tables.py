@@ -6,7 +6,7 @@ import sys
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
-from lmcore.config.collect import RowSettings
+from lmcore.config.readers import RowSettings
 from lmcore.errors import UserError
 from lmcore.text.documents.document import InputError
 from lmcore.text.sources.input_files.input_file import InputFile

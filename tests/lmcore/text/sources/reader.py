@@ -12,16 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from lmcore.config.collect import (
-    EntitySpans,
-    EntityTags,
-    LocalFiles,
-    Reader,
-    ReadingLimits,
-    RecordFields,
-    RowFormat,
-    Source,
-)
+from lmcore.config.collect import ReadingLimits, Source
+from lmcore.config.locations import LocalFiles
+from lmcore.config.readers import EntitySpans, EntityTags, Reader, RecordFields, RowFormat
 from lmcore.text.documents.document import Document, ReadError
 from lmcore.text.sources.notes import Notes
 from lmcore.text.sources.read_files import read_files

@@ -8,7 +8,7 @@ from typing import Any
 import docx
 import pytest
 
-from lmcore.config.collect import WholeFiles
+from lmcore.config.readers import WholeFiles
 from tests.lmcore.text.sources.reader import lines_and_reasons, read, texts, write
 
 WHOLE = WholeFiles(kind="whole_files", encoding=None, divide=None)

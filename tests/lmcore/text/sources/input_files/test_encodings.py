@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from lmcore.config.collect import ParallelLines, ReadingLimits, TextLines, WholeFiles
+from lmcore.config.collect import ReadingLimits
+from lmcore.config.readers import ParallelLines, TextLines, WholeFiles
 from lmcore.text.sources.input_files.encodings import detect, utf8_chunks
 from lmcore.text.sources.notes import Notes, describe_note, merge_notes
 from lmcore.text.sources.read_files import read_files

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from lmcore.config.collect import TextLines, WholeFiles
+from lmcore.config.readers import TextLines, WholeFiles
 from lmcore.text.documents.document import Document, ReadError
 from tests.lmcore.text.sources.reader import PACK, lines_and_reasons, read, records, texts, write
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmcore.config.collect import TextLines, WholeFiles
+from lmcore.config.readers import TextLines, WholeFiles
 from tests.lmcore.text.sources.reader import PACK, read, texts, write
 
 WHOLE = WholeFiles(kind="whole_files", encoding=None, divide=None)

@@ -7,7 +7,9 @@ import pyarrow as pa
 import pyarrow.feather
 import pytest
 
-from lmcore.config.collect import LocalDataSet, ReadingLimits, RecordFields, Source
+from lmcore.config.collect import ReadingLimits, Source
+from lmcore.config.locations import LocalDataSet
+from lmcore.config.readers import RecordFields
 from lmcore.text.documents.document import Document, ReadError
 from lmcore.text.sources.locations.locate import locate
 from lmcore.text.sources.read_files import read_files

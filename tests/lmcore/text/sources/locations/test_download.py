@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lmcore.config.collect import RemoteFile
+from lmcore.config.locations import RemoteFile
 from lmcore.text.sources.locations.download import download, renew
 from lmcore.text.sources.locations.http import Patience
 from tests.lmcore.text.sources.servers import Breaks, Fails, File, FileServer

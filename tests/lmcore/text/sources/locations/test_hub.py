@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from lmcore.config.collect import Hub as HubLocation
 from lmcore.config.collect import Source
+from lmcore.config.locations import Hub as HubLocation
 from lmcore.text.sources.locations.locate import Located, locate
 from tests.lmcore.text.sources.reader import records
 from tests.lmcore.text.sources.servers import Breaks, DataSet, Fails, File, Hub, serving

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from lmcore.config.collect import LocalFiles, Reader, Source, WholeFiles
+from lmcore.config.collect import Source
+from lmcore.config.locations import LocalFiles
+from lmcore.config.readers import Reader, WholeFiles
 from lmcore.text.sources.locations.locate import Located, locate
 
 

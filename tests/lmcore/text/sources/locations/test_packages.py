@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from lmcore.config.collect import Docstrings, InstalledPackages, Source
+from lmcore.config.collect import Source
+from lmcore.config.locations import InstalledPackages
+from lmcore.config.readers import Docstrings
 from lmcore.text.sources.locations.locate import Located, locate
 from lmcore.text.sources.locations.packages import find_package
 

@@ -12,7 +12,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from lmcore.config.collect import ParallelLines, Reader, RemoteFile, Source, Urls, WholeFiles
+from lmcore.config.collect import Source
+from lmcore.config.locations import RemoteFile, Urls
+from lmcore.config.readers import ParallelLines, Reader, WholeFiles
 from lmcore.text.sources.locations.download import download
 from lmcore.text.sources.locations.http import Patience, without_secrets
 from lmcore.text.sources.locations.locate import locate

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lmcore.config.collect import Conversations
+from lmcore.config.readers import Conversations
 from lmcore.text.documents.messages import Message, from_json
 from tests.lmcore.text.sources.reader import read, rows_in
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from lmcore.config.collect import ReadingLimits, WholeFiles
+from lmcore.config.collect import ReadingLimits
+from lmcore.config.readers import WholeFiles
 from lmcore.text.sources.read_files import read_files
 from lmcore.text.sources.readers.division import Part, divide_text, segments_of_text
 from lmcore.text.sources.source_file import SourceFile

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lmcore.config.collect import Docstrings, ReadingLimits
+from lmcore.config.collect import ReadingLimits
+from lmcore.config.readers import Docstrings
 from lmcore.text.documents.document import Document, ReadError
 from lmcore.text.sources.locations.packages import find_package
 from lmcore.text.sources.read_files import read_files

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lmcore.config.collect import ParallelLines, TextLines
+from lmcore.config.readers import ParallelLines, TextLines
 from tests.lmcore.text.sources.reader import lines_and_reasons, read, texts, write
 
 LINES = TextLines(kind="lines", label=None, encoding=None)

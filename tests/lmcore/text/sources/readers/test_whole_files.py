@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lmcore.config.collect import ReadingLimits, WholeFiles
+from lmcore.config.collect import ReadingLimits
+from lmcore.config.readers import WholeFiles
 from lmcore.text.sources.read_files import read_files
 from lmcore.text.sources.source_file import SourceFile
 from tests.lmcore.text.sources.reader import lines_and_reasons, read, source, texts, write

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lmcore.config.collect import EntitySpans, EntityTags
+from lmcore.config.readers import EntitySpans, EntityTags
 from lmcore.text.documents.document import InputError
 from lmcore.text.sources.rows.entities import entity_target
 from tests.lmcore.text.sources.reader import lines_and_reasons, read, records, rows_in, write

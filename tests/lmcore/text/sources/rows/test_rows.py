@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcore.config.collect import TextLines
+from lmcore.config.readers import TextLines
 from lmcore.generation.chat import PLAIN_TEMPLATE
 from lmcore.models.chat_template import ChatTemplate
 from lmcore.text.documents.messages import Message
