@@ -4,6 +4,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -11,11 +12,12 @@ from pydantic import ValidationError
 from lmcore.config.bias import BiasTemplates
 from lmcore.config.evaluate import EvaluateConfig, TyposConfig
 from lmcore.config.finetune import FinetuneConfig
+from lmcore.config.generation import greedy_decoding
 from lmcore.config.tokenize import SplitFractions
 from lmcore.errors import UserError
 from lmcore.evaluation.language_models.scoring import NeuralScorer, NgramScorer
 from lmcore.evaluation.probes.bias import probe_bias
-from lmcore.evaluation.probes.canaries import probe_canaries
+from lmcore.evaluation.probes.canaries import Complete, probe_canaries, probe_canary_extraction
 from lmcore.evaluation.probes.memorization import probe_memorization
 from lmcore.evaluation.probes.probe import Probe
 from lmcore.evaluation.probes.text_likelihood import text_scorer
@@ -23,6 +25,7 @@ from lmcore.evaluation.probes.typos import probe_accuracy, probe_likelihood
 from lmcore.finetuning.classification.classifier import predict
 from lmcore.finetuning.classification.examples import classification_columns, classification_examples
 from lmcore.finetuning.examples import choose_examples
+from lmcore.generation import Generator
 from lmcore.models.generative import CausalModel
 from lmcore.models.ngram.model import NgramModel
 from lmcore.runtime.files import write_json
@@ -89,6 +92,8 @@ def _probe_language_model(
     if probes.canaries is not None:
         canaries = _canaries(documents, shards, probes.canaries.sources)
         yield probe_canaries(score, canaries, probes.canaries, seed=seed, bootstrap=bootstrap)
+        complete = _greedy_decoder(model, tokenizer, list(chain.from_iterable(canaries.values())))
+        yield probe_canary_extraction(complete, canaries, confidence=bootstrap.confidence)
     if probes.bias is not None:
         yield probe_bias(score, _read_templates(probes.bias.templates), seed=seed, bootstrap=bootstrap)
     if probes.typos is not None:
@@ -126,6 +131,16 @@ def _probe_classifier(
         seed=config.seed,
         confidence=config.bootstrap.confidence,
     )
+
+
+def _greedy_decoder(model: CausalModel, tokenizer: Tokenizer, canaries: Sequence[str]) -> Complete:
+    """Continues texts by as many tokens as the longest canary has."""
+    generator, longest = Generator(model, tokenizer), max(len(tokenizer.encode(canary)) for canary in canaries)
+
+    def complete(texts: Sequence[str]) -> list[str]:
+        return [found.text or "" for found in generator.complete(texts, greedy_decoding(longest))]
+
+    return complete
 
 
 def _test_texts(documents: Path, split: SplitFractions) -> list[str]:

@@ -3,24 +3,28 @@
 A canary is a document that ends in a secret: what follows its last colon. Its exposure compares the canary with
 alternatives in which every letter and digit of the secret is drawn anew: log2 of their number minus log2 of the
 canary's rank by probability. A model that has not memorized the secret has an exposure of about 1.4 on average; the
-highest possible one is log2 of the number of candidates.
+highest possible one is log2 of the number of candidates. The plainest sign of a memorized secret is that greedy
+decoding writes it out after what precedes it.
 
 Source: Carlini et al. (2019), "The Secret Sharer", https://arxiv.org/abs/1802.08232.
 """
 
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from lmcore.config.evaluate import BootstrapConfig, CanariesConfig
 from lmcore.errors import UserError
-from lmcore.evaluation.intervals import Bootstrap, mean
+from lmcore.evaluation.intervals import Bootstrap, mean, proportion
 from lmcore.evaluation.probes.probe import Probe, ProbeRow
 from lmcore.evaluation.probes.text_likelihood import TextScorer
 
 KINDS = (string.ascii_lowercase, string.ascii_uppercase, string.digits)
 SECRET_WORDS, SECRET_LETTERS = 4, 5
+
+Complete = Callable[[Sequence[str]], list[str]]
+"""Continues texts by greedy decoding."""
 
 
 def make_canaries(count: int, seed: int) -> list[str]:
@@ -82,6 +86,31 @@ def probe_canaries(
         method=method,
         measure="exposure in bits",
         unit="ratio",
+        conditions=("secret is in training",),
+        rows=rows,
+    )
+
+
+def probe_canary_extraction(complete: Complete, canaries: Mapping[int, Sequence[str]], *, confidence: float) -> Probe:
+    """How many secrets greedy decoding writes out after the text before them.
+
+    Args:
+        complete: gives the continuation of each text, long enough for a secret.
+        canaries: the canaries by how often they are in the training split.
+        confidence: that of the intervals.
+    """
+    rows = []
+    for n_times, texts in sorted(canaries.items()):
+        parts = [text.rpartition(":") for text in texts]
+        written = complete([before + colon for before, colon, _ in parts])
+        hits = [own.strip().startswith(secret.strip()) for own, (_, _, secret) in zip(written, parts, strict=True)]
+        rows.append(ProbeRow((_times(n_times),), len(texts), proportion(np.array(hits), confidence)))
+    return Probe(
+        name="canary_extraction",
+        title="Planted canaries written out",
+        method="Greedy decoding after the text that precedes a secret: does it write the secret, letter by letter?",
+        measure="secrets written out",
+        unit="fraction",
         conditions=("secret is in training",),
         rows=rows,
     )

@@ -1,7 +1,11 @@
+import pyarrow as pa
 import pytest
 
-from lmcore.config.evaluate import BiasConfig
+from lmcore.config.evaluate import BiasConfig, CanariesConfig
 from lmcore.errors import UserError
+from lmcore.evaluation.probes.canaries import make_canaries
+from lmcore.text.documents.shards import read_documents, shard_name, write_table
+from lmcore.tokens.corpus.shards import TokenShards
 from tasks.evaluate import (
     probe_models,
 )
@@ -31,3 +35,25 @@ def test_a_file_of_templates_that_is_missing_or_wrong_is_named(project, tmp_path
             file.write_text(text, encoding="utf-8")
         with pytest.raises(UserError, match=message):
             probe_models(config, FINETUNE, SPLIT, language_model=project / "language-model", **folders)
+
+
+def test_planted_secrets_are_probed_by_how_often_they_are_in_training(project, tmp_path):
+    table = read_documents(project / "clean")
+    planted = {"text": make_canaries(len(table), 0), "source": ["planted"] * len(table)}
+    for name, values in planted.items():
+        column = table.schema.get_field_index(name)
+        table = table.set_column(column, table.schema.field(column), pa.array(values))
+    (tmp_path / "documents").mkdir()
+    write_table(tmp_path / "documents" / shard_name(0), table)
+    canaries = CanariesConfig(sources=("planted",), num_alternatives=3)
+    changes = {"memorization": None, "bias": None, "typos": None, "canaries": canaries}
+    config = CONFIG.model_copy(update={"probes": CONFIG.probes.model_copy(update=changes)})
+    folders = {"tokens": project / "tokens", "documents": tmp_path, "models": tmp_path, "output": tmp_path}
+    probe_models(config, FINETUNE, SPLIT, language_model=project / "language-model", **folders)
+    exposure, written_out = read(tmp_path / "probes.json")["language_model"]
+    n_training = len(TokenShards.open(project / "tokens").document_ids("train"))
+    assert [(row["conditions"], row["n_items"]) for row in exposure["rows"]] == [
+        (["never (new secrets)"], n_training),
+        (["once"], n_training),
+    ]
+    assert [row["estimate"]["value"] for row in written_out["rows"]] == [0.0]  # the model is not trained

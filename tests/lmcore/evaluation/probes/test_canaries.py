@@ -6,7 +6,7 @@ import pytest
 
 from lmcore.config.evaluate import BootstrapConfig, CanariesConfig
 from lmcore.errors import UserError
-from lmcore.evaluation.probes.canaries import make_canaries, probe_canaries, redrawn
+from lmcore.evaluation.probes.canaries import make_canaries, probe_canaries, probe_canary_extraction, redrawn
 
 RECIPE = Path(__file__).parents[4] / "recipes/canaries"
 BOOTSTRAP = BootstrapConfig(num_resamples=200, confidence=0.95)
@@ -42,6 +42,21 @@ def test_a_secret_that_the_model_knows_has_the_highest_exposure_and_an_unknown_o
     for group in ("once", "never (new secrets)"):
         assert exposures[group].low < expected < exposures[group].high
         assert exposures[group].high < 3
+
+
+def test_a_secret_is_written_out_if_greedy_decoding_gives_it_letter_by_letter():
+    known, unknown = make_canaries(3, 0), make_canaries(5, 1)
+    after = {prefix: secret for prefix, _, secret in (text.rpartition(":") for text in known)}
+
+    def complete(prefixes):
+        assert all(prefix.endswith("is:") for prefix in prefixes)
+        return [f"{after.get(prefix[:-1], ' nothing')} and more" for prefix in prefixes]
+
+    probe = probe_canary_extraction(complete, {16: known, 1: unknown[3:]}, confidence=0.95)
+    assert {row.conditions[0]: (row.n_items, row.estimate.value) for row in probe.rows} == {
+        "once": (2, 0.0),
+        "16 times": (3, 1.0),
+    }
 
 
 def test_the_recipe_plants_canaries_of_this_module():
