@@ -21,6 +21,10 @@ NEIGHBORS = """
     shortest: 2
     longest: 5
     max_characters: 4000"""
+ENDINGS = """
+  shortest: 1
+  longest: 5
+  max_characters: 30"""
 PROBES = """
   memorization:
     prefix_tokens:
@@ -43,6 +47,9 @@ NEW_SETTINGS: dict[KeyPath, str | None] = {
     ("finetune", "classification", "label_column"): "label",
     ("finetune", "classification", "problem_type"): None,
     ("finetune", "classification", "class_weights"): None,
+    ("finetune", "classification", "truncation_side"): "right",
+    ("finetune", "classification", "pooling"): "mean_max",
+    ("evaluate", "classification", "linear", "endings"): ENDINGS,
     ("finetune", "completion", "init_from"): "language_model",
     ("finetune", "completion", "truncated_field"): "text",
     ("finetune", "completion", "truncation_side"): "right",

@@ -17,6 +17,8 @@ class Config(BaseModel):
 
 Name = Annotated[str, Field(min_length=1)]
 Split = Literal["train", "validation", "test"]
+TruncationSide = Literal["left", "right"]
+"""On which side a text that is too long loses tokens, as in ``transformers``."""
 GivenSplit = Split | None
 """The split of all documents of a source; None assigns each document to a split by its hash."""
 SCRATCH: Final = "scratch"

@@ -5,17 +5,20 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationInfo, field_validator, model_validator
 
-from lmcore.config.base import Config, InitFrom
+from lmcore.config.base import Config, InitFrom, TruncationSide
 from lmcore.config.families import Probability
 from lmcore.config.training import LoRAConfig, TrainingConfig, measured_by, merged_only, without_adapters
 
 ProblemType = Literal["single_label_classification", "multi_label_classification"]
 """Whether a text has exactly one label, or any number of them, as in ``transformers``."""
-LabelColumn = Literal["label", "labels", "modules", "kind", "package", "source", "language"]
-"""The column of a document that holds its label; ``labels`` holds any number of them. ``modules`` are labels from the
-name of what a docstring documents: ``numpy`` and ``numpy.linalg`` for ``numpy.linalg.norm``."""
+LabelColumn = Literal["label", "labels", "modules", "kind", "package", "source", "language", "completeness"]
+"""The column of a document that holds its label; ``labels`` holds any number of them. Two are no columns: ``modules``
+are labels from the name of what a docstring documents, ``numpy`` and ``numpy.linalg`` for ``numpy.linalg.norm``;
+``completeness`` takes every document as a whole and cut off, with the labels ``complete`` and ``truncated``."""
 SEVERAL = ("labels", "modules")
 """The columns with any number of labels."""
+Pooling = Literal["mean_max", "last"]
+"""Which features of a text the head reads: their mean and maximum over all tokens, or those of the last token."""
 ClassWeights = Literal["balanced"] | dict[str, PositiveFloat]
 
 
@@ -26,7 +29,10 @@ class ClassificationTrainingConfig(Config):
     problem_type: ProblemType | None
     """None: ``multi_label_classification`` for ``labels`` and ``modules``, else ``single_label_classification``."""
     max_tokens: Annotated[int, Field(ge=2)]
-    """The classifier reads the first tokens of a document, at most this many."""
+    """How many tokens of a document the classifier reads."""
+    truncation_side: TruncationSide
+    """Which tokens of a longer document are left out: ``right`` reads its beginning, ``left`` its end."""
+    pooling: Pooling
     max_train_samples: PositiveInt
     min_examples_per_label: PositiveInt
     """Labels with fewer training documents are not learned."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationInfo, field_validator, model_validator
 
-from lmcore.config.base import Config, InitFrom, Name
+from lmcore.config.base import Config, InitFrom, Name, TruncationSide
 from lmcore.config.training import LoRAConfig, TrainingConfig, measured_by, without_adapters
 
 
@@ -76,7 +76,7 @@ class CompletionTrainingConfig(Config):
     """File of the prompt's template, in Jinja's language; its variables are fields of an example."""
     truncated_field: Name
     """The variable that is shortened if a prompt is longer than ``max_prompt_tokens``."""
-    truncation_side: Literal["left", "right"]
+    truncation_side: TruncationSide
     """Where it loses tokens: ``right`` keeps its beginning, ``left`` its end."""
     max_prompt_tokens: Annotated[int, Field(ge=2)]
     max_completion_tokens: Annotated[int, Field(ge=2)]

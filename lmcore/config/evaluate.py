@@ -83,7 +83,7 @@ class WordNgramsConfig(Config):
 
 
 class CharacterNgramsConfig(Config):
-    """Features from characters: n-grams of ``shortest`` to ``longest`` of a text's first ``max_characters``."""
+    """Features from characters: n-grams of ``shortest`` to ``longest``, among ``max_characters`` of a text."""
 
     shortest: PositiveInt
     longest: PositiveInt
@@ -98,6 +98,8 @@ class LinearConfig(Config):
 
     words: WordNgramsConfig
     characters: CharacterNgramsConfig
+    endings: CharacterNgramsConfig
+    """N-grams of the last characters of a text, and of where it ends."""
     inverse_regularization: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
     max_iterations: PositiveInt
 

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lmcore.config.evaluate import EvaluateConfig
+from lmcore.evaluation.clustered_proportions import clustered_difference, clustered_proportion
 from lmcore.evaluation.held_out_contamination import Indices, measure_all_and_clean
-from lmcore.evaluation.intervals import Bootstrap, Flags, Floats, proportion, proportion_difference
+from lmcore.evaluation.intervals import Bootstrap, Flags, Floats
 from lmcore.evaluation.names import MODEL
 from lmcore.evaluation.probability_metrics import (
     auroc,
@@ -35,6 +36,7 @@ class ClassifiedDocuments:
 
     Attributes:
         trained: the classes that the classifier knows.
+        ids: the id of each document; one that occurs several times, as a whole and cut off, counts as a cluster.
         labels: the label of each document, of any class.
         predicted: predicted labels by model, one for each document.
         scores: by model, as far as it has them, a score of each trained class, (n_documents, n_trained).
@@ -42,6 +44,7 @@ class ClassifiedDocuments:
     """
 
     trained: Sequence[str]
+    ids: Sequence[str]
     labels: Sequence[str]
     predicted: Mapping[str, Sequence[str]]
     scores: Mapping[str, Floats] = field(default_factory=dict)
@@ -67,7 +70,7 @@ class ClassifiedDocuments:
 
         def measure(indices: Indices) -> Metrics:
             chosen = {name: own[indices] for name, own in predicted.items()}
-            found = _measure(actual[indices], chosen, is_untrained[indices], config)
+            found = _measure(actual[indices], chosen, is_untrained[indices], self._bootstrap(indices, config))
             trained = indices[~is_untrained[indices]]
             return found.joined(self._measure_scores(actual, trained, config)) if len(trained) > 1 else found
 
@@ -86,7 +89,7 @@ class ClassifiedDocuments:
 
     def _measure_scores(self, actual: Labels, indices: Indices, config: EvaluateConfig) -> Metrics:
         """Metrics of scores and probabilities on documents of trained classes."""
-        bootstrap = Bootstrap(len(indices), config.bootstrap, config.seed)
+        bootstrap = self._bootstrap(indices, config)
         chosen = actual[indices]
         is_class = np.eye(len(self.trained), dtype=bool)[chosen]
         scores = {name: own[indices] for name, own in self.scores.items()}
@@ -126,6 +129,9 @@ class ClassifiedDocuments:
             "confusion": confusion_matrix(actual, predicted, len(shown)).tolist(),
         }
 
+    def _bootstrap(self, indices: Indices, config: EvaluateConfig) -> Bootstrap:
+        return Bootstrap(len(indices), config.bootstrap, config.seed, [self.ids[index] for index in indices])
+
     def _numbers(self, labels: Sequence[str]) -> Labels:
         number_of = {label: number for number, label in enumerate((*self.trained, *self.untrained))}
         return np.array([number_of[label] for label in labels], dtype=np.int64)
@@ -153,7 +159,7 @@ def classification_metrics(
     sizes = one_hot[actual] + one_hot[predicted]
     statistics = np.concatenate((one_hot[actual] * is_right[:, None], sizes), axis=1)
     return {
-        "accuracy": proportion(is_right, bootstrap.confidence),
+        "accuracy": clustered_proportion(is_right, bootstrap),
         "macro_f1": bootstrap.estimate(statistics, macro_f1, within=(0.0, 1.0), gradient=macro_f1_gradient),
     }
 
@@ -185,21 +191,19 @@ def macro_f1_gradient(sums: Floats) -> Floats:
     return np.asarray(gradient / np.maximum(occurs.sum(axis=-1, keepdims=True), 1))
 
 
-def _measure(actual: Labels, predicted: Mapping[str, Labels], is_untrained: Flags, config: EvaluateConfig) -> Metrics:
+def _measure(actual: Labels, predicted: Mapping[str, Labels], is_untrained: Flags, bootstrap: Bootstrap) -> Metrics:
     n_classes = int(max(actual.max(), *(own.max() for own in predicted.values()))) + 1
-    bootstrap = Bootstrap(len(actual), config.bootstrap, config.seed)
     is_right = {name: own == actual for name, own in predicted.items()}
     return Metrics(
         {name: classification_metrics(actual, own, n_classes, bootstrap) for name, own in predicted.items()},
         {
-            pair_name(MODEL, name): {
-                "accuracy": proportion_difference(is_right[MODEL], own, config.bootstrap.confidence)
-            }
+            pair_name(MODEL, name): {"accuracy": clustered_difference(is_right[MODEL], own, bootstrap)}
             for name, own in is_right.items()
             if name != MODEL
         },
         {
-            "n_documents": len(actual),
+            "n_documents": bootstrap.n_clusters,
+            "n_examples": len(actual),
             "n_documents_of_untrained_classes": int(np.count_nonzero(is_untrained)),
         },
     )

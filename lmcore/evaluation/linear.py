@@ -13,8 +13,8 @@ import numpy as np
 from lmcore.config.evaluate import LinearConfig
 from lmcore.errors import UserError
 from lmcore.evaluation.intervals import Floats
-from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS
-from lmcore.evaluation.ngram_features import character_features, word_features
+from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, ENDINGS
+from lmcore.evaluation.ngram_features import character_features, ending_features, word_features
 
 Texts = tuple[Sequence[str], Sequence[str]]
 """Texts and the label of each."""
@@ -41,7 +41,7 @@ class LinearPrediction:
 def linear_predictions(
     training: Texts, validation: Texts, texts: Sequence[str], config: LinearConfig
 ) -> dict[str, LinearPrediction]:
-    """Predict labels with two linear support vector machines, on n-grams of words and on n-grams of characters.
+    """Predict labels with linear support vector machines: on n-grams of words, of characters, of the last characters.
 
     Args:
         training: texts and labels to train on.
@@ -50,12 +50,13 @@ def linear_predictions(
         config: the n-grams and the regularizations to try.
 
     Returns:
-        predictions under the keys ``bag_of_words`` and ``character_ngrams``.
+        predictions under the keys ``bag_of_words``, ``character_ngrams`` and ``ending_character_ngrams``.
     """
     parts = (training[0], validation[0], texts)
     features = {
         BAG_OF_WORDS: word_features(parts, config.words),
         CHARACTER_NGRAMS: character_features(parts, config.characters),
+        ENDINGS: ending_features(parts, config.endings),
     }
     return {name: _predict(found, training[1], validation[1], config) for name, found in features.items()}
 

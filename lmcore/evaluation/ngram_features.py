@@ -14,6 +14,8 @@ from lmcore.text.words.segmentation import WORD_OR_CHARACTER
 
 N_BUCKETS = 1 << 20
 """Number of feature columns; each n-gram of characters is assigned to one by its hash."""
+END = "\x03"
+"""Stands for the end of a text, so that its last characters are told from others."""
 MIXER = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -33,9 +35,18 @@ def word_features(parts: tuple[Sequence[str], ...], config: WordNgramsConfig) ->
 
 def character_features(parts: tuple[Sequence[str], ...], config: CharacterNgramsConfig) -> list[Any]:
     """A sparse matrix (n_texts, N_BUCKETS) for each part; the first part decides the weights."""
+    return _weighted([[text[: config.max_characters] for text in part] for part in parts], config)
+
+
+def ending_features(parts: tuple[Sequence[str], ...], config: CharacterNgramsConfig) -> list[Any]:
+    """The same from the last characters of each text, with a character for its end."""
+    return _weighted([[text[-config.max_characters :] + END for text in part] for part in parts], config)
+
+
+def _weighted(parts: Sequence[Sequence[str]], config: CharacterNgramsConfig) -> list[Any]:
     from sklearn.feature_extraction.text import TfidfTransformer
 
-    counted = [count_characters([text[: config.max_characters] for text in part], config) for part in parts]
+    counted = [count_characters(part, config) for part in parts]
     weighting = TfidfTransformer(sublinear_tf=True).fit(counted[0])
     return [weighting.transform(part) for part in counted]
 

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from lmcore.config.base import Config
-from lmcore.config.classification import ProblemType
+from lmcore.config.base import Config, TruncationSide
+from lmcore.config.classification import Pooling, ProblemType
 from lmcore.config.models import ModelConfig
 from lmcore.errors import UserError
 from lmcore.models.chat_template import FILE_NAME as TEMPLATE
@@ -43,6 +43,10 @@ class ModelDescription(Config):
     """Of a classifier: its labels, in the order of the logits."""
     max_tokens: int | None
     """Of a classifier: how many tokens of a text it reads."""
+    truncation_side: TruncationSide | None
+    """Of a classifier: which tokens of a longer text it leaves out."""
+    pooling: Pooling | None
+    """Of a classifier: which features its head reads."""
     problem_type: ProblemType | None
     """Of a classifier: whether a text has one label or any number of them."""
     temperature: float | None
@@ -66,6 +70,8 @@ def save_language_model(
         model=model.config,
         labels=None,
         max_tokens=None,
+        truncation_side=None,
+        pooling=None,
         problem_type=None,
         temperature=None,
         prompt_format=prompt_format,
@@ -180,10 +186,12 @@ def as_description(values: dict[str, Any], path: Path) -> ModelDescription:
 
 
 def _with_newer_fields(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The values with the fields that a folder has lacked, as they were before: one label, no temperature, prompts of
-    a text and a separator, and no n-gram heads."""
+    """The values with the fields that a folder has lacked, as they were before: of a classifier, the beginning of a
+    text, all of its features, one label and no temperature; prompts of a text and a separator; no n-gram heads."""
     is_classifier = values.get("kind") == "classifier"
     missing: dict[str, Any] = {
+        "truncation_side": "right" if is_classifier else None,
+        "pooling": "mean_max" if is_classifier else None,
         "problem_type": "single_label_classification" if is_classifier else None,
         "temperature": 1.0 if is_classifier else None,
     }

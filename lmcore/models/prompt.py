@@ -1,9 +1,9 @@
 """The prompts of completion models: the start token, the rendered template, and then the model's answer."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
-from lmcore.config.base import Config
+from lmcore.config.base import Config, TruncationSide
 from lmcore.errors import UserError
 from lmcore.models.prompt_template import render_around, template_fields
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
@@ -23,7 +23,7 @@ class PromptFormat(Config):
     """A Jinja template, see :mod:`lmcore.models.prompt_template`."""
     truncated_field: str
     """The variable whose value is shortened in a long prompt."""
-    truncation_side: Literal["left", "right"]
+    truncation_side: TruncationSide
     """Where it loses tokens, as in ``transformers``: ``right`` keeps its beginning, ``left`` its end."""
     max_prompt_tokens: int
     """Tokens of the whole prompt, without the start token before it."""
@@ -81,7 +81,7 @@ def encode_prompt_and_count(tokenizer: Tokenizer, prompt: Prompt, prompt_format:
     return [tokenizer.vocabulary.start_id, *prompt_tokens], len(before) + len(body) + len(after)
 
 
-def _shortened(tokens: Sequence[int], longest: int, side: Literal["left", "right"]) -> Sequence[int]:
+def _shortened(tokens: Sequence[int], longest: int, side: TruncationSide) -> Sequence[int]:
     if longest <= 0:
         return []
     return tokens[:longest] if side == "right" else tokens[-longest:]

@@ -20,7 +20,7 @@ from lmcore.evaluation.classification import (
     untrained_classes,
 )
 from lmcore.evaluation.linear import linear_predictions, strongest
-from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, MAJORITY, MODEL, UNCALIBRATED
+from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, ENDINGS, MAJORITY, MODEL, UNCALIBRATED
 from lmcore.evaluation.result import EvaluationResult
 from lmcore.finetuning.classification.classifier import predict_logits
 from lmcore.finetuning.classification.examples import (
@@ -100,10 +100,10 @@ def evaluate_classifier(
         MAJORITY: majority_class(training[1], len(examples.texts)),
     }
     scores = {MODEL: probabilities[MODEL], **{name: found.scores for name, found in linear.items()}}
-    classified = ClassifiedDocuments(examples.trained, examples.labels, predicted, scores, probabilities)
+    classified = ClassifiedDocuments(examples.trained, examples.ids, examples.labels, predicted, scores, probabilities)
     metrics = classified.evaluate(read_is_clean(output, examples.ids), config)
     metrics = metrics.with_counts(
-        n_training_documents=len(examples.training),
+        n_training_examples=len(examples.training),
         n_classes=len(examples.trained) + len(classified.untrained),
         n_untrained_classes=len(classified.untrained),
     )
@@ -111,6 +111,7 @@ def evaluate_classifier(
         MODEL: f"fine-tuned {read_description(models / 'classifier').model.display_name}",
         BAG_OF_WORDS: "linear SVM on word n-grams",
         CHARACTER_NGRAMS: "linear SVM on character n-grams",
+        ENDINGS: "linear SVM on the last characters",
         MAJORITY: "most frequent class (majority baseline)",
         UNCALIBRATED: "without its temperature",
     }

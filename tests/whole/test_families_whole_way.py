@@ -116,6 +116,8 @@ def finetune(family: str, environment: Any, folder: Path) -> dict[str, str | Non
     classification = ClassificationTrainingConfig.model_validate(
         {
             "label_column": "label",
+            "truncation_side": "right",
+            "pooling": "mean_max",
             "problem_type": None,
             "class_weights": "balanced",
             "max_tokens": 16,

@@ -1,4 +1,4 @@
-"""A text classifier: a linear head on the mean and the maximum of a backbone's features over the text."""
+"""A text classifier: a linear head on a backbone's features, pooled over the text."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lmcore.config.classification import ProblemType
+from lmcore.config.base import TruncationSide
+from lmcore.config.classification import Pooling, ProblemType
 from lmcore.errors import UserError
 from lmcore.models.families import build_model
 from lmcore.models.folder import TOKENIZER, WEIGHTS, ModelDescription, read_description, save_folder
@@ -30,7 +31,10 @@ class Classifier(TrainableModel):
     Args:
         backbone: the model to start from; its weights are trained too.
         labels: the name of each class, in the order of the logits.
-        max_tokens: number of tokens that are read, from the beginning of a text.
+        max_tokens: number of tokens that are read.
+        truncation_side: which tokens of a longer text are left out: ``right`` reads its beginning, ``left`` its end.
+        pooling: whether the head reads the mean and the maximum of the features of all tokens, or the features of the
+            last token, which tell best how a text goes on.
         problem_type: whether a text has one label or any number of them.
         temperature: divides the logits before they become probabilities
             (:mod:`lmcore.finetuning.classification.temperature`).
@@ -46,6 +50,8 @@ class Classifier(TrainableModel):
         labels: Sequence[str],
         *,
         max_tokens: int,
+        truncation_side: TruncationSide = "right",
+        pooling: Pooling = "mean_max",
         problem_type: ProblemType = "single_label_classification",
         temperature: float = 1.0,
         dropout: float = 0.0,
@@ -55,10 +61,13 @@ class Classifier(TrainableModel):
         self.backbone = backbone
         self.labels = tuple(labels)
         self.max_tokens = max_tokens
+        self.truncation_side = truncation_side
+        self.pooling = pooling
         self.problem_type = problem_type
         self.temperature = temperature
         self.dropout = nn.Dropout(dropout)
-        self.head = BiasFreeLinear(2 * backbone.feature_size, len(labels), zero_init=True)
+        n_features = backbone.feature_size * (2 if pooling == "mean_max" else 1)
+        self.head = BiasFreeLinear(n_features, len(labels), zero_init=True)
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self.register_buffer("class_weights", weights, persistent=False)
 
@@ -83,11 +92,8 @@ class Classifier(TrainableModel):
         """Logits, float32 (batch, classes), for int64 tokens (batch, length)."""
         is_text = tokens != self.vocabulary.padding_id
         hidden = self.backbone.features(tokens, is_text).float()
-        is_text = is_text.unsqueeze(-1)
-        mean = (hidden * is_text).sum(dim=1) / is_text.sum(dim=1)
-        # The mean hides a single telling word in a long text; the maximum does not.
-        maximum = hidden.masked_fill(~is_text, -math.inf).amax(dim=1)
-        logits: Tensor = self.head(self.dropout(torch.cat((mean, maximum), dim=1)))
+        pooled = _mean_and_maximum(hidden, is_text) if self.pooling == "mean_max" else _last(hidden, is_text)
+        logits: Tensor = self.head(self.dropout(pooled))
         return logits
 
     def loss(
@@ -129,6 +135,8 @@ def save_classifier(folder: Path, classifier: Classifier, tokenizer: Tokenizer, 
         model=classifier.backbone.config,
         labels=classifier.labels,
         max_tokens=classifier.max_tokens,
+        truncation_side=classifier.truncation_side,
+        pooling=classifier.pooling,
         problem_type=classifier.problem_type,
         temperature=classifier.temperature,
         prompt_format=None,
@@ -148,9 +156,20 @@ def load_classifier(folder: Path) -> tuple[Classifier, Tokenizer]:
     if description.kind != "classifier":
         raise UserError(f"{folder} holds a {description.kind.replace('_', ' ')}, not a classifier")
     labels, max_tokens = description.labels, description.max_tokens
+    truncation_side, pooling = description.truncation_side, description.pooling
     problem_type, temperature = description.problem_type, description.temperature
-    if labels is None or max_tokens is None or problem_type is None or temperature is None:
-        raise UserError(f"{folder} lacks labels, max_tokens, problem_type or temperature: it describes no classifier")
+    if (
+        labels is None
+        or max_tokens is None
+        or truncation_side is None
+        or pooling is None
+        or problem_type is None
+        or temperature is None
+    ):
+        raise UserError(
+            f"{folder} lacks labels, max_tokens, truncation_side, pooling, problem_type or temperature: it describes "
+            "no classifier"
+        )
     verify(folder, TOKENIZER, WEIGHTS)
     tokenizer = Tokenizer.load(folder / TOKENIZER)
 
@@ -158,7 +177,15 @@ def load_classifier(folder: Path) -> tuple[Classifier, Tokenizer]:
         backbone = build_model(description.model, tokenizer.vocabulary)
         if not isinstance(backbone, TextEncoder):
             raise UserError(f"{folder} holds a classifier of family {description.model.family}, which cannot classify")
-        return Classifier(backbone, labels, max_tokens=max_tokens, problem_type=problem_type, temperature=temperature)
+        return Classifier(
+            backbone,
+            labels,
+            max_tokens=max_tokens,
+            truncation_side=truncation_side,
+            pooling=pooling,
+            problem_type=problem_type,
+            temperature=temperature,
+        )
 
     return load_weights(make, description.model, folder / WEIGHTS), tokenizer
 
@@ -180,7 +207,7 @@ def predict_logits(
 ) -> npt.NDArray[np.float32]:
     """Class logits of texts, float32 (n_texts, n_classes), before the temperature is applied."""
     classifier.eval()
-    encoded = [encode_for_classifier(tokenizer, text, classifier.max_tokens) for text in texts]
+    encoded = [encode_for_classifier(classifier, tokenizer, text) for text in texts]
     order = sorted(range(len(texts)), key=lambda index: len(encoded[index]))
     logits = np.zeros((len(texts), len(classifier.labels)), dtype=np.float32)
     for start in range(0, len(order), batch_size):
@@ -204,6 +231,22 @@ def chosen_labels(classifier: Classifier, probabilities: npt.NDArray[np.floating
     return [(classifier.labels[index],) for index in probabilities.argmax(axis=1)]
 
 
-def encode_for_classifier(tokenizer: Tokenizer, text: str, max_tokens: int) -> list[int]:
-    """The token that starts every document, followed by the text's first tokens, ``max_tokens`` in total."""
-    return [tokenizer.vocabulary.start_id, *tokenizer.encode(text)[: max_tokens - 1]]
+def encode_for_classifier(classifier: Classifier, tokenizer: Tokenizer, text: str) -> list[int]:
+    """The token that starts every document, followed by the text's first or last tokens, ``max_tokens`` in total."""
+    tokens, n_kept = tokenizer.encode(text), classifier.max_tokens - 1
+    kept = tokens[:n_kept] if classifier.truncation_side == "right" else tokens[max(0, len(tokens) - n_kept) :]
+    return [tokenizer.vocabulary.start_id, *kept]
+
+
+def _mean_and_maximum(hidden: Tensor, is_text: Tensor) -> Tensor:
+    """Float32 (batch, 2 * width) from features (batch, length, width) and bool (batch, length)."""
+    is_text = is_text.unsqueeze(-1)
+    mean = (hidden * is_text).sum(dim=1) / is_text.sum(dim=1)
+    # The mean hides a single telling word in a long text; the maximum does not.
+    return torch.cat((mean, hidden.masked_fill(~is_text, -math.inf).amax(dim=1)), dim=1)
+
+
+def _last(hidden: Tensor, is_text: Tensor) -> Tensor:
+    """The features of each text's last token, float32 (batch, width), where padding follows the text."""
+    last = is_text.sum(dim=1) - 1
+    return hidden[torch.arange(len(hidden), device=hidden.device), last]

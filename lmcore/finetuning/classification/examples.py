@@ -2,51 +2,30 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from lmcore.config.base import Split
 from lmcore.config.classification import LabelColumn
 from lmcore.config.tokenize import SplitFractions
-from lmcore.finetuning.classification.classifier import encode_for_classifier
+from lmcore.finetuning.classification.classifier import Classifier, encode_for_classifier
+from lmcore.finetuning.classification.completeness import add_complete_and_truncated
+from lmcore.finetuning.classification.labeled_texts import LabeledText, LabeledTexts
 from lmcore.finetuning.examples import rows_by_split
 from lmcore.text.split import SPLITS
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
-LabeledText = tuple[str, tuple[str, ...]]
-"""A text and its labels: one, or any number of them."""
-
 
 def classification_columns(label_column: LabelColumn) -> tuple[str, ...]:
     """The columns of the documents that :func:`classification_examples` reads."""
-    return ("id", "split", "text", "name" if label_column == "modules" else label_column)
-
-
-@dataclass(frozen=True, slots=True)
-class LabeledTexts:
-    """The ids, texts and labels of documents, in the same order.
-
-    Attributes:
-        ids: the ids of the documents.
-        texts: their texts.
-        label_sets: the labels of each text: one, or any number of them.
-    """
-
-    ids: list[str] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-    label_sets: list[tuple[str, ...]] = field(default_factory=list)
-
-    @property
-    def labels(self) -> list[str]:
-        """The label of each text, where each has one."""
-        return [label for (label,) in self.label_sets]
+    names = {"modules": ("name",), "completeness": ()}
+    return ("id", "split", "text", *names.get(label_column, (label_column,)))
 
 
 def classification_examples(
     documents: pa.Table, fractions: SplitFractions, label_column: LabelColumn
 ) -> dict[Split, LabeledTexts]:
-    """The documents that have a label, or a list of labels that may be empty, by split, in their order.
+    """Examples from the documents that have a label, or a list of labels that may be empty, by split, in their order.
 
     Args:
         documents: clean documents with the columns of :func:`classification_columns`.
@@ -54,13 +33,13 @@ def classification_examples(
         label_column: the column with the labels.
     """
     examples = {split: LabeledTexts() for split in SPLITS}
-    column = classification_columns(label_column)[-1]
-    for split, identity, text, value in rows_by_split(documents, fractions, "id", "text", column):
-        if value is not None:
+    columns = [column for column in classification_columns(label_column) if column != "split"]
+    for split, identity, text, *values in rows_by_split(documents, fractions, *columns):
+        if label_column == "completeness":
+            add_complete_and_truncated(examples[split], identity, text)
+        elif (value := values[0]) is not None:
             labels = modules_of(value) if label_column == "modules" else [value] if isinstance(value, str) else value
-            examples[split].ids.append(identity)
-            examples[split].texts.append(text)
-            examples[split].label_sets.append(tuple(dict.fromkeys(labels)))
+            examples[split].add(identity, text, tuple(dict.fromkeys(labels)))
     return examples
 
 
@@ -88,12 +67,12 @@ def known_examples(examples: LabeledTexts, labels: Sequence[str], *, is_multi_la
 
 
 def classification_sequence(
-    tokenizer: Tokenizer, example: LabeledText, labels: Sequence[str], max_tokens: int, *, is_multi_label: bool
+    classifier: Classifier, tokenizer: Tokenizer, example: LabeledText
 ) -> tuple[list[int], int | list[int]]:
     """Tokens of a text; and the index of its class, or for each class whether the text has it (1 or 0)."""
     text, found = example
-    tokens = encode_for_classifier(tokenizer, text, max_tokens)
-    if is_multi_label:
-        return tokens, [int(label in found) for label in labels]
+    tokens = encode_for_classifier(classifier, tokenizer, text)
+    if classifier.is_multi_label:
+        return tokens, [int(label in found) for label in classifier.labels]
     (label,) = found
-    return tokens, labels.index(label)
+    return tokens, classifier.labels.index(label)

@@ -12,12 +12,12 @@ from lmcore.config.training import TrainingConfig
 from lmcore.finetuning.classification.class_weights import class_weights
 from lmcore.finetuning.classification.classifier import Classifier, predict_logits
 from lmcore.finetuning.classification.examples import (
-    LabeledText,
     classification_examples,
     classification_sequence,
     frequent_labels,
     known_examples,
 )
+from lmcore.finetuning.classification.labeled_texts import LabeledText
 from lmcore.finetuning.classification.temperature import fit_temperature
 from lmcore.finetuning.examples import choose_examples
 from lmcore.models.trainable import TextEncoder
@@ -62,14 +62,9 @@ def choose_classification_data(
 def classification_batches(
     data: ClassificationData, classifier: Classifier, tokenizer: Tokenizer, config: TrainingConfig, *, seed: int
 ) -> ExampleBatches:
-    """Batches of the first ``classifier.max_tokens`` tokens of each text, with its class or classes as targets."""
+    """Batches of the tokens of each text that the classifier reads, with its class or classes as targets."""
     training, validation = (
-        [
-            classification_sequence(
-                tokenizer, example, data.labels, classifier.max_tokens, is_multi_label=classifier.is_multi_label
-            )
-            for example in examples
-        ]
+        [classification_sequence(classifier, tokenizer, example) for example in examples]
         for examples in (data.training, data.validation)
     )
     padding = tokenizer.vocabulary.padding_id
@@ -84,6 +79,8 @@ def classifier_on(backbone: TextEncoder, data: ClassificationData, config: Class
         backbone,
         data.labels,
         max_tokens=config.max_tokens if context is None else min(config.max_tokens, context),
+        truncation_side=config.truncation_side,
+        pooling=config.pooling,
         problem_type="multi_label_classification" if config.is_multi_label else "single_label_classification",
         dropout=config.dropout,
         class_weights=class_weights(

@@ -40,6 +40,7 @@ CONFIG = EvaluateConfig.model_validate(
             "linear": {
                 "words": {"longest": 1, "max_features": 100},
                 "characters": {"shortest": 2, "longest": 3, "max_characters": 1000},
+                "endings": {"shortest": 1, "longest": 3, "max_characters": 10},
                 "inverse_regularization": (1.0, 10.0),
                 "max_iterations": 1000,
             },

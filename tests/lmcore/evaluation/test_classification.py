@@ -57,6 +57,7 @@ def test_the_majority_class_is_the_most_frequent_and_on_ties_the_first_in_alphab
 def test_documents_of_untrained_classes_count_as_wrong_for_every_model():
     classified = ClassifiedDocuments(
         trained=("a", "b"),
+        ids=list("vwxyz"),
         labels=["a", "b", "c", "d", "c"],
         predicted={"model": ["a", "a", "a", "b", "b"], "majority_class": ["a"] * 5},
     )
@@ -73,7 +74,8 @@ def test_documents_of_untrained_classes_count_as_wrong_for_every_model():
 
 def test_the_rarest_of_many_untrained_classes_share_the_last_row():
     labels = ["a", *(f"class {number:02}" for number in range(20) for _ in range(30 - number))]
-    classified = ClassifiedDocuments(("a",), labels, {"model": ["a"] * len(labels)})
+    ids = [str(index) for index in range(len(labels))]
+    classified = ClassifiedDocuments(("a",), ids, labels, {"model": ["a"] * len(labels)})
     confusion = np.array(classified.confusion()["confusion"])
     assert classified.confusion()["labels"][1:3] == ["class 00", "class 01"]
     assert confusion.shape == (12, 12)
@@ -88,6 +90,7 @@ def test_scores_and_probabilities_are_measured_on_documents_of_trained_classes()
     predicted = [("a", "b", "c")[index] for index in probabilities.argmax(axis=1)]
     classified = ClassifiedDocuments(
         ("a", "b", "c"),
+        [str(index) for index in range(80)],
         labels,
         {"model": predicted, "majority_class": ["a"] * 80},
         scores={"model": probabilities},
@@ -108,3 +111,19 @@ def test_scores_and_probabilities_are_measured_on_documents_of_trained_classes()
     }
     bins = classified.reliability("uncalibrated", 0.95)
     assert sum(one["n_documents"] for one in bins) == known.sum()
+
+
+def test_several_examples_of_a_document_are_one_cluster():
+    generator = np.random.default_rng(5)
+    labels = ["complete", "truncated"] * 100
+    is_right = generator.random(200) < 0.8
+    predicted = [label if right else "complete" for label, right in zip(labels, is_right, strict=True)]
+    ids, classes = [str(index) for index in range(200)], ("complete", "truncated")
+    once = ClassifiedDocuments(classes, ids, labels, {"model": predicted})
+    often = ClassifiedDocuments(classes, ids * 4, labels * 4, {"model": predicted * 4})
+    single, repeated = (found.evaluate(np.ones(len(found.labels), bool), CONFIG) for found in (once, often))
+    assert (repeated.counts["n_documents"], repeated.counts["n_examples"]) == (200, 800)
+    own, other = single.models["model"]["accuracy"], repeated.models["model"]["accuracy"]
+    assert other.value == own.value
+    # The same examples four times over are no more evidence.
+    assert other.high - other.low == pytest.approx(own.high - own.low, rel=0.3)

@@ -8,6 +8,7 @@ LINEAR = LinearConfig.model_validate(
     {
         "words": {"longest": 2, "max_features": 1000},
         "characters": {"shortest": 2, "longest": 5, "max_characters": 1000},
+        "endings": {"shortest": 1, "longest": 4, "max_characters": 10},
         "inverse_regularization": (0.01, 1.0),
         "max_iterations": 1000,
     }
@@ -28,7 +29,17 @@ def test_linear_classifiers_separate_classes_in_any_script(texts, new):
     assert {name: found.labels for name, found in predictions.items()} == {
         "bag_of_words": ["0", "1"],
         "character_ngrams": ["0", "1"],
+        "ending_character_ngrams": predictions["ending_character_ngrams"].labels,
     }
+
+
+def test_the_last_characters_tell_whether_a_text_ends_with_a_period():
+    generator = np.random.default_rng(1)
+    texts = [" ".join(generator.choice(["go", "go.", "on", "on."], 40)) for _ in range(300)]
+    labels = ["end" if text.endswith(".") else "cut" for text in texts]
+    predictions = linear_predictions((texts[:200], labels[:200]), (texts[200:], labels[200:]), texts[200:], LINEAR)
+    assert strongest(predictions) == "ending_character_ngrams"
+    assert predictions["ending_character_ngrams"].labels == labels[200:]
 
 
 def test_regularization_and_features_are_selected_on_the_validation_split():

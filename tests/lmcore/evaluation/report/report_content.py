@@ -164,7 +164,7 @@ def content(text: str) -> ReportContent:
                         "model_minus_majority_class": metrics(accuracy=0.3),
                         "model_minus_uncalibrated": metrics(log_loss=-0.4, calibration_error=-0.4),
                     },
-                    "n_training_documents": 50,
+                    "n_training_examples": 50,
                     "n_untrained_classes": 1,
                     "n_documents_of_untrained_classes": 2,
                     **SIZES,

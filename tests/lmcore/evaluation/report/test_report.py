@@ -229,7 +229,7 @@ def test_a_classifier_of_any_number_of_labels_is_shown_without_a_confusion_matri
     metrics = evaluate_multi_label(has_label, probabilities, random.random(40) < 0.5, CONFIG)
     result = EvaluationResult(
         {"model": "fine-tuned GPT", "bag_of_words": "linear SVMs", "label_frequencies": "label frequencies"},
-        metrics.with_counts(n_training_documents=100, n_untrained_classes=0),
+        metrics.with_counts(n_training_examples=100, n_untrained_classes=0),
         {"strongest_baseline": "bag_of_words", "n_trained_labels": 3, "labels": ["a", "b", "c"], "temperature": 1.5},
     )
     page = render_report(replace(content("text"), classifier=EvaluationResult.from_json(result.as_json())), CONFIG)

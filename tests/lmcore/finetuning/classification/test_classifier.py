@@ -1,12 +1,13 @@
 """The classifier: how a text is encoded, and what its folder keeps; see the tests of the families for predictions."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 
+from lmcore.config.classification import Pooling
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.finetuning.classification.classifier import (
     Classifier,
@@ -33,25 +34,42 @@ def make_classifier(**changes: Any) -> Classifier:
 
 
 @pytest.mark.parametrize("text", ["", "abc", "a long text"])
-def test_a_text_is_its_first_tokens_after_an_end_token(text: str) -> None:
-    tokens = encode_for_classifier(TOKENIZER, text, 5)
-    assert tokens[0] == TOKENIZER.vocabulary.end_of_text_id
-    assert TOKENIZER.decode(tokens[1:]) == text[:4]
+def test_a_text_is_its_first_or_last_tokens_after_an_end_token(text: str) -> None:
+    for classifier, expected in (
+        (make_classifier(), text[:4]),
+        (make_classifier(truncation_side="left"), text[-4:]),
+    ):
+        tokens = encode_for_classifier(classifier, TOKENIZER, text)
+        assert tokens[0] == TOKENIZER.vocabulary.end_of_text_id
+        assert TOKENIZER.decode(tokens[1:]) == expected
 
 
-def test_padding_does_not_change_the_logits() -> None:
-    classifier = make_classifier().eval()
+@pytest.mark.parametrize("pooling", get_args(Pooling))
+def test_padding_does_not_change_the_logits(pooling: Pooling) -> None:
+    classifier = make_classifier(pooling=pooling).eval()
     with torch.no_grad():
         classifier.head.weight.normal_()
-        tokens = torch.tensor([encode_for_classifier(TOKENIZER, "abc", 5)])
+        tokens = torch.tensor([encode_for_classifier(classifier, TOKENIZER, "abc")])
         padded = torch.nn.functional.pad(tokens, (0, 3), value=TOKENIZER.vocabulary.padding_id)
         torch.testing.assert_close(classifier(padded), classifier(tokens))
 
 
-def test_a_folder_keeps_the_labels_in_their_order_and_the_length(tmp_path: Path) -> None:
-    save_classifier(tmp_path / "model", make_classifier(), TOKENIZER, {})
+def test_the_head_reads_the_features_of_the_last_token() -> None:
+    classifier = make_classifier(pooling="last").eval()
+    with torch.no_grad():
+        classifier.head.weight.normal_()
+        texts = ["ab", "abcd", "c"]
+        sequences = [torch.tensor([encode_for_classifier(classifier, TOKENIZER, text)]) for text in texts]
+        features = [classifier.backbone.features(tokens, torch.ones_like(tokens).bool()) for tokens in sequences]
+        expected = torch.stack([own[0, -1] for own in features]).float() @ classifier.head.weight.T
+    np.testing.assert_allclose(predict_logits(classifier, TOKENIZER, texts), expected, atol=1e-5)
+
+
+def test_a_folder_keeps_the_labels_in_their_order_and_what_of_a_text_is_read(tmp_path: Path) -> None:
+    save_classifier(tmp_path / "model", make_classifier(truncation_side="left", pooling="last"), TOKENIZER, {})
     loaded, _ = load_classifier(tmp_path / "model")
     assert (loaded.labels, loaded.max_tokens) == (("numpy", "scipy"), 5)
+    assert (loaded.truncation_side, loaded.pooling) == ("left", "last")
 
 
 def test_a_folder_of_a_language_model_is_refused(tmp_path: Path) -> None:
@@ -72,7 +90,7 @@ def make_multi_label(**changes: Any) -> Classifier:
 
 def test_the_loss_of_any_number_of_labels_is_the_binary_cross_entropy_of_each() -> None:
     classifier = make_multi_label(class_weights=(1.0, 2.0, 3.0))
-    tokens = torch.tensor([encode_for_classifier(TOKENIZER, text, 5) for text in ("abcd", "bcde")])
+    tokens = torch.tensor([encode_for_classifier(classifier, TOKENIZER, text) for text in ("abcd", "bcde")])
     presence = torch.tensor([[1, 0, 1], [0, 0, 1]])
     padded = torch.nn.functional.pad(presence, (0, 5), value=-100)  # as batches have them
     logits, weights = classifier(tokens), torch.tensor((1.0, 2.0, 3.0))
@@ -85,7 +103,7 @@ def test_the_loss_of_any_number_of_labels_is_the_binary_cross_entropy_of_each() 
 
 def test_class_weights_scale_the_loss_of_each_example_and_are_no_part_of_the_model() -> None:
     plain, weighted = make_classifier(), make_classifier(class_weights=(1.0, 5.0))
-    tokens = torch.tensor([encode_for_classifier(TOKENIZER, text, 5) for text in ("abcd", "bcde")])
+    tokens = torch.tensor([encode_for_classifier(plain, TOKENIZER, text) for text in ("abcd", "bcde")])
     single = [plain.loss(tokens[[row]], torch.tensor([row])) for row in (0, 1)]
     torch.testing.assert_close(weighted.loss(tokens, torch.tensor([0, 1])), single[0] + 5 * single[1])
     assert plain.state_dict().keys() == weighted.state_dict().keys()

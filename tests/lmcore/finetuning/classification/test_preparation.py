@@ -25,6 +25,8 @@ def tokenizer() -> Tokenizer:
 def classification(**changes: Any) -> ClassificationTrainingConfig:
     values = {
         "label_column": "label",
+        "truncation_side": "right",
+        "pooling": "mean_max",
         "problem_type": None,
         "class_weights": None,
         "max_tokens": 100,

@@ -1,0 +1,26 @@
+"""Examples of complete and of truncated texts, made from documents: is a text whole, or was it cut off?
+
+A document gives two examples: itself, and its beginning up to a word that is chosen by the document's id. Some cuts
+look like an end, so no classifier can be right on all of them.
+"""
+
+import re
+from hashlib import blake2b
+
+from lmcore.finetuning.classification.labeled_texts import LabeledTexts
+
+COMPLETE, TRUNCATED = "complete", "truncated"
+MIN_WORDS = 5
+"""Words that a truncated text has at least; shorter documents give no examples."""
+WORD_ENDS = re.compile(r"\S(?=\s+\S)")
+"""The last character of each word but the last."""
+
+
+def add_complete_and_truncated(examples: LabeledTexts, identity: str, text: str) -> None:
+    """Add the two examples of a document, if it has more than :data:`MIN_WORDS` words."""
+    ends = [match.end() for match in WORD_ENDS.finditer(text)][MIN_WORDS - 1 :]
+    if not ends:
+        return
+    drawn = int.from_bytes(blake2b(identity.encode(), digest_size=8).digest())
+    examples.add(identity, text, (COMPLETE,))
+    examples.add(identity, text[: ends[drawn % len(ends)]], (TRUNCATED,))
