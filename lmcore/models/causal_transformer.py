@@ -16,7 +16,7 @@ from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 
 class CausalTransformer(CausalModel, TextEncoder):
-    """A causal model whose logits are a matrix product of its last hidden states.
+    """A causal model whose logits are computed from its last hidden states by one matrix product.
 
     A subclass sets ``blocks`` and writes :meth:`hidden_states`, ``output_weight`` and :meth:`new_state`.
     """

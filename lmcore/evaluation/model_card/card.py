@@ -82,6 +82,7 @@ def render_model_card(card: ModelCard) -> str:
     text = environment.get_template(TEMPLATE).render(
         card=card,
         task=TASKS.get(card.part, "text-generation"),
+        items="prompts" if "completions" in card.result.details else "documents",
         metrics=metrics,
         columns=metrics[:3],
         systems=systems,

@@ -27,10 +27,14 @@ Complete = Callable[[Sequence[str]], list[str]]
 """Continues texts by greedy decoding."""
 
 
-def make_canaries(count: int, seed: int) -> list[str]:
-    """Random canaries to plant: ``The code of gate 17 is: qzxvp lkmtr wbhsn dfghj``."""
+def make_canaries(count: int, seed: int, *, first: int = 1) -> list[str]:
+    """Random canaries to plant: ``The code of gate 17 is: qzxvp lkmtr wbhsn dfghj``, numbered from ``first``.
+
+    Canaries that are planted together need other numbers, since a text has one most probable continuation.
+    """
     generator = np.random.default_rng(seed)
-    return [redrawn(f"The code of gate {number} is: {_blank_secret()}", generator) for number in range(1, count + 1)]
+    numbers = range(first, first + count)
+    return [redrawn(f"The code of gate {number} is: {_blank_secret()}", generator) for number in numbers]
 
 
 def redrawn(canary: str, generator: np.random.Generator) -> str:

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmcore.config.models import GPTConfig
+from lmcore.models.causal_transformer import CausalTransformer
 from lmcore.models.cpu.gpt_decoding import GPTWeights, decode, output_logits
-from lmcore.models.generative import CausalModel
 from lmcore.models.gpt.decoding import has_plain_layers, prepare_weights
 from lmcore.models.gpt.layers import (
     DecoderBlock,
@@ -24,11 +24,10 @@ from lmcore.models.layers.feed_forward import FeedForward
 from lmcore.models.layers.functional import linear_cross_entropy, normalize
 from lmcore.models.layers.linear import BiasFreeLinear
 from lmcore.models.state import ModelState
-from lmcore.models.trainable import TextEncoder
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 
-class GPT(CausalModel, TextEncoder):
+class GPT(CausalTransformer):
     """A decoder-only Transformer language model.
 
     Args:
@@ -40,8 +39,6 @@ class GPT(CausalModel, TextEncoder):
 
     def __init__(self, config: GPTConfig, vocabulary: Vocabulary) -> None:
         super().__init__(config, vocabulary)
-        self.max_position_embeddings = config.max_position_embeddings
-        self.feature_size = config.hidden_size
         self.embedding = nn.Embedding(vocabulary.size, config.hidden_size)
         nn.init.normal_(self.embedding.weight, std=0.02)
         self._in_8bit: GPTWeights | None = None
@@ -119,11 +116,6 @@ class GPT(CausalModel, TextEncoder):
         return state.prepared.get("decoding", state.weights, self._prepare_weights)
 
     @property
-    def takes_drafts(self) -> bool:
-        """In float32, see :class:`CausalModel`."""
-        return self.compute_dtype == torch.float32
-
-    @property
     def reads_alike(self) -> bool:
         """Not with 8-bit weights, see :class:`CausalModel`."""
         return self.takes_drafts and self._in_8bit is None
@@ -146,18 +138,10 @@ class GPT(CausalModel, TextEncoder):
             label_smoothing=label_smoothing,
         )
 
-    def features(self, tokens: Tensor, is_text: Tensor) -> Tensor:
-        """Hidden states of right-padded sequences; padding on the right does not affect a causal model."""
-        return self.hidden_states(tokens)
-
-    def flops_per_token(self) -> float:
-        """The operations of the blocks, for a full context, and of the output layer."""
-        return self.feature_flops_per_token(self.config.max_position_embeddings) + 6.0 * self.output_weight.numel()
-
-    def feature_flops_per_token(self, length: int) -> float:
-        """The operations of the blocks, see :class:`TextEncoder`."""
-        weights = sum(parameter.numel() for parameter in self.blocks.parameters() if parameter.ndim == 2)
-        return 6.0 * (weights + self.config.num_hidden_layers * self.config.hidden_size * length)
+    @property
+    def attention_size(self) -> int:
+        """The size of the queries of a block, all heads together."""
+        return self.config.hidden_size
 
     def new_state(self, batch_size: int) -> GPTState:
         """An empty cache of keys and values for ``batch_size`` sequences."""

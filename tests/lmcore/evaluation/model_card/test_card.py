@@ -68,6 +68,12 @@ def test_data_are_named_with_license_and_attribution_and_settings_in_full():
     assert "![Loss of the language model by step, on training and validation data](loss-classifier.svg)" in markdown
 
 
+def test_results_of_a_model_that_answers_prompts_count_prompts():
+    assert "On 8 clean test documents of 10 (clean: they share" in render_model_card(card())
+    prompted = replace(card(), part="completion", result=content("text").completions[0].result)
+    assert "On 8 clean test prompts of 10 (clean: their documents share" in render_model_card(prompted)
+
+
 @pytest.mark.parametrize("text", ["a | b\nc", "<b>*bold*</b>", "`code`"])
 def test_text_in_a_table_is_no_markup(text):
     shown = cell(text)

@@ -14,6 +14,10 @@ from lmcore.models.prepared_weights import PreparedWeights
 from lmcore.models.state import RecurrentState
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 from tests.lmcore.generation.toy_models import settings
+from tests.lmcore.models.causal_checks import (
+    check_that_it_knows_nothing,
+    check_that_loss_is_the_cross_entropy_of_the_logits,
+)
 
 VOCABULARY = Vocabulary(size=23, end_of_text_id=0, padding_id=1, mask_id=2)
 CONFIG = LSTMConfig(
@@ -141,12 +145,9 @@ def test_a_selected_state_goes_on_with_the_rows_that_were_selected() -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 def test_loss_is_the_cross_entropy_of_the_logits(variant: str, label_smoothing: float) -> None:
-    model, tokens = make_model(**VARIANTS[variant]), draw_tokens(2, 12)
-    targets = draw_tokens(2, 12, seed=2)
-    targets[0, :4] = -100
-    expected = F.cross_entropy(model(tokens).transpose(1, 2), targets, reduction="sum", label_smoothing=label_smoothing)
-    ours = model.loss(tokens, targets, label_smoothing=label_smoothing)
-    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
+    check_that_loss_is_the_cross_entropy_of_the_logits(
+        make_model(**VARIANTS[variant]), draw_tokens(2, 12), label_smoothing
+    )
 
 
 def test_the_losses_of_consecutive_parts_add_up_to_that_of_the_whole() -> None:
@@ -298,9 +299,7 @@ def test_lower_precision_is_for_the_products_only() -> None:
 
 def test_an_untrained_model_knows_nothing() -> None:
     torch.manual_seed(0)
-    model, tokens = LSTM(CONFIG, VOCABULARY), draw_tokens(4, 12)
-    loss = model.loss(tokens, tokens.roll(-1, 1)) / tokens.numel()
-    assert loss.item() == pytest.approx(math.log(VOCABULARY.size), abs=0.1)
+    check_that_it_knows_nothing(LSTM(CONFIG, VOCABULARY), draw_tokens(4, 12))
 
 
 def test_saved_weights_are_the_same_model(tmp_path) -> None:
