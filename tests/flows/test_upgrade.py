@@ -90,6 +90,13 @@ def test_a_recipe_makes_the_same_parameters_in_both_formats(
     assert made[0] == made[1]
 
 
+def test_the_programs_that_make_the_data_of_a_recipe_stay(tmp_path: Path) -> None:
+    path = tmp_path / "lstm.yaml"
+    path.write_text("prepare: [a.b]\n\n" + (LAST_RELEASE / "recipes/lstm.yaml").read_text())
+    assert upgrade(path)
+    assert YAML(typ="safe").load(path)["prepare"] == ["a.b"]
+
+
 def test_parameters_that_a_recipe_made_are_converted(old: Path, newer: Path, tmp_path: Path) -> None:
     for recipe in RECIPES:
         path = tmp_path / "made.yaml"
