@@ -71,9 +71,10 @@ class ScheduleConfig(Config):
 class StabilityConfig(Config):
     """Skipping of bad steps, and rollback when they do not stop.
 
-    A step is skipped if its loss or gradient is not finite, or if its loss is ``spike_sigmas`` standard deviations
-    above the mean of the last ``spike_window_steps`` accepted steps. After ``max_skipped_steps`` in a row, training
-    rolls back to its last checkpoint and skips the batches that led there; after ``max_rollbacks`` it fails.
+    A step is skipped if its loss or gradient is not finite, or if its loss is above 1 nat per target and
+    ``spike_sigmas`` standard deviations above the mean of the last ``spike_window_steps`` accepted steps. After
+    ``max_skipped_steps`` in a row, training rolls back to its last checkpoint and skips the batches that led there;
+    after ``max_rollbacks`` it fails.
     """
 
     spike_window_steps: Annotated[int, Field(ge=10)]
