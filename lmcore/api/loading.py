@@ -16,7 +16,7 @@ from lmcore.errors import UserError
 from lmcore.finetuning.adapter_folder import load_adapter
 from lmcore.finetuning.classification.classifier import load_classifier
 from lmcore.models import quantization
-from lmcore.models.chat_template import read_template
+from lmcore.models.chat_template import ChatTemplate, read_template
 from lmcore.models.families import build_model
 from lmcore.models.folder import load_chat_template, load_language_model, read_description, read_json
 from lmcore.models.generative import GenerativeModel
@@ -138,7 +138,9 @@ def load(
         template = load_chat_template(folder, tokenizer)
         prompt_format = description.prompt_format
         if adapter is not None:
-            prompt_format = load_adapter(Path(adapter), model).prompt_format
+            adapters = load_adapter(Path(adapter), model)
+            prompt_format = adapters.prompt_format
+            template = template if adapters.chat_template is None else ChatTemplate(adapters.chat_template, tokenizer)
     if load_in_8bit:
         quantization.load_in_8bit(model)
     return _pretrained(model, tokenizer, record, prompt_format, None if template is None else template.source)

@@ -166,15 +166,14 @@ def merged_only(reason: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def without_adapters(frozen_layers: int | None, info: ValidationInfo) -> int | None:
-    """The value of ``frozen_layers`` in a section that has ``lora`` before it.
-
-    Raises:
-        ValueError: if adapters are trained, beside which all layers are frozen.
-    """
+def _without_adapters(frozen_layers: int | None, info: ValidationInfo) -> int | None:
     if frozen_layers is not None and info.data.get("lora") is not None:
         raise ValueError("lora trains adapters alone, so all layers are frozen: set frozen_layers or lora to null")
     return frozen_layers
+
+
+FrozenLayers = Annotated[NonNegativeInt | None, AfterValidator(_without_adapters)]
+"""How many blocks stay as they are, with the embeddings, in a section that has ``lora`` before it: not both."""
 
 
 class MaskedTokensConfig(MaskingConfig):
