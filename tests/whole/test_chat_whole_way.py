@@ -23,7 +23,7 @@ from lmcore.text.documents.document import CLEAN_SCHEMA
 from lmcore.text.documents.messages import Message, to_json
 from lmcore.text.documents.shards import shard_name, write_table
 from lmcore.text.split import document_id
-from tasks.evaluate import BaseModels, evaluate_chat_model, evaluate_dpo, evaluate_grpo
+from tasks.evaluate import BaseModels, evaluate_against_base, evaluate_chat_model
 from tasks.finetune import FinetuneFiles, finetune_chat, finetune_dpo, finetune_grpo
 from tests.lmcore.evaluation.evaluation_settings import CONFIG
 from tests.lmcore.finetuning.conversations import TOKENIZER, small_model, training
@@ -144,8 +144,7 @@ def test_chat_preferences_and_rewards_go_the_whole_way(family: str, environment:
     base_models = BaseModels(environment, tmp_path / "language-model", models, seed=1, pinned=())
     folders = {"documents": tmp_path / "clean", "models": models, "output": output}
     evaluate_chat_model(CONFIG, config, SPLIT, **folders)
-    evaluate_dpo(CONFIG, config, SPLIT, base_models, **folders)
-    evaluate_grpo(CONFIG, config, SPLIT, base_models, **folders)
+    evaluate_against_base(CONFIG, config, SPLIT, base_models, **folders)
     found = {name: json.loads((output / f"{name}.json").read_text()) for name in ("chat", "dpo", "grpo")}
     assert [row["turn"] for row in found["chat"]["turns"]] == [1, 2]
     assert {"preference_accuracy", "reward_accuracy", "reward_margin"} <= set(found["dpo"]["metrics"][MODEL])
