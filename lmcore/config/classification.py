@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from lmcore.config.base import Config, InitFrom, TruncationSide
 from lmcore.config.families import Probability
-from lmcore.config.training import LoRAConfig, TrainingConfig, measured_by, merged_only, without_adapters
+from lmcore.config.training import FrozenLayers, LoRAConfig, TrainingConfig, measured_by, merged_only
 
 ProblemType = Literal["single_label_classification", "multi_label_classification"]
 """Whether a text has exactly one label, or any number of them, as in ``transformers``."""
@@ -47,14 +47,9 @@ class ClassificationTrainingConfig(Config):
     start; None: no vectors."""
     lora: Annotated[LoRAConfig | None, merged_only("the head of a classifier is no adapter")]
     """Train adapters instead of the weights; None trains the weights."""
-    frozen_layers: NonNegativeInt | None
+    frozen_layers: FrozenLayers
     """Leave the embeddings and this many of the first blocks as they are; None trains all weights."""
     training: Annotated[TrainingConfig, measured_by("accuracy", "macro_f1")]
-
-    @field_validator("frozen_layers")
-    @classmethod
-    def _trains_its_weights_in_one_way(cls, frozen_layers: int | None, info: ValidationInfo) -> int | None:
-        return without_adapters(frozen_layers, info)
 
     @property
     def is_multi_label(self) -> bool:

@@ -2,8 +2,9 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,7 +13,9 @@ from lmcore.config.training import LoRAConfig
 from lmcore.errors import UserError
 from lmcore.finetuning.adapter_folder import save_adapter
 from lmcore.finetuning.word_vectors import read_vectors, start_from
+from lmcore.models.folder import save_language_model
 from lmcore.models.lora import add_lora, merge_and_unload
+from lmcore.models.model import Model
 from lmcore.models.prompt import PromptFormat
 from lmcore.models.trainable import TextEncoder
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
@@ -35,6 +38,14 @@ def initialize_from_vectors(model: TextEncoder, tokenizer: Tokenizer, path: Path
     logger.info(
         "%d of %d token embeddings are initialized from %s", len(vectors.token_ids), tokenizer.vocabulary.size, path
     )
+
+
+def adapt(model: nn.Module, lora: LoRAConfig | None, frozen_layers: int | None, *, seed: int) -> None:
+    """Restrict what is trained to adapters or to the blocks after the frozen ones, where the settings say so."""
+    if lora is not None:
+        add_adapters(model, lora, seed=seed)
+    if frozen_layers is not None:
+        freeze_layers(model, frozen_layers)
 
 
 def add_adapters(model: nn.Module, config: LoRAConfig, *, seed: int) -> None:
@@ -63,25 +74,29 @@ def freeze_layers(model: nn.Module, n_blocks: int) -> None:
 
 def save_adapted(
     folder: Path,
-    model: nn.Module,
-    config: LoRAConfig | None,
-    save_model: Callable[[Path], None],
+    model: Model,
+    tokenizer: Tokenizer,
+    record: Mapping[str, Any],
+    lora: LoRAConfig | None,
     *,
     prompt_format: PromptFormat | None = None,
+    chat_template: str | None = None,
 ) -> None:
     """Merge the adapters of a model, if it has any, and save it; if configured so, with the adapters in ``adapter/``.
 
     Args:
         folder: the model folder.
         model: the fine-tuned model.
-        config: how it was adapted.
-        save_model: writes the model folder.
-        prompt_format: how prompts are encoded, which the adapters keep.
+        tokenizer: its tokenizer.
+        record: how it was trained.
+        lora: how it was adapted.
+        prompt_format: how the prompts of a completion model are encoded, which the adapters keep.
+        chat_template: the template of a chat model, which the adapters keep.
     """
     kept = folder.with_name(ADAPTER)
-    if config is not None and config.save_adapter:
-        save_adapter(kept, model, prompt_format=prompt_format)
+    if lora is not None and lora.save_adapter:
+        save_adapter(kept, model, prompt_format=prompt_format, chat_template=chat_template)
     merge_and_unload(model)
-    save_model(folder)
+    save_language_model(folder, model, tokenizer, record, prompt_format=prompt_format, chat_template=chat_template)
     if kept.is_dir():
         kept.rename(folder / ADAPTER)

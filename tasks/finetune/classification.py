@@ -4,7 +4,7 @@ import torch
 
 from lmcore.config.classification import ClassificationTrainingConfig
 from lmcore.config.tokenize import SplitFractions
-from lmcore.finetuning.adaptation import add_adapters, freeze_layers, initialize_from_vectors
+from lmcore.finetuning.adaptation import adapt, initialize_from_vectors
 from lmcore.finetuning.classification.classifier import save_classifier
 from lmcore.finetuning.classification.examples import classification_columns
 from lmcore.finetuning.classification.measure import classification_measure
@@ -47,10 +47,7 @@ def finetune_classifier(
         return f"a model of family {backbone.config.family} has no features for a classifier"
     if config.vectors is not None:
         initialize_from_vectors(backbone, tokenizer, config.vectors)
-    if config.lora is not None:
-        add_adapters(backbone, config.lora, seed=seed)
-    if config.frozen_layers is not None:
-        freeze_layers(backbone, config.frozen_layers)
+    adapt(backbone, config.lora, config.frozen_layers, seed=seed)
     classifier = classifier_on(backbone, data, config).to(pick_device())
     tracked = tracked_finetuning("classifier", config, split, seed, environment, files, base, vectors=config.vectors)
     with tracked as training:

@@ -12,7 +12,8 @@ left; these bring the tracking store (``store``) up to it, its model (``models``
 * :func:`log_evaluation` adds an evaluation to the run of a model, which is found by the model's digest;
 * :func:`catch_up` sends what MLflow missed while it did not answer;
 * :func:`relocate_store` updates the paths in the store after its folder was moved or copied;
-* :func:`pin_registered_model` and :func:`registered_model_folder` give models of the registry to start from;
+* :func:`pin_registered_model` and :func:`registered_model_folder` give models of the registry to start from, and
+  :func:`remove_unused_models` removes the copies of those that are no longer used;
 * :func:`experiment_page` is the address of the runs in the MLflow UI.
 """
 
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.context.environment import Environment
-from tasks.tracking.models.registry import pin_registered_model, registered_model_folder
+from tasks.tracking.models.registry import pin_registered_model, registered_model_folder, remove_unused_models
 from tasks.tracking.outbox import save_evaluation, tracking_folder
 from tasks.tracking.run import ModelRun, catch_up, finish_run, model_run
 from tasks.tracking.store.experiment import experiment_page
@@ -37,6 +38,7 @@ __all__ = [
     "pin_registered_model",
     "registered_model_folder",
     "relocate_store",
+    "remove_unused_models",
 ]
 
 

@@ -44,8 +44,11 @@ class View:
         """Whether metrics on clean and on all documents are shown separately."""
         self.columns = self._columns(result.reported)
         self.headline = self.columns[0]
-        self.second = self.columns[2 if self.is_divided else 1]
-        """The headline of the second metric."""
+
+    @property
+    def second(self) -> Metric:
+        """The headline of the second metric, which not every model has."""
+        return self.columns[2 if self.is_divided else 1]
 
     def _columns(self, metrics: Sequence[Metric]) -> list[Metric]:
         if not self.is_divided:

@@ -7,7 +7,8 @@ import lmcore
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.config.training import AdamWConfig, LoRAConfig, MuonConfig
 from lmcore.errors import UserError
-from lmcore.finetuning.adaptation import add_adapters, freeze_layers, save_adapted
+from lmcore.finetuning.adaptation import adapt, add_adapters, freeze_layers, save_adapted
+from lmcore.models.chat_template import DEFAULT_TEMPLATE
 from lmcore.models.folder import save_language_model
 from lmcore.models.gpt.model import GPT
 from lmcore.models.lora import named_adapters
@@ -77,7 +78,7 @@ def test_a_saved_model_is_merged_and_has_its_adapters_beside_it_if_they_are_kept
         for _, adapter in named_adapters(model):
             adapter.up.normal_()
     folder = tmp_path / "model"
-    save_adapted(folder, model, config, lambda path: save_language_model(path, model, tokenizer, {}))
+    save_adapted(folder, model, tokenizer, {}, config, chat_template=DEFAULT_TEMPLATE if keeps else None)
     merged = lmcore.load(folder).score("sorted list")
     assert (folder / "adapter").is_dir() == keeps
     assert not (tmp_path / "adapter").exists()
@@ -85,3 +86,17 @@ def test_a_saved_model_is_merged_and_has_its_adapters_beside_it_if_they_are_kept
         beside = lmcore.load(tmp_path / "base", adapter=folder / "adapter").score("sorted list")
         assert beside.logprobs == pytest.approx(merged.logprobs, abs=1e-5)
         assert lmcore.load(tmp_path / "base").score("sorted list").logprobs != merged.logprobs
+        assert lmcore.load(tmp_path / "base", adapter=folder / "adapter").chat_template == DEFAULT_TEMPLATE
+
+
+def test_a_model_is_restricted_to_adapters_to_later_blocks_or_not_at_all() -> None:
+    def trained(lora: LoRAConfig | None, frozen_layers: int | None) -> set[str]:
+        model = make_model("gpt")
+        adapt(model, lora, frozen_layers, seed=1)
+        return {name for name, weight in model.named_parameters() if weight.requires_grad}
+
+    everything = trained(None, None)
+    assert everything == {name for name, _ in make_model("gpt").named_parameters()}
+    assert trained(None, 1) == {name for name in everything if "blocks.0." not in name} & trained(None, 0)
+    adapters = trained(LoRAConfig(rank=2, alpha=2.0, dropout=0.0, save_adapter=False), None)
+    assert {name.rpartition(".")[2] for name in adapters} == {"up", "down"}

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from lmcore.command_line.convert import convert
 from lmcore.models.chat_template import DEFAULT_TEMPLATE, ChatTemplate, read_template
-from lmcore.models.folder import save_language_model
+from lmcore.models.folder import load_chat_template, read_description, save_language_model
 from lmcore.text.documents.messages import Message
 from lmcore.tokens.tokenizer.vocabulary import END_OF_TEXT, MASK
 from tests.lmcore.finetuning.conversations import END, TEMPLATE, TOKENIZER, small_model
@@ -96,7 +96,7 @@ def test_a_template_that_cannot_be_used_says_why(source: str, message: str) -> N
         _ = ChatTemplate(source, TOKENIZER).turns(MESSAGES)
 
 
-def test_an_exported_folder_has_the_template_and_gives_the_same_ids(tmp_path: Path) -> None:
+def test_an_exported_folder_has_the_template_gives_the_same_ids_and_comes_back(tmp_path: Path) -> None:
     save_language_model(tmp_path / "own", small_model("gpt2"), TOKENIZER, {}, chat_template=DEFAULT_TEMPLATE)
     convert(tmp_path / "own", tmp_path / "theirs")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "theirs")
@@ -104,3 +104,9 @@ def test_an_exported_folder_has_the_template_and_gives_the_same_ids(tmp_path: Pa
     found = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
     assert found == TEMPLATE.prompt(MESSAGES[:4])
     assert read_template(tmp_path / "theirs") == DEFAULT_TEMPLATE
+    tokenizer.save_pretrained(tmp_path / "theirs")  # as transformers keeps it
+    convert(tmp_path / "theirs", tmp_path / "back")
+    assert read_description(tmp_path / "back").kind == "chat"
+    template = load_chat_template(tmp_path / "back", TOKENIZER)
+    assert template is not None
+    assert template.source == DEFAULT_TEMPLATE

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lmcore.evaluation.multi_label import evaluate_multi_label
+from lmcore.evaluation.preferences import evaluate_rewards
 from lmcore.evaluation.report.plots import interval_plot
 from lmcore.evaluation.report.render import CompletionPart, render_plots, render_report
 from lmcore.evaluation.result import Estimate, EvaluationResult
@@ -131,6 +132,18 @@ def test_completions_are_compared_with_the_strongest_baseline_in_words():
     assert "Completes text. Strongest baseline, selected on the validation split: nearest prompt." in text
     assert "Compared with it by chrF (clean), the model is worse" in text
     assert "p < 0.001 worse" in text
+
+
+@pytest.mark.parametrize("n_clean", [40, 30])
+def test_a_model_with_one_metric_is_shown_beside_its_base(n_clean):
+    rewards, before = np.array([1.0] * 30 + [0.0] * 10), np.array([1.0] * 10 + [0.0] * 30)
+    rows = [{"id": "0", "prompt": "17 m?", "reference": "1700 cm", "model": "1700 cm", "base": "17 cm"}]
+    names = {"model": "GPT trained with rewards", "base": "the model before that"}
+    result = evaluate_rewards(names, rewards, before, np.arange(40) < n_clean, CONFIG, rows)
+    part = CompletionPart("grpo", "Rewards", "Answers.", result)
+    text = words_of(render_report(replace(content("text"), completions=[part]), CONFIG))
+    assert "GPT trained with rewards" in text
+    assert "the model is better" in text
 
 
 def test_the_metrics_of_each_source_are_shown_if_there_are_several():
