@@ -11,11 +11,13 @@ from torch import nn
 from lmcore.config.training import LoRAConfig
 from lmcore.errors import UserError
 from lmcore.finetuning.adapter_folder import save_adapter
-from lmcore.finetuning.word_vectors import read_vectors, start_from
+from lmcore.finetuning.word_vectors import WordVectorEmbedding, read_vectors
+from lmcore.models.families import build_model
 from lmcore.models.lora import add_lora, merge_and_unload
 from lmcore.models.prompt import PromptFormat
 from lmcore.models.trainable import TextEncoder
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
+from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
 
@@ -27,14 +29,54 @@ EMBEDDINGS = re.compile(r"embedding|positions|token_shift")
 """In the name of a parameter outside the blocks: whether it is read before them."""
 
 
-def initialize_from_vectors(model: TextEncoder, tokenizer: Tokenizer, path: Path) -> None:
-    """Replace the embeddings of tokens that are words in a GloVe file by that file's vectors."""
-    embedding = model.get_parameter("embedding.weight")
-    vectors = read_vectors(path, tokenizer, embedding.size(1))
-    start_from(embedding, vectors)
+def add_word_vectors(model: TextEncoder, tokenizer: Tokenizer, path: Path) -> tuple[TextEncoder, Tokenizer]:
+    """Give a model that classifies the word vectors of a file, and a token for each of their words.
+
+    Texts to be classified have words that no training text has; their vectors say what they are like.
+
+    Args:
+        model: the model, which is not changed.
+        tokenizer: its tokenizer.
+        path: a file in GloVe's format, with vectors that are no longer than the model's embeddings.
+
+    Returns:
+        A model with the same weights and a :class:`~lmcore.finetuning.word_vectors.WordVectorEmbedding`, and the
+        tokenizer with all words. After training, :func:`merge_word_vectors` makes the model an ordinary one.
+    """
+    vectors = read_vectors(path, tokenizer)
+    larger = tokenizer.with_words(vectors.words)
+    grown = with_vocabulary(model, larger.vocabulary)
+    rows = torch.zeros(larger.vocabulary.size, vectors.values.shape[1])
+    rows[[token for (token,) in larger.encode_batch(vectors.words)]] = torch.from_numpy(vectors.values)
+    n_before = tokenizer.vocabulary.size
+    table = nn.Embedding.from_pretrained(model.get_parameter("embedding.weight").detach().clone(), freeze=False)
+    grown.embedding = WordVectorEmbedding(table, rows)
     logger.info(
-        "%d of %d token embeddings are initialized from %s", len(vectors.token_ids), tokenizer.vocabulary.size, path
+        "%s has vectors of %d of the %d tokens, and of %d words that are new",
+        path,
+        int(rows[:n_before].any(dim=1).sum()),
+        n_before,
+        larger.vocabulary.size - n_before,
     )
+    return grown, larger
+
+
+def merge_word_vectors(model: nn.Module) -> None:
+    """Make the embedding of :func:`add_word_vectors`, if there is one, a table of all tokens, in place."""
+    embedding = getattr(model, "embedding", None)
+    if isinstance(embedding, WordVectorEmbedding):
+        model.embedding = embedding.merged()
+
+
+def with_vocabulary(model: TextEncoder, vocabulary: Vocabulary) -> TextEncoder:
+    """The model with the same weights for a vocabulary that has more tokens, whose weights are zero."""
+    larger = build_model(model.config, vocabulary)
+    assert isinstance(larger, TextEncoder)
+    weights = larger.state_dict()
+    for name, weight in model.state_dict().items():
+        weights[name].zero_()[tuple(slice(size) for size in weight.shape)] = weight
+    larger.load_state_dict(weights)
+    return larger
 
 
 def add_adapters(model: nn.Module, config: LoRAConfig, *, seed: int) -> None:

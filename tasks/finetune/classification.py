@@ -4,7 +4,7 @@ import torch
 
 from lmcore.config.classification import ClassificationTrainingConfig
 from lmcore.config.tokenize import SplitFractions
-from lmcore.finetuning.adaptation import add_adapters, freeze_layers, initialize_from_vectors
+from lmcore.finetuning.adaptation import add_adapters, add_word_vectors, freeze_layers, merge_word_vectors
 from lmcore.finetuning.classification.classifier import save_classifier
 from lmcore.finetuning.classification.examples import classification_columns
 from lmcore.finetuning.classification.measure import classification_measure
@@ -46,7 +46,7 @@ def finetune_classifier(
     if not isinstance(backbone, TextEncoder):
         return f"a model of family {backbone.config.family} has no features for a classifier"
     if config.vectors is not None:
-        initialize_from_vectors(backbone, tokenizer, config.vectors)
+        backbone, tokenizer = add_word_vectors(backbone, tokenizer, config.vectors)
     if config.lora is not None:
         add_adapters(backbone, config.lora, seed=seed)
     if config.frozen_layers is not None:
@@ -59,6 +59,7 @@ def finetune_classifier(
             measure = classification_measure(classifier, batches, config.training.metric_for_best_model)
             record = training.train(classifier, batches, config.training, seed=seed, measure=measure)
             merge_and_unload(classifier)
+            merge_word_vectors(backbone)
             calibrate(classifier, tokenizer, data.validation)
             training.save(record, lambda folder: save_classifier(folder, classifier, tokenizer, record.to_json()))
     return None
