@@ -43,6 +43,7 @@ NEW_SETTINGS: dict[KeyPath, str | None] = {
     ("finetune", "classification", "label_column"): "label",
     ("finetune", "classification", "problem_type"): None,
     ("finetune", "classification", "class_weights"): None,
+    ("finetune", "classification", "ensemble_size"): "1",
     ("finetune", "completion", "init_from"): "language_model",
     ("finetune", "completion", "truncated_field"): "text",
     ("finetune", "completion", "truncation_side"): "right",

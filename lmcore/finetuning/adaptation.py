@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -29,34 +29,36 @@ EMBEDDINGS = re.compile(r"embedding|positions|token_shift")
 """In the name of a parameter outside the blocks: whether it is read before them."""
 
 
-def add_word_vectors(model: TextEncoder, tokenizer: Tokenizer, path: Path) -> tuple[TextEncoder, Tokenizer]:
-    """Give a model that classifies the word vectors of a file, and a token for each of their words.
+def add_word_vectors(
+    models: Sequence[TextEncoder], tokenizer: Tokenizer, path: Path
+) -> tuple[list[TextEncoder], Tokenizer]:
+    """Give models that classify the word vectors of a file, and a token for each of their words.
 
     Texts to be classified have words that no training text has; their vectors say what they are like.
 
     Args:
-        model: the model, which is not changed.
-        tokenizer: its tokenizer.
-        path: a file in GloVe's format, with vectors that are no longer than the model's embeddings.
+        models: models of one tokenizer, which are not changed.
+        tokenizer: the tokenizer.
+        path: a file in GloVe's format.
 
     Returns:
-        A model with the same weights and a :class:`~lmcore.finetuning.word_vectors.WordVectorEmbedding`, and the
-        tokenizer with all words. After training, :func:`merge_word_vectors` makes the model an ordinary one.
+        Models with the same weights and a :class:`~lmcore.finetuning.word_vectors.WordVectorEmbedding`, and the
+        tokenizer with all words. After training, :func:`merge_word_vectors` makes each an ordinary model.
     """
     vectors = read_vectors(path, tokenizer)
     larger = tokenizer.with_words(vectors.words)
-    grown = with_vocabulary(model, larger.vocabulary)
     rows = torch.zeros(larger.vocabulary.size, vectors.values.shape[1])
     rows[[token for (token,) in larger.encode_batch(vectors.words)]] = torch.from_numpy(vectors.values)
+    grown = [with_vocabulary(model, larger.vocabulary) for model in models]
+    for model, new in zip(models, grown, strict=True):
+        new.embedding = WordVectorEmbedding(model.get_parameter("embedding.weight").detach().clone(), rows)
     n_before = tokenizer.vocabulary.size
-    table = nn.Embedding.from_pretrained(model.get_parameter("embedding.weight").detach().clone(), freeze=False)
-    grown.embedding = WordVectorEmbedding(table, rows)
     logger.info(
-        "%s has vectors of %d of the %d tokens, and of %d words that are new",
+        "%s has vectors of %s of the %s tokens, and of %s words that become tokens",
         path,
-        int(rows[:n_before].any(dim=1).sum()),
-        n_before,
-        larger.vocabulary.size - n_before,
+        f"{int(rows[:n_before].any(dim=1).sum()):,}",
+        f"{n_before:,}",
+        f"{larger.vocabulary.size - n_before:,}",
     )
     return grown, larger
 

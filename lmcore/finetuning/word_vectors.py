@@ -110,39 +110,40 @@ class WordVectorEmbedding(nn.Module):
     trained themselves would leave the others behind.
 
     Args:
-        table: the embedding of the first tokens, shape (n_tokens, embedding_size). Rows of tokens that have a vector
-            become zero, as their vectors replace them.
+        weight: embeddings of the first tokens, shape (n_tokens, embedding_size). Where there is a vector, it replaces
+            the row, which starts at zero.
         vectors: the vectors of all tokens, float32 (n_all_tokens, size), zeros for tokens without a vector.
     """
 
     vectors: Tensor
 
-    def __init__(self, table: nn.Embedding, vectors: Tensor) -> None:
+    def __init__(self, weight: Tensor, vectors: Tensor) -> None:
         super().__init__()
-        self.table = table
-        has_vector = vectors.any(dim=1)
-        weight = table.weight.detach()
-        scale = _length(weight) / _length(vectors[has_vector])
-        self.register_buffer("vectors", (vectors * scale).to(weight), persistent=False)
-        with torch.no_grad():
-            weight[has_vector[: len(weight)]] = 0.0
-        # An orthogonal map keeps lengths and angles, and spreads the vectors over all features.
-        self.projection = nn.Parameter(nn.init.orthogonal_(torch.empty(vectors.size(1), weight.size(1))).to(weight))
+        has_vector, size, embedding_size = vectors.any(dim=1), vectors.size(1), weight.size(1)
+        # Table and vectors have values around one, whatever those of the model are: an optimizer such as Adam, whose
+        # steps do not depend on their size, would otherwise soon replace small ones.
+        self.scale = _root_mean_square(weight)
+        self.register_buffer("vectors", vectors / _root_mean_square(vectors[has_vector]), persistent=False)
+        is_replaced = has_vector[: len(weight)].unsqueeze(1)
+        self.weight = nn.Parameter(weight.masked_fill(is_replaced, 0.0) / self.scale)
+        # An orthogonal map keeps angles, and spreads the vectors over all features.
+        projection = nn.init.orthogonal_(torch.empty(size, embedding_size), max(1.0, embedding_size / size) ** 0.5)
+        self.projection = nn.Parameter(projection)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Embeddings (..., embedding_size) of token ids (...)."""
-        n_rows = self.table.num_embeddings
-        own = self.table(tokens.clamp_max(n_rows - 1)) * (tokens < n_rows).unsqueeze(-1)
-        return own + F.embedding(tokens, self.vectors) @ self.projection
+        n_rows = len(self.weight)
+        own = F.embedding(tokens.clamp_max(n_rows - 1), self.weight) * (tokens < n_rows).unsqueeze(-1)
+        return (own + F.embedding(tokens, self.vectors) @ self.projection) * self.scale
 
     @torch.no_grad()
     def merged(self) -> nn.Embedding:
         """The same embedding as one table of all tokens."""
         weight = self.vectors @ self.projection
-        weight[: self.table.num_embeddings] += self.table.weight
-        return nn.Embedding.from_pretrained(weight, freeze=False)
+        weight[: len(self.weight)] += self.weight
+        weight *= self.scale
+        return nn.Embedding(len(weight), weight.size(1), _weight=weight)
 
 
-def _length(vectors: Tensor) -> Tensor:
-    """The root mean square of the lengths of vectors (n, size)."""
-    return vectors.square().sum(dim=1).mean().sqrt()
+def _root_mean_square(values: Tensor) -> float:
+    return values.square().mean().sqrt().item()

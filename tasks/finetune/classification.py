@@ -1,5 +1,7 @@
 """Fine-tunes a classifier of documents."""
 
+from typing import cast
+
 import torch
 
 from lmcore.config.classification import ClassificationTrainingConfig
@@ -42,16 +44,19 @@ def finetune_classifier(
         )
     torch.manual_seed(seed)
     base = files.load_base_model(config.init_from, seed, environment)
-    backbone, tokenizer = base.model, base.tokenizer
-    if not isinstance(backbone, TextEncoder):
-        return f"a model of family {backbone.config.family} has no features for a classifier"
+    if not isinstance(base.model, TextEncoder):
+        return f"a model of family {base.model.config.family} has no features for a classifier"
+    seeds = range(seed + 1, seed + config.ensemble_size)
+    others = [files.load_base_model(config.init_from, other, environment).model for other in seeds]
+    backbones, tokenizer = [base.model, *cast("list[TextEncoder]", others)], base.tokenizer
     if config.vectors is not None:
-        backbone, tokenizer = add_word_vectors(backbone, tokenizer, config.vectors)
-    if config.lora is not None:
-        add_adapters(backbone, config.lora, seed=seed)
-    if config.frozen_layers is not None:
-        freeze_layers(backbone, config.frozen_layers)
-    classifier = classifier_on(backbone, data, config).to(pick_device())
+        backbones, tokenizer = add_word_vectors(backbones, tokenizer, config.vectors)
+    for backbone in backbones:
+        if config.lora is not None:
+            add_adapters(backbone, config.lora, seed=seed)
+        if config.frozen_layers is not None:
+            freeze_layers(backbone, config.frozen_layers)
+    classifier = classifier_on(backbones, data, config).to(pick_device())
     tracked = tracked_finetuning("classifier", config, split, seed, environment, files, base, vectors=config.vectors)
     with tracked as training:
         if training is not None:
@@ -59,7 +64,8 @@ def finetune_classifier(
             measure = classification_measure(classifier, batches, config.training.metric_for_best_model)
             record = training.train(classifier, batches, config.training, seed=seed, measure=measure)
             merge_and_unload(classifier)
-            merge_word_vectors(backbone)
+            for backbone in backbones:
+                merge_word_vectors(backbone)
             calibrate(classifier, tokenizer, data.validation)
             training.save(record, lambda folder: save_classifier(folder, classifier, tokenizer, record.to_json()))
     return None

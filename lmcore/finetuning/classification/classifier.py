@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,9 @@ class Classifier(TrainableModel):
             (:mod:`lmcore.finetuning.classification.temperature`).
         dropout: dropout probability of the features that the head reads.
         class_weights: the weight of each class in the loss; None: 1 each.
+        others: backbones of further classifiers, of the same shape and with other weights, which make an ensemble with
+            this one: each is trained by its own loss, and their logits are averaged (Lakshminarayanan et al. 2017,
+            https://arxiv.org/abs/1612.01474).
     """
 
     class_weights: Tensor | None
@@ -50,6 +53,7 @@ class Classifier(TrainableModel):
         temperature: float = 1.0,
         dropout: float = 0.0,
         class_weights: Sequence[float] | None = None,
+        others: Sequence[TextEncoder] = (),
     ) -> None:
         super().__init__(backbone.config, backbone.vocabulary)
         self.backbone = backbone
@@ -61,6 +65,15 @@ class Classifier(TrainableModel):
         self.head = BiasFreeLinear(2 * backbone.feature_size, len(labels), zero_init=True)
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self.register_buffer("class_weights", weights, persistent=False)
+        self.others = nn.ModuleList(
+            Classifier(other, labels, max_tokens=max_tokens, problem_type=problem_type, dropout=dropout)
+            for other in others
+        )
+
+    @property
+    def members(self) -> tuple["Classifier", ...]:
+        """The classifiers whose logits are averaged: this one alone, or an ensemble."""
+        return self, *(cast("Classifier", other) for other in self.others)
 
     @property
     def is_multi_label(self) -> bool:
@@ -73,14 +86,22 @@ class Classifier(TrainableModel):
 
     def flops_per_token(self) -> float:
         """Those of the blocks; the head is applied once per text, and its operations are negligible."""
-        return self.backbone.feature_flops_per_token(self.max_tokens)
+        return len(self.members) * self.backbone.feature_flops_per_token(self.max_tokens)
 
     def compute_in(self, dtype: torch.dtype) -> None:
-        """Set the dtype of the backbone's activations."""
-        self.backbone.compute_in(dtype)
+        """Set the dtype of the backbones' activations."""
+        for member in self.members:
+            member.backbone.compute_in(dtype)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits, float32 (batch, classes), for int64 tokens (batch, length)."""
+        return self._member_logits(tokens).mean(dim=0)
+
+    def _member_logits(self, tokens: Tensor) -> Tensor:
+        """The logits of each member, (members, batch, classes)."""
+        return torch.stack([member._own_logits(tokens) for member in self.members])
+
+    def _own_logits(self, tokens: Tensor) -> Tensor:
         is_text = tokens != self.vocabulary.padding_id
         hidden = self.backbone.features(tokens, is_text).float()
         is_text = is_text.unsqueeze(-1)
@@ -93,7 +114,7 @@ class Classifier(TrainableModel):
     def loss(
         self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, document_ids: Tensor | None = None
     ) -> Tensor:
-        """Summed cross-entropy in nats, weighted by class.
+        """Summed cross-entropy in nats, weighted by class; in training the mean of that of each member.
 
         Args:
             tokens: int64 (batch, length).
@@ -108,7 +129,12 @@ class Classifier(TrainableModel):
         """
         if document_ids is not None:
             raise UserError("a classifier reads one text per sequence, not packed documents: leave document_ids out")
-        logits = self(tokens)
+        if not self.training:
+            return self._cross_entropy(self(tokens), targets, label_smoothing)
+        losses = [self._cross_entropy(logits, targets, label_smoothing) for logits in self._member_logits(tokens)]
+        return torch.stack(losses).mean()
+
+    def _cross_entropy(self, logits: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
         if not self.is_multi_label:
             return F.cross_entropy(
                 logits, targets, weight=self.class_weights, reduction="sum", label_smoothing=label_smoothing
@@ -131,6 +157,7 @@ def save_classifier(folder: Path, classifier: Classifier, tokenizer: Tokenizer, 
         max_tokens=classifier.max_tokens,
         problem_type=classifier.problem_type,
         temperature=classifier.temperature,
+        ensemble_size=len(classifier.members),
         prompt_format=None,
     )
     save_folder(folder, description, classifier, tokenizer, record)
@@ -148,17 +175,26 @@ def load_classifier(folder: Path) -> tuple[Classifier, Tokenizer]:
     if description.kind != "classifier":
         raise UserError(f"{folder} holds a {description.kind.replace('_', ' ')}, not a classifier")
     labels, max_tokens = description.labels, description.max_tokens
-    problem_type, temperature = description.problem_type, description.temperature
-    if labels is None or max_tokens is None or problem_type is None or temperature is None:
-        raise UserError(f"{folder} lacks labels, max_tokens, problem_type or temperature: it describes no classifier")
+    problem_type, temperature, n_members = description.problem_type, description.temperature, description.ensemble_size
+    if labels is None or max_tokens is None or problem_type is None or temperature is None or n_members is None:
+        raise UserError(
+            f"{folder} lacks labels, max_tokens, problem_type, temperature or ensemble_size: it describes no classifier"
+        )
     verify(folder, TOKENIZER, WEIGHTS)
     tokenizer = Tokenizer.load(folder / TOKENIZER)
 
     def make() -> Classifier:
-        backbone = build_model(description.model, tokenizer.vocabulary)
+        backbone, *others = (build_model(description.model, tokenizer.vocabulary) for _ in range(n_members))
         if not isinstance(backbone, TextEncoder):
             raise UserError(f"{folder} holds a classifier of family {description.model.family}, which cannot classify")
-        return Classifier(backbone, labels, max_tokens=max_tokens, problem_type=problem_type, temperature=temperature)
+        return Classifier(
+            backbone,
+            labels,
+            max_tokens=max_tokens,
+            problem_type=problem_type,
+            temperature=temperature,
+            others=cast("list[TextEncoder]", others),
+        )
 
     return load_weights(make, description.model, folder / WEIGHTS), tokenizer
 

@@ -109,7 +109,7 @@ def test_a_classifier_with_word_vectors_reads_words_that_no_training_text_has(fa
     torch.manual_seed(0)
     model = build_model((CONFIGS | {"lstm": LSTM_CONFIG})[family], tokenizer.vocabulary)
     assert isinstance(model, TextEncoder)
-    larger, all_words = add_word_vectors(model, tokenizer, tmp_path / "vectors.txt")
+    (larger,), all_words = add_word_vectors([model], tokenizer, tmp_path / "vectors.txt")
     assert all_words.vocabulary.size == tokenizer.vocabulary.size + 2
     assert all_words.decode(all_words.encode("a tedious bad film")) == "a tedious bad film"
     without = torch.tensor([tokenizer.encode("a bad film")])

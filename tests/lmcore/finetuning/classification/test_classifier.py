@@ -107,3 +107,36 @@ def test_the_temperature_divides_the_logits_and_stays_in_the_folder(tmp_path: Pa
 def test_one_label_is_the_most_probable_one() -> None:
     classifier = make_classifier()
     assert chosen_labels(classifier, np.array([[0.2, 0.8], [0.6, 0.4]])) == [("scipy",), ("numpy",)]
+
+
+def make_ensemble(**changes: Any) -> tuple[Classifier, list[Classifier]]:
+    """An ensemble, and classifiers with the weights of each of its members."""
+    torch.manual_seed(0)
+    backbones = [build_model(GPT_CONFIG, TOKENIZER.vocabulary) for _ in range(3)]
+    classifier = Classifier(backbones[0], ("a", "b"), max_tokens=5, others=backbones[1:], **changes).eval()
+    for member in classifier.members:
+        torch.nn.init.normal_(member.head.weight)
+    alone = [Classifier(backbone, ("a", "b"), max_tokens=5, **changes).eval() for backbone in backbones]
+    for one, member in zip(alone, classifier.members, strict=True):
+        one.head = member.head
+    return classifier, alone
+
+
+@pytest.mark.parametrize("problem_type", ["single_label_classification", "multi_label_classification"])
+def test_an_ensemble_averages_logits_but_trains_each_member_by_itself(problem_type: str) -> None:
+    classifier, alone = make_ensemble(problem_type=problem_type, class_weights=(1.0, 3.0))
+    tokens = torch.tensor([encode_for_classifier(TOKENIZER, text, 5) for text in ("abcd", "bcde")])
+    targets = torch.tensor([0, 1]) if problem_type.startswith("single") else torch.tensor([[1, 0], [1, 1]])
+    torch.testing.assert_close(classifier(tokens), sum(one(tokens) for one in alone) / 3)
+    losses = [one.loss(tokens, targets) for one in alone]
+    assert classifier.loss(tokens, targets) < sum(losses) / 3  # the cross-entropy is convex in the logits
+    torch.testing.assert_close(classifier.train().loss(tokens, targets), sum(losses) / 3)
+    assert classifier.flops_per_token() == 3 * alone[0].flops_per_token()
+
+
+def test_a_folder_keeps_an_ensemble(tmp_path: Path) -> None:
+    classifier, _ = make_ensemble()
+    save_classifier(tmp_path / "model", classifier, TOKENIZER, {})
+    loaded, _ = load_classifier(tmp_path / "model")
+    assert len(loaded.members) == 3
+    np.testing.assert_array_equal(predict(loaded, TOKENIZER, ["abc"]), predict(classifier, TOKENIZER, ["abc"]))
