@@ -21,11 +21,10 @@ from tasks.context.source_lock import read_lock
 from tasks.evaluate import (
     BaseModels,
     ReportInputs,
+    evaluate_against_base,
     evaluate_chat_model,
     evaluate_classifier,
     evaluate_completion,
-    evaluate_dpo,
-    evaluate_grpo,
     evaluate_language_model,
     evaluate_prompts,
     generate_samples,
@@ -55,8 +54,8 @@ def evaluate(parameters: Parameters, environment: Environment) -> None:
         seed=finetune.seed,
         pinned=read_lock(LOCK).files.get("finetune", ()),
     )
-    for evaluate_part in (evaluate_dpo, evaluate_grpo):
-        evaluate_part(config, finetune, split, base_models, documents=CLEAN, models=FINETUNED_MODELS, output=EVALUATION)
+    folders = {"documents": CLEAN, "models": FINETUNED_MODELS, "output": EVALUATION}
+    evaluate_against_base(config, finetune, split, base_models, **folders)
     evaluate_prompts(config, split, documents=CLEAN, language_model=LANGUAGE_MODEL, output=EVALUATION)
     generate_samples(config.samples, language_model=LANGUAGE_MODEL, output=EVALUATION)
     probe_models(

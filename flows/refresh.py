@@ -12,8 +12,8 @@ from flows.runtime.commands import run_command
 from tasks.context.environment import Environment
 from tasks.context.named_files import refresh_named_files
 from tasks.context.parameters import Parameters, load_parameters
-from tasks.context.source_lock import set_aside_damaged_lock
-from tasks.tracking import pin_registered_model
+from tasks.context.source_lock import read_lock, set_aside_damaged_lock
+from tasks.tracking import pin_registered_model, remove_unused_models
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +34,9 @@ def refresh(parameters: Parameters, environment: Environment) -> list[str]:
         refresh_named_files(parameters, lock=LOCK, pin_model=partial(pin_registered_model, environment))
     )
     changes += _log_changes(refresh_lock(parameters.collect, environment, lock=LOCK))
+    pinned = {entry.content for entries in read_lock(LOCK).files.values() for entry in entries}
+    for digest in remove_unused_models(environment, pinned):
+        logger.info("Removed the copy of a registered model that is no longer used: %s", digest)
     if not changes:
         logger.info("All sources match %s", LOCK)
     return changes

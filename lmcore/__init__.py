@@ -13,8 +13,9 @@ from lmcore.errors import UserError
 
 if TYPE_CHECKING:
     from lmcore.api.classifier import TextClassifier
+    from lmcore.api.language_model import LanguageModel
     from lmcore.api.loading import load, load_huggingface, train, train_classifier
-    from lmcore.api.models import LanguageModel, MaskedLanguageModel
+    from lmcore.api.models import MaskedLanguageModel
 
 __all__ = [
     "LanguageModel",
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 MODULES = {
-    "LanguageModel": "models",
+    "LanguageModel": "language_model",
     "MaskedLanguageModel": "models",
     "TextClassifier": "classifier",
     "load": "loading",

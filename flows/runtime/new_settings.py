@@ -3,6 +3,7 @@
 import json
 
 from ruamel.yaml import YAML
+from ruamel.yaml.nodes import MappingNode
 
 from flows.runtime.yaml_text import KeyPath, compose, find_key
 from tasks.context.trainer_section import TRAINER
@@ -47,7 +48,7 @@ NEW_SETTINGS: dict[KeyPath, str | None] = {
     ("finetune", "completion", "init_from"): "language_model",
     ("finetune", "completion", "truncated_field"): "text",
     ("finetune", "completion", "truncation_side"): "right",
-    **{("finetune", kind, "frozen_layers"): None for kind in ("classification", "completion")},
+    **{("finetune", kind, "frozen_layers"): None for kind in ("classification", "completion", "chat", "dpo", "grpo")},
     **{("finetune", kind, "lora", "save_adapter"): "false" for kind in ("classification", "completion")},
     **{(*training, "metric_for_best_model"): "loss" for training in TRAININGS},
     **{(*training, "schedule", "restart_steps"): "[]" for training in TRAININGS},
@@ -80,7 +81,8 @@ def with_new_settings(text: str, *, is_recipe: bool = False) -> tuple[str, list[
             continue
         root = compose(text)
         section = find_key(root, path[:-1])
-        if section is None or not getattr(section[1], "value", None) or find_key(root, path):
+        is_filled = section is not None and isinstance(section[1], MappingNode) and section[1].value
+        if section is None or not is_filled or find_key(root, path):
             continue
         if path in ONLY_BESIDE and not find_key(root, (*path[:-1], ONLY_BESIDE[path])):
             continue

@@ -149,6 +149,7 @@ def training_config(
 def generation_config(
     *,
     max_new_tokens: int | None,
+    answer_tokens: int | None,
     context: int | None,
     temperature: float,
     top_k: int | None,
@@ -156,7 +157,12 @@ def generation_config(
     num_beams: int,
     seed: int,
 ) -> GenerationConfig:
-    """Sampling, greedy decoding (temperature 0) or beam search; by default 100 tokens, or half the context if less."""
+    """Sampling, greedy decoding (temperature 0) or beam search.
+
+    By default, a text has ``answer_tokens`` at most; without these 100 tokens, or half the context if that is less.
+    """
+    if max_new_tokens is None:
+        max_new_tokens = answer_tokens
     if max_new_tokens is None:
         max_new_tokens = 100 if context is None else min(100, max(context // 2, 1))
     is_search, is_sampled = num_beams > 1, num_beams == 1 and temperature != 0

@@ -6,7 +6,7 @@ from lmcore.errors import UserError
 
 MODEL_FILES = {
     *("SHA256SUMS", "config.json", "record.json", "tokenizer.json", "weights.safetensors"),
-    "adapter",
+    *("adapter", "chat_template.jinja"),
     *("generation_config.json", "model.safetensors", "special_tokens_map.json", "tokenizer_config.json"),
     "modeling_gpt.py",
 }

@@ -8,15 +8,17 @@ from typing import Any, Literal
 from lmcore.api.classifier import LabeledPair, TextClassifier, checked_pairs
 from lmcore.api.classifier import train_classifier as train_classifier_of
 from lmcore.api.defaults import PATIENCE, adamw, gpt_config, muon, tokenizer_config, training_config
-from lmcore.api.models import LanguageModel, MaskedLanguageModel
+from lmcore.api.language_model import LanguageModel
+from lmcore.api.models import MaskedLanguageModel
 from lmcore.api.training import checked_texts, seeded, train_on_texts
 from lmcore.config.classification import ClassWeights
 from lmcore.errors import UserError
 from lmcore.finetuning.adapter_folder import load_adapter
 from lmcore.finetuning.classification.classifier import load_classifier
 from lmcore.models import quantization
+from lmcore.models.chat_template import ChatTemplate, read_template
 from lmcore.models.families import build_model
-from lmcore.models.folder import load_language_model, read_description, read_json
+from lmcore.models.folder import load_chat_template, load_language_model, read_description, read_json
 from lmcore.models.generative import GenerativeModel
 from lmcore.models.gpt.model import GPT
 from lmcore.models.gpt2.model import GPT2
@@ -133,12 +135,15 @@ def load(
                 raise UserError(f"{folder} holds a classifier, which has no 8-bit weights: leave out load_in_8bit")
             return TextClassifier(*load_classifier(folder), record)
         model, tokenizer = load_language_model(folder)
+        template = load_chat_template(folder, tokenizer)
         prompt_format = description.prompt_format
         if adapter is not None:
-            prompt_format = load_adapter(Path(adapter), model).prompt_format
+            adapters = load_adapter(Path(adapter), model)
+            prompt_format = adapters.prompt_format
+            template = template if adapters.chat_template is None else ChatTemplate(adapters.chat_template, tokenizer)
     if load_in_8bit:
         quantization.load_in_8bit(model)
-    return _pretrained(model, tokenizer, record, prompt_format)
+    return _pretrained(model, tokenizer, record, prompt_format, None if template is None else template.source)
 
 
 def load_huggingface(folder: str | Path) -> LanguageModel | MaskedLanguageModel:
@@ -150,7 +155,8 @@ def load_huggingface(folder: str | Path) -> LanguageModel | MaskedLanguageModel:
         UserError: if it is not such a folder, a file is missing, or its files do not match.
     """
     with missing_files_as_user_errors():
-        return _pretrained(*import_model(Path(folder)))
+        model, tokenizer = import_model(Path(folder))
+        return _pretrained(model, tokenizer, chat_template=read_template(Path(folder)))
 
 
 @contextmanager
@@ -163,10 +169,14 @@ def missing_files_as_user_errors() -> Iterator[None]:
 
 
 def _pretrained(
-    model: Model, tokenizer: Tokenizer, record: Any = None, prompt_format: PromptFormat | None = None
+    model: Model,
+    tokenizer: Tokenizer,
+    record: Any = None,
+    prompt_format: PromptFormat | None = None,
+    chat_template: str | None = None,
 ) -> LanguageModel | MaskedLanguageModel:
     if isinstance(model, GenerativeModel):
-        return LanguageModel(model, tokenizer, record, prompt_format)
+        return LanguageModel(model, tokenizer, record, prompt_format, chat_template)
     return MaskedLanguageModel(model, tokenizer, record)
 
 

@@ -1,26 +1,21 @@
-"""Language models with their tokenizer: from text to text."""
+"""Pretrained models with their tokenizer, and what all of them can do: training, fine-tuning, saving."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Self
 
 from lmcore.api.classifier import LabeledPair, TextClassifier, train_classifier
-from lmcore.api.defaults import PATIENCE, adamw, finetuning_learning_rate, generation_config, training_config
+from lmcore.api.defaults import PATIENCE, adamw, finetuning_learning_rate, training_config
 from lmcore.api.folders import model_target
-from lmcore.api.training import checked_text, train_on_texts
+from lmcore.api.training import train_on_texts
 from lmcore.config.classification import ClassWeights
-from lmcore.config.generation import GenerationConfig
-from lmcore.errors import UserError
-from lmcore.generation.generator import Generator
-from lmcore.generation.surprisal import TextScore
+from lmcore.models.chat_template import export_template
 from lmcore.models.device import pick_device
 from lmcore.models.folder import save_language_model
-from lmcore.models.generative import GenerativeModel
 from lmcore.models.huggingface.folder import export_model
 from lmcore.models.model import Model
-from lmcore.models.prompt import Prompt, PromptFormat
+from lmcore.models.prompt import PromptFormat
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 
@@ -31,12 +26,22 @@ class PretrainedModel:
         model: the PyTorch model; it is moved to the GPU if there is one.
         tokenizer: the tokenizer that it was trained with.
         record: how it was trained, see ``record.json`` in its folder.
+        prompt_format: how prompts are encoded for a completion model.
+        chat_template: the Jinja template by which a chat model reads conversations.
     """
 
-    def __init__(self, model: Model, tokenizer: Tokenizer, record: Any = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        tokenizer: Tokenizer,
+        record: Any = None,
+        prompt_format: PromptFormat | None = None,
+        chat_template: str | None = None,
+    ) -> None:
         self.model = model.to(pick_device()).eval()
         self.tokenizer = tokenizer
         self.record = {} if record is None else record
+        self.prompt_format, self.chat_template = prompt_format, chat_template
 
     def __repr__(self) -> str:
         n_parameters = sum(parameter.numel() for parameter in self.model.parameters())
@@ -118,7 +123,14 @@ class PretrainedModel:
         Raises:
             UserError: if the folder holds anything else.
         """
-        save_language_model(model_target(folder), self.model, self.tokenizer, self.record)
+        save_language_model(
+            model_target(folder),
+            self.model,
+            self.tokenizer,
+            self.record,
+            prompt_format=self.prompt_format,
+            chat_template=self.chat_template,
+        )
 
     def save_huggingface(self, folder: str | Path) -> None:
         """Save a folder for Hugging Face ``transformers``; an existing model is replaced.
@@ -129,123 +141,11 @@ class PretrainedModel:
         Raises:
             UserError: if the folder holds anything else, or ``transformers`` has no such model.
         """
-        export_model(self.model, self.tokenizer, model_target(folder))
+        target = model_target(folder)
+        export_model(self.model, self.tokenizer, target)
+        if self.chat_template is not None:
+            export_template(target, self.chat_template)
 
 
 class MaskedLanguageModel(PretrainedModel):
     """A model that predicts masked tokens from both sides (BERT): a base for classifiers."""
-
-
-class LanguageModel(PretrainedModel):
-    """A model that continues texts.
-
-    Args:
-        model: the PyTorch model; it is moved to the GPU if there is one.
-        tokenizer: the tokenizer that it was trained with.
-        record: how it was trained, see ``record.json`` in its folder.
-        prompt_format: how prompts are encoded for a completion model.
-    """
-
-    def __init__(
-        self,
-        model: GenerativeModel,
-        tokenizer: Tokenizer,
-        record: Any = None,
-        prompt_format: PromptFormat | None = None,
-    ) -> None:
-        super().__init__(model, tokenizer, record)
-        self._generator = Generator(model, tokenizer, prompt_format)
-
-    def generate(
-        self,
-        prompt: Prompt,
-        *,
-        max_new_tokens: int | None = None,
-        temperature: float = 0.8,
-        top_k: int | None = 50,
-        top_p: float | None = None,
-        num_beams: int = 1,
-        seed: int = 0,
-    ) -> str:
-        """The text that follows ``prompt``.
-
-        Args:
-            prompt: the beginning of a text; it may be empty. For a completion model whose prompt has several fields,
-                the value of each by its name.
-            max_new_tokens: the longest answer; by default 100 tokens, or half the context if that is less.
-            temperature: 0 always takes the most probable token; higher values are more varied.
-            top_k: sample only from the k most probable tokens; None from all.
-            top_p: sample only from the most probable tokens that together have this probability; None from all.
-            num_beams: with more than 1, beam search instead of sampling.
-            seed: the same seed gives the same text.
-
-        Raises:
-            UserError: naming an argument whose value is not allowed.
-        """
-        config = self._generation_config(max_new_tokens, temperature, top_k, top_p, num_beams, seed)
-        (completion,) = self._generator.complete([_checked_prompt(prompt)], config)
-        return completion.text or ""
-
-    def stream(
-        self,
-        prompt: Prompt,
-        *,
-        max_new_tokens: int | None = None,
-        temperature: float = 0.8,
-        top_k: int | None = 50,
-        top_p: float | None = None,
-        seed: int = 0,
-    ) -> Iterator[str]:
-        """Yield the text that :meth:`generate` returns for the same arguments, part by part as it is generated."""
-        config = self._generation_config(max_new_tokens, temperature, top_k, top_p, 1, seed)
-        return self._generator.stream(_checked_prompt(prompt), config)
-
-    def score(self, text: str) -> TextScore:
-        """The tokens of ``text`` and the log-probability of each; errors as for :meth:`perplexity`."""
-        if not checked_text(text, "text"):
-            raise UserError("the text is empty: there is nothing to score")
-        return self._generator.score(text)
-
-    def perplexity(self, text: str) -> float:
-        """The perplexity per token of ``text``: lower means that the model finds it more probable.
-
-        It depends on the tokenizer: compare models with different tokenizers by :meth:`bits_per_byte`.
-
-        Raises:
-            UserError: if the text is empty, or the model does not score texts.
-        """
-        return self.score(text).perplexity
-
-    def bits_per_byte(self, text: str) -> float:
-        """The information in ``text`` for this model, in bits per byte of UTF-8; errors as for :meth:`perplexity`."""
-        return -sum(self.score(text).logprobs) / math.log(2) / len(text.encode())
-
-    def _generation_config(
-        self,
-        max_new_tokens: int | None,
-        temperature: float,
-        top_k: int | None,
-        top_p: float | None,
-        num_beams: int,
-        seed: int,
-    ) -> GenerationConfig:
-        return generation_config(
-            max_new_tokens=max_new_tokens,
-            context=self._generator.model.max_position_embeddings,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            num_beams=num_beams,
-            seed=seed,
-        )
-
-
-def _checked_prompt(prompt: Prompt) -> Prompt:
-    """The prompt itself.
-
-    Raises:
-        UserError: if it is neither a string nor strings by name.
-    """
-    if not isinstance(prompt, Mapping):
-        return checked_text(prompt, "prompt")
-    return {str(name): checked_text(value, f"prompt[{name!r}]") for name, value in prompt.items()}

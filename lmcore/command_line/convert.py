@@ -9,7 +9,6 @@ from lmcore.api.loading import load, load_huggingface
 from lmcore.api.models import PretrainedModel
 from lmcore.command_line.errors import errors_in_one_line
 from lmcore.errors import UserError
-from lmcore.models.chat_template import export_template, read_template
 from lmcore.models.conversion import convert_model_folder
 from lmcore.models.folder import CONFIG, VERSION, folder_version
 from lmcore.models.pretrained import is_own_folder
@@ -72,6 +71,4 @@ def convert(source: Path, target: Path) -> str:
             "maximum of all positions, and no classifier of transformers does"
         )
     model.save_huggingface(target)
-    if (template := read_template(source)) is not None:
-        export_template(target, template)
     return f"wrote {target}: a folder for Hugging Face transformers"

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lmcore.api.classifier import TextClassifier
+from lmcore.api.language_model import LanguageModel
 from lmcore.api.loading import load
-from lmcore.api.models import LanguageModel
 from lmcore.command_line.errors import errors_in_one_line
 from lmcore.errors import UserError
 

@@ -12,7 +12,7 @@ from lmcore.command_line.chat import chat, show_stream
 from lmcore.command_line.errors import errors_in_one_line
 from lmcore.command_line.generation_options import check_stop_tokens, generation_config, make_parser
 from lmcore.errors import UserError
-from lmcore.finetuning.adapter_folder import load_adapter
+from lmcore.finetuning.adapter_folder import load_adapter, read_adapter
 from lmcore.generation.chat import ChatGenerator
 from lmcore.generation.completion import Completion
 from lmcore.generation.generator import Generator
@@ -187,11 +187,14 @@ def _read_prompt(prompt: str) -> str:
 
 
 def _template(options: argparse.Namespace, generator: Generator) -> ChatTemplate | None:
-    """The given chat template, or that of the model."""
+    """The given chat template, or that of the adapters or of the model."""
     path: Path | None = options.chat_template
-    if path is None:
+    source = None if path is None else path.read_text(encoding="utf-8")
+    if source is None and options.adapter is not None:
+        source = read_adapter(options.adapter).chat_template
+    if source is None:
         return load_chat_template(options.model, generator.tokenizer)
-    return ChatTemplate(path.read_text(encoding="utf-8"), generator.tokenizer)
+    return ChatTemplate(source, generator.tokenizer)
 
 
 def _shortened(prompt: str, length: int = 40) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, PositiveInt
 
 from lmcore.config.base import Config, InitFrom
-from lmcore.config.training import LoRAConfig, TrainingConfig, measured_by, merged_only
+from lmcore.config.training import FrozenLayers, LoRAConfig, TrainingConfig, measured_by
 
 
 class ChatTrainingConfig(Config):
@@ -23,6 +23,8 @@ class ChatTrainingConfig(Config):
     """Several conversations share a sequence of ``max_tokens``, and no token attends to another conversation; for
     causal Transformers only."""
     max_train_samples: PositiveInt
-    lora: Annotated[LoRAConfig | None, merged_only("adapters keep no chat template")]
+    lora: LoRAConfig | None
     """Train adapters instead of the weights; None trains the weights."""
+    frozen_layers: FrozenLayers
+    """Leave the embeddings and this many of the first blocks as they are; None trains all weights."""
     training: Annotated[TrainingConfig, measured_by()]

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from lmcore.config.base import SCRATCH, Config, InitFrom
 from lmcore.config.families import Probability
-from lmcore.config.training import LoRAConfig, TrainingConfig, measured_by, merged_only, without_adapters
+from lmcore.config.training import FrozenLayers, LoRAConfig, TrainingConfig, measured_by, merged_only
 
 ProblemType = Literal["single_label_classification", "multi_label_classification"]
 """Whether a text has exactly one label, or any number of them, as in ``transformers``."""
@@ -38,20 +38,16 @@ class ClassificationTrainingConfig(Config):
     init_from: InitFrom
     """``scratch`` has random weights in the shape of the language model, which shows what pretraining is worth."""
     ensemble_size: EnsembleSize
-    """How many models are trained side by side, each from random weights of its own; their logits are averaged."""
+    """How many models are trained side by side, each from random weights of its own; their logits are averaged. Every
+    second one reads texts backwards."""
     vectors: Path | None
     """File of word vectors in GloVe's format. They stay as they are, and a map of them to the embeddings is trained;
     all of its words are tokens then, so that texts may have words that no training text has. None: no vectors."""
     lora: Annotated[LoRAConfig | None, merged_only("the head of a classifier is no adapter")]
     """Train adapters instead of the weights; None trains the weights."""
-    frozen_layers: NonNegativeInt | None
+    frozen_layers: FrozenLayers
     """Leave the embeddings and this many of the first blocks as they are; None trains all weights."""
     training: Annotated[TrainingConfig, measured_by("accuracy", "macro_f1")]
-
-    @field_validator("frozen_layers")
-    @classmethod
-    def _trains_its_weights_in_one_way(cls, frozen_layers: int | None, info: ValidationInfo) -> int | None:
-        return without_adapters(frozen_layers, info)
 
     @property
     def is_multi_label(self) -> bool:

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from lmcore.config.base import Config, InitFrom, Name
-from lmcore.config.training import LoRAConfig, TrainingConfig, measured_by, without_adapters
+from lmcore.config.training import FrozenLayers, LoRAConfig, TrainingConfig, measured_by
 
 
 class SummaryExamples(Config):
@@ -84,11 +84,6 @@ class CompletionTrainingConfig(Config):
     init_from: InitFrom
     lora: LoRAConfig | None
     """Train adapters instead of the weights; None trains the weights."""
-    frozen_layers: NonNegativeInt | None
+    frozen_layers: FrozenLayers
     """Leave the embeddings and this many of the first blocks as they are; None trains all weights."""
     training: Annotated[TrainingConfig, measured_by("chrf", "exact_match")]
-
-    @field_validator("frozen_layers")
-    @classmethod
-    def _trains_its_weights_in_one_way(cls, frozen_layers: int | None, info: ValidationInfo) -> int | None:
-        return without_adapters(frozen_layers, info)

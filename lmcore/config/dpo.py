@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from lmcore.config.base import Config, InitFrom
-from lmcore.config.training import LoRAConfig, TrainingConfig, measured_by, merged_only
+from lmcore.config.training import FrozenLayers, LoRAConfig, TrainingConfig, measured_by
 
 
 class DPOTrainingConfig(Config):
@@ -22,6 +22,8 @@ class DPOTrainingConfig(Config):
     """The probability that a preference is wrong (Mitchell 2023, conservative DPO); 0 trusts all of them."""
     sft_weight: NonNegativeFloat
     """Weight of the chosen answer's negative log-likelihood per token, added to the loss (Pang et al. 2024)."""
-    lora: Annotated[LoRAConfig | None, merged_only("adapters keep no chat template")]
+    lora: LoRAConfig | None
     """Train adapters instead of the weights; None trains the weights."""
+    frozen_layers: FrozenLayers
+    """Leave the embeddings and this many of the first blocks as they are; None trains all weights."""
     training: Annotated[TrainingConfig, measured_by()]

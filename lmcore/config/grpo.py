@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from lmcore.config.base import Config, InitFrom
-from lmcore.config.training import LoRAConfig, TrainingConfig, measured_by, merged_only
+from lmcore.config.training import FrozenLayers, LoRAConfig, TrainingConfig, measured_by
 
 
 class ExactMatchReward(Config):
@@ -66,8 +66,10 @@ class GRPOTrainingConfig(Config):
     epsilon: Annotated[float, Field(gt=0.0, lt=1.0)]
     """An answer's probability moves at most by this ratio per set of answers (Schulman et al. 2017)."""
     max_train_samples: PositiveInt
-    lora: Annotated[LoRAConfig | None, merged_only("adapters keep no chat template")]
+    lora: LoRAConfig | None
     """Train adapters instead of the weights; None trains the weights."""
+    frozen_layers: FrozenLayers
+    """Leave the embeddings and this many of the first blocks as they are; None trains all weights."""
     training: Annotated[TrainingConfig, measured_by()]
 
     @model_validator(mode="after")

@@ -71,9 +71,10 @@ class ScheduleConfig(Config):
 class StabilityConfig(Config):
     """Skipping of bad steps, and rollback when they do not stop.
 
-    A step is skipped if its loss or gradient is not finite, or if its loss is ``spike_sigmas`` standard deviations
-    above the mean of the last ``spike_window_steps`` accepted steps. After ``max_skipped_steps`` in a row, training
-    rolls back to its last checkpoint and skips the batches that led there; after ``max_rollbacks`` it fails.
+    A step is skipped if its loss or gradient is not finite, or if its loss is above 1 nat per target and
+    ``spike_sigmas`` standard deviations above the mean of the last ``spike_window_steps`` accepted steps. After
+    ``max_skipped_steps`` in a row, training rolls back to its last checkpoint and skips the batches that led there;
+    after ``max_rollbacks`` it fails.
     """
 
     spike_window_steps: Annotated[int, Field(ge=10)]
@@ -165,15 +166,14 @@ def merged_only(reason: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def without_adapters(frozen_layers: int | None, info: ValidationInfo) -> int | None:
-    """The value of ``frozen_layers`` in a section that has ``lora`` before it.
-
-    Raises:
-        ValueError: if adapters are trained, beside which all layers are frozen.
-    """
+def _without_adapters(frozen_layers: int | None, info: ValidationInfo) -> int | None:
     if frozen_layers is not None and info.data.get("lora") is not None:
         raise ValueError("lora trains adapters alone, so all layers are frozen: set frozen_layers or lora to null")
     return frozen_layers
+
+
+FrozenLayers = Annotated[NonNegativeInt | None, AfterValidator(_without_adapters)]
+"""How many blocks stay as they are, with the embeddings, in a section that has ``lora`` before it: not both."""
 
 
 class MaskedTokensConfig(MaskingConfig):

@@ -7,6 +7,7 @@ tells which model they belong to.
 """
 
 import hashlib
+import json
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -42,10 +43,14 @@ class AdapterDescription(Config):
     """The checksum of the base model's weights (:func:`weights_digest`)."""
     prompt_format: PromptFormat | None
     """Of a completion model: how its prompts are encoded."""
+    chat_template: str | None
+    """Of a chat model: the Jinja template of its conversations."""
 
 
-def save_adapter(folder: Path, model: nn.Module, *, prompt_format: PromptFormat | None = None) -> None:
-    """Replace ``folder`` by the adapters of ``model``, which are not merged.
+def save_adapter(
+    folder: Path, model: nn.Module, *, prompt_format: PromptFormat | None = None, chat_template: str | None = None
+) -> None:
+    """Replace ``folder`` by the adapters of ``model``, which are not merged, and how what they were trained on is read.
 
     Raises:
         UserError: the model has no adapters.
@@ -63,6 +68,7 @@ def save_adapter(folder: Path, model: nn.Module, *, prompt_format: PromptFormat 
         target_modules=tuple(adapters),
         base_model_sha256=weights_digest(model),
         prompt_format=prompt_format,
+        chat_template=chat_template,
     )
     tensors = {
         f"{PREFIX}{name}.{theirs}": getattr(adapter, ours).detach().cpu().contiguous()
@@ -82,11 +88,8 @@ def load_adapter(folder: Path, model: nn.Module) -> AdapterDescription:
         FileNotFoundError: a file is missing.
         UserError: a file is damaged, or the adapters belong to another model.
     """
-    verify(folder, CONFIG, WEIGHTS)
-    try:
-        description = AdapterDescription.model_validate_json((folder / CONFIG).read_text(encoding="utf-8"))
-    except ValidationError as error:
-        raise UserError(f"{folder / CONFIG} does not describe adapters: {error}") from None
+    description = read_adapter(folder)
+    verify(folder, WEIGHTS)
     if weights_digest(model) != description.base_model_sha256:
         raise UserError(f"the adapters in {folder} were trained on another model: load them beside that one")
     tensors = load_file(folder / WEIGHTS)
@@ -108,6 +111,17 @@ def load_adapter(folder: Path, model: nn.Module) -> AdapterDescription:
     )
     merge_and_unload(model)
     return description
+
+
+def read_adapter(folder: Path) -> AdapterDescription:
+    """What the adapters in ``folder`` are; errors as for :func:`load_adapter`."""
+    verify(folder, CONFIG)
+    try:
+        values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        # Adapters of completion models had no chat template at first. JSON mode reads lists as tuples.
+        return AdapterDescription.model_validate_json(json.dumps({"chat_template": None} | values))
+    except (ValidationError, ValueError, TypeError) as error:
+        raise UserError(f"{folder / CONFIG} does not describe adapters: {error}") from None
 
 
 def weights_digest(model: nn.Module) -> str:

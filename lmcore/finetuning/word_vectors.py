@@ -1,7 +1,8 @@
 """Pretrained word vectors: which words a file has, and an embedding that reads them beside a table of its own."""
 
 import gzip
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from pathlib import Path
@@ -14,7 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmcore.errors import UserError
+from lmcore.models.families import build_model
+from lmcore.models.trainable import TextEncoder
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
+from lmcore.tokens.tokenizer.vocabulary import Vocabulary
+
+logger = logging.getLogger(__name__)
 
 LINES_AT_ONCE = 10_000
 
@@ -143,6 +149,58 @@ class WordVectorEmbedding(nn.Module):
         weight[: len(self.weight)] += self.weight
         weight *= self.scale
         return nn.Embedding(len(weight), weight.size(1), _weight=weight)
+
+
+def add_word_vectors(
+    models: Sequence[TextEncoder], tokenizer: Tokenizer, path: Path
+) -> tuple[list[TextEncoder], Tokenizer]:
+    """Give models that classify the word vectors of a file, and a token for each of their words.
+
+    Texts to be classified have words that no training text has; their vectors say what they are like.
+
+    Args:
+        models: models of one tokenizer, which are not changed.
+        tokenizer: the tokenizer.
+        path: a file in GloVe's format.
+
+    Returns:
+        Models with the same weights and a :class:`~lmcore.finetuning.word_vectors.WordVectorEmbedding`, and the
+        tokenizer with all words. After training, :func:`merge_word_vectors` makes each an ordinary model.
+    """
+    vectors = read_vectors(path, tokenizer)
+    larger = tokenizer.with_words(vectors.words)
+    rows = torch.zeros(larger.vocabulary.size, vectors.values.shape[1])
+    rows[[token for (token,) in larger.encode_batch(vectors.words)]] = torch.from_numpy(vectors.values)
+    grown = [with_vocabulary(model, larger.vocabulary) for model in models]
+    for model, new in zip(models, grown, strict=True):
+        new.embedding = WordVectorEmbedding(model.get_parameter("embedding.weight").detach().clone(), rows)
+    n_before = tokenizer.vocabulary.size
+    logger.info(
+        "%s has vectors of %s of the %s tokens, and of %s words that become tokens",
+        path,
+        f"{int(rows[:n_before].any(dim=1).sum()):,}",
+        f"{n_before:,}",
+        f"{larger.vocabulary.size - n_before:,}",
+    )
+    return grown, larger
+
+
+def merge_word_vectors(model: nn.Module) -> None:
+    """Make the embedding of :func:`add_word_vectors`, if there is one, a table of all tokens, in place."""
+    embedding = getattr(model, "embedding", None)
+    if isinstance(embedding, WordVectorEmbedding):
+        model.embedding = embedding.merged()
+
+
+def with_vocabulary(model: TextEncoder, vocabulary: Vocabulary) -> TextEncoder:
+    """The model with the same weights for a vocabulary that has more tokens, whose weights are zero."""
+    larger = build_model(model.config, vocabulary)
+    assert isinstance(larger, TextEncoder)
+    weights = larger.state_dict()
+    for name, weight in model.state_dict().items():
+        weights[name].zero_()[tuple(slice(size) for size in weight.shape)] = weight
+    larger.load_state_dict(weights)
+    return larger
 
 
 def _root_mean_square(values: Tensor) -> float:

@@ -8,6 +8,10 @@ from lmcore.config.training import StabilityConfig
 
 MIN_STANDARD_DEVIATION = 0.01
 """In nats: with an almost constant loss, small rises are not spikes."""
+LOWEST_SPIKE = 1.0
+"""In nats per target: no lower loss is a spike, since the targets still have a probability of 1/e. Where a model has
+almost learned its data, the loss is near zero but for the few batches with a surprise, which are many deviations above
+the mean; skipped, they would never widen the deviation, and the model would never learn from them."""
 
 
 def reason_to_skip(
@@ -20,7 +24,7 @@ def reason_to_skip(
         gradient_norm: the norm of its gradient before clipping.
         recent_losses: the losses of the last accepted steps; spikes are detected once there are
             ``spike_window_steps`` of them.
-        config: how many standard deviations above their mean a loss may be.
+        config: how many standard deviations above their mean a loss may be, if it is above :data:`LOWEST_SPIKE`.
     """
     if not math.isfinite(loss) or not math.isfinite(gradient_norm):
         return f"loss {loss:.4g} and gradient norm {gradient_norm:.4g} are not both finite"
@@ -28,7 +32,7 @@ def reason_to_skip(
         return None
     mean = statistics.fmean(recent_losses)
     deviation = max(statistics.pstdev(recent_losses, mean), MIN_STANDARD_DEVIATION)
-    limit = mean + config.spike_sigmas * deviation
+    limit = max(mean + config.spike_sigmas * deviation, LOWEST_SPIKE)
     if loss > limit:
-        return f"loss {loss:.4g} is above {limit:.4g}, {config.spike_sigmas:g} standard deviations above the mean"
+        return f"loss {loss:.4g} is above {limit:.4g}; the last {len(recent_losses)} losses had a mean of {mean:.4g}"
     return None

@@ -98,3 +98,8 @@ def answered_turns(chosen: Sequence[Conversation]) -> AnsweredTurns:
 def shown(prompt: Sequence[Message]) -> str:
     """The messages before an answer as text."""
     return "\n".join(f"{message.role}: {message.content}" for message in prompt)
+
+
+def row_of(conversation: Conversation) -> dict[str, str]:
+    """A conversation for readers: its id, the prompt and the expected answer."""
+    return {"id": conversation.id, "prompt": shown(conversation.prompt), "reference": conversation.answer}

@@ -1,18 +1,15 @@
-"""Evaluates the model that was trained with rewards on test prompts, compared with its base model."""
+"""Compares the model that was trained with rewards with its base model on test prompts."""
 
 from pathlib import Path
 
 import numpy as np
 
 from lmcore.config.evaluate import EvaluateConfig
-from lmcore.config.finetune import FinetuneConfig
 from lmcore.config.grpo import GRPOTrainingConfig
-from lmcore.config.tokenize import SplitFractions
-from lmcore.errors import UserError
 from lmcore.evaluation.names import BASE, MODEL
 from lmcore.evaluation.preferences import evaluate_rewards
 from lmcore.evaluation.result import EvaluationResult
-from lmcore.finetuning.chat.examples import CHAT_COLUMNS, Conversation, conversations
+from lmcore.finetuning.chat.examples import Conversation
 from lmcore.finetuning.chat.preparation import chat_template_of
 from lmcore.finetuning.examples import choose_examples
 from lmcore.finetuning.grpo.prompts import VerifiablePrompt, verifiable_prompts
@@ -20,53 +17,35 @@ from lmcore.finetuning.grpo.rewards import combined_reward
 from lmcore.finetuning.grpo.rollouts import Rollout, Sampler
 from lmcore.models.device import pick_device
 from lmcore.models.generative import GenerativeModel
-from lmcore.text.documents.shards import read_documents
 from tasks.base_models import BaseModel
-from tasks.context.prefect import task
-from tasks.evaluate.chat import shown
+from tasks.evaluate.chat import row_of
 from tasks.evaluate.contamination import read_is_clean
-from tasks.evaluate.models import BaseModels, why_absent
-from tasks.evaluate.results import write_result
-
-NAME = "grpo"
 
 
-@task
-def evaluate_grpo(
+def compare_rewards(
+    own: BaseModel,
+    base: BaseModel,
+    found: list[Conversation],
+    settings: GRPOTrainingConfig,
     config: EvaluateConfig,
-    finetune: FinetuneConfig,
-    split: SplitFractions,
-    base_models: BaseModels,
-    *,
-    documents: Path,
-    models: Path,
     output: Path,
-) -> None:
-    """Write ``grpo.json`` into ``output``: rewards of the most probable answers, and every answer with its reward."""
-    reason = why_absent(models, NAME)
-    if reason is not None:
-        write_result(output, NAME, EvaluationResult(skipped=reason))
-        return
-    if finetune.grpo is None:
-        raise UserError("there is a model for grpo, but finetune.grpo is null in params.yaml: run `dvc repro finetune`")
-    found = conversations(read_documents(documents, CHAT_COLUMNS), split)["test"]
+) -> EvaluationResult:
+    """Rewards of the most probable answers of a model and its base, and every answer with its reward."""
     chosen = choose_examples(found, config.completion.max_documents, config.seed)
-    own, base = base_models.load(str(models / NAME)), base_models.load(finetune.grpo.init_from)
-    used, prompts = _prompts(chosen, own, finetune.grpo)
+    used, prompts = _prompts(chosen, own, settings)
     if not prompts:
-        write_result(output, NAME, EvaluationResult(skipped="no test document has a short prompt and an answer"))
-        return
-    answers = {name: _answers(model, prompts, finetune.grpo, config) for name, model in ((MODEL, own), (BASE, base))}
+        return EvaluationResult(skipped="no test document has a short prompt and an answer")
+    answers = {name: _answers(model, prompts, settings, config) for name, model in ((MODEL, own), (BASE, base))}
     rows = [
-        {"id": conversation.id, "prompt": shown(conversation.prompt), "reference": conversation.answer}
+        row_of(conversation)
         | {name: rollouts[index].text for name, rollouts in answers.items()}
         | {f"{name}_reward": rollouts[index].reward for name, rollouts in answers.items()}
         for index, conversation in enumerate(used)
     ]
     rewards = {name: np.array([rollout.reward for rollout in rollouts]) for name, rollouts in answers.items()}
-    names = {MODEL: f"{own.model.config.display_name} trained with rewards", BASE: "the model before that"}
     is_clean = read_is_clean(output, [conversation.id for conversation in used])
-    write_result(output, NAME, evaluate_rewards(names, rewards[MODEL], rewards[BASE], is_clean, config, rows))
+    names = {MODEL: f"{own.model.config.display_name} trained with rewards", BASE: "the model before that"}
+    return evaluate_rewards(names, rewards[MODEL], rewards[BASE], is_clean, config, rows)
 
 
 def _prompts(

@@ -1,20 +1,17 @@
 """Fine-tunes a model that holds conversations."""
 
-from functools import partial
-
 from lmcore.config.chat import ChatTrainingConfig
 from lmcore.config.tokenize import SplitFractions
-from lmcore.finetuning.adaptation import add_adapters, save_adapted
+from lmcore.finetuning.adaptation import adapt
 from lmcore.finetuning.chat.examples import CHAT_COLUMNS
 from lmcore.finetuning.chat.preparation import chat_batches, chat_template_of, choose_conversations
 from lmcore.models.device import pick_device
-from lmcore.models.folder import save_language_model
 from lmcore.models.generative import GenerativeModel
 from lmcore.models.trainable import TrainableModel
 from lmcore.text.documents.shards import read_documents
 from tasks.context.environment import Environment
 from tasks.context.prefect import task
-from tasks.finetune.files import FinetuneFiles, tracked_finetuning
+from tasks.finetune.files import FinetuneFiles, save_finetuned, tracked_finetuning
 
 
 @task
@@ -38,8 +35,7 @@ def finetune_chat(
         return f"a model of family {model.config.family} cannot train on packed conversations: set packing to false"
     template = chat_template_of(base.folder, config.chat_template, tokenizer)
     reads_source, padding = model.reads_source, tokenizer.vocabulary.padding_id
-    if config.lora is not None:
-        add_adapters(model, config.lora, seed=seed)
+    adapt(model, config.lora, config.frozen_layers, seed=seed)
     model.to(pick_device())
     tracked = tracked_finetuning("chat", config, split, seed, environment, files, base, prompt=config.chat_template)
     with tracked as training:
@@ -48,11 +44,5 @@ def finetune_chat(
                 examples, held_out, template, config, seed=seed, padding=padding, reads_source=reads_source
             )
             record = training.train(model, batches, config.training, seed=seed)
-            save = partial(save_language_model, chat_template=template.source)
-            training.save(
-                record,
-                lambda folder: save_adapted(
-                    folder, model, config.lora, lambda path: save(path, model, tokenizer, record.to_json())
-                ),
-            )
+            save_finetuned(training, record, model, tokenizer, config.lora, chat_template=template.source)
     return None

@@ -6,7 +6,7 @@ import torch
 
 from lmcore.config.classification import ClassificationTrainingConfig
 from lmcore.config.tokenize import SplitFractions
-from lmcore.finetuning.adaptation import add_adapters, add_word_vectors, freeze_layers, merge_word_vectors
+from lmcore.finetuning.adaptation import adapt
 from lmcore.finetuning.classification.classifier import save_classifier
 from lmcore.finetuning.classification.examples import classification_columns
 from lmcore.finetuning.classification.measure import classification_measure
@@ -16,6 +16,7 @@ from lmcore.finetuning.classification.preparation import (
     classification_batches,
     classifier_on,
 )
+from lmcore.finetuning.word_vectors import add_word_vectors, merge_word_vectors
 from lmcore.models.device import pick_device
 from lmcore.models.lora import merge_and_unload
 from lmcore.models.trainable import TextEncoder
@@ -52,10 +53,7 @@ def finetune_classifier(
     if config.vectors is not None:
         backbones, tokenizer = add_word_vectors(backbones, tokenizer, config.vectors)
     for backbone in backbones:
-        if config.lora is not None:
-            add_adapters(backbone, config.lora, seed=seed)
-        if config.frozen_layers is not None:
-            freeze_layers(backbone, config.frozen_layers)
+        adapt(backbone, config.lora, config.frozen_layers, seed=seed)
     classifier = classifier_on(backbones, data, config).to(pick_device())
     tracked = tracked_finetuning("classifier", config, split, seed, environment, files, base, vectors=config.vectors)
     with tracked as training:

@@ -1,15 +1,12 @@
 """Fine-tunes a model that completes prompts."""
 
-from functools import partial
-
 from lmcore.config.completion import CompletionTrainingConfig
 from lmcore.config.tokenize import SplitFractions
-from lmcore.finetuning.adaptation import add_adapters, freeze_layers, save_adapted
+from lmcore.finetuning.adaptation import adapt
 from lmcore.finetuning.completion.examples import completion_columns
 from lmcore.finetuning.completion.preparation import choose_completion_data, completion_batches, prompt_format_of
 from lmcore.generation import Generator
 from lmcore.models.device import pick_device
-from lmcore.models.folder import save_language_model
 from lmcore.models.generative import GenerativeModel
 from lmcore.models.prompt_template import read_prompt
 from lmcore.models.trainable import TrainableModel
@@ -17,7 +14,7 @@ from lmcore.text.documents.shards import read_documents
 from tasks.context.environment import Environment
 from tasks.context.prefect import task
 from tasks.finetune.completion_measure import completion_measure
-from tasks.finetune.files import FinetuneFiles, tracked_finetuning
+from tasks.finetune.files import FinetuneFiles, save_finetuned, tracked_finetuning
 
 
 @task
@@ -38,10 +35,7 @@ def finetune_completion(
     if not isinstance(model, GenerativeModel) or not isinstance(model, TrainableModel):
         return f"a model of family {model.config.family} cannot be trained to complete prompts"
     reads_prompts = model.reads_source
-    if config.lora is not None:
-        add_adapters(model, config.lora, seed=seed)
-    if config.frozen_layers is not None:
-        freeze_layers(model, config.frozen_layers)
+    adapt(model, config.lora, config.frozen_layers, seed=seed)
     model.to(pick_device())
     tracked = tracked_finetuning("completion", config, split, seed, environment, files, base, prompt=config.prompt)
     with tracked as training:
@@ -55,15 +49,5 @@ def finetune_completion(
             record = training.train(model, batches, config.training, seed=seed, measure=measure).model_copy(
                 update={"n_cut_answers": encoded.n_cut_answers, "n_cut_prompts": encoded.n_cut_prompts}
             )
-            save = partial(save_language_model, prompt_format=prompt_format)
-            training.save(
-                record,
-                lambda folder: save_adapted(
-                    folder,
-                    model,
-                    config.lora,
-                    lambda path: save(path, model, tokenizer, record.to_json()),
-                    prompt_format=prompt_format,
-                ),
-            )
+            save_finetuned(training, record, model, tokenizer, config.lora, prompt_format=prompt_format)
     return None

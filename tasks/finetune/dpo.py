@@ -4,20 +4,19 @@ from functools import partial
 
 from lmcore.config.dpo import DPOTrainingConfig
 from lmcore.config.tokenize import SplitFractions
-from lmcore.finetuning.adaptation import add_adapters, save_adapted
+from lmcore.finetuning.adaptation import adapt
 from lmcore.finetuning.chat.examples import CHAT_COLUMNS
 from lmcore.finetuning.chat.preparation import chat_template_of, choose_conversations
 from lmcore.finetuning.dpo.objective import DirectPreferenceObjective
 from lmcore.finetuning.dpo.pairs import PreferenceBatches, encode_pairs, pair_log_probabilities
 from lmcore.models.device import pick_device
-from lmcore.models.folder import save_language_model
 from lmcore.models.generative import GenerativeModel
 from lmcore.models.trainable import TrainableModel
 from lmcore.text.documents.shards import read_documents
 from lmcore.training.precision import compute_dtype
 from tasks.context.environment import Environment
 from tasks.context.prefect import task
-from tasks.finetune.files import FinetuneFiles, tracked_finetuning
+from tasks.finetune.files import FinetuneFiles, save_finetuned, tracked_finetuning
 
 
 @task
@@ -51,18 +50,11 @@ def finetune_dpo(
             references = [
                 pair_log_probabilities(model, pairs, batch_size=batch_size) for pairs in (training_pairs, held_out)
             ]
-            if config.lora is not None:
-                add_adapters(model, config.lora, seed=seed)
+            adapt(model, config.lora, config.frozen_layers, seed=seed)
             padding = tokenizer.vocabulary.padding_id
             batches = PreferenceBatches(
                 training_pairs, held_out, *references, batch_size=batch_size, seed=seed, padding=padding
             )
             record = training.train(DirectPreferenceObjective(model, config), batches, config.training, seed=seed)
-            save = partial(save_language_model, chat_template=template.source)
-            training.save(
-                record,
-                lambda folder: save_adapted(
-                    folder, model, config.lora, lambda path: save(path, model, tokenizer, record.to_json())
-                ),
-            )
+            save_finetuned(training, record, model, tokenizer, config.lora, chat_template=template.source)
     return None

@@ -3,11 +3,18 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lmcore.config.base import Config
 from lmcore.config.tokenize import SplitFractions
+from lmcore.config.training import LoRAConfig
+from lmcore.finetuning.adaptation import save_adapted
+from lmcore.models.model import Model
+from lmcore.models.prompt import PromptFormat
 from lmcore.runtime.files import write_json
+from lmcore.tokens.tokenizer.tokenizer import Tokenizer
+from lmcore.training.record import TrainingRecord
 from tasks.base_models import BaseModel, load_base_model
 from tasks.context.environment import Environment
 from tasks.context.prefect import task
@@ -78,3 +85,18 @@ def tracked_finetuning(
         curves=files.curves,
         base_model=base.folder,
     )
+
+
+def save_finetuned(
+    training: Training,
+    record: TrainingRecord,
+    model: Model,
+    tokenizer: Tokenizer,
+    lora: LoRAConfig | None,
+    *,
+    prompt_format: PromptFormat | None = None,
+    chat_template: str | None = None,
+) -> None:
+    """Finish a training with its model; arguments as for :func:`lmcore.finetuning.adaptation.save_adapted`."""
+    save = partial(save_adapted, prompt_format=prompt_format, chat_template=chat_template)
+    training.save(record, lambda folder: save(folder, model, tokenizer, record.to_json(), lora))

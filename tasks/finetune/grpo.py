@@ -1,10 +1,8 @@
 """Fine-tunes a model with verifiable rewards, by group relative policy optimization."""
 
-from functools import partial
-
 from lmcore.config.grpo import GRPOTrainingConfig
 from lmcore.config.tokenize import SplitFractions
-from lmcore.finetuning.adaptation import add_adapters, save_adapted
+from lmcore.finetuning.adaptation import adapt
 from lmcore.finetuning.chat.examples import CHAT_COLUMNS
 from lmcore.finetuning.chat.preparation import chat_template_of, choose_conversations
 from lmcore.finetuning.grpo.objective import GroupRelativeObjective, reference_of
@@ -12,13 +10,12 @@ from lmcore.finetuning.grpo.prompts import PromptBatches, verifiable_prompts
 from lmcore.finetuning.grpo.rewards import combined_reward
 from lmcore.finetuning.grpo.rollouts import Sampler
 from lmcore.models.device import pick_device
-from lmcore.models.folder import save_language_model
 from lmcore.models.generative import GenerativeModel
 from lmcore.models.trainable import TrainableModel
 from lmcore.text.documents.shards import read_documents
 from tasks.context.environment import Environment
 from tasks.context.prefect import task
-from tasks.finetune.files import FinetuneFiles, tracked_finetuning
+from tasks.finetune.files import FinetuneFiles, save_finetuned, tracked_finetuning
 
 
 @task
@@ -44,8 +41,7 @@ def finetune_grpo(
         )
     model.to(pick_device())
     reference = reference_of(model)
-    if config.lora is not None:
-        add_adapters(model, config.lora, seed=seed)
+    adapt(model, config.lora, config.frozen_layers, seed=seed)
     sampler = Sampler(
         tokenizer,
         template,
@@ -65,11 +61,5 @@ def finetune_grpo(
             )
             objective = GroupRelativeObjective(model, config, sampler, batches.prompts, reference)
             record = training.train(objective, batches, config.training, seed=seed)
-            save = partial(save_language_model, chat_template=template.source)
-            training.save(
-                record,
-                lambda folder: save_adapted(
-                    folder, model, config.lora, lambda path: save(path, model, tokenizer, record.to_json())
-                ),
-            )
+            save_finetuned(training, record, model, tokenizer, config.lora, chat_template=template.source)
     return None

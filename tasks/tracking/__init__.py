@@ -9,7 +9,8 @@ killed training nor an unreachable server loses or duplicates anything.
 * :func:`log_evaluation` adds an evaluation to the run of a model, which is found by the model's digest;
 * :func:`catch_up` sends what MLflow missed while it did not answer;
 * :func:`relocate_store` updates the paths in the store after its folder was moved or copied;
-* :func:`pin_registered_model` and :func:`registered_model_folder` give models of the registry to start from;
+* :func:`pin_registered_model` and :func:`registered_model_folder` give models of the registry to start from, and
+  :func:`remove_unused_models` removes the copies of those that are no longer used;
 * :func:`experiment_page` is the address of the runs in the MLflow UI.
 """
 
@@ -20,7 +21,7 @@ from typing import Any
 from tasks.context.environment import Environment
 from tasks.tracking.client import experiment_page, relocate_store
 from tasks.tracking.outbox import save_evaluation, tracking_folder
-from tasks.tracking.registry import pin_registered_model, registered_model_folder
+from tasks.tracking.registry import pin_registered_model, registered_model_folder, remove_unused_models
 from tasks.tracking.run import ModelRun, catch_up, finish_run, model_run
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "pin_registered_model",
     "registered_model_folder",
     "relocate_store",
+    "remove_unused_models",
 ]
 
 

@@ -2,12 +2,18 @@
 ``models:/NAME/VERSION``.
 
 A model is copied to ``base-models/SHA256`` in the work folder when its version is pinned, and again from the artifact
-store where that copy is missing. So it is there whatever the alias names later, and without a server.
+store where that copy is missing. So it is there whatever the alias names later, and without a server. A process that
+uses a copy locks its folder until it ends; copies that nothing pins and nobody uses are removed.
 """
 
+import fcntl
 import logging
+import os
 import shutil
 import tempfile
+import time
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +34,10 @@ CONFIG = "config.json"
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """MLflow's answers where there is no such model, version or alias."""
 MODEL_TAG = "model.digest"
+LEFTOVER_SECONDS = 24 * 3600
+"""The age from which an unfinished download belongs to a process that was killed."""
+_locked_folders: list[int] = []
+"""Open folders that this process uses, which are locked as long as they are open: until it ends."""
 
 
 class UnavailableError(UserError):
@@ -62,7 +72,7 @@ def registered_model_folder(environment: Environment, pinned: NamedFile) -> Path
         UserError: if the artifact store does not have that model any more, or does not answer.
     """
     folder = _copy_of(environment, pinned.content)
-    if not folder.is_dir() or folder_digest(folder) != pinned.content:
+    if not _lock(folder) or folder_digest(folder) != pinned.content:
         name = pinned.name.removeprefix(PREFIX).partition("@")[0].partition("/")[0]
         digest = _download(environment, name, str(pinned.version))
         if digest != pinned.content:
@@ -70,7 +80,55 @@ def registered_model_folder(environment: Environment, pinned: NamedFile) -> Path
                 f"{PREFIX}{name}/{pinned.version} has SHA-256 {digest}, but {pinned.content} is pinned: "
                 "if this is intended, accept it with `python -m flows.refresh`"
             )
+        _lock(folder)
     return folder
+
+
+def remove_unused_models(environment: Environment, pinned: Collection[str]) -> list[str]:
+    """Remove the copies of models that are not pinned and that no running process uses; returns their SHA-256.
+
+    Args:
+        environment: where the work folder is.
+        pinned: the SHA-256 of the models that are pinned.
+    """
+    parent, removed = _copy_of(environment, ""), []
+    for folder in sorted(parent.iterdir()) if parent.is_dir() else []:
+        if folder.name.startswith("."):
+            with suppress(FileNotFoundError):  # the download has just ended
+                if time.time() - folder.stat().st_mtime > LEFTOVER_SECONDS:
+                    shutil.rmtree(folder, ignore_errors=True)
+        elif folder.name not in pinned and _remove_if_free(folder):
+            removed.append(folder.name)
+    return removed
+
+
+def _lock(folder: Path) -> bool:
+    """Keep others from removing a folder until this process ends; whether the folder is there."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    # Between these two lines, another process may have removed or replaced it.
+    if folder.is_dir() and folder.stat().st_ino == os.fstat(descriptor).st_ino:
+        _locked_folders.append(descriptor)
+        return True
+    os.close(descriptor)
+    return _lock(folder)
+
+
+def _remove_if_free(folder: Path) -> bool:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        removed = Path(tempfile.mkdtemp(prefix=".removed-", dir=folder.parent))
+        folder.rename(removed / folder.name)
+        shutil.rmtree(removed, ignore_errors=True)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def _copy_of(environment: Environment, digest: str) -> Path:

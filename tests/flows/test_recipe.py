@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from flows.recipe import apply_recipe, recipe_names, take_recipe
+from flows.recipe import apply_recipe, prepare_data, recipe_names, take_recipe
 from lmcore.errors import UserError
 from tasks.context.parameters import load_parameters
 from tests.sample_project import PROJECT, Sample, commit_all
@@ -25,6 +25,7 @@ def test_every_recipe_makes_valid_parameters_with_its_values_in_them(name: str, 
     load_parameters(Path("params.yaml"))
     yaml = YAML(typ="safe")
     wanted, found = (yaml.load(path.read_text()) for path in (Path(f"recipes/{name}.yaml"), Path("params.yaml")))
+    wanted.pop("prepare", None)
     assert is_part_of(wanted, found)
 
 
@@ -100,6 +101,61 @@ def test_a_damaged_recipe_is_named_and_changes_nothing(content: bytes, project: 
     finally:
         Path("recipes/wrong.yaml").unlink()
     assert Path("params.yaml").read_bytes() == before
+
+
+@pytest.fixture
+def program(project: Sample) -> Path:
+    """A program that writes the data of the recipe ``prepared``, with another one beside it."""
+    Path("makes").mkdir()
+    Path("recipes/prepared.yaml").write_text("prepare: [makes.first, makes.second]\npretrain:\n  seed: 7\n")
+    Path("makes/second.py").write_text("from pathlib import Path\nPath('second.txt').write_text('made')\n")
+    return Path("makes/first.py")
+
+
+def test_the_data_of_a_recipe_is_made_in_the_folder_of_the_project(program: Path) -> None:
+    program.write_text("from pathlib import Path\nPath('first.txt').write_text('made')\n")
+    prepare_data("prepared")
+    assert [Path(f"{name}.txt").read_text() for name in ("first", "second")] == ["made", "made"]
+    take_recipe("prepared")
+    values = YAML(typ="safe").load(Path("params.yaml"))
+    assert values["pretrain"]["seed"] == 7
+    assert "prepare" not in values
+
+
+@pytest.mark.parametrize("text", ["raise SystemExit(3)\n", "import nothing_like_this\n", None])
+def test_a_program_that_fails_stops_the_recipe_before_the_parameters_change(
+    text: str | None, program: Path, project: Sample
+) -> None:
+    if text is not None:
+        program.write_text(text)
+    before = Path("params.yaml").read_bytes()
+    ended = project.run("flows.recipe", "prepared")
+    assert ended.returncode == 1
+    assert "recipe failed: `python -m makes.first`, which makes data of the recipe prepared, failed" in ended.stderr
+    assert Path("params.yaml").read_bytes() == before
+    assert not Path("second.txt").exists()
+
+
+def test_no_data_is_made_for_a_recipe_that_is_refused(program: Path, project: Sample) -> None:
+    program.write_text("from pathlib import Path\nPath('first.txt').write_text('made')\n")
+    project.set_language("de")
+    ended = project.run("flows.recipe", "prepared")
+    assert "params.yaml has changes" in ended.stderr
+    assert not Path("first.txt").exists()
+
+
+@pytest.mark.parametrize("value", ["flows.collect", "[1]", "[a b]", "{a: b}", "['../run']", "null"])
+def test_programs_are_listed_as_modules(value: str, project: Sample) -> None:
+    Path("recipes/wrong.yaml").write_text(f"prepare: {value}\npretrain:\n  seed: 7\n")
+    with pytest.raises(UserError, match=r"recipes/wrong\.yaml: prepare = .*expected a list of Python modules"):
+        take_recipe("wrong")
+
+
+def test_every_program_that_a_recipe_names_is_there() -> None:
+    yaml = YAML(typ="safe")
+    named = {module for name in NAMES for module in yaml.load(PROJECT / f"recipes/{name}.yaml").get("prepare", [])}
+    assert named
+    assert all((PROJECT / f"{module.replace('.', '/')}.py").exists() for module in named)
 
 
 def test_without_a_name_the_recipes_are_listed(project: Sample) -> None:

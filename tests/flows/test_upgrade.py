@@ -14,6 +14,7 @@ from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
 from flows.recipe import apply_recipe
+from flows.runtime.new_settings import with_new_settings
 from flows.upgrade import upgrade
 from lmcore.errors import UserError
 from lmcore.models.folder import read_description
@@ -88,6 +89,20 @@ def test_a_recipe_makes_the_same_parameters_in_both_formats(
         path.write_text(apply_recipe(parameters.read_text(), converted))
         made.append(load_parameters(path))
     assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("value", ["", " null", " {}"])
+def test_a_section_without_settings_gets_no_new_ones(value: str, newer: Path) -> None:
+    changed(newer, "  chat:\n", f"  chat:{value}\n")
+    text = newer.read_text()
+    assert with_new_settings(text) == (text, [])
+
+
+def test_the_programs_that_make_the_data_of_a_recipe_stay(tmp_path: Path) -> None:
+    path = tmp_path / "lstm.yaml"
+    path.write_text("prepare: [a.b]\n\n" + (LAST_RELEASE / "recipes/lstm.yaml").read_text())
+    assert upgrade(path)
+    assert YAML(typ="safe").load(path)["prepare"] == ["a.b"]
 
 
 def test_parameters_that_a_recipe_made_are_converted(old: Path, newer: Path, tmp_path: Path) -> None:

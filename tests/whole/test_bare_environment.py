@@ -16,6 +16,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import lmcore
+from lmcore.models.chat_template import DEFAULT_TEMPLATE
 from tests.lmcore.api.test_api import TEXTS, save_tiny_bert
 
 PROJECT = Path(__file__).parents[2]
@@ -135,6 +136,7 @@ def test_each_example_of_the_page_has_at_most_five_lines() -> None:
 def test_the_examples_of_the_page_and_the_command_run_in_a_bare_environment(bare: Path, tmp_path: Path) -> None:
     gpt2 = lmcore.train(TEXTS, max_steps=3, hidden_size=32, num_hidden_layers=1, family="gpt2")
     gpt2.save_huggingface(tmp_path / "gpt2")
+    lmcore.LanguageModel(gpt2.model, gpt2.tokenizer, chat_template=DEFAULT_TEMPLATE).save(tmp_path / "chat")
     save_tiny_bert(tmp_path / "bert")
     check = (
         "assert classifier.predict('The new dog is asleep.') in classifier.labels\n"
@@ -146,5 +148,5 @@ def test_the_examples_of_the_page_and_the_command_run_in_a_bare_environment(bare
     done = run_bare(bare, tmp_path, "\n".join([*code_blocks(), check]))
     assert "wrote converted: a model folder of lmcore" in done.stdout
     assert "validation loss" in done.stderr
-    names = {"my-model", "my-classifier", "my-gpt2", "my-bert", "converted", "gpt2", "bert"}
+    names = {"my-model", "my-classifier", "my-gpt2", "my-bert", "converted", "gpt2", "bert", "chat"}
     assert {path.name for path in tmp_path.iterdir()} == names

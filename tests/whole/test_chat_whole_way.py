@@ -7,12 +7,15 @@ from typing import Any
 import pandas
 import pyarrow as pa
 import pytest
+from safetensors.torch import load_file
 
+import lmcore
 from lmcore.config.chat import ChatTrainingConfig
 from lmcore.config.dpo import DPOTrainingConfig
 from lmcore.config.finetune import FinetuneConfig
 from lmcore.config.grpo import GRPOTrainingConfig
 from lmcore.config.tokenize import SplitFractions
+from lmcore.config.training import LoRAConfig
 from lmcore.evaluation.names import BASE, MODEL
 from lmcore.models.folder import load_chat_template, read_description, save_language_model
 from lmcore.runtime.files import write_json
@@ -20,7 +23,7 @@ from lmcore.text.documents.document import CLEAN_SCHEMA
 from lmcore.text.documents.messages import Message, to_json
 from lmcore.text.documents.shards import shard_name, write_table
 from lmcore.text.split import document_id
-from tasks.evaluate import BaseModels, evaluate_chat_model, evaluate_dpo, evaluate_grpo
+from tasks.evaluate import BaseModels, evaluate_against_base, evaluate_chat_model
 from tasks.finetune import FinetuneFiles, finetune_chat, finetune_dpo, finetune_grpo
 from tests.lmcore.evaluation.evaluation_settings import CONFIG
 from tests.lmcore.finetuning.conversations import TOKENIZER, small_model, training
@@ -28,6 +31,7 @@ from tests.tasks.evaluate.test_evaluate import RECORD
 from tests.tasks.tracking.trainings import runs, store_of
 
 SPLIT = SplitFractions(validation=0.2, test=0.2)
+ADAPTERS = LoRAConfig(rank=2, alpha=2.0, dropout=0.0, save_adapter=True)
 SHORT = training(4, batch_size=4, max_eval_samples=6)
 
 
@@ -53,7 +57,8 @@ def settings() -> FinetuneConfig:
         max_tokens=60,
         packing=True,
         max_train_samples=50,
-        lora=None,
+        lora=ADAPTERS,
+        frozen_layers=None,
         training=SHORT,
     )
     dpo = DPOTrainingConfig(
@@ -64,6 +69,7 @@ def settings() -> FinetuneConfig:
         label_smoothing=0.0,
         sft_weight=0.1,
         lora=None,
+        frozen_layers=1,
         training=SHORT,
     )
     grpo = GRPOTrainingConfig.model_validate_json(
@@ -79,12 +85,29 @@ def settings() -> FinetuneConfig:
                 "beta": 0.01,
                 "epsilon": 0.2,
                 "max_train_samples": 50,
-                "lora": {"rank": 2, "alpha": 2.0, "dropout": 0.0, "save_adapter": False},
+                "lora": ADAPTERS.model_dump(),
+                "frozen_layers": None,
                 "training": json.loads(SHORT.model_dump_json()),
             }
         )
     )
     return FinetuneConfig(seed=1, classification=None, completion=None, chat=chat, dpo=dpo, grpo=grpo)
+
+
+def check_what_was_trained(base: Path, models: Path) -> None:
+    """Adapters beside the model that they were trained on are the merged one; frozen layers are as they were."""
+    question = [{"role": "user", "content": "What is 1?"}]
+    for name, trained_on in (("chat", base), ("grpo", models / "dpo")):
+        beside = lmcore.load(trained_on, adapter=models / name / "adapter")
+        merged = lmcore.load(models / name)
+        assert isinstance(beside, lmcore.LanguageModel)
+        assert isinstance(merged, lmcore.LanguageModel)
+        assert beside.chat(question) == merged.chat(question)
+        assert beside.perplexity("What is 1?") == pytest.approx(merged.perplexity("What is 1?"), rel=1e-4)
+    before, after = (load_file(models / name / "weights.safetensors") for name in ("chat", "dpo"))
+    changed = {name for name, weight in after.items() if not weight.equal(before[name])}
+    assert changed
+    assert not any("blocks.0." in name or "embedding" in name for name in changed)
 
 
 @pytest.mark.parametrize("family", ["gpt"])
@@ -102,6 +125,7 @@ def test_chat_preferences_and_rewards_go_the_whole_way(family: str, environment:
         assert read_description(models / name).kind == "chat"
         assert load_chat_template(models / name, TOKENIZER) is not None
     write_json(models / "summary.json", {"skipped": {}})
+    check_what_was_trained(tmp_path / "language-model", models)
 
     by_name = {run.info.run_name.split()[0]: run.data.metrics for run in runs(environment)}
     assert {"train/reward", "train/kl", "train/clip_ratio", "validation/reward"} <= set(by_name["grpo"])
@@ -120,8 +144,7 @@ def test_chat_preferences_and_rewards_go_the_whole_way(family: str, environment:
     base_models = BaseModels(environment, tmp_path / "language-model", models, seed=1, pinned=())
     folders = {"documents": tmp_path / "clean", "models": models, "output": output}
     evaluate_chat_model(CONFIG, config, SPLIT, **folders)
-    evaluate_dpo(CONFIG, config, SPLIT, base_models, **folders)
-    evaluate_grpo(CONFIG, config, SPLIT, base_models, **folders)
+    evaluate_against_base(CONFIG, config, SPLIT, base_models, **folders)
     found = {name: json.loads((output / f"{name}.json").read_text()) for name in ("chat", "dpo", "grpo")}
     assert [row["turn"] for row in found["chat"]["turns"]] == [1, 2]
     assert {"preference_accuracy", "reward_accuracy", "reward_margin"} <= set(found["dpo"]["metrics"][MODEL])

@@ -38,7 +38,9 @@ class Classifier(TrainableModel):
         class_weights: the weight of each class in the loss; None: 1 each.
         others: backbones of further classifiers, of the same shape and with other weights, which make an ensemble with
             this one: each is trained by its own loss, and their logits are averaged (Lakshminarayanan et al. 2017,
-            https://arxiv.org/abs/1612.01474).
+            https://arxiv.org/abs/1612.01474). Every second one reads texts backwards.
+        reads_backwards: whether the backbone gets the tokens of a text in reverse order. The features that the head
+            reads do not depend on the order, so that a forward and a backward LSTM are a bidirectional one.
     """
 
     class_weights: Tensor | None
@@ -54,6 +56,7 @@ class Classifier(TrainableModel):
         dropout: float = 0.0,
         class_weights: Sequence[float] | None = None,
         others: Sequence[TextEncoder] = (),
+        reads_backwards: bool = False,
     ) -> None:
         super().__init__(backbone.config, backbone.vocabulary)
         self.backbone = backbone
@@ -66,9 +69,17 @@ class Classifier(TrainableModel):
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self.register_buffer("class_weights", weights, persistent=False)
         self.others = nn.ModuleList(
-            Classifier(other, labels, max_tokens=max_tokens, problem_type=problem_type, dropout=dropout)
-            for other in others
+            Classifier(
+                other,
+                labels,
+                max_tokens=max_tokens,
+                problem_type=problem_type,
+                dropout=dropout,
+                reads_backwards=number % 2 == 1,
+            )
+            for number, other in enumerate(others, start=1)
         )
+        self.reads_backwards = reads_backwards
 
     @property
     def members(self) -> tuple["Classifier", ...]:
@@ -102,6 +113,8 @@ class Classifier(TrainableModel):
         return torch.stack([member._own_logits(tokens) for member in self.members])
 
     def _own_logits(self, tokens: Tensor) -> Tensor:
+        if self.reads_backwards:
+            tokens = _reversed(tokens, self.vocabulary.padding_id)
         is_text = tokens != self.vocabulary.padding_id
         hidden = self.backbone.features(tokens, is_text).float()
         is_text = is_text.unsqueeze(-1)
@@ -146,6 +159,13 @@ class Classifier(TrainableModel):
         """Probabilities of logits (..., classes): they sum to 1, or are one for each label by itself."""
         scaled = logits / self.temperature
         return scaled.sigmoid() if self.is_multi_label else scaled.softmax(dim=-1)
+
+
+def _reversed(tokens: Tensor, padding: int) -> Tensor:
+    """Token sequences (batch, length), each with its tokens in reverse order before the padding on its right."""
+    lengths = (tokens != padding).sum(dim=1, keepdim=True)
+    positions = torch.arange(tokens.size(1), device=tokens.device).expand_as(tokens)
+    return tokens.gather(1, torch.where(positions < lengths, lengths - 1 - positions, positions))
 
 
 def save_classifier(folder: Path, classifier: Classifier, tokenizer: Tokenizer, record: Any) -> None:

@@ -4,26 +4,17 @@ import pytest
 import torch
 
 import lmcore
-from lmcore.config.tokenize import BytePairConfig, WordsConfig
+from lmcore.config.tokenize import BytePairConfig
 from lmcore.config.training import AdamWConfig, LoRAConfig, MuonConfig
 from lmcore.errors import UserError
-from lmcore.finetuning.adaptation import (
-    add_adapters,
-    add_word_vectors,
-    freeze_layers,
-    merge_word_vectors,
-    save_adapted,
-)
-from lmcore.finetuning.classification.classifier import Classifier, load_classifier, predict, save_classifier
-from lmcore.models.families import build_model
+from lmcore.finetuning.adaptation import adapt, add_adapters, freeze_layers, save_adapted
+from lmcore.models.chat_template import DEFAULT_TEMPLATE
 from lmcore.models.folder import save_language_model
 from lmcore.models.gpt.model import GPT
 from lmcore.models.lora import named_adapters
-from lmcore.models.trainable import TextEncoder
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 from lmcore.tokens.tokenizer.training import train_tokenizer
 from lmcore.training.optimizer import ModelOptimizer
-from tests.lmcore.models.lstm.test_lstm import CONFIG as LSTM_CONFIG
 from tests.lmcore.models.small_models import CONFIGS, draw_tokens, make_model
 from tests.lmcore.training.test_optimizer import ADAMW, MUON
 from tests.tasks.tracking.tiny_models import CONFIG
@@ -87,7 +78,7 @@ def test_a_saved_model_is_merged_and_has_its_adapters_beside_it_if_they_are_kept
         for _, adapter in named_adapters(model):
             adapter.up.normal_()
     folder = tmp_path / "model"
-    save_adapted(folder, model, config, lambda path: save_language_model(path, model, tokenizer, {}))
+    save_adapted(folder, model, tokenizer, {}, config, chat_template=DEFAULT_TEMPLATE if keeps else None)
     merged = lmcore.load(folder).score("sorted list")
     assert (folder / "adapter").is_dir() == keeps
     assert not (tmp_path / "adapter").exists()
@@ -95,33 +86,17 @@ def test_a_saved_model_is_merged_and_has_its_adapters_beside_it_if_they_are_kept
         beside = lmcore.load(tmp_path / "base", adapter=folder / "adapter").score("sorted list")
         assert beside.logprobs == pytest.approx(merged.logprobs, abs=1e-5)
         assert lmcore.load(tmp_path / "base").score("sorted list").logprobs != merged.logprobs
+        assert lmcore.load(tmp_path / "base", adapter=folder / "adapter").chat_template == DEFAULT_TEMPLATE
 
 
-TEXTS = ["a good film", "a film", "an awful film", "tedious", "a"]
-"""The last two words have a vector, but no training text has them."""
+def test_a_model_is_restricted_to_adapters_to_later_blocks_or_not_at_all() -> None:
+    def trained(lora: LoRAConfig | None, frozen_layers: int | None) -> set[str]:
+        model = make_model("gpt")
+        adapt(model, lora, frozen_layers, seed=1)
+        return {name for name, weight in model.named_parameters() if weight.requires_grad}
 
-
-@pytest.mark.parametrize("family", ["lstm", "gpt", "bert", "encoder_decoder"])
-def test_a_classifier_with_word_vectors_reads_words_that_no_training_text_has(family: str, tmp_path: Path) -> None:
-    words = WordsConfig(kind="words", language=None, max_words=None, min_count=1, lowercase=True)
-    tokenizer = train_tokenizer(["a good film", "a bad film"], words)
-    (tmp_path / "vectors.txt").write_text("good 1 -2 3\nawful -3 2 1\ntedious -3 2 1.5\nGood 9 9 9\n")
-    torch.manual_seed(0)
-    model = build_model((CONFIGS | {"lstm": LSTM_CONFIG})[family], tokenizer.vocabulary)
-    assert isinstance(model, TextEncoder)
-    (larger,), all_words = add_word_vectors([model], tokenizer, tmp_path / "vectors.txt")
-    assert all_words.vocabulary.size == tokenizer.vocabulary.size + 2
-    assert all_words.decode(all_words.encode("a tedious bad film")) == "a tedious bad film"
-    without = torch.tensor([tokenizer.encode("a bad film")])
-    torch.testing.assert_close(
-        larger.eval().features(without, without > 0), model.eval().features(without, without > 0)
-    )
-
-    classifier = Classifier(larger, ("no", "yes"), max_tokens=8)
-    torch.nn.init.normal_(classifier.head.weight)
-    before = predict(classifier, all_words, TEXTS)
-    assert abs(before[2, 0] - before[3, 0]) > 1e-4
-    merge_word_vectors(larger)
-    torch.testing.assert_close(predict(classifier, all_words, TEXTS), before)
-    save_classifier(tmp_path / "classifier", classifier, all_words, {})
-    torch.testing.assert_close(predict(*load_classifier(tmp_path / "classifier"), TEXTS), before)
+    everything = trained(None, None)
+    assert everything == {name for name, _ in make_model("gpt").named_parameters()}
+    assert trained(None, 1) == {name for name in everything if "blocks.0." not in name} & trained(None, 0)
+    adapters = trained(LoRAConfig(rank=2, alpha=2.0, dropout=0.0, save_adapter=False), None)
+    assert {name.rpartition(".")[2] for name in adapters} == {"up", "down"}

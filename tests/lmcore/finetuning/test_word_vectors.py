@@ -6,8 +6,13 @@ import torch
 from torch import nn
 
 from lmcore.config.tokenize import WordsConfig
-from lmcore.finetuning.word_vectors import WordVectorEmbedding, read_vectors
+from lmcore.finetuning.classification.classifier import Classifier, load_classifier, predict, save_classifier
+from lmcore.finetuning.word_vectors import WordVectorEmbedding, add_word_vectors, merge_word_vectors, read_vectors
+from lmcore.models.families import build_model
+from lmcore.models.trainable import TextEncoder
 from lmcore.tokens.tokenizer.training import train_tokenizer
+from tests.lmcore.models.lstm.test_lstm import CONFIG as LSTM_CONFIG
+from tests.lmcore.models.small_models import CONFIGS
 
 WORDS = train_tokenizer(
     ["good good films , good", "bad films"],
@@ -98,3 +103,33 @@ def test_training_moves_words_that_it_never_meets_only_with_the_map() -> None:
     expected = embedding.vectors[6] @ embedding.projection * embedding.scale
     torch.testing.assert_close(embedding(torch.tensor(6)), expected)
     assert "vectors" not in embedding.state_dict()
+
+
+TEXTS = ["a good film", "a film", "an awful film", "tedious", "a"]
+"""The last two words have a vector, but no training text has them."""
+
+
+@pytest.mark.parametrize("family", ["lstm", "gpt", "bert", "encoder_decoder"])
+def test_a_classifier_with_word_vectors_reads_words_that_no_training_text_has(family: str, tmp_path: Path) -> None:
+    words = WordsConfig(kind="words", language=None, max_words=None, min_count=1, lowercase=True)
+    tokenizer = train_tokenizer(["a good film", "a bad film"], words)
+    (tmp_path / "vectors.txt").write_text("good 1 -2 3\nawful -3 2 1\ntedious -3 2 1.5\nGood 9 9 9\n")
+    torch.manual_seed(0)
+    model = build_model((CONFIGS | {"lstm": LSTM_CONFIG})[family], tokenizer.vocabulary)
+    assert isinstance(model, TextEncoder)
+    (larger,), all_words = add_word_vectors([model], tokenizer, tmp_path / "vectors.txt")
+    assert all_words.vocabulary.size == tokenizer.vocabulary.size + 2
+    assert all_words.decode(all_words.encode("a tedious bad film")) == "a tedious bad film"
+    without = torch.tensor([tokenizer.encode("a bad film")])
+    torch.testing.assert_close(
+        larger.eval().features(without, without > 0), model.eval().features(without, without > 0)
+    )
+
+    classifier = Classifier(larger, ("no", "yes"), max_tokens=8)
+    torch.nn.init.normal_(classifier.head.weight)
+    before = predict(classifier, all_words, TEXTS)
+    assert abs(before[2, 0] - before[3, 0]) > 1e-4
+    merge_word_vectors(larger)
+    torch.testing.assert_close(predict(classifier, all_words, TEXTS), before)
+    save_classifier(tmp_path / "classifier", classifier, all_words, {})
+    torch.testing.assert_close(predict(*load_classifier(tmp_path / "classifier"), TEXTS), before)

@@ -1,6 +1,10 @@
 """A registered model is pinned with its content, which stays whatever becomes of the alias and of the server."""
 
+import os
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,8 @@ from lmcore.runtime.files import folder_digest
 from tasks.context.environment import Environment
 from tasks.context.source_lock import NamedFile
 from tasks.tracking import registry
-from tasks.tracking.registry import pin_registered_model, registered_model_folder
+from tasks.tracking.registry import pin_registered_model, registered_model_folder, remove_unused_models
+from tests.sample_project import PROJECT
 from tests.tasks.tracking.trainings import store_of, train
 
 ADDRESS = "models:/language-model@best"
@@ -58,3 +63,47 @@ def test_another_model_under_a_pinned_version_is_refused(environment: Any) -> No
     with pytest.raises(UserError, match=r"models:/language-model/1 has SHA-256 .*, but 0000.* is pinned"):
         registered_model_folder(environment, entry("1", "0" * 64))
     assert not (Path(environment.work_folder) / "base-models" / ("0" * 64)).exists()
+
+
+def copy_in(environment: Any, content: str) -> str:
+    """Make a copy of a model as if it had been downloaded; its SHA-256."""
+    parent = Path(environment.work_folder) / "base-models"
+    (parent / "new").mkdir(parents=True)
+    (parent / "new" / "config.json").write_text(content)
+    digest = folder_digest(parent / "new")
+    (parent / "new").rename(parent / digest)
+    return digest
+
+
+def test_only_copies_that_are_not_pinned_are_removed(environment: Any) -> None:
+    assert remove_unused_models(environment, ()) == []
+    pinned, unused = copy_in(environment, "1"), copy_in(environment, "2")
+    parent = Path(environment.work_folder) / "base-models"
+    for name, age in ((".download-now", 0), (".download-killed", 3 * 24 * 3600)):
+        (parent / name).mkdir()
+        os.utime(parent / name, (time.time() - age,) * 2)
+    assert remove_unused_models(environment, {pinned}) == [unused]
+    assert {folder.name for folder in parent.iterdir()} == {pinned, ".download-now"}
+
+
+def test_a_copy_that_a_running_training_uses_stays_until_the_training_ends(environment: Any) -> None:
+    digest = copy_in(environment, "1")
+    program = f"""
+import sys
+from tasks.context.environment import Environment
+from tasks.context.source_lock import NamedFile
+from tasks.tracking.registry import registered_model_folder
+registered_model_folder(Environment(), NamedFile("pretrain.init_from", "{ADDRESS}", "{digest}", "1"))
+print("started", flush=True)
+sys.stdin.read()
+"""
+    variables = {**os.environ, "LMCORE_WORK_FOLDER": str(environment.work_folder), "PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-c", program]
+    training = subprocess.Popen(command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert training.stdout is not None
+    assert training.stdout.readline() == "started\n"
+    assert remove_unused_models(environment, ()) == []
+    assert (Path(environment.work_folder) / "base-models" / digest / "config.json").exists()
+    training.kill()
+    training.communicate()
+    assert remove_unused_models(environment, ()) == [digest]

@@ -67,6 +67,7 @@ def test_documents_are_conversations_by_their_messages_or_their_targets() -> Non
 
 def config(**changes: Any) -> ChatTrainingConfig:
     values = {"init_from": "language_model", "chat_template": None, "max_tokens": 60, "packing": True, "lora": None}
+    values |= {"frozen_layers": None}
     return ChatTrainingConfig(**(values | {"max_train_samples": 9, "training": training(2)} | changes))
 
 

@@ -20,6 +20,7 @@ from lmcore.finetuning.classification.classifier import (
 from lmcore.models.families import build_model
 from lmcore.models.folder import save_language_model
 from lmcore.tokens.tokenizer.training import train_tokenizer
+from tests.lmcore.models.lstm.test_lstm import CONFIG as LSTM_CONFIG
 from tests.lmcore.models.small_models import GPT_CONFIG
 
 TOKENIZER = train_tokenizer(["a"], BytePairConfig(kind="byte_pair", vocabulary_size=259))
@@ -116,7 +117,10 @@ def make_ensemble(**changes: Any) -> tuple[Classifier, list[Classifier]]:
     classifier = Classifier(backbones[0], ("a", "b"), max_tokens=5, others=backbones[1:], **changes).eval()
     for member in classifier.members:
         torch.nn.init.normal_(member.head.weight)
-    alone = [Classifier(backbone, ("a", "b"), max_tokens=5, **changes).eval() for backbone in backbones]
+    alone = [
+        Classifier(backbone, ("a", "b"), max_tokens=5, reads_backwards=number == 1, **changes).eval()
+        for number, backbone in enumerate(backbones)
+    ]
     for one, member in zip(alone, classifier.members, strict=True):
         one.head = member.head
     return classifier, alone
@@ -132,6 +136,21 @@ def test_an_ensemble_averages_logits_but_trains_each_member_by_itself(problem_ty
     assert classifier.loss(tokens, targets) < sum(losses) / 3  # the cross-entropy is convex in the logits
     torch.testing.assert_close(classifier.train().loss(tokens, targets), sum(losses) / 3)
     assert classifier.flops_per_token() == 3 * alone[0].flops_per_token()
+
+
+def test_a_text_read_backwards_is_the_reversed_text_whatever_the_padding() -> None:
+    torch.manual_seed(0)
+    backbone = build_model(LSTM_CONFIG, TOKENIZER.vocabulary)
+    forwards, backwards = (
+        Classifier(backbone, ("a", "b"), max_tokens=5, reads_backwards=is_so) for is_so in (False, True)
+    )
+    torch.nn.init.normal_(forwards.head.weight)
+    backwards.head = forwards.head
+    tokens, padding = torch.tensor([[5, 6, 7, 8]]), TOKENIZER.vocabulary.padding_id
+    padded = torch.tensor([[5, 6, 7, 8, padding, padding], [5, 6, padding, padding, padding, padding]])
+    torch.testing.assert_close(backwards(padded)[:1], forwards(tokens.flip(1)))
+    torch.testing.assert_close(backwards(padded)[1:], forwards(torch.tensor([[6, 5]])))
+    assert not torch.allclose(backwards(tokens), forwards(tokens))
 
 
 def test_a_folder_keeps_an_ensemble(tmp_path: Path) -> None:

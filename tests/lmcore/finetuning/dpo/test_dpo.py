@@ -30,7 +30,9 @@ PAIRS = encode_pairs(EXAMPLES, TEMPLATE, max_tokens=60, reads_source=False).pair
 
 def config(**changes: Any) -> DPOTrainingConfig:
     values = {"init_from": "chat", "max_tokens": 60, "max_train_samples": 9, "beta": 0.3, "label_smoothing": 0.0}
-    return DPOTrainingConfig(**(values | {"sft_weight": 0.0, "lora": None, "training": training(6)} | changes))
+    return DPOTrainingConfig(
+        **(values | {"sft_weight": 0.0, "lora": None, "frozen_layers": None, "training": training(6)} | changes)
+    )
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.2])

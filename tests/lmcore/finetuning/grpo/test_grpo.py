@@ -33,7 +33,7 @@ HAS_A_DIGIT = FormatReward(kind="format", weight=1.0, pattern=r".*\d.*")
 def config(n_steps: int = 6, **changes: Any) -> GRPOTrainingConfig:
     values = {"init_from": "chat", "rewards": (HAS_A_DIGIT,), "num_generations": 4, "num_iterations": 2}
     values |= {"temperature": 1.0, "max_prompt_tokens": 40, "max_new_tokens": 3, "beta": 0.05, "epsilon": 0.2}
-    values |= {"max_train_samples": 9, "lora": None, "training": training(n_steps, batch_size=2)}
+    values |= {"max_train_samples": 9, "lora": None, "frozen_layers": None, "training": training(n_steps, batch_size=2)}
     return GRPOTrainingConfig(**(values | changes))
 
 

@@ -1,4 +1,4 @@
-"""Makes the data of the recipes chat, dpo and grpo: ``python -m benchmarks.dialogues [FOLDER]``.
+"""Makes the data of the recipes chat, dpo and grpo: ``python -m flows.recipe_data.dialogues [FOLDER]``.
 
 Everything is made up or comes from this Python's own standard library, and equal seeds make equal files:
 
@@ -11,13 +11,15 @@ Everything is made up or comes from this Python's own standard library, and equa
 import argparse
 import ast
 import json
+import platform
 import random
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lmcore.runtime.files import write_text
+from flows.recipe_data.made_files import make_files
+from lmcore.runtime.files import file_digest, write_text
 
 FOLDER = Path(".work/dialogues")
 SEED = 1
@@ -90,17 +92,22 @@ def _summaries(file: Path) -> Iterator[tuple[str, str, str]]:
                 yield node.name, " ".join(first.split()), body[:300]
 
 
-def write_data(folder: Path) -> None:
-    """Write the three files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, make in (("chat", dialogues), ("preferences", preferences), ("arithmetic", conversions)):
-        lines = [json.dumps(row) for row in make(random.Random(SEED))]
-        write_text(folder / f"{name}.jsonl", "\n".join(lines) + "\n")
+def write_data(folder: Path) -> bool:
+    """Write the files into a folder if they are not there or not current; return whether they were written."""
+    makers = {"chat.jsonl": dialogues, "preferences.jsonl": preferences, "arithmetic.jsonl": conversions}
+
+    def write() -> None:
+        for name, make in makers.items():
+            lines = [json.dumps(row) for row in make(random.Random(SEED))]
+            write_text(folder / name, "\n".join(lines) + "\n")
+
+    origin = f"{file_digest(Path(__file__))}, Python {platform.python_version()}"
+    return make_files(folder, tuple(makers), origin, write)
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.dialogues", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m flows.recipe_data.dialogues", description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER, help=f"where to write (default: {FOLDER})")
     write_data(parser.parse_args().folder)
 
