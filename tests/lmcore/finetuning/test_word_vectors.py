@@ -1,5 +1,6 @@
 import gzip
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -10,9 +11,11 @@ from lmcore.finetuning.classification.classifier import Classifier, load_classif
 from lmcore.finetuning.word_vectors import WordVectorEmbedding, add_word_vectors, merge_word_vectors, read_vectors
 from lmcore.models.families import build_model
 from lmcore.models.trainable import TextEncoder
+from lmcore.tokens.batches.batches import ExampleBatches
 from lmcore.tokens.tokenizer.training import train_tokenizer
 from tests.lmcore.models.lstm.test_lstm import CONFIG as LSTM_CONFIG
 from tests.lmcore.models.small_models import CONFIGS
+from tests.lmcore.training.test_loop import run
 
 WORDS = train_tokenizer(
     ["good good films , good", "bad films"],
@@ -133,3 +136,33 @@ def test_a_classifier_with_word_vectors_reads_words_that_no_training_text_has(fa
     torch.testing.assert_close(predict(classifier, all_words, TEXTS), before)
     save_classifier(tmp_path / "classifier", classifier, all_words, {})
     torch.testing.assert_close(predict(*load_classifier(tmp_path / "classifier"), TEXTS), before)
+
+
+def make_ensemble(folder: Path) -> Classifier:
+    torch.manual_seed(0)
+    config = LSTM_CONFIG.model_copy(update={"input_dropout": 0.2, "weight_dropout": 0.2})
+    models = [build_model(config, WORDS.vocabulary) for _ in range(2)]
+    (first, second), _ = add_word_vectors(cast("list[TextEncoder]", models), WORDS, write(folder, LINES))
+    return Classifier(first, ("no", "yes"), max_tokens=8, others=[second])
+
+
+def test_an_interrupted_training_of_an_ensemble_with_vectors_ends_with_the_same_bits(tmp_path: Path) -> None:
+    examples = [([0, 4 + number % 4, 5, 6][: 2 + number % 3], number % 2) for number in range(24)]
+    batches = ExampleBatches(examples, examples[:4], batch_size=4, seed=1, padding=WORDS.vocabulary.padding_id)
+    whole, parts, again = (make_ensemble(tmp_path) for _ in range(3))
+    before = {name: weight.clone() for name, weight in whole.state_dict().items()}
+    record, _ = run(tmp_path / "whole", whole, batches, max_steps=12)
+    loss, calls = parts.loss, iter(range(8))
+
+    def limited(*arguments: Any, **options: Any) -> torch.Tensor:
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        return loss(*arguments, **options)
+
+    parts.loss = limited  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", parts, batches, max_steps=12)
+    assert run(tmp_path / "parts", again, batches, max_steps=12)[0] == record
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(again.state_dict()[name], weight), name
+        assert not torch.equal(before[name], weight), name
