@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator, model_validator
 
-from lmcore.config.base import Config, InitFrom, TruncationSide
+from lmcore.config.base import SCRATCH, Config, InitFrom, TruncationSide
 from lmcore.config.families import Probability
 from lmcore.config.training import FrozenLayers, LoRAConfig, TrainingConfig, measured_by, merged_only
 
@@ -19,6 +19,7 @@ SEVERAL = ("labels", "modules")
 """The columns with any number of labels."""
 Pooling = Literal["mean_max", "last"]
 """Which features of a text the head reads: their mean and maximum over all tokens, or those of the last token."""
+EnsembleSize = Annotated[int, Field(ge=1, le=100)]
 ClassWeights = Literal["balanced"] | dict[str, PositiveFloat]
 
 
@@ -42,9 +43,12 @@ class ClassificationTrainingConfig(Config):
     dropout: Probability
     init_from: InitFrom
     """``scratch`` has random weights in the shape of the language model, which shows what pretraining is worth."""
+    ensemble_size: EnsembleSize
+    """How many models are trained side by side, each from random weights of its own; their logits are averaged. Every
+    second one reads texts backwards."""
     vectors: Path | None
-    """File of word vectors in GloVe's format, of the model's embedding size, from which the embeddings of its words
-    start; None: no vectors."""
+    """File of word vectors in GloVe's format. They stay as they are, and a map of them to the embeddings is trained;
+    all of its words are tokens then, so that texts may have words that no training text has. None: no vectors."""
     lora: Annotated[LoRAConfig | None, merged_only("the head of a classifier is no adapter")]
     """Train adapters instead of the weights; None trains the weights."""
     frozen_layers: FrozenLayers
@@ -57,6 +61,16 @@ class ClassificationTrainingConfig(Config):
         if self.problem_type is None:
             return self.label_column in SEVERAL
         return self.problem_type == "multi_label_classification"
+
+    @field_validator("ensemble_size")
+    @classmethod
+    def _differ_from_the_start(cls, ensemble_size: int, info: ValidationInfo) -> int:
+        init_from = info.data.get("init_from", SCRATCH)
+        if ensemble_size > 1 and init_from != SCRATCH:
+            raise ValueError(
+                f"models that start from {init_from} hardly differ: set ensemble_size to 1, or init_from to {SCRATCH}"
+            )
+        return ensemble_size
 
     @model_validator(mode="after")
     def _has_one_label_in_a_column_of_one(self) -> Self:

@@ -1,6 +1,5 @@
-"""Adapts a pretrained model before it is fine-tuned: word vectors, low-rank adapters, frozen layers."""
+"""Adapts a pretrained model before it is fine-tuned: low-rank adapters, frozen layers."""
 
-import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,15 +11,11 @@ from torch import nn
 from lmcore.config.training import LoRAConfig
 from lmcore.errors import UserError
 from lmcore.finetuning.adapter_folder import save_adapter
-from lmcore.finetuning.word_vectors import read_vectors, start_from
 from lmcore.models.folder import save_language_model
 from lmcore.models.lora import add_lora, merge_and_unload
 from lmcore.models.model import Model
 from lmcore.models.prompt import PromptFormat
-from lmcore.models.trainable import TextEncoder
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
-
-logger = logging.getLogger(__name__)
 
 ADAPTER = "adapter"
 """The folder of the adapters in a model folder."""
@@ -28,16 +23,6 @@ BLOCK = re.compile(r"(?:^|_)blocks\.(\d+)\.")
 """In the name of a parameter: the number of its block; an encoder-decoder counts those of both parts."""
 EMBEDDINGS = re.compile(r"embedding|positions|token_shift")
 """In the name of a parameter outside the blocks: whether it is read before them."""
-
-
-def initialize_from_vectors(model: TextEncoder, tokenizer: Tokenizer, path: Path) -> None:
-    """Replace the embeddings of tokens that are words in a GloVe file by that file's vectors."""
-    embedding = model.get_parameter("embedding.weight")
-    vectors = read_vectors(path, tokenizer, embedding.size(1))
-    start_from(embedding, vectors)
-    logger.info(
-        "%d of %d token embeddings are initialized from %s", len(vectors.token_ids), tokenizer.vocabulary.size, path
-    )
 
 
 def adapt(model: nn.Module, lora: LoRAConfig | None, frozen_layers: int | None, *, seed: int) -> None:

@@ -1,10 +1,12 @@
 """Fine-tunes a classifier of documents."""
 
+from typing import cast
+
 import torch
 
 from lmcore.config.classification import ClassificationTrainingConfig
 from lmcore.config.tokenize import SplitFractions
-from lmcore.finetuning.adaptation import adapt, initialize_from_vectors
+from lmcore.finetuning.adaptation import adapt
 from lmcore.finetuning.classification.classifier import save_classifier
 from lmcore.finetuning.classification.examples import classification_columns
 from lmcore.finetuning.classification.measure import classification_measure
@@ -14,6 +16,7 @@ from lmcore.finetuning.classification.preparation import (
     classification_batches,
     classifier_on,
 )
+from lmcore.finetuning.word_vectors import add_word_vectors, merge_word_vectors
 from lmcore.models.device import pick_device
 from lmcore.models.lora import merge_and_unload
 from lmcore.models.trainable import TextEncoder
@@ -42,13 +45,16 @@ def finetune_classifier(
         )
     torch.manual_seed(seed)
     base = files.load_base_model(config.init_from, seed, environment)
-    backbone, tokenizer = base.model, base.tokenizer
-    if not isinstance(backbone, TextEncoder):
-        return f"a model of family {backbone.config.family} has no features for a classifier"
+    if not isinstance(base.model, TextEncoder):
+        return f"a model of family {base.model.config.family} has no features for a classifier"
+    seeds = range(seed + 1, seed + config.ensemble_size)
+    others = [files.load_base_model(config.init_from, other, environment).model for other in seeds]
+    backbones, tokenizer = [base.model, *cast("list[TextEncoder]", others)], base.tokenizer
     if config.vectors is not None:
-        initialize_from_vectors(backbone, tokenizer, config.vectors)
-    adapt(backbone, config.lora, config.frozen_layers, seed=seed)
-    classifier = classifier_on(backbone, data, config).to(pick_device())
+        backbones, tokenizer = add_word_vectors(backbones, tokenizer, config.vectors)
+    for backbone in backbones:
+        adapt(backbone, config.lora, config.frozen_layers, seed=seed)
+    classifier = classifier_on(backbones, data, config).to(pick_device())
     tracked = tracked_finetuning("classifier", config, split, seed, environment, files, base, vectors=config.vectors)
     with tracked as training:
         if training is not None:
@@ -56,6 +62,8 @@ def finetune_classifier(
             measure = classification_measure(classifier, batches, config.training.metric_for_best_model)
             record = training.train(classifier, batches, config.training, seed=seed, measure=measure)
             merge_and_unload(classifier)
+            for backbone in backbones:
+                merge_word_vectors(backbone)
             calibrate(classifier, tokenizer, data.validation)
             training.save(record, lambda folder: save_classifier(folder, classifier, tokenizer, record.to_json()))
     return None

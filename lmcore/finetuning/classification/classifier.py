@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,11 @@ class Classifier(TrainableModel):
             (:mod:`lmcore.finetuning.classification.temperature`).
         dropout: dropout probability of the features that the head reads.
         class_weights: the weight of each class in the loss; None: 1 each.
+        others: backbones of further classifiers, of the same shape and with other weights, which make an ensemble with
+            this one: each is trained by its own loss, and their logits are averaged (Lakshminarayanan et al. 2017,
+            https://arxiv.org/abs/1612.01474). Every second one reads texts backwards.
+        reads_backwards: whether the backbone gets the tokens of a text in reverse order. The features that the head
+            reads do not depend on the order, so that a forward and a backward LSTM are a bidirectional one.
     """
 
     class_weights: Tensor | None
@@ -56,6 +61,8 @@ class Classifier(TrainableModel):
         temperature: float = 1.0,
         dropout: float = 0.0,
         class_weights: Sequence[float] | None = None,
+        others: Sequence[TextEncoder] = (),
+        reads_backwards: bool = False,
     ) -> None:
         super().__init__(backbone.config, backbone.vocabulary)
         self.backbone = backbone
@@ -70,6 +77,25 @@ class Classifier(TrainableModel):
         self.head = BiasFreeLinear(n_features, len(labels), zero_init=True)
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self.register_buffer("class_weights", weights, persistent=False)
+        self.others = nn.ModuleList(
+            Classifier(
+                other,
+                labels,
+                max_tokens=max_tokens,
+                truncation_side=truncation_side,
+                pooling=pooling,
+                problem_type=problem_type,
+                dropout=dropout,
+                reads_backwards=number % 2 == 1,
+            )
+            for number, other in enumerate(others, start=1)
+        )
+        self.reads_backwards = reads_backwards
+
+    @property
+    def members(self) -> tuple["Classifier", ...]:
+        """The classifiers whose logits are averaged: this one alone, or an ensemble."""
+        return self, *(cast("Classifier", other) for other in self.others)
 
     @property
     def is_multi_label(self) -> bool:
@@ -82,14 +108,24 @@ class Classifier(TrainableModel):
 
     def flops_per_token(self) -> float:
         """Those of the blocks; the head is applied once per text, and its operations are negligible."""
-        return self.backbone.feature_flops_per_token(self.max_tokens)
+        return len(self.members) * self.backbone.feature_flops_per_token(self.max_tokens)
 
     def compute_in(self, dtype: torch.dtype) -> None:
-        """Set the dtype of the backbone's activations."""
-        self.backbone.compute_in(dtype)
+        """Set the dtype of the backbones' activations."""
+        for member in self.members:
+            member.backbone.compute_in(dtype)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits, float32 (batch, classes), for int64 tokens (batch, length)."""
+        return self._member_logits(tokens).mean(dim=0)
+
+    def _member_logits(self, tokens: Tensor) -> Tensor:
+        """The logits of each member, (members, batch, classes)."""
+        return torch.stack([member._own_logits(tokens) for member in self.members])
+
+    def _own_logits(self, tokens: Tensor) -> Tensor:
+        if self.reads_backwards:
+            tokens = _reversed(tokens, self.vocabulary.padding_id)
         is_text = tokens != self.vocabulary.padding_id
         hidden = self.backbone.features(tokens, is_text).float()
         pooled = _mean_and_maximum(hidden, is_text) if self.pooling == "mean_max" else _last(hidden, is_text)
@@ -99,7 +135,7 @@ class Classifier(TrainableModel):
     def loss(
         self, tokens: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, document_ids: Tensor | None = None
     ) -> Tensor:
-        """Summed cross-entropy in nats, weighted by class.
+        """Summed cross-entropy in nats, weighted by class; in training the mean of that of each member.
 
         Args:
             tokens: int64 (batch, length).
@@ -114,7 +150,12 @@ class Classifier(TrainableModel):
         """
         if document_ids is not None:
             raise UserError("a classifier reads one text per sequence, not packed documents: leave document_ids out")
-        logits = self(tokens)
+        if not self.training:
+            return self._cross_entropy(self(tokens), targets, label_smoothing)
+        losses = [self._cross_entropy(logits, targets, label_smoothing) for logits in self._member_logits(tokens)]
+        return torch.stack(losses).mean()
+
+    def _cross_entropy(self, logits: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
         if not self.is_multi_label:
             return F.cross_entropy(
                 logits, targets, weight=self.class_weights, reduction="sum", label_smoothing=label_smoothing
@@ -128,6 +169,13 @@ class Classifier(TrainableModel):
         return scaled.sigmoid() if self.is_multi_label else scaled.softmax(dim=-1)
 
 
+def _reversed(tokens: Tensor, padding: int) -> Tensor:
+    """Token sequences (batch, length), each with its tokens in reverse order before the padding on its right."""
+    lengths = (tokens != padding).sum(dim=1, keepdim=True)
+    positions = torch.arange(tokens.size(1), device=tokens.device).expand_as(tokens)
+    return tokens.gather(1, torch.where(positions < lengths, lengths - 1 - positions, positions))
+
+
 def save_classifier(folder: Path, classifier: Classifier, tokenizer: Tokenizer, record: Any) -> None:
     """Save a classifier as ``folder``, which is replaced."""
     description = ModelDescription(
@@ -139,6 +187,7 @@ def save_classifier(folder: Path, classifier: Classifier, tokenizer: Tokenizer, 
         pooling=classifier.pooling,
         problem_type=classifier.problem_type,
         temperature=classifier.temperature,
+        ensemble_size=len(classifier.members),
         prompt_format=None,
     )
     save_folder(folder, description, classifier, tokenizer, record)
@@ -157,7 +206,7 @@ def load_classifier(folder: Path) -> tuple[Classifier, Tokenizer]:
         raise UserError(f"{folder} holds a {description.kind.replace('_', ' ')}, not a classifier")
     labels, max_tokens = description.labels, description.max_tokens
     truncation_side, pooling = description.truncation_side, description.pooling
-    problem_type, temperature = description.problem_type, description.temperature
+    problem_type, temperature, n_members = description.problem_type, description.temperature, description.ensemble_size
     if (
         labels is None
         or max_tokens is None
@@ -165,16 +214,17 @@ def load_classifier(folder: Path) -> tuple[Classifier, Tokenizer]:
         or pooling is None
         or problem_type is None
         or temperature is None
+        or n_members is None
     ):
         raise UserError(
-            f"{folder} lacks labels, max_tokens, truncation_side, pooling, problem_type or temperature: it describes "
-            "no classifier"
+            f"{folder} lacks labels, max_tokens, truncation_side, pooling, problem_type, temperature or ensemble_size: "
+            "it describes no classifier"
         )
     verify(folder, TOKENIZER, WEIGHTS)
     tokenizer = Tokenizer.load(folder / TOKENIZER)
 
     def make() -> Classifier:
-        backbone = build_model(description.model, tokenizer.vocabulary)
+        backbone, *others = (build_model(description.model, tokenizer.vocabulary) for _ in range(n_members))
         if not isinstance(backbone, TextEncoder):
             raise UserError(f"{folder} holds a classifier of family {description.model.family}, which cannot classify")
         return Classifier(
@@ -185,6 +235,7 @@ def load_classifier(folder: Path) -> tuple[Classifier, Tokenizer]:
             pooling=pooling,
             problem_type=problem_type,
             temperature=temperature,
+            others=cast("list[TextEncoder]", others),
         )
 
     return load_weights(make, description.model, folder / WEIGHTS), tokenizer

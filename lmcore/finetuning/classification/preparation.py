@@ -1,5 +1,6 @@
 """Prepares the training of a classifier: chooses labels and documents, and encodes them into batches; calibrates it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,8 +72,11 @@ def classification_batches(
     return ExampleBatches(training, validation, batch_size=config.batch_size, seed=seed, padding=padding)
 
 
-def classifier_on(backbone: TextEncoder, data: ClassificationData, config: ClassificationTrainingConfig) -> Classifier:
-    """A classifier with an untrained head, which reads no more tokens than the backbone can."""
+def classifier_on(
+    backbones: Sequence[TextEncoder], data: ClassificationData, config: ClassificationTrainingConfig
+) -> Classifier:
+    """A classifier with an untrained head on each backbone, which reads no more tokens than these can."""
+    backbone, *others = backbones
     context = max_position_embeddings_of(backbone.config)
     label_sets = [found for _, found in data.training]
     return Classifier(
@@ -86,6 +90,7 @@ def classifier_on(backbone: TextEncoder, data: ClassificationData, config: Class
         class_weights=class_weights(
             config.class_weights, data.labels, label_sets, is_multi_label=config.is_multi_label
         ),
+        others=others,
     )
 
 

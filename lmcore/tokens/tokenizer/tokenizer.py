@@ -1,5 +1,6 @@
 """The tokenizer: text to token ids and back."""
 
+import json
 import logging
 from collections.abc import Sequence
 from functools import cached_property
@@ -223,6 +224,25 @@ class Tokenizer:
             for identity, added in self._backend.get_added_tokens_decoder().items()
             if added.special
         }
+
+    def are_words(self, words: Sequence[str]) -> list[bool]:
+        """Whether each is a token, or could become one: a text of it alone is a single token that restores it, or, of a
+        tokenizer whose tokens are words, a single unknown word."""
+        unknown = [self.unknown_id] if self.has_word_tokens else None
+        return [
+            len(ids) == 1 and (self.decode(ids) == word or (ids == unknown and self.normalize(word) == word))
+            for word, ids in zip(words, self.encode_batch(words), strict=True)
+        ]
+
+    def with_words(self, words: Sequence[str]) -> Self:
+        """This tokenizer, if its tokens are words, with those of ``words`` that it lacks after all other tokens."""
+        if not self.has_word_tokens:
+            return self
+        described = json.loads(self.to_json())
+        known = described["model"]["vocab"]
+        new = [word for word in dict.fromkeys(words) if word not in known]
+        known |= {word: self.vocabulary.size + index for index, word in enumerate(new)}
+        return type(self).from_json(json.dumps(described, ensure_ascii=False))
 
     def name_of(self, token: int) -> str:
         """The name of a token in the vocabulary, which special tokens have, too."""

@@ -112,7 +112,7 @@ def test_a_folder_without_the_newer_fields_means_what_it_meant(tmp_path: Path) -
     for name, old in (("classifier", {}), ("completion", {"separator": " => ", "max_prompt_tokens": 3})):
         path = tmp_path / name / "config.json"
         values = json.loads(path.read_text())
-        del values["problem_type"], values["temperature"]
+        del values["problem_type"], values["temperature"], values["ensemble_size"]
         if old:
             values["prompt_format"] = old | {"max_completion_tokens": 4}
         path.write_text(json.dumps(values))
@@ -120,5 +120,6 @@ def test_a_folder_without_the_newer_fields_means_what_it_meant(tmp_path: Path) -
     classifier, completion = (read_description(tmp_path / name) for name in ("classifier", "completion"))
     assert (classifier.problem_type, classifier.temperature) == ("single_label_classification", 1.0)
     assert (completion.problem_type, completion.temperature) == (None, None)
+    assert (classifier.ensemble_size, completion.ensemble_size) == (1, None)
     n_tokens = len(TOKENIZER.encode(" => "))
     assert completion.prompt_format == prompt_format.model_copy(update={"max_prompt_tokens": 3 + n_tokens})

@@ -13,7 +13,8 @@ from torch import Tensor
 from lmcore.config.training import TrainingConfig
 from lmcore.models.gpt.model import GPT
 from lmcore.models.lora import add_lora
-from lmcore.tokens.batches.batches import Batch, WindowBatches
+from lmcore.models.trainable import TrainableModel
+from lmcore.tokens.batches.batches import Batch, Batches, WindowBatches
 from lmcore.training.ema import AveragedWeights
 from lmcore.training.identity import SAMPLED_BATCHES
 from lmcore.training.loop import train
@@ -24,7 +25,7 @@ from tests.lmcore.training.trainer import BATCHES, CONFIG, make_batches
 
 
 def run(
-    folder: Path, model: GPT, batches: WindowBatches | None = None, **changes: Any
+    folder: Path, model: TrainableModel, batches: Batches | None = None, **changes: Any
 ) -> tuple[TrainingRecord, list[tuple[int, Mapping[str, float]]]]:
     metrics: list[tuple[int, Mapping[str, float]]] = []
     config = TrainingConfig.model_validate_json(json.dumps(CONFIG | changes))

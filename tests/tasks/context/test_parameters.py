@@ -329,6 +329,18 @@ def test_a_metric_is_one_that_the_training_is_measured_by(tmp_path: Path) -> Non
     assert not any("classification" in line for line in lines)
 
 
+def test_an_ensemble_starts_from_scratch(tmp_path: Path) -> None:
+    values = YAML(typ="safe").load((PROJECT / "params.yaml").read_text())
+    path = tmp_path / "params.yaml"
+    values["finetune"]["classification"] |= {"ensemble_size": 3, "init_from": "scratch"}
+    path.write_text(json.dumps(values))
+    load_parameters(path)
+    values["finetune"]["classification"]["init_from"] = "language_model"
+    path.write_text(json.dumps(values))
+    with pytest.raises(UserError, match="set ensemble_size to 1, or init_from to scratch"):
+        load_parameters(path)
+
+
 def test_adapters_are_kept_only_where_they_are_all_that_is_trained(tmp_path: Path) -> None:
     values = YAML(typ="safe").load((PROJECT / "params.yaml").read_text())
     lora = {"rank": 2, "alpha": 2.0, "dropout": 0.0, "save_adapter": True}

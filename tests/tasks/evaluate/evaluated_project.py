@@ -27,11 +27,10 @@ from tasks.context.environment import Environment
 from tasks.evaluate import (
     BaseModels,
     ReportInputs,
+    evaluate_against_base,
     evaluate_chat_model,
     evaluate_classifier,
     evaluate_completion,
-    evaluate_dpo,
-    evaluate_grpo,
     evaluate_language_model,
     evaluate_prompts,
     generate_samples,
@@ -135,8 +134,7 @@ def run_tasks(project: Path, name: str) -> None:
     evaluate_completion(CONFIG, FINETUNE, SPLIT, models=project / "finetuned", **folders)
     evaluate_chat_model(CONFIG, FINETUNE, SPLIT, models=project / "finetuned", **folders)
     base_models = BaseModels(Environment(), project / "language-model", project / "finetuned", seed=1, pinned=())
-    for evaluate_part in (evaluate_dpo, evaluate_grpo):
-        evaluate_part(CONFIG, FINETUNE, SPLIT, base_models, models=project / "finetuned", **folders)
+    evaluate_against_base(CONFIG, FINETUNE, SPLIT, base_models, models=project / "finetuned", **folders)
     evaluate_prompts(CONFIG, SPLIT, language_model=project / "language-model", **folders)
     generate_samples(CONFIG.samples, language_model=project / "language-model", output=output)
     probe_models(

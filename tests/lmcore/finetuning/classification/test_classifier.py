@@ -21,6 +21,7 @@ from lmcore.finetuning.classification.classifier import (
 from lmcore.models.families import build_model
 from lmcore.models.folder import save_language_model
 from lmcore.tokens.tokenizer.training import train_tokenizer
+from tests.lmcore.models.lstm.test_lstm import CONFIG as LSTM_CONFIG
 from tests.lmcore.models.small_models import GPT_CONFIG
 
 TOKENIZER = train_tokenizer(["a"], BytePairConfig(kind="byte_pair", vocabulary_size=259))
@@ -125,3 +126,54 @@ def test_the_temperature_divides_the_logits_and_stays_in_the_folder(tmp_path: Pa
 def test_one_label_is_the_most_probable_one() -> None:
     classifier = make_classifier()
     assert chosen_labels(classifier, np.array([[0.2, 0.8], [0.6, 0.4]])) == [("scipy",), ("numpy",)]
+
+
+def make_ensemble(**changes: Any) -> tuple[Classifier, list[Classifier]]:
+    """An ensemble, and classifiers with the weights of each of its members."""
+    torch.manual_seed(0)
+    backbones = [build_model(GPT_CONFIG, TOKENIZER.vocabulary) for _ in range(3)]
+    classifier = Classifier(backbones[0], ("a", "b"), max_tokens=5, others=backbones[1:], **changes).eval()
+    for member in classifier.members:
+        torch.nn.init.normal_(member.head.weight)
+    alone = [
+        Classifier(backbone, ("a", "b"), max_tokens=5, reads_backwards=number == 1, **changes).eval()
+        for number, backbone in enumerate(backbones)
+    ]
+    for one, member in zip(alone, classifier.members, strict=True):
+        one.head = member.head
+    return classifier, alone
+
+
+@pytest.mark.parametrize("problem_type", ["single_label_classification", "multi_label_classification"])
+def test_an_ensemble_averages_logits_but_trains_each_member_by_itself(problem_type: str) -> None:
+    classifier, alone = make_ensemble(problem_type=problem_type, class_weights=(1.0, 3.0))
+    tokens = torch.tensor([encode_for_classifier(TOKENIZER, text, 5) for text in ("abcd", "bcde")])
+    targets = torch.tensor([0, 1]) if problem_type.startswith("single") else torch.tensor([[1, 0], [1, 1]])
+    torch.testing.assert_close(classifier(tokens), sum(one(tokens) for one in alone) / 3)
+    losses = [one.loss(tokens, targets) for one in alone]
+    assert classifier.loss(tokens, targets) < sum(losses) / 3  # the cross-entropy is convex in the logits
+    torch.testing.assert_close(classifier.train().loss(tokens, targets), sum(losses) / 3)
+    assert classifier.flops_per_token() == 3 * alone[0].flops_per_token()
+
+
+def test_a_text_read_backwards_is_the_reversed_text_whatever_the_padding() -> None:
+    torch.manual_seed(0)
+    backbone = build_model(LSTM_CONFIG, TOKENIZER.vocabulary)
+    forwards, backwards = (
+        Classifier(backbone, ("a", "b"), max_tokens=5, reads_backwards=is_so) for is_so in (False, True)
+    )
+    torch.nn.init.normal_(forwards.head.weight)
+    backwards.head = forwards.head
+    tokens, padding = torch.tensor([[5, 6, 7, 8]]), TOKENIZER.vocabulary.padding_id
+    padded = torch.tensor([[5, 6, 7, 8, padding, padding], [5, 6, padding, padding, padding, padding]])
+    torch.testing.assert_close(backwards(padded)[:1], forwards(tokens.flip(1)))
+    torch.testing.assert_close(backwards(padded)[1:], forwards(torch.tensor([[6, 5]])))
+    assert not torch.allclose(backwards(tokens), forwards(tokens))
+
+
+def test_a_folder_keeps_an_ensemble(tmp_path: Path) -> None:
+    classifier, _ = make_ensemble()
+    save_classifier(tmp_path / "model", classifier, TOKENIZER, {})
+    loaded, _ = load_classifier(tmp_path / "model")
+    assert len(loaded.members) == 3
+    np.testing.assert_array_equal(predict(loaded, TOKENIZER, ["abc"]), predict(classifier, TOKENIZER, ["abc"]))

@@ -47,7 +47,7 @@ def test_rare_labels_and_surplus_examples_are_left_out(tokenizer: Tokenizer) -> 
     assert data.labels == ("a", "b")
     assert len(data.training) == 6
     assert len(data.validation) == 3
-    classifier = classifier_on(GPT(CONFIG, tokenizer.vocabulary), data, classification())
+    classifier = classifier_on([GPT(CONFIG, tokenizer.vocabulary)], data, classification())
     assert classifier.max_tokens == CONFIG.max_position_embeddings
     batch = classification_batches(data, classifier, tokenizer, Limits(), seed=1).training_batch(0)
     assert set(batch.targets.tolist()) <= {0, 1}
@@ -63,7 +63,7 @@ def test_texts_with_any_number_of_labels_have_those_that_are_frequent_enough(tok
     assert data.labels == ("a", "b")
     assert len(data.training) == 18  # those that have a list of labels, which may be empty
     assert {("the list 8", ("a",)), ("the list 10", ()), ("the list 12", ("a", "b"))} <= set(data.training)
-    classifier = classifier_on(GPT(CONFIG, tokenizer.vocabulary), data, config)
+    classifier = classifier_on([GPT(CONFIG, tokenizer.vocabulary)], data, config)
     assert classifier.is_multi_label
     batches = classification_batches(data, classifier, tokenizer, Limits(), seed=1)
     batch = batches.training_batch(0)

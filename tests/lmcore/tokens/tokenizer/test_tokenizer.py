@@ -75,6 +75,19 @@ def test_a_word_tokenizer_takes_the_names_of_special_tokens_as_text() -> None:
     assert tokenizer.decode(tokenizer.encode(f"a {END_OF_TEXT} b")) == "a <unk> b"
 
 
+def test_words_are_added_after_the_other_tokens_and_kept_in_the_file(tmp_path: Path) -> None:
+    tokenizer = train_tokenizer(["a b"], WORDS.model_copy(update={"lowercase": True}))
+    words = ["c", "a", "C", "c d", "c", "<unk>", ""]
+    assert tokenizer.are_words(words) == [True, True, False, False, True, True, False]
+    larger = tokenizer.with_words(["c", "a", "e", "c"])
+    larger.save(tmp_path / "tokenizer.json")
+    loaded = Tokenizer.load(tmp_path / "tokenizer.json")
+    assert loaded.vocabulary.size == tokenizer.vocabulary.size + 2
+    assert loaded.encode("b a") == tokenizer.encode("b a")
+    assert loaded.decode(loaded.encode("a E c f")) == "a e c <unk>"
+    assert TOKENIZER.with_words(["c"]).vocabulary == TOKENIZER.vocabulary
+
+
 @given(st.lists(texts, max_size=5))
 def test_a_batch_is_encoded_as_its_texts(batch: list[str]) -> None:
     assert TOKENIZER.encode_batch(batch) == [TOKENIZER.encode(text) for text in batch]

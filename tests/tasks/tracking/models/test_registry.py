@@ -14,14 +14,9 @@ from lmcore.errors import UserError
 from lmcore.runtime.files import folder_digest
 from tasks.context.environment import Environment
 from tasks.context.source_lock import NamedFile
-<<<<<<< HEAD:tests/tasks/tracking/models/test_registry.py
 from tasks.tracking.models import registry
-from tasks.tracking.models.registry import pin_registered_model, registered_model_folder
-=======
-from tasks.tracking import registry
-from tasks.tracking.registry import pin_registered_model, registered_model_folder, remove_unused_models
+from tasks.tracking.models.registry import pin_registered_model, registered_model_folder, remove_unused_models
 from tests.sample_project import PROJECT
->>>>>>> work-chat:tests/tasks/tracking/test_registry.py
 from tests.tasks.tracking.trainings import store_of, train
 
 ADDRESS = "models:/language-model@best"
@@ -97,7 +92,7 @@ def test_a_copy_that_a_running_training_uses_stays_until_the_training_ends(envir
 import sys
 from tasks.context.environment import Environment
 from tasks.context.source_lock import NamedFile
-from tasks.tracking.registry import registered_model_folder
+from tasks.tracking.models.registry import registered_model_folder
 registered_model_folder(Environment(), NamedFile("pretrain.init_from", "{ADDRESS}", "{digest}", "1"))
 print("started", flush=True)
 sys.stdin.read()
