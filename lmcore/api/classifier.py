@@ -14,7 +14,7 @@ from lmcore.config.training import TrainingConfig
 from lmcore.errors import UserError
 from lmcore.finetuning.classification.class_weights import class_weights as weights_of_classes
 from lmcore.finetuning.classification.classifier import Classifier, chosen_labels, predict, save_classifier
-from lmcore.finetuning.classification.labeled_texts import LabeledText
+from lmcore.finetuning.classification.examples import LabeledText
 from lmcore.finetuning.classification.preparation import ClassificationData, calibrate, classification_batches
 from lmcore.models.device import pick_device
 from lmcore.models.model import Model

@@ -12,7 +12,7 @@ from lmcore.evaluation.multi_label_baselines import LabeledTexts, multi_label_ba
 from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, LABEL_FREQUENCIES, MODEL
 from lmcore.evaluation.result import EvaluationResult
 from lmcore.finetuning.classification.classifier import Classifier, predict_logits
-from lmcore.finetuning.classification.labeled_texts import LabeledText
+from lmcore.finetuning.classification.examples import LabeledText
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 

@@ -7,8 +7,6 @@ look like an end, so no classifier can be right on all of them.
 import re
 from hashlib import blake2b
 
-from lmcore.finetuning.classification.labeled_texts import LabeledTexts
-
 COMPLETE, TRUNCATED = "complete", "truncated"
 MIN_WORDS = 5
 """Words that a truncated text has at least; shorter documents give no examples."""
@@ -16,11 +14,10 @@ WORD_ENDS = re.compile(r"\S(?=\s+\S)")
 """The last character of each word but the last."""
 
 
-def add_complete_and_truncated(examples: LabeledTexts, identity: str, text: str) -> None:
-    """Add the two examples of a document, if it has more than :data:`MIN_WORDS` words."""
+def complete_and_truncated(identity: str, text: str) -> list[tuple[str, str]]:
+    """The two examples of a document, text and label; none if it has no more than :data:`MIN_WORDS` words."""
     ends = [match.end() for match in WORD_ENDS.finditer(text)][MIN_WORDS - 1 :]
     if not ends:
-        return
+        return []
     drawn = int.from_bytes(blake2b(identity.encode(), digest_size=8).digest())
-    examples.add(identity, text, (COMPLETE,))
-    examples.add(identity, text[: ends[drawn % len(ends)]], (TRUNCATED,))
+    return [(text, COMPLETE), (text[: ends[drawn % len(ends)]], TRUNCATED)]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -9,11 +10,39 @@ from lmcore.config.base import Split
 from lmcore.config.classification import LabelColumn
 from lmcore.config.tokenize import SplitFractions
 from lmcore.finetuning.classification.classifier import Classifier, encode_for_classifier
-from lmcore.finetuning.classification.completeness import add_complete_and_truncated
-from lmcore.finetuning.classification.labeled_texts import LabeledText, LabeledTexts
+from lmcore.finetuning.classification.completeness import complete_and_truncated
 from lmcore.finetuning.examples import rows_by_split
 from lmcore.text.split import SPLITS
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
+
+LabeledText = tuple[str, tuple[str, ...]]
+"""A text and its labels: one, or any number of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabeledTexts:
+    """The ids, texts and labels of examples, in the same order.
+
+    Attributes:
+        ids: the ids of the documents that the texts are from; a document may give several examples.
+        texts: the texts.
+        label_sets: the labels of each text: one, or any number of them.
+    """
+
+    ids: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    label_sets: list[tuple[str, ...]] = field(default_factory=list)
+
+    @property
+    def labels(self) -> list[str]:
+        """The label of each text, where each has one."""
+        return [label for (label,) in self.label_sets]
+
+    def add(self, identity: str, text: str, labels: tuple[str, ...]) -> None:
+        """Add an example of a document."""
+        self.ids.append(identity)
+        self.texts.append(text)
+        self.label_sets.append(labels)
 
 
 def classification_columns(label_column: LabelColumn) -> tuple[str, ...]:
@@ -36,7 +65,8 @@ def classification_examples(
     columns = [column for column in classification_columns(label_column) if column != "split"]
     for split, identity, text, *values in rows_by_split(documents, fractions, *columns):
         if label_column == "completeness":
-            add_complete_and_truncated(examples[split], identity, text)
+            for example, label in complete_and_truncated(identity, text):
+                examples[split].add(identity, example, (label,))
         elif (value := values[0]) is not None:
             labels = modules_of(value) if label_column == "modules" else [value] if isinstance(value, str) else value
             examples[split].add(identity, text, tuple(dict.fromkeys(labels)))

@@ -13,12 +13,12 @@ from lmcore.config.training import TrainingConfig
 from lmcore.finetuning.classification.class_weights import class_weights
 from lmcore.finetuning.classification.classifier import Classifier, predict_logits
 from lmcore.finetuning.classification.examples import (
+    LabeledText,
     classification_examples,
     classification_sequence,
     frequent_labels,
     known_examples,
 )
-from lmcore.finetuning.classification.labeled_texts import LabeledText
 from lmcore.finetuning.classification.temperature import fit_temperature
 from lmcore.finetuning.examples import choose_examples
 from lmcore.models.trainable import TextEncoder

@@ -147,7 +147,7 @@ def make_ensemble(**changes: Any) -> tuple[Classifier, list[Classifier]]:
 @pytest.mark.parametrize("problem_type", ["single_label_classification", "multi_label_classification"])
 def test_an_ensemble_averages_logits_but_trains_each_member_by_itself(problem_type: str) -> None:
     classifier, alone = make_ensemble(problem_type=problem_type, class_weights=(1.0, 3.0))
-    tokens = torch.tensor([encode_for_classifier(TOKENIZER, text, 5) for text in ("abcd", "bcde")])
+    tokens = torch.tensor([encode_for_classifier(classifier, TOKENIZER, text) for text in ("abcd", "bcde")])
     targets = torch.tensor([0, 1]) if problem_type.startswith("single") else torch.tensor([[1, 0], [1, 1]])
     torch.testing.assert_close(classifier(tokens), sum(one(tokens) for one in alone) / 3)
     losses = [one.loss(tokens, targets) for one in alone]
