@@ -7,7 +7,13 @@ from torch import Tensor, nn
 from lmcore.config.published_models import BERTConfig
 from lmcore.models.layers.attention import check_context_length, padding_mask, same_document, text_positions
 from lmcore.models.layers.linear import BiasedLinear
-from lmcore.models.layers.transformer import GELUFeedForward, LayerNorm, MultiHeadSelfAttention, embedding_table
+from lmcore.models.layers.transformer import (
+    Dropout,
+    GELUFeedForward,
+    LayerNorm,
+    MultiHeadSelfAttention,
+    embedding_table,
+)
 from lmcore.models.trainable import MaskedModel
 from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 
@@ -34,7 +40,7 @@ class BERT(MaskedModel):
         self.embedding = embedding_table(vocabulary.size, config.hidden_size)
         self.positions = embedding_table(config.max_position_embeddings, config.hidden_size)
         self.embedding_norm = LayerNorm(config.hidden_size, eps=NORM_EPSILON)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(PostNormBlock(config) for _ in range(config.num_hidden_layers))
         self.head = MaskedLanguageModelHead(config.hidden_size, vocabulary.size)
 
@@ -110,7 +116,7 @@ class PostNormBlock(nn.Module):
             hidden_size=hidden_size, intermediate_size=config.intermediate_size, approximate=False
         )
         self.feed_forward_norm = LayerNorm(hidden_size, eps=NORM_EPSILON)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, hidden: Tensor, *, visible: Tensor | None = None) -> Tensor:
         """Map (batch, length, hidden_size) to the same shape; ``visible`` is true where a query may attend."""

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lmcore.models.cpu.dropout import dropout_factors
+
 ROWS_PER_CHUNK = 256
 """Rows of logits computed at a time: few enough for a CPU's cache, enough for its matrix unit."""
 HIGHEST_SAFE_CAP = 30.0
@@ -29,13 +31,13 @@ def rotate_normalized(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     return _apply(_RotateNormalized, heads, cosine, sine)
 
 
-def attention(query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None = None) -> Tensor:
+def attention(query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None = None, dropout: float = 0.0) -> Tensor:
     """Attention of (batch, heads, length, head_dim), with the attention weights in memory.
 
     ``visible`` is bool, broadcast to (batch, 1, length, positions), and true somewhere in each row: where a query may
-    attend; None for causal attention.
+    attend; None for causal attention. ``dropout`` is the dropout rate of the attention weights.
     """
-    return _apply(_Attention, query, key, value, visible)
+    return _apply(_Attention, query, key, value, visible, dropout)
 
 
 def squared_relu(hidden: Tensor) -> Tensor:
@@ -111,7 +113,7 @@ class _RotateNormalized(torch.autograd.Function):
 
 class _Attention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None) -> Tensor:
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None, dropout: float) -> Tensor:
         batch, n_heads, length, head_dim = query.shape
         n_positions = key.size(2)
         if visible is None:
@@ -122,21 +124,26 @@ class _Attention(torch.autograd.Function):
         query, key, value = (part.reshape(batch * n_heads, -1, head_dim) for part in (query, key, value))
         torch.baddbmm(scores, query, key.transpose(1, 2), alpha=head_dim**-0.5, out=scores)
         weights = torch.softmax(scores, dim=-1)
-        ctx.save_for_backward(query, key, value, weights)
-        return torch.bmm(weights, value).view(batch, n_heads, length, head_dim)
+        kept, ctx.factor = dropout_factors(weights, dropout) if dropout else (None, 1.0)
+        ctx.save_for_backward(query, key, value, weights, kept)
+        return torch.bmm(_dropped(weights, kept, ctx.factor), value).view(batch, n_heads, length, head_dim)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        query, key, value, weights = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        query, key, value, weights, kept = ctx.saved_tensors
         batch, n_heads, length, head_dim = gradient.shape
         gradient = gradient.reshape(batch * n_heads, length, head_dim)
-        for_value = torch.bmm(weights.transpose(1, 2), gradient)
-        for_weights = torch.bmm(gradient, value.transpose(1, 2))
+        for_value = torch.bmm(_dropped(weights, kept, ctx.factor).transpose(1, 2), gradient)
+        for_weights = _dropped(torch.bmm(gradient, value.transpose(1, 2)), kept, ctx.factor)
         for_scores = torch._softmax_backward_data(for_weights, weights, -1, weights.dtype).mul_(head_dim**-0.5)
         for_query = torch.bmm(for_scores, key)
         for_key = torch.bmm(for_scores.transpose(1, 2), query)
         heads = (batch, n_heads, -1, head_dim)
-        return for_query.view(heads), for_key.view(heads), for_value.view(heads), None
+        return for_query.view(heads), for_key.view(heads), for_value.view(heads), None, None
+
+
+def _dropped(weights: Tensor, kept: Tensor | None, factor: float) -> Tensor:
+    return weights if kept is None else (weights * kept).mul_(factor)
 
 
 class _SquaredReLU(torch.autograd.Function):

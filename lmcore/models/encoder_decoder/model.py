@@ -12,6 +12,7 @@ from lmcore.models.layers.attention import causal_mask, check_context_length, te
 from lmcore.models.layers.key_value_cache import KeyValueCache
 from lmcore.models.layers.linear import INITIAL_STD
 from lmcore.models.layers.transformer import (
+    Dropout,
     GELUFeedForward,
     LayerNorm,
     MultiHeadCrossAttention,
@@ -40,7 +41,7 @@ class EncoderDecoder(EncoderDecoderTransformer):
         self.embedding = embedding_table(vocabulary.size, config.hidden_size)
         self.source_positions = embedding_table(config.max_position_embeddings, config.hidden_size)
         self.target_positions = embedding_table(config.max_position_embeddings, config.hidden_size)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.encoder_blocks = nn.ModuleList(_build_encoder_block(config) for _ in range(config.encoder_layers))
         self.encoder_norm = LayerNorm(config.hidden_size)
         self.decoder_blocks = nn.ModuleList(CrossAttendingBlock(config) for _ in range(config.decoder_layers))
@@ -126,7 +127,7 @@ class CrossAttendingBlock(nn.Module):
         )
         self.feed_forward_norm = LayerNorm(hidden_size)
         self.feed_forward = _build_feed_forward(config, output_std)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, hidden: Tensor, encoded: Tensor, *, visible_source: Tensor | None = None, visible: Tensor | None = None

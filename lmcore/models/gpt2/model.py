@@ -14,6 +14,7 @@ from lmcore.models.layers.attention import causal_mask, check_context_length, te
 from lmcore.models.layers.key_value_cache import KeyValueCache
 from lmcore.models.layers.linear import INITIAL_STD
 from lmcore.models.layers.transformer import (
+    Dropout,
     GELUFeedForward,
     LayerNorm,
     MultiHeadSelfAttention,
@@ -41,7 +42,7 @@ class GPT2(CausalTransformer):
         super().__init__(config, vocabulary)
         self.embedding = embedding_table(vocabulary.size, config.hidden_size)
         self.positions = embedding_table(config.max_position_embeddings, config.hidden_size)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(_build_block(config) for _ in range(config.num_hidden_layers))
         self.final_norm = LayerNorm(config.hidden_size)
         self._in_8bit: GPT2Weights | None = None

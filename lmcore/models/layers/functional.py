@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lmcore.models.cpu import fused
+from lmcore.models.cpu.dropout import dropout as fast_dropout
 
 LONGEST_EXPLICIT_ATTENTION = 512
 """Above this length, PyTorch's blocked algorithm is faster than attention with materialized weights."""
@@ -45,14 +46,23 @@ def rotate(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     return torch.cat(rotated, dim=-1).transpose(1, 2)
 
 
-def causal_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attention of each position to itself and those before it; all have shape (batch, heads, length, head_dim)."""
+def dropout(hidden: Tensor, rate: float) -> Tensor:
+    """Set elements to zero with probability ``rate`` and scale the others so that the mean stays
+    (Srivastava et al. 2014)."""
+    return fast_dropout(hidden, rate) if uses_cpu_code(hidden) else F.dropout(hidden, rate)
+
+
+def causal_attention(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -> Tensor:
+    """Attention of each position to itself and those before it; all have shape (batch, heads, length, head_dim).
+
+    ``dropout`` is the dropout rate of the attention weights.
+    """
     if uses_cpu_code(query) and query.size(2) <= LONGEST_EXPLICIT_ATTENTION:
-        return fused.attention(query, key, value)
-    return F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return fused.attention(query, key, value, None, dropout)
+    return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, is_causal=True)
 
 
-def masked_attention(query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tensor:
+def masked_attention(query: Tensor, key: Tensor, value: Tensor, visible: Tensor, dropout: float = 0.0) -> Tensor:
     """Attention of (batch, heads, length, head_dim) to what ``visible`` says.
 
     Args:
@@ -60,11 +70,12 @@ def masked_attention(query: Tensor, key: Tensor, value: Tensor, visible: Tensor)
         key: shape (batch, heads, positions, head_dim).
         value: shape of ``key``.
         visible: bool, broadcast to (batch, 1, length, positions), true where a query may attend, which is somewhere.
+        dropout: dropout rate of the attention weights.
     """
     is_short = max(query.size(2), key.size(2)) <= LONGEST_EXPLICIT_ATTENTION
     if uses_cpu_code(query) and is_short and torch.is_grad_enabled():
-        return fused.attention(query, key, value, visible)
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=visible)
+        return fused.attention(query, key, value, visible, dropout)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=visible, dropout_p=dropout)
 
 
 def squared_relu(hidden: Tensor) -> Tensor:

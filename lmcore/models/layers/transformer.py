@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmcore.models.layers.attention import attend_to_shared
-from lmcore.models.layers.functional import causal_attention, masked_attention
+from lmcore.models.layers.functional import causal_attention, dropout, masked_attention
 from lmcore.models.layers.key_value_cache import KeyValueCache
 from lmcore.models.layers.linear import INITIAL_STD, BiasedLinear
 
@@ -24,6 +24,14 @@ def embedding_table(n_rows: int, hidden_size: int) -> nn.Embedding:
     table = nn.Embedding(n_rows, hidden_size)
     nn.init.normal_(table.weight, std=INITIAL_STD)
     return table
+
+
+class Dropout(nn.Dropout):
+    """Dropout of single elements, only in training mode (Srivastava et al. 2014)."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map a tensor to one of the same shape."""
+        return dropout(features, self.p) if self.training and self.p else features
 
 
 class MultiHeadSelfAttention(nn.Module):
@@ -119,14 +127,12 @@ def _attend(
     query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None, dropout: float, *, is_causal: bool
 ) -> Tensor:
     """Attention of (batch, heads, length, head_dim), with the heads joined: (batch, length, hidden_size)."""
-    if is_causal and visible is None and not dropout:
-        attended = causal_attention(query, key, value)
-    elif visible is not None and not dropout:
-        attended = masked_attention(query, key, value, visible)
+    if visible is not None:
+        attended = masked_attention(query, key, value, visible, dropout)
+    elif is_causal:
+        attended = causal_attention(query, key, value, dropout)
     else:
-        attended = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=visible, dropout_p=dropout, is_causal=is_causal and visible is None
-        )
+        attended = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
     return attended.transpose(1, 2).flatten(2)
 
 
@@ -166,7 +172,7 @@ class PreNormBlock(nn.Module):
         self.attention = attention
         self.feed_forward_norm = LayerNorm(hidden_size)
         self.feed_forward = feed_forward
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self,

@@ -21,7 +21,7 @@ TRAINING, VALIDATION = 0, 1
 # Within this many batches, examples are grouped by length: little padding, most of the shuffle kept.
 BATCHES_PER_BUCKET_POOL = 32
 # Padded lengths are multiples of this, so that few shapes occur.
-LENGTH_MULTIPLE = 8
+LENGTH_MULTIPLE = 4
 
 FIELDS_OF_EVERY_BATCH = ("tokens", "targets", "continues")
 Example = tuple[Sequence[int], Sequence[int] | int]
@@ -229,8 +229,8 @@ class ExampleBatches:
         self.n_examples, self.batch_size = len(training), batch_size
         self.batches_per_epoch = math.ceil(len(training) / batch_size)
         self._training, self._seed, self._padding = training, seed, padding
-        self._lengths = np.array([len(tokens) for tokens, _ in training])
-        self._validation = sorted(validation, key=lambda example: len(example[0]))
+        self._lengths = np.array([_lengths(example) for example in training]).reshape(-1, 2)
+        self._validation = sorted(validation, key=_lengths)
 
     def training_batch(self, step: int) -> Batch:
         """The batch of a step, a function of seed and step alone."""
@@ -250,7 +250,8 @@ class ExampleBatches:
         last = min(first + BATCHES_PER_BUCKET_POOL, self.batches_per_epoch)
         starts = np.arange(first, last + 1) * self.n_examples // self.batches_per_epoch
         drawn = order[starts[0] : starts[-1]]
-        by_length = drawn[np.argsort(self._lengths[drawn], kind="stable")]
+        longest, n_tokens = self._lengths[drawn].T
+        by_length = drawn[np.lexsort((n_tokens, longest))]
         batches = np.split(by_length, starts[1:-1] - starts[0])
         return [batches[index] for index in np.random.default_rng([self._seed, epoch, pool]).permutation(len(batches))]
 
@@ -268,6 +269,13 @@ def padded(examples: Sequence[Example], padding: int) -> Batch:
         else:
             targets[row, : len(example_targets)] = torch.tensor(example_targets)
     return Batch(tokens, targets)
+
+
+def _lengths(example: Example) -> tuple[int, int]:
+    """By what examples are sorted so that a batch has little padding: the longer of tokens and targets, and tokens."""
+    tokens, targets = example
+    n_targets = 0 if isinstance(targets, int | np.integer) else len(targets)
+    return max(len(tokens), n_targets), len(tokens)
 
 
 def _padded_length(sequences: Sequence[Sequence[int]]) -> int:

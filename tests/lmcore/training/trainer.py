@@ -81,7 +81,7 @@ MAKERS = {
     "lstm": lambda: make_lstm(weight_dropout=0.2, output_dropout=0.1),
     "hmm": lambda: build_model(HMM, VOCABULARY),
     "bert": lambda: make_model("bert"),
-    "encoder-decoder": lambda: make_model("encoder_decoder"),
+    "encoder-decoder": lambda: make_model("encoder_decoder", dropout=0.2),
 }
 CHANGES: dict[str, dict[str, Any]] = {
     "gpt with dropout": {"ema_decay": 0.9, "gradient_accumulation_steps": 2, "label_smoothing": 0.1},

@@ -90,6 +90,17 @@ def test_examples_of_similar_length_are_together() -> None:
     assert n_padded < 1.1 * lengths.sum()
 
 
+def test_pairs_of_similar_lengths_are_together() -> None:
+    generator = np.random.default_rng(0)
+    lengths = generator.integers(5, 40, 600)
+    n_targets = np.maximum(lengths + generator.integers(-4, 5, 600), 1)
+    examples = [([1] * int(length), [1] * int(count)) for length, count in zip(lengths, n_targets, strict=True)]
+    batches = ExampleBatches(examples, examples, batch_size=16, seed=1, padding=0)
+    drawn = [batches.training_batch(index) for index in range(batches.batches_per_epoch)]
+    n_padded = sum(batch.tokens.numel() + batch.targets.numel() for batch in drawn)
+    assert n_padded < 1.2 * (lengths.sum() + n_targets.sum())
+
+
 def test_padded_targets_do_not_count() -> None:
     batches = ExampleBatches([([5, 6], [6, 7])], [([5, 6], [6, 7]), ([5], [9])], batch_size=2, seed=1, padding=0)
     (batch,) = batches.validation_batches()
