@@ -23,6 +23,9 @@ from tasks.evaluate.contamination import read_is_clean
 from tasks.evaluate.models import generative_model_on_device, why_absent
 from tasks.evaluate.results import write_result
 
+LABEL = "label"
+"""The column by whose values the test prompts are divided, besides all together."""
+
 
 @task
 def evaluate_completion(
@@ -55,6 +58,7 @@ def evaluate_completion(
             ids,
             [generator.prompt_text(example.values) for example in test],
             *_pairs(test, prompt_format.fields),
+            [example.values[LABEL] for example in test],
         ),
         training=_pairs(examples["train"], prompt_format.fields),
         validation=_pairs(_clean(examples["validation"], output), prompt_format.fields),
@@ -77,7 +81,7 @@ def _read_examples(
         raise UserError(
             "there is a completion model, but finetune.completion is null in params.yaml: run `dvc repro finetune`"
         )
-    table = read_documents(documents, completion_columns(variables))
+    table = read_documents(documents, completion_columns((*variables, LABEL)))
     found = completion_examples(table, split, finetune.completion.examples)
     limit = config.completion.max_documents
     return {
