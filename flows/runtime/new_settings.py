@@ -65,6 +65,7 @@ NEW_SETTINGS: dict[KeyPath, str | None] = {
     ("finetune", "grpo"): None,
     ("pretrain", "model", "ngram_head_order"): "0",
     ("evaluate", "completion", "metric"): "chrf",
+    ("evaluate", "completion", "answer_separator"): None,
     ("evaluate", "completion", "neighbors"): NEIGHBORS,
     ("evaluate", "probes"): PROBES,
     ("evaluate", "prompts"): None,

@@ -126,6 +126,9 @@ class CompletionEvaluationConfig(Config):
     batch_size: PositiveInt
     metric: Literal["chrf", "bleu", "rouge_1", "rouge_2", "rouge_l", "exact_match", "token_f1", "extraction_f1"]
     """The metric by which models are compared, and the strongest baseline is selected on the validation split."""
+    answer_separator: Annotated[str, Field(min_length=1)] | None
+    """What stands before the answer in completions that give reasons first, such as ``Answer:``; only what follows the
+    last one is compared. None: the whole completion."""
     neighbors: NeighborsConfig
     generation: GenerationConfig
 

@@ -1,14 +1,17 @@
 """How well a model completes prompts, compared with other systems."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from lmcore.config.evaluate import CompletionEvaluationConfig, EvaluateConfig
 from lmcore.evaluation.completion_baselines import Pairs, completion_baselines
 from lmcore.evaluation.held_out_contamination import Indices, measure_all_and_clean
 from lmcore.evaluation.intervals import Bootstrap, Flags
 from lmcore.evaluation.names import MODEL, WHOLE_PROMPT
-from lmcore.evaluation.result import HEADLINE, EvaluationResult, Metrics, pair_name
+from lmcore.evaluation.result import BY_LABEL, HEADLINE, EvaluationResult, Metrics, pair_name
 from lmcore.evaluation.texts.metrics import TextMetrics
 from lmcore.generation import Generator
 from lmcore.models.prompt import Prompt
@@ -24,12 +27,14 @@ class HeldOutPrompts:
         shown: their whole prompts, for readers.
         prompts: what the baselines read and copy of them.
         references: the expected completions.
+        labels: the labels of the documents; empty if they have none.
     """
 
     ids: Sequence[str]
     shown: Sequence[str]
     prompts: Sequence[str]
     references: Sequence[str]
+    labels: Sequence[str] = field(default=())
 
 
 def complete_prompts(generator: Generator, prompts: Sequence[Prompt], config: CompletionEvaluationConfig) -> list[str]:
@@ -72,7 +77,8 @@ def compare_with_baselines(
     baselines = completion_baselines(training, validation, test.prompts, config.completion)
     more = others or {}
     answers = {MODEL: list(completions), **{key: list(own) for key, (_, own) in more.items()}, **baselines.completions}
-    metrics, signatures = evaluate_completions(answers, test.references, test.ids, is_clean, config)
+    systems = {key: TextMetrics(texts, test.references) for key, texts in answers.items()}
+    metrics, signatures = _evaluate_systems(systems, test.ids, is_clean, config), systems[MODEL].signatures
     columns = {"id": test.ids, "prompt": test.shown, "reference": test.references} | {
         name: texts for name, texts in answers.items() if name != WHOLE_PROMPT
     }
@@ -82,6 +88,9 @@ def compare_with_baselines(
         "strongest_baseline": baselines.strongest,
         "validation": {system: round(value, 4) for system, value in baselines.validation.items()},
         "signatures": signatures,
+        BY_LABEL: metric_by_label(
+            {key: systems[key] for key in (MODEL, baselines.strongest)}, test.labels, test.ids, config
+        ),
         "completions": rows,
     }
     names = {MODEL: name, **{key: title for key, (title, _) in more.items()}, **baselines.names}
@@ -109,7 +118,12 @@ def evaluate_completions(
         the metrics, and for each metric a signature that tells how exactly it is computed.
     """
     systems = {name: TextMetrics(texts, references) for name, texts in completions.items()}
+    return _evaluate_systems(systems, documents, is_clean, config), systems[MODEL].signatures
 
+
+def _evaluate_systems(
+    systems: Mapping[str, TextMetrics], documents: Sequence[str], is_clean: Flags, config: EvaluateConfig
+) -> Metrics:
     def measure(indices: Indices) -> Metrics:
         bootstrap = Bootstrap(len(indices), config.bootstrap, config.seed, [documents[index] for index in indices])
         chosen = {name: system.select(indices) for name, system in systems.items()}
@@ -123,4 +137,36 @@ def evaluate_completions(
             {"n_documents": len(indices)},
         )
 
-    return measure_all_and_clean(is_clean, measure), systems[MODEL].signatures
+    return measure_all_and_clean(is_clean, measure)
+
+
+def metric_by_label(
+    systems: Mapping[str, TextMetrics], labels: Sequence[str], documents: Sequence[str], config: EvaluateConfig
+) -> list[dict[str, Any]]:
+    """The metric by which systems are compared on the documents of each label, where there are several labels.
+
+    Args:
+        systems: metrics of the texts by system.
+        labels: the label of the document of each text; empty if they have none.
+        documents: the id of that document; texts of one document are resampled together.
+        config: the metric, seed and confidence intervals.
+
+    Returns:
+        JSON values: ``label``, ``n_documents``, and by system ``value``, ``low`` and ``high``; numbers at the beginning
+        of labels are in numeric order.
+    """
+    if len(names := set(labels)) < 2:
+        return []
+    label_of, metric, rows = np.array(labels), config.completion.metric, []
+    for label in sorted(names, key=_numeric_order):
+        indices = np.flatnonzero(label_of == label)
+        bootstrap = Bootstrap(len(indices), config.bootstrap, config.seed, [documents[index] for index in indices])
+        found = {name: system.select(indices).estimate(metric, bootstrap) for name, system in systems.items()}
+        estimates = {name: estimate.as_json() for name, estimate in found.items()}
+        rows.append({"label": label, "n_documents": len(indices), **estimates})
+    return rows
+
+
+def _numeric_order(label: str) -> tuple[int, str]:
+    number = label.partition(" ")[0]
+    return (int(number) if number.isdecimal() else 0), label

@@ -128,6 +128,8 @@ METRICS = (
 """All metrics. The first of those that a result has is its headline, unless the result names another one."""
 HEADLINE = "headline"
 """The detail of a result that names its headline."""
+BY_LABEL = "by_label"
+"""The detail of a result with its headline on the documents of each label."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from lmcore.errors import UserError
 from lmcore.evaluation.completion import HeldOutPrompts, compare_with_baselines, complete_prompts
 from lmcore.evaluation.completion_baselines import Pairs
 from lmcore.evaluation.result import EvaluationResult
+from lmcore.evaluation.texts.answers import final_answers
 from lmcore.finetuning.completion.examples import CompletionExample, completion_columns, completion_examples
 from lmcore.finetuning.examples import choose_examples
 from lmcore.generation import Generator
@@ -22,6 +23,9 @@ from tasks.context.prefect import task
 from tasks.evaluate.contamination import read_is_clean
 from tasks.evaluate.models import generative_model_on_device, why_absent
 from tasks.evaluate.results import write_result
+
+LABEL = "label"
+"""The column by whose values the test prompts are divided, besides all together."""
 
 
 @task
@@ -46,18 +50,19 @@ def evaluate_completion(
         return
     model, tokenizer = generative_model_on_device(models / "completion")
     generator = Generator(model, tokenizer, prompt_format)
-    test = examples["test"]
+    test, separator = examples["test"], config.completion.answer_separator
     ids = [example.id for example in test]
     result = compare_with_baselines(
         f"fine-tuned {generator.model.config.display_name}",
-        complete_prompts(generator, [example.values for example in test], config.completion),
+        final_answers(complete_prompts(generator, [example.values for example in test], config.completion), separator),
         HeldOutPrompts(
             ids,
             [generator.prompt_text(example.values) for example in test],
-            *_pairs(test, prompt_format.fields),
+            *_pairs(test, prompt_format.fields, separator),
+            [example.values[LABEL] for example in test],
         ),
-        training=_pairs(examples["train"], prompt_format.fields),
-        validation=_pairs(_clean(examples["validation"], output), prompt_format.fields),
+        training=_pairs(examples["train"], prompt_format.fields, separator),
+        validation=_pairs(_clean(examples["validation"], output), prompt_format.fields, separator),
         is_clean=read_is_clean(output, ids),
         config=config,
     )
@@ -77,7 +82,7 @@ def _read_examples(
         raise UserError(
             "there is a completion model, but finetune.completion is null in params.yaml: run `dvc repro finetune`"
         )
-    table = read_documents(documents, completion_columns(variables))
+    table = read_documents(documents, completion_columns((*variables, LABEL)))
     found = completion_examples(table, split, finetune.completion.examples)
     limit = config.completion.max_documents
     return {
@@ -93,11 +98,11 @@ def _clean(examples: Sequence[CompletionExample], output: Path) -> Sequence[Comp
     return [example for example, clean in zip(examples, is_clean, strict=True) if clean] or examples
 
 
-def _pairs(examples: Sequence[CompletionExample], variables: Sequence[str]) -> Pairs:
-    """What the baselines read of the prompts, the values of their variables one after the other; and completions."""
+def _pairs(examples: Sequence[CompletionExample], variables: Sequence[str], separator: str | None) -> Pairs:
+    """What the baselines read of the prompts, the values of their variables one after the other; and the answers."""
     return (
         ["\n".join(example.values[name] for name in variables) for example in examples],
-        [example.completion for example in examples],
+        final_answers([example.completion for example in examples], separator),
     )
 
 

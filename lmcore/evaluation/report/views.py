@@ -19,7 +19,7 @@ from lmcore.evaluation.names import (
     UNIGRAM,
 )
 from lmcore.evaluation.probes.probe import Probe
-from lmcore.evaluation.result import CLEAN, Estimate, EvaluationResult, Metric, pair_name
+from lmcore.evaluation.result import BY_LABEL, CLEAN, Estimate, EvaluationResult, Metric, pair_name
 
 TRAINED_ON = {
     MODEL: "training tokens that it has seen",
@@ -156,3 +156,9 @@ class CompletionView(View):
         """How good the completions are."""
         self.style = [self.shown(metric) for metric in result.reported if metric.is_descriptive]
         """How they are written."""
+        self.metric = result.reported[0]
+        self.by_label = [
+            (row["label"], row["n_documents"], Estimate(**row[MODEL]), Estimate(**row[self.strongest]))
+            for row in self.details.get(BY_LABEL, [])
+        ]
+        """The label and the number of the documents of each label, and the metric of model and strongest baseline."""

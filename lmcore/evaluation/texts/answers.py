@@ -17,12 +17,28 @@ from lmcore.text.words.segmentation import words_of
 
 ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
+WORD_OR_SIGN = re.compile(r"\w+|[^\w\s]")
 NORMALIZATION = "case:lower|punctuation:no|articles:no"
 
 
 def normalize_answer(text: str) -> str:
     """An answer without what does not count."""
     return " ".join(ARTICLES.sub(" ", text.lower().translate(WITHOUT_PUNCTUATION)).split())
+
+
+def final_answers(texts: Sequence[str], separator: str | None) -> list[str]:
+    """What follows the last ``separator`` of each text, which gives reasons first; a text without one is all answer.
+
+    Case and white space do not count in the separator: word tokenizers write ``Answer:`` as ``answer :``.
+
+    Args:
+        texts: reasons, separator and answer.
+        separator: such as ``Answer:``; None: the texts are answers.
+    """
+    if separator is None:
+        return list(texts)
+    pattern = re.compile(r"\s*".join(map(re.escape, WORD_OR_SIGN.findall(separator))), re.IGNORECASE)
+    return [pattern.split(text)[-1].strip() for text in texts]
 
 
 def token_f1(text: str, reference: str) -> float:

@@ -46,6 +46,10 @@ class TextMetrics:
             raise UserError(f"the metric {name} is only for completions that are JSON objects: choose another one")
         return self._metrics[name].value
 
+    def estimate(self, name: str, bootstrap: Bootstrap) -> Estimate:
+        """One metric of all texts, with its interval."""
+        return self._metrics[name].estimate(bootstrap)
+
     def metrics(self, bootstrap: Bootstrap) -> dict[str, Estimate]:
         """The metrics by name."""
         return {name: metric.estimate(bootstrap) for name, metric in self._metrics.items()}

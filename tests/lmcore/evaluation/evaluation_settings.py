@@ -49,6 +49,7 @@ CONFIG = EvaluateConfig.model_validate(
             "max_documents": 10,
             "batch_size": 2,
             "metric": "chrf",
+            "answer_separator": None,
             "neighbors": {
                 "words": {"longest": 1, "max_features": 100},
                 "characters": {"shortest": 2, "longest": 3, "max_characters": 1000},

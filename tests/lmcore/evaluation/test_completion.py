@@ -2,8 +2,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
-from lmcore.evaluation.completion import HeldOutPrompts, compare_with_baselines, complete_prompts, evaluate_completions
+from lmcore.evaluation.completion import (
+    HeldOutPrompts,
+    compare_with_baselines,
+    complete_prompts,
+    evaluate_completions,
+    metric_by_label,
+)
+from lmcore.evaluation.texts.metrics import TextMetrics
 from tests.lmcore.evaluation.evaluation_settings import CONFIG
 
 
@@ -77,3 +85,25 @@ def test_a_model_is_compared_with_every_baseline_by_the_metric_of_the_settings()
     assert difference.verdict(lower_is_better=False) == "better"
     assert result.details["strongest_baseline"] in baselines
     assert "whole_prompt" not in result.details["completions"][0]  # it is the prompt
+    assert result.details["by_label"] == []
+
+
+def test_the_metric_by_label_is_that_of_the_documents_of_each_label():
+    references = [f"answer {number}" for number in range(6)]
+    labels = ["10 lists", "2 counting", "10 lists", "2 counting", "10 lists", ""]
+    given = [*references[:3], "wrong", "wrong", "wrong"]
+    config = CONFIG.model_copy(update={"completion": CONFIG.completion.model_copy(update={"metric": "exact_match"})})
+    systems = {"model": TextMetrics(given, references), "whole_prompt": TextMetrics(references, references)}
+    rows = metric_by_label(systems, labels, list("abcdef"), config)
+    assert [(row["label"], row["n_documents"], row["model"]["value"]) for row in rows] == [
+        ("", 1, 0.0),
+        ("2 counting", 2, 1 / 2),
+        ("10 lists", 3, 2 / 3),
+    ]
+    assert all(row["whole_prompt"]["value"] == 1.0 for row in rows)
+    assert rows[2]["model"]["low"] == pytest.approx(binomtest(2, 3).proportion_ci().low)
+    assert (
+        metric_by_label(systems, ["one label"] * 6, list("abcdef"), config)
+        == metric_by_label(systems, (), (), config)
+        == []
+    )

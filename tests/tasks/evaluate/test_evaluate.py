@@ -22,6 +22,35 @@ def test_the_baselines_of_a_completion_copy_from_its_prompt_and_from_training_ex
         assert row["reference"].startswith("Return the")
 
 
+def test_the_metric_of_the_completions_is_also_there_for_each_label(project):
+    result = read(project / "reports/completion.json")
+    rows = result["by_label"]
+    assert [row["label"] for row in rows] == ["numpy", "prefect"]
+    assert sum(row["n_documents"] for row in rows) == len(result["completions"])
+    assert all(set(row) == {"label", "n_documents", "model", result["strongest_baseline"]} for row in rows)
+
+
+def test_only_what_follows_the_separator_of_an_answer_is_compared(project, tmp_path):
+    completion = CONFIG.completion.model_copy(update={"answer_separator": "the"})
+    folders = {"documents": project / "clean", "output": tmp_path}
+    measure_contamination(CONFIG.contamination, SPLIT, **folders)
+    config = CONFIG.model_copy(update={"completion": completion})
+    evaluate_completion(config, FINETUNE, SPLIT, models=project / "finetuned", **folders)
+    whole = {row["id"]: row["reference"] for row in read(project / "reports/completion.json")["completions"]}
+    for row in read(tmp_path / "completion.json")["completions"]:
+        assert row["reference"] == whole[row["id"]].removeprefix("Return the").strip()
+        assert row["nearest_neighbor"].split()[0] in (
+            "array",
+            "axis",
+            "shape",
+            "dtype",
+            "flow",
+            "task",
+            "server",
+            "run",
+        )
+
+
 def test_dvc_gets_a_few_flat_values_and_all_metrics_are_next_to_the_report(project):
     slim, whole = read(project / "reports/slim.json"), read(project / "reports/metrics.json")
     assert list(slim) == ["bits_per_byte_clean", "accuracy_clean", "chrf_clean", "bits_per_byte"]

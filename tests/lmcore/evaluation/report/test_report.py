@@ -156,6 +156,23 @@ def test_the_metrics_of_each_source_are_shown_if_there_are_several():
     assert "books 10 1.200 1.100 to 1.300" in text
 
 
+def test_the_metric_of_each_label_is_shown_if_there_are_several():
+    assert "by label, on all" not in render_report(content("text"), CONFIG)
+    page = content("text")
+    part = page.completions[0]
+    estimate = {"value": 40.0, "low": 30.0, "high": 50.0}
+    row = {
+        "label": "2 counting",
+        "n_documents": 7,
+        "model": estimate,
+        part.result.details["strongest_baseline"]: estimate,
+    }
+    part = replace(part, result=part.result.with_details(by_label=[row]))
+    text = words_of(render_report(replace(page, completions=[part]), CONFIG))
+    assert "chrF by label, on all documents" in text
+    assert "2 counting 7 40.0 30.0 to 50.0 40.0 30.0 to 50.0" in text
+
+
 def test_probes_are_shown_with_their_method_and_intervals():
     text = words_of(render_report(content("text"), CONFIG))
     assert "Memorization. Decoding text." in text

@@ -1,6 +1,6 @@
 import pytest
 
-from lmcore.evaluation.texts.answers import answer_metrics, normalize_answer, token_f1
+from lmcore.evaluation.texts.answers import answer_metrics, final_answers, normalize_answer, token_f1
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,16 @@ def test_exact_matches_are_a_proportion_of_the_texts():
     assert metrics["exact_match"].value == pytest.approx(2 / 3)
     assert metrics["token_f1"].value == pytest.approx(2 / 3)
     assert "articles:no" in metrics["exact_match"].signature
+
+
+def test_the_final_answer_follows_the_last_separator_however_a_tokenizer_writes_it():
+    texts = [
+        "Mary got it. Answer: n, w",
+        "mary got it . answer : apple",
+        "Answer: a. Answer:\nb",
+        "no reasons",
+        "answer :",
+    ]
+    assert final_answers(texts, "Answer:") == ["n, w", "apple", "b", "no reasons", ""]
+    assert final_answers(["what is (x)? # y"], "(x)? #") == ["y"]
+    assert final_answers(texts, None) == texts

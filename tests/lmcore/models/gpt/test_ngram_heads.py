@@ -23,7 +23,7 @@ def searched(text: list[int], order: int) -> tuple[int | None, int]:
     return None, 0
 
 
-@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("order", [1, 2, 3, 8])
 @pytest.mark.parametrize("n_new", [1, 4, 30])
 def test_it_finds_what_a_search_finds(order: int, n_new: int) -> None:
     tokens = draw_tokens(6, 30)
