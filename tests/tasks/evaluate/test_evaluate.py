@@ -9,6 +9,7 @@ from lmcore.runtime.files import folder_digest, write_json
 from tasks.evaluate import (
     evaluate_classifier,
     evaluate_completion,
+    measure_contamination,
 )
 from tests.tasks.evaluate.evaluated_project import CONFIG, FINETUNE, SPLIT, read, run_tasks
 
