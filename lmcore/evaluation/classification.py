@@ -202,8 +202,7 @@ def _measure(actual: Labels, predicted: Mapping[str, Labels], is_untrained: Flag
             if name != MODEL
         },
         {
-            "n_documents": bootstrap.n_clusters,
-            "n_examples": len(actual),
+            "n_documents": len(actual),
             "n_documents_of_untrained_classes": int(np.count_nonzero(is_untrained)),
         },
     )

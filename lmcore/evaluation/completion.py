@@ -159,8 +159,10 @@ def metric_by_label(
         return []
     label_of, metric, rows = np.array(labels), config.completion.metric, []
     for label in sorted(names, key=_numeric_order):
-        indices = np.flatnonzero(label_of == label)
-        bootstrap = Bootstrap(len(indices), config.bootstrap, config.seed, [documents[index] for index in indices])
+        indices = np.flatnonzero(label_of == label).astype(np.int64)
+        bootstrap = Bootstrap(
+            len(indices), config.bootstrap, config.seed, [documents[index] for index in indices.tolist()]
+        )
         found = {name: system.select(indices).estimate(metric, bootstrap) for name, system in systems.items()}
         estimates = {name: estimate.as_json() for name, estimate in found.items()}
         rows.append({"label": label, "n_documents": len(indices), **estimates})

@@ -22,7 +22,7 @@ Unit = Literal[
     "choices per token",
     "fraction",
     "nats",
-    "nats per document",
+    "nats per text",
     "points of 100",
     "ratio",
 ]
@@ -103,7 +103,7 @@ METRICS = (
     Metric("subset_accuracy", "All labels right", "fraction", 1),
     Metric("auroc", "AUROC", "fraction", 1),
     Metric("mean_average_precision", "Mean average precision", "fraction", 1),
-    Metric("log_loss", "Log loss", "nats per document", 3, lower_is_better=True),
+    Metric("log_loss", "Log loss", "nats per text", 3, lower_is_better=True),
     Metric("brier_score", "Brier score", "ratio", 3, lower_is_better=True),
     Metric("calibration_error", "Calibration error", "fraction", 1, lower_is_better=True),
     Metric("chrf", "chrF", "points of 100", 1),

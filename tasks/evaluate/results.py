@@ -25,6 +25,7 @@ class Part:
         summary: what it does, in one sentence.
         artifacts: files of the evaluation that are logged with its run, besides the report, its card and its curves.
         is_prompted: whether it answers prompts, and is compared with baselines that do.
+        items: what it is evaluated on, if not on prompts.
         is_trained: whether the model was trained for it; if not, it is a use of another part's model.
     """
 
@@ -36,6 +37,7 @@ class Part:
     summary: str
     artifacts: tuple[str, ...]
     is_prompted: bool = False
+    items: str = "documents"
     is_trained: bool = True
 
     @property
@@ -60,9 +62,10 @@ PARTS = (
         "Classifier",
         "classifier",
         ("finetune", "classification"),
-        "nats per document",
-        "Predicts the label of a document.",
+        "nats per text",
+        "Predicts the label of a text.",
         ("confusion.csv", "reliability.svg"),
+        items="texts",
     ),
     Part(
         "completion",
@@ -118,7 +121,8 @@ PARTS = (
     ),
 )
 """All models, in the order of the report."""
-PROMPTED = frozenset(part.name for part in PARTS if part.is_prompted)
+ITEMS = {part.name: "prompts" if part.is_prompted else part.items for part in PARTS}
+"""What is counted, by part."""
 PROBES = "probes.json"
 
 
@@ -133,7 +137,7 @@ def write_result(output: Path, part: str, result: EvaluationResult) -> None:
     write_json(output / f"{part}.json", result.as_json())
     title = part.replace("_", " ")
     if result.skipped is not None:
-        logger.warning("The %s is not evaluated: %s", title, result.skipped)
+        logger.info("Not evaluated: %s (%s)", title, result.skipped)
         return
     metrics, headline, metric = result.metrics, result.headline, result.reported[0]
     is_clean = headline.endswith(CLEAN)
@@ -143,7 +147,7 @@ def write_result(output: Path, part: str, result: EvaluationResult) -> None:
         title,
         metrics.n_clean if is_clean else metrics.n_documents,
         "clean " if is_clean else "",
-        "prompts" if part in PROMPTED else "documents",
+        ITEMS[part],
         ", ".join(
             f"{result.names[name]} {own[headline].value:.3f}" for name, own in metrics.models.items() if headline in own
         ),

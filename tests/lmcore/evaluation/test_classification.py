@@ -122,7 +122,6 @@ def test_several_examples_of_a_document_are_one_cluster():
     once = ClassifiedDocuments(classes, ids, labels, {"model": predicted})
     often = ClassifiedDocuments(classes, ids * 4, labels * 4, {"model": predicted * 4})
     single, repeated = (found.evaluate(np.ones(len(found.labels), bool), CONFIG) for found in (once, often))
-    assert (repeated.counts["n_documents"], repeated.counts["n_examples"]) == (200, 800)
     own, other = single.models["model"]["accuracy"], repeated.models["model"]["accuracy"]
     assert other.value == own.value
     # The same examples four times over are no more evidence.

@@ -19,7 +19,7 @@ def card(text: str = "text") -> ModelCard:
     return ModelCard(
         part="classifier",
         title="Classifier: GPT, 1 k parameters",
-        summary="Predicts the label of a document.",
+        summary="Predicts the label of a text.",
         architecture={"family": "gpt", "hidden_size": 16, "rope_theta": None},
         settings={"max_tokens": 128, "training": {"max_steps": 10}},
         training=report.trainings[0],

@@ -182,7 +182,7 @@ def test_probes_are_shown_with_their_method_and_intervals():
 def test_the_page_tells_that_a_baseline_is_better_and_which_classes_were_not_trained():
     text = words_of(render_report(content("text"), CONFIG))
     assert "selected on the validation split: characters, linear. Compared with it, the classifier is worse" in text
-    assert "2 of the test documents count as wrong, for the classifier and the baselines alike" in text
+    assert "2 of the test texts count as wrong, for the classifier and the baselines alike" in text
     assert "because none of them was trained on these classes: rare." in text
 
 
