@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmcore.errors import UserError
+from lmcore.models.layers.dropout import Dropout
 
 BLOCKS = r"blocks\."
 """Matches the names of the linear layers inside the blocks of every Transformer."""
@@ -31,7 +32,7 @@ class LoRALinear(nn.Module):
         super().__init__()
         self.base = base
         self.scale = alpha / rank
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.is_merged = False
         # Maps inputs of unit variance to unit variance, whatever the rank.
         down = torch.randn(rank, base.in_features, generator=generator) * base.in_features**-0.5

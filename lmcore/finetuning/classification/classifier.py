@@ -16,6 +16,7 @@ from lmcore.config.classification import Pooling, ProblemType
 from lmcore.errors import UserError
 from lmcore.models.families import build_model
 from lmcore.models.folder import TOKENIZER, WEIGHTS, ModelDescription, read_description, save_folder
+from lmcore.models.layers.dropout import Dropout
 from lmcore.models.layers.linear import BiasFreeLinear
 from lmcore.models.trainable import TextEncoder, TrainableModel
 from lmcore.models.verification import load_weights, verify
@@ -72,7 +73,7 @@ class Classifier(TrainableModel):
         self.pooling = pooling
         self.problem_type = problem_type
         self.temperature = temperature
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         n_features = backbone.feature_size * (2 if pooling == "mean_max" else 1)
         self.head = BiasFreeLinear(n_features, len(labels), zero_init=True)
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)

@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 from lmcore.config.published_models import BERTConfig
 from lmcore.models.layers.attention import check_context_length, padding_mask, same_document, text_positions
+from lmcore.models.layers.dropout import Dropout
 from lmcore.models.layers.linear import BiasedLinear
 from lmcore.models.layers.transformer import (
-    Dropout,
     GELUFeedForward,
     LayerNorm,
     MultiHeadSelfAttention,

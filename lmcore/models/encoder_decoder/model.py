@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from lmcore.config.models import EncoderDecoderConfig
 from lmcore.models.encoder_decoder_transformer import DecoderState, EncoderDecoderTransformer
 from lmcore.models.layers.attention import causal_mask, check_context_length, text_positions
+from lmcore.models.layers.dropout import Dropout
 from lmcore.models.layers.key_value_cache import KeyValueCache
 from lmcore.models.layers.linear import INITIAL_STD
 from lmcore.models.layers.transformer import (
-    Dropout,
     GELUFeedForward,
     LayerNorm,
     MultiHeadCrossAttention,

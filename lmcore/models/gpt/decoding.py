@@ -17,6 +17,7 @@ from lmcore.models.gpt.layers import (
     ValueEmbedding,
 )
 from lmcore.models.gpt.ngram_heads import NgramHeads
+from lmcore.models.layers.dropout import Dropout
 from lmcore.models.layers.feed_forward import FeedForward
 from lmcore.models.layers.linear import BiasFreeLinear
 
@@ -29,7 +30,7 @@ PLAIN_LAYERS = {
     SelfAttention,
     TokenShift,
     ValueEmbedding,
-    nn.Dropout,
+    Dropout,
     nn.Embedding,
     nn.ModuleList,
 }

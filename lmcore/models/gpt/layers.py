@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from lmcore.models.gpt.state import GPTState
 from lmcore.models.layers.attention import attend, repeat_heads, starts_document
+from lmcore.models.layers.dropout import Dropout
 from lmcore.models.layers.feed_forward import FeedForward
 from lmcore.models.layers.functional import normalize, rotate_normalized
 from lmcore.models.layers.linear import BiasFreeLinear
@@ -150,7 +151,7 @@ class DecoderBlock(nn.Module):
         super().__init__()
         self.attention = attention
         self.feed_forward = feed_forward
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.mixing = nn.Parameter(torch.tensor([1.0, 0.0])) if use_mixing else None
 
     def forward(

@@ -20,6 +20,7 @@ from lmcore.models.gpt.layers import (
 from lmcore.models.gpt.ngram_heads import NgramHeads
 from lmcore.models.gpt.state import GPTState
 from lmcore.models.layers.attention import causal_mask, check_context_length
+from lmcore.models.layers.dropout import Dropout
 from lmcore.models.layers.feed_forward import FeedForward
 from lmcore.models.layers.functional import linear_cross_entropy, normalize
 from lmcore.models.layers.linear import BiasFreeLinear
@@ -45,7 +46,7 @@ class GPT(CausalTransformer):
         self.token_shift = TokenShift(config.hidden_size) if config.use_token_shift else None
         order = config.ngram_head_order
         self.ngram_heads = NgramHeads(config.hidden_size, order) if order else None
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         head_dim = config.hidden_size // config.num_attention_heads
         rotary = RotaryEmbedding(head_dim, config.max_position_embeddings, config.rope_theta)
         self.blocks = nn.ModuleList(_build_block(config, rotary) for _ in range(config.num_hidden_layers))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from lmcore.models.cpu.gpt2_decoding import GPT2Block, GPT2Weights, Norm
 from lmcore.models.cpu.packed_linear import PackedLinear
+from lmcore.models.layers.dropout import Dropout
 from lmcore.models.layers.linear import BiasedLinear
 from lmcore.models.layers.transformer import GELUFeedForward, LayerNorm, MultiHeadSelfAttention, PreNormBlock
 
@@ -16,7 +17,7 @@ PLAIN_LAYERS = {
     LayerNorm,
     MultiHeadSelfAttention,
     PreNormBlock,
-    nn.Dropout,
+    Dropout,
     nn.Embedding,
     nn.ModuleList,
 }

@@ -11,10 +11,10 @@ from lmcore.models.causal_transformer import CausalTransformer
 from lmcore.models.cpu.gpt2_decoding import GPT2Weights, decode
 from lmcore.models.gpt2.decoding import has_plain_layers, prepare_weights
 from lmcore.models.layers.attention import causal_mask, check_context_length, text_positions
+from lmcore.models.layers.dropout import Dropout
 from lmcore.models.layers.key_value_cache import KeyValueCache
 from lmcore.models.layers.linear import INITIAL_STD
 from lmcore.models.layers.transformer import (
-    Dropout,
     GELUFeedForward,
     LayerNorm,
     MultiHeadSelfAttention,

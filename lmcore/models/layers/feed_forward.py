@@ -6,7 +6,7 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lmcore.models.layers.functional import squared_relu
+from lmcore.models.layers.functional import dropout, squared_relu
 from lmcore.models.layers.linear import BiasFreeLinear
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "relu2": squared_relu}
@@ -38,7 +38,7 @@ class FeedForward(nn.Module):
             activated = ACTIVATIONS[self.hidden_act](expanded)
         else:
             activated = GATES[self.hidden_act](self.gate(hidden)) * expanded
-        if self.dropout:
-            activated = F.dropout(activated, self.dropout, self.training)
+        if self.dropout and self.training:
+            activated = dropout(activated, self.dropout)
         projected: Tensor = self.output(activated)
         return projected

@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmcore.models.layers.attention import attend_to_shared
-from lmcore.models.layers.functional import causal_attention, dropout, masked_attention
+from lmcore.models.layers.dropout import Dropout
+from lmcore.models.layers.functional import causal_attention, masked_attention
 from lmcore.models.layers.key_value_cache import KeyValueCache
 from lmcore.models.layers.linear import INITIAL_STD, BiasedLinear
 
@@ -24,14 +25,6 @@ def embedding_table(n_rows: int, hidden_size: int) -> nn.Embedding:
     table = nn.Embedding(n_rows, hidden_size)
     nn.init.normal_(table.weight, std=INITIAL_STD)
     return table
-
-
-class Dropout(nn.Dropout):
-    """Dropout of single elements, only in training mode (Srivastava et al. 2014)."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Map a tensor to one of the same shape."""
-        return dropout(features, self.p) if self.training and self.p else features
 
 
 class MultiHeadSelfAttention(nn.Module):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lmcore.config.published_models import T5Config
 from lmcore.models.layers.attention import attend, attend_to_shared
+from lmcore.models.layers.dropout import Dropout
 from lmcore.models.layers.feed_forward import FeedForward
 from lmcore.models.layers.key_value_cache import KeyValueCache
 from lmcore.models.layers.linear import BiasFreeLinear
@@ -139,7 +140,7 @@ class T5EncoderBlock(nn.Module):
         self.attention = T5Attention(config)
         self.feed_forward_norm = _norm(config)
         self.feed_forward = _feed_forward(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, hidden: Tensor, bias: Tensor, *, visible: Tensor | None = None) -> Tensor:
         """Map (batch, length, hidden_size) to the same shape; arguments as for :class:`T5Attention`."""
@@ -160,7 +161,7 @@ class T5DecoderBlock(nn.Module):
         self.source_attention = T5Attention(config)
         self.feed_forward_norm = _norm(config)
         self.feed_forward = _feed_forward(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self, hidden: Tensor, bias: Tensor, encoded: Tensor, *, visible: Tensor, visible_source: Tensor | None

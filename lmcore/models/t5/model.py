@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lmcore.config.published_models import T5Config
 from lmcore.models.encoder_decoder_transformer import DecoderState, EncoderDecoderTransformer
 from lmcore.models.layers.attention import causal_mask, check_context_length
+from lmcore.models.layers.dropout import Dropout
 from lmcore.models.layers.linear import BiasFreeLinear
 from lmcore.models.layers.normalization import RMSNorm
 from lmcore.models.t5.layers import RelativePositionBias, T5Attention, T5DecoderBlock, T5EncoderBlock
@@ -28,7 +29,7 @@ class T5(EncoderDecoderTransformer):
     def __init__(self, config: T5Config, vocabulary: Vocabulary) -> None:
         super().__init__(config, vocabulary)
         self.embedding = nn.Embedding(vocabulary.size, config.hidden_size)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.encoder_bias = RelativePositionBias(config, is_bidirectional=True)
         self.encoder_blocks = nn.ModuleList(T5EncoderBlock(config) for _ in range(config.encoder_layers))
         self.encoder_norm = RMSNorm(config.hidden_size, eps=config.layer_norm_epsilon)
