@@ -25,7 +25,8 @@ from collections import Counter
 from pathlib import Path
 import pyarrow.parquet
 from lmcore.text.documents.document import Document
-from lmcore.config.collect import ReadingLimits, TextLines, WholeFiles
+from lmcore.config.collect import ReadingLimits
+from lmcore.config.readers import TextLines, WholeFiles
 from lmcore.text.sources.source_file import SourceFile
 from lmcore.text.sources.read_files import read_files
 from tests.lmcore.text.sources.reader import records, source
