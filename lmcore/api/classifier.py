@@ -13,8 +13,10 @@ from lmcore.config.models import max_position_embeddings_of
 from lmcore.config.training import TrainingConfig
 from lmcore.errors import UserError
 from lmcore.finetuning.classification.class_weights import class_weights as weights_of_classes
-from lmcore.finetuning.classification.classifier import Classifier, chosen_labels, predict, save_classifier
+from lmcore.finetuning.classification.classifier import Classifier
 from lmcore.finetuning.classification.examples import LabeledText
+from lmcore.finetuning.classification.folder import save_classifier
+from lmcore.finetuning.classification.prediction import chosen_labels, predict
 from lmcore.finetuning.classification.preparation import ClassificationData, calibrate, classification_batches
 from lmcore.models.device import pick_device
 from lmcore.models.model import Model

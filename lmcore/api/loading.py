@@ -14,7 +14,7 @@ from lmcore.api.training import checked_texts, seeded, train_on_texts
 from lmcore.config.classification import ClassWeights
 from lmcore.errors import UserError
 from lmcore.finetuning.adapter_folder import load_adapter
-from lmcore.finetuning.classification.classifier import load_classifier
+from lmcore.finetuning.classification.folder import load_classifier
 from lmcore.models import quantization
 from lmcore.models.chat_template import ChatTemplate, read_template
 from lmcore.models.families import build_model

@@ -22,13 +22,13 @@ from lmcore.evaluation.classification import (
 from lmcore.evaluation.linear import linear_predictions, strongest
 from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, ENDINGS, MAJORITY, MODEL, UNCALIBRATED
 from lmcore.evaluation.result import EvaluationResult
-from lmcore.finetuning.classification.classifier import predict_logits
 from lmcore.finetuning.classification.examples import (
     LabeledTexts,
     classification_columns,
     classification_examples,
     known_examples,
 )
+from lmcore.finetuning.classification.prediction import predict_logits
 from lmcore.finetuning.examples import choose_examples
 from lmcore.models.folder import read_description
 from lmcore.runtime.files import write_csv

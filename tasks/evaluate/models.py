@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import torch
 
-from lmcore.finetuning.classification.classifier import Classifier, load_classifier
+from lmcore.finetuning.classification.classifier import Classifier
+from lmcore.finetuning.classification.folder import load_classifier
 from lmcore.models.device import native_bfloat16, pick_device
 from lmcore.models.folder import load_generative_model, load_language_model
 from lmcore.models.generative import GenerativeModel

@@ -11,8 +11,9 @@ from lmcore.evaluation.multi_label import evaluate_multi_label
 from lmcore.evaluation.multi_label_baselines import LabeledTexts, multi_label_baselines
 from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, LABEL_FREQUENCIES, MODEL
 from lmcore.evaluation.result import EvaluationResult
-from lmcore.finetuning.classification.classifier import Classifier, predict_logits
+from lmcore.finetuning.classification.classifier import Classifier
 from lmcore.finetuning.classification.examples import LabeledText
+from lmcore.finetuning.classification.prediction import predict_logits
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 

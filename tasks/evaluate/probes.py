@@ -22,8 +22,8 @@ from lmcore.evaluation.probes.memorization import probe_memorization
 from lmcore.evaluation.probes.probe import Probe
 from lmcore.evaluation.probes.text_likelihood import text_scorer
 from lmcore.evaluation.probes.typos import probe_accuracy, probe_likelihood
-from lmcore.finetuning.classification.classifier import predict
 from lmcore.finetuning.classification.examples import classification_columns, classification_examples
+from lmcore.finetuning.classification.prediction import predict
 from lmcore.finetuning.examples import choose_examples
 from lmcore.generation import Generator
 from lmcore.models.generative import CausalModel

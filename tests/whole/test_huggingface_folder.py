@@ -16,7 +16,7 @@ from flows.pretrain import pretrain
 from flows.tokenize import tokenize
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.errors import UserError
-from lmcore.finetuning.classification.classifier import load_classifier
+from lmcore.finetuning.classification.folder import load_classifier
 from lmcore.models.folder import load_generative_model, load_language_model
 from lmcore.runtime.files import content_digest
 from lmcore.tokens.tokenizer.training import train_tokenizer

@@ -2,11 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,16 +11,9 @@ from torch import Tensor, nn
 from lmcore.config.base import TruncationSide
 from lmcore.config.classification import Pooling, ProblemType
 from lmcore.errors import UserError
-from lmcore.models.families import build_model
-from lmcore.models.folder import TOKENIZER, WEIGHTS, ModelDescription, read_description, save_folder
 from lmcore.models.layers.dropout import Dropout
 from lmcore.models.layers.linear import BiasFreeLinear
 from lmcore.models.trainable import TextEncoder, TrainableModel
-from lmcore.models.verification import load_weights, verify
-from lmcore.tokens.tokenizer.tokenizer import Tokenizer
-
-THRESHOLD = 0.5
-"""The probability from which on a text is predicted to have a label, if it may have any number of them."""
 
 
 class Classifier(TrainableModel):
@@ -175,119 +165,6 @@ def _reversed(tokens: Tensor, padding: int) -> Tensor:
     lengths = (tokens != padding).sum(dim=1, keepdim=True)
     positions = torch.arange(tokens.size(1), device=tokens.device).expand_as(tokens)
     return tokens.gather(1, torch.where(positions < lengths, lengths - 1 - positions, positions))
-
-
-def save_classifier(folder: Path, classifier: Classifier, tokenizer: Tokenizer, record: Any) -> None:
-    """Save a classifier as ``folder``, which is replaced."""
-    description = ModelDescription(
-        kind="classifier",
-        model=classifier.backbone.config,
-        labels=classifier.labels,
-        max_tokens=classifier.max_tokens,
-        truncation_side=classifier.truncation_side,
-        pooling=classifier.pooling,
-        problem_type=classifier.problem_type,
-        temperature=classifier.temperature,
-        ensemble_size=len(classifier.members),
-        prompt_format=None,
-    )
-    save_folder(folder, description, classifier, tokenizer, record)
-
-
-def load_classifier(folder: Path) -> tuple[Classifier, Tokenizer]:
-    """The classifier in ``folder``, in evaluation mode on the CPU.
-
-    Raises:
-        FileNotFoundError: if a file is missing.
-        UserError: if the folder holds something else, the weights do not match the description, or a file is
-            corrupt.
-    """
-    description = read_description(folder)
-    if description.kind != "classifier":
-        raise UserError(f"{folder} holds a {description.kind.replace('_', ' ')}, not a classifier")
-    labels, max_tokens = description.labels, description.max_tokens
-    truncation_side, pooling = description.truncation_side, description.pooling
-    problem_type, temperature, n_members = description.problem_type, description.temperature, description.ensemble_size
-    if (
-        labels is None
-        or max_tokens is None
-        or truncation_side is None
-        or pooling is None
-        or problem_type is None
-        or temperature is None
-        or n_members is None
-    ):
-        raise UserError(
-            f"{folder} lacks labels, max_tokens, truncation_side, pooling, problem_type, temperature or ensemble_size: "
-            "it describes no classifier"
-        )
-    verify(folder, TOKENIZER, WEIGHTS)
-    tokenizer = Tokenizer.load(folder / TOKENIZER)
-
-    def make() -> Classifier:
-        backbone, *others = (build_model(description.model, tokenizer.vocabulary) for _ in range(n_members))
-        if not isinstance(backbone, TextEncoder):
-            raise UserError(f"{folder} holds a classifier of family {description.model.family}, which cannot classify")
-        return Classifier(
-            backbone,
-            labels,
-            max_tokens=max_tokens,
-            truncation_side=truncation_side,
-            pooling=pooling,
-            problem_type=problem_type,
-            temperature=temperature,
-            others=cast("list[TextEncoder]", others),
-        )
-
-    return load_weights(make, description.model, folder / WEIGHTS), tokenizer
-
-
-def predict(
-    classifier: Classifier, tokenizer: Tokenizer, texts: Sequence[str], *, batch_size: int = 64
-) -> npt.NDArray[np.float32]:
-    """Class probabilities of texts, float32 (n_texts, n_classes); they do not depend on the batches.
-
-    They are calibrated by the classifier's temperature. With one label per text they sum to 1.
-    """
-    logits = torch.from_numpy(predict_logits(classifier, tokenizer, texts, batch_size=batch_size))
-    return classifier.probabilities(logits).numpy()
-
-
-@torch.inference_mode()
-def predict_logits(
-    classifier: Classifier, tokenizer: Tokenizer, texts: Sequence[str], *, batch_size: int = 64
-) -> npt.NDArray[np.float32]:
-    """Class logits of texts, float32 (n_texts, n_classes), before the temperature is applied."""
-    classifier.eval()
-    encoded = [encode_for_classifier(classifier, tokenizer, text) for text in texts]
-    order = sorted(range(len(texts)), key=lambda index: len(encoded[index]))
-    logits = np.zeros((len(texts), len(classifier.labels)), dtype=np.float32)
-    for start in range(0, len(order), batch_size):
-        batch = order[start : start + batch_size]
-        longest = max(len(encoded[index]) for index in batch)
-        tokens = torch.full((len(batch), longest), tokenizer.vocabulary.padding_id)
-        for row, index in enumerate(batch):
-            tokens[row, : len(encoded[index])] = torch.tensor(encoded[index])
-        logits[batch] = classifier(tokens.to(classifier.device)).cpu().numpy()
-    return logits
-
-
-def chosen_labels(classifier: Classifier, probabilities: npt.NDArray[np.floating]) -> list[tuple[str, ...]]:
-    """The predicted labels of each text, given its probabilities (n_texts, n_classes): the most probable one, or with
-    any number of labels those of at least :data:`THRESHOLD`."""
-    if classifier.is_multi_label:
-        return [
-            tuple(label for label, value in zip(classifier.labels, row, strict=True) if value >= THRESHOLD)
-            for row in probabilities
-        ]
-    return [(classifier.labels[index],) for index in probabilities.argmax(axis=1)]
-
-
-def encode_for_classifier(classifier: Classifier, tokenizer: Tokenizer, text: str) -> list[int]:
-    """The token that starts every document, followed by the text's first or last tokens, ``max_tokens`` in total."""
-    tokens, n_kept = tokenizer.encode(text), classifier.max_tokens - 1
-    kept = tokens[:n_kept] if classifier.truncation_side == "right" else tokens[max(0, len(tokens) - n_kept) :]
-    return [tokenizer.vocabulary.start_id, *kept]
 
 
 def _mean_and_maximum(hidden: Tensor, is_text: Tensor) -> Tensor:

@@ -9,8 +9,9 @@ import pyarrow as pa
 from lmcore.config.base import Split
 from lmcore.config.classification import LabelColumn
 from lmcore.config.tokenize import SplitFractions
-from lmcore.finetuning.classification.classifier import Classifier, encode_for_classifier
+from lmcore.finetuning.classification.classifier import Classifier
 from lmcore.finetuning.classification.completeness import complete_and_truncated
+from lmcore.finetuning.classification.prediction import encode_for_classifier
 from lmcore.finetuning.examples import rows_by_split
 from lmcore.text.split import SPLITS
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 
 from lmcore.config.training import MetricName
-from lmcore.finetuning.classification.classifier import THRESHOLD, Classifier
+from lmcore.finetuning.classification.classifier import Classifier
+from lmcore.finetuning.classification.prediction import THRESHOLD
 from lmcore.tokens.batches.batches import Batches
 
 

@@ -11,7 +11,7 @@ from lmcore.config.models import max_position_embeddings_of
 from lmcore.config.tokenize import SplitFractions
 from lmcore.config.training import TrainingConfig
 from lmcore.finetuning.classification.class_weights import class_weights
-from lmcore.finetuning.classification.classifier import Classifier, predict_logits
+from lmcore.finetuning.classification.classifier import Classifier
 from lmcore.finetuning.classification.examples import (
     LabeledText,
     classification_examples,
@@ -19,6 +19,7 @@ from lmcore.finetuning.classification.examples import (
     frequent_labels,
     known_examples,
 )
+from lmcore.finetuning.classification.prediction import predict_logits
 from lmcore.finetuning.classification.temperature import fit_temperature
 from lmcore.finetuning.examples import choose_examples
 from lmcore.models.trainable import TextEncoder

@@ -19,7 +19,8 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from pydantic import ValidationError
 
 from lmcore.errors import UserError
-from lmcore.finetuning.classification.classifier import chosen_labels, load_classifier, predict
+from lmcore.finetuning.classification.folder import load_classifier
+from lmcore.finetuning.classification.prediction import chosen_labels, predict
 from lmcore.generation import GenerationConfig, Generator
 from lmcore.generation.chat import ChatGenerator
 from lmcore.generation.mask_filling import SpanRestoringGenerator, fill_masks

@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 from lmcore.config.tokenize import WordsConfig
-from lmcore.finetuning.classification.classifier import Classifier, load_classifier, predict, save_classifier
+from lmcore.finetuning.classification.classifier import Classifier
+from lmcore.finetuning.classification.folder import load_classifier, save_classifier
+from lmcore.finetuning.classification.prediction import predict
 from lmcore.finetuning.word_vectors import WordVectorEmbedding, add_word_vectors, merge_word_vectors, read_vectors
 from lmcore.models.families import build_model
 from lmcore.models.trainable import TextEncoder

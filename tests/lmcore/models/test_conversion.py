@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from lmcore.errors import UserError
-from lmcore.finetuning.classification.classifier import load_classifier, predict
+from lmcore.finetuning.classification.folder import load_classifier
+from lmcore.finetuning.classification.prediction import predict
 from lmcore.models.conversion import convert_model_folder
 from lmcore.models.folder import load_language_model, read_description
 from lmcore.models.ngram.model import NgramModel

@@ -8,7 +8,9 @@ import torch
 
 from lmcore.config.families import FamilyConfig
 from lmcore.config.tokenize import BytePairConfig
-from lmcore.finetuning.classification.classifier import Classifier, load_classifier, predict, save_classifier
+from lmcore.finetuning.classification.classifier import Classifier
+from lmcore.finetuning.classification.folder import load_classifier, save_classifier
+from lmcore.finetuning.classification.prediction import predict
 from lmcore.models.families import FAMILIES, build_model
 from lmcore.models.generative import CountedModel, GenerativeModel
 from lmcore.models.trainable import TextEncoder, TrainableModel

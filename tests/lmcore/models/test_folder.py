@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from lmcore.errors import UserError
-from lmcore.finetuning.classification.classifier import Classifier, save_classifier
+from lmcore.finetuning.classification.classifier import Classifier
+from lmcore.finetuning.classification.folder import save_classifier
 from lmcore.models.conversion import convert_model_folder
 from lmcore.models.families import build_model
 from lmcore.models.folder import load_generative_model, load_language_model, read_description, save_language_model

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from lmcore.config.models import NgramConfig
 from lmcore.config.tokenize import BytePairConfig
 from lmcore.finetuning.adapter_folder import save_adapter
-from lmcore.finetuning.classification.classifier import Classifier, load_classifier, save_classifier
+from lmcore.finetuning.classification.classifier import Classifier
+from lmcore.finetuning.classification.folder import load_classifier, save_classifier
 from lmcore.models.families import build_model
 from lmcore.models.folder import load_language_model, save_language_model
 from lmcore.models.lora import add_lora

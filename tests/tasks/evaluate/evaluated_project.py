@@ -12,7 +12,8 @@ from lmcore.config.completion import CompletionTrainingConfig, SummaryExamples
 from lmcore.config.evaluate import ReportConfig
 from lmcore.config.finetune import FinetuneConfig
 from lmcore.config.tokenize import BytePairConfig, SplitFractions
-from lmcore.finetuning.classification.classifier import Classifier, save_classifier
+from lmcore.finetuning.classification.classifier import Classifier
+from lmcore.finetuning.classification.folder import save_classifier
 from lmcore.models.folder import save_language_model
 from lmcore.models.gpt.model import GPT
 from lmcore.runtime.artifact_cache import ArtifactCache

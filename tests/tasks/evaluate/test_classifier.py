@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lmcore.finetuning.classification.classifier import load_classifier
+from lmcore.finetuning.classification.folder import load_classifier
 from lmcore.text.documents.shards import read_documents, shards_of, write_table
 from lmcore.text.split import splits_of
 from tasks.evaluate import (

@@ -11,8 +11,10 @@ import torch
 from lmcore.config.classification import ClassificationTrainingConfig
 from lmcore.config.finetune import FinetuneConfig
 from lmcore.config.tokenize import BytePairConfig
-from lmcore.finetuning.classification.classifier import Classifier, load_classifier, predict, save_classifier
+from lmcore.finetuning.classification.classifier import Classifier
 from lmcore.finetuning.classification.examples import classification_examples
+from lmcore.finetuning.classification.folder import load_classifier, save_classifier
+from lmcore.finetuning.classification.prediction import predict
 from lmcore.models.gpt.model import GPT
 from lmcore.runtime.files import write_json
 from lmcore.text.documents.document import CLEAN_SCHEMA

@@ -6,7 +6,8 @@ import torch
 
 from lmcore.config.models import GPTConfig
 from lmcore.config.tokenize import BytePairConfig
-from lmcore.finetuning.classification.classifier import Classifier, save_classifier
+from lmcore.finetuning.classification.classifier import Classifier
+from lmcore.finetuning.classification.folder import save_classifier
 from lmcore.models.folder import save_language_model
 from lmcore.models.gpt.model import GPT
 from lmcore.tokens.tokenizer.training import train_tokenizer

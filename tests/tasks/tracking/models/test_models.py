@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lmcore.finetuning.classification.classifier import Classifier, load_classifier, save_classifier
+from lmcore.finetuning.classification.classifier import Classifier
+from lmcore.finetuning.classification.folder import load_classifier, save_classifier
 from lmcore.generation import Generator
 from lmcore.models.folder import save_language_model
 from tasks.tracking.models.model import requirements, write_mlflow_model
