@@ -25,7 +25,7 @@ NEIGHBORS = """
 ENDINGS = """
   shortest: 1
   longest: 5
-  max_characters: 30"""
+  max_characters: 50"""
 PROBES = """
   memorization:
     prefix_tokens:

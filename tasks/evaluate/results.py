@@ -137,7 +137,7 @@ def write_result(output: Path, part: str, result: EvaluationResult) -> None:
     write_json(output / f"{part}.json", result.as_json())
     title = part.replace("_", " ")
     if result.skipped is not None:
-        logger.info("Not evaluated: %s (%s)", title, result.skipped)
+        logger.info("Skipped %s: %s", title, result.skipped)
         return
     metrics, headline, metric = result.metrics, result.headline, result.reported[0]
     is_clean = headline.endswith(CLEAN)
