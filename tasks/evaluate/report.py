@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lmcore.config.evaluate import EvaluateConfig
-from lmcore.evaluation.model_card.card import ModelCard, render_model_card
+from lmcore.evaluation.model_card.card import ModelCard, example_call, render_model_card
 from lmcore.evaluation.names import MODEL, sized_name, training_data
 from lmcore.evaluation.report.plots import Curve
 from lmcore.evaluation.report.render import (
@@ -118,8 +118,8 @@ def write_model_cards(
     for part in (part for part in PARTS if part.is_trained and results[part.name].skipped is None):
         result = results[part.name]
         training = read_training(part, inputs)
-        description = read_description(inputs.model(part)).model
-        name = sized_name(description, training.record)
+        description = read_description(inputs.model(part))
+        name = sized_name(description.model, training.record)
         settings: Any = parameters
         for key in part.settings:
             settings = settings.get(key) or {}
@@ -127,7 +127,8 @@ def write_model_cards(
             part=part.name,
             title=name if part.folder is None else f"{part.title}: {name}",
             summary=part.summary,
-            architecture=description.model_dump(mode="json"),
+            example_call=example_call(description),
+            architecture=description.model.model_dump(mode="json"),
             settings={key: value for key, value in settings.items() if key != "model"},
             training=training,
             curves=curves_file(part.title) if training.has_curve else None,

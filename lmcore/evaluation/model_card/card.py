@@ -14,16 +14,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lmcore.evaluation.names import INTERPOLATION, MODEL, UNCALIBRATED
 from lmcore.evaluation.probes.probe import Probe
-from lmcore.evaluation.report.render import Training, capitalized
+from lmcore.evaluation.report.render import Training, capitalized, uncapitalized
 from lmcore.evaluation.report.shown import fixed, flatten, shown_value
 from lmcore.evaluation.report.views import ProbeView
 from lmcore.evaluation.result import CLEAN, Estimate, EvaluationResult, Metric, pair_name
+from lmcore.models.folder import ModelDescription
 
 TEMPLATE = "model_card.md.jinja"
 MAX_SAMPLES = 3
 MAX_SAMPLE_CHARACTERS = 600
 TASKS = {"language_model": "text-generation", "classifier": "text-classification"}
 """The Hub's names of what models do; the others generate text too."""
+ITEMS = {"classifier": "texts"}
+"""What a model is evaluated on, if neither on prompts nor on documents."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class ModelCard:
         part: which of the pipeline's models it is, such as ``classifier``.
         title: its name, with family and size.
         summary: what it does, in one or two sentences.
+        example_call: Python code that uses the loaded ``model``.
         architecture: the model's configuration by name.
         settings: those of its training, by dotted name.
         training: its record, and its curves.
@@ -48,6 +52,7 @@ class ModelCard:
     part: str
     title: str
     summary: str
+    example_call: str
     architecture: Mapping[str, Any]
     settings: Mapping[str, Any]
     training: Training
@@ -74,6 +79,7 @@ def render_model_card(card: ModelCard) -> str:
         "fenced": fenced,
         "fixed": fixed,
         "thousands": lambda value: f"{value:,.0f}",
+        "uncapitalized": uncapitalized,
         "with_interval": with_interval,
     }
     metrics = [_on_clean(metric, card.result) for metric in card.result.reported]
@@ -82,7 +88,7 @@ def render_model_card(card: ModelCard) -> str:
     text = environment.get_template(TEMPLATE).render(
         card=card,
         task=TASKS.get(card.part, "text-generation"),
-        items="prompts" if "completions" in card.result.details else "documents",
+        items=ITEMS.get(card.part, "prompts" if "completions" in card.result.details else "documents"),
         metrics=metrics,
         columns=metrics[:3],
         systems=systems,
@@ -93,6 +99,19 @@ def render_model_card(card: ModelCard) -> str:
         settings=[*flatten(card.architecture), *flatten(card.settings)],
     )
     return re.sub(r"\n{3,}", "\n\n", text)
+
+
+def example_call(description: ModelDescription) -> str:
+    """Python code that uses a model of the library, whose name is ``model``."""
+    if description.kind == "classifier":
+        return 'model.predict("A text.")'
+    if description.kind == "chat":
+        return 'model.chat([{"role": "user", "content": "Hello!"}])'
+    fields = description.prompt_format.fields if description.prompt_format else ()
+    if len(fields) < 2:
+        return 'model.generate("A prompt")'
+    values = ", ".join(f'"{field}": "..."' for field in fields)
+    return f"model.generate({{{values}}})"
 
 
 def cell(text: object) -> str:

@@ -126,7 +126,7 @@ def render_report(content: ReportContent, config: EvaluateConfig) -> str:
         "percent": percent,
         "shade": _surprisal_shade,
         "thousands": _thousands,
-        "uncapitalized": lambda text: text[:1].lower() + text[1:],
+        "uncapitalized": uncapitalized,
         "value": shown_value,
     }
     language_model = LanguageModelView(content.language_model)
@@ -168,6 +168,11 @@ def render_plots(content: ReportContent) -> dict[str, str]:
 def curves_file(title: str) -> str:
     """The name of the file with the curves of a training."""
     return f"loss-{title.lower().replace(' ', '-')}.svg"
+
+
+def uncapitalized(text: str) -> str:
+    """The text with a small first letter."""
+    return text[:1].lower() + text[1:]
 
 
 def capitalized(text: str) -> str:

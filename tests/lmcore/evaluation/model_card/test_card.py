@@ -3,7 +3,9 @@ from dataclasses import replace
 
 import pytest
 
-from lmcore.evaluation.model_card.card import ModelCard, cell, fenced, render_model_card
+from lmcore.evaluation.model_card.card import ModelCard, cell, example_call, fenced, render_model_card
+from lmcore.models.folder import ModelDescription
+from lmcore.models.prompt import PromptFormat
 from tests.lmcore.evaluation.report.report_content import content
 
 SOURCE = {
@@ -20,6 +22,7 @@ def card(text: str = "text") -> ModelCard:
         part="classifier",
         title="Classifier: GPT, 1 k parameters",
         summary="Predicts the label of a text.",
+        example_call='model.predict("A text.")',
         architecture={"family": "gpt", "hidden_size": 16, "rope_theta": None},
         settings={"max_tokens": 128, "training": {"max_steps": 10}},
         training=report.trainings[0],
@@ -69,7 +72,7 @@ def test_data_are_named_with_license_and_attribution_and_settings_in_full():
 
 
 def test_results_of_a_model_that_answers_prompts_count_prompts():
-    assert "On 8 clean test documents of 10 (clean: they share" in render_model_card(card())
+    assert "On 8 clean test texts of 10 (clean: they share" in render_model_card(card())
     prompted = replace(card(), part="completion", result=content("text").completions[0].result)
     assert "On 8 clean test prompts of 10 (clean: their documents share" in render_model_card(prompted)
 
@@ -100,3 +103,30 @@ def test_a_language_model_and_one_without_curves_probes_or_samples_have_a_card_t
     assert "![" not in markdown
     assert 'lmcore.load("models/language-model")' in markdown
     assert "| GPT + 5-gram | GPT |" in markdown
+
+
+def test_the_example_gives_every_field_of_a_prompt():
+    nothing = dict.fromkeys(ModelDescription.model_fields)
+    completion = {
+        "truncated_field": "context",
+        "truncation_side": "right",
+        "max_prompt_tokens": 8,
+        "max_completion_tokens": 4,
+    }
+    calls = [
+        example_call(ModelDescription.model_construct(**nothing | {"kind": kind, "prompt_format": found}))
+        for kind, found in (
+            ("classifier", None),
+            ("chat", None),
+            ("language_model", None),
+            ("completion", PromptFormat(template="{{ context }}: ", **completion)),
+            ("completion", PromptFormat(template="{{ context }} Q: {{ question }}", **completion)),
+        )
+    ]
+    assert calls == [
+        'model.predict("A text.")',
+        'model.chat([{"role": "user", "content": "Hello!"}])',
+        'model.generate("A prompt")',
+        'model.generate("A prompt")',
+        'model.generate({"context": "...", "question": "..."})',
+    ]
