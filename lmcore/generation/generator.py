@@ -138,8 +138,10 @@ class Generator:
         return self.tokenizer.token_separator if self._continues(prompt) else ""
 
     def _decoder(self, prompt: AnyPrompt) -> Callable[[Sequence[int]], str]:
-        """Decodes completions of ``prompt``."""
-        return self.tokenizer.decode_continuation if self._continues(prompt) else self.tokenizer.decode
+        """Decodes completions of ``prompt``, without the space that separates them from it."""
+        decode = self.tokenizer.decode_continuation if self._continues(prompt) else self.tokenizer.decode
+        before = self.prompt_format.before_completion if self.prompt_format else ""
+        return (lambda tokens: decode(tokens).removeprefix(before)) if before else decode
 
     def _continues(self, prompt: AnyPrompt) -> bool:
         """Whether a completion is the rest of the text that the prompt begins."""

@@ -92,6 +92,19 @@ def test_a_completion_model_gets_prompts_in_the_format_of_its_training(generator
     assert asking.encode("the list is sorted") == encode_prompt(asking.tokenizer, "the list is sorted", prompt_format)
 
 
+def test_the_space_after_the_colon_of_a_prompt_is_no_part_of_the_answer(generator: Generator) -> None:
+    asking = Generator(generator.model, generator.tokenizer, prompt_format_with(" :", 4, 8))
+    n_spaces = 0
+    for seed in range(100):
+        config = settings(**SAMPLING | {"seed": seed})
+        (completion,) = asking.complete(["the list"], config)
+        text = asking.tokenizer.decode(completion.tokens)
+        n_spaces += text.startswith(" ")
+        assert completion.text == text.removeprefix(" ")
+        assert "".join(asking.stream("the list", config)) == completion.text
+    assert n_spaces > 0
+
+
 def test_a_score_holds_the_log_probability_of_every_token_and_the_whole_text(generator: Generator) -> None:
     text = "the list is 世界 sorted"
     score = generator.score(text)
