@@ -19,7 +19,7 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from flows.paths import CLEAN, EVALUATION, LANGUAGE_MODEL, METRICS, RAW, TOKENS
-from flows.runtime.commands import run_command
+from flows.runtime.commands import check_arguments, run_command
 from lmcore.errors import UserError
 from lmcore.runtime.files import folder_digest, write_text
 from tasks.context.environment import Environment
@@ -196,4 +196,5 @@ def _read(path: Path) -> Any:
 
 
 if __name__ == "__main__":
+    check_arguments("flows.pictures", "Make the pictures of the documentation from the last run.")
     run_command("pictures", make_pictures)

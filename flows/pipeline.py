@@ -12,7 +12,7 @@ from prefect.runtime import flow_run
 
 from flows.paths import PARAMETERS
 from flows.refresh import refresh
-from flows.runtime.commands import run_command
+from flows.runtime.commands import check_arguments, run_command
 from flows.runtime.scheduled_run import scheduled_run
 from flows.runtime.stage_graph import StageGraph, StageResult, bring_up_to_date
 from flows.runtime.summary import show_summary
@@ -90,6 +90,7 @@ def run_and_show() -> None:
 
 def main() -> None:
     """The command line."""
+    check_arguments("flows.pipeline", "Run the stages of the pipeline that are not up to date, and show the results.")
     run_command("pipeline", run_and_show)
 
 

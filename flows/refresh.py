@@ -8,7 +8,7 @@ import logging
 from functools import partial
 
 from flows.paths import LOCK, PARAMETERS
-from flows.runtime.commands import run_command
+from flows.runtime.commands import check_arguments, run_command
 from tasks.context.environment import Environment
 from tasks.context.named_files import refresh_named_files
 from tasks.context.parameters import Parameters, load_parameters
@@ -52,6 +52,7 @@ def _log_changes(changes: list[str]) -> list[str]:
 
 def main() -> None:
     """The command line."""
+    check_arguments("flows.refresh", "Check the sources, and pin their current content in sources.lock.")
     run_command("refresh", lambda: refresh(load_parameters(PARAMETERS), Environment()))
 
 

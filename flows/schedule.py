@@ -9,7 +9,7 @@ import logging
 import sys
 
 from flows.pipeline import pipeline
-from flows.runtime.commands import run_command
+from flows.runtime.commands import check_arguments, run_command
 from flows.runtime.serving import serve
 from lmcore.errors import UserError
 from tasks.context.environment import Environment
@@ -42,6 +42,7 @@ def run_schedule() -> None:
 
 def main() -> None:
     """The command line."""
+    check_arguments("flows.schedule", "Run the pipeline whenever LMCORE_SCHEDULE_CRON says so, until Ctrl-C.")
     run_command("schedule", run_schedule)
 
 

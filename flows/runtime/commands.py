@@ -1,5 +1,6 @@
 """Runs a command: a user's mistake ends it with a message, a defect with a traceback, a signal with an exit code."""
 
+import argparse
 import logging
 import os
 import signal
@@ -33,6 +34,11 @@ def run_command(name: str, command: Callable[[], object]) -> NoReturn:
     except BaseException as error:
         code = _report_error(name, error)
     leave(code)
+
+
+def check_arguments(module: str, description: str) -> None:
+    """Handle the arguments of a command that takes none: ``--help`` is answered, all others are an error."""
+    argparse.ArgumentParser(prog=f"python -m {module}", description=description).parse_args()
 
 
 def leave(code: int) -> NoReturn:

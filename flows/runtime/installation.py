@@ -11,7 +11,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from flows.runtime.commands import run_command
+from flows.runtime.commands import check_arguments, run_command
 from lmcore.runtime.files import write_text
 from tasks.context.environment import Environment
 
@@ -86,6 +86,7 @@ def _forget_index_folder(config: Path) -> None:
 
 def main() -> None:
     """The command line."""
+    check_arguments("flows.runtime.installation", "Fit .venv to the folder that it was moved or copied to.")
     if sys.prefix == sys.base_prefix:
         sys.exit("flows.runtime.installation changes the environment that it runs in: run it with .venv/bin/python")
     run_command("installation", install)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from flows.runtime.commands import check_arguments
 from lmcore.errors import UserError
 from lmcore.runtime.files import write_text
 
@@ -77,6 +78,7 @@ def _sorted_pins(lines: Iterable[str]) -> list[str]:
 
 
 if __name__ == "__main__":
+    check_arguments("flows.runtime.pins", "Pin the installed versions of all packages in the constraints.")
     found = {distribution.name: distribution.version for distribution in importlib.metadata.distributions()}
     changes = update_pins(Path.cwd(), found) or ["All pins are the installed versions."]
     sys.stdout.write("\n".join(changes) + "\n")

@@ -8,7 +8,7 @@ path in ``.dvc/config``, so that plots render on a machine without a network.
 
 from pathlib import Path
 
-from flows.runtime.commands import run_command
+from flows.runtime.commands import check_arguments, run_command
 from lmcore.runtime.files import atomic_file
 
 PAGE = Path(".venv/share/lmcore/plots.html")
@@ -42,6 +42,7 @@ def write_plot_page(path: Path) -> None:
 
 def main() -> None:
     """The command line."""
+    check_arguments("flows.runtime.plot_page", "Write the page that `dvc plots show` needs offline.")
     run_command("plot page", lambda: write_plot_page(PAGE))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from flows.paths import PARAMETERS
-from flows.runtime.commands import run_command
+from flows.runtime.commands import check_arguments, run_command
 from flows.runtime.parent_watchdog import stop_when_abandoned
 from flows.runtime.resources import measured
 from flows.runtime.stage_record import StageRecord
@@ -27,6 +27,7 @@ def run_stage(stage: Stage) -> NoReturn:
     All of ``params.yaml`` is checked first. Duration, peak memory and the error, if any, are written to
     ``stages/NAME.json`` in the work folder.
     """
+    check_arguments(f"flows.{stage.name}", f"Run the stage {stage.name}; `dvc repro` does so if it is not up to date.")
     run_command(stage.name, lambda: _run_recorded(stage))
 
 

@@ -1,5 +1,6 @@
 """A user's mistake is a message, a defect is a traceback, and a signal is an exit code."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,3 +33,23 @@ def test_a_command_ends_with_a_code_and_says_why(body: str, code: int, shown: li
     assert ("Traceback" in done.stderr) == ("Traceback" in shown)
     if code == 0:
         assert done.stderr == ""
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), (["--fast"], 2)])
+def test_a_command_without_arguments_answers_help_and_refuses_the_rest_before_it_does_anything(
+    arguments: list[str], code: int, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "flows.refresh", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == code
+    assert "usage: python -m flows.refresh [-h]" in done.stdout + done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_command_reads_its_arguments() -> None:
+    sources = {file: file.read_text(encoding="utf-8") for file in sorted((PROJECT / "flows").rglob("*.py"))}
+    commands = [file for file, source in sources.items() if '__name__ == "__main__"' in source]
+    readers = ("ArgumentParser(", "check_arguments(", "run_stage(")
+    assert [file.name for file in commands if not any(reader in sources[file] for reader in readers)] == []
+    assert len(commands) > 15

@@ -1,6 +1,7 @@
 """A stage checks all parameters first, and records how it ended for the pipeline that started it."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def work_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(PROJECT / "params.yaml", tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LMCORE_WORK_FOLDER", str(tmp_path / "work"))
+    monkeypatch.setattr(sys, "argv", ["clean"])
 
     def run_command(name: str, command: Callable[[], None]) -> None:
         assert name == "clean"
