@@ -1,6 +1,6 @@
 """How often the intervals of the evaluation contain the truth.  Run: ``python -m benchmarks.interval_coverage``.
 
-Test sets are drawn from a large made-up population, whose metric is the truth; each gives an interval of 95 %
+Test sets are drawn from a large synthetic population, whose metric is the truth; each gives an interval of 95 %
 confidence with the library's own functions. The printed table is that of docs/evaluation.md.
 """
 

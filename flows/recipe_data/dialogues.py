@@ -1,13 +1,13 @@
 """Makes the data of the recipes chat, dpo and grpo: ``python -m flows.recipe_data.dialogues [FOLDER]``.
 
-All of it is made up, and equal seeds make equal files:
+All of it is synthetic, and equal seeds make equal files:
 
 * ``chat.jsonl``: dialogues of three turns. The user says a name, and what stands where, in which color and from whom;
   then asks for two of the five. No combination of facts occurs twice, so an answer has to be read from the first turn.
 * ``arithmetic.jsonl``: quantities in another unit, such as 17 m in cm. Two of three answers are the quantity alone, the
   third is a sentence, by chance.
-* ``preferences.jsonl``: other such questions with both answers. Who says please prefers the sentence, others the
-  quantity.
+* ``preferences.jsonl``: other such questions with both answers. Users who say please prefer the sentence,
+  others the quantity.
 """
 
 import argparse

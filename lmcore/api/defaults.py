@@ -19,6 +19,7 @@ Optimizer = Mapping[str, Any]
 HEAD_SIZE = 32
 LARGE_HIDDEN_SIZE = 512
 PATIENCE = 3
+MAX_NEW_TOKENS = 128
 """Validations without improvement after which a language model's training ends early."""
 
 
@@ -146,6 +147,11 @@ def training_config(
     )
 
 
+def default_max_new_tokens(context: int | None) -> int:
+    """The longest text by default: :data:`MAX_NEW_TOKENS`, or half of the context if that is less."""
+    return MAX_NEW_TOKENS if context is None else min(MAX_NEW_TOKENS, max(context // 2, 1))
+
+
 def generation_config(
     *,
     max_new_tokens: int | None,
@@ -159,12 +165,12 @@ def generation_config(
 ) -> GenerationConfig:
     """Sampling, greedy decoding (temperature 0) or beam search.
 
-    By default, a text has ``answer_tokens`` at most; without these 100 tokens, or half the context if that is less.
+    By default, a text has ``answer_tokens`` at most; without these 128 tokens, or half the context if that is less.
     """
     if max_new_tokens is None:
         max_new_tokens = answer_tokens
     if max_new_tokens is None:
-        max_new_tokens = 100 if context is None else min(100, max(context // 2, 1))
+        max_new_tokens = default_max_new_tokens(context)
     is_search, is_sampled = num_beams > 1, num_beams == 1 and temperature != 0
     values = {
         "max_new_tokens": max_new_tokens,

@@ -54,7 +54,7 @@ class LanguageModel(PretrainedModel):
         Args:
             prompt: the beginning of a text; it may be empty. For a completion model whose prompt has several fields,
                 the value of each by its name.
-            max_new_tokens: the longest answer; by default that of the training of a completion model, else 100 tokens,
+            max_new_tokens: the longest answer; by default that of the training of a completion model, else 128 tokens,
                 or half the context if that is less.
             temperature: 0 always takes the most probable token; higher values are more varied. By default 0 for a
                 completion or chat model, whose most probable answer is the best one, else 0.8.

@@ -130,7 +130,7 @@ def load(
         record = read_json(folder / "record.json")
         if description.kind == "classifier":
             if adapter is not None:
-                raise UserError(f"{folder} holds a classifier, beside which no adapters are loaded")
+                raise UserError(f"{folder} holds a classifier; adapters cannot be loaded with a classifier")
             if load_in_8bit:
                 raise UserError(f"{folder} holds a classifier, which has no 8-bit weights: leave out load_in_8bit")
             return TextClassifier(*load_classifier(folder), record)

@@ -67,8 +67,7 @@ def convert(source: Path, target: Path) -> str:
     model = load(source)
     if not isinstance(model, PretrainedModel):
         raise UserError(
-            f"{source} holds a classifier, which cannot be exported to Hugging Face: its head reads the mean and the "
-            "maximum of all positions, and no classifier of transformers does"
+            f"{source} holds a classifier; only language, completion and chat models can be exported to Hugging Face"
         )
     model.save_huggingface(target)
     return f"wrote {target}: a folder for Hugging Face transformers"

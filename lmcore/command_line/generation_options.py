@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from lmcore.api.defaults import MAX_NEW_TOKENS, default_max_new_tokens
 from lmcore.config.generation import GenerationConfig
 from lmcore.config.models import max_position_embeddings_of
 from lmcore.errors import UserError
@@ -36,7 +37,6 @@ examples:
   lmcore chat models/finetuned/chat
   lmcore chat models/finetuned/chat --system "Answer in one sentence." --temperature 0.7
 """
-DEFAULT_MAX_TOKENS = 128
 DEFAULT_LENGTH_PENALTY = 0.6
 SAMPLING_OPTIONS = ("temperature", "top_k", "top_p", "min_p", "seed")
 CHAT_ONLY = ("system", "chat_template")
@@ -167,7 +167,7 @@ def _add_ends(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="maximum length of an answer in tokens (default: for a completion model, its limit in training; otherwise "
-        f"{DEFAULT_MAX_TOKENS}, or half the context if that is shorter)",
+        f"{MAX_NEW_TOKENS}, or half the context if that is shorter)",
     )
     group.add_argument(
         "--stop-strings",
@@ -220,7 +220,7 @@ def _max_tokens(options: argparse.Namespace, description: ModelDescription) -> i
     if description.prompt_format is not None:
         return description.prompt_format.max_completion_tokens
     context = max_position_embeddings_of(description.model)
-    return DEFAULT_MAX_TOKENS if context is None else min(DEFAULT_MAX_TOKENS, max(context // 2, 1))
+    return default_max_new_tokens(context)
 
 
 def _sampling(options: argparse.Namespace, description: ModelDescription) -> GenerationConfig:
