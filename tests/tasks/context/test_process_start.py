@@ -29,7 +29,7 @@ def project(tmp_path: Path) -> Path:
     """A DVC project with one stage of the real pipeline, which ends at once: there are no parameters."""
     (tmp_path / "spy").mkdir()
     (tmp_path / "spy" / "sitecustomize.py").write_text(SPY)
-    (tmp_path / "dvc.yaml").write_text("stages:\n  pretrain:\n    cmd: python -m flows.collect -x\n    outs: [model]\n")
+    (tmp_path / "dvc.yaml").write_text("stages:\n  pretrain:\n    cmd: python -m flows.collect\n    outs: [model]\n")
     subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc" / "config").write_text("")
@@ -49,15 +49,13 @@ def starts_of_stage(project: Path, *command: str, **variables: str) -> list[tupl
     found = []
     for line in (project / "starts.jsonl").read_text().splitlines():
         pid, arguments, started_with = json.loads(line)
-        if arguments == ["-m", "flows.collect", "-x"]:
+        if arguments == ["-m", "flows.collect"]:
             variables_at_start = dict(entry.split("=", 1) for entry in started_with if "=" in entry)
             found.append((pid, {name: variables_at_start.get(name, "-") for name in START_SETTINGS}))
     return found
 
 
-@pytest.mark.parametrize(
-    "command", [("dvc", "repro"), ("flows.collect", "-x")], ids=["dvc repro", "python -m flows.STAGE"]
-)
+@pytest.mark.parametrize("command", [("dvc", "repro"), ("flows.collect",)], ids=["dvc repro", "python -m flows.STAGE"])
 def test_a_stage_restarts_once_with_the_settings_of_a_computing_process(
     command: tuple[str, ...], project: Path
 ) -> None:
@@ -67,13 +65,13 @@ def test_a_stage_restarts_once_with_the_settings_of_a_computing_process(
 
 
 def test_a_stage_that_was_started_with_the_settings_does_not_restart(project: Path) -> None:
-    starts = starts_of_stage(project, sys.executable, "-m", "flows.collect", "-x", **START_SETTINGS)
+    starts = starts_of_stage(project, sys.executable, "-m", "flows.collect", **START_SETTINGS)
     assert [settings for _, settings in starts] == [START_SETTINGS]
 
 
 def test_values_that_the_user_has_set_are_kept_also_empty_ones(project: Path) -> None:
     own = {"OMP_WAIT_POLICY": "ACTIVE", "GLIBC_TUNABLES": ""}
-    *_, (_, settings) = starts_of_stage(project, sys.executable, "-m", "flows.collect", "-x", **own)
+    *_, (_, settings) = starts_of_stage(project, sys.executable, "-m", "flows.collect", **own)
     assert settings == START_SETTINGS | own
 
 
