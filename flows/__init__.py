@@ -5,8 +5,18 @@ most libraries read these settings once, when they are imported. For the same re
 that lacks the settings of a computing process.
 """
 
-from tasks.context.environment import prepare
-from tasks.context.process_start import restart_with_settings
+import sys
+
+try:
+    from tasks.context.environment import prepare
+    from tasks.context.process_start import restart_with_settings
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] in ("tasks", "lmcore"):
+        raise
+    sys.exit(
+        f"{sys.executable} lacks the package {error.name}. Activate the project's environment, "
+        "`. .venv/bin/activate`, which `make install` creates"
+    )
 
 STAGES = ("collect", "clean", "tokenize", "pretrain", "finetune", "evaluate")
 

@@ -47,9 +47,9 @@ class ClassificationTrainingConfig(Config):
     """How many models are trained side by side, each from random weights of its own; their logits are averaged. Every
     second one reads texts backwards."""
     vectors: Path | None
-    """File of word vectors in GloVe's format. They stay as they are, and a map of them to the embeddings is trained;
-    all of its words are tokens then, so that texts may have words that no training text has. None: no vectors."""
-    lora: Annotated[LoRAConfig | None, merged_only("the head of a classifier is no adapter")]
+    """File of word vectors in GloVe's format. They stay frozen; a map of them to the embeddings is trained, and all
+    of their words become tokens, even those that no training text has. None: no vectors."""
+    lora: Annotated[LoRAConfig | None, merged_only("the head of a classifier is not an adapter")]
     """Train adapters instead of the weights; None trains the weights."""
     frozen_layers: FrozenLayers
     """Leave the embeddings and this many of the first blocks as they are; None trains all weights."""

@@ -51,16 +51,17 @@ class ParameterQuestions(Config):
 
 
 class ParameterExtraction(Config):
-    """The names and types of a docstring's parameters, as a JSON object, are the completion.
+    """The names and types of documented parameters, as a JSON object, are the completion.
 
-    The section that documents them is the prompt's ``text``.
+    The part of a docstring that documents them is the prompt's ``text``: each run of consecutive parameters is an
+    example.
     """
 
     kind: Literal["parameter_extraction"]
     max_parameters: PositiveInt
-    """Docstrings with more parameters are not used."""
+    """The most parameters of an example."""
     max_text_characters: PositiveInt
-    """Docstrings whose parameters take more are not used."""
+    """Longer runs are not used."""
 
 
 CompletionExamples = Annotated[

@@ -17,7 +17,7 @@ class ExactMatchReward(Config):
 
 
 class ArithmeticReward(Config):
-    """1 if the last quantity in the answer equals that of the expected answer, in whatever unit; else 0."""
+    """1 if the last quantity in the answer equals that of the expected answer, in any unit; else 0."""
 
     kind: Literal["arithmetic"]
     weight: PositiveFloat

@@ -98,8 +98,8 @@ class TrainingConfig(Config):
     early_stopping_patience: PositiveInt | None
     """Validations without improvement after which training stops early; None: no early stopping."""
     metric_for_best_model: MetricName
-    """The measure on the validation data by which the weights to keep are chosen, and early stopping is decided: the
-    lowest ``loss``, or the highest value of another one. Which others there are depends on what is trained."""
+    """The measure on the validation data that selects the weights to keep and controls early stopping: the lowest
+    ``loss``, or the highest value of another one. Which others there are depends on what is trained."""
     batch_size: PositiveInt
     gradient_accumulation_steps: PositiveInt
     optimizer: Annotated[AdamWConfig | MuonConfig, Field(discriminator="name")]

@@ -115,7 +115,7 @@ def evaluate_completions(
         config: seed and confidence intervals.
 
     Returns:
-        the metrics, and for each metric a signature that tells how exactly it is computed.
+        the metrics, and for each metric a signature that states exactly how it is computed.
     """
     systems = {name: TextMetrics(texts, references) for name, texts in completions.items()}
     return _evaluate_systems(systems, documents, is_clean, config), systems[MODEL].signatures

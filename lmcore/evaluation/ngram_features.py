@@ -15,7 +15,7 @@ from lmcore.text.words.segmentation import WORD_OR_CHARACTER
 N_BUCKETS = 1 << 20
 """Number of feature columns; each n-gram of characters is assigned to one by its hash."""
 END = "\x03"
-"""Stands for the end of a text, so that its last characters are told from others."""
+"""Stands for the end of a text, so that its last characters can be distinguished from others."""
 MIXER = np.uint64(0x9E3779B97F4A7C15)
 
 

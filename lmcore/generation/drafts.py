@@ -70,7 +70,7 @@ class Drafts:
             self._num_tokens = min(max(self._num_tokens + change, 1), LONGEST_DRAFT)
 
     def _repeated(self, start: int, num_tokens: int) -> list[int]:
-        """The tokens from ``start`` on; where the text ends, it goes on as it has been drafted."""
+        """The tokens from ``start`` on; where the text ends, the draft is repeated."""
         period = len(self._tokens) - start
         return [self._tokens[start + index % period] for index in range(num_tokens)]
 

@@ -17,7 +17,7 @@ def truncate_at_stop_string(text: str, stop_strings: Sequence[str]) -> str:
 
 
 def stop_string_check(stop_strings: Sequence[str], decode: Decode) -> Callable[[Sequence[int]], bool] | None:
-    """A function that tells whether the text of tokens has a stop string; None if there are no stop strings."""
+    """A function that checks the text of tokens for a stop string; None if there are no stop strings."""
     if not stop_strings:
         return None
     return lambda tokens: find_stop_string(decode(tokens), stop_strings) is not None

@@ -1,4 +1,4 @@
-"""How far a model gives away random strings that were planted in its training text.
+"""How far a model reveals random strings that were planted in its training text.
 
 A canary is a document that ends in a secret: what follows its last colon. Its exposure compares the canary with
 alternatives in which every letter and digit of the secret is drawn anew: log2 of their number minus log2 of the

@@ -15,7 +15,7 @@ from lmcore.evaluation.intervals import Floats, ratio
 from lmcore.evaluation.texts.statistics import MetricOfSums, ProportionOfTexts, TextMetric
 
 MAX_TYPES = 20
-"""With more types of items than this, they are no classes but names, and have no F1 of their own."""
+"""With more types of items than this, they are names rather than classes, and have no F1 of their own."""
 SIGNATURE = "JSON objects|items:(key, value)|order:no"
 
 Items = Counter[tuple[str, str]]

@@ -25,7 +25,7 @@ class Classifier(TrainableModel):
         max_tokens: number of tokens that are read.
         truncation_side: which tokens of a longer text are left out: ``right`` reads its beginning, ``left`` its end.
         pooling: whether the head reads the mean and the maximum of the features of all tokens, or the features of the
-            last token, which tell best how a text goes on.
+            last token, which best predict how a text continues.
         problem_type: whether a text has one label or any number of them.
         temperature: divides the logits before they become probabilities
             (:mod:`lmcore.finetuning.classification.temperature`).

@@ -1,7 +1,7 @@
 """The documented parameters of a Python function: names and types, from docstrings in NumPy's or Google's style."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 NUMPY_SECTION = re.compile(r"^Parameters\n-{3,}\n(?P<body>.*?)(?=^\S[^\n]*\n[-=]{3,}\n|\Z)", re.MULTILINE | re.DOTALL)
@@ -14,16 +14,47 @@ LONGEST_TYPE = 60
 
 
 @dataclass(frozen=True, slots=True)
+class ParameterEntry:
+    """What a docstring says about one parameter, or several with the same type.
+
+    Attributes:
+        text: the entry with its description.
+        types: the type of each parameter by name, as written, without ``optional`` and defaults.
+    """
+
+    text: str
+    types: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentedParameters:
     """The section of a docstring that documents parameters.
 
     Attributes:
         section: its text, with its heading.
-        types: the type of each parameter by name, as written, without ``optional`` and defaults.
+        heading: the lines above the first entry.
+        entries: those of parameters with a type, in their order. Text between two of them, such as a parameter without
+            a type, belongs to the first.
     """
 
     section: str
-    types: dict[str, str]
+    heading: str
+    entries: Sequence[ParameterEntry]
+
+    @property
+    def types(self) -> dict[str, str]:
+        """The type of each parameter by name."""
+        return _merged(self.entries)
+
+    def runs(self, max_parameters: int) -> Iterator[tuple[str, dict[str, str]]]:
+        """Each run of consecutive entries that has at most ``max_parameters`` parameters: its text, with the heading of
+        the section, and its types."""
+        for first in range(len(self.entries)):
+            for end in range(first + 1, len(self.entries) + 1):
+                run = self.entries[first:end]
+                if len(types := _merged(run)) > max_parameters:
+                    break
+                yield (self.heading + "".join(entry.text for entry in run)).rstrip(), types
 
 
 def documented_parameters(docstring: str) -> DocumentedParameters | None:
@@ -32,18 +63,29 @@ def documented_parameters(docstring: str) -> DocumentedParameters | None:
     Types of more than :data:`LONGEST_TYPE` characters, or several lines, are prose and left out.
     """
     for section, entry in ((NUMPY_SECTION, NUMPY_ENTRY), (GOOGLE_SECTION, GOOGLE_ENTRY)):
-        found = section.search(docstring)
-        if found is None:
+        if (found := section.search(docstring)) is None:
             continue
-        pairs = list(_typed(found["body"], entry))
-        types = dict(pairs)
-        if types and len(types) == len(pairs):
-            return DocumentedParameters(found[0].rstrip(), types)
+        entries = list(_entries(found["body"], entry))
+        n_parameters = sum(len(own.types) for own in entries)
+        if n_parameters and len(_merged(entries)) == n_parameters:
+            heading = docstring[found.start() : found.start("body")]
+            return DocumentedParameters(found[0].rstrip(), heading, entries)
     return None
 
 
-def _typed(body: str, entry: re.Pattern[str]) -> Iterator[tuple[str, str]]:
-    for found in entry.finditer(body):
-        kind = EXTRAS.sub("", found["type"]).strip().strip(",")
-        if 0 < len(kind) <= LONGEST_TYPE:
-            yield from ((name, kind) for name in found["names"].split(", "))
+def _entries(body: str, pattern: re.Pattern[str]) -> Iterator[ParameterEntry]:
+    """The entries of a section, each with the text up to the next one."""
+    typed = [(found, kind) for found in pattern.finditer(body) if (kind := _bare_type(found["type"]))]
+    ends = [*(found.start() for found, _ in typed), len(body)][1:]
+    for (found, kind), end in zip(typed, ends, strict=True):
+        yield ParameterEntry(body[found.start() : end], dict.fromkeys(found["names"].split(", "), kind))
+
+
+def _bare_type(written: str) -> str:
+    """A type without what follows it; empty if it is prose."""
+    kind = EXTRAS.sub("", written).strip().strip(",")
+    return kind if len(kind) <= LONGEST_TYPE else ""
+
+
+def _merged(entries: Sequence[ParameterEntry]) -> dict[str, str]:
+    return {name: kind for entry in entries for name, kind in entry.types.items()}

@@ -97,8 +97,9 @@ def _pairs(
             yield from _questions(values["text"], config)
         case ParameterExtraction():
             found = documented_parameters(values["text"])
-            if found and len(found.types) <= config.max_parameters and len(found.section) <= config.max_text_characters:
-                yield {"text": found.section}, json.dumps(found.types, ensure_ascii=False)
+            for text, types in found.runs(config.max_parameters) if found else ():
+                if len(text) <= config.max_text_characters:
+                    yield {"text": text}, json.dumps(types, ensure_ascii=False)
 
 
 def _divided(text: str, question_separator: str | None) -> dict[str, str]:

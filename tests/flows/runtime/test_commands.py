@@ -47,6 +47,16 @@ def test_a_command_without_arguments_answers_help_and_refuses_the_rest_before_it
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_python_without_the_packages_says_which_environment_to_activate() -> None:
+    command = [sys.executable, "-S", "-m", "flows.collect"]  # -S: without the packages that are installed
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "lacks the package" in done.stderr
+    assert ". .venv/bin/activate" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_every_command_reads_its_arguments() -> None:
     sources = {file: file.read_text(encoding="utf-8") for file in sorted((PROJECT / "flows").rglob("*.py"))}
     commands = [file for file, source in sources.items() if '__name__ == "__main__"' in source]

@@ -1,4 +1,4 @@
-"""Verifiable rewards: each tells from an answer and the expected one, both texts, how good the answer is."""
+"""Verifiable rewards: each scores an answer against the expected one."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
