@@ -52,6 +52,7 @@ NEW_SETTINGS: dict[KeyPath, str | None] = {
     ("finetune", "classification", "pooling"): "mean_max",
     ("evaluate", "classification", "linear", "endings"): ENDINGS,
     ("finetune", "classification", "ensemble_size"): "1",
+    ("finetune", "classification", "ngram_classifier"): None,
     ("finetune", "completion", "init_from"): "language_model",
     ("finetune", "completion", "truncated_field"): "text",
     ("finetune", "completion", "truncation_side"): "right",

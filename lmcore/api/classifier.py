@@ -8,16 +8,18 @@ import numpy as np
 
 from lmcore.api.folders import model_target
 from lmcore.api.training import checked_text, run_training, seeded
-from lmcore.config.classification import ClassWeights
+from lmcore.config.classification import ClassWeights, NgramClassifierConfig
 from lmcore.config.models import max_position_embeddings_of
 from lmcore.config.training import TrainingConfig
 from lmcore.errors import UserError
+from lmcore.finetuning.classification.calibration import calibrate, fit_ngram_classifier
 from lmcore.finetuning.classification.class_weights import class_weights as weights_of_classes
 from lmcore.finetuning.classification.classifier import Classifier
 from lmcore.finetuning.classification.examples import LabeledText
 from lmcore.finetuning.classification.folder import save_classifier
+from lmcore.finetuning.classification.ngram_classifier import NgramClassifier
 from lmcore.finetuning.classification.prediction import chosen_labels, predict
-from lmcore.finetuning.classification.preparation import ClassificationData, calibrate, classification_batches
+from lmcore.finetuning.classification.preparation import ClassificationData, classification_batches
 from lmcore.models.device import pick_device
 from lmcore.models.model import Model
 from lmcore.models.trainable import TextEncoder
@@ -28,6 +30,7 @@ LabeledPair = tuple[str, str | Collection[str]]
 
 DROPOUT = 0.2
 VALIDATION_FRACTION = 0.1
+NGRAMS = NgramClassifierConfig(longest=3, num_buckets=1 << 16, max_tokens=1024, inverse_regularization=1.0)
 
 
 class TextClassifier:
@@ -151,9 +154,11 @@ def train_classifier(
             class_weights=weights_of_classes(
                 class_weights, labels, [found for _, found in data.training], is_multi_label=is_multi_label
             ),
+            ngram_classifier=NgramClassifier(NGRAMS, len(labels)),
         ).to(pick_device())
     batches = classification_batches(data, classifier, tokenizer, config, seed=seed)
     record = run_training(classifier, batches, config, seed, "Train classifier")
+    fit_ngram_classifier(classifier, tokenizer, data.training)
     calibrate(classifier, tokenizer, data.validation)
     return TextClassifier(classifier, tokenizer, record)
 

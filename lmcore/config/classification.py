@@ -23,6 +23,26 @@ EnsembleSize = Annotated[int, Field(ge=1, le=100)]
 ClassWeights = Literal["balanced"] | dict[str, PositiveFloat]
 
 
+class NgramClassifierConfig(Config):
+    """A linear classifier on the n-grams of a text's tokens."""
+
+    longest: Annotated[int, Field(ge=1, le=8)]
+    """N-grams have 1 to this many tokens."""
+    num_buckets: PositiveInt
+    """How many weights each label has, a power of two; n-grams share weights by their hash."""
+    max_tokens: PositiveInt
+    """How many tokens of a document it reads. More than the network can are no problem."""
+    inverse_regularization: PositiveFloat
+    """The smaller, the smaller the weights; named ``C`` in scikit-learn."""
+
+    @field_validator("num_buckets")
+    @classmethod
+    def _is_power_of_two(cls, num_buckets: int) -> int:
+        if num_buckets & (num_buckets - 1):
+            raise ValueError(f"num_buckets is {num_buckets}, which is not a power of two, such as 65536")
+        return num_buckets
+
+
 class ClassificationTrainingConfig(Config):
     """Training of a classifier that predicts the label of a document, or its labels."""
 
@@ -49,6 +69,9 @@ class ClassificationTrainingConfig(Config):
     vectors: Path | None
     """File of word vectors in GloVe's format. They stay frozen; a map of them to the embeddings is trained, and all
     of their words become tokens, even those that no training text has. None: no vectors."""
+    ngram_classifier: NgramClassifierConfig | None
+    """A linear classifier that is trained beside the network. Its logits are added with the weight under which the
+    labels of the validation documents are most likely. None: the network alone."""
     lora: Annotated[LoRAConfig | None, merged_only("the head of a classifier is not an adapter")]
     """Train adapters instead of the weights; None trains the weights."""
     frozen_layers: FrozenLayers

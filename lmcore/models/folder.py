@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from lmcore.config.base import Config, TruncationSide
-from lmcore.config.classification import EnsembleSize, Pooling, ProblemType
+from lmcore.config.classification import EnsembleSize, NgramClassifierConfig, Pooling, ProblemType
 from lmcore.config.models import ModelConfig
 from lmcore.errors import UserError
 from lmcore.models.chat_template import FILE_NAME as TEMPLATE
@@ -53,6 +53,8 @@ class ModelDescription(Config):
     """Of a classifier: what its logits are divided by."""
     ensemble_size: EnsembleSize | None
     """Of a classifier: how many models of this shape it averages."""
+    ngram_classifier: NgramClassifierConfig | None
+    """Of a classifier: the classifier of n-grams that it adds to its network."""
     prompt_format: PromptFormat | None
     """Of a completion model: how its prompts are encoded."""
 
@@ -77,6 +79,7 @@ def save_language_model(
         problem_type=None,
         temperature=None,
         ensemble_size=None,
+        ngram_classifier=None,
         prompt_format=prompt_format,
     )
     save_folder(folder, description, model, tokenizer, record, chat_template=chat_template)
@@ -190,8 +193,8 @@ def as_description(values: dict[str, Any], path: Path) -> ModelDescription:
 
 def _with_newer_fields(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The values with the fields that a folder has lacked, as they were before: of a classifier, the beginning of a
-    text, all of its features, one label, no temperature and no ensemble; prompts of a text and a separator; no n-gram
-    heads."""
+    text, all of its features, one label, no temperature, no ensemble and no n-grams; prompts of a text and a separator;
+    no n-gram heads."""
     is_classifier = values.get("kind") == "classifier"
     missing: dict[str, Any] = {
         "truncation_side": "right" if is_classifier else None,
@@ -199,6 +202,7 @@ def _with_newer_fields(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         "problem_type": "single_label_classification" if is_classifier else None,
         "temperature": 1.0 if is_classifier else None,
         "ensemble_size": 1 if is_classifier else None,
+        "ngram_classifier": None,
     }
     prompt_format = values.get("prompt_format")
     if isinstance(prompt_format, dict) and isinstance(separator := prompt_format.get("separator"), str):

@@ -35,7 +35,7 @@ def reason_to_skip(
     limit = max(mean + config.spike_sigmas * deviation, LOWEST_SPIKE)
     if loss > limit:
         return (
-            f"loss {loss:.4g} is a spike: the last {len(recent_losses)} losses had a mean of {mean:.4g}, and the limit "
-            f"is {limit:.4g} ({config.spike_sigmas:g} standard deviations above that mean, but at least {LOWEST_SPIKE:g})"
+            f"loss {loss:.4g} is a spike: the last {len(recent_losses)} losses had a mean of {mean:.4g}, and the "
+            f"limit is {limit:.4g}: {config.spike_sigmas:g} standard deviations above it, but at least {LOWEST_SPIKE:g}"
         )
     return None

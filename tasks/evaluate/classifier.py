@@ -20,7 +20,7 @@ from lmcore.evaluation.classification import (
     untrained_classes,
 )
 from lmcore.evaluation.linear import linear_predictions, strongest
-from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, ENDINGS, MAJORITY, MODEL, UNCALIBRATED
+from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, ENDINGS, MAJORITY, MODEL, NETWORK, UNCALIBRATED
 from lmcore.evaluation.result import EvaluationResult
 from lmcore.finetuning.classification.examples import (
     LabeledTexts,
@@ -28,7 +28,7 @@ from lmcore.finetuning.classification.examples import (
     classification_examples,
     known_examples,
 )
-from lmcore.finetuning.classification.prediction import predict_logits
+from lmcore.finetuning.classification.prediction import logits_of_parts
 from lmcore.finetuning.examples import choose_examples
 from lmcore.models.folder import read_description
 from lmcore.runtime.files import write_csv
@@ -87,7 +87,8 @@ def evaluate_classifier(
         return
     _warn_of_untrained(examples)
     classifier, tokenizer = classifier_on_device(models / "classifier")
-    logits = predict_logits(classifier, tokenizer, examples.texts).astype(np.float64)
+    network, ngrams = logits_of_parts(classifier, tokenizer, examples.texts)
+    logits = (network + ngrams).astype(np.float64)
     probabilities = {MODEL: softmax(logits / classifier.temperature, axis=1), UNCALIBRATED: softmax(logits, axis=1)}
     training, validation = (
         ([text for text, _ in pairs], [label for _, label in pairs])
@@ -99,6 +100,8 @@ def evaluate_classifier(
         **{name: found.labels for name, found in linear.items()},
         MAJORITY: majority_class(training[1], len(examples.texts)),
     }
+    if classifier.ngram_classifier is not None:
+        predicted[NETWORK] = [examples.trained[index] for index in network.argmax(axis=1)]
     scores = {MODEL: probabilities[MODEL], **{name: found.scores for name, found in linear.items()}}
     classified = ClassifiedDocuments(examples.trained, examples.ids, examples.labels, predicted, scores, probabilities)
     metrics = classified.evaluate(read_is_clean(output, examples.ids), config)
@@ -108,7 +111,8 @@ def evaluate_classifier(
         n_untrained_classes=len(classified.untrained),
     )
     names = {
-        MODEL: f"fine-tuned {read_description(models / 'classifier').model.display_name}",
+        MODEL: f"fine-tuned {classifier.display_name}",
+        NETWORK: f"the {classifier.config.display_name} alone",
         BAG_OF_WORDS: "linear SVM on word n-grams",
         CHARACTER_NGRAMS: "linear SVM on character n-grams",
         ENDINGS: "linear SVM on the last characters",

@@ -1,4 +1,4 @@
-"""Loads the trained models for the evaluation: on the device, in its native precision; or reports why one is missing."""
+"""Loads the trained models on the device, in its native precision, or reports why one is missing."""
 
 import json
 from collections.abc import Sequence

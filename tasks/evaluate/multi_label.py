@@ -9,11 +9,11 @@ from lmcore.config.evaluate import EvaluateConfig
 from lmcore.evaluation.intervals import Flags
 from lmcore.evaluation.multi_label import evaluate_multi_label
 from lmcore.evaluation.multi_label_baselines import LabeledTexts, multi_label_baselines
-from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, LABEL_FREQUENCIES, MODEL
+from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, LABEL_FREQUENCIES, MODEL, NETWORK
 from lmcore.evaluation.result import EvaluationResult
 from lmcore.finetuning.classification.classifier import Classifier
 from lmcore.finetuning.classification.examples import LabeledText
-from lmcore.finetuning.classification.prediction import predict_logits
+from lmcore.finetuning.classification.prediction import logits_of_parts
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 
@@ -38,17 +38,20 @@ def evaluate_labels(
         config: seed, intervals, baselines.
     """
     asked, has_label = _as_table(test, classifier.labels)
-    logits = predict_logits(classifier, tokenizer, asked)
+    network, ngrams = logits_of_parts(classifier, tokenizer, asked)
     baselines = multi_label_baselines(
         _as_table(training, classifier.labels),
         _as_table(validation, classifier.labels),
         asked,
         config.classification.linear,
     )
-    own = expit(logits.astype(np.float64) / classifier.temperature)
-    metrics = evaluate_multi_label(has_label, {MODEL: own, **baselines.probabilities}, is_clean, config)
+    own = {MODEL: expit((network + ngrams).astype(np.float64) / classifier.temperature)}
+    if classifier.ngram_classifier is not None:
+        own[NETWORK] = expit(network.astype(np.float64))
+    metrics = evaluate_multi_label(has_label, own | baselines.probabilities, is_clean, config)
     names = {
-        MODEL: f"fine-tuned {classifier.config.display_name}",
+        MODEL: f"fine-tuned {classifier.display_name}",
+        NETWORK: f"the {classifier.config.display_name} alone",
         BAG_OF_WORDS: "linear SVMs on word n-grams",
         CHARACTER_NGRAMS: "linear SVMs on character n-grams",
         LABEL_FREQUENCIES: "label frequencies",

@@ -7,11 +7,11 @@ import torch
 from lmcore.config.classification import ClassificationTrainingConfig
 from lmcore.config.tokenize import SplitFractions
 from lmcore.finetuning.adaptation import adapt
+from lmcore.finetuning.classification.calibration import calibrate, fit_ngram_classifier
 from lmcore.finetuning.classification.examples import classification_columns
 from lmcore.finetuning.classification.folder import save_classifier
 from lmcore.finetuning.classification.measure import classification_measure
 from lmcore.finetuning.classification.preparation import (
-    calibrate,
     choose_classification_data,
     classification_batches,
     classifier_on,
@@ -64,6 +64,7 @@ def finetune_classifier(
             merge_and_unload(classifier)
             for backbone in backbones:
                 merge_word_vectors(backbone)
+            fit_ngram_classifier(classifier, tokenizer, data.training)
             calibrate(classifier, tokenizer, data.validation)
             training.save(record, lambda folder: save_classifier(folder, classifier, tokenizer, record.to_json()))
     return None

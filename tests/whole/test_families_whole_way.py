@@ -31,6 +31,7 @@ SHORT = TRAINING | {
     "ema_decay": 0.9,
 }
 SCRATCH = {"seed": 1, "init_from": "scratch", "objective": None}
+NGRAMS = {"longest": 2, "num_buckets": 64, "max_tokens": 32, "inverse_regularization": 1.0}
 LORA = {"rank": 2, "alpha": 2.0, "dropout": 0.0, "save_adapter": False}
 FAMILIES: dict[str, Any] = {
     "ngram": {"family": "ngram", "order": 3},
@@ -126,6 +127,7 @@ def finetune(family: str, environment: Any, folder: Path) -> dict[str, str | Non
             "dropout": 0.1,
             "init_from": "scratch" if family == "lstm" else "language_model",
             "ensemble_size": 2 if family == "lstm" else 1,
+            "ngram_classifier": None if family == "lstm" else NGRAMS,
             "vectors": write_vectors(folder / "vectors.txt") if family == "lstm" else None,
             "lora": lora,
             "frozen_layers": None,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lmcore.config.base import TruncationSide
 from lmcore.config.classification import Pooling, ProblemType
 from lmcore.errors import UserError
+from lmcore.finetuning.classification.ngram_classifier import NgramClassifier
 from lmcore.models.layers.dropout import Dropout
 from lmcore.models.layers.linear import BiasFreeLinear
 from lmcore.models.trainable import TextEncoder, TrainableModel
@@ -31,6 +32,7 @@ class Classifier(TrainableModel):
             (:mod:`lmcore.finetuning.classification.temperature`).
         dropout: dropout probability of the features that the head reads.
         class_weights: the weight of each class in the loss; None: 1 each.
+        ngram_classifier: a linear classifier whose logits :func:`predict_logits` adds; it is no part of the loss.
         others: backbones of further classifiers, of the same shape and with other weights, which make an ensemble with
             this one: each is trained by its own loss, and their logits are averaged (Lakshminarayanan et al. 2017,
             https://arxiv.org/abs/1612.01474). Every second one reads texts backwards.
@@ -52,6 +54,7 @@ class Classifier(TrainableModel):
         temperature: float = 1.0,
         dropout: float = 0.0,
         class_weights: Sequence[float] | None = None,
+        ngram_classifier: NgramClassifier | None = None,
         others: Sequence[TextEncoder] = (),
         reads_backwards: bool = False,
     ) -> None:
@@ -68,6 +71,7 @@ class Classifier(TrainableModel):
         self.head = BiasFreeLinear(n_features, len(labels), zero_init=True)
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self.register_buffer("class_weights", weights, persistent=False)
+        self.ngram_classifier = ngram_classifier
         self.others = nn.ModuleList(
             Classifier(
                 other,
@@ -92,6 +96,11 @@ class Classifier(TrainableModel):
     def is_multi_label(self) -> bool:
         """Whether a text may have any number of labels."""
         return self.problem_type == "multi_label_classification"
+
+    @property
+    def display_name(self) -> str:
+        """The architecture in words: ``GPT``, or ``GPT and n-grams``."""
+        return f"{self.config.display_name}{'' if self.ngram_classifier is None else ' and n-grams'}"
 
     def extra_repr(self) -> str:
         """Classes and maximum length, for ``print(model)``."""

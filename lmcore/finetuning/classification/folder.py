@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from lmcore.errors import UserError
 from lmcore.finetuning.classification.classifier import Classifier
+from lmcore.finetuning.classification.ngram_classifier import NgramClassifier
 from lmcore.models.families import build_model
 from lmcore.models.folder import TOKENIZER, WEIGHTS, ModelDescription, read_description, save_folder
 from lmcore.models.trainable import TextEncoder
@@ -24,6 +25,7 @@ def save_classifier(folder: Path, classifier: Classifier, tokenizer: Tokenizer, 
         problem_type=classifier.problem_type,
         temperature=classifier.temperature,
         ensemble_size=len(classifier.members),
+        ngram_classifier=classifier.ngram_classifier.config if classifier.ngram_classifier else None,
         prompt_format=None,
     )
     save_folder(folder, description, classifier, tokenizer, record)
@@ -42,6 +44,7 @@ def load_classifier(folder: Path) -> tuple[Classifier, Tokenizer]:
         raise UserError(f"{folder} holds a {description.kind.replace('_', ' ')}, not a classifier")
     labels, max_tokens = description.labels, description.max_tokens
     truncation_side, pooling = description.truncation_side, description.pooling
+    ngrams = description.ngram_classifier
     problem_type, temperature, n_members = description.problem_type, description.temperature, description.ensemble_size
     if (
         labels is None
@@ -71,6 +74,7 @@ def load_classifier(folder: Path) -> tuple[Classifier, Tokenizer]:
             pooling=pooling,
             problem_type=problem_type,
             temperature=temperature,
+            ngram_classifier=NgramClassifier(ngrams, len(labels)) if ngrams else None,
             others=cast("list[TextEncoder]", others),
         )
 

@@ -1,9 +1,8 @@
-"""Prepares the training of a classifier: chooses labels and documents, and encodes them into batches; calibrates it."""
+"""Prepares the training of a classifier: chooses labels and documents, and encodes them into batches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 
 from lmcore.config.classification import ClassificationTrainingConfig
@@ -19,8 +18,7 @@ from lmcore.finetuning.classification.examples import (
     frequent_labels,
     known_examples,
 )
-from lmcore.finetuning.classification.prediction import predict_logits
-from lmcore.finetuning.classification.temperature import fit_temperature
+from lmcore.finetuning.classification.ngram_classifier import NgramClassifier
 from lmcore.finetuning.examples import choose_examples
 from lmcore.models.trainable import TextEncoder
 from lmcore.tokens.batches.batches import ExampleBatches
@@ -80,6 +78,7 @@ def classifier_on(
     backbone, *others = backbones
     context = max_position_embeddings_of(backbone.config)
     label_sets = [found for _, found in data.training]
+    ngrams = config.ngram_classifier
     return Classifier(
         backbone,
         data.labels,
@@ -91,12 +90,6 @@ def classifier_on(
         class_weights=class_weights(
             config.class_weights, data.labels, label_sets, is_multi_label=config.is_multi_label
         ),
+        ngram_classifier=None if ngrams is None else NgramClassifier(ngrams, len(data.labels)),
         others=others,
     )
-
-
-def calibrate(classifier: Classifier, tokenizer: Tokenizer, validation: list[LabeledText]) -> None:
-    """Set the classifier's temperature to the one under which the labels of the validation texts are most likely."""
-    logits = predict_logits(classifier, tokenizer, [text for text, _ in validation])
-    presence = np.array([[label in found for label in classifier.labels] for _, found in validation], bool)
-    classifier.temperature = fit_temperature(logits, presence if classifier.is_multi_label else presence.argmax(axis=1))

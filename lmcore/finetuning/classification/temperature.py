@@ -8,12 +8,15 @@ Source: Guo et al. (2017), "On Calibration of Modern Neural Networks", https://a
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import logsumexp
 
 from lmcore.errors import UserError
 
 COLDEST, HOTTEST = 0.05, 20.0
 """The range of temperatures: its ends are reached if all, or hardly any, predictions are right."""
 N_BISECTIONS = 60
+WEIGHTS = np.arange(20) / 20
+"""Those of another model that are tried."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -43,6 +46,37 @@ def fit_temperature(logits: npt.NDArray[np.floating], actual: npt.NDArray[np.int
         middle = (low + high) / 2
         low, high = (middle, high) if derivative(values, actual, middle) < 0 else (low, middle)
     return 2.0 / (low + high)
+
+
+def fit_scale(
+    logits: npt.NDArray[np.floating],
+    others: npt.NDArray[np.floating],
+    actual: npt.NDArray[np.integer] | npt.NDArray[np.bool_],
+) -> float:
+    """The factor of another model's logits under which the labels are most likely, if the sum is calibrated.
+
+    Both are calibrated by themselves, and weights of the others between 0 and 0.95 are tried.
+
+    Args:
+        logits: (n_texts, n_classes).
+        others: those of the other model, of the same shape.
+        actual: as for :func:`fit_temperature`.
+
+    Raises:
+        UserError: if there are no texts.
+    """
+    ratio = fit_temperature(logits, actual) / fit_temperature(others, actual)
+    scales = [ratio * weight / (1.0 - weight) for weight in WEIGHTS]
+    return min(scales, key=lambda scale: _calibrated_loss(logits + scale * others, actual))
+
+
+def _calibrated_loss(logits: npt.NDArray[np.floating], actual: npt.NDArray[np.generic]) -> float:
+    """The mean cross-entropy in nats at the best temperature, summed over the labels if there are any number."""
+    scaled = np.asarray(logits, np.float64) / fit_temperature(logits, actual)
+    if actual.ndim == 1:
+        own = np.take_along_axis(scaled, actual.astype(np.int64)[:, None], axis=1)[:, 0]
+        return float((logsumexp(scaled, axis=1) - own).mean())
+    return float(np.logaddexp(0.0, np.where(actual, -scaled, scaled)).sum(axis=1).mean())
 
 
 def _slope_of_one_label(logits: Floats, actual: npt.NDArray[np.generic], inverse: float) -> float:

@@ -4,8 +4,8 @@ import pytest
 
 from lmcore.config.classification import ClassificationTrainingConfig
 from lmcore.config.tokenize import BytePairConfig
+from lmcore.finetuning.classification.calibration import calibrate
 from lmcore.finetuning.classification.preparation import (
-    calibrate,
     choose_classification_data,
     classification_batches,
     classifier_on,
@@ -27,6 +27,7 @@ def classification(**changes: Any) -> ClassificationTrainingConfig:
         "label_column": "label",
         "truncation_side": "right",
         "pooling": "mean_max",
+        "ngram_classifier": None,
         "problem_type": None,
         "class_weights": None,
         "max_tokens": 100,

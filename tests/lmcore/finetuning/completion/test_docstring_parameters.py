@@ -50,7 +50,7 @@ def test_parameters_of_google_docstrings_have_their_types() -> None:
 def test_runs_are_consecutive_parameters_with_the_heading_and_their_descriptions() -> None:
     found = documented_parameters(NUMPY)
     assert found is not None
-    runs = dict((tuple(types), text) for text, types in found.runs(max_parameters=2))
+    runs = {tuple(types): text for text, types in found.runs(max_parameters=2)}
     assert list(runs) == [("a", "b"), ("axis",), ("axis", "*args"), ("*args",), ("*args", "n"), ("n",)]
     assert runs["axis",] == "Parameters\n----------\naxis : {int, None}, optional\n    Axis : of what."
     assert runs["n",].endswith("undocumented\n    No type.")

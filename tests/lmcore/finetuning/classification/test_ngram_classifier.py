@@ -1,0 +1,109 @@
+"""The classifier of n-grams is scikit-learn's, complements the network, and stays in the model folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.svm import LinearSVC
+
+from lmcore.config.classification import NgramClassifierConfig
+from lmcore.finetuning.classification.calibration import calibrate, fit_ngram_classifier
+from lmcore.finetuning.classification.folder import load_classifier, save_classifier
+from lmcore.finetuning.classification.ngram_classifier import NgramClassifier
+from lmcore.finetuning.classification.prediction import network_logits, predict, predict_logits
+from lmcore.finetuning.classification.temperature import fit_scale
+from tests.lmcore.finetuning.classification.small_classifiers import TOKENIZER, make_classifier, make_multi_label
+
+CONFIG = NgramClassifierConfig(longest=2, num_buckets=1 << 20, max_tokens=50, inverse_regularization=1.0)
+RANDOM = np.random.default_rng(0)
+
+
+def texts_of(n_classes: int, n_texts: int) -> tuple[list[list[int]], np.ndarray]:
+    """Random tokens of which those of a text's class are more frequent."""
+    classes = RANDOM.integers(n_classes, size=n_texts)
+    tokens = [[int(token) for token in RANDOM.integers(1, 9, 12) + 5 * own] for own in classes]
+    return tokens, classes
+
+
+def reference(training: Sequence[Sequence[int]], targets: np.ndarray, texts: Sequence[Sequence[int]]) -> np.ndarray:
+    """The distances by scikit-learn alone, with a column per n-gram instead of hashes."""
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\d+")
+    as_text = [[" ".join(map(str, own)) for own in part] for part in (training, texts)]
+    machine = LinearSVC(C=1.0, random_state=0)
+    machine = machine if targets.ndim == 1 else OneVsRestClassifier(machine)
+    machine.fit(vectorizer.fit_transform(as_text[0]), targets)
+    return np.asarray(machine.decision_function(vectorizer.transform(as_text[1])))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_its_distances_for_one_label_are_those_of_scikit_learn(n_classes: int) -> None:
+    tokens, classes = texts_of(n_classes, 60)
+    ngrams = NgramClassifier(CONFIG, n_classes)
+    ngrams.fit(tokens[:40], np.eye(n_classes, dtype=bool)[classes[:40]], is_multi_label=False)
+    expected = reference(tokens[:40], classes[:40], tokens[40:])
+    expected = np.stack((-expected, expected), axis=1) if n_classes == 2 else expected
+    np.testing.assert_allclose(ngrams.distances(tokens[40:]), expected, atol=2e-3)
+
+
+def test_its_distances_for_any_number_of_labels_are_those_of_scikit_learn() -> None:
+    tokens, classes = texts_of(3, 60)
+    presence = np.stack((classes > 0, classes == 2, np.ones(60, bool)), axis=1)
+    ngrams = NgramClassifier(CONFIG, 3)
+    ngrams.fit(tokens[:40], presence[:40], is_multi_label=True)
+    found = ngrams.distances(tokens[40:])
+    np.testing.assert_allclose(found[:, :2], reference(tokens[:40], presence[:40, :2], tokens[40:]), atol=2e-3)
+    assert (found[:, 2] > 0).all()  # every training text has the label
+
+
+def test_class_weights_move_the_boundary_towards_the_other_class() -> None:
+    tokens, classes = texts_of(2, 40)
+    presence = np.eye(2, dtype=bool)[classes]
+    found = []
+    for weights in (None, [1.0, 20.0]):
+        ngrams = NgramClassifier(CONFIG, 2)
+        ngrams.fit(tokens, presence, is_multi_label=False, class_weights=weights)
+        found.append(ngrams.distances(tokens)[:, 1].mean())
+    assert found[1] > found[0]
+
+
+def test_a_model_that_knows_nothing_gets_no_weight_and_one_that_knows_all_gets_much() -> None:
+    actual = RANDOM.integers(3, size=300)
+    right, noise = 2.0 * np.eye(3)[actual] + RANDOM.normal(size=(300, 3)), RANDOM.normal(size=(300, 3))
+    assert fit_scale(right, noise, actual) < 0.2
+    assert fit_scale(noise, right, actual) > 5.0
+    # Two models with independent errors are better together.
+    other = 2.0 * np.eye(3)[actual] + RANDOM.normal(size=(300, 3))
+    scale = fit_scale(right, other, actual)
+    assert 0.5 < scale < 2.0
+    assert ((right + scale * other).argmax(axis=1) == actual).mean() > (right.argmax(axis=1) == actual).mean()
+
+
+def test_the_sum_is_calibrated_and_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
+    config = CONFIG.model_copy(update={"num_buckets": 1 << 10})
+    examples = [(f"{word} {number}", (label,)) for number in range(20) for word, label in WORDS]
+    classifier = make_classifier(ngram_classifier=NgramClassifier(config, 2)).eval()
+    fit_ngram_classifier(classifier, TOKENIZER, examples[:20])
+    calibrate(classifier, TOKENIZER, examples[20:])
+    texts = [text for text, _ in examples[20:]]
+    probabilities = predict(classifier, TOKENIZER, texts)
+    chosen = [classifier.labels[index] for index in probabilities.argmax(axis=1)]
+    assert chosen == [label for _, (label,) in examples[20:]]
+    network = network_logits(classifier, [TOKENIZER.encode(text) for text in texts])
+    assert not np.allclose(predict_logits(classifier, TOKENIZER, texts), network)
+    save_classifier(tmp_path / "model", classifier, TOKENIZER, {})
+    loaded, tokenizer = load_classifier(tmp_path / "model")
+    np.testing.assert_array_equal(predict(loaded, tokenizer, texts), probabilities)
+
+
+def test_without_it_the_logits_are_those_of_the_network() -> None:
+    classifier = make_multi_label()
+    fit_ngram_classifier(classifier, TOKENIZER, [("abc", ())])
+    np.testing.assert_array_equal(
+        predict_logits(classifier, TOKENIZER, ["abc"]), network_logits(classifier, [TOKENIZER.encode("abc")])
+    )
+
+
+WORDS = (("abc", "numpy"), ("bcd", "scipy"))
