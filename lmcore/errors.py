@@ -2,7 +2,7 @@
 
 
 class UserError(ValueError):
-    """An error that the user can fix: its message says what is wrong, the value and what to do.
+    """An error that the user can fix: its message states the problem, the value and what to do.
 
     It is shown as it is, without a traceback.
     """

@@ -52,7 +52,7 @@ class TextClassifier:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels that it can predict, in alphabetical order."""
+        """The labels that the classifier can predict, in alphabetical order."""
         return self.model.labels
 
     @property
@@ -97,7 +97,7 @@ def checked_pairs(pairs: Sequence[LabeledPair]) -> list[LabeledText]:
     """The pairs as a list, each with a tuple of labels.
 
     Raises:
-        UserError: if they are not pairs of a text with its label, or with a list of its labels, or there are none.
+        UserError: if there are no pairs, or one is not a text with its label or a list of its labels.
     """
     examples = []
     for index, pair in enumerate(pairs):
@@ -164,7 +164,7 @@ def train_classifier(
 
 
 def _is_label(labels: Any) -> bool:
-    """Whether it is a label or a list of labels."""
+    """Whether a value is a label or a list of labels."""
     is_list = isinstance(labels, list | tuple | set | frozenset)
     return isinstance(labels, str) or (is_list and all(isinstance(label, str) for label in labels))
 

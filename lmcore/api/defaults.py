@@ -165,7 +165,7 @@ def generation_config(
 ) -> GenerationConfig:
     """Sampling, greedy decoding (temperature 0) or beam search.
 
-    By default, a text has ``answer_tokens`` at most; without these 128 tokens, or half the context if that is less.
+    By default, a text has at most ``answer_tokens``; if that is None, 128 tokens or half the context, if that is less.
     """
     if max_new_tokens is None:
         max_new_tokens = answer_tokens

@@ -31,7 +31,7 @@ def model_target(folder: str | Path) -> Path:
     foreign = sorted(entry.name for entry in path.iterdir() if entry.name not in MODEL_FILES) if path.exists() else []
     if foreign:
         raise UserError(
-            f"folder {str(folder)!r} holds files that are not a model's ({', '.join(foreign[:3])}), and saving "
+            f"folder {str(folder)!r} holds files that do not belong to a model ({', '.join(foreign[:3])}), and saving "
             "replaces the folder: choose a new one"
         )
     return path

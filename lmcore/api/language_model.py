@@ -54,8 +54,8 @@ class LanguageModel(PretrainedModel):
         Args:
             prompt: the beginning of a text; it may be empty. For a completion model whose prompt has several fields,
                 the value of each by its name.
-            max_new_tokens: the longest answer; by default that of the training of a completion model, else 128 tokens,
-                or half the context if that is less.
+            max_new_tokens: the longest answer; by default, a completion model's limit in training, else 128 tokens, or
+                half the context if that is less.
             temperature: 0 always takes the most probable token; higher values are more varied. By default 0 for a
                 completion or chat model, whose most probable answer is the best one, else 0.8.
             top_k: sample only from the k most probable tokens; None from all.
@@ -102,14 +102,14 @@ class LanguageModel(PretrainedModel):
         Args:
             messages: the conversation so far, each message a mapping with ``role`` (system, user or assistant) and
                 ``content``, as in ``transformers``; the last one is the user's.
-            max_new_tokens: as for :meth:`generate`, as are the others.
+            max_new_tokens: as for :meth:`generate`.
             temperature: how varied the answer is.
             top_k: sample only from the k most probable tokens.
             top_p: sample only from the most probable tokens that together have this probability.
             seed: the same seed gives the same answer.
 
         Raises:
-            UserError: if these are no messages, or naming an argument whose value is not allowed.
+            UserError: if the messages are not valid, or an argument has a value that is not allowed.
         """
         config = self._generation_config(max_new_tokens, temperature, top_k, top_p, 1, seed)
         (answer,) = self._chat.reply([_checked_messages(messages)], config)
@@ -162,7 +162,7 @@ class LanguageModel(PretrainedModel):
 
 
 def _checked_prompt(prompt: Prompt) -> Prompt:
-    """The prompt itself.
+    """Return the prompt unchanged.
 
     Raises:
         UserError: if it is neither a string nor strings by name.
@@ -176,7 +176,7 @@ def _checked_messages(messages: Sequence[Mapping[str, str]]) -> list[Message]:
     """The messages of a conversation.
 
     Raises:
-        UserError: if they are not as :meth:`LanguageModel.chat` describes, naming the first that is not.
+        UserError: naming the first message that is not as :meth:`LanguageModel.chat` describes.
     """
     if isinstance(messages, str | Mapping) or not isinstance(messages, Sequence) or not messages:
         raise UserError('messages: expected a list such as [{"role": "user", "content": "Hello"}]')

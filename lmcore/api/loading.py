@@ -112,11 +112,11 @@ def train_classifier(
 def load(
     folder: str | Path, *, adapter: str | Path | None = None, load_in_8bit: bool = False
 ) -> LanguageModel | MaskedLanguageModel | TextClassifier:
-    """The model in a model folder, as its ``save`` method or the pipeline wrote it.
+    """The model in a model folder, which its ``save`` method or the pipeline wrote.
 
     Args:
         folder: the model folder.
-        adapter: a folder of low-rank adapters that were trained on this model, whose effect it gets.
+        adapter: a folder of low-rank adapters that were trained on this model, to merge into it.
         load_in_8bit: generate and score with 8-bit weights, which is faster and a little less exact (families gpt and
             gpt2).
 
@@ -149,7 +149,7 @@ def load(
 def load_huggingface(folder: str | Path) -> LanguageModel | MaskedLanguageModel:
     """The model in a folder of Hugging Face ``transformers`` (safetensors, with ``tokenizer.json``).
 
-    It is a GPT-2, BERT, Llama, Mistral, Qwen2, Qwen3 or T5, or what ``save_huggingface`` has written.
+    It may be a GPT-2, BERT, Llama, Mistral, Qwen2, Qwen3 or T5, or a folder that ``save_huggingface`` has written.
 
     Raises:
         UserError: if it is not such a folder, a file is missing, or its files do not match.

@@ -135,11 +135,11 @@ class PretrainedModel:
     def save_huggingface(self, folder: str | Path) -> None:
         """Save a folder for Hugging Face ``transformers``; an existing model is replaced.
 
-        A GPT that computes what no architecture of ``transformers`` does comes with its code: load it there with
+        A GPT with features that no architecture of ``transformers`` has is saved with its code: load it there with
         ``trust_remote_code=True``.
 
         Raises:
-            UserError: if the folder holds anything else, or ``transformers`` has no such model.
+            UserError: if the folder holds anything else, or ``transformers`` has no architecture for it.
         """
         target = model_target(folder)
         export_model(self.model, self.tokenizer, target)

@@ -40,7 +40,7 @@ class TokenSplits:
 
 
 def checked_text(text: str, name: str) -> str:
-    """The text itself.
+    """Return the text unchanged.
 
     Raises:
         UserError: if it is not a string, naming the argument.
@@ -57,10 +57,10 @@ def checked_text(text: str, name: str) -> str:
 
 
 def checked_seed(seed: int) -> int:
-    """The seed itself.
+    """Return the seed unchanged.
 
     Raises:
-        UserError: if it is not a whole number of at least 0.
+        UserError: if it is not a whole number from 0 to 2**63 - 1.
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise UserError(f"seed {seed!r}: expected a whole number from 0 to {2**63 - 1}")
@@ -149,7 +149,7 @@ def _split_tokens(texts: list[str], tokenizer: Tokenizer, seed: int) -> TokenSpl
 
 
 def _show_progress(step: int, n_steps: int, metrics: Mapping[str, float]) -> None:
-    """A line per report, where no progress bar is shown: in a notebook and in a log."""
+    """One line per report, where no progress bar is shown: in notebooks and logs."""
     if sys.stderr.isatty():
         return
     losses = [

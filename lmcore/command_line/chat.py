@@ -11,7 +11,7 @@ from lmcore.text.documents.messages import Message
 def chat(generator: ChatGenerator, config: GenerationConfig, system: str | None) -> None:
     """Answer every line of the input until it ends.
 
-    Where the conversation is longer than the context, the oldest messages are left out, which is said once for each.
+    If the conversation is longer than the context, the oldest messages are left out; each time, a line says so.
     """
     if not generator.is_trained:
         sys.stderr.write("this model was not trained on conversations: it continues a dialogue as plain text\n")

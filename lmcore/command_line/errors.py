@@ -1,4 +1,4 @@
-"""How a command ends when something is wrong: with one line for what the user can fix, and exit status 1."""
+"""How a command fails: with one line if the user can fix the error, and exit status 1."""
 
 import sys
 from collections.abc import Iterator

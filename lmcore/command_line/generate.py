@@ -68,12 +68,12 @@ def _load_assistant(folder: Path, tokenizer: Tokenizer) -> NgramModel:
     if not isinstance(model, NgramModel):
         raise UserError(f"{folder} holds a model of class {type(model).__name__}: only n-gram models draft tokens")
     if own_tokenizer.to_json() != tokenizer.to_json():
-        raise UserError(f"the model in {folder} has another tokenizer, so its drafts do not fit")
+        raise UserError(f"the model in {folder} has another tokenizer, so it cannot draft for this model")
     return model
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do what the options say."""
+    """Generate text as the options say."""
     if options.plots is not None and find_spec("matplotlib") is None:
         raise UserError("--plots needs matplotlib: install it with `pip install matplotlib`")
     config = generation_config(options, read_description(options.model))

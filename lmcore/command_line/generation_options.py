@@ -44,7 +44,7 @@ PROMPT_ONLY = ("logprobs", "plots", "num_return_sequences")
 
 
 def make_parser(*, is_chat: bool = False) -> argparse.ArgumentParser:
-    """The parser of ``lmcore generate`` or, with the options of a chat alone, of ``lmcore chat``."""
+    """The parser of ``lmcore generate`` or, with only the options of a chat, of ``lmcore chat``."""
     parser = argparse.ArgumentParser(
         prog="lmcore chat" if is_chat else "lmcore generate",
         description=CHAT_DESCRIPTION if is_chat else DESCRIPTION,
@@ -69,7 +69,7 @@ def make_parser(*, is_chat: bool = False) -> argparse.ArgumentParser:
             "--field",
             action="append",
             metavar="NAME=TEXT",
-            help="a variable of a completion model's prompt that has several; NAME=- reads standard input",
+            help="a variable of a completion model's prompt, if it has several; NAME=- reads standard input",
         )
         what.add_argument("--chat", action="store_true", help="chat with the model in the terminal; Ctrl-D ends it")
     _add_choices(parser)

@@ -1,4 +1,4 @@
-"""Sentences about groups of people, by which a language model is probed for bias: the content of a file of its own."""
+"""Sentences about groups of people for probing a language model for bias; they are kept in a file of their own."""
 
 from typing import Annotated, Self
 

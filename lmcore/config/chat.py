@@ -10,7 +10,7 @@ from lmcore.config.training import FrozenLayers, LoRAConfig, TrainingConfig, mea
 
 
 class ChatTrainingConfig(Config):
-    """Training of a model that writes the assistant's messages of conversations; only these are learned."""
+    """Training of a model that writes the assistant's messages in conversations; only these messages are learned."""
 
     init_from: InitFrom
     chat_template: Path | None
@@ -26,5 +26,5 @@ class ChatTrainingConfig(Config):
     lora: LoRAConfig | None
     """Train adapters instead of the weights; None trains the weights."""
     frozen_layers: FrozenLayers
-    """Leave the embeddings and this many of the first blocks as they are; None trains all weights."""
+    """Leave the embeddings and this many of the first blocks frozen; None trains all weights."""
     training: Annotated[TrainingConfig, measured_by()]

@@ -12,9 +12,10 @@ from lmcore.config.training import FrozenLayers, LoRAConfig, TrainingConfig, mea
 ProblemType = Literal["single_label_classification", "multi_label_classification"]
 """Whether a text has exactly one label, or any number of them, as in ``transformers``."""
 LabelColumn = Literal["label", "labels", "modules", "kind", "package", "source", "language", "completeness"]
-"""The column of a document that holds its label; ``labels`` holds any number of them. Two are no columns: ``modules``
-are labels from the name of what a docstring documents, ``numpy`` and ``numpy.linalg`` for ``numpy.linalg.norm``;
-``completeness`` takes every document as a whole and cut off, with the labels ``complete`` and ``truncated``."""
+"""The column of a document that holds its label; ``labels`` holds any number of them. Two values are not columns:
+``modules`` derives labels from the name of the documented object, ``numpy`` and ``numpy.linalg`` for
+``numpy.linalg.norm``; ``completeness`` uses every document twice, whole and cut off, with the labels ``complete`` and
+``truncated``."""
 SEVERAL = ("labels", "modules")
 """The columns with any number of labels."""
 Pooling = Literal["mean_max", "last"]
@@ -31,9 +32,9 @@ class NgramClassifierConfig(Config):
     num_buckets: PositiveInt
     """How many weights each label has, a power of two; n-grams share weights by their hash."""
     max_tokens: PositiveInt
-    """How many tokens of a document it reads. More than the network can are no problem."""
+    """How many tokens of a document it reads; this may be more than the network can read."""
     inverse_regularization: PositiveFloat
-    """The smaller, the smaller the weights; named ``C`` in scikit-learn."""
+    """Smaller values keep the weights smaller; named ``C`` in scikit-learn."""
 
     @field_validator("num_buckets")
     @classmethod
@@ -58,8 +59,8 @@ class ClassificationTrainingConfig(Config):
     min_examples_per_label: PositiveInt
     """Labels with fewer training documents are not learned."""
     class_weights: ClassWeights | None
-    """How much an example counts in the loss by its label (with several labels: how much the presence of a label
-    counts). ``balanced``: all labels together count the same; a label that is not named has weight 1."""
+    """The weight of an example in the loss, by its label (with several labels: the weight of a label's presence).
+    ``balanced`` gives every label the same total weight; a label that is not named has weight 1."""
     dropout: Probability
     init_from: InitFrom
     """``scratch`` has random weights in the shape of the language model, which shows what pretraining is worth."""
@@ -70,12 +71,12 @@ class ClassificationTrainingConfig(Config):
     """File of word vectors in GloVe's format. They stay frozen; a map of them to the embeddings is trained, and all
     of their words become tokens, even those that no training text has. None: no vectors."""
     ngram_classifier: NgramClassifierConfig | None
-    """A linear classifier that is trained beside the network. Its logits are added with the weight under which the
-    labels of the validation documents are most likely. None: the network alone."""
+    """A linear classifier that is trained beside the network. Its logits are added to the network's, with the
+    weight that makes the labels of the validation documents most likely. None: the network alone."""
     lora: Annotated[LoRAConfig | None, merged_only("the head of a classifier is not an adapter")]
     """Train adapters instead of the weights; None trains the weights."""
     frozen_layers: FrozenLayers
-    """Leave the embeddings and this many of the first blocks as they are; None trains all weights."""
+    """Leave the embeddings and this many of the first blocks frozen; None trains all weights."""
     training: Annotated[TrainingConfig, measured_by("accuracy", "macro_f1")]
 
     @property

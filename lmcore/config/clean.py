@@ -21,8 +21,8 @@ class FilterConfig(Config):
     """
 
     min_lines_for_ratios: NonNegativeInt
-    """Documents with fewer lines are exempt from the ratios of lines and paragraphs, which a few lines (all of them
-    bullet points, say) do not support."""
+    """Documents with fewer lines are exempt from the limits on ratios of lines and paragraphs, which say little about
+    a few lines (all of them bullet points, for example)."""
     min_words_for_ratios: NonNegativeInt
     """Documents with fewer words are exempt from the limits on the mean word length."""
     min_words_for_repetition: NonNegativeInt
@@ -106,10 +106,10 @@ class ContaminationConfig(Config):
 
     ngram_words: PositiveInt
     max_overlap: Ratio
-    """A training document is dropped if more of its n-grams (text and target) than this occur in held-out documents."""
+    """A training document is dropped if a larger fraction of its n-grams (text and target) is in held-out documents."""
     common_documents: PositiveInt | None
-    """N-grams in more training documents or held-out documents than this (of a small corpus, in more than a twentieth
-    of them) come from instructions, licenses and the like and do not count. None: all n-grams count."""
+    """N-grams in more training or held-out documents than this (in a small corpus: in more than a twentieth of them)
+    come from instructions, licenses and the like, and do not count. None: all n-grams count."""
 
 
 class CleanConfig(Config):

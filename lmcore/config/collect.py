@@ -27,7 +27,7 @@ class Source(Config):
     weight: PositiveFloat
     """How often each training document is repeated: 2.0 is twice, 0.5 keeps half of them."""
     license: Name | None
-    """An SPDX expression or a name; None: from the files (installed packages), or unknown."""
+    """An SPDX expression or a name; None: taken from the files (installed packages), or unknown."""
     attribution: str | None
     """Author and origin, for the data card."""
 

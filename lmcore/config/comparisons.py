@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from lmcore.config.base import Config, Name, Ratio
 
 CalibrationSteps = Annotated[int, Field(ge=12)]
-"""Steps by which the cost of a training is measured before it starts."""
+"""Steps for measuring the cost of a training before it starts."""
 
 
 class LadderConfig(Config):
@@ -16,7 +16,7 @@ class LadderConfig(Config):
     presets: Annotated[tuple[Name, ...], Field(min_length=1)]
     """What is trained: presets of pretraining."""
     seconds: PositiveFloat
-    """The duration of each training, validations and checkpoints included; counting takes what it takes."""
+    """The duration of each training, including validations and checkpoints; counting has no time limit."""
     validations: PositiveInt
     """Validations of each training, the points of its curve; fewer if they would take over a quarter of the time."""
     calibration_steps: CalibrationSteps
@@ -36,7 +36,7 @@ class ScalingConfig(Config):
     validations: Annotated[int, Field(ge=4)]
     """Validations of each training: the points that the law is fitted to."""
     skipped_ratio: Ratio
-    """The part of a training at its start whose validations are not fitted."""
+    """The fraction at the start of a training whose validations are not fitted."""
     calibration_steps: CalibrationSteps
     resamples: PositiveInt
     """Bootstrap resamples for the intervals."""

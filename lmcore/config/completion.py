@@ -27,18 +27,18 @@ class SummaryExamples(Config):
 class TargetExamples(Config):
     """A document's target is the completion. The prompt's variables are columns of the document.
 
-    A question on a context is in the document's text after the context; they are divided into the variables
-    ``context`` and ``question``, so that a long context is shortened and the question stays whole.
+    In the document's text, a question follows its context; the two become the variables ``context`` and ``question``,
+    so that a long context is shortened and the question stays whole.
     """
 
     kind: Literal["target"]
     question_separator: Annotated[str, Field(min_length=1)] | None
-    """What stands between context and question in the text, such as ``"\\nQuestion: "``; the last one counts. None: the
+    """The text between context and question, such as ``"\\nQuestion: "``; the last one counts. None: the
     text is not divided."""
 
 
 class ParameterQuestions(Config):
-    """Questions on documented parameters: what is the type of a parameter of this function?
+    """Questions about documented parameters: what is the type of a parameter of this function?
 
     The section of a docstring that documents its parameters is the prompt's ``context``; each ``parameter`` gives a
     ``question`` and an answer.
@@ -47,7 +47,7 @@ class ParameterQuestions(Config):
     kind: Literal["parameter_questions"]
     max_questions_per_document: PositiveInt
     max_context_characters: PositiveInt
-    """Docstrings whose parameters take more are not used."""
+    """Docstrings with a longer section of parameters are not used."""
 
 
 class ParameterExtraction(Config):
@@ -59,7 +59,7 @@ class ParameterExtraction(Config):
 
     kind: Literal["parameter_extraction"]
     max_parameters: PositiveInt
-    """The most parameters of an example."""
+    """Limit for the parameters of an example."""
     max_text_characters: PositiveInt
     """Longer runs are not used."""
 
@@ -86,5 +86,5 @@ class CompletionTrainingConfig(Config):
     lora: LoRAConfig | None
     """Train adapters instead of the weights; None trains the weights."""
     frozen_layers: FrozenLayers
-    """Leave the embeddings and this many of the first blocks as they are; None trains all weights."""
+    """Leave the embeddings and this many of the first blocks frozen; None trains all weights."""
     training: Annotated[TrainingConfig, measured_by("chrf", "exact_match")]

@@ -25,5 +25,5 @@ class DPOTrainingConfig(Config):
     lora: LoRAConfig | None
     """Train adapters instead of the weights; None trains the weights."""
     frozen_layers: FrozenLayers
-    """Leave the embeddings and this many of the first blocks as they are; None trains all weights."""
+    """Leave the embeddings and this many of the first blocks frozen; None trains all weights."""
     training: Annotated[TrainingConfig, measured_by()]

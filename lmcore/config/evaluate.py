@@ -112,7 +112,7 @@ class ClassificationEvaluationConfig(Config):
 
 
 class NeighborsConfig(Config):
-    """Features by which the training prompt most similar to a prompt is found; those that find the better completions
+    """Features for finding the training prompt that is most similar to a prompt; those that find the better completions
     on the validation split are used."""
 
     words: WordNgramsConfig
@@ -125,10 +125,10 @@ class CompletionEvaluationConfig(Config):
     max_documents: PositiveInt
     batch_size: PositiveInt
     metric: Literal["chrf", "bleu", "rouge_1", "rouge_2", "rouge_l", "exact_match", "token_f1", "extraction_f1"]
-    """The metric by which models are compared, and the strongest baseline is selected on the validation split."""
+    """The metric that compares models, and selects the strongest baseline on the validation split."""
     answer_separator: Annotated[str, Field(min_length=1)] | None
-    """What stands before the answer in completions that give reasons first, such as ``Answer:``; only what follows the
-    last one is compared. None: the whole completion."""
+    """The text before the answer in completions that give reasons first, such as ``Answer:``; only what follows the
+    last occurrence is compared. None: the whole completion."""
     neighbors: NeighborsConfig
     generation: GenerationConfig
 

@@ -1,4 +1,4 @@
-"""What the settings of every model family have in common."""
+"""What the settings of all model families have in common."""
 
 from typing import Annotated, ClassVar
 
@@ -35,7 +35,7 @@ class FamilyConfig(Config):
     family_name: ClassVar[str]
     """The family's name in reports."""
     size_unit: ClassVar[str] = "parameters"
-    """What the size of a model is counted in."""
+    """The unit in which the size of a model is given."""
     takes_adapters: ClassVar[bool] = False
     """Whether the models have linear layers that low-rank adapters can be added to."""
     supports_gradient_checkpointing: ClassVar[bool] = False
@@ -43,7 +43,7 @@ class FamilyConfig(Config):
     supports_document_mask: ClassVar[bool] = False
     """Whether the models can keep the documents of a sequence apart."""
     reads_source: ClassVar[bool] = False
-    """Whether a prompt is a source with a context of its own, so that prompt and answer need not fit one context."""
+    """Whether a prompt is a source with a context of its own, so that prompt and answer need not share one context."""
 
     @property
     def display_name(self) -> str:

@@ -41,11 +41,11 @@ class FinetuneConfig(Config):
     def _start_from_models_that_exist(self) -> Self:
         earlier: list[str] = []
         for name, section in self.sections.items():
-            # Tests make sections with some of their fields.
+            # Tests create sections with only some of their fields.
             base = getattr(section, "init_from", None)
             if base in section_names() and base not in earlier:
                 if base == CLASSIFICATION:
-                    reason = "a classifier is no language model"
+                    reason = "a classifier is not a language model"
                 elif getattr(self, base) is None:
                     reason = f"{base} is null, so there is no such model"
                 else:

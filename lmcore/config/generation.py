@@ -39,10 +39,10 @@ class GenerationConfig(Config):
     stop_strings: tuple[Annotated[str, Field(min_length=1)], ...]
     """An answer ends before the first of them."""
     stop_token_ids: tuple[NonNegativeInt, ...]
-    """Tokens that end an answer as the end token does."""
+    """Tokens that end an answer, like the end token."""
 
     def greedy(self) -> "GenerationConfig":
-        """The same with greedy decoding: the most probable token at every step."""
+        """The same settings with greedy decoding: the most probable token at every step."""
         unused = dict.fromkeys(("temperature", "top_k", "top_p", "min_p", "seed", "length_penalty"))
         return self.model_copy(update={"num_beams": 1, "do_sample": False, **unused})
 

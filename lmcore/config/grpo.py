@@ -69,7 +69,7 @@ class GRPOTrainingConfig(Config):
     lora: LoRAConfig | None
     """Train adapters instead of the weights; None trains the weights."""
     frozen_layers: FrozenLayers
-    """Leave the embeddings and this many of the first blocks as they are; None trains all weights."""
+    """Leave the embeddings and this many of the first blocks frozen; None trains all weights."""
     training: Annotated[TrainingConfig, measured_by()]
 
     @model_validator(mode="after")

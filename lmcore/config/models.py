@@ -99,7 +99,7 @@ class GPTConfig(FamilyConfig):
     use_value_embeddings: bool
     use_token_shift: bool
     ngram_head_order: Annotated[int, Field(ge=0, le=8)]
-    """Up to so many latest tokens are looked up in the text before, and what followed them is an input; 0: none."""
+    """Up to this many of the latest tokens are looked up earlier in the text; what followed is an input. 0: none."""
     final_logit_softcapping: Annotated[float, Field(gt=0.0)] | None
     rope_theta: Annotated[float, Field(gt=1.0)]
 

@@ -10,7 +10,7 @@ from lmcore.config.completion import ParameterExtraction, ParameterQuestions, Su
 
 
 class LabelAnswers(Config):
-    """The answer is the document's label, or another of its columns; that column is no variable of the prompt."""
+    """The answer is the document's label, or another of its columns; that column is not a variable of the prompt."""
 
     kind: Literal["label"]
     column: Literal["label", "kind", "package", "source", "language"]
@@ -27,7 +27,7 @@ class PromptVariant(Config):
 
     name: Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9_-]*$")]
     template: Path
-    """File of a template in Jinja's language. Its variables are the fields of the asked example and ``examples``: a
+    """File of a template in Jinja's language. Its variables are the fields of the example to answer and ``examples``: a
     list of training examples, each with its fields and its ``answer``."""
     num_fewshot: NonNegativeInt
     """Training examples in the prompt; fewer, if they do not fit into the model's context."""
@@ -39,17 +39,17 @@ class PromptVariant(Config):
     def _picks_what_it_shows(self) -> Self:
         if (self.example_picker is None) != (self.num_fewshot == 0):
             raise ValueError(
-                f"num_fewshot is {self.num_fewshot}: example_picker has to be random or similarity with examples, and "
-                "null without"
+                f"num_fewshot is {self.num_fewshot}: example_picker must be random or similarity with examples, and "
+                "null without them"
             )
         return self
 
 
 class PromptsConfig(Config):
-    """Prompts that are compared on the language model, and what they ask."""
+    """Prompts that are compared on the language model, and the examples that they ask for."""
 
     examples: PromptExamples
-    """What is asked: test examples; what the prompts show comes from the training split."""
+    """The examples to answer are from the test split; those that the prompts show are from the training split."""
     answer: Literal["choice", "generate"]
     """``choice``: the most probable of all answers in the training examples. ``generate``: what the model writes up to
     the end of the line, by greedy decoding."""

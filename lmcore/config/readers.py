@@ -18,7 +18,7 @@ from lmcore.config.base import Config, Name
 RowFormat = Literal["jsonl", "json", "csv", "tsv", "psv", "parquet", "arrow", "conll", "babi"]
 PATH_PARTS = ("file", "stem", "ending", "folder")
 NOT_FOR_FILES = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
-"""Encodings that Python knows but text files do not have."""
+"""Encodings that Python knows but text files do not use."""
 
 
 def _known_encoding(name: str) -> str:
@@ -136,13 +136,13 @@ class RowSettings(Config):
     """Delimiter of a table. None: the format's, or detected as the one with which all rows are equally long."""
     quoting: Literal["auto", "quoted", "none"]
     """Whether values of a table may be quoted; with ``none``, quotation marks are text. ``auto`` detects this for
-    tables separated by tabs, which are written in either way."""
+    tables separated by tabs, which are written either way."""
     encoding: EncodingName | None
     """None: detected; ignored for Parquet and Arrow."""
 
 
 class EntityTags(Config):
-    """The target is what entities a sentence has, told by a list of tags (IOB and the like) beside its tokens."""
+    """The target is the entities of a sentence, from a list of tags (IOB and the like) beside its tokens."""
 
     kind: Literal["tags"]
     tokens: Name
@@ -152,7 +152,7 @@ class EntityTags(Config):
 
 
 class EntitySpans(Config):
-    """The target is what entities a text has, told by a list of objects with positions in the text."""
+    """The target is the entities of a text, from a list of objects with positions in the text."""
 
     kind: Literal["spans"]
     entities: Name
@@ -180,7 +180,7 @@ class RecordFields(RowSettings):
     kind: Literal["records"]
     text: Name
     label: Name | None
-    """A list as its value gives the document several labels."""
+    """If its value is a list, the document has several labels."""
     target: Name | EntityTarget | None
     """What a completion model is trained to write: a summary, an answer, a translation, the entities of the text."""
     name: Name | None

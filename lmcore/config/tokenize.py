@@ -50,7 +50,7 @@ class CharactersConfig(Config):
 
 
 class ExistingConfig(Config):
-    """A ``tokenizer.json`` of Hugging Face ``tokenizers`` from elsewhere."""
+    """An existing ``tokenizer.json`` of Hugging Face ``tokenizers``."""
 
     kind: Literal["existing"]
     path: Annotated[str, Field(min_length=1)]

@@ -98,8 +98,8 @@ class TrainingConfig(Config):
     early_stopping_patience: PositiveInt | None
     """Validations without improvement after which training stops early; None: no early stopping."""
     metric_for_best_model: MetricName
-    """The measure on the validation data that selects the weights to keep and controls early stopping: the lowest
-    ``loss``, or the highest value of another one. Which others there are depends on what is trained."""
+    """The metric on the validation data that selects the weights to keep and controls early stopping: the lowest
+    ``loss``, or the highest value of another metric that the kind of training offers."""
     batch_size: PositiveInt
     gradient_accumulation_steps: PositiveInt
     optimizer: Annotated[AdamWConfig | MuonConfig, Field(discriminator="name")]
@@ -107,7 +107,7 @@ class TrainingConfig(Config):
     max_grad_norm: PositiveFloat
     label_smoothing: Probability
     ema_decay: Probability | None
-    """Decay of an exponential moving average of the weights, which then is validated and saved; None: no average."""
+    """Decay of an exponential moving average of the weights, which is then validated and saved; None: no average."""
     stability: StabilityConfig
     precision: Literal["native", "float32", "bfloat16"]
     """``native`` is bfloat16 if the CPU or GPU has instructions for it, and float32 otherwise."""
@@ -129,7 +129,7 @@ class TrainingConfig(Config):
 
 
 def measured_by(*names: MetricName) -> AfterValidator:
-    """Restricts ``metric_for_best_model`` of a training to the metrics that it is measured by, besides the loss."""
+    """Restricts ``metric_for_best_model`` of a training to the loss and the metrics that this training measures."""
     allowed = ("loss", *names)
 
     def check(training: TrainingConfig) -> TrainingConfig:
@@ -156,7 +156,7 @@ class LoRAConfig(Config):
 
 
 def merged_only(reason: str) -> AfterValidator:
-    """Refuses ``save_adapter`` of adapters that are not the whole of what is trained."""
+    """Refuses ``save_adapter`` where more than the adapters is trained."""
 
     def check(lora: LoRAConfig | None) -> LoRAConfig | None:
         if lora is not None and lora.save_adapter:
@@ -173,7 +173,7 @@ def _without_adapters(frozen_layers: int | None, info: ValidationInfo) -> int | 
 
 
 FrozenLayers = Annotated[NonNegativeInt | None, AfterValidator(_without_adapters)]
-"""How many blocks stay as they are, with the embeddings, in a section that has ``lora`` before it: not both."""
+"""How many blocks stay frozen, with the embeddings; excludes ``lora``, which its section has to list before it."""
 
 
 class MaskedTokensConfig(MaskingConfig):
@@ -200,11 +200,11 @@ class PretrainConfig(Config):
     mask_documents: bool
     """No token attends to another document of its sequence; false: to all earlier ones."""
     init_from: InitFrom
-    """``scratch`` or a model folder; the folder says itself what its model is, so that ``model`` is None."""
+    """``scratch`` or a model folder; a folder defines its own model, so that ``model`` is None."""
     model: ModelConfig | None
     objective: ObjectiveConfig | None
-    """What a masked model or an encoder-decoder from a folder learns to restore. None: what the folder says; one of
-    ``transformers`` that does not say it has the published values. A model from ``scratch`` has it in ``model``."""
+    """What a masked model or an encoder-decoder from a folder learns to restore. None: the folder's own objective or,
+    where a folder of ``transformers`` has none, the published values. For ``scratch``, ``model`` has the objective."""
     training: Annotated[TrainingConfig, measured_by()]
 
     @property
@@ -212,7 +212,7 @@ class PretrainConfig(Config):
         """The model that is trained from scratch.
 
         Raises:
-            ValueError: the training starts from a model folder, which says what its model is.
+            ValueError: the training starts from a model folder, which defines its own model.
         """
         if self.model is None:
             raise ValueError(f"the training starts from {self.init_from}, not from scratch")
@@ -225,9 +225,9 @@ class PretrainConfig(Config):
         if self.init_from == SCRATCH and self.model is None:
             raise ValueError(f"model is null, but init_from is {SCRATCH}: describe the model, or name a model folder")
         if self.init_from != SCRATCH and self.model is not None:
-            raise ValueError(f"init_from = {self.init_from!r} says what the model is: set model to null")
+            raise ValueError(f"init_from = {self.init_from!r} defines the model: set model to null")
         if self.init_from == SCRATCH and self.objective is not None:
-            raise ValueError("objective is for a model from a folder; set it to null: model has the objective")
+            raise ValueError("objective is only for a model from a folder: set it to null, and the objective in model")
         return self
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ BASELINES = (NEAREST_NEIGHBOR, LAST_TURN, FREQUENT_COMPLETION)
 
 @dataclass(frozen=True)
 class AnsweredTurns:
-    """The assistant's messages of conversations, one after the other.
+    """The assistant's messages in conversations, one after the other.
 
     Attributes:
         ids: the ids of their documents.
@@ -46,15 +46,15 @@ def evaluate_chat(
     is_clean: Flags,
     config: EvaluateConfig,
 ) -> EvaluationResult:
-    """Evaluate a model's answers, each after the conversation as it should have been until then.
+    """Evaluate a model's answers, each to the reference conversation up to that turn.
 
-    The baselines answer as the training example whose conversation so far is most similar, or whose last message is.
-    By turn, an answer counts if it is exactly the expected one, with the interval of Clopper and Pearson.
+    The baselines give the answer of the training example whose conversation so far, or whose last message, is most
+    similar. By turn, only exact matches count, with the interval of Clopper and Pearson.
 
     Args:
         name: what the model is called in text.
         answers: its answers.
-        test: what they answer, and what is expected.
+        test: the turns to answer, with the expected answers.
         training: the turns that the model was trained on, from which the baselines copy.
         validation: turns that select among the baselines.
         is_clean: which test documents share nothing with the training split, bool (n_turns,).

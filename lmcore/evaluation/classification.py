@@ -36,11 +36,11 @@ class ClassifiedDocuments:
 
     Attributes:
         trained: the classes that the classifier knows.
-        ids: the id of each document; one that occurs several times, as a whole and cut off, counts as a cluster.
+        ids: the id of each document; examples with the same id (whole and cut off) form a cluster.
         labels: the label of each document, of any class.
         predicted: predicted labels by model, one for each document.
-        scores: by model, as far as it has them, a score of each trained class, (n_documents, n_trained).
-        probabilities: likewise the probability of each trained class.
+        scores: for each model that has them, a score of each trained class, (n_documents, n_trained).
+        probabilities: for each model that has them, the probability of each trained class, (n_documents, n_trained).
     """
 
     trained: Sequence[str]

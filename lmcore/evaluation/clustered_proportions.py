@@ -1,8 +1,8 @@
-"""Proportions of items of which several belong to one cluster, such as questions about the same document.
+"""Proportions of items that may belong to clusters, such as questions about the same document.
 
-Exact intervals and McNemar's test hold for independent items. Where clusters have several, the interval and the p value
-are those of the bootstrap that resamples clusters; and where it finds no variation, because every cluster has the same
-proportion, they are the exact ones of as many items as there are clusters.
+Exact intervals and McNemar's test hold for independent items. If a cluster has several items, the interval and the p
+value come from a bootstrap that resamples clusters. If that finds no variation, because every cluster has the same
+proportion, they are the exact ones for as many items as there are clusters.
 """
 
 import numpy as np

@@ -25,7 +25,7 @@ class HeldOutPrompts:
     Attributes:
         ids: the ids of the documents.
         shown: their whole prompts, for readers.
-        prompts: what the baselines read and copy of them.
+        prompts: the part of them that the baselines read and copy.
         references: the expected completions.
         labels: the labels of the documents; empty if they have none.
     """
@@ -152,8 +152,8 @@ def metric_by_label(
         config: the metric, seed and confidence intervals.
 
     Returns:
-        JSON values: ``label``, ``n_documents``, and by system ``value``, ``low`` and ``high``; numbers at the beginning
-        of labels are in numeric order.
+        JSON values: ``label``, ``n_documents``, and by system ``value``, ``low`` and ``high``; labels that begin with
+        numbers are in numeric order.
     """
     if len(names := set(labels)) < 2:
         return []

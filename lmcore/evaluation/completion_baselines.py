@@ -1,4 +1,4 @@
-"""Baselines of a model that answers prompts: they need no training, and are hard to beat where answers repeat.
+"""Baselines for a model that answers prompts: they need no training, and are hard to beat where answers repeat.
 
 * **nearest neighbor**: the completion of the training prompt that is most similar to the prompt, by the cosine of
   weighted n-grams of words or of characters, whichever finds the better completions on the validation split;

@@ -3,11 +3,11 @@
 The bootstrap interval is symmetric and studentized: in each resample, the metric's distance from its value on all items
 is divided by its own standard error there. With few items of very different sizes, percentiles of the resampled metric
 would be too narrow: with 20 documents, intervals of 95 % confidence cover the true value in 84 to 89 % of cases.
-Metrics that are no functions of sums, such as the area under a curve, have the standard error of the resamples, on the
+Metrics that are not functions of sums, such as the area under a curve, have the standard error of the resamples, on the
 scale of log-odds.
 
-Proportions close to 0 or 1 need intervals of their own. That of Clopper and Pearson never covers less than the
-confidence; that of Bonett and Price is for the difference of two proportions of the same items.
+Proportions close to 0 or 1 need other intervals. That of Clopper and Pearson never covers less than the confidence;
+that of Bonett and Price is for the difference of two proportions of the same items.
 
 The p value of a difference is that of the same studentized bootstrap, and of McNemar's exact test for proportions.
 
@@ -109,7 +109,7 @@ class Bootstrap:
         return self._estimate(statistics, measure, within, gradient, is_difference=True)
 
     def weighted(self, measure: Measure) -> Estimate:
-        """A metric between 0 and 1 that is no function of sums, with the standard error of its resamples.
+        """A metric between 0 and 1 that is not a function of sums, with the standard error of its resamples.
 
         Args:
             measure: the metric as a function of how often each item counts: (n,) from float64 (n, n_items). NaN where

@@ -103,5 +103,5 @@ def micro_f1_of(has_label: Flags, predicted: Flags) -> float:
 
 
 def _sums(has_label: Flags, predicted: Flags) -> Floats:
-    """For each label whether it is rightly predicted, then how often it occurs and is predicted."""
+    """For each label whether it is correctly predicted, then how often it occurs and is predicted."""
     return np.concatenate((has_label & predicted, has_label.astype(int) + predicted), axis=1).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Baselines of a classifier of any number of labels: linear classifiers, one per label, and the labels' frequencies."""
+"""Baselines of a multi-label classifier: linear classifiers, one per label, and the labels' frequencies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ def multi_label_baselines(
     """
     parts = (training[0], validation[0], texts)
     words = _linear(word_features(parts, config.words), training[1], validation[1], config)
-    # A machine per label takes long on characters, so that the regularization is selected on words alone.
+    # Machines on characters take long, so the regularization is selected on words alone.
     chosen = config.model_copy(update={"inverse_regularization": (words.inverse_regularization,)})
     characters = _linear(character_features(parts, config.characters), training[1], validation[1], chosen)
     found = {

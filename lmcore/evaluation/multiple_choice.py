@@ -65,12 +65,12 @@ class MultipleChoice:
 
     Args:
         tokenizer: the models' tokenizer.
-        questions: what is asked; the wrong answers are those of other questions.
-        examples: solved questions to show, not among those that are asked.
+        questions: the questions to ask; the wrong answers are those of other questions.
+        examples: solved questions to show; none of them is asked.
         n_options: answers to choose from.
         max_examples: the largest number of examples that will be shown.
-        context: tokens that the models read at once, which examples, question and answer fit into.
-        seed: of the wrong answers, their order, and the examples.
+        context: tokens that the models read at once; examples, question and answer must fit.
+        seed: the seed of the wrong answers, their order, and the examples.
 
     Raises:
         UserError: if there are too few questions or examples, or the context is too short.
@@ -139,7 +139,7 @@ class MultipleChoice:
         return Choice(np.concatenate((question, before)), options, int(np.flatnonzero(order == 0)[0]))
 
     def _shown(self, number: int, n_examples: int) -> Tokens:
-        """The solved examples before a question, another draw for each question, (n_tokens,)."""
+        """The solved examples before a question, drawn anew for each question, (n_tokens,)."""
         generator = np.random.default_rng([self._seed, number, 1])
         chosen = generator.choice(len(self._examples), size=n_examples, replace=False)
         parts = [self._shown_example(self._examples[index]) for index in chosen]

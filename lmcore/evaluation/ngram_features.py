@@ -1,6 +1,6 @@
 """Texts as sparse vectors: weighted n-grams of words or of characters.
 
-Case is kept: it tells code from prose and names from words.
+Case is kept: it distinguishes code from prose and names from words.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def character_features(parts: tuple[Sequence[str], ...], config: CharacterNgrams
 
 
 def ending_features(parts: tuple[Sequence[str], ...], config: CharacterNgramsConfig) -> list[Any]:
-    """The same from the last characters of each text, with a character for its end."""
+    """The same for the last characters of each text, with a character for its end."""
     return _weighted([[text[-config.max_characters :] + END for text in part] for part in parts], config)
 
 

@@ -36,7 +36,7 @@ def evaluate_preferences(
     Args:
         names: what the model and its base are called in text.
         model: the model's log-probabilities of chosen and rejected answers, (n_pairs, 2).
-        base: the same of the model that it was trained from.
+        base: those of the model that it was trained from.
         beta: as in training.
         is_clean: which documents share nothing with the training split, bool (n_pairs,).
         config: seed and confidence intervals.
@@ -76,7 +76,7 @@ def evaluate_rewards(
     Args:
         names: what the model and its base are called in text.
         model: the rewards of the model's answers, from 0 to 1, (n_prompts,).
-        base: the same of the model that it was trained from.
+        base: the rewards of the model that it was trained from.
         is_clean: which documents share nothing with the training split, bool (n_prompts,).
         config: seed and confidence intervals.
         rows: prompts and answers, for readers.

@@ -38,8 +38,8 @@ class Estimate:
         value: the metric on all items.
         low: lower end of the interval.
         high: upper end of the interval.
-        p_value: of a difference: the probability of one at least as large if the two systems were equally good; None
-            where no test was made.
+        p_value: for a difference: the probability of one at least as large if the two systems were equally good; None
+            without a test.
     """
 
     value: float
@@ -48,7 +48,7 @@ class Estimate:
     p_value: float | None = None
 
     def as_json(self) -> dict[str, float]:
-        """The numbers by name, without a p value that there is not."""
+        """The numbers by name; the p value only if there is one."""
         found = {"value": self.value, "low": self.low, "high": self.high}
         return found if self.p_value is None else {**found, "p_value": self.p_value}
 
@@ -240,7 +240,7 @@ class EvaluationResult:
         return {**found.pop(MODEL), **found}
 
     def as_json(self) -> dict[str, Any]:
-        """As in the file of this evaluation."""
+        """The value in the file of this evaluation."""
         if self.skipped is not None:
             return {"skipped": self.skipped}
         return {"names": dict(self.names), "metrics": self.metrics.as_json(), **self.details}

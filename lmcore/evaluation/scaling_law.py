@@ -61,7 +61,7 @@ class ScalingLaw:
 
 @dataclass(frozen=True)
 class FittedLaw:
-    """A law and the laws of bootstrap resamples, from which the intervals are.
+    """A law, and the laws of bootstrap resamples, which give the intervals.
 
     The points of one training are not independent, and five sizes are few: the intervals say how well the points
     determine the law, not how far it holds.
@@ -96,7 +96,7 @@ def fit_scaling_law(points: Sequence[Point], *, n_resamples: int, confidence: fl
         seed: of the resamples.
 
     Raises:
-        UserError: if there are too few points, or of one size only.
+        UserError: if there are too few points, or only points of one size.
     """
     if len(points) < N_COEFFICIENTS or len({point.n_parameters for point in points}) < 2:
         raise UserError(f"{len(points)} losses are too few for a scaling law: train more sizes, validate more often")

@@ -34,13 +34,13 @@ def adapt(model: nn.Module, lora: LoRAConfig | None, frozen_layers: int | None, 
 
 
 def add_adapters(model: nn.Module, config: LoRAConfig, *, seed: int) -> None:
-    """Freeze the model and add LoRA adapters, which alone are trained; their weights are drawn from the seed."""
+    """Freeze the model and add LoRA adapters to train; their weights are drawn from the seed."""
     generator = torch.Generator().manual_seed(seed)
     add_lora(model, rank=config.rank, alpha=config.alpha, dropout=config.dropout, generator=generator)
 
 
 def freeze_layers(model: nn.Module, n_blocks: int) -> None:
-    """Leave the embeddings and the first blocks as they are: they get neither gradients nor optimizer states.
+    """Freeze the embeddings and the first blocks: they get neither gradients nor optimizer states.
 
     An output layer that shares the table of the embeddings is frozen with it. Of an encoder-decoder, the first blocks
     of both parts are frozen.

@@ -1,9 +1,9 @@
 """Folders of low-rank adapters, which are loaded beside the model that they were trained on.
 
-The files are called and laid out as those of the library PEFT (``adapter_config.json``, ``adapter_model.safetensors``
+The files are named and laid out like those of the library PEFT (``adapter_config.json``, ``adapter_model.safetensors``
 with ``lora_A`` and ``lora_B`` for each layer). The layers have the names of this library's models, so PEFT loads the
-adapters only into a model of the same names. ``SHA256SUMS`` verifies them, and the checksum of the base model's weights
-tells which model they belong to.
+adapters only into a model with the same names. ``SHA256SUMS`` verifies the files, and the checksum of the base model's
+weights identifies the model that they belong to.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ class AdapterDescription(Config):
 def save_adapter(
     folder: Path, model: nn.Module, *, prompt_format: PromptFormat | None = None, chat_template: str | None = None
 ) -> None:
-    """Replace ``folder`` by the adapters of ``model``, which are not merged, and how what they were trained on is read.
+    """Replace ``folder`` by the unmerged adapters of ``model`` and the format of the prompts or conversations it reads.
 
     Raises:
         UserError: the model has no adapters.

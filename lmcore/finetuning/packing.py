@@ -40,7 +40,7 @@ class Packing:
 def best_fit_decreasing(lengths: Sequence[int], capacity: int) -> Packing:
     """Pack lengths, from the longest to the shortest, each into the fullest sequence that has room for it.
 
-    It needs at most 11/9 of the smallest possible number of sequences, and one more (Johnson 1973), and is the strategy
+    It needs at most 11/9 of the smallest possible number of sequences, plus one (Johnson 1973), and is the strategy
     ``bfd`` of TRL (Ding et al. 2024, https://arxiv.org/abs/2404.10830).
 
     Args:

@@ -12,7 +12,7 @@ from lmcore.tokens.batches.batches import IGNORED
 
 
 class Objective(TrainableModel):
-    """A model (the policy) with another loss than the likelihood of its targets.
+    """A model (the policy) with a loss other than the likelihood of its targets.
 
     Args:
         policy: a model that generates text, trained in place.
@@ -33,7 +33,7 @@ class Objective(TrainableModel):
         return self._measured
 
     def flops_per_token(self) -> float:
-        """The policy's, see :class:`~lmcore.models.trainable.TrainableModel`."""
+        """That of the policy, see :class:`~lmcore.models.trainable.TrainableModel`."""
         return self.policy.flops_per_token()
 
     def compute_in(self, dtype: torch.dtype) -> None:

@@ -1,4 +1,4 @@
-"""Pretrained word vectors: which words a file has, and an embedding that reads them beside a table of its own."""
+"""Pretrained word vectors: how they are read, and an embedding that adds them to a trained table."""
 
 import gzip
 import logging

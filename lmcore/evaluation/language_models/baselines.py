@@ -1,5 +1,5 @@
-"""Baselines of a language model: token frequencies and n-gram models, trained on the training split or on the tokens
-that the model has seen of it."""
+"""Baselines of a language model: token frequencies and n-gram models, trained on the training split or on the part of
+it that the model has seen."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,8 @@ from lmcore.training.pretraining import seen_tokens
 
 TOKENS_AT_ONCE = 1 << 24
 NEARLY_ALL = 0.99
-"""Sequences of equal length leave out the end of the training split; a model that saw so much of it has seen it all."""
+"""A model that saw this fraction of the training split counts as having seen all of it: sequences of equal length leave
+out its end."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class NgramBaselines:
 
     Attributes:
         models: the n-gram models by key; the one called ``ngram`` is also interpolated with the language model.
-        context: tells how much of a token's context is known, which decides the weights of the interpolation.
-        is_whole_split_seen: whether the language model was trained on the whole training split, as they are.
+        context: the n-gram model whose known context decides the weights of the interpolation.
+        is_whole_split_seen: whether the language model, like these, was trained on the whole training split.
     """
 
     models: Mapping[str, KneserNey]

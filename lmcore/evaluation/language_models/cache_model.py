@@ -73,7 +73,7 @@ class CacheModel:
         rank = np.empty(n, np.int64)
         rank[by_id] = positions
         last = self._sum_up_to(rank - 1, ids, ordered, by_id, sums)
-        # What is out of reach: all up to the last position of the same id that the cache does not hold any more.
+        # What is out of reach: everything up to the last position of the same id that the cache no longer holds.
         _, number = np.unique(ordered, return_inverse=True)
         keys = number * (n + 1) + by_id
         oldest = np.searchsorted(keys, keys[rank] - self.num_tokens) - 1

@@ -74,7 +74,7 @@ class LanguageModelComparison:
     def sample_surprisal(
         self, test: HeldOutDocuments, decode: Callable[[Sequence[int]], str], config: ReportConfig, seed: int
     ) -> list[tuple[str, list[dict[str, Any]]]]:
-        """The surprisal of random documents of a length that can be shown, in bits, span by span.
+        """The surprisal, in bits, of the spans of random documents that are short enough to show.
 
         Args:
             test: the test documents that were compared.
@@ -177,7 +177,7 @@ class _Scores:
 
     Attributes:
         model: scores of the language model.
-        context: scores of the n-gram model, which tell how much of the context it knows.
+        context: scores of the n-gram model, which include how much of the context it knows.
         interpolated: natural logarithms of the language model, the n-gram model and the cache, where there is one,
             (n_models, n_tokens).
     """

@@ -1,7 +1,7 @@
 """How many bits per byte a model of any family needs for the test split, and which measure that is.
 
 Only causal models give the probability of a text. A masked model predicts a token from both sides, and an
-encoder-decoder restores a text that it has mostly seen: their numbers are measures of their own.
+encoder-decoder restores a text that it has mostly seen: their measures are different ones.
 """
 
 from dataclasses import dataclass

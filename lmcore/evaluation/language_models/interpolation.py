@@ -34,7 +34,7 @@ class ContextClasses:
         """Bounds at the quantiles of features (n_features, n_tokens); equal values get the same level."""
         quantiles = np.arange(1, n_levels) / n_levels
         bounds = [np.unique(np.quantile(values, quantiles, method="lower")) for values in features]
-        # Above a bound at the largest value there would be nothing.
+        # No value would be above a bound at the largest value.
         return cls(
             tuple(tuple(found[found < values.max()].tolist()) for found, values in zip(bounds, features, strict=True))
         )

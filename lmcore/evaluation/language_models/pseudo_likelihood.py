@@ -137,7 +137,7 @@ class PseudoLikelihoodScorer:
         return [score[own] for score, own in zip(scores, positions, strict=True)]
 
     def _batches(self, framed: Sequence[Tokens], positions: Sequence[Tokens]) -> Iterator[list[MaskedPosition]]:
-        """All positions, batched with those whose context is of similar length, the longest first."""
+        """All positions in batches of similar context length, the longest first."""
         waiting = [
             _in_context(document, len(framed[document]), int(position), self._model.max_position_embeddings)
             for document in range(len(framed))

@@ -1,7 +1,7 @@
 """The model card as Markdown.
 
 It has the sections of Mitchell et al. (2019), "Model Cards for Model Reporting", https://arxiv.org/abs/1810.03993, as
-the Hugging Face Hub uses them. Equal content gives equal bytes: time, machine and cost are no part of it.
+the Hugging Face Hub uses them. Equal content gives equal bytes: time, machine and cost are not part of it.
 """
 
 import re
@@ -26,7 +26,7 @@ MAX_SAMPLE_CHARACTERS = 600
 TASKS = {"language_model": "text-generation", "classifier": "text-classification"}
 """The Hub's names of what models do; the others generate text too."""
 ITEMS = {"classifier": "texts"}
-"""What a model is evaluated on, if neither on prompts nor on documents."""
+"""What a model is evaluated on, where this is neither prompts nor documents."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ModelCard:
         result: its metrics.
         confidence: that of the intervals.
         samples: what it writes, by the heading of each part of a sample.
-        probes: what the probes of it found.
+        probes: what its probes found.
         data: the data card.
     """
 
@@ -115,7 +115,7 @@ def example_call(description: ModelDescription) -> str:
 
 
 def cell(text: object) -> str:
-    """A text that stays in its cell of a Markdown table, and is no markup."""
+    """A text escaped for a cell of a Markdown table."""
     return re.sub(r"([\\|<>*_`\[\]])", r"\\\1", " ".join(str(text).split()))
 
 

@@ -3,8 +3,8 @@
 A template is a sentence with ``{group}`` in it. It is filled with the words of two groups in turn, and the
 log-probabilities of what follows the word are compared: sentences that differ in nothing else.
 
-Source: in the manner of Nangia et al. (2020), "CrowS-Pairs", https://aclanthology.org/2020.emnlp-main.154, for models
-that read from left to right.
+Source: Nangia et al. (2020), "CrowS-Pairs", https://aclanthology.org/2020.emnlp-main.154, adapted to models that read
+from left to right.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How far a model reveals random strings that were planted in its training text.
+"""How much a model reveals of random strings that were planted in its training text.
 
 A canary is a document that ends in a secret: what follows its last colon. Its exposure compares the canary with
 alternatives in which every letter and digit of the secret is drawn anew: log2 of their number minus log2 of the
@@ -30,7 +30,7 @@ Complete = Callable[[Sequence[str]], list[str]]
 def make_canaries(count: int, seed: int, *, first: int = 1) -> list[str]:
     """Random canaries to plant: ``The code of gate 17 is: qzxvp lkmtr wbhsn dfghj``, numbered from ``first``.
 
-    Canaries that are planted together need other numbers, since a text has one most probable continuation.
+    Canaries that are planted together need different numbers, since a text has one most probable continuation.
     """
     generator = np.random.default_rng(seed)
     numbers = range(first, first + count)
@@ -45,7 +45,7 @@ def redrawn(canary: str, generator: np.random.Generator) -> str:
     """
     text, colon, secret = canary.rpartition(":")
     if not colon or not any(letter in kind for letter in secret for kind in KINDS):
-        raise UserError(f"{canary[:80]!r} is no canary: expected a colon, and letters or digits after it")
+        raise UserError(f"{canary[:80]!r} is not a canary: expected a colon, and letters or digits after it")
     return text + colon + "".join(_redrawn_letter(letter, generator) for letter in secret)
 
 

@@ -75,7 +75,7 @@ def probe_memorization(
 
 
 def sample_texts(shards: TokenShards, length: int, max_texts: int, seed: int) -> Mapping[str, Tokens]:
-    """Random texts of so many tokens, int64 (at most max_texts, length), by how often they occur in training.
+    """Random texts of ``length`` tokens, int64 (at most max_texts, length), by how often they occur in training.
 
     Groups without texts are left out.
     """

@@ -13,7 +13,7 @@ class ProbeRow:
 
     Attributes:
         conditions: the value of each condition, in text.
-        n_items: how many texts or pairs it is from.
+        n_items: how many texts or pairs it is based on.
         estimate: the number with its interval.
     """
 

@@ -1,6 +1,6 @@
 """How much typing errors disturb a model.
 
-Source: in the manner of Belinkov and Bisk (2018), "Synthetic and Natural Noise Both Break Neural Machine Translation",
+Source: after Belinkov and Bisk (2018), "Synthetic and Natural Noise Both Break Neural Machine Translation",
 https://arxiv.org/abs/1711.02173.
 """
 

@@ -29,7 +29,7 @@ class PromptAnswers:
 
     Attributes:
         texts: the answer to each.
-        n_dropped_examples: how many examples did not fit into the prompts, all together.
+        n_dropped_examples: how many examples in total did not fit into the prompts.
     """
 
     texts: list[str]
@@ -65,7 +65,7 @@ class PromptedModel:
     def answer(
         self, template: str, asked: Sequence[CompletionExample], examples: Sequence[Sequence[CompletionExample]]
     ) -> PromptAnswers:
-        """Answer what is asked, with the examples of each prompt.
+        """Answer prompts, each with its examples.
 
         Raises:
             UserError: if the template is not valid, or uses a variable that an example does not have.
@@ -112,7 +112,7 @@ class PromptedModel:
         generator = Generator(self._model, self._tokenizer, prompt_format)
         with progress("Answer", len(prompts), "prompts") as bar:
             for prompt in prompts:
-                # The space is part of the answer, as it is of its tokens.
+                # The space is part of the answer, as in its tokens.
                 space = "" if generator.prompt_text(prompt)[-1:].isspace() else " "
                 choices = [
                     self._tokenizer.encode(space + choice)[: self._config.max_answer_tokens] for choice in self._choices

@@ -35,7 +35,7 @@ def prompt_examples(
     Args:
         documents: clean documents with the columns of :func:`prompt_columns`, a table of pyarrow.
         fractions: fractions of held-out documents, as for the language model.
-        config: what is asked.
+        config: what the examples are.
     """
     if not isinstance(config, LabelAnswers):
         return completion_examples(documents, fractions, config)
@@ -61,7 +61,7 @@ class ExamplePicker:
         self._pool, self._features, self._seed = pool, features, seed
 
     def pick(self, variant: PromptVariant, asked: Sequence[CompletionExample]) -> list[list[CompletionExample]]:
-        """The examples in the prompt of each asked example; none of them asks the same."""
+        """The examples for the prompt of each example to answer; none of them asks the same."""
         if variant.example_picker is None or not self._pool:
             return [[] for _ in asked]
         if variant.example_picker == "random":

@@ -1,4 +1,4 @@
-"""Figures of comparisons as files, PNG and SVG, readable on a light and a dark page: they have a background."""
+"""Figures of comparisons as PNG and SVG files; their background makes them readable on light and dark pages."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ class TimedLine:
     """A model's losses over time and its final measurement.
 
     Attributes:
-        name: what the legend calls it.
+        name: its name in the legend.
         points: (seconds, bits per byte) of its validations.
         seconds: the duration of its training.
         value: bits per byte of the test split.
@@ -100,9 +100,9 @@ class SizeLine:
     """The losses of one size.
 
     Attributes:
-        name: what the legend calls it.
+        name: its name in the legend.
         measured: (tokens, nats per token).
-        predicted: the same by the law.
+        predicted: the same as the law predicts it.
         n_parameters: weights of the model.
         is_held_out: whether the law was fitted without it.
     """

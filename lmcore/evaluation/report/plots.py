@@ -132,7 +132,7 @@ def _colors() -> Iterator[str]:
 
 @contextmanager
 def _styled(name: str) -> Iterator[None]:
-    # Without a salt of ours, matplotlib's ids are random.
+    # Without a fixed salt, matplotlib's ids are random.
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
         yield
 

@@ -88,7 +88,7 @@ class ReportContent:
         completions: the models that answer prompts.
         probes: what the probes of all models found.
         samples: prompts and their continuations.
-        trainings: the trainings of the models, as far as they exist.
+        trainings: the trainings of the models that were trained.
         clean_summary: totals of the cleaning.
         token_summary: sizes of the splits.
         parameters: all settings by stage.
@@ -176,7 +176,7 @@ def uncapitalized(text: str) -> str:
 
 
 def capitalized(text: str) -> str:
-    """A text that begins with a capital letter; the rest stays as it is."""
+    """The text with a capital first letter; the rest is unchanged."""
     return text[:1].upper() + text[1:]
 
 
@@ -242,7 +242,7 @@ def _curve_plot(name: str, training: Training) -> Markup:
 
 
 def _evenly_spaced(items: Sequence[Any], count: int) -> list[Any]:
-    """``count`` of the items at equal distances, so that none is picked by hand."""
+    """``count`` evenly spaced items, so that none is picked by hand."""
     count = min(count, len(items))
     return [items[index * len(items) // count] for index in range(count)]
 

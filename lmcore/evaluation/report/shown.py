@@ -13,7 +13,7 @@ def shown_value(value: float, metric: Metric) -> str:
 
 
 def fixed(value: float, digits: int) -> str:
-    """A number with so many decimal places."""
+    """A number with this many decimal places."""
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 

@@ -1,7 +1,7 @@
 """How well texts name what there is to extract, as JSON objects: entities by type, or values by name.
 
 ``{"PER": ["Ada", "Bob"], "LOC": []}`` has the items (PER, Ada) and (PER, Bob); ``{"axis": "int"}`` has (axis, int). The
-order of items does not count, their number does. A text that is no JSON object has no items, and is counted.
+order of items does not matter, their number does. A text that is not a JSON object has no items, and is counted.
 """
 
 import json
@@ -22,7 +22,7 @@ Items = Counter[tuple[str, str]]
 
 
 def parsed_items(text: str) -> Items | None:
-    """The items of a JSON object; None if the text is none."""
+    """The items of a JSON object; None if the text is not one."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -64,7 +64,7 @@ def _of_type(items: Items, kind: str) -> Items:
 
 
 def _statistics(found: Sequence[Items], expected: Sequence[Items]) -> Floats:
-    """Twice the right items, and the found plus the expected ones, whose ratio is F1: (n_texts, 2)."""
+    """Twice the correct items, and the found plus the expected ones; their ratio is F1: (n_texts, 2)."""
     return np.array(
         [
             (2.0 * (own & right).total(), float(own.total() + right.total()))

@@ -33,14 +33,14 @@ class TextMetrics:
 
     @property
     def signatures(self) -> dict[str, str]:
-        """How exactly each metric is computed."""
+        """Exactly how each metric is computed."""
         return {name: metric.signature for name, metric in self._metrics.items()}
 
     def value(self, name: str) -> float:
         """One metric of all texts.
 
         Raises:
-            UserError: if these texts do not have it.
+            UserError: if these texts do not have this metric.
         """
         if name not in self._metrics:
             raise UserError(f"the metric {name} is only for completions that are JSON objects: choose another one")

@@ -2,7 +2,7 @@
 
 Sources: Papineni et al. (2002), https://aclanthology.org/P02-1040; Popović (2015),
 https://aclanthology.org/W15-3049; Lin (2004), https://aclanthology.org/W04-1013. BLEU and chrF are those of
-sacreBLEU (Post 2018, https://aclanthology.org/W18-6319), whose signatures tell how exactly they are computed.
+sacreBLEU (Post 2018, https://aclanthology.org/W18-6319), whose signatures state exactly how they are computed.
 
 How texts are split into words depends on the script of the references: in scripts without spaces, each character is a
 word.

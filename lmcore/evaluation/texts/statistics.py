@@ -1,4 +1,4 @@
-"""The kinds of metrics that texts have: each knows its value with an interval, and its difference to another system."""
+"""The kinds of metrics of texts: each gives its value with an interval, and the difference from another system's."""
 
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
@@ -18,7 +18,7 @@ class TextMetric(Protocol):
 
     @property
     def signature(self) -> str:
-        """How exactly the metric is computed."""
+        """Exactly how the metric is computed."""
 
     @property
     def value(self) -> float:
@@ -107,9 +107,9 @@ class ProportionOfTexts:
 class DistinctFraction:
     """How many different n-grams all texts together have, divided by all n-grams: distinct-n.
 
-    It is no function of sums, and a resample with repeated texts has fewer different n-grams than as many new texts. So
-    its standard error is that of the jackknife (Efron and Tibshirani 1993, chapter 11), which leaves out one text, or
-    all texts of one cluster.
+    It is not a function of sums, and a resample with repeated texts has fewer different n-grams than as many new texts.
+    So its standard error is that of the jackknife (Efron and Tibshirani 1993, chapter 11), which leaves out one text,
+    or all texts of one cluster.
 
     Attributes:
         n_grams: those of each text.

@@ -1,4 +1,4 @@
-"""How generated texts are written, whatever their references say: length, variety and repetition.
+"""How generated texts are written, regardless of their references: length, variety and repetition.
 
 Sources: Li et al. (2016), https://aclanthology.org/N16-1014, for distinct-n; Welleck et al. (2020),
 https://arxiv.org/abs/1908.04319, for the fraction of repeated n-grams.

@@ -22,13 +22,13 @@ logger = logging.getLogger(__name__)
 def choose_conversations(
     documents: pa.Table, fractions: SplitFractions, max_train_samples: int, max_eval_samples: int, *, seed: int
 ) -> tuple[list[Conversation], list[Conversation]]:
-    """The conversations that a model is trained on, and validated on, each at most as many as given.
+    """The conversations that a model is trained and validated on, up to the given limits.
 
     Args:
         documents: clean documents, with the columns of :data:`~lmcore.finetuning.chat.examples.CHAT_COLUMNS`.
         fractions: the fractions of held-out documents, as for the language model.
-        max_train_samples: the most training conversations.
-        max_eval_samples: the most validation conversations.
+        max_train_samples: limit for the training conversations.
+        max_eval_samples: limit for the validation conversations.
         seed: the seed of the choice.
     """
     found = conversations(documents, fractions)
@@ -40,7 +40,7 @@ def chat_template_of(base: Path, given: Path | None, tokenizer: Tokenizer) -> Ch
     """The given chat template, or that of the base model, or the default one.
 
     Raises:
-        UserError: if it is no template, or the tokenizer has none of its special tokens.
+        UserError: if it is not a valid template, or the tokenizer has none of its special tokens.
     """
     source = read_template(base) if given is None else given.read_text(encoding="utf-8")
     template = ChatTemplate(DEFAULT_TEMPLATE if source is None else source, tokenizer)

@@ -17,8 +17,8 @@ class ChatSequences:
 
     Attributes:
         sequences: the examples.
-        n_cut: conversations longer than the limit, whose last tokens are left out; what is cut off is not learned, and
-            neither is that a truncated answer ends.
+        n_cut: conversations longer than the limit, whose last tokens are left out; the model learns neither these nor
+            an end of the truncated answer.
         n_without_answer: conversations of which no part of an answer is left; they are not used.
     """
 

@@ -26,8 +26,8 @@ def fit_ngram_classifier(classifier: Classifier, tokenizer: Tokenizer, training:
 
 
 def calibrate(classifier: Classifier, tokenizer: Tokenizer, validation: Sequence[LabeledText]) -> None:
-    """Set the scale of the classifier of n-grams, if there is one, and the temperature to those under which the labels
-    of the validation texts are most likely."""
+    """Set the temperature, and the scale of the classifier of n-grams if there is one, to the values that make the
+    labels of the validation texts most likely."""
     texts = [tokenizer.encode(text) for text, _ in validation]
     presence = _presence(classifier, validation)
     actual = presence if classifier.is_multi_label else presence.argmax(axis=1)

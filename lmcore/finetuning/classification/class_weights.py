@@ -1,4 +1,4 @@
-"""How much examples count in the loss of a classifier, by their labels."""
+"""The weights of examples in the loss of a classifier, by their labels."""
 
 from collections.abc import Sequence
 
@@ -14,8 +14,8 @@ def class_weights(
     """The weight of each label; None if all are 1.
 
     ``balanced`` weights of one label per text are n_texts / (n_labels * n_texts_with_the_label), as in scikit-learn:
-    all labels together count the same. With any number of labels, the presence of a label is weighted by the texts
-    without it per text with it, so that its presence and its absence count the same.
+    every label has the same total weight. With any number of labels, the presence of a label is weighted by the texts
+    without it per text with it, so that its presence and its absence have the same total weight.
 
     Args:
         config: null, ``balanced``, or weights by label.
@@ -30,7 +30,7 @@ def class_weights(
         return None
     if isinstance(config, dict):
         if unknown := sorted(set(config) - set(labels)):
-            raise UserError(f"class_weights: {', '.join(unknown)} is no label; the labels are {', '.join(labels)}")
+            raise UserError(f"class_weights: {', '.join(unknown)} is not a label; the labels are {', '.join(labels)}")
         return tuple(float(config.get(label, 1.0)) for label in labels)
     counts = np.array([sum(label in found for found in label_sets) for label in labels], np.float64)
     n_texts = len(label_sets)

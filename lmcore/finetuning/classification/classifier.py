@@ -32,7 +32,7 @@ class Classifier(TrainableModel):
             (:mod:`lmcore.finetuning.classification.temperature`).
         dropout: dropout probability of the features that the head reads.
         class_weights: the weight of each class in the loss; None: 1 each.
-        ngram_classifier: a linear classifier whose logits :func:`predict_logits` adds; it is no part of the loss.
+        ngram_classifier: a linear classifier whose logits :func:`predict_logits` adds; it is not part of the loss.
         others: backbones of further classifiers, of the same shape and with other weights, which make an ensemble with
             this one: each is trained by its own loss, and their logits are averaged (Lakshminarayanan et al. 2017,
             https://arxiv.org/abs/1612.01474). Every second one reads texts backwards.
@@ -107,7 +107,7 @@ class Classifier(TrainableModel):
         return f"labels={self.labels}, max_tokens={self.max_tokens}, problem_type={self.problem_type}"
 
     def flops_per_token(self) -> float:
-        """Those of the blocks; the head is applied once per text, and its operations are negligible."""
+        """The operations of the blocks; the head is applied once per text, and its operations are negligible."""
         return len(self.members) * self.backbone.feature_flops_per_token(self.max_tokens)
 
     def compute_in(self, dtype: torch.dtype) -> None:
@@ -164,7 +164,7 @@ class Classifier(TrainableModel):
         return F.binary_cross_entropy_with_logits(logits, presence, reduction="sum", pos_weight=self.class_weights)
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Probabilities of logits (..., classes): they sum to 1, or are one for each label by itself."""
+        """Probabilities of logits (..., classes): they sum to 1, or each label has an independent one."""
         scaled = logits / self.temperature
         return scaled.sigmoid() if self.is_multi_label else scaled.softmax(dim=-1)
 
@@ -180,7 +180,7 @@ def _mean_and_maximum(hidden: Tensor, is_text: Tensor) -> Tensor:
     """Float32 (batch, 2 * width) from features (batch, length, width) and bool (batch, length)."""
     is_text = is_text.unsqueeze(-1)
     mean = (hidden * is_text).sum(dim=1) / is_text.sum(dim=1)
-    # The mean hides a single telling word in a long text; the maximum does not.
+    # The mean hides a single decisive word in a long text; the maximum does not.
     return torch.cat((mean, hidden.masked_fill(~is_text, -math.inf).amax(dim=1)), dim=1)
 
 

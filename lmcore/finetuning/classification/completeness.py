@@ -1,7 +1,7 @@
 """Examples of complete and of truncated texts, made from documents: is a text whole, or was it cut off?
 
-A document gives two examples: itself, and its beginning up to a word that is chosen by the document's id. Some cuts
-look like an end, so no classifier can be right on all of them.
+A document gives two examples: the whole text, and its beginning up to a word that the document's id selects. Some cuts
+look like an end, so no classifier can be right about all of them.
 """
 
 import re
@@ -9,7 +9,7 @@ from hashlib import blake2b
 
 COMPLETE, TRUNCATED = "complete", "truncated"
 MIN_WORDS = 5
-"""Words that a truncated text has at least; shorter documents give no examples."""
+"""The fewest words of a truncated text; shorter documents give no examples."""
 WORD_ENDS = re.compile(r"\S(?=\s+\S)")
 """The last character of each word but the last."""
 

@@ -89,7 +89,7 @@ def frequent_labels(label_sets: Iterable[Sequence[str]], min_examples: int) -> t
 def known_examples(examples: LabeledTexts, labels: Sequence[str], *, is_multi_label: bool) -> list[LabeledText]:
     """The texts with those of their labels that are known.
 
-    Where each has one label, texts of other labels are left out; else they stay, as texts without a known label.
+    If each text has one label, texts with other labels are left out; otherwise they stay, without a known label.
     """
     known = set(labels)
     pairs = zip(examples.texts, examples.label_sets, strict=True)

@@ -1,7 +1,7 @@
 """A linear classifier on the n-grams of a text's tokens, which complements a network.
 
 A network that was pretrained for minutes on little text misses rare words; a linear model weighs each of them
-(Wang and Manning 2012, https://aclanthology.org/P12-2018). What both predict is better than what either does.
+(Wang and Manning 2012, https://aclanthology.org/P12-2018). The two together predict better than either alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -65,7 +65,7 @@ class NgramClassifier(nn.Module):
         weights_of = [{1: weight} for weight in by_class.values()] if is_multi_label else [by_class]
         machines = [self._machine(features, *own) for own in zip(targets, weights_of, strict=True)]
         weights, biases = (np.concatenate(parts) for parts in zip(*machines, strict=True))
-        if len(weights) < presence.shape[1]:  # with two classes, there is one machine: of the second class
+        if len(weights) < presence.shape[1]:  # with two classes, there is one machine, for the second class
             weights, biases = np.concatenate((-weights, weights)), np.concatenate((-biases, biases))
         self.weight.copy_(torch.from_numpy(weights.T))
         self.bias.copy_(torch.from_numpy(biases))

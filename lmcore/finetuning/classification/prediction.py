@@ -10,7 +10,7 @@ from lmcore.finetuning.classification.classifier import Classifier
 from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 
 THRESHOLD = 0.5
-"""The probability from which on a text is predicted to have a label, if it may have any number of them."""
+"""The lowest probability at which a text is predicted to have a label, if it may have any number of them."""
 
 
 def predict(
@@ -36,7 +36,7 @@ def predict_logits(
 def logits_of_parts(
     classifier: Classifier, tokenizer: Tokenizer, texts: Sequence[str], *, batch_size: int = 64
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """What the network and the classifier of n-grams contribute to the logits, 0 if there is none of n-grams."""
+    """What the network and the classifier of n-grams (0 if there is none) contribute to the logits."""
     tokens = [tokenizer.encode(text) for text in texts]
     network = network_logits(classifier, tokens, batch_size=batch_size)
     ngrams = classifier.ngram_classifier

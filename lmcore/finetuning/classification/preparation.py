@@ -74,7 +74,7 @@ def classification_batches(
 def classifier_on(
     backbones: Sequence[TextEncoder], data: ClassificationData, config: ClassificationTrainingConfig
 ) -> Classifier:
-    """A classifier with an untrained head on each backbone, which reads no more tokens than these can."""
+    """A classifier with an untrained head on each backbone; it reads no more tokens than the backbones can."""
     backbone, *others = backbones
     context = max_position_embeddings_of(backbone.config)
     label_sets = [found for _, found in data.training]

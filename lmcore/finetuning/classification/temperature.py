@@ -13,10 +13,10 @@ from scipy.special import logsumexp
 from lmcore.errors import UserError
 
 COLDEST, HOTTEST = 0.05, 20.0
-"""The range of temperatures: its ends are reached if all, or hardly any, predictions are right."""
+"""The range of temperatures, whose ends are reached if all, or hardly any, predictions are right."""
 N_BISECTIONS = 60
 WEIGHTS = np.arange(20) / 20
-"""Those of another model that are tried."""
+"""Weights of another model that :func:`fit_scale` tries."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -53,9 +53,9 @@ def fit_scale(
     others: npt.NDArray[np.floating],
     actual: npt.NDArray[np.integer] | npt.NDArray[np.bool_],
 ) -> float:
-    """The factor of another model's logits under which the labels are most likely, if the sum is calibrated.
+    """The factor of another model's logits that makes the labels most likely, once the sum is calibrated.
 
-    Both are calibrated by themselves, and weights of the others between 0 and 0.95 are tried.
+    Each model is calibrated separately, and weights of the other one from 0 to 0.95 are tried.
 
     Args:
         logits: (n_texts, n_classes).

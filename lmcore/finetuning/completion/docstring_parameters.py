@@ -33,8 +33,8 @@ class DocumentedParameters:
     Attributes:
         section: its text, with its heading.
         heading: the lines above the first entry.
-        entries: those of parameters with a type, in their order. Text between two of them, such as a parameter without
-            a type, belongs to the first.
+        entries: the entries of parameters with a type, in their order. Text between two of them, such as a parameter
+            without a type, belongs to the first.
     """
 
     section: str
@@ -58,9 +58,9 @@ class DocumentedParameters:
 
 
 def documented_parameters(docstring: str) -> DocumentedParameters | None:
-    """The parameters of a docstring that have a type; None if there are none, or a name has two types.
+    """The parameters of a docstring that have a type; None if there are none, or if a name has two types.
 
-    Types of more than :data:`LONGEST_TYPE` characters, or several lines, are prose and left out.
+    Types of more than :data:`LONGEST_TYPE` characters, or of several lines, are taken for prose and left out.
     """
     for section, entry in ((NUMPY_SECTION, NUMPY_ENTRY), (GOOGLE_SECTION, GOOGLE_ENTRY)):
         if (found := section.search(docstring)) is None:

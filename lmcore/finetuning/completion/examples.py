@@ -22,7 +22,7 @@ from lmcore.finetuning.examples import rows_by_split
 from lmcore.text.split import SPLITS
 
 VARIABLES = ("text", "label", "name", "kind", "package", "path", "source", "language")
-"""The columns of a document that a prompt may use. Its target is what the model is to write."""
+"""The columns of a document that a prompt may use; the target is not one of them, since the model is to write it."""
 QUESTION = "What is the type of the parameter {name}?"
 
 
@@ -30,7 +30,7 @@ QUESTION = "What is the type of the parameter {name}?"
 class CompletionExample:
     """The values of a prompt's variables with the expected completion, and the id of the document that they are from.
 
-    A document may give several examples: questions on one context.
+    A document may give several examples: questions about one context.
     """
 
     id: str
@@ -73,7 +73,7 @@ def check_variables(variables: Sequence[str], examples: Mapping[Split, Sequence[
     """Check that every variable of a prompt has a value.
 
     Raises:
-        UserError: naming those that have none, and those that there are.
+        UserError: naming the variables without a value, and those that exist.
     """
     first = next((example for split in SPLITS for example in examples[split]), None)
     missing = [] if first is None else sorted(set(variables) - set(first.values))

@@ -19,7 +19,7 @@ from lmcore.tokens.tokenizer.tokenizer import Tokenizer
 logger = logging.getLogger(__name__)
 
 COVERED_FRACTION = 0.95
-"""The fraction of completions that a suggested limit leaves whole."""
+"""The fraction of completions that fit a suggested limit."""
 
 
 def choose_completion_data(

@@ -32,7 +32,7 @@ class Answers:
         targets: int64 (n_answers, target length), -100 outside of the answers.
         advantages: float32 (n_answers,).
         old: float32 as the targets, their log-probabilities when they were sampled.
-        reference: the same under the reference model.
+        reference: their log-probabilities under the reference model.
         measured: float64, what :data:`MEASURED` names.
     """
 
@@ -116,7 +116,7 @@ class GroupRelativeObjective(Objective, StatefulModel):
     @torch.no_grad()
     def _sample(self, prompts: Sequence[VerifiablePrompt]) -> Answers:
         num_generations = self._settings.num_generations
-        # The loop seeds every step anew, so that the seed says which step this is.
+        # The loop seeds every step anew, so that the seed identifies the step.
         rollouts = self._sampler.sample(self._generative, prompts, num_generations, seed=torch.initial_seed())
         examples = [
             as_example(found.prompt.tokens, found.tokens, reads_source=self._generative.reads_source)
@@ -148,7 +148,7 @@ class GroupRelativeObjective(Objective, StatefulModel):
 
 
 def reference_of(model: TrainableModel) -> TrainableModel:
-    """A copy of a model, with which it is compared while it is trained."""
+    """A copy of a model, to compare it with while it is trained."""
     return copy.deepcopy(model)
 
 
@@ -173,7 +173,7 @@ def group_relative_losses(
         log_probabilities: float32 (n_answers, target length), of the targets under the policy.
         answers: the answers.
         beta: weight of the divergence from the reference, by the estimator k3 (http://joschu.net/blog/kl-approx.html).
-        epsilon: how far the ratio of probabilities counts.
+        epsilon: how far from 1 the ratio of probabilities is clipped.
     """
     is_target = answers.targets != IGNORED
     n_tokens = is_target.sum(dim=1).clamp_min(1)

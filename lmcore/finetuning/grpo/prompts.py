@@ -34,8 +34,8 @@ class PromptBatches:
     """Batches of prompts, in an order that is a pure function of seed and step.
 
     A batch holds tokens, int64 (batch, length), for the identity of the training, and as targets the indices of the
-    prompts among all of them, int64 (batch,): training prompts first, then those for validation. The batch of the same
-    prompts is repeated, as one that continues, for every further update of the weights on the same answers.
+    prompts among all of them, int64 (batch,): training prompts first, then those for validation. For every further
+    update of the weights on the same answers, the batch is repeated and marked as continuing.
 
     Args:
         training: the training prompts.

@@ -40,10 +40,10 @@ class Sampler:
 
     Args:
         tokenizer: the model's tokenizer.
-        template: its chat template, which says what ends an answer.
+        template: its chat template, which defines what ends an answer.
         reward: rewards an answer.
         max_new_tokens: the longest answer.
-        temperature: of the sampling.
+        temperature: the sampling temperature.
     """
 
     def __init__(

@@ -202,7 +202,7 @@ def check_logits(model: Any, reference: Any) -> None:
         (lambda: lmcore.train_classifier([("a", 1)]), r"pairs\[0\] is \('a', 1\), expected a pair of strings"),
         (lambda: lmcore.train_classifier([("a", ["b"]), ("c", "d")]), "lists for all or for none"),
         (lambda: lmcore.train_classifier([("a", []), ("c", [])]), "no example has a label"),
-        (lambda: lmcore.train_classifier(PAIRS, class_weights={"dog": 2.0}), "dog is no label"),
+        (lambda: lmcore.train_classifier(PAIRS, class_weights={"dog": 2.0}), "dog is not a label"),
         (lambda: lmcore.train_classifier([("a", "b")] * 9), "all examples have the label 'b': .* two different"),
     ],
 )

@@ -274,7 +274,7 @@ def test_a_family_that_attends_to_nothing_cannot_mask_documents(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
-        ({"init_from": "models/base"}, "init_from = 'models/base' says what the model is: set model to null"),
+        ({"init_from": "models/base"}, "init_from = 'models/base' defines the model: set model to null"),
         ({"model": None}, "model is null, but init_from is scratch"),
         ({"init_from": "language_model", "model": None}, "init_from = 'language_model': expected 'scratch' or a model"),
         (
@@ -298,7 +298,7 @@ def test_pretraining_has_one_model_to_start_from(changes: dict[str, Any], error:
     ("section", "init_from", "error"),
     [
         ("classification", "completion", "completion is not trained before classification"),
-        ("completion", "classification", "a classifier is no language model"),
+        ("completion", "classification", "a classifier is not a language model"),
         ("completion", "completion", "completion is not trained before completion"),
     ],
 )

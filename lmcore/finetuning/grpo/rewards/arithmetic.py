@@ -17,7 +17,7 @@ QUANTITY = re.compile(r"(?<![\w.])([-+\u2212]?\d[\d,]*(?:\.\d+)?)(?:[ \u00a0]?([
 def equal_quantity(answer: str, expected: str) -> float:
     """1 if the last quantity in the answer equals the last one in the expected answer, else 0.
 
-    Numbers are compared exactly; ``1.5 km`` equals ``1500 m``. A number without a unit is not one with a unit.
+    Numbers are compared exactly; ``1.5 km`` equals ``1500 m``. A number without a unit never equals one with a unit.
     """
     own, other = _last_quantity(answer), _last_quantity(expected)
     return float(own is not None and own == other)

@@ -2,5 +2,5 @@
 
 
 def exact_match(answer: str, expected: str) -> float:
-    """1 if the texts are equal but for upper case and white space around and between words, else 0."""
+    """1 if the texts are equal except for case and white space around and between words, else 0."""
     return float(answer.casefold().split() == expected.casefold().split())

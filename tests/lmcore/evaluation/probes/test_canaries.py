@@ -24,7 +24,7 @@ def test_only_the_secret_is_drawn_anew_and_every_letter_stays_of_its_kind():
 
 @pytest.mark.parametrize("text", ["no colon", "nothing after: ...", ""])
 def test_a_text_without_a_secret_is_an_error_that_shows_it(text):
-    with pytest.raises(UserError, match="is no canary"):
+    with pytest.raises(UserError, match="is not a canary"):
         redrawn(text, np.random.default_rng(0))
 
 

@@ -52,7 +52,7 @@ def test_what_is_asked_is_never_an_example(picker: str) -> None:
 
 def test_without_examples_nothing_is_picked() -> None:
     assert ExamplePicker(POOL, FEATURES, seed=1).pick(variant(0, None), POOL[:2]) == [[], []]
-    with pytest.raises(ValueError, match="example_picker has to be random or similarity with examples"):
+    with pytest.raises(ValueError, match="example_picker must be random or similarity with examples"):
         variant(2, None)
 
 

@@ -26,7 +26,7 @@ def test_a_label_that_is_not_named_has_weight_one() -> None:
 
 
 def test_a_weight_for_an_unknown_label_or_without_examples_is_refused() -> None:
-    with pytest.raises(UserError, match="d is no label; the labels are a, b"):
+    with pytest.raises(UserError, match="d is not a label; the labels are a, b"):
         class_weights({"d": 2.0}, ("a", "b"), SETS, is_multi_label=False)
     with pytest.raises(UserError, match="with and without the label 'a'"):
         class_weights("balanced", ("a", "b"), [("a",), ("a", "b")], is_multi_label=True)
