@@ -46,7 +46,7 @@ def load_base_model(
     """The model that a training starts from.
 
     Args:
-        init_from: what ``init_from`` says; ``scratch`` has the shape and the tokenizer of the language model.
+        init_from: the value of ``init_from``; ``scratch`` has the shape and the tokenizer of the language model.
         environment: where the work folder and the model registry are.
         seed: decides the weights of ``scratch``.
         language_model: the folder of the pretrained model; None in the stage that trains it.

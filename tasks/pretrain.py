@@ -109,7 +109,7 @@ def _check_tokenizer(init_from: str, folder: Path, own: Tokenizer, of_tokens: To
     """Check that the tokens were made with the tokenizer of the model.
 
     Raises:
-        UserError: with the setting that makes them so.
+        UserError: with the setting that uses the model's tokenizer.
     """
     if _rules(own) != _rules(of_tokens):
         raise UserError(

@@ -75,8 +75,8 @@ class Training:
     ) -> TrainingRecord:
         """Train ``model`` in place by :func:`lmcore.training.loop.train`, and log its metrics.
 
-        A training that was interrupted is resumed. One that an earlier training has done the first steps of continues
-        from there: its run has the whole history, and the run of the earlier training is its parent.
+        A training that was interrupted is resumed. If an earlier training has done its first steps, it continues from
+        there: its run has the whole history, and the run of the earlier training is its parent.
         """
         on_metrics = self._with_mfu(model, config)
         with keep_freed_memory():
@@ -171,7 +171,7 @@ def tracked_training(
         model_folder: where the model is written.
         curves: the folder for the tables that ``dvc plots`` draws.
         base_model: the folder of the model that the training starts from, which is one of the inputs.
-        on_metrics: also called with all metrics; first with step 0 and none, when the training starts.
+        on_metrics: also called with all metrics; first with step 0 and no metrics, when the training starts.
         reuses_result: whether a known result is used, or an earlier training continued, instead of training again.
     """
     with checkpoint_folder(

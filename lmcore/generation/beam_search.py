@@ -186,7 +186,7 @@ def _append(sequences: Tensor, last: Tensor) -> Tensor:
 def _collect_finished(
     active: Beams, finished: Sequence[FinishedCompletions], criteria: StoppingCriteria, max_new_tokens: int
 ) -> None:
-    """Move finished completions out of the beams, and deactivate beams that cannot rank among the best any more."""
+    """Move finished completions out of the beams, and deactivate beams that can no longer rank among the best."""
     length = active.tokens.size(2)
     last = active.tokens[:, :, -1]
     may_end = active.is_active

@@ -47,7 +47,7 @@ class DecodingState:
     @property
     def needs_reread(self) -> bool:
         """Whether a draft was read with the text, so that the last bits of the logits may differ from those of tokens
-        that are read one after another. A model that rounds more coarsely than that is not read again."""
+        that are read one after another. False for a model whose rounding differs more than that anyway."""
         has_drafted = self._reader is not None and self._reader.has_drafted
         return has_drafted and isinstance(self._model, CausalModel) and self._model.reads_alike
 

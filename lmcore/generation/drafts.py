@@ -1,14 +1,14 @@
-"""Drafts of what a text may continue with, which a model then checks all at once."""
+"""Drafts of how a text may continue, which a model then checks all at once."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 LONGEST_MATCH = 3
-"""The most tokens at the end of a text that are looked up in it."""
+"""Up to this many tokens at the end of a text are looked up in it."""
 LONGEST_CONTEXT = 8
 """The tokens that an assistant model is shown."""
 INITIAL_DRAFT, LONGEST_DRAFT = 3, 12
-"""How many tokens the first draft has, and the most that a draft has."""
+"""The length of the first draft and the greatest length of a draft, in tokens."""
 
 
 class AssistantModel(Protocol):
@@ -23,7 +23,7 @@ class Drafts:
     https://github.com/apoorvumang/prompt-lookup-decoding; ``prompt_lookup_num_tokens`` in ``transformers``), or those
     that an assistant model expects.
 
-    Two tokens more are drafted after a draft of which all were right, one less after any other.
+    After a draft that was entirely right, the next one is two tokens longer; after any other, one token shorter.
 
     Args:
         tokens: the text so far.

@@ -1,4 +1,4 @@
-"""Fills masks in a text: with the most probable token each, or, by an encoder-decoder, with spans."""
+"""Fills masks in a text: each with its most probable token or, with an encoder-decoder, with a span."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """Speculative decoding: one pass of the model reads a token together with a draft of the tokens after it.
 
-Reading several tokens takes a model hardly longer than reading one, since it has to fetch its weights once. The logits
-after every drafted token that is then really chosen are already known (Leviathan et al. 2023,
+Reading several tokens takes a model hardly longer than reading one, since it fetches its weights only once. For every
+drafted token that is then chosen, the logits after it are already known (Leviathan et al. 2023,
 https://arxiv.org/abs/2211.17192). How tokens are chosen does not change, so greedy decoding and sampling are the same
 with drafts as without.
 """
@@ -17,8 +17,8 @@ from lmcore.models.generative import CausalModel
 from lmcore.models.state import ModelState
 
 CLOSE_CALL = 1e-3
-"""Logits that differ by less may have another order when tokens are read one at a time: sums are then computed in
-another order, and float32 logits differ by about 1e-5."""
+"""Logits that differ by less may swap places when tokens are read one at a time: sums are then computed in another
+order, and float32 logits differ by about 1e-5."""
 
 
 class TruncatableState(ModelState, Protocol):

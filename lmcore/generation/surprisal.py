@@ -49,7 +49,7 @@ def text_spans(tokens: Sequence[int], decode: Decode) -> list[TextSpan]:
     spans: list[TextSpan] = []
     before = start = 0
     for end in range(1, len(tokens) + 1):
-        # Decoded after the previous span, since a tokenizer of words puts a space between two of them only.
+        # Decoded after the previous span, since a tokenizer of words puts spaces only between two of them.
         text = decode(tokens[before:end])[len(decode(tokens[before:start])) :]
         if text.endswith(REPLACEMENT_CHARACTER) and end < len(tokens):
             continue  # the character has more bytes

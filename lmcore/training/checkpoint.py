@@ -53,11 +53,11 @@ def save_checkpoint(
 ) -> None:
     """Write ``folder/step-XXXXXXXX`` atomically, flushed to disk, and remove the checkpoints that are obsolete.
 
-    The last two scheduled checkpoints are kept (beside that of the last step one, to which a longer training may roll
-    back), and the last one of a step up to ``kept_before_step``, from which another training may branch off. One that
-    an interruption leaves between them is kept until the next checkpoint: a training resumes from it, but never rolls
-    back to it, because without the interruption it would not exist. Checkpoints of later steps are removed as well:
-    they are corrupt, or the training would have resumed from them.
+    The last two scheduled checkpoints are kept (after the last step, the final one and one to which a longer training
+    may roll back), and the last one of a step up to ``kept_before_step``, from which another training may branch off.
+    One that an interruption leaves between them is kept until the next checkpoint: a training resumes from it, but
+    never rolls back to it, because without the interruption it would not exist. Checkpoints of later steps are removed
+    as well: they are corrupt, or the training would have resumed from them.
     """
     name = f"step-{checkpoint.step:08d}{INTERRUPTED if is_interrupted else ''}"
     with atomic_folder(folder / name) as temporary:

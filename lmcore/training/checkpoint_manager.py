@@ -76,7 +76,7 @@ class CheckpointManager:
         """
         found = [stored for folder in folders for stored in stored_checkpoints(folder) if stored.step]
         for stored in sorted(found, key=lambda stored: (-stored.step, stored.path)):
-            # The last step is validated although its number is none of those at which validations are due.
+            # The last step is validated even if no validation is due at its number.
             is_open = stored.step < n_steps or stored.facts["looked_step"] < stored.step
             is_usable = is_open and is_same(stored.identity, step=stored.step)
             if not is_usable or (checkpoint := stored.load()) is None:

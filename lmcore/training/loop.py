@@ -62,9 +62,9 @@ def train(
     training (on a GPU with ``full_determinism``). A signal that ends the process (SIGTERM, Ctrl-C) takes effect after
     the current batch, once the last complete step is saved.
 
-    Without a checkpoint, training continues from that of an earlier training which has the same steps so far: the same
-    model, data, seed and settings but for the limits (steps, epochs, patience), and the same learning rates up to
-    there. The result is then bit-identical to that of a training that has not been continued.
+    Without a checkpoint, training continues from that of an earlier training with the same steps so far: the same
+    model, data, seed and settings except for the limits (steps, epochs, patience), and the same learning rates up to
+    there. The result is then bit-identical to that of a single uninterrupted training.
 
     The process's random state and torch settings are the same after training as before.
 
@@ -219,7 +219,7 @@ class _Trainer:
                 self._skip_update(reason)
 
     def _skip_update(self, reason: str) -> None:
-        """Leave the weights as they are; after too many skipped steps in a row, roll back."""
+        """Leave the weights unchanged; after too many skipped steps in a row, roll back."""
         progress = self.state.progress
         self.state.optimizer.clear_gradients()
         progress.n_skipped_steps += 1
@@ -233,7 +233,7 @@ class _Trainer:
         progress, config, step = self.state.progress, self.config, self.state.progress.step
         is_last = step == self.n_steps
         if is_last:
-            # Before what only the last step has, so that a longer training can continue from here.
+            # Before the reports and validation that only a last step has, so that a longer training can continue.
             self._checkpoints.save_last()
         bar.reach(step, f"loss {progress.last_loss():.3f}, {self._throughput.tokens_per_second():,.0f} tokens/s")
         validation = self._validate() if step % config.eval_steps == 0 or is_last else None

@@ -19,8 +19,8 @@ def keep_freed_memory() -> Iterator[None]:
     By default the GNU C library returns every large block at once and requests it again, page by page, for the next
     tensor: a quarter of the time of a training on a CPU. With another C library this does nothing.
 
-    At the end the thresholds return to the library's initial values and unused memory to the operating system. What
-    cannot be restored is that the library adjusts the thresholds by itself, which setting them once turns off.
+    At the end the thresholds return to the library's initial values and unused memory to the operating system. The
+    library's automatic adjustment of the thresholds cannot be restored: setting them once turns it off.
     """
     if platform.libc_ver()[0] != "glibc":
         yield
@@ -37,7 +37,7 @@ def keep_freed_memory() -> Iterator[None]:
 
 
 def return_freed_memory() -> None:
-    """Collect what nothing refers to, and return freed memory to the operating system where that is possible."""
+    """Collect garbage, and return freed memory to the operating system where that is possible."""
     gc.collect()
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from lmcore.config.training import AdamWConfig, AdamWGroupConfig, MuonConfig
 from lmcore.models.device import native_bfloat16
 
-# For each iteration the odd quintic with the smallest maximum distance from one over the range that the previous
-# iterations map singular values from 0.003 to 1 to; after the last they are between 0.8 and 1.2 (the method of
-# Amsel et al. 2025, The Polar Express, https://arxiv.org/abs/2505.16932). These four train as well as the five equal
+# Each iteration uses the odd quintic whose maximum distance from one is smallest on the range to which the previous
+# iterations map singular values between 0.003 and 1; after the last iteration they are between 0.8 and 1.2 (the method
+# of Amsel et al. 2025, The Polar Express, https://arxiv.org/abs/2505.16932). These four train as well as the five equal
 # iterations of the original Muon.
 QUINTICS = (
     (8.3837, -24.7659, 18.3571),

@@ -1,4 +1,4 @@
-"""The training record: how a model was trained and how well, as ``record.json`` in its model folder says it."""
+"""The training record: how and how well a model was trained, as stored in ``record.json`` in its model folder."""
 
 import json
 from pathlib import Path
@@ -42,9 +42,9 @@ class TrainingRecord(BaseModel):
     seed: int
     """The seed of initialization, order of the data and dropout."""
     history: list[dict[str, int | float]]
-    """One entry per report, in order: ``step`` (from 1), and of ``loss`` (nats per target), ``gradient_norm``,
-    ``learning_rate``, ``validation_loss`` (nats per target) and another ``validation_`` metric those that were
-    measured."""
+    """One entry per report, in order: ``step`` (from 1) and whichever of these were measured: ``loss`` (nats per
+    target), ``gradient_norm``, ``learning_rate``, ``validation_loss`` (nats per target), another ``validation_``
+    metric."""
     metric_for_best_model: str | None = None
     """The metric that decides which validation is the best; None: the loss."""
     best_metric: float | None = None

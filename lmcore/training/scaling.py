@@ -1,19 +1,19 @@
 """One dial for the size of a Transformer: everything that should grow with a model follows from one number.
 
-Size 5 is the model as it is configured. Two sizes more double the width and add a layer, so that the number of weights
-in the layers grows about five times:
+Size 5 is the model as configured. Going up two sizes doubles the width and adds a layer, so that the number of weights
+in the layers grows about fivefold:
 
 * width: ``hidden_size * 2 ** ((size - 5) / 2)``, rounded to a multiple of an eighth of it; the feed-forward layers keep
   their ratio to it;
 * heads: as many as fit, of an eighth of the configured width each, because attention works with heads of a fixed size
-  (Kaplan et al. 2020, https://arxiv.org/abs/2001.08361, find the shape of little influence);
-* layers: one more for two sizes, at least one;
-* learning rates: that of Muon stays, whose updates have the same size in the spectral norm for every width (Bernstein &
-  Newhouse 2024, https://arxiv.org/abs/2409.20325); those of AdamW fall with the square root of the width;
-* batch: the configured one up to size 5, then twice as large for two sizes more;
+  (Kaplan et al. 2020, https://arxiv.org/abs/2001.08361, find that the shape has little influence);
+* layers: one more for every two sizes, at least one;
+* learning rates: Muon's stays the same, since its updates have the same size in the spectral norm for every width
+  (Bernstein & Newhouse 2024, https://arxiv.org/abs/2409.20325); those of AdamW fall with the square root of the width;
+* batch: the configured one up to size 5, then twice as large for every two sizes;
 * steps: as many as the tokens need, without decay of the learning rate. The weights are averaged over the last steps
   instead, which is worth as much as a decay (Hägele et al. 2024, https://arxiv.org/abs/2405.18392): so every validation
-  of one training is that of a finished training, and gives a point of its own for a scaling law.
+  of one training counts as that of a finished training, and gives another point for a scaling law.
 """
 
 import math

@@ -9,9 +9,9 @@ from lmcore.config.training import StabilityConfig
 MIN_STANDARD_DEVIATION = 0.01
 """In nats: with an almost constant loss, small rises are not spikes."""
 LOWEST_SPIKE = 1.0
-"""In nats per target: no lower loss is a spike, since the targets still have a probability of 1/e. Where a model has
-almost learned its data, the loss is near zero but for the few batches with a surprise, which are many deviations above
-the mean; skipped, they would never widen the deviation, and the model would never learn from them."""
+"""In nats per target: a lower loss is never a spike, since the targets still have a probability of 1/e. Where a model
+has almost learned its data, the loss is near zero except for a few batches with a surprise, which are many deviations
+above the mean; if these were skipped, they would never widen the deviation, and the model would never learn them."""
 
 
 def reason_to_skip(

@@ -21,7 +21,7 @@ from lmcore.training.record import TrainingRecord
 
 @dataclass
 class TrainingProgress:
-    """How far a training is. The fields are also the names in a checkpoint's ``state.json``."""
+    """How far a training has come. The fields are also the names in a checkpoint's ``state.json``."""
 
     step: int = 0
     """The number of steps so far, skipped ones included."""

@@ -31,7 +31,7 @@ class TrainingCost:
         validation_seconds: one validation.
         checkpoint_seconds: one checkpoint.
         memory_bytes: the most memory that the process had, beyond what it had before; None where the system does not
-            tell.
+            report it.
     """
 
     start_seconds: float
@@ -69,15 +69,15 @@ def measure_cost(
 ) -> TrainingCost:
     """Train ``model``, which is useless afterwards, for a few steps, and measure them.
 
-    The first third of the steps warms up caches and is not counted. Two validations are made, so that the second one
-    is measured without its start. The result is a measurement: it differs from run to run and from machine to machine.
+    The first third of the steps warms up caches and is not counted. Of two validations, only the second is measured,
+    since the first has start-up costs. The result is a measurement: it differs from run to run and from machine to machine.
 
     Args:
         model: a new model on its device.
         batches: the batches of the training to be forecast.
         config: its settings.
         n_steps: how many steps to measure, at least 6.
-        seed: of dropout.
+        seed: the seed of dropout.
     """
     n_steps += n_steps % 2
     measured = config.model_copy(

@@ -1,7 +1,7 @@
 """A study: several trainings that are compared, in one tracked run with a child each.
 
-A study that is interrupted keeps what is finished and continues with the rest. A finished study is kept as well: the
-same one, started again, is not measured again, because times would differ.
+A study that is interrupted keeps what is finished and continues with the rest. The result of a finished study is kept
+as well: the same study is not measured again, because times would differ.
 """
 
 import json

@@ -75,7 +75,7 @@ is, because the same validation data chose it: confirm it with another seed, or 
 def _best(best: TrialResult | None, metric: str) -> str:
     if best is None:
         return "No trial is complete."
-    return f"Best: {best.experiment}, {metric} {best.value:.4f}. Take it over: dvc exp apply {best.experiment}"
+    return f"Best: {best.experiment}, {metric} {best.value:.4f}. Apply it with dvc exp apply {best.experiment}"
 
 
 def _table(trials: Sequence[TrialResult], metric: str) -> str:

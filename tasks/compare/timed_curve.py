@@ -25,7 +25,7 @@ class TimedCurve:
         self._clock = time.monotonic()
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Add the metrics of a step; step 0 without metrics starts the clock. What is on disk is kept as it is."""
+        """Add the metrics of a step; step 0 without metrics starts the clock. What is on disk is kept."""
         now = time.monotonic()
         if step > self.last_step:
             seconds = self.seconds + now - self._clock

@@ -1,4 +1,4 @@
-"""The trainings of a study: measured before, trained as the pipeline trains, and timed."""
+"""The trainings of a study: measured beforehand, run as in the pipeline, and timed."""
 
 import shutil
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class TimedTraining:
         record: its training record.
         curve: its metrics over time.
         memory_bytes: the most memory that the training added to the process; None where the system does not
-            tell.
+            report it.
     """
 
     model_folder: Path
@@ -58,7 +58,7 @@ def cost_of(study: Study, name: str, config: PretrainConfig, tokens: Path, *, n_
 
 
 def with_steps(config: PretrainConfig, *, n_steps: int, n_validations: int) -> PretrainConfig:
-    """The same training with another number of steps, validated in regular intervals, with a checkpoint each time."""
+    """The same training with another number of steps, validated at regular intervals, with a checkpoint each time."""
     interval = max(1, n_steps // n_validations)
     training: TrainingConfig = config.training.model_copy(
         update={

@@ -34,10 +34,10 @@ ABANDONED_SECONDS = 14 * 24 * 3600
 KEPT_RESULTS = 3
 """The number of results kept per model: a queue of experiments finishes more than one at a time."""
 KEPT_BYTES = 2 * 2**30
-"""The size up to which results are kept, all together; the newest one of each model is always kept."""
+"""The total size up to which results are kept; the newest one of each model is always kept."""
 
 KEPT_STATE_BYTES = 8 * 2**30
-"""The size up to which the states of finished trainings are kept, all together: the newest one of each model."""
+"""The total size up to which the states of finished trainings are kept: the newest one of each model."""
 
 RESULT, CONTENT, SEAL = "result", "content", "result.json"
 CHECKPOINT = "step-"
@@ -61,7 +61,7 @@ class WorkFolder:
 
     path: Path
     earlier: tuple[Path, ...] = ()
-    """Folders with the states of trainings that differ in their limits and learning rates alone."""
+    """Folders with the states of trainings that differ only in their limits and learning rates."""
 
     def result(self) -> Path | None:
         """The folder of the result, or None if there is none; a damaged result is reported and set aside."""
@@ -206,7 +206,7 @@ def _bound_results(parent: Path, *, keep: Path) -> None:
 
 
 def _bound_states(parent: Path, *, keep: Path) -> None:
-    """Keep the newest state of each model, as long as all of them are not too large."""
+    """Keep the newest state of each model, unless all of them together are too large."""
     models: set[str] = set()
     n_bytes = 0
     states = sorted(

@@ -137,7 +137,7 @@ class Environment(BaseSettings):
 
 
 def prepare() -> None:
-    """Point the libraries' own folders into the work folder and turn telemetry off, by variables that are not set yet.
+    """Point the libraries' folders into the work folder and turn telemetry off, by variables that are not yet set.
 
     Most libraries read these variables once, when they are imported: call this before.
     """

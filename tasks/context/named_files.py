@@ -1,4 +1,4 @@
-"""What parameters name besides the sources: a spaCy pipeline, a tokenizer, word vectors, models to start from.
+"""What the parameters name besides sources: a spaCy pipeline, a tokenizer, word vectors, models to start from.
 
 From ``params.yaml``, DVC knows only the names. The content is pinned in ``sources.lock``, on whose entries the stages
 depend. Of a registered model (``models:/NAME@ALIAS``), version and content are pinned: the stage uses these, whatever
@@ -60,7 +60,7 @@ def refresh_named_files(parameters: Parameters, *, lock: Path, pin_model: PinMod
 
 
 def check_named_files(parameters: Parameters, stage: str, *, lock: Path) -> Sequence[NamedFile]:
-    """Check that the content of what a stage's parameters name is the pinned one; DVC itself notices another name.
+    """Check that what a stage's parameters name has the pinned content; DVC itself notices a changed name.
 
     Returns:
         what is pinned for the stage.

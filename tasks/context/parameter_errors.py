@@ -161,7 +161,7 @@ def _suggest(root: type[Config], location: Location, values: Any) -> str:
 
 
 def _section_type(root: type[Config], location: Location, values: Any) -> type[Config] | None:
-    """The class of the section at ``location``; that of a union's branch is told by the section's kind."""
+    """The class of the section at ``location``; in a union, the section's kind selects the branch."""
     section: type[Config] | None = root
     for part in location:
         values = values[part]

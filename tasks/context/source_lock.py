@@ -1,4 +1,4 @@
-"""``sources.lock``: a snapshot of each source, by which a change of the data is noticed before it is used.
+"""``sources.lock``: a snapshot of each source, which reveals changed data before it is used.
 
 It is to data what a lock file is to packages: it holds the revision of a source that has one, and the size and SHA-256
 of every file (for installed packages, of every package). It also holds the hashes of the files that stages are given by
@@ -111,7 +111,7 @@ def check_sources(locked: Mapping[str, Snapshot], found: Mapping[str, Snapshot])
 
 
 class _FileBefore(BaseModel):
-    """How older lock files have the only file that a parameter of a stage could name."""
+    """The form in older lock files of the only file that a parameter of a stage could name."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -127,7 +127,7 @@ PARAMETERS_BEFORE = {
 
 
 class _StoredLock(BaseModel):
-    """The file; the totals of files and bytes next to ``contents`` are for human readers and are not parsed."""
+    """The lock file; the totals of files and bytes next to ``contents`` are for human readers and are not parsed."""
 
     model_config = ConfigDict(strict=True)
 

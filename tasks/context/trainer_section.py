@@ -13,7 +13,7 @@ Location = tuple[int | str, ...]
 
 
 def with_trainer(sections: dict[str, Any]) -> dict[str, Any]:
-    """The sections without ``trainer``, whose keys every training has that does not set them itself."""
+    """The sections without ``trainer``, with its keys in every training that does not set them itself."""
     merged = {name: copy.deepcopy(section) for name, section in sections.items() if name != TRAINER}
     for *parents, name in trainings(merged):
         parent = value_at(merged, parents)
@@ -24,9 +24,10 @@ def with_trainer(sections: dict[str, Any]) -> dict[str, Any]:
 
 
 def shared_training(sections: dict[str, Any]) -> dict[str, Any] | None:
-    """A training with every setting of ``trainer``, also those that all trainings set themselves; None without any.
+    """A training with every setting of ``trainer``, even those that all trainings override; None without trainings.
 
-    What it lacks is missing in a section of ``trainer`` that no training has because it is of another kind.
+    A setting that it lacks is missing in a section of ``trainer`` that no training uses, since theirs are of other
+    kinds.
     """
     shared, paths = sections.get(TRAINER), trainings(sections)
     if not isinstance(shared, dict) or not paths:
@@ -83,7 +84,7 @@ def written_at(location: Location, written: dict[str, Any]) -> Location:
 
 
 def _replaces(written: dict[str, Any], training: Location, key: Location) -> bool:
-    """Whether a section of a training is of another kind than that of ``trainer``, and so has nothing of it."""
+    """Whether a section of a training is of another kind than that of ``trainer``, and so takes nothing from it."""
     own, shared = value_at(written, (*training, *key)), value_at(written, (TRAINER, *key))
     if not isinstance(own, dict) or not isinstance(shared, dict):
         return False

@@ -1,4 +1,4 @@
-"""Reads a YAML file as plain values, within limits, as files written by hand are small and contain text and numbers.
+"""Reads a YAML file as plain values, within limits: files written by hand are small and hold text and numbers.
 
 YAML itself allows more: a few lines whose references expand to billions of values, values that contain themselves,
 dates, binary data, keys that are lists.

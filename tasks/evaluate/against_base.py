@@ -1,4 +1,4 @@
-"""Evaluates the models that were trained on preferences or rewards on test conversations, beside those before that."""
+"""Evaluates models trained on preferences or rewards on test conversations, compared with their base models."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +30,7 @@ def evaluate_against_base(
     models: Path,
     output: Path,
 ) -> None:
-    """Write ``dpo.json`` and ``grpo.json`` into ``output``: metrics, and every test prompt with what both models do."""
+    """Write ``dpo.json`` and ``grpo.json`` into ``output``: metrics, and every test prompt with the results of both models."""
     for name, compare in COMPARISONS.items():
         if (reason := why_absent(models, name)) is not None:
             write_result(output, name, EvaluationResult(skipped=reason))

@@ -25,7 +25,7 @@ from tasks.evaluate.models import generative_model_on_device, why_absent
 from tasks.evaluate.results import write_result
 
 LABEL = "label"
-"""The column by whose values the test prompts are divided, besides all together."""
+"""The column whose values divide the test prompts into groups, which are evaluated in addition to all prompts."""
 
 
 @task

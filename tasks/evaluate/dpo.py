@@ -47,7 +47,7 @@ def compare_preferences(
         | {"rejected": by_id[identity].rejected or ""}
         for index, identity in enumerate(pairs.ids)
     ]
-    names = {MODEL: f"{own.model.config.display_name} trained on preferences", BASE: "the model before that"}
+    names = {MODEL: f"{own.model.config.display_name} trained on preferences", BASE: "its base model"}
     is_clean = read_is_clean(output, pairs.ids)
     return evaluate_preferences(names, by_model[MODEL], by_model[BASE], settings.beta, is_clean, config, rows)
 

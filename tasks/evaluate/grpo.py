@@ -44,7 +44,7 @@ def compare_rewards(
     ]
     rewards = {name: np.array([rollout.reward for rollout in rollouts]) for name, rollouts in answers.items()}
     is_clean = read_is_clean(output, [conversation.id for conversation in used])
-    names = {MODEL: f"{own.model.config.display_name} trained with rewards", BASE: "the model before that"}
+    names = {MODEL: f"{own.model.config.display_name} trained with rewards", BASE: "its base model"}
     return evaluate_rewards(names, rewards[MODEL], rewards[BASE], is_clean, config, rows)
 
 

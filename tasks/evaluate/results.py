@@ -83,7 +83,7 @@ PARTS = (
         "chat",
         ("finetune", "chat"),
         "nats per token",
-        "Holds conversations; every answer follows the conversation as it should have been until then.",
+        "Holds conversations; every answer follows the reference conversation up to that turn.",
         ("chat.json",),
         is_prompted=True,
     ),

@@ -19,7 +19,7 @@ def completion_measure(generator: Generator, examples: Sequence[CompletionExampl
     Args:
         generator: generates with the model in training, which is a completion model.
         examples: prompts and expected completions.
-        name: ``exact_match``, the fraction of answers that are the completion but for white space around it; or
+        name: ``exact_match``, the fraction of answers that equal the completion, apart from white space around it; or
             ``chrf``, from 0 to 100 (Popović 2015, https://aclanthology.org/W15-3049).
     """
     prompt_format = generator.prompt_format

@@ -4,8 +4,8 @@ No other package imports MLflow, and this one only when a stage tracks something
 Everything is first written below ``tracking/`` in the work folder and from there brought to MLflow, so that neither a
 killed training nor an unreachable server loses or duplicates anything.
 
-The way of a run: ``run`` writes to ``local_run``; ``uploader`` calls ``projection``, and ``outbox`` for what others
-left; these bring the tracking store (``store``) up to it, its model (``models``) included.
+The path of a run: ``run`` writes to ``local_run``; ``uploader`` calls ``projection``, and ``outbox`` for what other
+processes left; these bring the tracking store (``store``) up to date, including the model (``models``).
 
 * :func:`model_run` opens the run of a training, or continues that of an interrupted one;
 * :func:`finish_run` finishes the run of a model whose process was killed after it was saved;

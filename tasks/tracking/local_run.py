@@ -1,6 +1,6 @@
 """A run on disk: everything that MLflow shows about a training, kept until MLflow has it.
 
-A training writes here and never waits for MLflow. :mod:`tasks.tracking.projection` brings MLflow up to what is here,
+A training writes here and never waits for MLflow. :mod:`tasks.tracking.projection` brings MLflow up to date with it,
 so neither a killed training nor a server that does not answer loses or duplicates anything. Each run has a folder
 below ``tracking/`` in the work folder, with ``run.json``, ``metrics.jsonl`` and ``changes.diff`` (uncommitted changes).
 """
@@ -52,7 +52,7 @@ class Lock:
         return False
 
     def release(self) -> None:
-        """Let another process have the lock."""
+        """Release the lock."""
         if self._file:
             self._file.close()
             self._file = None

@@ -136,7 +136,7 @@ def _sync_ended_run(store: Store, local: LocalRun) -> None:
     known = store.find_run(f"tags.`{LOCAL_RUN_TAG}` = '{local.folder.name}'")
     is_complete = known and not info.is_finished and store.client.get_run(known).info.status == "FINISHED"
     if is_deleted or is_complete:
-        # Somebody deleted the run in the UI, or the local run is damaged or half removed: MLflow is right.
+        # Somebody deleted the run in the UI, or the local run is damaged or half removed: what MLflow has counts.
         local.update(is_synced=True)
         return
     if info.outcome is None:

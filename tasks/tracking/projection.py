@@ -1,4 +1,4 @@
-"""MLflow as a projection of what is on disk: brings an MLflow run up to its local run and training record.
+"""MLflow as a projection of what is on disk: brings an MLflow run up to date with its local run and training record.
 
 :meth:`Projection.sync` is idempotent. It asks MLflow what it has and sends the rest, so it is the same call while a
 training runs, at its end, after a resume, and for whatever MLflow missed while its server was away.
@@ -45,7 +45,7 @@ RECORD_METRICS = {
 
 
 class Projection:
-    """One MLflow run and the local run that it is brought up to.
+    """One MLflow run, and the local run that it is brought up to date with.
 
     What was sent is remembered only to save requests: a new projection of the same local run sends nothing twice.
     """

@@ -1,4 +1,4 @@
-"""What is known about a run besides its metrics: as it is written to disk, and as MLflow is told."""
+"""What is known about a run besides its metrics: as it is written to disk, and as it is sent to MLflow."""
 
 import time
 from typing import Any, Literal, NamedTuple
@@ -104,7 +104,7 @@ class RunInfo(BaseModel):
 
     @property
     def is_kept(self) -> bool:
-        """Whether the model is kept: that of a comparison, unless it is an experiment of its own, is only measured."""
+        """Whether the model is kept; one of a comparison is only measured, unless it is a separate experiment."""
         return self.parent is None or "dvc.experiment" in self.lineage
 
     @property

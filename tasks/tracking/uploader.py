@@ -1,4 +1,4 @@
-"""The thread that brings MLflow up to what is on disk, without delaying the training."""
+"""The thread that brings MLflow up to date with what is on disk, without delaying the training."""
 
 import logging
 import threading
@@ -64,7 +64,7 @@ class Uploader:
             self.warn(TimeoutError("no answer for several seconds"))
 
     def is_alive(self) -> bool:
-        """Whether the thread still runs."""
+        """Whether the thread is still running."""
         return self._thread.is_alive()
 
     def warn(self, error: BaseException) -> None:

@@ -1,7 +1,7 @@
-"""What a training cost: time, computing hours and energy, as the run in MLflow knows them.
+"""What a training cost: time, computing hours and energy, from its run in MLflow.
 
-It is the last section of the model card that MLflow has. The card that the pipeline writes is without it, since equal
-trainings have equal cards.
+It is the last section of the model card that MLflow has. The card that the pipeline writes does not have it, since
+equal trainings have equal cards.
 """
 
 import statistics
@@ -43,7 +43,7 @@ def cost_section(store: Store, run: "Run") -> str:
         ("Energy of the GPUs", "not measured" if watts is None else f"{watts * seconds / 3.6e6:,.3f} kWh"),
     ]
     lines = [f"| {name} | {value} |" for name, value in rows]
-    note = "Of this training alone, without those that it started from, and without pauses left out."
+    note = "For this training alone, without those that it started from; pauses are included."
     return "\n".join(["## Cost", "", "| | |", "|---|---|", *lines, "", note, ""])
 
 

@@ -35,7 +35,7 @@ NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """MLflow's answers where there is no such model, version or alias."""
 MODEL_TAG = "model.digest"
 LEFTOVER_SECONDS = 24 * 3600
-"""The age from which an unfinished download belongs to a process that was killed."""
+"""The age at which an unfinished download is taken to be from a process that was killed."""
 _locked_folders: list[int] = []
 """Open folders that this process uses, which are locked as long as they are open: until it ends."""
 
@@ -103,7 +103,7 @@ def remove_unused_models(environment: Environment, pinned: Collection[str]) -> l
 
 
 def _lock(folder: Path) -> bool:
-    """Keep others from removing a folder until this process ends; whether the folder is there."""
+    """Keep others from removing a folder until this process ends; returns whether the folder exists."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):

@@ -156,7 +156,7 @@ def check_conversations(values: Sequence[Any]) -> list[list[Message]]:
     """The conversations of a request.
 
     Raises:
-        ValueError: if a value is no list of messages, or the last one is not the user's.
+        ValueError: if a value is not a list of messages, or the last one is not the user's.
     """
     found = []
     for row, value in enumerate(values):

@@ -138,7 +138,7 @@ def test_completions_are_compared_with_the_strongest_baseline_in_words():
 def test_a_model_with_one_metric_is_shown_beside_its_base(n_clean):
     rewards, before = np.array([1.0] * 30 + [0.0] * 10), np.array([1.0] * 10 + [0.0] * 30)
     rows = [{"id": "0", "prompt": "17 m?", "reference": "1700 cm", "model": "1700 cm", "base": "17 cm"}]
-    names = {"model": "GPT trained with rewards", "base": "the model before that"}
+    names = {"model": "GPT trained with rewards", "base": "its base model"}
     result = evaluate_rewards(names, rewards, before, np.arange(40) < n_clean, CONFIG, rows)
     part = CompletionPart("grpo", "Rewards", "Answers.", result)
     text = words_of(render_report(replace(content("text"), completions=[part]), CONFIG))
