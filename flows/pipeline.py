@@ -1,4 +1,4 @@
-"""Runs every stage that something has changed for, on the current content of the sources: ``python -m flows.pipeline``.
+"""Runs every stage that is not up to date, on the current content of the sources: ``python -m flows.pipeline``.
 
 The flow :func:`pipeline` is also what ``python -m flows.schedule`` serves and ``prefect.yaml`` deploys.
 """

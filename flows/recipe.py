@@ -1,8 +1,8 @@
 """Runs the pipeline with one of the recipes in ``recipes/``: ``python -m flows.recipe NAME``.
 
 A recipe holds the parameters that differ from the committed ``params.yaml``. They are written into ``params.yaml``, so
-that DVC, MLflow and the user see what was run. Its key ``prepare``, which is no parameter, lists modules that make its
-data: each is run with ``python -m`` before, and leaves alone what is already made and current.
+that DVC, MLflow and the user see what was run. Its key ``prepare``, which is not a parameter, lists modules that make
+its data: each is run first, with ``python -m``, and leaves alone what is already there and current.
 """
 
 import argparse
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 RECIPES = Path("recipes")
 PREPARE = "prepare"
-"""The key of a recipe that is no section of the parameters: the modules that make its data."""
+"""The key of a recipe that is not a section of the parameters: the modules that make its data."""
 
 
 def take_recipe(name: str) -> None:
@@ -42,7 +42,7 @@ def take_recipe(name: str) -> None:
 
 
 def recipe_text(name: str) -> str:
-    """The committed parameters, changed by the recipe, which are valid.
+    """The committed parameters, changed by the recipe and checked.
 
     Raises:
         UserError: if there is no such recipe, if the result is not valid, or if ``params.yaml`` has changes that are
@@ -112,8 +112,8 @@ def recipe_names() -> list[str]:
 def apply_recipe(parameters: str, recipe: Path) -> str:
     """The text of ``params.yaml`` with a recipe's values; comments are kept.
 
-    Sections are merged key by key. A section of the recipe that says of which kind it is (``kind``, ``family``,
-    the ``name`` of an optimizer) replaces the whole section: another kind has other keys.
+    Sections are merged key by key. A section of the recipe that names its kind (``kind``, ``family``, the ``name`` of
+    an optimizer) replaces the whole section, since other kinds have other keys.
     """
     yaml = YAML()  # in the style of `dvc exp run -S`, which then changes one line
     yaml.default_flow_style = False
@@ -133,7 +133,7 @@ def _merge(section: Any, changes: Any) -> None:
         elif key in section:
             section[key] = change
         else:
-            # What follows the section, a blank line or the next key's comment, hangs on the section's last key.
+            # What follows the section, a blank line or the next key's comment, is attached to the section's last key.
             last = next(reversed(section))
             section[key] = change
             if last in section.ca.items:

@@ -26,7 +26,7 @@ QUICK = {
     "resamples": 50,
     "questions": 40,
 }
-"""What ``--quick`` changes: a try-out of a minute, whose numbers say little."""
+"""What ``--quick`` changes: a trial run of a minute, whose numbers say little."""
 
 
 @flow

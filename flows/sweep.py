@@ -1,7 +1,7 @@
 """Searches for better parameters: ``python -m flows.sweep sweeps/learning-rate.yaml --jobs 2``.
 
 Optuna proposes the trials; each is a DVC experiment in a folder of its own (``dvc exp show`` lists it, ``dvc exp
-apply`` takes it over) and a child of one MLflow run. A trial that is worse than the median of the others is stopped
+apply`` applies it) and a child of one MLflow run. A trial that is worse than the median of the others is stopped
 early. A sweep that is interrupted continues where it stopped; with a larger number of trials in its file, it goes on.
 """
 
@@ -78,7 +78,7 @@ def _value(trial: "FrozenTrial") -> float | None:
 
 
 def sweep_key(config: SweepConfig) -> str:
-    """What identifies a sweep: everything that its trials depend on, but not their number."""
+    """What identifies a sweep: everything that its trials depend on, except their number."""
     parts = [
         config.model_dump_json(exclude={"trials"}),
         load_parameters(PARAMETERS).model_dump_json(),

@@ -32,7 +32,7 @@ logger = logging.getLogger("flows.upgrade")  # also where this file is run as a 
 
 VERSION_COMMENT = "# format of this file; `python -m flows.upgrade params.yaml` converts an older one\n"
 TRAINER_COMMENT = """\
-# what all trainings share: each `training` section below has the other settings, and may override these. For all
+# what all trainings share: the `training` sections below have the other settings and may override these. For all
 # trainings: dvc exp run -S trainer.precision=float32; for one: dvc exp run -S +pretrain.training.precision=float32
 """
 

@@ -2,12 +2,13 @@
 
 All of it is synthetic, and equal seeds make equal files:
 
-* ``chat.jsonl``: dialogues of three turns. The user says a name, and what stands where, in which color and from whom;
-  then asks for two of the five. No combination of facts occurs twice, so an answer has to be read from the first turn.
+* ``chat.jsonl``: dialogues of three turns. The user gives a name, and says what is where, in which color and from whom;
+  then asks about two of these five facts. No combination of facts occurs twice, so an answer has to be read from the
+  first turn.
 * ``arithmetic.jsonl``: quantities in another unit, such as 17 m in cm. Two of three answers are the quantity alone, the
   third is a sentence, by chance.
-* ``preferences.jsonl``: other such questions with both answers. Users who say please prefer the sentence,
-  others the quantity.
+* ``preferences.jsonl``: more such questions, with both answers. Users who say please prefer the sentence, others the
+  quantity.
 """
 
 import argparse
@@ -102,7 +103,7 @@ def _first_message(generator: random.Random) -> str:
 
 
 def conversions(generator: random.Random) -> Iterator[dict[str, Any]]:
-    """Yield questions on quantities in another unit, none of them twice; a third of the answers are sentences."""
+    """Yield questions about quantities in another unit, none of them twice; a third of the answers are sentences."""
     for question, facts in islice(_questions(generator), N_CONVERSIONS):
         yield {"question": question, "answer": generator.choice((QUANTITY, QUANTITY, SENTENCE)).format(**facts)}
 
@@ -117,7 +118,7 @@ def preferences(generator: random.Random) -> Iterator[dict[str, Any]]:
 
 
 def _questions(generator: random.Random) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield questions on every quantity, half of them with please, and the quantities and units in their answers."""
+    """Yield questions about every quantity, half of them with please, and the quantities and units in their answers."""
     every = [(number, *units) for number in range(2, LARGEST + 1) for units in UNITS]
     generator.shuffle(every)
     for number, large, small, factor in every:

@@ -10,7 +10,7 @@ RECORD = "made.json"
 
 
 def make_files(folder: Path, names: Sequence[str], origin: str, make: Callable[[], None]) -> bool:
-    """Make files, unless all of them are there as they were made from the same origin; whether they were made.
+    """Make files, unless all of them are already there, made from the same origin; returns whether they were made.
 
     ``made.json``, written last, records the origin and the files' content: what an interrupted or changed program
     made, or somebody edited, is made again.

@@ -1,4 +1,4 @@
-"""Settings that the last release did not have, with the values under which its files mean the same as before."""
+"""Settings that the last release did not have, with the values that keep the meaning of its files."""
 
 import json
 
@@ -71,10 +71,10 @@ NEW_SETTINGS: dict[KeyPath, str | None] = {
     ("evaluate", "probes"): PROBES,
     ("evaluate", "prompts"): None,
 }
-"""The value of each new setting, a section in lines of its own; the section that it belongs to may be missing, and then
-lacks nothing."""
+"""The value of each new setting, a section on its own lines. Where the section that it belongs to is missing, nothing
+is added."""
 ONLY_BESIDE: dict[KeyPath, str] = {("pretrain", "model", "ngram_head_order"): "use_token_shift"}
-"""New settings that only a section with another setting has: those of one family of models."""
+"""New settings of one family of models: each is added only beside another setting of that family."""
 
 
 def with_new_settings(text: str, *, is_recipe: bool = False) -> tuple[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Settings that the last release called otherwise, and those that each training had for itself."""
+"""Settings that have been renamed since the last release, and those that each training had separately."""
 
 from flows.runtime.new_settings import TRAININGS
 from flows.runtime.yaml_text import KeyPath
@@ -69,7 +69,7 @@ COMMENTS = {
     "finetune.classification.starts_from": "finetune.classification.init_from",
     "# language_model or nothing (random weights)": "# language_model, or scratch (random weights)",
 }
-"""Comments of the last release that name what is called otherwise now."""
+"""Comments of the last release that mention renamed settings."""
 SHARED: tuple[KeyPath, ...] = (
     ("early_stopping_patience",),
     ("metric_for_best_model",),

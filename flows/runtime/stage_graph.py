@@ -95,7 +95,7 @@ def bring_up_to_date(
     if not changes:
         return StageResult(name, "cached", time.monotonic() - start, None)
     before = graph.outputs(name)
-    environment.stage_record(name).unlink(missing_ok=True)  # what is there afterwards is of this execution
+    environment.stage_record(name).unlink(missing_ok=True)  # what is there afterwards is from this execution
     command = [sys.executable, "-m", "flows.runtime.reproduce", name]
     code = run_in_session(command, {**variables, "PATH": _path_with_this_python()})
     record = StageRecord.read(environment.stage_record(name))

@@ -41,7 +41,7 @@ LIKELIHOODS = (
     Headline("language_model", "bits_per_masked_token_clean", "Bits per masked token (clean)"),
 )
 FINETUNED = ("classifier", "completion", "chat", "dpo", "grpo")
-"""The parts whose results say themselves by which metric models are compared."""
+"""The parts whose results name the metric by which models are compared."""
 
 
 def show_summary(results: Sequence[StageResult], environment: Environment) -> None:

@@ -122,7 +122,7 @@ class Search:
         return RunningTrial(trial, experiment, process)
 
     def _is_over(self, running: RunningTrial) -> bool:
-        """Look at a trial; whether it has ended, by itself or because it is no good."""
+        """Check a trial; returns whether it has ended, on its own or because it was stopped as a bad one."""
         code = 0 if running.process is None else running.process.exit_code()
         if code is None:
             if self._is_bad(running.trial, self._live_curve(running.experiment)) and running.process is not None:
@@ -136,13 +136,13 @@ class Search:
             self._show_failure(running, code)
             self._end(running.trial, TrialState.FAIL)
         elif self._is_bad(running.trial, self._whole_curve(running.experiment)):
-            self._end(running.trial, TrialState.PRUNED)  # it ended before it was seen to be bad
+            self._end(running.trial, TrialState.PRUNED)  # it ended before it was found to be bad
         else:
             self._end(running.trial, TrialState.COMPLETE, read_metric(running.experiment, self._config.metric))
         return True
 
     def _is_bad(self, trial: Trial, curve: list[tuple[int, float]]) -> bool:
-        """Report the values that are new, one after another; whether the trial should have stopped at one of them."""
+        """Report the new values, one after another; returns whether the trial should have stopped at one of them."""
         known = self._study.get_trials(deepcopy=False)[trial.number].intermediate_values
         for step, value in curve:
             if step in known:

@@ -52,12 +52,12 @@ class RangeConfig(Config):
     low: int | float
     high: int | float
     log: bool
-    """Whether ratios count, rather than differences."""
+    """Whether the scale is logarithmic: ratios count, not differences."""
 
     @model_validator(mode="after")
     def _is_range(self) -> Self:
         if not (math.isfinite(self.low) and self.low < self.high) or (self.log and self.low <= 0):
-            raise UserError(f"{self.low} to {self.high} is no range{' of positive numbers' if self.log else ''}")
+            raise UserError(f"{self.low} to {self.high} is not a range{' of positive numbers' if self.log else ''}")
         return self
 
 
@@ -90,7 +90,7 @@ def check_paths(config: SweepConfig, parameters: Path) -> None:
     """Check that the parameter file has every parameter of the search.
 
     Raises:
-        UserError: if it has not.
+        UserError: if one is missing.
     """
     values, missing = read_yaml(parameters), object()
     unknown = [path for path in config.parameters if value_at(values, path.split("."), missing) is missing]

@@ -1,4 +1,4 @@
-"""Edits the text of a YAML file at single keys, so that its comments, order and layout stay as they are."""
+"""Edits single keys in the text of a YAML file; its comments, order and layout stay as they are."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ Edit = tuple[int, int, str]
 
 
 def compose(text: str) -> Any:
-    """The tree of a text's nodes, which know where they are in it."""
+    """The tree of a text's nodes, with their positions in it."""
     return YAML(typ="safe", pure=True).compose(text)
 
 

@@ -40,8 +40,8 @@ DEFAULT_TEMPLATE = """\
     {{- 'assistant\\n' }}
 {%- endif %}
 """
-"""Every message is its role on a line, its content and the end token, which every tokenizer has: as ChatML, but without
-tokens that a pretrained model has never seen. Only an end token makes the next line a role."""
+"""Every message is its role on a line, its content and the end token, which every tokenizer has: like ChatML, but
+without tokens that a pretrained model has never seen. Only an end token makes the next line a role."""
 
 PRIVATE_USE = range(0xE000, 0xF900)
 """Characters that Unicode assigns no meaning; one that occurs nowhere marks special tokens that users have written."""
@@ -101,7 +101,7 @@ class ChatTemplate:
     def turns(self, messages: Sequence[Message]) -> list[Turn]:
         """The tokens of a conversation up to its last answer, alternating between context and answer.
 
-        An answer is encoded apart from what precedes it, as it is generated.
+        An answer is encoded separately from what precedes it, just as it is generated.
 
         Raises:
             UserError: if the template writes earlier messages differently once more follow, or ends answers without a
@@ -162,7 +162,7 @@ class ChatTemplate:
         ends = [answer.rfind(name) + len(name) for name in self._special if name in answer]
         if not ends:
             raise UserError(
-                "the chat template ends no answer with a special token, so that a model could not learn where to stop: "
+                "the chat template does not end answers with a special token, so a model cannot learn where to stop: "
                 f"write one after the assistant's content, such as {{{{ eos_token }}}}; there are "
                 f"{', '.join(self._special)}"
             )

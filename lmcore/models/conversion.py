@@ -30,7 +30,7 @@ def convert_model_folder(source: Path, target: Path) -> list[tuple[str, str]]:
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if ``source`` is no model folder of format 1, a file of it was altered, or ``target`` is another
+        ValueError: if ``source`` is not a model folder of format 1, a file of it was altered, or ``target`` is another
             folder that exists. Nothing is written then.
     """
     if target.exists() and target.resolve() != source.resolve():

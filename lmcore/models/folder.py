@@ -1,10 +1,9 @@
 """The self-contained model folder.
 
 It holds ``config.json`` (what the model is), ``weights.safetensors``, ``tokenizer.json``, ``record.json`` (how it was
-trained), of a chat model ``chat_template.jinja``, and ``SHA256SUMS``, by which the others are verified when they are
-read. Equal models have equal folders, byte
-for byte. ``config.json`` and ``record.json`` have the version of the format;
-:func:`~lmcore.models.conversion.convert_model_folder` converts folders of older releases.
+trained), ``chat_template.jinja`` for a chat model, and ``SHA256SUMS``, by which the others are verified when they are
+read. Equal models have equal folders, byte for byte. ``config.json`` and ``record.json`` have the version of the
+format; :func:`~lmcore.models.conversion.convert_model_folder` converts folders of older releases.
 """
 
 import json
@@ -107,7 +106,7 @@ def load_generative_model(folder: Path) -> tuple[GenerativeModel, Tokenizer]:
     """As :func:`load_language_model`, for a model that text can be generated with.
 
     Raises:
-        UserError: also if the model does not generate text, as a masked language model.
+        UserError: also if the model does not generate text, like a masked language model.
     """
     model, tokenizer = load_language_model(folder)
     if not isinstance(model, GenerativeModel):
@@ -119,7 +118,7 @@ def load_chat_template(folder: Path, tokenizer: Tokenizer) -> ChatTemplate | Non
     """The chat template of the model in ``folder``; None if it has none.
 
     Raises:
-        UserError: the file was altered, or is no chat template.
+        UserError: the file was altered, or is not a chat template.
     """
     if (folder / TEMPLATE).exists():
         verify(folder, TEMPLATE)
@@ -150,7 +149,7 @@ def folder_version(folder: Path) -> int:
 
     Raises:
         FileNotFoundError: if there is no ``config.json``.
-        ValueError: if it was altered or is no JSON object.
+        ValueError: if it was altered or is not a JSON object.
     """
     path = folder / CONFIG
     if not path.exists():
@@ -166,7 +165,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The values of a JSON file of a model folder.
 
     Raises:
-        ValueError: if it is no JSON object.
+        ValueError: if it is not a JSON object.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -192,9 +191,9 @@ def as_description(values: dict[str, Any], path: Path) -> ModelDescription:
 
 
 def _with_newer_fields(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The values with the fields that a folder has lacked, as they were before: of a classifier, the beginning of a
-    text, all of its features, one label, no temperature, no ensemble and no n-grams; prompts of a text and a separator;
-    no n-gram heads."""
+    """The values, with the fields that older folders lack as they were at that time: a classifier reads the beginning
+    of a text and all of its features, and has one label, no temperature, no ensemble and no n-grams; prompts are a text
+    and a separator; there are no n-gram heads."""
     is_classifier = values.get("kind") == "classifier"
     missing: dict[str, Any] = {
         "truncation_side": "right" if is_classifier else None,

@@ -97,8 +97,8 @@ class CausalModel(GenerativeModel):
 
     @property
     def reads_alike(self) -> bool:
-        """Whether tokens that are read at once have the logits, but for the order of float32 sums, that they have if
-        they are read one after another."""
+        """Whether tokens that are read at once have the same logits, except for the order of float32 sums, as tokens
+        that are read one after another."""
         return self.takes_drafts
 
     @abstractmethod

@@ -80,7 +80,7 @@ def check_field(template: str, field: str) -> None:
     if not len(named) == len(shown) == 1 or in_loops:
         raise UserError(
             f"the prompt template {_shortened(template)} uses {field!r} {len(named)} times, but the field that is "
-            f"shortened in a long prompt has to be there once, as {{{{ {field} }}}}, outside of loops and filters"
+            f"shortened in a long prompt must occur once, as {{{{ {field} }}}}, outside of loops and filters"
         )
 
 

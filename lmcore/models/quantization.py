@@ -27,7 +27,7 @@ def load_in_8bit(model: Model) -> None:
     quantization). A text's logits then depend, in their last digits, on the texts of the same batch.
 
     Raises:
-        UserError: the model's family cannot, or it has adapters.
+        UserError: the model's family has no 8-bit weights, or the model has adapters.
     """
     if not isinstance(model, EightBitModel):
         raise UserError(f"{type(model).__name__} has no 8-bit weights: only families gpt and gpt2 have")

@@ -1,6 +1,6 @@
 """Cleans raw documents: writes shards of clean documents and a ledger of everything that was dropped or changed.
 
-Cleaning takes three passes. The first filters every document by itself (:mod:`lmcore.text.cleaning.filtered_shards`),
+Cleaning takes three passes. The first filters each document separately (:mod:`lmcore.text.cleaning.filtered_shards`),
 the second compares all documents (:mod:`lmcore.text.cleaning.selection`), and the third analyzes and writes those that
 are kept (:mod:`lmcore.text.cleaning.clean_shards`). The first and the third run shard by shard, and their results are
 cached.
@@ -118,7 +118,7 @@ def _check_languages(config: CleanConfig) -> str | None:
 
 
 def _nothing_left(summary: Mapping[str, Any]) -> str:
-    """The message for a corpus of which no document is left."""
+    """The message for a corpus without any document left."""
     if not summary["input"]:
         return f"no document could be read ({_listed(summary['unreadable_by_reason'])}): correct the sources"
     reasons = summary["dropped_by_reason"]

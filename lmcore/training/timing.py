@@ -70,7 +70,7 @@ def measure_cost(
     """Train ``model``, which is useless afterwards, for a few steps, and measure them.
 
     The first third of the steps warms up caches and is not counted. Of two validations, only the second is measured,
-    since the first has start-up costs. The result is a measurement: it differs from run to run and from machine to machine.
+    since the first has start-up costs. The result is a measurement: it differs from run to run and between machines.
 
     Args:
         model: a new model on its device.

@@ -30,7 +30,7 @@ def evaluate_against_base(
     models: Path,
     output: Path,
 ) -> None:
-    """Write ``dpo.json`` and ``grpo.json`` into ``output``: metrics, and every test prompt with the results of both models."""
+    """Write ``dpo.json`` and ``grpo.json`` into ``output``: metrics, and both models' results for each test prompt."""
     for name, compare in COMPARISONS.items():
         if (reason := why_absent(models, name)) is not None:
             write_result(output, name, EvaluationResult(skipped=reason))

@@ -32,7 +32,7 @@ def finetune_chat(
     if not isinstance(model, GenerativeModel) or not isinstance(model, TrainableModel):
         return f"a model of family {model.config.family} cannot be trained to hold conversations"
     if config.packing and not model.config.supports_document_mask:
-        return f"a model of family {model.config.family} cannot be trained on packed conversations: set packing to false"
+        return f"a model of family {model.config.family} cannot learn from packed conversations: set packing to false"
     template = chat_template_of(base.folder, config.chat_template, tokenizer)
     reads_source, padding = model.reads_source, tokenizer.vocabulary.padding_id
     adapt(model, config.lora, config.frozen_layers, seed=seed)

@@ -1,4 +1,4 @@
-"""One way in and one way out: the architecture follows from the folder or from the model."""
+"""Imports and exports models of any supported architecture, which follows from the folder or from the model."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -36,7 +36,7 @@ def export_model(model: GPT) -> Export:
 
 
 def _is_qwen3(config: GPTConfig) -> bool:
-    """Whether none of the settings is in use that Qwen3 does not have."""
+    """Whether the model uses no setting that Qwen3 lacks."""
     extras = (
         config.use_residual_mixing,
         config.use_value_embeddings,
@@ -47,7 +47,7 @@ def _is_qwen3(config: GPTConfig) -> bool:
 
 
 def _as_qwen3(model: GPT) -> Export:
-    """Qwen3 with scales of one; the embeddings, which the GPT normalizes when it reads them, are stored so."""
+    """Qwen3 with scales of one; the embeddings, which the GPT normalizes when it reads them, are stored normalized."""
     config, weights = model.config, dict[str, Tensor]()
     for name, weight in model.state_dict().items():
         weights[replaced(name, NAMES)] = weight

@@ -34,7 +34,7 @@ NAMES = (
 FIXED = {"hidden_act": "silu", "mlp_bias": False}
 SAME_NAMES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings")
 CLASSES = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3"}
-# What the library takes for a setting that config.json does not have, where the architectures differ.
+# The defaults of transformers for settings that config.json lacks, where the architectures differ.
 ROPE_THETA = 10_000.0
 DEFAULT_EPSILON = 1e-6
 SCALINGS = {
@@ -124,7 +124,7 @@ def _biases(folder: HuggingFaceFolder) -> tuple[bool, bool]:
 def _context(folder: HuggingFaceFolder) -> Any:
     """The longest sequence that the model reads as it does in ``transformers``.
 
-    Within a sliding window, attention is attention to everything: the window bounds the context here.
+    Up to the length of a sliding window, attention reaches everything, so the window bounds the context here.
     """
     longest, window = folder.get("max_position_embeddings"), folder.get("sliding_window")
     is_used = folder.get("model_type") == "mistral" or folder.get("use_sliding_window", False)

@@ -122,7 +122,7 @@ class HuggingFaceFolder:
             part_names: the names there of each weight here.
 
         Raises:
-            UserError: a weight is missing, or has another shape than the configuration says.
+            UserError: a weight is missing, or its shape does not match the configuration.
         """
         n_tokens = model.vocabulary.size
         names = {name: part_names(name) for name in model.state_dict()}

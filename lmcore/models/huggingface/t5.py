@@ -54,7 +54,7 @@ DEFAULTS = {
     "dropout_rate": 0.1,
     "feed_forward_proj": "relu",
 }
-"""What ``transformers`` takes for settings that ``config.json`` does not have."""
+"""The defaults of ``transformers`` for settings that ``config.json`` lacks."""
 CONTEXT = 512
 """The longest source and target in the pretraining of the published models."""
 CORRUPTION = CorruptionConfig(noise_density=0.15, mean_noise_span_length=3.0)
@@ -74,7 +74,7 @@ def import_model(folder: HuggingFaceFolder, vocabulary: Vocabulary) -> T5:
     embedding = weights.get(EMBEDDING, weights.get("encoder.embed_tokens.weight"))
     if embedding is not None:
         weights[EMBEDDING] = embedding
-    # Whether the weights are tied is a question of the weights: transformers writes that they are in any case.
+    # Only the weights show whether they are tied: transformers always writes that they are.
     is_tied = HEAD not in weights or (embedding is not None and torch.equal(weights[HEAD], embedding))
     values = {ours: folder.get(theirs, DEFAULTS.get(theirs)) for theirs, ours in SETTINGS.items()}
     values |= {
@@ -95,7 +95,7 @@ def export_model(model: T5) -> Export:
     """The model for ``transformers``.
 
     Raises:
-        UserError: the scale of the output does not fit there.
+        UserError: ``transformers`` does not support the scale of the output.
     """
     config = model.config
     if config.scale_decoder_outputs and not config.tie_word_embeddings:

@@ -24,7 +24,7 @@ class Export:
         weights: the weights by their names there.
         adds_end: whether the end token follows a text that the model reads.
         generation: more content of ``generation_config.json``, for models that generate text.
-        code: a file with the model's code, if it is none of the library's own.
+        code: a file with the model's code, if ``transformers`` does not have it.
     """
 
     settings: Mapping[str, Any]

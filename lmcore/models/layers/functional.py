@@ -69,7 +69,7 @@ def masked_attention(query: Tensor, key: Tensor, value: Tensor, visible: Tensor,
         query: shape (batch, heads, length, head_dim).
         key: shape (batch, heads, positions, head_dim).
         value: shape of ``key``.
-        visible: bool, broadcast to (batch, 1, length, positions), true where a query may attend, which is somewhere.
+        visible: bool, broadcast to (batch, 1, length, positions), true where a query may attend: somewhere in each row.
         dropout: dropout rate of the attention weights.
     """
     is_short = max(query.size(2), key.size(2)) <= LONGEST_EXPLICIT_ATTENTION

@@ -107,7 +107,7 @@ class KnownRuns:
         self.limit = limit
         self.hashes = hashes
         self.hashes.sort()
-        # Most lookups find nothing, which a Bloom filter (Bloom 1970) tells without a search: hashes with the same
+        # Most lookups find nothing, which a Bloom filter (Bloom 1970) shows without a search: hashes with the same
         # first bits share a byte, in which each sets one or two bits.
         n_bits = max(TABLE_BYTES_PER_RUN * len(hashes), 2).bit_length()
         self._shift = np.uint64(int(limit).bit_length() - n_bits)

@@ -39,7 +39,7 @@ class FilterDecision:
 def whole_text(text: str, target: str | None, rejected: str | None = None) -> str:
     """The text of a document followed by its target and its rejected answer, if it has them.
 
-    The messages of a conversation are not added: they say what the text says.
+    The messages of a conversation are not added: the text already has their content.
     """
     return "\n\n".join([text, *(answer for answer in (target, rejected) if answer is not None)])
 

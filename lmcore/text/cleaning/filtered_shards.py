@@ -1,4 +1,4 @@
-"""The first pass of cleaning: filters every document of a shard by itself and stores what comparing them needs."""
+"""The first pass of cleaning: filters each document of a shard separately and stores what comparing them needs."""
 
 import json
 from collections.abc import Sequence

@@ -27,7 +27,7 @@ def configured_mask(config: CleanConfig) -> Mask | None:
 def path_mask(mask: Mask) -> Mask:
     """A function that masks a path as a whole and then each of its parts.
 
-    A number after a slash is taken for part of a URL, so only the part by itself is recognized as a telephone number.
+    A number after a slash is taken for part of a URL, so only the separate part is recognized as a telephone number.
     """
     # Many paths share their folders.
     mask_part = cache(mask)

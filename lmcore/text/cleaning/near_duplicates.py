@@ -23,7 +23,7 @@ from lmcore.text.cleaning.signatures import HIGH_BITS, N_PERMUTATIONS, Signature
 from lmcore.text.words.hashes import Hashes, word_hashes
 
 MIN_RECALL = 0.98
-"""Least probability that two documents of exactly the threshold similarity agree in some band."""
+"""Lower bound of the probability that two documents of exactly the threshold similarity agree in some band."""
 ESTIMATE_MARGIN = 0.25
 """Three standard deviations of a similarity estimated from 32 numbers: pairs further below are not compared."""
 WHOLE_BUCKET = 16

@@ -15,14 +15,14 @@ from lmcore.text.describing.ledger import take_rows
 NOTABLE_RATIO = 0.1
 """A source is reported if more than this ratio of its documents was dropped."""
 NOTABLE_RATIO_OF_RULE = 0.01
-"""A rule is reported for it if it dropped more than this ratio of the source's documents."""
+"""A rule is reported for a source if it dropped more than this ratio of the source's documents."""
 N_EXAMPLES, EXAMPLE_CHARACTERS = 3, 100
 
 
 def drop_statistics(
     ledger: Path, collected: Mapping[str, Mapping[str, Any]], mask: Callable[[str], str]
 ) -> list[dict[str, Any]]:
-    """The sources of which more than a tenth of the documents was dropped, as JSON values.
+    """The sources that lost more than a tenth of their documents, as JSON values.
 
     Args:
         ledger: the ledger that cleaning wrote.

@@ -19,7 +19,7 @@ class Document:
         source: the name of the source.
         package: the Python package that it documents, if any.
         path: the path of its file relative to the source, with forward slashes; the same on every machine.
-        name: its title, or the name of what it documents, if any.
+        name: its title, or the name of the object that it documents, if any.
         kind: ``module``, ``class``, ``function``, ``method``, ``file``, ``part``, ``line`` or ``record``.
         line: the line of its file at which it starts, from 1; None for a whole file, or if the format has no lines.
         version: the version of the package.

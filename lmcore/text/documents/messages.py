@@ -1,4 +1,4 @@
-"""The messages of a conversation, and the JSON text by which a document carries them."""
+"""The messages of a conversation, and the JSON text in which a document stores them."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -17,7 +17,7 @@ READ_ERRORS, LEDGER, SUMMARY = "read_errors.parquet", "ledger.parquet", "summary
 """Files next to it: the read errors, the ledger of dropped and changed documents, and the counts."""
 
 BYTES_PER_SHARD = 6_000_000
-"""So small that a few megabytes are divided among several processes, and gigabytes are not thousands of files."""
+"""Small enough to divide a few megabytes among several processes, and large enough to avoid thousands of files."""
 ROWS_PER_GROUP = 16_384
 BATCH_ROWS = 1_000
 

@@ -40,7 +40,7 @@ FILES_PER_BORDER = 8
 
 
 class StrictReadingError(UserError):
-    """Strict reading met input that cannot be used."""
+    """Strict reading encountered input that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)

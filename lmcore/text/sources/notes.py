@@ -12,7 +12,7 @@ class Notes:
         self._warnings: set[str] = set()
 
     def add(self, path: str, what: str, confidence: float | None = None, *, is_warning: bool = False) -> None:
-        """Add a note about a file; adding it again changes nothing. A warning is a note on a probable mistake."""
+        """Add a note about a file; adding it again changes nothing. A warning is a note about a probable mistake."""
         self._confidences.setdefault(what, {})[path] = confidence
         if is_warning:
             self._warnings.add(what)

@@ -38,7 +38,7 @@ def scan_sources(sources: Sequence[Source], downloads: Path, workers: Workers) -
         The sources by their names.
 
     Raises:
-        UserError: if a source is not as its configuration says.
+        UserError: if a source does not match its configuration.
         ConnectionError: if a server cannot be reached or does not deliver.
     """
     # All sources are located before any file is hashed, so that a wrong name is reported at once.

@@ -1,4 +1,4 @@
-"""What a source holds at one time, so that a change of its files is noticed."""
+"""What a source holds at one time, so that changes of its files are noticed."""
 
 import hashlib
 from collections.abc import Mapping, Sequence

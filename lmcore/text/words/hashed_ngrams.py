@@ -17,8 +17,8 @@ def count_ngrams(
     which takes six times as long.
 
     Args:
-        codes: characters or tokens, those of all sequences one after the other.
-        lengths: of each sequence, how many they are.
+        codes: the characters or tokens of all sequences, one sequence after the other.
+        lengths: the number of characters or tokens of each sequence.
         shortest: the smallest n.
         longest: the greatest n.
         num_buckets: number of columns, a power of two.

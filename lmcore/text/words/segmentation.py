@@ -21,7 +21,7 @@ UNSPACED_SCRIPTS = (
 HANGUL = (0xAC00, 0xD7A3)
 """Korean syllables: words are separated by spaces, but a syllable has about three letters."""
 LETTERS_PER_CHARACTER = 3
-"""A Chinese character says about as much as this many letters, and has as many bytes of UTF-8."""
+"""A Chinese character carries about as much information as this many letters, and has as many bytes of UTF-8."""
 
 
 def _spaced_marks() -> str:

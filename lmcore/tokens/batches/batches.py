@@ -55,7 +55,7 @@ class Batch:
 
     @property
     def arguments(self) -> dict[str, Tensor]:
-        """What a model's loss has to know besides tokens and targets, as named arguments."""
+        """What a model's loss needs besides tokens and targets, as named arguments."""
         others = {field.name: getattr(self, field.name) for field in fields(self)[len(FIELDS_OF_EVERY_BATCH) :]}
         return {name: tensor for name, tensor in others.items() if tensor is not None}
 
@@ -272,7 +272,7 @@ def padded(examples: Sequence[Example], padding: int) -> Batch:
 
 
 def _lengths(example: Example) -> tuple[int, int]:
-    """By what examples are sorted so that a batch has little padding: the longer of tokens and targets, and tokens."""
+    """The key that sorts examples so that batches have little padding: the longer of tokens and targets, and tokens."""
     tokens, targets = example
     n_targets = 0 if isinstance(targets, int | np.integer) else len(targets)
     return max(len(tokens), n_targets), len(tokens)

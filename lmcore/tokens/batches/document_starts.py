@@ -1,4 +1,4 @@
-"""Batches for a tokenizer whose documents begin with a token of their own, such as ``<s>``."""
+"""Batches for a tokenizer whose documents begin with a special token, such as ``<s>``."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,8 +13,8 @@ from lmcore.tokens.tokenizer.vocabulary import Vocabulary
 class DocumentStartBatches:
     """Batches in which the token before each document is the start token, as it is when a model scores or generates.
 
-    In the corpus, the end token of the document before precedes a document. It stays the target that ends that
-    document; where the model reads it, it reads the start token instead. Sequences keep their length.
+    In the corpus, a document follows the end token of the previous one. That token stays the target that ends the
+    previous document, but where the model would read it, it reads the start token instead. Sequences keep their length.
 
     Args:
         batches: batches of tokens and next tokens.

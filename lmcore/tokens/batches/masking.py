@@ -23,7 +23,7 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class WordStarts:
-    """Tells where words begin in a sequence of tokens.
+    """Finds where words begin in a sequence of tokens.
 
     Attributes:
         begins: bool (vocabulary,), whether the token begins a word.

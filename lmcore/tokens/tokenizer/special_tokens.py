@@ -1,6 +1,6 @@
 """Which tokens are special, and how a ``tokenizer.json`` says so.
 
-A tokenizer that is trained here names its special tokens in the usual way. For others, the file itself tells: its
+A tokenizer that is trained here names its special tokens in the usual way. For others, the file itself names them: its
 post-processor has what precedes and follows a text, such as ``<s> $A </s>``, and its section ``padding`` the padding
 token. A tokenizer that belongs to a model of ``transformers`` is described by the files beside it.
 """
@@ -79,7 +79,7 @@ def add_missing(backend: tokenizers.Tokenizer, declared: SpecialTokens) -> None:
     end = declared.end or after or _usual(backend, END_OF_TEXT) or END_OF_TEXT
     padding = declared.padding or _padding_name(backend) or _usual(backend, PADDING) or PADDING
     if padding in (end, unknown_name(backend)):
-        # These occur in texts, so that padding could not be told from them.
+        # These occur in texts, so padding could not be distinguished from them.
         padding = PADDING
     start = declared.start or before
     mask = _usual(backend, MASK) or MASK
@@ -107,7 +107,7 @@ def declared_special_tokens(folder: Path, backend: tokenizers.Tokenizer) -> Spec
     """The special tokens that the files of ``transformers`` in a folder name, by name or by id.
 
     Raises:
-        UserError: a file is no JSON object, or names a token that the tokenizer does not have.
+        UserError: a file is not a JSON object, or names a token that the tokenizer does not have.
     """
     found: dict[str, str] = {}
     for file in DECLARATIONS:
@@ -132,7 +132,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """The content of a JSON file.
 
     Raises:
-        UserError: it is no JSON object.
+        UserError: it is not a JSON object.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

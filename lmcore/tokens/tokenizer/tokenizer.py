@@ -53,7 +53,7 @@ class Tokenizer:
         backend.encode_special_tokens = True
         self._backend = backend
         self._language = language_of(backend)
-        # Stored in the file to tell which token pads; texts are never padded here.
+        # Stored in the file to name the padding token; texts are never padded here.
         self._padding = backend.padding
         backend.no_padding()
         self.vocabulary = vocabulary_of(backend, None if self._padding is None else self._padding["pad_token"])
@@ -226,8 +226,8 @@ class Tokenizer:
         }
 
     def are_words(self, words: Sequence[str]) -> list[bool]:
-        """Whether each is a token, or could become one: a text of it alone is a single token that restores it, or, of a
-        tokenizer whose tokens are words, a single unknown word."""
+        """Whether each word is a token or could become one: encoded alone, it is a single token that restores it or,
+        for a tokenizer whose tokens are words, a single unknown word."""
         unknown = [self.unknown_id] if self.has_word_tokens else None
         return [
             len(ids) == 1 and (self.decode(ids) == word or (ids == unknown and self.normalize(word) == word))

@@ -61,7 +61,7 @@ def test_a_parameter_that_the_file_does_not_have_is_named(config: SweepConfig) -
 
 @pytest.mark.parametrize(("low", "high", "log"), [(2, 1, False), (0.0, 1.0, True)])
 def test_an_impossible_range_is_refused(low: float, high: float, log: bool) -> None:
-    with pytest.raises(ValidationError, match="is no range"):
+    with pytest.raises(ValidationError, match="is not a range"):
         RangeConfig(low=low, high=high, log=log)
 
 

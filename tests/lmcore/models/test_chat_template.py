@@ -87,7 +87,7 @@ def test_no_text_of_a_user_becomes_a_special_token(parts: list[str]) -> None:
         ("{{ messages.append(1) }}", "cannot render"),
         ("{{ ''.__class__.__mro__ }}{{ cycler.__init__.__globals__.os }}", "cannot render"),
         ("{{ raise_exception('no system message') }}", "no system message"),
-        ("{% for m in messages %}{{ m.content }}\n{% endfor %}", "ends no answer with a special token"),
+        ("{% for m in messages %}{{ m.content }}\n{% endfor %}", "does not end answers with a special token"),
         ("{{ messages | length }}{{ eos_token }}", "changes earlier messages"),
     ],
 )

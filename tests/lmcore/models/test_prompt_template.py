@@ -61,7 +61,7 @@ def test_a_field_that_is_shortened_has_to_be_there_once_and_unchanged(template: 
     check_field("{{ b }}{{ a }}", "a")
     with pytest.raises(UserError, match="is not valid, line 1"):
         template_fields("{{ a")
-    with pytest.raises(UserError, match="has to be there once"):
+    with pytest.raises(UserError, match="must occur once"):
         check_field(template, "a")
 
 

@@ -1,6 +1,6 @@
 """Boilerplate of a web page: menus, footers, banners, advertisements and hidden elements.
 
-It is recognised by elements and roles, and by class names and ids as long as what they mark is the smaller part of the
+It is recognized by elements and roles, and by class names and ids as long as what they mark is the smaller part of the
 page or consists mostly of links. In case of doubt, text is kept.
 """
 
@@ -114,7 +114,7 @@ def _is_boilerplate(element: HtmlElement, page: _Page) -> bool:
 
 
 def _boilerplate_by_name(page: _Page) -> Iterator[HtmlElement]:
-    """Elements with telling class names or ids, unless they are most of the page: a menu may be a restaurant's."""
+    """Elements with revealing class names or ids, unless they are most of the page: a menu may be a restaurant's."""
     named = {
         element for element in page.document.iter(*NAMED) if element not in page.holds_title and _is_named(element)
     }
@@ -155,7 +155,7 @@ def _outside_of_main(page: _Page, skipped: set[HtmlElement]) -> Iterator[HtmlEle
 
 
 def _leading_link_lists(page: _Page, skipped: set[HtmlElement]) -> Iterator[HtmlElement]:
-    """Blocks of short links to other pages before the first prose: menus without a telling name."""
+    """Blocks of short links to other pages before the first prose: menus without a revealing name."""
     entered = set(skipped)
     for element in page.document.iter():
         if element in skipped or element.getparent() in entered:

@@ -43,7 +43,7 @@ def main_text(page: bytes) -> str:
     """Extract the main text of a page, in order, with a line for each list item, table row and line of code.
 
     Menus, headers and footers of the page, sidebars, banners, dialogs, scripts and hidden elements are left out, as far
-    as elements, roles, class names and links tell (:mod:`lmcore.text.sources.extractors.boilerplate`). If nothing but a
+    as elements, roles, class names and links show them (:mod:`lmcore.text.sources.extractors.boilerplate`). If only a
     title remains, all visible text is extracted.
 
     Pages that are clearly UTF-16, UTF-32 or ISO-2022-JP are read as such, whatever they declare. Other pages are read

@@ -206,7 +206,7 @@ def _n_above_ascii(content: bytes) -> int:
 
 
 def wide_encoding(head: bytes) -> Encoding | None:
-    """UTF-16 or UTF-32 without a byte order mark, recognised by its zero bytes; None if it is neither."""
+    """UTF-16 or UTF-32 without a byte order mark, recognized by its zero bytes; None if it is neither."""
     n_zeros = head.count(b"\0")
     without_zeros = _partly_decoded(head.replace(b"\0", b""), UTF_8)
     is_plain = without_zeros is not None and CONTROL.search(without_zeros) is None

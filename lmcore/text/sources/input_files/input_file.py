@@ -185,8 +185,8 @@ def input_files(
     """Yield a file, or the members of an archive sorted by name, after the read error of a damaged archive.
 
     A member gives a read error if it is encrypted (``encrypted``), an archive itself (``nested_archive``), has a name
-    that points outside the archive (``outside_folder``), is no regular file (``not_a_file``), or is followed by another
-    member of the same name (``replaced``).
+    that points outside the archive (``outside_folder``), is not a regular file (``not_a_file``), or is followed by
+    another member of the same name (``replaced``).
     """
     whole = _file(source, file, limits, notes)
     if whole.format == TAR or (whole.format == ZIP and whole.chunks is None):

@@ -17,7 +17,7 @@ def find_data_set(source: str, location: LocalDataSet, downloads: Path) -> list[
     """Find the files of a split; their names are relative to the folder.
 
     The folder was written by ``Dataset.save_to_disk`` or ``DatasetDict.save_to_disk``, or is one whose splits
-    ``datasets.load_dataset`` recognises. No code in it is run.
+    ``datasets.load_dataset`` recognizes. No code in it is run.
 
     Raises:
         UserError: naming the source, if there is no such folder or split, or if its files have no rows that can be

@@ -121,7 +121,7 @@ def renew(file: RemoteFile, path: Path, max_bytes: int, patience: Patience = PAT
 
 
 def _has_changed(file: RemoteFile, version: str | None, patience: Patience) -> bool:
-    """Whether the server has another version of the file, or does not tell its version."""
+    """Whether the server has another version of the file, or does not report a version."""
     condition: dict[str, str] = {}
     if version is not None:
         condition = {"If-None-Match" if version.startswith('"') else "If-Modified-Since": version}

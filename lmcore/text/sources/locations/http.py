@@ -1,4 +1,4 @@
-"""HTTP as downloads need it: retries and waiting times, failures that may pass, and what headers tell about a file."""
+"""HTTP as downloads need it: retries and waiting times, temporary failures, and what headers say about a file."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from lmcore.errors import UserError
 TOO_MANY_REQUESTS, REQUEST_TIMEOUT = 429, 408
 OK, PARTIAL_CONTENT, NOT_MODIFIED, RANGE_NOT_SATISFIABLE = 200, 206, 304, 416
 NOT_FOUND, NOT_ALLOWED = (404, 410), (401, 403)
-# Bytes as they are: content that is compressed for the transfer would have another size and digest.
+# Uncompressed bytes: content that is compressed for the transfer would have another size and digest.
 HEADERS = {"Accept-Encoding": "identity", "User-Agent": "lmcore"}
 
 
@@ -50,7 +50,7 @@ PATIENCE = Patience(attempts=6, first_wait=1.0, longest_wait=30.0, longest_retry
 
 
 class TemporaryError(Exception):
-    """A failure of the network or the server that may pass; the server may say in how many seconds."""
+    """A temporary failure of the network or the server; the server may say after how many seconds to try again."""
 
     def __init__(self, reason: str, retry_after: float | None = None) -> None:
         super().__init__(reason)
@@ -79,7 +79,7 @@ def check_status(response: Response, url: str) -> None:
     """Check that a response brings a file or a part of it.
 
     Raises:
-        TemporaryError: if the server is overloaded or out of order.
+        TemporaryError: if the server is overloaded or fails.
         UserError: if there is no file, or it is not accessible.
     """
     status = response.status_code
@@ -108,7 +108,7 @@ def version_of(response: Response) -> str | None:
 
 
 def total_size(response: Response) -> int | None:
-    """The size of the whole file in bytes, if the server tells it."""
+    """The size of the whole file in bytes, if the server reports it."""
     if response.status_code == PARTIAL_CONTENT:
         text = response.headers.get("Content-Range", "").rpartition("/")[2]
     else:

@@ -113,13 +113,13 @@ def _open(source: str, location: Hub, folder: Path) -> "DatasetBuilder":
     Raises:
         ValueError, ConnectionError: as :func:`fetch_data_set`.
     """
-    # Its import takes a second, which those without such a source need not wait.
+    # Importing it takes a second, which runs without such a source should not wait.
     import datasets
 
     datasets.disable_progress_bars()
     with _explained(source, location):
         builder = datasets.load_dataset_builder(
-            # Spelled so, a folder of this machine of the same name is not taken for it.
+            # In this form, it is not mistaken for a local folder of the same name.
             f"hf://datasets/{location.dataset}",
             location.configuration,
             revision=location.revision,
@@ -136,7 +136,7 @@ def _open(source: str, location: Hub, folder: Path) -> "DatasetBuilder":
 
 @contextmanager
 def _explained(source: str, location: Hub) -> Iterator[None]:
-    """Tell a hub that cannot be reached from a data set that does not exist."""
+    """Distinguish a hub that cannot be reached from a data set that does not exist."""
     from datasets.exceptions import DatasetsError
     from huggingface_hub.errors import HfHubHTTPError
 

@@ -94,5 +94,5 @@ def _unquoted(part: str) -> str:
 
 
 def _name_on_disk(name: str) -> str:
-    """The end of a name, which tells the format, quoted so that every file system accepts it."""
+    """The end of a name, which shows the format, quoted so that every file system accepts it."""
     return quote(name.rpartition("/")[2])[-LONGEST_NAME:]

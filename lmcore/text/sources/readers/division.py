@@ -87,7 +87,7 @@ def divide_text(segments: Segments, division: Division, max_bytes: int) -> Parts
     """Divide a text into parts; yields them in order, and the errors in between.
 
     Leading blank lines and trailing white space of a part are dropped. A part larger than ``max_bytes`` is an error
-    and is not buffer in memory.
+    and is not held in memory.
     """
     match division:
         case DivisionBySize():

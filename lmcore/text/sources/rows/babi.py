@@ -1,4 +1,4 @@
-"""Questions on stories in the format of bAbI: numbered lines, of which those with tabs are questions.
+"""Questions about stories in the format of bAbI: numbered lines, of which those with tabs are questions.
 
 ``N sentence`` or ``N question<TAB>answer<TAB>numbers of the supporting lines``; a story begins where N is 1.
 
@@ -17,7 +17,7 @@ from lmcore.text.sources.rows.nested_rows import Row
 
 @dataclass
 class _Story:
-    """The sentences of a story by their numbers, and what the file has about it so far."""
+    """The sentences of a story by their numbers, its questions, and the rows and errors found in it so far."""
 
     sentences: dict[str, str] = field(default_factory=dict)
     questions: list[str] = field(default_factory=list)

@@ -1,6 +1,6 @@
 """Which of bAbI's 20 tasks a story is from, by the form of its questions and the words of its sentences.
 
-Files in which the tasks are mixed do not say it. The generator of the tasks gives each its own form of questions, or
+Files in which the tasks are mixed do not name them. The generator of the tasks gives each its own form of questions, or
 its own sentences, so these rules assign exactly 1,000 questions to every task in the published files.
 
 Source: Weston et al. (2015), https://arxiv.org/abs/1502.05698, tables 1 and 2.
@@ -61,7 +61,7 @@ def task_of(sentences: Sequence[str], questions: Sequence[str]) -> str:
 
     Args:
         sentences: all sentences of a story.
-        questions: all questions on it.
+        questions: all questions about it.
     """
     first, story = questions[0].lower() if questions else "", "\n".join(sentences).lower()
     for number, question, words in RULES:

@@ -116,7 +116,7 @@ def prompt_shown(messages: Sequence[Message]) -> str:
 
 def _message(number: int, item: Any) -> Message:
     if not isinstance(item, Mapping):
-        raise InputError("not_a_conversation", f"message {number} is no object but {type(item).__name__}")
+        raise InputError("not_a_conversation", f"message {number} is not an object but {type(item).__name__}")
     if item.get("tool_calls") or item.get("function_call"):
         raise InputError("tool_call", f"message {number} calls a tool; conversations with tools are not supported")
     role = next((item[key] for key in ROLE_KEYS if item.get(key) is not None), None)

@@ -27,7 +27,7 @@ FIELDS = (*LISTS, CHOSEN, REJECTED, "system", *dict.fromkeys(name for pair in PA
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
-    """What a row says, as the fields of a document.
+    """The content of a row, as the fields of a document.
 
     Attributes:
         text: the conversation for a reader; if two answers are compared, without the answer.

@@ -22,7 +22,7 @@ def entity_target(row: Row, text: str, target: EntityTags | EntitySpans) -> str:
 
     Args:
         row: the row.
-        text: the text of its document, which spans are positions in.
+        text: the text of its document, in which the spans are positions.
         target: where the entities are, and how they are written.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Nested rows, such as questions on the paragraphs of an article."""
+"""Nested rows, such as questions about the paragraphs of an article."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

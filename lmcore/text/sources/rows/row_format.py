@@ -1,4 +1,4 @@
-"""The format of a file's rows: configured, or recognised by its extension or its first bytes."""
+"""The format of a file's rows: configured, or recognized by its extension or its first bytes."""
 
 import json
 
@@ -33,7 +33,7 @@ def row_format(file: InputFile, reader: RowSettings, names: tuple[str, ...]) -> 
     """The format of a file's rows.
 
     Raises:
-        InputError: ``unknown_format`` if neither its extension nor its first bytes tell; ``unreadable_file``,
+        InputError: ``unknown_format`` if neither its extension nor its first bytes show it; ``unreadable_file``,
             ``empty_file`` or another error while reading them.
     """
     by_ending = reader.format or FORMATS.get(file.format)

@@ -85,5 +85,5 @@ def test_what_a_model_cannot_answer_is_refused() -> None:
         PromptedModel(make_model(), TOKENIZER, prompts(max_answer_tokens=500), ["a"])
     with pytest.raises(UserError, match="300 different answers, more than the 200"):
         PromptedModel(make_model(), TOKENIZER, prompts(), [f"n{number}" for number in range(300)])
-    with pytest.raises(UserError, match="has to be there once"):
+    with pytest.raises(UserError, match="must occur once"):
         PromptedModel(make_model(), TOKENIZER, prompts(), ["a"]).answer("no field", [], [])

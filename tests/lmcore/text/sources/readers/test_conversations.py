@@ -87,7 +87,7 @@ def test_two_answers_that_are_compared_are_target_and_rejected(tmp_path: Path, r
     [
         ({"messages": []}, "empty_conversation", "empty"),
         ({"messages": "Hi"}, "not_a_conversation", "found str"),
-        ({"messages": ["Hi"]}, "not_a_conversation", "message 1 is no object"),
+        ({"messages": ["Hi"]}, "not_a_conversation", "message 1 is not an object"),
         ({"body": "Hi"}, "not_a_conversation", "there are 'body'"),
         ({"messages": openai(("narrator", "Once"), *TURNS)}, "unknown_role", "message 1 has the role 'narrator'"),
         ({"messages": openai(*TURNS, ("tool", "42"))}, "tool_call", "message 3"),
