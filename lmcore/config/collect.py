@@ -25,7 +25,7 @@ class Source(Config):
     reader: Reader
     split: GivenSplit
     weight: PositiveFloat
-    """How often each training document is repeated: 2.0 is twice, 0.5 keeps half of them."""
+    """How often each training document occurs: with 2.0 twice, while 0.5 keeps half of them."""
     license: Name | None
     """An SPDX expression or a name; None: taken from the files (installed packages), or unknown."""
     attribution: str | None

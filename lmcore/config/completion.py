@@ -27,8 +27,8 @@ class SummaryExamples(Config):
 class TargetExamples(Config):
     """A document's target is the completion. The prompt's variables are columns of the document.
 
-    In the document's text, a question follows its context; the two become the variables ``context`` and ``question``,
-    so that a long context is shortened and the question stays whole.
+    If a question follows its context in the document's text, the two become the variables ``context`` and
+    ``question``, so that a long context is shortened and the question stays whole.
     """
 
     kind: Literal["target"]

@@ -191,7 +191,7 @@ class ReportConfig(Config):
 
 
 class EvaluateConfig(Config):
-    """Evaluation of all models; ``seed`` is for drawing test documents and resamples."""
+    """Evaluation of all models; ``seed`` determines the sampled test documents and resamples."""
 
     seed: NonNegativeInt
     contamination: HeldOutContaminationConfig
@@ -203,6 +203,6 @@ class EvaluateConfig(Config):
     completion: CompletionEvaluationConfig
     probes: ProbesConfig
     prompts: PromptsConfig | None
-    """Prompts that are compared on the language model; None: none."""
+    """Prompts that are compared on the language model; None compares none."""
     samples: SamplesConfig
     report: ReportConfig

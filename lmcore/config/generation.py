@@ -37,7 +37,7 @@ class GenerationConfig(Config):
     repetition_penalty: Annotated[float, Field(gt=0.0)]
     """Lowers the logits of tokens that are in the prompt or the answer (Keskar et al. 2019); 1 changes nothing."""
     stop_strings: tuple[Annotated[str, Field(min_length=1)], ...]
-    """An answer ends before the first of them."""
+    """An answer ends before the first of these strings."""
     stop_token_ids: tuple[NonNegativeInt, ...]
     """Tokens that end an answer, like the end token."""
 

@@ -46,7 +46,7 @@ class PromptVariant(Config):
 
 
 class PromptsConfig(Config):
-    """Prompts that are compared on the language model, and the examples that they ask for."""
+    """Prompts that are compared on the language model, and what they ask."""
 
     examples: PromptExamples
     """The examples to answer are from the test split; those that the prompts show are from the training split."""

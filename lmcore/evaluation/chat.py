@@ -52,7 +52,7 @@ def evaluate_chat(
     similar. By turn, only exact matches count, with the interval of Clopper and Pearson.
 
     Args:
-        name: what the model is called in text.
+        name: the name of the model in text.
         answers: its answers.
         test: the turns to answer, with the expected answers.
         training: the turns that the model was trained on, from which the baselines copy.

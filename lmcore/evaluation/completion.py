@@ -65,7 +65,7 @@ def compare_with_baselines(
     """Evaluate a model's completions, and compare them with those of the baselines.
 
     Args:
-        name: what the model is called in text.
+        name: the name of the model in text.
         completions: its completion of each test prompt.
         test: the prompts and what is expected.
         training: prompts and completions that the model was trained on, from which the baselines copy.

@@ -32,7 +32,7 @@ class CompletionBaselines:
 
     Attributes:
         completions: by baseline the completion of each prompt.
-        names: what each baseline is called in text.
+        names: the name of each baseline in text.
         validation: the metric of each baseline on the validation prompts.
     """
 

@@ -34,7 +34,7 @@ def evaluate_preferences(
     probable the model finds an answer than its base does (Rafailov et al. 2023).
 
     Args:
-        names: what the model and its base are called in text.
+        names: the names of the model and its base in text.
         model: the model's log-probabilities of chosen and rejected answers, (n_pairs, 2).
         base: those of the model that it was trained from.
         beta: as in training.
@@ -74,7 +74,7 @@ def evaluate_rewards(
     """Evaluate a model that was trained with rewards: those of its most probable answers, and those of its base.
 
     Args:
-        names: what the model and its base are called in text.
+        names: the names of the model and its base in text.
         model: the rewards of the model's answers, from 0 to 1, (n_prompts,).
         base: the rewards of the model that it was trained from.
         is_clean: which documents share nothing with the training split, bool (n_prompts,).

@@ -206,7 +206,7 @@ class EvaluationResult:
     """The metrics of a model and its baselines, or the reason why it was not evaluated.
 
     Attributes:
-        names: what each model is called in text.
+        names: the name of each model in text.
         metrics: their metrics; empty if skipped.
         details: what a report shows besides metrics, as JSON values: a confusion matrix, completions.
         skipped: why there are no metrics; None if there are.

@@ -111,9 +111,9 @@ def _is_number(text: str) -> bool:
 class WordVectorEmbedding(nn.Module):
     """An embedding that adds a linear map of fixed word vectors to a table of its own.
 
-    A word that training never meets has no row in the table, and its vector alone says what it is like. The map is
-    trained on all words, so it also fits such words to what is trained; rows that start from the vectors and are
-    trained themselves would leave the others behind.
+    A word that never occurs in training has no row in the table, only its vector. The map is shared by all words, so
+    training it moves such words along with the others; trained rows that start from the vectors would leave them
+    behind.
 
     Args:
         weight: embeddings of the first tokens, shape (n_tokens, embedding_size). Where there is a vector, it replaces
@@ -156,7 +156,7 @@ def add_word_vectors(
 ) -> tuple[list[TextEncoder], Tokenizer]:
     """Give models that classify the word vectors of a file, and a token for each of their words.
 
-    Texts to be classified have words that no training text has; their vectors say what they are like.
+    Texts to be classified have words that no training text has; their vectors place them near similar words.
 
     Args:
         models: models of one tokenizer, which are not changed.

@@ -187,7 +187,7 @@ def export_template(folder: Path, source: str) -> None:
 
 
 class _Generation(Extension):
-    """The block ``{% generation %}``, by which ``transformers`` finds what the assistant writes; here its content."""
+    """The block ``{% generation %}``, which marks what the assistant writes for ``transformers``; here, its content."""
 
     tags = {"generation"}  # noqa: RUF012 (declared so by Jinja)
 

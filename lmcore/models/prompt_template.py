@@ -71,7 +71,7 @@ def check_field(template: str, field: str) -> None:
     """Check that a template has ``{{ field }}`` exactly once, so that it can be shortened within the prompt.
 
     Raises:
-        UserError: if it has not, or the template is not valid.
+        UserError: if it does not, or the template is not valid.
     """
     tree = _parsed(template)
     named = [node for node in tree.find_all(nodes.Name) if node.name == field]

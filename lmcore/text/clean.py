@@ -56,7 +56,7 @@ def clean(
             page and the data card.
         config: the cleaning rules.
         fractions: fractions of the documents that are held out; training documents that repeat them are dropped.
-        cache: holds the results of each shard for the next time.
+        cache: keeps the results of each shard for later runs.
         workers: processes that compute; the result does not depend on their number.
 
     Returns:

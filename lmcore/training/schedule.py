@@ -33,7 +33,7 @@ def learning_rate_factor(config: ScheduleConfig, step: int, n_steps: int) -> flo
 
 
 def first_decay_step(config: ScheduleConfig, n_steps: int) -> int:
-    """The step from which on the learning rate depends on the number of steps; ``n_steps`` if none does."""
+    """The first step whose learning rate depends on the number of steps; ``n_steps`` if there is none."""
     start, end = _period(config, n_steps - 1, n_steps)
     return end - max(_count_decay_steps(config, end - start), 0)
 

@@ -76,8 +76,8 @@ def _read_examples(
     documents: Path,
     variables: Sequence[str],
 ) -> dict[Split, list[CompletionExample]]:
-    """The examples that the model was trained on, drawn as in its training, and those to select baselines and to
-    test."""
+    """The examples that the model was trained on, drawn as in its training, and those for selecting baselines and for
+    testing."""
     if finetune.completion is None:
         raise UserError(
             "there is a completion model, but finetune.completion is null in params.yaml: run `dvc repro finetune`"

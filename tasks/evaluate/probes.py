@@ -53,7 +53,7 @@ def probe_models(
     models: Path,
     output: Path,
 ) -> None:
-    """Write ``probes.json`` into ``output``: for the language model and the classifier what the probes find; those of
+    """Write ``probes.json`` into ``output``: what the probes find for the language model and the classifier; those of
     a language model need one that reads from left to right."""
     found: dict[str, list[Probe]] = {"language_model": [], "classifier": []}
     model, tokenizer = language_model_on_device(language_model)

@@ -86,5 +86,5 @@ def _description(config: PromptsConfig, name: str, template: str, n_dropped_exam
 
 
 def _texts(examples: list[CompletionExample]) -> list[str]:
-    """What baselines know of the examples."""
+    """What baselines know about the examples."""
     return ["\n".join(filter(None, example.values.values())) for example in examples]

@@ -23,7 +23,7 @@ RETRY_SECONDS = 20.0
 START_SECONDS = 4.0
 """How long the start of a training waits for the first sync."""
 MAX_DELAY_SECONDS = 4.0
-"""How long a request may have no answer before nobody waits for MLflow any more."""
+"""How long a request may have no answer before everything stops waiting for MLflow."""
 MAX_END_SECONDS = 60.0
 """How long the end of a training waits for a store that answers slowly."""
 
@@ -140,5 +140,5 @@ class Uploader:
 
 
 def is_answer_pending() -> bool:
-    """Whether MLflow has not yet answered a request that nobody waits for any more."""
+    """Whether MLflow has yet to answer a request that nothing waits for any longer."""
     return any(uploader.is_alive() for uploader in _delayed)

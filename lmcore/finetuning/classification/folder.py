@@ -57,7 +57,7 @@ def load_classifier(folder: Path) -> tuple[Classifier, Tokenizer]:
     ):
         raise UserError(
             f"{folder} lacks labels, max_tokens, truncation_side, pooling, problem_type, temperature or ensemble_size: "
-            "it describes no classifier"
+            "it does not describe a classifier"
         )
     verify(folder, TOKENIZER, WEIGHTS)
     tokenizer = Tokenizer.load(folder / TOKENIZER)

@@ -156,7 +156,7 @@ def advantages_of(rewards: Tensor, num_generations: int) -> Tensor:
     """How much better each answer is than those to the same prompt, in standard deviations, float32 (n_answers,).
 
     Args:
-        rewards: float32 (n_answers,), those of a prompt's answers in adjacent places.
+        rewards: float32 (n_answers,), those of a prompt's answers next to each other.
         num_generations: answers to each prompt.
     """
     groups = rewards.view(-1, num_generations)

@@ -69,7 +69,7 @@ class Sampler:
     def sample(
         self, model: GenerativeModel, prompts: Sequence[VerifiablePrompt], num_generations: int, *, seed: int
     ) -> list[Rollout]:
-        """Several answers to each prompt, in adjacent places; randomness depends on the seed and the prompt alone."""
+        """Several answers to each prompt, next to each other; randomness depends only on the seed and the prompt."""
         config = self._config.model_copy(update={"seed": seed})
         return self._rollouts(model, [prompt for prompt in prompts for _ in range(num_generations)], config)
 

@@ -92,7 +92,7 @@ def filter_shard(
         config: the cleaning rules.
         fractions: fractions of the documents that are held out.
         pipeline: identifies the content of the trained pipeline, if there is one.
-        cache: holds the results for the next time.
+        cache: keeps the results for later runs.
     """
     # Thresholds that only the comparison of documents uses are not part of the key.
     rules = (config.language, config.normalize, config.identify_language, config.filters, config.blocklist)

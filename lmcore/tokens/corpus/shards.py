@@ -105,7 +105,7 @@ def write_shards(
             and ``target`` if there is a separator.
         fractions: fractions of the documents that are held out.
         weights: the weight of each source in the training shard; 1 for those that are not given.
-        cache: holds the tokens of each file of documents for the next time.
+        cache: keeps the tokens of each file of documents for later runs.
         workers: processes that encode; the result does not depend on their number.
         target_separator: text between a document's text and its target; ``None`` leaves targets out.
 

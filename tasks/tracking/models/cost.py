@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CARDS = "model-card*.md"
 POWER = "power_usage_watts"
 ORIGIN = "model.origin"
-"""The tag of a run that was made from a model folder, whose training nobody timed."""
+"""The tag of a run that was made from a model folder, whose training was not timed."""
 
 
 def add_cost(store: Store, run: "Run", folder: Path) -> None:

@@ -69,7 +69,7 @@ def registered_model_folder(environment: Environment, pinned: NamedFile) -> Path
     """The copy of a pinned model, verified by its SHA-256; it is fetched again if it is missing or damaged.
 
     Raises:
-        UserError: if the artifact store does not have that model any more, or does not answer.
+        UserError: if the artifact store no longer has that model, or does not answer.
     """
     folder = _copy_of(environment, pinned.content)
     if not _lock(folder) or folder_digest(folder) != pinned.content:

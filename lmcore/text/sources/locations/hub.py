@@ -156,7 +156,7 @@ def _explained(source: str, location: Hub) -> Iterator[None]:
 
 
 def _network_failures() -> tuple[type[Exception], ...]:
-    # The HTTP library of huggingface_hub, under the name by which it exports it.
+    # The HTTP library of huggingface_hub, under the name that it exports.
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
     return (ConnectionError, TimeoutError, httpx.TransportError)

@@ -22,7 +22,7 @@ PAIRS = (
 """Fields with a request and its answer: of Alpaca (first), with more context in ``input``, and of others."""
 CHOSEN, REJECTED = "chosen", "rejected"
 FIELDS = (*LISTS, CHOSEN, REJECTED, "system", *dict.fromkeys(name for pair in PAIRS for name in pair))
-"""All fields that are looked at."""
+"""All fields that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def _preference(row: Row) -> Dialogue:
 
 
 def _prompt(value: Any) -> list[Any]:
-    """The turns before the answers, as they came."""
+    """The turns before the answers, unchanged."""
     if value is None:
         return []
     if isinstance(value, str):
