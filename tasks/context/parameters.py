@@ -14,6 +14,7 @@ from lmcore.config.models import max_position_embeddings_of
 from lmcore.config.tokenize import TokenizeConfig
 from lmcore.config.training import PretrainConfig
 from lmcore.errors import UserError
+from lmcore.models.prompt_template import check_field, read_prompt
 from tasks.context.parameter_errors import error_lines, validated
 from tasks.context.preset_section import PRESETS, with_preset
 from tasks.context.trainer_section import TRAINER, with_trainer
@@ -63,6 +64,16 @@ class Parameters(Config):
         for name, path, folder in named:
             if path.parent != folder:
                 raise ValueError(f"{name} is {path}: put the file into {folder}/, which the stage depends on")
+        return self
+
+    @model_validator(mode="after")
+    def _prompt_has_the_field_that_is_shortened(self) -> Self:
+        completion = self.finetune.completion
+        if completion is not None and completion.prompt.is_file():
+            try:
+                check_field(read_prompt(completion.prompt), completion.truncated_field)
+            except UserError as error:
+                raise ValueError(f"finetune.completion.truncated_field, finetune.completion.prompt: {error}") from None
         return self
 
     @model_validator(mode="after")

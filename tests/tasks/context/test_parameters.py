@@ -208,7 +208,8 @@ def test_a_file_of_another_version_is_refused_in_one_message(version: str, messa
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_every_recipe_makes_a_valid_file(tmp_path: Path) -> None:
+def test_every_recipe_makes_a_valid_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)  # where the prompts of the recipes are
     recipes = sorted((PROJECT / "recipes").glob("*.yaml"))
     assert recipes
     for recipe in recipes:
@@ -329,6 +330,13 @@ def test_a_metric_is_one_that_the_training_is_measured_by(tmp_path: Path) -> Non
     assert not any("classification" in line for line in lines)
 
 
+def test_a_prompt_has_the_field_that_is_shortened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    path = changed(tmp_path, ("truncated_field: context", "truncated_field: text"))
+    with pytest.raises(UserError, match=r"truncated_field.*must occur once, as {{ text }}"):
+        load_parameters(path)
+
+
 def test_an_ensemble_starts_from_scratch(tmp_path: Path) -> None:
     values = YAML(typ="safe").load((PROJECT / "params.yaml").read_text())
     path = tmp_path / "params.yaml"
@@ -355,7 +363,7 @@ def test_adapters_are_kept_only_where_they_are_all_that_is_trained(tmp_path: Pat
         load_parameters(path)
     lines = [line.strip() for line in str(caught.value).splitlines()[1:]]
     assert lines == [
-        "finetune.classification.lora: the head of a classifier is no adapter; set save_adapter to false",
+        "finetune.classification.lora: the head of a classifier is not an adapter; set save_adapter to false",
         "finetune.completion.frozen_layers = 1: lora trains adapters alone, so all layers are frozen: set "
         "frozen_layers or lora to null",
     ]
