@@ -15,20 +15,22 @@ from lmcore.errors import UserError
 COLDEST, HOTTEST = 0.05, 20.0
 """The range of temperatures, whose ends are reached if all, or hardly any, predictions are right."""
 N_BISECTIONS = 60
-WEIGHTS = np.arange(20) / 20
+WEIGHTS = tuple(number / 20 for number in range(20))
 """Weights of another model that :func:`fit_scale` tries."""
 
 Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.integer] | npt.NDArray[np.bool_]
+"""The class of each text, integers (n_texts,); or which labels it has, bool (n_texts, n_classes)."""
 
 
-def fit_temperature(logits: npt.NDArray[np.floating], actual: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> float:
+def fit_temperature(logits: npt.NDArray[np.floating], actual: Labels) -> float:
     """The temperature between :data:`COLDEST` and :data:`HOTTEST` under which the labels are most likely.
 
     The negative log-likelihood is convex in 1 / T, so that bisection of its derivative finds the only minimum.
 
     Args:
         logits: (n_texts, n_classes).
-        actual: the class of each text, integers (n_texts,); or which labels it has, bool (n_texts, n_classes).
+        actual: the label of each text, or its labels.
 
     Raises:
         UserError: if there are no texts.
@@ -48,11 +50,7 @@ def fit_temperature(logits: npt.NDArray[np.floating], actual: npt.NDArray[np.int
     return 2.0 / (low + high)
 
 
-def fit_scale(
-    logits: npt.NDArray[np.floating],
-    others: npt.NDArray[np.floating],
-    actual: npt.NDArray[np.integer] | npt.NDArray[np.bool_],
-) -> float:
+def fit_scale(logits: npt.NDArray[np.floating], others: npt.NDArray[np.floating], actual: Labels) -> float:
     """The factor of another model's logits that makes the labels most likely, once the sum is calibrated.
 
     Each model is calibrated separately, and weights of the other one from 0 to 0.95 are tried.
@@ -66,11 +64,11 @@ def fit_scale(
         UserError: if there are no texts.
     """
     ratio = fit_temperature(logits, actual) / fit_temperature(others, actual)
-    scales = [ratio * weight / (1.0 - weight) for weight in WEIGHTS]
+    scales: list[float] = [ratio * weight / (1.0 - weight) for weight in WEIGHTS]
     return min(scales, key=lambda scale: _calibrated_loss(logits + scale * others, actual))
 
 
-def _calibrated_loss(logits: npt.NDArray[np.floating], actual: npt.NDArray[np.generic]) -> float:
+def _calibrated_loss(logits: npt.NDArray[np.floating], actual: Labels) -> float:
     """The mean cross-entropy in nats at the best temperature, summed over the labels if there are any number."""
     scaled = np.asarray(logits, np.float64) / fit_temperature(logits, actual)
     if actual.ndim == 1:
