@@ -12,10 +12,10 @@ from lmcore.config.classification import ClassWeights, NgramClassifierConfig
 from lmcore.config.models import max_position_embeddings_of
 from lmcore.config.training import TrainingConfig
 from lmcore.errors import UserError
-from lmcore.finetuning.classification.calibration import calibrate, fit_ngram_classifier
 from lmcore.finetuning.classification.class_weights import class_weights as weights_of_classes
 from lmcore.finetuning.classification.classifier import Classifier
 from lmcore.finetuning.classification.examples import LabeledText
+from lmcore.finetuning.classification.finishing import calibrate, fit_ngram_classifier
 from lmcore.finetuning.classification.folder import save_classifier
 from lmcore.finetuning.classification.ngram_classifier import NgramClassifier
 from lmcore.finetuning.classification.prediction import chosen_labels, predict
@@ -30,7 +30,7 @@ LabeledPair = tuple[str, str | Collection[str]]
 
 DROPOUT = 0.2
 VALIDATION_FRACTION = 0.1
-NGRAMS = NgramClassifierConfig(longest=3, num_buckets=1 << 16, max_tokens=1024, inverse_regularization=1.0)
+NGRAMS = NgramClassifierConfig(longest=3, num_buckets=1 << 16, max_tokens=1024, inverse_regularization=3.0)
 
 
 class TextClassifier:

@@ -13,7 +13,10 @@ from lmcore.evaluation.intervals import Flags, Floats
 from lmcore.evaluation.multi_label import THRESHOLD, micro_f1_of
 from lmcore.evaluation.names import BAG_OF_WORDS, CHARACTER_NGRAMS, LABEL_FREQUENCIES
 from lmcore.evaluation.ngram_features import character_features, word_features
+from lmcore.finetuning.classification.calibration import Calibration, fit_calibration
 
+CERTAIN = 10.0
+"""The distance of a text from the boundary of a label that all training texts have, or none."""
 LabeledTexts = tuple[Sequence[str], Flags]
 """Texts, and which labels each has, bool (n_texts, n_labels)."""
 
@@ -43,7 +46,8 @@ def multi_label_baselines(
 
     Args:
         training: texts and labels to train on.
-        validation: texts and labels that select the regularization (on ties the strongest) and the strongest baseline.
+        validation: texts and labels that calibrate the probabilities, and select the regularization (on ties the
+            strongest) and the strongest baseline.
         texts: texts to predict the labels of.
         config: the n-grams and the regularizations to try.
     """
@@ -78,8 +82,10 @@ def _linear(features: Sequence[Any], actual: Flags, held_out: Flags, config: Lin
     training, validation, test = features
     best: _Linear | None = None
     for strength in sorted(config.inverse_regularization):
-        by_label = [_scores(training, own, (validation, test), strength, config) for own in actual.T]
-        chosen, scores = (np.stack(columns, axis=1) for columns in zip(*by_label, strict=True))
+        by_label = [_distances(training, own, (validation, test), strength, config) for own in actual.T]
+        distances = [np.stack(columns, axis=1) for columns in zip(*by_label, strict=True)]
+        calibration = fit_calibration(distances[:1], held_out) if len(held_out) else Calibration(1.0, (), 0.0)
+        chosen, scores = (expit(calibration.calibrated([own])) for own in distances)
         value = _micro_f1(held_out, chosen)
         if best is None or value > best.micro_f1:
             best = _Linear(scores, value, strength)
@@ -88,16 +94,16 @@ def _linear(features: Sequence[Any], actual: Flags, held_out: Flags, config: Lin
     return best
 
 
-def _scores(
+def _distances(
     training: Any, actual: Flags, parts: tuple[Any, ...], strength: float, config: LinearConfig
 ) -> tuple[Floats, ...]:
-    """For each part the sigmoid of the distance to the boundary of one label, (n_texts,)."""
+    """For each part the distance to the boundary of one label, (n_texts,)."""
     from sklearn.svm import LinearSVC
 
     if actual.all() or not actual.any():
-        return tuple(np.full(part.shape[0], float(actual.all())) for part in parts)
+        return tuple(np.full(part.shape[0], CERTAIN if actual.all() else -CERTAIN) for part in parts)
     machine = LinearSVC(C=strength, max_iter=config.max_iterations, random_state=0).fit(training, actual)
-    return tuple(expit(machine.decision_function(part)) if part.shape[0] else np.empty(0) for part in parts)
+    return tuple(machine.decision_function(part) if part.shape[0] else np.empty(0) for part in parts)
 
 
 def _micro_f1(actual: Flags, probabilities: Floats) -> float:

@@ -50,6 +50,8 @@ class ModelDescription(Config):
     """Of a classifier: whether a text has one label or any number of them."""
     temperature: float | None
     """Of a classifier: what its logits are divided by."""
+    bias: float | None
+    """Of a classifier: what is added to its divided logits."""
     ensemble_size: EnsembleSize | None
     """Of a classifier: how many models of this shape it averages."""
     ngram_classifier: NgramClassifierConfig | None
@@ -77,6 +79,7 @@ def save_language_model(
         pooling=None,
         problem_type=None,
         temperature=None,
+        bias=None,
         ensemble_size=None,
         ngram_classifier=None,
         prompt_format=prompt_format,
@@ -200,6 +203,7 @@ def _with_newer_fields(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         "pooling": "mean_max" if is_classifier else None,
         "problem_type": "single_label_classification" if is_classifier else None,
         "temperature": 1.0 if is_classifier else None,
+        "bias": 0.0 if is_classifier else None,
         "ensemble_size": 1 if is_classifier else None,
         "ngram_classifier": None,
     }

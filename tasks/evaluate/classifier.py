@@ -112,7 +112,7 @@ def evaluate_classifier(
     )
     names = {
         MODEL: f"fine-tuned {classifier.display_name}",
-        NETWORK: f"the {classifier.config.display_name} alone",
+        **({} if classifier.ngram_classifier is None else {NETWORK: f"the {classifier.config.display_name} alone"}),
         BAG_OF_WORDS: "linear SVM on word n-grams",
         CHARACTER_NGRAMS: "linear SVM on character n-grams",
         ENDINGS: "linear SVM on the last characters",

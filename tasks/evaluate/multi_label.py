@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from scipy.special import expit
 
 from lmcore.config.evaluate import EvaluateConfig
@@ -45,13 +46,14 @@ def evaluate_labels(
         asked,
         config.classification.linear,
     )
-    own = {MODEL: expit((network + ngrams).astype(np.float64) / classifier.temperature)}
+    logits = torch.from_numpy((network + ngrams).astype(np.float64))
+    own = {MODEL: classifier.probabilities(logits).numpy()}
     if classifier.ngram_classifier is not None:
         own[NETWORK] = expit(network.astype(np.float64))
     metrics = evaluate_multi_label(has_label, own | baselines.probabilities, is_clean, config)
     names = {
         MODEL: f"fine-tuned {classifier.display_name}",
-        NETWORK: f"the {classifier.config.display_name} alone",
+        **({} if classifier.ngram_classifier is None else {NETWORK: f"the {classifier.config.display_name} alone"}),
         BAG_OF_WORDS: "linear SVMs on word n-grams",
         CHARACTER_NGRAMS: "linear SVMs on character n-grams",
         LABEL_FREQUENCIES: "label frequencies",
@@ -61,6 +63,7 @@ def evaluate_labels(
         "n_trained_labels": len(classifier.labels),
         "labels": classifier.labels,
         "temperature": classifier.temperature,
+        "bias": classifier.bias,
     }
     return EvaluationResult(
         names, metrics.with_counts(n_training_examples=len(training), n_untrained_classes=0), details

@@ -7,8 +7,8 @@ import torch
 from lmcore.config.classification import ClassificationTrainingConfig
 from lmcore.config.tokenize import SplitFractions
 from lmcore.finetuning.adaptation import adapt
-from lmcore.finetuning.classification.calibration import calibrate, fit_ngram_classifier
 from lmcore.finetuning.classification.examples import classification_columns
+from lmcore.finetuning.classification.finishing import calibrate, fit_ngram_classifier
 from lmcore.finetuning.classification.folder import save_classifier
 from lmcore.finetuning.classification.measure import classification_measure
 from lmcore.finetuning.classification.preparation import (

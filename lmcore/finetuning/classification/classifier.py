@@ -29,7 +29,8 @@ class Classifier(TrainableModel):
             last token, which best predict how a text continues.
         problem_type: whether a text has one label or any number of them.
         temperature: divides the logits before they become probabilities
-            (:mod:`lmcore.finetuning.classification.temperature`).
+            (:mod:`lmcore.finetuning.classification.calibration`).
+        bias: added to the divided logits, if a text may have any number of labels.
         dropout: dropout probability of the features that the head reads.
         class_weights: the weight of each class in the loss; None: 1 each.
         ngram_classifier: a linear classifier whose logits :func:`predict_logits` adds; it is not part of the loss.
@@ -52,6 +53,7 @@ class Classifier(TrainableModel):
         pooling: Pooling = "mean_max",
         problem_type: ProblemType = "single_label_classification",
         temperature: float = 1.0,
+        bias: float = 0.0,
         dropout: float = 0.0,
         class_weights: Sequence[float] | None = None,
         ngram_classifier: NgramClassifier | None = None,
@@ -66,6 +68,7 @@ class Classifier(TrainableModel):
         self.pooling = pooling
         self.problem_type = problem_type
         self.temperature = temperature
+        self.bias = bias
         self.dropout = Dropout(dropout)
         n_features = backbone.feature_size * (2 if pooling == "mean_max" else 1)
         self.head = BiasFreeLinear(n_features, len(labels), zero_init=True)
@@ -165,7 +168,7 @@ class Classifier(TrainableModel):
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Probabilities of logits (..., classes): they sum to 1, or each label has an independent one."""
-        scaled = logits / self.temperature
+        scaled = logits / self.temperature + self.bias
         return scaled.sigmoid() if self.is_multi_label else scaled.softmax(dim=-1)
 
 

@@ -10,11 +10,10 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import LinearSVC
 
 from lmcore.config.classification import NgramClassifierConfig
-from lmcore.finetuning.classification.calibration import calibrate, fit_ngram_classifier
+from lmcore.finetuning.classification.finishing import calibrate, fit_ngram_classifier
 from lmcore.finetuning.classification.folder import load_classifier, save_classifier
 from lmcore.finetuning.classification.ngram_classifier import NgramClassifier
 from lmcore.finetuning.classification.prediction import network_logits, predict, predict_logits
-from lmcore.finetuning.classification.temperature import fit_scale
 from tests.lmcore.finetuning.classification.small_classifiers import TOKENIZER, make_classifier, make_multi_label
 
 CONFIG = NgramClassifierConfig(longest=2, num_buckets=1 << 20, max_tokens=50, inverse_regularization=1.0)
@@ -67,18 +66,6 @@ def test_class_weights_move_the_boundary_towards_the_other_class() -> None:
         ngrams.fit(tokens, presence, is_multi_label=False, class_weights=weights)
         found.append(ngrams.distances(tokens)[:, 1].mean())
     assert found[1] > found[0]
-
-
-def test_a_model_that_knows_nothing_gets_no_weight_and_one_that_knows_all_gets_much() -> None:
-    actual = RANDOM.integers(3, size=300)
-    right, noise = 2.0 * np.eye(3)[actual] + RANDOM.normal(size=(300, 3)), RANDOM.normal(size=(300, 3))
-    assert fit_scale(right, noise, actual) < 0.2
-    assert fit_scale(noise, right, actual) > 5.0
-    # Two models with independent errors are better together.
-    other = 2.0 * np.eye(3)[actual] + RANDOM.normal(size=(300, 3))
-    scale = fit_scale(right, other, actual)
-    assert 0.5 < scale < 2.0
-    assert ((right + scale * other).argmax(axis=1) == actual).mean() > (right.argmax(axis=1) == actual).mean()
 
 
 def test_the_sum_is_calibrated_and_is_loaded_as_it_was_saved(tmp_path: Path) -> None:

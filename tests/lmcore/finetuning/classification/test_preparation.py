@@ -4,7 +4,7 @@ import pytest
 
 from lmcore.config.classification import ClassificationTrainingConfig
 from lmcore.config.tokenize import BytePairConfig
-from lmcore.finetuning.classification.calibration import calibrate
+from lmcore.finetuning.classification.finishing import calibrate
 from lmcore.finetuning.classification.preparation import (
     choose_classification_data,
     classification_batches,
