@@ -6,6 +6,7 @@ from sacrebleu.metrics.chrf import CHRF
 
 from lmcore.config.generation import greedy_decoding
 from lmcore.config.training import MetricName
+from lmcore.evaluation.texts.answers import normalize_answer
 from lmcore.finetuning.completion.examples import CompletionExample
 from lmcore.generation import Generator
 from lmcore.training.validation import MeasureModel
@@ -19,8 +20,9 @@ def completion_measure(generator: Generator, examples: Sequence[CompletionExampl
     Args:
         generator: generates with the model in training, which is a completion model.
         examples: prompts and expected completions.
-        name: ``exact_match``, the fraction of answers that equal the completion, apart from white space around it; or
-            ``chrf``, from 0 to 100 (Popović 2015, https://aclanthology.org/W15-3049).
+        name: ``exact_match``, the fraction of answers that equal the completion as in the evaluation (case,
+            punctuation and articles do not count); or ``chrf``, from 0 to 100 (Popović 2015,
+            https://aclanthology.org/W15-3049).
     """
     prompt_format = generator.prompt_format
     assert prompt_format is not None
@@ -38,7 +40,8 @@ def completion_measure(generator: Generator, examples: Sequence[CompletionExampl
             )
         ]
         if name == "exact_match":
-            return sum(map(str.__eq__, answers, references)) / len(references)
+            pairs = zip(answers, references, strict=True)
+            return sum(normalize_answer(own) == normalize_answer(right) for own, right in pairs) / len(references)
         return float(CHRF().corpus_score(answers, [references]).score)
 
     return measure
