@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lmcore.config.evaluate import CharacterNgramsConfig, WordNgramsConfig
-from lmcore.text.words.hashed_ngrams import count_ngrams
+from lmcore.finetuning.classification.hashed_ngrams import count_ngrams
 from lmcore.text.words.segmentation import WORD_OR_CHARACTER
 
 N_BUCKETS = 1 << 20

@@ -6,7 +6,7 @@ from sacrebleu.metrics.chrf import CHRF
 
 from lmcore.config.generation import greedy_decoding
 from lmcore.config.training import MetricName
-from lmcore.evaluation.texts.answers import normalize_answer
+from lmcore.finetuning.completion.answers import normalize_answer
 from lmcore.finetuning.completion.examples import CompletionExample
 from lmcore.generation import Generator
 from lmcore.training.validation import MeasureModel

@@ -1,11 +1,7 @@
-"""Exact match and token F1 of short answers, as in the evaluation of SQuAD.
-
-Source: Rajpurkar et al. (2016), https://aclanthology.org/D16-1264: case, punctuation, the articles "a", "an" and "the"
-and white space do not count.
-"""
+"""Exact match and token F1 of short answers, as in the evaluation of SQuAD
+(Rajpurkar et al. 2016, https://aclanthology.org/D16-1264)."""
 
 import re
-import string
 from collections import Counter
 from collections.abc import Sequence
 
@@ -13,17 +9,11 @@ import numpy as np
 
 from lmcore.evaluation.intervals import ratio
 from lmcore.evaluation.texts.statistics import MetricOfSums, ProportionOfTexts, TextMetric
+from lmcore.finetuning.completion.answers import normalize_answer
 from lmcore.text.words.segmentation import words_of
 
-ARTICLES = re.compile(r"\b(?:a|an|the)\b")
-WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 WORD_OR_SIGN = re.compile(r"\w+|[^\w\s]")
 NORMALIZATION = "case:lower|punctuation:no|articles:no"
-
-
-def normalize_answer(text: str) -> str:
-    """An answer without what does not count."""
-    return " ".join(ARTICLES.sub(" ", text.lower().translate(WITHOUT_PUNCTUATION)).split())
 
 
 def final_answers(texts: Sequence[str], separator: str | None) -> list[str]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lmcore.config.classification import NgramClassifierConfig
-from lmcore.text.words.hashed_ngrams import count_ngrams
+from lmcore.finetuning.classification.hashed_ngrams import count_ngrams
 
 Tokens = Sequence[int]
 

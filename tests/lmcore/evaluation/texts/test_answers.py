@@ -1,6 +1,6 @@
 import pytest
 
-from lmcore.evaluation.texts.answers import answer_metrics, final_answers, normalize_answer, token_f1
+from lmcore.evaluation.texts.answers import answer_metrics, final_answers, token_f1
 
 
 @pytest.mark.parametrize(
@@ -18,10 +18,6 @@ from lmcore.evaluation.texts.answers import answer_metrics, final_answers, norma
 def test_token_f1_counts_the_words_that_two_answers_share(text, reference, f1):
     assert token_f1(text, reference) == pytest.approx(f1)
     assert token_f1(reference, text) == pytest.approx(f1)
-
-
-def test_normalization_is_that_of_squad():
-    assert normalize_answer("  The  quick-brown Fox, an animal. ") == "quickbrown fox animal"
 
 
 def test_exact_matches_are_a_proportion_of_the_texts():
